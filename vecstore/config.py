@@ -1,0 +1,119 @@
+"""Every limit and setting, with its unit. `load_settings` reads a TOML file and the environment (environment wins).
+
+A setting's environment name is `VECSTORE_<SECTION>_<NAME>`, such as `VECSTORE_LIMITS_K_MAX=500`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from vecstore.errors import InvalidArgument
+
+MIB = 1 << 20
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bounds on what one request may ask. A value at the bound is accepted, one past it is LIMIT_EXCEEDED."""
+
+    dim_max: int = 8_192
+    k_max: int = 10_000
+    queries_per_request_max: int = 256
+    message_bytes_max: int = 32 * MIB
+    batch_points_max: int = 10_000
+    payload_bytes_max: int = 64 * 1024
+    payload_depth_max: int = 16
+    filter_depth_max: int = 32
+    filter_terms_max: int = 1_024
+    in_list_max: int = 10_000
+    name_length_max: int = 255
+    string_id_bytes_max: int = 128
+    collections_max: int = 1_000
+    vector_fields_max: int = 64
+    field_indexes_max: int = 64
+    filtered_update_points_max: int = 100_000  # points that one set_payload by filter may rewrite
+    rpcs_in_flight_max: int = 128
+    rpcs_queued_max: int = 128
+    connections_max: int = 1_024
+    deadline_default_s: float = 30.0
+    receive_deadline_s: float = 30.0
+
+
+class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the engine keeps data."""
+
+    durability: Literal["fsync", "os"] = "fsync"
+    seal_rows: int = 200_000  # a growing segment with this many rows is sealed
+    seal_bytes: int = 256 * MIB  # or with this many bytes of vectors and payloads
+    merge_factor: int = 4  # this many sealed segments of one size class are merged
+    segment_bytes_max: int = 1_024 * MIB  # a merge does not make larger segments
+    compact_deleted_ratio: float = 0.25  # a sealed segment with more dead rows than this is rewritten
+    in_place_rows: int = 5_000  # segments up to this size are built in process, larger ones in a worker
+    wal_bytes_max: int = 64 * MIB
+    disk_reserve_bytes: int = 64 * MIB  # writes are refused when less than this is free
+    verify_on_open: bool = True  # checksum a column's bytes when it is first mapped
+    maintenance: bool = True  # seal and merge in the background
+
+
+class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where and how the server listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 7334
+    api_key: str = ""  # required when the host is not loopback
+    drain_s: float = 10.0
+    reflection: bool = True
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How queries run."""
+
+    threads: int = 0  # threads of the kernel pool; 0 = one for each core
+    strict_filters: bool = False  # refuse filters on fields without an index
+    filter_cache_bytes: int = 64 * MIB
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    limits: Limits = Limits()
+    storage: Storage = Storage()
+    server: Server = Server()
+    search: Search = Search()
+
+
+def load_settings(path: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read settings from defaults, then the TOML file at `path`, then the environment.
+
+    Raises InvalidArgument (reason BAD_CONFIG) naming the setting for an unknown name or a value of the wrong type.
+    """
+    tree: dict[str, dict[str, Any]] = {}
+    if path is not None:
+        try:
+            tree = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InvalidArgument(f"config file {path} does not exist", reason="BAD_CONFIG") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InvalidArgument(f"config file {path} is not TOML: {error}", reason="BAD_CONFIG") from None
+    for section in Settings.__struct_fields__:
+        fields = getattr(Settings(), section).__struct_fields__
+        for name in fields:
+            value = environ.get(f"VECSTORE_{section}_{name}".upper())
+            if value is not None:
+                tree.setdefault(section, {})[name] = value
+    try:
+        settings = msgspec.convert(tree, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidArgument(f"bad configuration: {error}", reason="BAD_CONFIG") from None
+    for section in Settings.__struct_fields__:
+        values = getattr(settings, section)
+        for name in values.__struct_fields__:
+            value = getattr(values, name)
+            if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
+                message = f"{section}.{name}={value} must not be negative"
+                raise InvalidArgument(message, reason="BAD_CONFIG")
+    return settings

@@ -1,0 +1,1 @@
+"""The engine: database, collections, segments, write path, read path, maintenance. Knows nothing of gRPC or REST."""

@@ -1,0 +1,92 @@
+"""What a collection holds: its vector fields and its indexed payload fields. Stored as JSON in the meta family."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+import numpy as np
+
+
+class VectorKind(StrEnum):
+    DENSE = "dense"
+    BINARY = "binary"
+
+
+class Metric(StrEnum):
+    """How near two vectors are. Inside, a distance (small is near); see `score_of` for what the API returns."""
+
+    COSINE = "cosine"  # 1 - cosine similarity
+    DOT = "dot"  # minus the inner product
+    L2 = "l2"  # squared Euclidean distance
+    HAMMING = "hamming"  # number of differing bits
+
+
+class DataType(StrEnum):
+    """How the values of a dense field are stored."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"  # held in numpy as uint16: the high half of a float32
+
+
+class FieldKind(StrEnum):
+    """The type of an indexed payload field."""
+
+    KEYWORD = "keyword"
+    INTEGER = "integer"
+    FLOAT = "float"
+    BOOL = "bool"
+    DATETIME = "datetime"
+    TEXT = "text"
+
+
+class VectorField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One named vector of a collection. For BINARY, `dim` counts bits and must be a multiple of 8."""
+
+    kind: VectorKind
+    dim: int
+    metric: Metric
+    datatype: DataType = DataType.FLOAT32
+
+    @property
+    def storage_dtype(self) -> np.dtype[np.generic]:
+        if self.kind is VectorKind.BINARY:
+            return np.dtype(np.uint8)
+        return {
+            DataType.FLOAT32: np.dtype(np.float32),
+            DataType.FLOAT16: np.dtype(np.float16),
+            DataType.BFLOAT16: np.dtype(np.uint16),
+        }[self.datatype]
+
+    @property
+    def storage_width(self) -> int:
+        """Elements of one stored row."""
+        return self.dim // 8 if self.kind is VectorKind.BINARY else self.dim
+
+    @property
+    def row_bytes(self) -> int:
+        return self.storage_width * self.storage_dtype.itemsize
+
+
+class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A collection's vector fields by name and its payload field indexes by key."""
+
+    vectors: dict[str, VectorField]
+    fields: dict[str, FieldKind] = {}
+
+
+def score_of(metric: Metric, distances: np.ndarray) -> np.ndarray:
+    """Turn distances into API scores: similarity for cosine and dot (large is near), Euclidean distance for l2 and
+    differing bits for hamming (small is near)."""
+    if metric is Metric.COSINE:
+        return 1.0 - distances
+    if metric is Metric.DOT:
+        return -distances
+    if metric is Metric.L2:
+        return np.sqrt(np.maximum(distances, 0.0))
+    return distances
+
+
+def larger_is_nearer(metric: Metric) -> bool:
+    return metric in (Metric.COSINE, Metric.DOT)

@@ -1,0 +1,108 @@
+"""The two interfaces that carry everything durable. Embedded, both are RocksDB; ":memory:" has dictionaries.
+
+KV holds the log, tombstones and metadata; Blobs holds the immutable columns of sealed segments. Nothing above
+`vecstore.storage` may know RocksDB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+
+class Family(StrEnum):
+    META = "meta"
+    LOG = "log"
+    TOMBSTONES = "tombstones"
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    family: Family
+    key: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    family: Family
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRange:
+    """Removes low <= key < high."""
+
+    family: Family
+    low: bytes
+    high: bytes
+
+
+Op = Put | Delete | DeleteRange
+
+
+class KVRead(Protocol):
+    def get(self, family: Family, key: bytes) -> bytes | None: ...
+
+    def scan(self, family: Family, low: bytes, high: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs with low <= key < high in order. Raises Corruption; never stops early."""
+
+
+class KV(KVRead, Protocol):
+    epoch: int  # grows at each open
+
+    def write(self, batch: Sequence[Op]) -> int:
+        """Apply atomically, in order, visible at once, not yet durable; returns a position for `durable`.
+
+        Raises ResourceExhausted(DISK_FULL) when the disk (less the reserve) is full, with nothing applied, and
+        IoFailed once an fsync has failed (final until reopened)."""
+
+    def durable(self, position: int) -> None:
+        """Returns when every write up to `position` survives power loss. Releases the GIL. Raises IoFailed, final."""
+
+    def snapshot(self) -> KVRead: ...
+    def checkpoint(self, path: Path) -> None: ...
+    def close(self) -> None: ...
+
+
+class BlobRef(msgspec.Struct, frozen=True):
+    """Names an immutable run of bytes. `checksum` covers the chunk table, which covers the chunks."""
+
+    name: str  # segments of [a-z0-9_.-] joined by "/"
+    length: int  # bytes
+    checksum: int  # xxh3_64
+
+
+@dataclass(frozen=True, slots=True)
+class StagedBlobs:
+    """Blobs written by `stage_blobs` in any process, not yet visible."""
+
+    directory: Path
+    refs: tuple[BlobRef, ...]
+
+
+class Blobs(Protocol):
+    def put_new(self, name: str, chunks: Iterable[bytes]) -> BlobRef:
+        """Create; durable when it returns. Raises AlreadyExists for a name that is taken."""
+
+    def publish(self, staged: StagedBlobs) -> None:
+        """Take over staged blobs (ingest, no copy through the log); durable when it returns. All or none."""
+
+    def map(self, ref: BlobRef) -> memoryview:
+        """Read-only bytes of the blob, verified once, from a mapped local cache file that is rebuilt when missing or
+        damaged. Raises Corruption when no good copy exists. Stays valid until the process ends or `delete`."""
+
+    def read_ranges(self, ref: BlobRef, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Bytes of each (offset, length), checked against the chunk checksums."""
+
+    def list(self, prefix: str) -> Iterator[BlobRef]: ...
+    def delete(self, name: str) -> None:
+        """Remove a blob and its cache file; the space comes back in the background. Missing names are ignored."""
+
+    def verify(self, ref: BlobRef) -> None:
+        """Read every stored chunk (not the cache). Raises Corruption naming the blob and the chunk."""

@@ -1,0 +1,212 @@
+"""Requests and answers of the engine: what the SDK builds, the wire carries and `Database` takes. Arrays are numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from vecstore.query.filter import Filter, PointId
+from vecstore.schema import FieldKind, Schema
+
+Durability = Literal["fsync", "os"]
+
+
+class WriteMode(StrEnum):
+    UPSERT = "upsert"
+    INSERT_ONLY = "insert_only"  # ids that exist are skipped
+    UPDATE_ONLY = "update_only"  # ids that do not exist are skipped
+
+
+@dataclass(slots=True)
+class VectorBatch:
+    """Vectors of one field for a batch of points: `rows` is (len(ids), storage width) in float32 (dense), float16,
+    uint16 (bfloat16) or uint8 (packed bits, first dimension in the high bit of byte 0). `present` (bool, len(ids))
+    says which points have one; None means all. Rows that are not present are zero."""
+
+    rows: np.ndarray
+    present: np.ndarray | None = None
+
+
+@dataclass(slots=True)
+class PointBatch:
+    """Points by column. `payloads` holds each point's payload as encoded JSON (an object), or None for no payload."""
+
+    ids: list[PointId]
+    vectors: dict[str, VectorBatch] = field(default_factory=dict)
+    payloads: list[bytes | None] | None = None
+
+
+@dataclass(slots=True)
+class UpsertRequest:
+    collection: str
+    batch: PointBatch
+    mode: WriteMode = WriteMode.UPSERT
+    durability: Durability | None = None  # None: the server's setting
+
+
+@dataclass(slots=True)
+class DeleteRequest:
+    """Deletes by `ids` or by `filter`, exactly one of the two."""
+
+    collection: str
+    ids: Sequence[PointId] | None = None
+    filter: Filter | None = None
+    durability: Durability | None = None
+
+
+class PayloadOp(StrEnum):
+    SET = "set"  # merge the given keys in
+    OVERWRITE = "overwrite"  # replace the whole payload
+    DELETE_KEYS = "delete_keys"
+    CLEAR = "clear"
+
+
+@dataclass(slots=True)
+class PayloadRequest:
+    collection: str
+    op: PayloadOp
+    ids: Sequence[PointId] | None = None
+    filter: Filter | None = None
+    payload: bytes | None = None  # encoded JSON object, for SET and OVERWRITE
+    keys: Sequence[str] = ()  # top-level keys, for DELETE_KEYS
+    durability: Durability | None = None
+
+
+@dataclass(slots=True)
+class WriteResult:
+    """`seq` is the write's sequence number; every later read that reports a `seq` at least as large has seen it."""
+
+    seq: int
+    changed: int  # points written or deleted
+    skipped: int = 0  # ids that the mode left alone
+
+
+@dataclass(slots=True)
+class Selection:
+    """What to return of each point: True for all, False for none, or a list of payload keys / vector names."""
+
+    payload: bool | Sequence[str] = True
+    vectors: bool | Sequence[str] = False
+
+
+@dataclass(slots=True)
+class Point:
+    """One stored point. `payload_json` is the encoded payload (None when not asked for); `payload` decodes it.
+    `vectors` are in the field's storage dtype (bfloat16 widened to float32); binary ones are packed uint8."""
+
+    id: PointId
+    seq: int
+    payload_json: bytes | None = None
+    vectors: dict[str, np.ndarray] | None = None
+
+    @property
+    def payload(self) -> dict[str, Any] | None:
+        return None if self.payload_json is None else msgspec.json.decode(self.payload_json)
+
+
+@dataclass(slots=True)
+class Hit(Point):
+    score: float = 0.0
+
+
+@dataclass(slots=True)
+class GetRequest:
+    collection: str
+    ids: Sequence[PointId]
+    select: Selection = field(default_factory=Selection)
+    min_seq: int = 0
+
+
+@dataclass(slots=True)
+class ScrollRequest:
+    """Points in id order (numbers, then UUIDs, then strings), starting after `after`."""
+
+    collection: str
+    filter: Filter | None = None
+    limit: int = 10
+    after: PointId | None = None
+    select: Selection = field(default_factory=Selection)
+    min_seq: int = 0
+
+
+@dataclass(slots=True)
+class ScrollResult:
+    points: list[Point]
+    next_after: PointId | None  # pass as `after` to go on; None at the end
+    seq: int
+
+
+@dataclass(slots=True)
+class CountRequest:
+    collection: str
+    filter: Filter | None = None
+    min_seq: int = 0
+
+
+@dataclass(slots=True)
+class QueryRequest:
+    """The k nearest points to `vector` (float32 of length dim, or packed uint8 for a binary field)."""
+
+    collection: str
+    vector: np.ndarray
+    using: str | None = None  # may be left out when the collection has one vector field
+    filter: Filter | None = None
+    k: int = 10
+    offset: int = 0
+    score_threshold: float | None = None
+    select: Selection = field(default_factory=Selection)
+    min_seq: int = 0
+    timeout_s: float | None = None
+    explain: bool = False
+
+
+@dataclass(slots=True)
+class QueryResult:
+    hits: list[Hit]
+    seq: int
+    explain: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class CollectionInfo:
+    name: str
+    schema: Schema
+    seq: int
+    points: int
+
+
+class OperationState(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(slots=True)
+class OperationInfo:
+    """A long job. `done` of `total` counts the unit that `phase` names; rates are per second."""
+
+    id: str
+    kind: str  # seal, merge, create_field, drop_segment, ...
+    collection: str
+    state: OperationState
+    phase: str = ""
+    done: int = 0
+    total: int = 0
+    started_at: float = 0.0  # seconds since 1970
+    finished_at: float | None = None
+    rate: float = 0.0
+    eta_s: float | None = None
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class FieldIndexRequest:
+    collection: str
+    key: str
+    kind: FieldKind | None = None  # None when deleting

@@ -1,0 +1,1 @@
+"""Protobuf messages <-> vecstore.types, both ways, for the server and the client alike. Nothing else knows both."""
