@@ -1,0 +1,85 @@
+# Everything here works on a fresh clone with python3 (3.11 or newer) and g++: the first target that needs it makes .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ROUNDS ?= 500
+DATA ?= ../shared/data/dense-minilm-100k-384-angular.hdf5
+
+NATIVE := $(shell find native -type f \( -name '*.cc' -o -name '*.h' -o -name 'CMakeLists.txt' \) 2>/dev/null)
+NATIVE_STYLED := $(filter %.cc %.h,$(NATIVE))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench proto verify-proto format torture clean
+
+help:
+	@echo "make demo          start a server, load 4,000 texts, ask it questions, stop"
+	@echo "make test          every test"
+	@echo "make check         lint, types, layers, formats, generated code, tidiness"
+	@echo "make bench         measure recall, rate and latency beside peers (DATA=file.hdf5)"
+	@echo "make proto         regenerate vecstore/pb; make verify-proto says whether it is current"
+	@echo "make format        rewrite the sources in the project's format"
+	@echo "make torture       longer crash rounds (ROUNDS=$(ROUNDS))"
+	@echo "make clean         remove what was built"
+
+# A virtual environment with the build requirements, so that rebuilding the extension needs no isolation and is incremental.
+$(VENV)/.made: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "vecstore needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	  || { echo "this Python lacks its venv module; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@command -v $${CXX:-g++} >/dev/null \
+	  || echo "no C++ compiler found: building without the native extension (on Debian and Ubuntu: apt-get install g++)"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])') \
+	  "cmake>=3.24" ninja
+	@touch $@
+
+# The package itself, editable: once with what users need, once with what developers need.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable
+$(VENV)/.users: $(VENV)/.made $(NATIVE)
+	$(INSTALL) ".[all]"
+	@touch $@
+
+$(VENV)/.developers: $(VENV)/.made $(NATIVE)
+	$(INSTALL) ".[dev]"
+	@touch $@ $(VENV)/.users
+
+demo: $(VENV)/.users
+	$(BIN)/python -m vecstore.cli.demo
+
+test: $(VENV)/.developers
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/.developers verify-proto
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict vecstore
+	$(BIN)/lint-imports
+	$(BIN)/clang-format --dry-run -Werror $(NATIVE_STYLED)
+	$(BIN)/python -m pytest -q tests/test_tidy.py tests/test_project.py
+
+bench: $(VENV)/.developers
+	@mkdir -p bench/results
+	@test -f $(DATA) || { echo "no $(DATA): name an ann-benchmarks file with DATA=, or make one: $(BIN)/python -m bench synthesize FILE"; exit 1; }
+	$(BIN)/python -m bench run $(DATA) --via inproc --peers --out bench/results/run.jsonl
+	$(BIN)/python -m bench run $(DATA) --via grpc --clients 16 --out bench/results/run.jsonl
+	$(BIN)/python -m bench plot bench/results/run.jsonl
+
+proto: $(VENV)/.developers
+	$(BIN)/python tools/proto.py
+
+verify-proto: $(VENV)/.developers
+	$(BIN)/python tools/proto.py --check
+
+format: $(VENV)/.developers
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(NATIVE_STYLED)
+
+torture: $(VENV)/.developers
+	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q --timeout 7200 tests/crash
+
+clean:
+	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache bench/results
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
