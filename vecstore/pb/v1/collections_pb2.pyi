@@ -1,0 +1,217 @@
+from . import common_pb2 as _common_pb2
+from . import operations_pb2 as _operations_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class VectorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VECTOR_KIND_UNSPECIFIED: _ClassVar[VectorKind]
+    VECTOR_KIND_DENSE: _ClassVar[VectorKind]
+    VECTOR_KIND_BINARY: _ClassVar[VectorKind]
+
+class Metric(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    METRIC_UNSPECIFIED: _ClassVar[Metric]
+    METRIC_COSINE: _ClassVar[Metric]
+    METRIC_DOT: _ClassVar[Metric]
+    METRIC_L2: _ClassVar[Metric]
+    METRIC_HAMMING: _ClassVar[Metric]
+
+class FieldKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FIELD_KIND_UNSPECIFIED: _ClassVar[FieldKind]
+    FIELD_KIND_KEYWORD: _ClassVar[FieldKind]
+    FIELD_KIND_INTEGER: _ClassVar[FieldKind]
+    FIELD_KIND_FLOAT: _ClassVar[FieldKind]
+    FIELD_KIND_BOOL: _ClassVar[FieldKind]
+    FIELD_KIND_DATETIME: _ClassVar[FieldKind]
+    FIELD_KIND_TEXT: _ClassVar[FieldKind]
+VECTOR_KIND_UNSPECIFIED: VectorKind
+VECTOR_KIND_DENSE: VectorKind
+VECTOR_KIND_BINARY: VectorKind
+METRIC_UNSPECIFIED: Metric
+METRIC_COSINE: Metric
+METRIC_DOT: Metric
+METRIC_L2: Metric
+METRIC_HAMMING: Metric
+FIELD_KIND_UNSPECIFIED: FieldKind
+FIELD_KIND_KEYWORD: FieldKind
+FIELD_KIND_INTEGER: FieldKind
+FIELD_KIND_FLOAT: FieldKind
+FIELD_KIND_BOOL: FieldKind
+FIELD_KIND_DATETIME: FieldKind
+FIELD_KIND_TEXT: FieldKind
+
+class VectorField(_message.Message):
+    __slots__ = ("kind", "dim", "metric", "datatype")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    DIM_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    DATATYPE_FIELD_NUMBER: _ClassVar[int]
+    kind: VectorKind
+    dim: int
+    metric: Metric
+    datatype: _common_pb2.DataType
+    def __init__(self, kind: _Optional[_Union[VectorKind, str]] = ..., dim: _Optional[int] = ..., metric: _Optional[_Union[Metric, str]] = ..., datatype: _Optional[_Union[_common_pb2.DataType, str]] = ...) -> None: ...
+
+class Schema(_message.Message):
+    __slots__ = ("vectors", "fields")
+    class VectorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: VectorField
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[VectorField, _Mapping]] = ...) -> None: ...
+    class FieldsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: FieldKind
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[FieldKind, str]] = ...) -> None: ...
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    vectors: _containers.MessageMap[str, VectorField]
+    fields: _containers.ScalarMap[str, FieldKind]
+    def __init__(self, vectors: _Optional[_Mapping[str, VectorField]] = ..., fields: _Optional[_Mapping[str, FieldKind]] = ...) -> None: ...
+
+class CollectionInfo(_message.Message):
+    __slots__ = ("name", "schema", "seq", "points")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    schema: Schema
+    seq: int
+    points: int
+    def __init__(self, name: _Optional[str] = ..., schema: _Optional[_Union[Schema, _Mapping]] = ..., seq: _Optional[int] = ..., points: _Optional[int] = ...) -> None: ...
+
+class CreateCollectionRequest(_message.Message):
+    __slots__ = ("name", "schema", "exist_ok")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    EXIST_OK_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    schema: Schema
+    exist_ok: bool
+    def __init__(self, name: _Optional[str] = ..., schema: _Optional[_Union[Schema, _Mapping]] = ..., exist_ok: _Optional[bool] = ...) -> None: ...
+
+class GetCollectionRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ListCollectionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListCollectionsResponse(_message.Message):
+    __slots__ = ("collections",)
+    COLLECTIONS_FIELD_NUMBER: _ClassVar[int]
+    collections: _containers.RepeatedCompositeFieldContainer[CollectionInfo]
+    def __init__(self, collections: _Optional[_Iterable[_Union[CollectionInfo, _Mapping]]] = ...) -> None: ...
+
+class DeleteCollectionRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DeleteCollectionResponse(_message.Message):
+    __slots__ = ("deleted",)
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    deleted: bool
+    def __init__(self, deleted: _Optional[bool] = ...) -> None: ...
+
+class CollectionExistsRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class CollectionExistsResponse(_message.Message):
+    __slots__ = ("exists",)
+    EXISTS_FIELD_NUMBER: _ClassVar[int]
+    exists: bool
+    def __init__(self, exists: _Optional[bool] = ...) -> None: ...
+
+class CreateFieldIndexRequest(_message.Message):
+    __slots__ = ("collection", "key", "kind")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    key: str
+    kind: FieldKind
+    def __init__(self, collection: _Optional[str] = ..., key: _Optional[str] = ..., kind: _Optional[_Union[FieldKind, str]] = ...) -> None: ...
+
+class DeleteFieldIndexRequest(_message.Message):
+    __slots__ = ("collection", "key")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    key: str
+    def __init__(self, collection: _Optional[str] = ..., key: _Optional[str] = ...) -> None: ...
+
+class DeleteFieldIndexResponse(_message.Message):
+    __slots__ = ("deleted",)
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    deleted: bool
+    def __init__(self, deleted: _Optional[bool] = ...) -> None: ...
+
+class CollectionStatsRequest(_message.Message):
+    __slots__ = ("collection",)
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    def __init__(self, collection: _Optional[str] = ...) -> None: ...
+
+class CollectionStatsResponse(_message.Message):
+    __slots__ = ("stats",)
+    class StatsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _common_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.Value, _Mapping]] = ...) -> None: ...
+    STATS_FIELD_NUMBER: _ClassVar[int]
+    stats: _containers.MessageMap[str, _common_pb2.Value]
+    def __init__(self, stats: _Optional[_Mapping[str, _common_pb2.Value]] = ...) -> None: ...
+
+class CompactCollectionRequest(_message.Message):
+    __slots__ = ("collection",)
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    def __init__(self, collection: _Optional[str] = ...) -> None: ...
+
+class VerifyRequest(_message.Message):
+    __slots__ = ("collection",)
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    def __init__(self, collection: _Optional[str] = ...) -> None: ...
+
+class InfoRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class InfoResponse(_message.Message):
+    __slots__ = ("info",)
+    class InfoEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _common_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.Value, _Mapping]] = ...) -> None: ...
+    INFO_FIELD_NUMBER: _ClassVar[int]
+    info: _containers.MessageMap[str, _common_pb2.Value]
+    def __init__(self, info: _Optional[_Mapping[str, _common_pb2.Value]] = ...) -> None: ...

@@ -1,0 +1,369 @@
+from . import common_pb2 as _common_pb2
+from . import filter_pb2 as _filter_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class WriteMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WRITE_MODE_UNSPECIFIED: _ClassVar[WriteMode]
+    WRITE_MODE_UPSERT: _ClassVar[WriteMode]
+    WRITE_MODE_INSERT_ONLY: _ClassVar[WriteMode]
+    WRITE_MODE_UPDATE_ONLY: _ClassVar[WriteMode]
+
+class Durability(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DURABILITY_UNSPECIFIED: _ClassVar[Durability]
+    DURABILITY_FSYNC: _ClassVar[Durability]
+    DURABILITY_OS: _ClassVar[Durability]
+WRITE_MODE_UNSPECIFIED: WriteMode
+WRITE_MODE_UPSERT: WriteMode
+WRITE_MODE_INSERT_ONLY: WriteMode
+WRITE_MODE_UPDATE_ONLY: WriteMode
+DURABILITY_UNSPECIFIED: Durability
+DURABILITY_FSYNC: Durability
+DURABILITY_OS: Durability
+
+class Point(_message.Message):
+    __slots__ = ("id", "vectors", "payload", "payload_json", "seq")
+    class VectorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _common_pb2.Vector
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ...) -> None: ...
+    class PayloadEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _common_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.Value, _Mapping]] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_JSON_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    id: _common_pb2.PointId
+    vectors: _containers.MessageMap[str, _common_pb2.Vector]
+    payload: _containers.MessageMap[str, _common_pb2.Value]
+    payload_json: bytes
+    seq: int
+    def __init__(self, id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., vectors: _Optional[_Mapping[str, _common_pb2.Vector]] = ..., payload: _Optional[_Mapping[str, _common_pb2.Value]] = ..., payload_json: _Optional[bytes] = ..., seq: _Optional[int] = ...) -> None: ...
+
+class PointBatch(_message.Message):
+    __slots__ = ("ids", "vectors", "payload_json")
+    class VectorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _common_pb2.VectorColumn
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.VectorColumn, _Mapping]] = ...) -> None: ...
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_JSON_FIELD_NUMBER: _ClassVar[int]
+    ids: _common_pb2.IdColumn
+    vectors: _containers.MessageMap[str, _common_pb2.VectorColumn]
+    payload_json: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, ids: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., vectors: _Optional[_Mapping[str, _common_pb2.VectorColumn]] = ..., payload_json: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class UpsertRequest(_message.Message):
+    __slots__ = ("collection", "points", "batch", "mode", "durability")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    DURABILITY_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    points: _containers.RepeatedCompositeFieldContainer[Point]
+    batch: PointBatch
+    mode: WriteMode
+    durability: Durability
+    def __init__(self, collection: _Optional[str] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., batch: _Optional[_Union[PointBatch, _Mapping]] = ..., mode: _Optional[_Union[WriteMode, str]] = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
+
+class WriteResponse(_message.Message):
+    __slots__ = ("seq", "changed", "skipped")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    changed: int
+    skipped: int
+    def __init__(self, seq: _Optional[int] = ..., changed: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
+
+class UpsertStreamResponse(_message.Message):
+    __slots__ = ("batch", "result")
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    batch: int
+    result: WriteResponse
+    def __init__(self, batch: _Optional[int] = ..., result: _Optional[_Union[WriteResponse, _Mapping]] = ...) -> None: ...
+
+class GetPointsRequest(_message.Message):
+    __slots__ = ("collection", "ids", "id_column", "with_payload", "with_vectors", "payload_encoding", "min_seq")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    ID_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    WITH_PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    WITH_VECTORS_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_ENCODING_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQ_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    ids: _containers.RepeatedCompositeFieldContainer[_common_pb2.PointId]
+    id_column: _common_pb2.IdColumn
+    with_payload: _common_pb2.Selector
+    with_vectors: _common_pb2.Selector
+    payload_encoding: _common_pb2.PayloadEncoding
+    min_seq: int
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., with_payload: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., with_vectors: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., payload_encoding: _Optional[_Union[_common_pb2.PayloadEncoding, str]] = ..., min_seq: _Optional[int] = ...) -> None: ...
+
+class GetPointsResponse(_message.Message):
+    __slots__ = ("points", "seq")
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    points: _containers.RepeatedCompositeFieldContainer[Point]
+    seq: int
+    def __init__(self, points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., seq: _Optional[int] = ...) -> None: ...
+
+class DeletePointsRequest(_message.Message):
+    __slots__ = ("collection", "ids", "id_column", "filter", "durability")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    ID_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    DURABILITY_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    ids: _containers.RepeatedCompositeFieldContainer[_common_pb2.PointId]
+    id_column: _common_pb2.IdColumn
+    filter: _filter_pb2.Filter
+    durability: Durability
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
+
+class ScrollRequest(_message.Message):
+    __slots__ = ("collection", "filter", "limit", "after", "with_payload", "with_vectors", "payload_encoding", "min_seq")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    WITH_PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    WITH_VECTORS_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_ENCODING_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQ_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    filter: _filter_pb2.Filter
+    limit: int
+    after: _common_pb2.PointId
+    with_payload: _common_pb2.Selector
+    with_vectors: _common_pb2.Selector
+    payload_encoding: _common_pb2.PayloadEncoding
+    min_seq: int
+    def __init__(self, collection: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., after: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., with_payload: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., with_vectors: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., payload_encoding: _Optional[_Union[_common_pb2.PayloadEncoding, str]] = ..., min_seq: _Optional[int] = ...) -> None: ...
+
+class ScrollResponse(_message.Message):
+    __slots__ = ("points", "next_after", "seq")
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_AFTER_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    points: _containers.RepeatedCompositeFieldContainer[Point]
+    next_after: _common_pb2.PointId
+    seq: int
+    def __init__(self, points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., next_after: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., seq: _Optional[int] = ...) -> None: ...
+
+class CountRequest(_message.Message):
+    __slots__ = ("collection", "filter", "min_seq")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQ_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    filter: _filter_pb2.Filter
+    min_seq: int
+    def __init__(self, collection: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., min_seq: _Optional[int] = ...) -> None: ...
+
+class CountResponse(_message.Message):
+    __slots__ = ("count", "seq")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    seq: int
+    def __init__(self, count: _Optional[int] = ..., seq: _Optional[int] = ...) -> None: ...
+
+class SetPayloadRequest(_message.Message):
+    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "payload", "payload_json")
+    class PayloadEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _common_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.Value, _Mapping]] = ...) -> None: ...
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    ID_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    DURABILITY_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_JSON_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    ids: _containers.RepeatedCompositeFieldContainer[_common_pb2.PointId]
+    id_column: _common_pb2.IdColumn
+    filter: _filter_pb2.Filter
+    durability: Durability
+    payload: _containers.MessageMap[str, _common_pb2.Value]
+    payload_json: bytes
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., payload: _Optional[_Mapping[str, _common_pb2.Value]] = ..., payload_json: _Optional[bytes] = ...) -> None: ...
+
+class DeletePayloadRequest(_message.Message):
+    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "keys")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    ID_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    DURABILITY_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    ids: _containers.RepeatedCompositeFieldContainer[_common_pb2.PointId]
+    id_column: _common_pb2.IdColumn
+    filter: _filter_pb2.Filter
+    durability: Durability
+    keys: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., keys: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ClearPayloadRequest(_message.Message):
+    __slots__ = ("collection", "ids", "id_column", "filter", "durability")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    ID_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    DURABILITY_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    ids: _containers.RepeatedCompositeFieldContainer[_common_pb2.PointId]
+    id_column: _common_pb2.IdColumn
+    filter: _filter_pb2.Filter
+    durability: Durability
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
+
+class QueryRequest(_message.Message):
+    __slots__ = ("collection", "nearest", "using", "filter", "limit", "offset", "score_threshold", "with_payload", "with_vectors", "payload_encoding", "min_seq", "timeout_ms", "explain")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    NEAREST_FIELD_NUMBER: _ClassVar[int]
+    USING_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    SCORE_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    WITH_PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    WITH_VECTORS_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_ENCODING_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQ_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    nearest: _common_pb2.Vector
+    using: str
+    filter: _filter_pb2.Filter
+    limit: int
+    offset: int
+    score_threshold: float
+    with_payload: _common_pb2.Selector
+    with_vectors: _common_pb2.Selector
+    payload_encoding: _common_pb2.PayloadEncoding
+    min_seq: int
+    timeout_ms: int
+    explain: bool
+    def __init__(self, collection: _Optional[str] = ..., nearest: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., using: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., score_threshold: _Optional[float] = ..., with_payload: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., with_vectors: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., payload_encoding: _Optional[_Union[_common_pb2.PayloadEncoding, str]] = ..., min_seq: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., explain: _Optional[bool] = ...) -> None: ...
+
+class ScoredPoint(_message.Message):
+    __slots__ = ("id", "score", "seq", "payload", "payload_json", "vectors")
+    class PayloadEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _common_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.Value, _Mapping]] = ...) -> None: ...
+    class VectorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _common_pb2.Vector
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_JSON_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    id: _common_pb2.PointId
+    score: float
+    seq: int
+    payload: _containers.MessageMap[str, _common_pb2.Value]
+    payload_json: bytes
+    vectors: _containers.MessageMap[str, _common_pb2.Vector]
+    def __init__(self, id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., score: _Optional[float] = ..., seq: _Optional[int] = ..., payload: _Optional[_Mapping[str, _common_pb2.Value]] = ..., payload_json: _Optional[bytes] = ..., vectors: _Optional[_Mapping[str, _common_pb2.Vector]] = ...) -> None: ...
+
+class QueryResponse(_message.Message):
+    __slots__ = ("points", "seq", "explain")
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    points: _containers.RepeatedCompositeFieldContainer[ScoredPoint]
+    seq: int
+    explain: _common_pb2.MapValue
+    def __init__(self, points: _Optional[_Iterable[_Union[ScoredPoint, _Mapping]]] = ..., seq: _Optional[int] = ..., explain: _Optional[_Union[_common_pb2.MapValue, _Mapping]] = ...) -> None: ...
+
+class QueryBatchRequest(_message.Message):
+    __slots__ = ("queries",)
+    QUERIES_FIELD_NUMBER: _ClassVar[int]
+    queries: _containers.RepeatedCompositeFieldContainer[QueryRequest]
+    def __init__(self, queries: _Optional[_Iterable[_Union[QueryRequest, _Mapping]]] = ...) -> None: ...
+
+class QueryBatchResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[QueryResponse]
+    def __init__(self, results: _Optional[_Iterable[_Union[QueryResponse, _Mapping]]] = ...) -> None: ...
+
+class QueryStreamRequest(_message.Message):
+    __slots__ = ("tag", "query")
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    tag: int
+    query: QueryRequest
+    def __init__(self, tag: _Optional[int] = ..., query: _Optional[_Union[QueryRequest, _Mapping]] = ...) -> None: ...
+
+class StreamError(_message.Message):
+    __slots__ = ("code", "reason", "message", "metadata")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    reason: str
+    message: str
+    metadata: _containers.ScalarMap[str, str]
+    def __init__(self, code: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class QueryStreamResponse(_message.Message):
+    __slots__ = ("tag", "result", "error")
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    tag: int
+    result: QueryResponse
+    error: StreamError
+    def __init__(self, tag: _Optional[int] = ..., result: _Optional[_Union[QueryResponse, _Mapping]] = ..., error: _Optional[_Union[StreamError, _Mapping]] = ...) -> None: ...
