@@ -1,0 +1,21 @@
+FROM python:3.12-slim AS build
+RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY native native
+COPY vecstore vecstore
+RUN python -m venv /opt/vecstore && /opt/vecstore/bin/pip install --no-cache-dir ".[all]"
+
+FROM python:3.12-slim
+RUN useradd --system --uid 10001 vecstore && install -d -o vecstore -g vecstore /data
+COPY --from=build /opt/vecstore /opt/vecstore
+ENV PATH=/opt/vecstore/bin:$PATH NUMBA_CACHE_DIR=/tmp/numba
+USER vecstore
+VOLUME /data
+EXPOSE 7334
+STOPSIGNAL SIGTERM
+# The health service answers without a key.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
+  CMD ["python", "-m", "vecstore.server.probe", "127.0.0.1:7334"]
+ENTRYPOINT ["vecstore"]
+CMD ["serve", "/data", "--host", "0.0.0.0"]
