@@ -1,0 +1,102 @@
+"""A connection to a database: its collections and its long jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from vecstore.client._async.collection import AsyncCollection
+from vecstore.client.fields import IndexKind, VectorSpecs, build_schema
+from vecstore.client.transport import AsyncTransport
+from vecstore.types import CollectionInfo, OperationInfo
+
+
+class AsyncClient:
+    """A database, wherever it is. Made by `vecstore.connect_async`; closes it when used as a context manager."""
+
+    def __init__(self, transport: AsyncTransport, *, target: str, timeout_s: float) -> None:
+        self.target = target
+        self._transport = transport
+        self._timeout_s = timeout_s
+
+    def __repr__(self) -> str:
+        return f"AsyncClient({self.target!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the database or the connection; what was acknowledged is durable already."""
+        await self._transport.close()
+
+    async def create_collection(
+        self,
+        name: str,
+        vectors: VectorSpecs | None = None,
+        *,
+        binary: VectorSpecs | None = None,
+        indexes: Mapping[str, IndexKind] | None = None,
+        exist_ok: bool = False,
+    ) -> AsyncCollection:
+        """Create a collection.
+
+        `vectors` and `binary` map names to fields, such as {"text": Dense(384)} or {"text": {"dim": 384}}; a field
+        given without a name is called "default". `indexes` maps payload fields to kinds, such as {"year": "integer"}.
+        Raises AlreadyExists (COLLECTION_EXISTS) unless `exist_ok` and the schema is the same, and InvalidArgument
+        (BAD_NAME, BAD_SCHEMA, LIMIT_EXCEEDED).
+        """
+        schema = build_schema(vectors, binary, indexes)
+        return self._handle(await self._transport.create_collection(name, schema, exist_ok=exist_ok))
+
+    async def get_collection(self, name: str) -> AsyncCollection:
+        """A handle on a collection that exists. Raises NotFound (COLLECTION_NOT_FOUND)."""
+        return self._handle(await self._transport.collection_info(name))
+
+    def collection(self, name: str) -> AsyncCollection:
+        """A handle without asking whether the collection exists; its calls raise NotFound if not."""
+        return AsyncCollection(self._transport, name, timeout_s=self._timeout_s)
+
+    def _handle(self, info: CollectionInfo) -> AsyncCollection:
+        return AsyncCollection(self._transport, info.name, timeout_s=self._timeout_s, schema=info.schema)
+
+    async def list_collections(self) -> list[CollectionInfo]:
+        """Every collection with its schema and number of points."""
+        return await self._transport.list_collections()
+
+    async def has_collection(self, name: str) -> bool:
+        return await self._transport.has_collection(name)
+
+    async def delete_collection(self, name: str) -> bool:
+        """Delete a collection and everything in it. False when there was none."""
+        return await self._transport.delete_collection(name)
+
+    async def verify(self, *, timeout_s: float | None = None) -> OperationInfo:
+        """Check every checksum of the database; `state` and `error` of the answer tell what was found."""
+        operation = await self._transport.verify(None)
+        return await self._transport.wait_operation(operation.id, timeout_s)
+
+    async def operations(self, collection: str | None = None) -> list[OperationInfo]:
+        """Long jobs, running and recent."""
+        return await self._transport.list_operations(collection)
+
+    async def operation(self, id: str) -> OperationInfo:
+        """One long job. Raises NotFound (OPERATION_NOT_FOUND)."""
+        return await self._transport.operation(id)
+
+    async def cancel_operation(self, id: str) -> OperationInfo:
+        """Ask a long job to stop; what it had finished stays."""
+        return await self._transport.cancel_operation(id)
+
+    async def wait_operation(self, id: str, timeout_s: float | None = None) -> OperationInfo:
+        """Wait until a long job has ended. Raises DeadlineExceeded after `timeout_s`."""
+        return await self._transport.wait_operation(id, timeout_s)
+
+    async def info(self) -> dict[str, Any]:
+        """Version, kernels backend and instruction set, threads."""
+        return await self._transport.info()

@@ -1,0 +1,349 @@
+"""One collection: points in, answers out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, Literal
+
+from vecstore.client.batches import UPLOAD_BYTES, request_bytes_max, skip_points, split
+from vecstore.client.fields import IndexKind
+from vecstore.client.filters import FilterLike, as_filter
+from vecstore.client.payloads import Payload, encode_payload
+from vecstore.client.points import PointLike, batches_of
+from vecstore.client.progress import progress_bar
+from vecstore.client.requests import as_mode, field_index, finished, select
+from vecstore.client.results import Hits, UploadResult
+from vecstore.client.transport import AsyncTransport
+from vecstore.client.vectors import Ids, Vectors, as_ids, as_queries, as_query, build_batch, only_vector
+from vecstore.errors import VecstoreError
+from vecstore.query.filter import PointId
+from vecstore.schema import Schema
+from vecstore.types import (
+    CollectionInfo,
+    CountRequest,
+    DeleteRequest,
+    Durability,
+    FieldIndexRequest,
+    GetRequest,
+    OperationInfo,
+    PayloadOp,
+    PayloadRequest,
+    Point,
+    PointBatch,
+    QueryRequest,
+    ScrollRequest,
+    UpsertRequest,
+    WriteMode,
+    WriteResult,
+)
+
+Mode = WriteMode | Literal["upsert", "insert_only", "update_only"]
+
+
+class AsyncCollection:
+    """A handle on one collection. It remembers its last write, and later reads through it see that write."""
+
+    def __init__(
+        self, transport: AsyncTransport, name: str, *, timeout_s: float, schema: Schema | None = None, seq: int = 0
+    ) -> None:
+        self.name = name
+        self._transport = transport
+        self._timeout_s = timeout_s
+        self._schema = schema
+        self._seq = seq
+
+    def __repr__(self) -> str:
+        return f"AsyncCollection({self.name!r})"
+
+    @property
+    def last_seq(self) -> int:
+        """The sequence number of the last write through this handle; reads through it wait for that write."""
+        return self._seq
+
+    async def info(self) -> CollectionInfo:
+        """Schema, sequence number and number of points. Raises NotFound (COLLECTION_NOT_FOUND)."""
+        info = await self._transport.collection_info(self.name)
+        self._schema = info.schema
+        return info
+
+    async def schema(self) -> Schema:
+        """The vector fields and indexed payload fields, read once for each handle."""
+        return self._schema or (await self.info()).schema
+
+    # Writing
+
+    async def upsert(
+        self,
+        ids: Ids | PointId,
+        vectors: Vectors = None,
+        payloads: Sequence[Payload | bytes | None] | None = None,
+        *,
+        mode: Mode = "upsert",
+        durability: Durability | None = None,
+    ) -> WriteResult:
+        """Write points; they are durable and visible to every later read when this returns.
+
+        `vectors` is array-like of shape (n, dim), or a mapping from field name to such arrays; float and integer dtypes
+        for dense fields, packed uint8 of shape (n, dim / 8) or bool of shape (n, dim) for binary ones. Of an id given
+        twice the last one wins. A call that fits one message is atomic; a larger one is sent in pieces, in order, each
+        of them atomic. Raises InvalidArgument, with nothing of the failing piece written.
+        """
+        batch = build_batch(await self.schema(), ids, vectors, payloads)
+        limits = self._transport.settings.limits
+        write_mode = as_mode(mode)
+        total = WriteResult(seq=self._seq, changed=0)
+        for piece in split(batch, request_bytes_max(limits), limits.batch_points_max):
+            result = await self._write(UpsertRequest(self.name, piece, write_mode, durability))
+            total = WriteResult(result.seq, total.changed + result.changed, total.skipped + result.skipped)
+        return total
+
+    async def upload(
+        self,
+        points: Iterable[PointBatch | PointLike] | None = None,
+        *,
+        ids: Ids | None = None,
+        vectors: Vectors = None,
+        payloads: Sequence[Payload | bytes | None] | None = None,
+        mode: Mode = "upsert",
+        skip: int = 0,
+        batch_bytes: int = UPLOAD_BYTES,
+        total: int | None = None,
+        progress: bool | None = None,
+        durability: Durability | None = None,
+    ) -> UploadResult:
+        """Write many points in requests of about `batch_bytes`, with a progress bar (`progress` None: on a terminal).
+
+        `points` is any iterable of dictionaries {"id", "vector" or "vectors", "payload"} or of `PointBatch`, read as it
+        is sent; or give arrays as in `upsert`. When this fails, the error's metadata `points_done` says how many points
+        from the start are safely stored: call again with `skip` set to it to go on from there.
+        """
+        schema = await self.schema()
+        limits = self._transport.settings.limits
+        write_mode = as_mode(mode)
+        if points is None:
+            batch = build_batch(schema, [] if ids is None else ids, vectors, payloads)
+            total = len(batch.ids)
+            points = [batch]
+        result = UploadResult(seq=self._seq)
+        bytes_max = min(batch_bytes, request_bytes_max(limits))
+        with progress_bar(f"upload to {self.name}", total, progress, done=skip) as advance:
+            try:
+                for batch in skip_points(batches_of(points, schema), skip):
+                    for piece in split(batch, bytes_max, limits.batch_points_max):
+                        written = await self._write(UpsertRequest(self.name, piece, write_mode, durability))
+                        result.points += len(piece.ids)
+                        result.changed += written.changed
+                        result.skipped += written.skipped
+                        result.requests += 1
+                        result.seq = written.seq
+                        advance(len(piece.ids))
+            except VecstoreError as error:
+                error.metadata["points_done"] = str(skip + result.points)
+                raise
+        return result
+
+    async def delete(
+        self,
+        ids: Ids | PointId | None = None,
+        *,
+        filter: FilterLike | None = None,
+        durability: Durability | None = None,
+    ) -> WriteResult:
+        """Delete points by ids or by filter, exactly one of the two; `changed` says how many there were."""
+        request = DeleteRequest(self.name, None if ids is None else as_ids(ids), as_filter(filter), durability)
+        return await self._write(request)
+
+    async def set_payload(
+        self, payload: Payload, ids: Ids | PointId | None = None, *, filter: FilterLike | None = None
+    ) -> WriteResult:
+        """Merge the keys of `payload` into the payloads of the points listed or matched."""
+        return await self._payload(PayloadOp.SET, ids, filter, payload=payload)
+
+    async def overwrite_payload(
+        self, payload: Payload, ids: Ids | PointId | None = None, *, filter: FilterLike | None = None
+    ) -> WriteResult:
+        """Replace the payloads of the points listed or matched."""
+        return await self._payload(PayloadOp.OVERWRITE, ids, filter, payload=payload)
+
+    async def delete_payload(
+        self, keys: Sequence[str], ids: Ids | PointId | None = None, *, filter: FilterLike | None = None
+    ) -> WriteResult:
+        """Remove top-level keys from the payloads of the points listed or matched."""
+        names = [keys] if isinstance(keys, str) else list(keys)
+        return await self._payload(PayloadOp.DELETE_KEYS, ids, filter, keys=names)
+
+    async def clear_payload(self, ids: Ids | PointId | None = None, *, filter: FilterLike | None = None) -> WriteResult:
+        """Remove the payloads of the points listed or matched."""
+        return await self._payload(PayloadOp.CLEAR, ids, filter)
+
+    async def _payload(
+        self,
+        op: PayloadOp,
+        ids: Ids | PointId | None,
+        filter: FilterLike | None,
+        payload: Payload | None = None,
+        keys: Sequence[str] = (),
+    ) -> WriteResult:
+        id_list = None if ids is None else as_ids(ids)
+        request = PayloadRequest(self.name, op, id_list, as_filter(filter), encode_payload(payload), keys)
+        return await self._write(request)
+
+    async def _write(self, request: UpsertRequest | DeleteRequest | PayloadRequest) -> WriteResult:
+        result = await self._transport.write(request)
+        self._seq = max(self._seq, result.seq)
+        return result
+
+    # Reading
+
+    async def query(
+        self,
+        vector: Any,
+        k: int = 10,
+        *,
+        using: str | None = None,
+        filter: FilterLike | None = None,
+        offset: int = 0,
+        score_threshold: float | None = None,
+        with_payload: bool | Sequence[str] = True,
+        with_vectors: bool | Sequence[str] = False,
+        timeout_s: float | None = None,
+        explain: bool = False,
+    ) -> Hits:
+        """The `k` points nearest to `vector`, best first, after the first `offset`.
+
+        `vector` is array-like of shape (dim,); for a binary field packed uint8 or bool. `using` names the vector field
+        and may be left out when there is one. Scores: similarity for cosine and dot (large is near), distance for l2
+        and hamming (small is near); `score_threshold` drops what is worse. If at least k live points match the filter,
+        k come back.
+        """
+        schema = await self.schema()
+        field = schema.vectors[only_vector(schema, using)]
+        request = QueryRequest(
+            self.name,
+            as_query(vector, field),
+            using=using,
+            filter=as_filter(filter),
+            k=k,
+            offset=offset,
+            score_threshold=score_threshold,
+            select=select(with_payload, with_vectors),
+            min_seq=self._seq,
+            timeout_s=self._timeout_s if timeout_s is None else timeout_s,
+            explain=explain,
+        )
+        return Hits.of(await self._transport.query(request))
+
+    async def query_batch(
+        self,
+        vectors: Any,
+        k: int = 10,
+        *,
+        using: str | None = None,
+        filter: FilterLike | None = None,
+        offset: int = 0,
+        score_threshold: float | None = None,
+        with_payload: bool | Sequence[str] = True,
+        with_vectors: bool | Sequence[str] = False,
+        timeout_s: float | None = None,
+    ) -> list[Hits]:
+        """`query` for each row of `vectors`, array-like of shape (n, dim), in as few requests as the limits allow."""
+        schema = await self.schema()
+        rows = as_queries(vectors, schema.vectors[only_vector(schema, using)])
+        tree = as_filter(filter)
+        selection = select(with_payload, with_vectors)
+        requests = [
+            QueryRequest(
+                self.name,
+                row,
+                using=using,
+                filter=tree,
+                k=k,
+                offset=offset,
+                score_threshold=score_threshold,
+                select=selection,
+                min_seq=self._seq,
+                timeout_s=self._timeout_s if timeout_s is None else timeout_s,
+            )
+            for row in rows
+        ]
+        limits = self._transport.settings.limits
+        fit = request_bytes_max(limits) // max(1, rows.shape[1] * rows.itemsize + 64)
+        step = max(1, min(limits.queries_per_request_max, fit))
+        answers: list[Hits] = []
+        for start in range(0, len(requests), step):
+            answers += [Hits.of(one) for one in await self._transport.query_batch(requests[start : start + step])]
+        return answers
+
+    async def get(
+        self,
+        ids: Ids | PointId,
+        *,
+        with_payload: bool | Sequence[str] = True,
+        with_vectors: bool | Sequence[str] = False,
+    ) -> list[Point]:
+        """The points that exist of `ids`, in that order."""
+        selection = select(with_payload, with_vectors)
+        points, _ = await self._transport.get(GetRequest(self.name, as_ids(ids), selection, self._seq))
+        return points
+
+    async def scroll(
+        self,
+        filter: FilterLike | None = None,
+        *,
+        after: PointId | None = None,
+        page: int = 256,
+        with_payload: bool | Sequence[str] = True,
+        with_vectors: bool | Sequence[str] = False,
+    ) -> AsyncIterator[Point]:
+        """Every point that matches, in id order (numbers, UUIDs, strings), `page` points to a request; from the first
+        id after `after` when given."""
+        tree, selection = as_filter(filter), select(with_payload, with_vectors)
+        while True:
+            result = await self._transport.scroll(ScrollRequest(self.name, tree, page, after, selection, self._seq))
+            for point in result.points:
+                yield point
+            if result.next_after is None:
+                return
+            after = result.next_after
+
+    async def count(self, filter: FilterLike | None = None) -> int:
+        """How many points there are, or match."""
+        count, _ = await self._transport.count(CountRequest(self.name, as_filter(filter), self._seq))
+        return count
+
+    # Care
+
+    async def create_field_index(
+        self, key: str, kind: IndexKind, *, wait: bool = True, timeout_s: float | None = None
+    ) -> OperationInfo:
+        """Index a payload field, so that filters on it need no scan. It is built in the background."""
+        operation = await self._transport.create_field_index(field_index(self.name, key, kind))
+        return await self._finish(operation, wait, timeout_s)
+
+    async def delete_field_index(self, key: str) -> bool:
+        """Drop a payload index; filters on the field still work. False when there was none."""
+        self._schema = None
+        return await self._transport.delete_field_index(FieldIndexRequest(self.name, key))
+
+    async def compact(self, *, wait: bool = True, timeout_s: float | None = None) -> OperationInfo:
+        """Seal what is growing and merge all segments, in the background."""
+        return await self._finish(await self._transport.compact(self.name), wait, timeout_s)
+
+    async def _finish(self, operation: OperationInfo, wait: bool, timeout_s: float | None) -> OperationInfo:
+        self._schema = None
+        if wait:
+            operation = await self._transport.wait_operation(operation.id, timeout_s)
+        return finished(operation)
+
+    async def stats(self) -> dict[str, Any]:
+        """Rows, segments, bytes for each component, indexes, state."""
+        return await self._transport.stats(self.name)
+
+    async def verify(self, *, timeout_s: float | None = None) -> OperationInfo:
+        """Check every checksum of the collection; `state` and `error` of the answer tell what was found."""
+        operation = await self._transport.verify(self.name)
+        return await self._transport.wait_operation(operation.id, timeout_s)
+
+    async def operations(self) -> list[OperationInfo]:
+        """Long jobs on this collection, running and recent."""
+        return await self._transport.list_operations(self.name)

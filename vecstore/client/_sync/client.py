@@ -1,0 +1,103 @@
+# Made from ../_async by `python -m vecstore.client.unasync`; edit there.
+"""A connection to a database: its collections and its long jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from vecstore.client._sync.collection import Collection
+from vecstore.client.fields import IndexKind, VectorSpecs, build_schema
+from vecstore.client.transport import Transport
+from vecstore.types import CollectionInfo, OperationInfo
+
+
+class Client:
+    """A database, wherever it is. Made by `vecstore.connect`; closes it when used as a context manager."""
+
+    def __init__(self, transport: Transport, *, target: str, timeout_s: float) -> None:
+        self.target = target
+        self._transport = transport
+        self._timeout_s = timeout_s
+
+    def __repr__(self) -> str:
+        return f"Client({self.target!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database or the connection; what was acknowledged is durable already."""
+        self._transport.close()
+
+    def create_collection(
+        self,
+        name: str,
+        vectors: VectorSpecs | None = None,
+        *,
+        binary: VectorSpecs | None = None,
+        indexes: Mapping[str, IndexKind] | None = None,
+        exist_ok: bool = False,
+    ) -> Collection:
+        """Create a collection.
+
+        `vectors` and `binary` map names to fields, such as {"text": Dense(384)} or {"text": {"dim": 384}}; a field
+        given without a name is called "default". `indexes` maps payload fields to kinds, such as {"year": "integer"}.
+        Raises AlreadyExists (COLLECTION_EXISTS) unless `exist_ok` and the schema is the same, and InvalidArgument
+        (BAD_NAME, BAD_SCHEMA, LIMIT_EXCEEDED).
+        """
+        schema = build_schema(vectors, binary, indexes)
+        return self._handle(self._transport.create_collection(name, schema, exist_ok=exist_ok))
+
+    def get_collection(self, name: str) -> Collection:
+        """A handle on a collection that exists. Raises NotFound (COLLECTION_NOT_FOUND)."""
+        return self._handle(self._transport.collection_info(name))
+
+    def collection(self, name: str) -> Collection:
+        """A handle without asking whether the collection exists; its calls raise NotFound if not."""
+        return Collection(self._transport, name, timeout_s=self._timeout_s)
+
+    def _handle(self, info: CollectionInfo) -> Collection:
+        return Collection(self._transport, info.name, timeout_s=self._timeout_s, schema=info.schema)
+
+    def list_collections(self) -> list[CollectionInfo]:
+        """Every collection with its schema and number of points."""
+        return self._transport.list_collections()
+
+    def has_collection(self, name: str) -> bool:
+        return self._transport.has_collection(name)
+
+    def delete_collection(self, name: str) -> bool:
+        """Delete a collection and everything in it. False when there was none."""
+        return self._transport.delete_collection(name)
+
+    def verify(self, *, timeout_s: float | None = None) -> OperationInfo:
+        """Check every checksum of the database; `state` and `error` of the answer tell what was found."""
+        operation = self._transport.verify(None)
+        return self._transport.wait_operation(operation.id, timeout_s)
+
+    def operations(self, collection: str | None = None) -> list[OperationInfo]:
+        """Long jobs, running and recent."""
+        return self._transport.list_operations(collection)
+
+    def operation(self, id: str) -> OperationInfo:
+        """One long job. Raises NotFound (OPERATION_NOT_FOUND)."""
+        return self._transport.operation(id)
+
+    def cancel_operation(self, id: str) -> OperationInfo:
+        """Ask a long job to stop; what it had finished stays."""
+        return self._transport.cancel_operation(id)
+
+    def wait_operation(self, id: str, timeout_s: float | None = None) -> OperationInfo:
+        """Wait until a long job has ended. Raises DeadlineExceeded after `timeout_s`."""
+        return self._transport.wait_operation(id, timeout_s)
+
+    def info(self) -> dict[str, Any]:
+        """Version, kernels backend and instruction set, threads."""
+        return self._transport.info()

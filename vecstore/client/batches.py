@@ -1,0 +1,69 @@
+"""Cutting points into requests by bytes, so that no request passes the message limit whatever the dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from vecstore.config import Limits
+from vecstore.types import PointBatch, VectorBatch
+
+POINT_OVERHEAD_BYTES = 64  # an id and the framing of one point
+VECTOR_OVERHEAD_BYTES = 16
+UPLOAD_BYTES = 4 << 20
+
+
+def request_bytes_max(limits: Limits) -> int:
+    """Bytes of points that fit one message with room for framing."""
+    return max(1, limits.message_bytes_max * 15 // 16)
+
+
+def point_bytes(batch: PointBatch) -> np.ndarray:
+    """The size of each point on the wire, from above: int64 of length len(batch.ids)."""
+    sizes = np.full(len(batch.ids), POINT_OVERHEAD_BYTES, dtype=np.int64)
+    sizes += np.array([len(one) * 4 if isinstance(one, str) else 40 for one in batch.ids], dtype=np.int64)
+    for name, column in batch.vectors.items():
+        width = column.rows[0].nbytes if len(column.rows) else 0
+        sizes += width + VECTOR_OVERHEAD_BYTES + 4 * len(name)
+    if batch.payloads is not None:
+        sizes += np.array([len(payload) if payload else 0 for payload in batch.payloads], dtype=np.int64)
+    return sizes
+
+
+def cut(batch: PointBatch, start: int, stop: int) -> PointBatch:
+    """Points `start` to `stop` of a batch; arrays are views."""
+    if start == 0 and stop >= len(batch.ids):
+        return batch
+    vectors = {
+        name: VectorBatch(
+            rows=column.rows[start:stop], present=None if column.present is None else column.present[start:stop]
+        )
+        for name, column in batch.vectors.items()
+    }
+    payloads = None if batch.payloads is None else batch.payloads[start:stop]
+    return PointBatch(ids=batch.ids[start:stop], vectors=vectors, payloads=payloads)
+
+
+def split(batch: PointBatch, bytes_max: int, points_max: int) -> Iterator[PointBatch]:
+    """Pieces in order, each of at most `bytes_max` and `points_max` but never less than one point. An empty batch is
+    one empty piece, so that the engine gets to refuse it."""
+    ends = np.cumsum(point_bytes(batch))
+    start = 0
+    while True:
+        before = int(ends[start - 1]) if start else 0
+        stop = int(np.searchsorted(ends, before + bytes_max, side="right"))
+        stop = min(max(stop, start + 1), start + points_max, len(batch.ids))
+        yield cut(batch, start, stop)
+        start = stop
+        if start >= len(batch.ids):
+            return
+
+
+def skip_points(batches: Iterable[PointBatch], count: int) -> Iterator[PointBatch]:
+    """The batches without their first `count` points."""
+    for batch in batches:
+        size = len(batch.ids)
+        if count < size:
+            yield cut(batch, count, size)
+        count = max(0, count - size)

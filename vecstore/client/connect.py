@@ -1,0 +1,97 @@
+"""From a target's text to a client."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+from vecstore.engine.database import Database
+
+from vecstore.client._async.client import AsyncClient
+from vecstore.client._sync.client import Client
+from vecstore.config import Settings
+from vecstore.errors import InvalidArgument, Unimplemented
+
+DEFAULT_PORT = 7334
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)\Z", re.DOTALL)
+
+
+def connect(
+    target: str | Path,
+    *,
+    api_key: str | None = None,
+    timeout_s: float | None = None,
+    settings: Settings | None = None,
+) -> Client:
+    """Open a database.
+
+    `target` is a directory ("./data"; made when absent, one process at a time), ":memory:", "grpc://host:7334" or
+    "grpcs://host:7334" (TLS). `timeout_s` bounds each call, retries included (default: limits.deadline_default_s).
+    `settings` are the embedded engine's, and for a server the limits by which requests are split. Raises
+    InvalidArgument (BAD_TARGET), Unavailable (DIRECTORY_LOCKED) and what opening the directory raises.
+    """
+    settings = settings or Settings()
+    timeout = _timeout(timeout_s, settings)
+    address = _server_address(target)
+    if address is None:
+        return Client(Database.open(_directory(target), settings), target=str(target), timeout_s=timeout)
+    from vecstore.client._sync.grpc import GrpcTransport  # gRPC is an extra
+
+    transport = GrpcTransport(*address, api_key=api_key, timeout_s=timeout, settings=settings)
+    return Client(transport, target=str(target), timeout_s=timeout)
+
+
+async def connect_async(
+    target: str | Path,
+    *,
+    api_key: str | None = None,
+    timeout_s: float | None = None,
+    settings: Settings | None = None,
+) -> AsyncClient:
+    """`connect` for asyncio; the client has the same methods, to be awaited."""
+    settings = settings or Settings()
+    timeout = _timeout(timeout_s, settings)
+    address = _server_address(target)
+    if address is None:
+        from vecstore.client.local import AsyncLocal
+
+        database = await asyncio.to_thread(Database.open, _directory(target), settings)
+        return AsyncClient(AsyncLocal(database), target=str(target), timeout_s=timeout)
+    from vecstore.client._async.grpc import AsyncGrpcTransport
+
+    transport = AsyncGrpcTransport(*address, api_key=api_key, timeout_s=timeout, settings=settings)
+    return AsyncClient(transport, target=str(target), timeout_s=timeout)
+
+
+def _directory(target: str | Path) -> Path | None:
+    return None if str(target) == ":memory:" else Path(target)
+
+
+def _server_address(target: str | Path) -> tuple[str, bool] | None:
+    """(host:port, TLS) of a server's target, None for a local one."""
+    match = _SCHEME.match(target) if isinstance(target, str) else None
+    if match is None:
+        if not str(target):
+            raise InvalidArgument(
+                "target is empty; give a directory, :memory: or grpc://host:port", reason="BAD_TARGET"
+            )
+        return None
+    scheme, address = match[1].lower(), match[2].rstrip("/")
+    if scheme in ("http", "https"):
+        raise Unimplemented(f"target {target!r}: this version speaks grpc:// and grpcs:// to servers")
+    if scheme not in ("grpc", "grpcs"):
+        known = "a directory, :memory:, grpc://host:port and grpcs://host:port"
+        raise InvalidArgument(f"target {target!r} has an unknown scheme; known: {known}", reason="BAD_TARGET")
+    if not address or "/" in address or "@" in address:
+        raise InvalidArgument(f"target {target!r} must be {scheme}://host:port", reason="BAD_TARGET")
+    if not re.search(r":\d+\Z", address):
+        address = f"{address}:{DEFAULT_PORT}"
+    return address, scheme == "grpcs"
+
+
+def _timeout(timeout_s: float | None, settings: Settings) -> float:
+    timeout = settings.limits.deadline_default_s if timeout_s is None else timeout_s
+    if not timeout > 0:
+        raise InvalidArgument(f"timeout_s={timeout} must be above 0", reason="BAD_ARGUMENT")
+    return timeout

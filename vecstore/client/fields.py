@@ -1,0 +1,87 @@
+"""Builders of a collection's schema. Every builder has a plain dictionary that means the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from vecstore.errors import InvalidArgument
+from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, VectorKind
+
+DEFAULT_VECTOR = "default"  # the name of a collection's vector field when it is given without one
+
+VectorSpec: TypeAlias = VectorField | Mapping[str, Any]
+VectorSpecs: TypeAlias = VectorSpec | Mapping[str, VectorSpec]
+IndexKind: TypeAlias = FieldKind | Literal["keyword", "integer", "float", "bool", "datetime", "text"]
+
+
+def Dense(  # noqa: N802 (reads as a type where schemas are written)
+    dim: int,
+    *,
+    metric: Metric | Literal["cosine", "dot", "l2"] = "cosine",
+    datatype: DataType | Literal["float32", "float16", "bfloat16"] = "float32",
+) -> VectorField:
+    """A dense vector field: `dim` numbers, compared by `metric`, stored as `datatype`."""
+    return vector_field({"kind": "dense", "dim": dim, "metric": metric, "datatype": datatype})
+
+
+def Binary(dim: int) -> VectorField:  # noqa: N802
+    """A binary vector field of `dim` bits (a multiple of 8), compared by Hamming distance."""
+    return vector_field({"kind": "binary", "dim": dim, "metric": "hamming"})
+
+
+def vector_field(spec: VectorSpec, kind: VectorKind = VectorKind.DENSE) -> VectorField:
+    """Read one vector field from a dictionary: `dim`, and optionally `kind`, `metric`, `datatype`.
+
+    Raises InvalidArgument (BAD_SCHEMA) for unknown keys and values.
+    """
+    if isinstance(spec, VectorField):
+        return spec
+    if not isinstance(spec, Mapping):
+        raise InvalidArgument(
+            f"a vector field must be Dense, Binary or a dictionary, not {spec!r}", reason="BAD_SCHEMA"
+        )
+    values = {"kind": kind, **spec}
+    values.setdefault("metric", Metric.HAMMING if values["kind"] == VectorKind.BINARY else Metric.COSINE)
+    try:
+        return msgspec.convert(values, VectorField)
+    except msgspec.ValidationError as error:
+        raise InvalidArgument(f"bad vector field {dict(spec)!r}: {error}", reason="BAD_SCHEMA") from None
+
+
+def build_schema(
+    vectors: VectorSpecs | None,
+    binary: VectorSpecs | None = None,
+    indexes: Mapping[str, IndexKind] | None = None,
+) -> Schema:
+    """Join dense fields, binary fields and payload indexes into a schema.
+
+    A field given without a name is called "default". Raises InvalidArgument (BAD_SCHEMA) when nothing is given, when a
+    name occurs twice or when an index kind is unknown; names, dimensions and limits are checked by the engine.
+    """
+    fields: dict[str, VectorField] = {}
+    for group, kind in ((vectors, VectorKind.DENSE), (binary, VectorKind.BINARY)):
+        for name, field in _named(group, kind).items():
+            if name in fields:
+                raise InvalidArgument(f"vector field {name!r} is given twice", reason="BAD_SCHEMA")
+            fields[name] = field
+    if not fields:
+        raise InvalidArgument("a collection needs at least one vector field", reason="BAD_SCHEMA")
+    try:
+        kinds = {key: FieldKind(kind) for key, kind in (indexes or {}).items()}
+    except ValueError as error:
+        message = f"bad index kind: {error}; known: {', '.join(FieldKind)}"
+        raise InvalidArgument(message, reason="BAD_SCHEMA") from None
+    return Schema(vectors=fields, fields=kinds)
+
+
+def _named(group: VectorSpecs | None, kind: VectorKind) -> dict[str, VectorField]:
+    if group is None:
+        return {}
+    if isinstance(group, VectorField) or (isinstance(group, Mapping) and isinstance(group.get("dim"), int)):
+        return {DEFAULT_VECTOR: vector_field(group, kind)}
+    if not isinstance(group, Mapping):
+        raise InvalidArgument(f"vectors must be fields by name, not {group!r}", reason="BAD_SCHEMA")
+    return {str(name): vector_field(spec, kind) for name, spec in group.items()}

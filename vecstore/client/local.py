@@ -1,0 +1,116 @@
+"""An embedded database for asyncio: writes await the engine's future, queries meet in the coalescer, the rest runs in
+threads, so that nothing holds the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+from vecstore.engine.coalesce import Coalescer
+from vecstore.engine.database import Database
+
+from vecstore.config import Settings
+from vecstore.schema import Schema
+from vecstore.types import (
+    CollectionInfo,
+    CountRequest,
+    DeleteRequest,
+    FieldIndexRequest,
+    GetRequest,
+    OperationInfo,
+    PayloadRequest,
+    Point,
+    QueryRequest,
+    QueryResult,
+    ScrollRequest,
+    ScrollResult,
+    UpsertRequest,
+    WriteResult,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class AsyncLocal:
+    """An `AsyncTransport` over a `Database` of this process."""
+
+    def __init__(self, database: Database) -> None:
+        self.settings: Settings = database.settings
+        self._database = database
+        self._executor = ThreadPoolExecutor(thread_name_prefix="vecstore-client")
+        self._coalescer = Coalescer(database, self._executor)
+
+    async def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, functools.partial(call, *args, **kwargs))
+
+    async def create_collection(self, name: str, schema: Schema, *, exist_ok: bool = False) -> CollectionInfo:
+        return await self._run(self._database.create_collection, name, schema, exist_ok=exist_ok)
+
+    async def collection_info(self, name: str) -> CollectionInfo:
+        return await self._run(self._database.collection_info, name)
+
+    async def list_collections(self) -> list[CollectionInfo]:
+        return await self._run(self._database.list_collections)
+
+    async def has_collection(self, name: str) -> bool:
+        return await self._run(self._database.has_collection, name)
+
+    async def delete_collection(self, name: str) -> bool:
+        return await self._run(self._database.delete_collection, name)
+
+    async def write(self, request: UpsertRequest | DeleteRequest | PayloadRequest) -> WriteResult:
+        return await asyncio.wrap_future(await self._run(self._database.submit, request))
+
+    async def get(self, request: GetRequest) -> tuple[list[Point], int]:
+        return await self._run(self._database.get, request)
+
+    async def scroll(self, request: ScrollRequest) -> ScrollResult:
+        return await self._run(self._database.scroll, request)
+
+    async def count(self, request: CountRequest) -> tuple[int, int]:
+        return await self._run(self._database.count, request)
+
+    async def query(self, request: QueryRequest) -> QueryResult:
+        return await self._coalescer.query(request)
+
+    async def query_batch(self, requests: Sequence[QueryRequest]) -> list[QueryResult]:
+        return await self._run(self._database.query_batch, requests)
+
+    async def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
+        return await self._run(self._database.create_field_index, request)
+
+    async def delete_field_index(self, request: FieldIndexRequest) -> bool:
+        return await self._run(self._database.delete_field_index, request)
+
+    async def compact(self, collection: str) -> OperationInfo:
+        return await self._run(self._database.compact, collection)
+
+    async def stats(self, collection: str) -> dict[str, Any]:
+        return await self._run(self._database.stats, collection)
+
+    async def verify(self, collection: str | None = None) -> OperationInfo:
+        return await self._run(self._database.verify, collection)
+
+    async def operation(self, id: str) -> OperationInfo:
+        return await self._run(self._database.operation, id)
+
+    async def list_operations(self, collection: str | None = None) -> list[OperationInfo]:
+        return await self._run(self._database.list_operations, collection)
+
+    async def cancel_operation(self, id: str) -> OperationInfo:
+        return await self._run(self._database.cancel_operation, id)
+
+    async def wait_operation(self, id: str, timeout_s: float | None = None) -> OperationInfo:
+        return await self._run(self._database.wait_operation, id, timeout_s)
+
+    async def info(self) -> dict[str, Any]:
+        return await self._run(self._database.info)
+
+    async def close(self) -> None:
+        await self._run(self._database.close)
+        self._executor.shutdown(wait=False)

@@ -1,0 +1,46 @@
+"""Points given one by one as dictionaries, gathered into batches by column."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from vecstore.client.vectors import build_batch, only_vector
+from vecstore.errors import InvalidArgument
+from vecstore.schema import Schema
+from vecstore.types import PointBatch
+
+PointLike: TypeAlias = Mapping[str, Any]  # {"id": .., "vector": [..] or "vectors": {name: [..]}, "payload": {..}}
+
+GATHERED_POINTS = 512
+_KEYS = {"id", "vector", "vectors", "payload"}
+
+
+def batches_of(points: Iterable[PointBatch | PointLike], schema: Schema) -> Iterator[PointBatch]:
+    """Batches as they are, dictionaries gathered by a few hundred; order is kept."""
+    for is_batch, run in itertools.groupby(points, key=lambda point: isinstance(point, PointBatch)):
+        if is_batch:
+            yield from run  # type: ignore[misc]
+        else:
+            while chunk := list(itertools.islice(run, GATHERED_POINTS)):
+                yield batch_from_points(chunk, schema)  # type: ignore[arg-type]
+
+
+def batch_from_points(points: list[PointLike], schema: Schema) -> PointBatch:
+    """Turn rows into columns. Raises InvalidArgument (BAD_ID, BAD_VECTOR, BAD_PAYLOAD) naming the point."""
+    columns: dict[str, list[Any]] = {}
+    for row, point in enumerate(points):
+        if not isinstance(point, Mapping) or "id" not in point:
+            raise InvalidArgument(f"points[{row}] must be a dictionary with an id", reason="BAD_ID")
+        if unknown := set(point) - _KEYS:
+            message = f"points[{row}] has unknown keys {sorted(unknown)}; known: {sorted(_KEYS)}"
+            raise InvalidArgument(message, reason="BAD_PAYLOAD")
+        named = dict(point.get("vectors") or {})
+        if point.get("vector") is not None:
+            named[only_vector(schema, None)] = point["vector"]
+        for name, vector in named.items():
+            columns.setdefault(name, [None] * len(points))[row] = vector
+    payloads = [point.get("payload") for point in points]
+    some = any(payload is not None for payload in payloads)
+    return build_batch(schema, [point["id"] for point in points], columns, payloads if some else None)

@@ -1,0 +1,55 @@
+"""When to send a request again, and after how long. Pure: the caller sleeps."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+
+from vecstore.errors import DeadlineExceeded, ResourceExhausted, Unavailable, VecstoreError
+
+# gRPC's service-config retries are not used: they choose by method and code, while an upsert may be repeated or not by
+# its mode and RESOURCE_EXHAUSTED only when the server gives a delay. gRPC's transparent retries (calls that never left
+# this process) stay on.
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Up to `attempts` sends in all. Waits are random, up to `first_s` doubling to `longest_s` ("full jitter":
+    M. Brooker, Exponential Backoff and Jitter, AWS Architecture Blog 2015), after what the server asks for."""
+
+    attempts: int = 5
+    first_s: float = 0.05
+    longest_s: float = 2.0
+
+
+@dataclass(slots=True)
+class Attempts:
+    """The sends of one call: the time left, and whether and when to try again."""
+
+    policy: RetryPolicy
+    timeout_s: float
+    idempotent: bool
+    random: random.Random = field(default_factory=random.Random)
+    _sent: int = 0
+    _deadline: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._deadline = time.monotonic() + self.timeout_s
+
+    def remaining_s(self) -> float:
+        """Seconds for the next send. Raises DeadlineExceeded (QUERY_TIMEOUT) when none are left."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise DeadlineExceeded(f"no answer within timeout_s={self.timeout_s}")
+        self._sent += 1
+        return left
+
+    def delay_s(self, error: VecstoreError, hint_s: float | None) -> float | None:
+        """How long to wait before sending again, or None when `error` is final."""
+        safe = isinstance(error, Unavailable) or (isinstance(error, ResourceExhausted) and hint_s is not None)
+        if not safe or not self.idempotent or self._sent >= self.policy.attempts:
+            return None
+        ceiling = min(self.policy.longest_s, self.policy.first_s * 2 ** (self._sent - 1))
+        delay = self.random.uniform(0, ceiling) + (hint_s or 0.0)
+        return delay if time.monotonic() + delay < self._deadline else None
