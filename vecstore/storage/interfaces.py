@@ -56,17 +56,27 @@ class KVRead(Protocol):
 class KV(KVRead, Protocol):
     epoch: int  # grows at each open
 
-    def write(self, batch: Sequence[Op]) -> int:
+    @property
+    def generation(self) -> int:
+        """How often the store was reopened inside this object after a full disk; nothing accepted is lost by it."""
+
+    def write(self, batch: Sequence[Op], *, use_reserve: bool = False) -> int:
         """Apply atomically, in order, visible at once, not yet durable; returns a position for `durable`.
 
+        `use_reserve` lets deletions and the end of a compaction use the reserve that other writes must leave free.
         Raises ResourceExhausted(DISK_FULL) when the disk (less the reserve) is full, with nothing applied, and
-        IoFailed once an fsync has failed (final until reopened)."""
+        IoFailed once an fsync has failed (final until reopened). Positions grow, also from one open to the next.
+        The engine's keys in META never start with a zero byte."""
 
     def durable(self, position: int) -> None:
         """Returns when every write up to `position` survives power loss. Releases the GIL. Raises IoFailed, final."""
 
-    def snapshot(self) -> KVRead: ...
-    def checkpoint(self, path: Path) -> None: ...
+    def snapshot(self) -> KVRead:
+        """All families as of one moment. FailedPrecondition(CLOSED) once the store was closed or reopened."""
+
+    def checkpoint(self, path: Path) -> None:
+        """A whole database directory at `path`, which must not exist."""
+
     def close(self) -> None: ...
 
 

@@ -1,0 +1,288 @@
+"""KV over RocksDB: unsynced atomic batches, one fsync for many waiters, and states for a full disk and a failed fsync.
+
+Positions. Each batch carries its position under a reserved key, so that after a reopening the store knows exactly
+which batches survived.
+
+Full disk. A batch that RocksDB refused for want of space raises ResourceExhausted and is not visible. RocksDB then
+refuses everything, so once there is room again the next write reopens it. The reopening replays the log and writes it
+to tables, so every accepted batch has survived and is durable. The refused batch may have reached the log whole: then
+it is undone, from values kept when it was refused, before anything else is written. `generation` counts reopenings.
+
+Failed fsync. Final: every later write raises IoFailed, reads go on.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rocksdict import Rdict, RdictIter, Snapshot, WriteBatch
+
+from vecstore.errors import FailedPrecondition, VecstoreError
+from vecstore.storage import format
+from vecstore.storage.disk_space import DiskSpace
+from vecstore.storage.interfaces import Delete, DeleteRange, Family, Op, Put
+from vecstore.storage.reclaim import Reclaimer
+from vecstore.storage.rocks_database import RocksDatabase, number, read_number
+from vecstore.storage.rocks_errors import closed, from_rocks, is_stall
+from vecstore.storage.rocks_options import range_options
+
+_STALL_WAIT_S = 0.002
+_STALL_LIMIT_S = 20.0
+_REOPEN_BYTES = 16 << 20  # what a reopening writes on top of the logs it replays
+_PAGE_PAIRS = 4_096
+_PAGE_BYTES = 4 << 20
+
+
+@dataclass(slots=True)
+class _Refused:
+    """A batch that met a full disk: it may still be in the log. `undo` restores what it would have overwritten."""
+
+    position: int
+    undo: list[Op]
+
+
+class RocksKV:
+    """See `interfaces.KV`. Threads may share one object."""
+
+    def __init__(self, database: RocksDatabase, space: DiskSpace, reclaimer: Reclaimer) -> None:
+        self._database = database
+        self._space = space
+        self._reclaimer = reclaimer
+        self._write_lock = threading.Lock()
+        self._sync = threading.Condition()
+        self._syncing = False
+        self._refused: _Refused | None = None
+        with database.using():
+            self._position = read_number(database.family(Family.META), format.POSITION_KEY)
+        self._synced = self._position  # the constructor of the database synced its epoch behind it
+        self.epoch = database.epoch
+
+    @property
+    def generation(self) -> int:
+        """How often RocksDB was reopened inside this object after a full disk."""
+        return self._database.generation
+
+    def get(self, family: Family, key: bytes) -> bytes | None:
+        with self._database.using():
+            return _get(self._database.family(family), key)
+
+    def scan(self, family: Family, low: bytes, high: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """A consistent view, as of the call. Raises Corruption; FailedPrecondition once the database is closed."""
+        return self.snapshot().scan(family, low, high)
+
+    def snapshot(self) -> RocksSnapshot:
+        """All families as of one position. FailedPrecondition once the database was closed or reopened."""
+        with self._write_lock, self._database.using():
+            return RocksSnapshot(self._database)
+
+    def write(self, batch: Sequence[Op], *, use_reserve: bool = False) -> int:
+        size = sum(_op_bytes(op) for op in batch)
+        with self._write_lock:
+            if self._database.failed:
+                raise self._database.failure()
+            self._space.check(size, use_reserve=use_reserve)
+            if self._refused is not None:
+                self._recover(self._refused)
+            position = self._position + 1
+            with self._database.using():
+                self._apply(batch, position)
+                self._position = position
+        for op in batch:
+            if isinstance(op, DeleteRange):
+                self._reclaimer.add(op.family, op.low, op.high)
+        return position
+
+    def durable(self, position: int) -> None:
+        with self._sync:
+            while True:
+                if self._synced >= position:
+                    return
+                if self._database.failed:
+                    raise self._database.failure()
+                if not self._syncing:
+                    self._syncing = True
+                    break
+                self._sync.wait()
+        target = self._position  # read before the sync starts, so it covers every batch up to here
+        synced = 0
+        try:
+            self._sync_now()
+            synced = target
+        finally:
+            with self._sync:
+                self._synced = max(self._synced, synced)
+                self._syncing = False
+                self._sync.notify_all()
+
+    def checkpoint(self, path: Path) -> None:
+        self._database.checkpoint(path)
+
+    def close(self) -> None:
+        """Closes the database behind this KV, and with it the blobs."""
+        self._reclaimer.close()
+        self._database.close()
+
+    def _sync_now(self) -> None:
+        try:
+            if self._refused is None:
+                with self._database.using():
+                    try:
+                        self._database.flush_wal()
+                        return
+                    except Exception as error:
+                        # RocksDB did not try to sync, for a write that ran beside met a full disk.
+                        if "previous error" not in str(error):
+                            raise
+            self._database.sync_logs()
+        except FailedPrecondition:
+            raise
+        except Exception as error:
+            raise self._database.fail(f"an fsync failed: {from_rocks(error, 'durable').message}") from None
+
+    def _apply(self, batch: Sequence[Op], position: int) -> None:
+        limit = time.monotonic() + _STALL_LIMIT_S
+        while True:
+            try:
+                self._database.write(self._encode(batch, position))
+                return
+            except Exception as error:
+                typed = from_rocks(error, f"writing a batch of {len(batch)} operations")
+                if is_stall(error) and time.monotonic() < limit:
+                    time.sleep(_STALL_WAIT_S)  # RocksDB would sleep too, but with the interpreter lock held
+                elif is_stall(error):
+                    raise typed from None
+                elif typed.reason == "DISK_FULL":
+                    self._refused = _Refused(position, self._undo(batch))
+                    raise typed from None
+                else:
+                    raise self._database.fail(f"a write failed: {typed.message}") from None
+
+    def _encode(self, batch: Sequence[Op], position: int) -> WriteBatch:
+        handles = {family: self._database.handle(family) for family in Family}
+        encoded = WriteBatch(raw_mode=True)
+        for op in batch:
+            if isinstance(op, Put):
+                encoded.put(op.key, op.value, handles[op.family])
+            elif isinstance(op, Delete):
+                encoded.delete(op.key, handles[op.family])
+            else:
+                encoded.delete_range(op.low, op.high, handles[op.family])
+                encoded.put(*self._reclaimer.marker(op.family, op.low, op.high), handles[Family.META])
+        encoded.put(format.POSITION_KEY, number(position), handles[Family.META])
+        return encoded
+
+    def _undo(self, batch: Sequence[Op]) -> list[Op]:
+        """Operations that bring back what `batch` would overwrite. RocksDB reads on after it refuses writes."""
+        undo: list[Op] = []
+        for op in batch:
+            family = self._database.family(op.family)
+            if isinstance(op, DeleteRange):
+                iterator = family.iter(range_options(op.high))
+                iterator.seek(op.low)
+                undo.extend(Put(op.family, key, value) for key, value in _rest(iterator))
+            else:
+                value = _get(family, op.key)
+                undo.append(Delete(op.family, op.key) if value is None else Put(op.family, op.key, value))
+        return undo
+
+    def _recover(self, refused: _Refused) -> None:
+        """Reopen after a full disk and undo the refused batch if it survived. Raises ResourceExhausted (DISK_FULL)
+        when there is still no room."""
+        logs = sum(path.stat().st_size for path in self._database.rocksdb_directory.glob("*.log"))
+        self._space.probe(logs + _REOPEN_BYTES)
+        try:
+            self._database.reopen()
+            with self._database.using():
+                survived = read_number(self._database.family(Family.META), format.POSITION_KEY)
+                if survived < self._position:
+                    raise self._database.fail(
+                        f"reopening found position {survived} although {self._position} was accepted"
+                    )
+                if survived == refused.position:
+                    self._database.write(self._encode(refused.undo, self._position))
+                    self._database.flush_wal()
+        except VecstoreError:
+            raise
+        except Exception as error:
+            typed = from_rocks(error, "reopening after a full disk")
+            if typed.reason == "DISK_FULL":
+                raise typed from None
+            raise self._database.fail(f"a write failed: {typed.message}") from None
+        self._refused = None
+        with self._sync:
+            self._synced = self._position
+
+
+class RocksSnapshot:
+    """All families as of one moment. Let go by the database when it is closed or reopened."""
+
+    def __init__(self, database: RocksDatabase) -> None:
+        self._database = database
+        self._snapshots: dict[str, Snapshot] | None = database.snapshots(self)
+
+    def release(self) -> None:
+        self._snapshots = None
+
+    def get(self, family: Family, key: bytes) -> bytes | None:
+        with self._database.using():
+            high = key + b"\x00"
+            page, _ = _page(self._of(family).iter(range_options(high)), key)
+        return page[0][1] if page else None
+
+    def scan(self, family: Family, low: bytes, high: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """In pages, so that no iterator outlives its turn inside the database."""
+        at: bytes | None = low
+        while at is not None and at < high:
+            with self._database.using():
+                page, at = _page(self._of(family).iter(range_options(high)), at)
+            yield from page
+
+    def _of(self, family: Family) -> Snapshot:
+        if self._snapshots is None:
+            raise closed()
+        return self._snapshots[family]
+
+
+def _get(family: Rdict, key: bytes) -> bytes | None:
+    try:
+        value: bytes | None = family.get(key)
+    except Exception as error:
+        raise from_rocks(error, "reading a record") from None
+    return value
+
+
+def _page(iterator: RdictIter, at: bytes) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+    """Pairs from `at` on and the key to go on from, None at the end."""
+    page: list[tuple[bytes, bytes]] = []
+    size = 0
+    try:
+        iterator.seek(at)
+    except Exception as error:
+        raise from_rocks(error, "scanning") from None
+    for key, value in _rest(iterator):
+        page.append((key, value))
+        size += len(value)
+        if len(page) == _PAGE_PAIRS or size >= _PAGE_BYTES:
+            return page, key + b"\x00"
+    return page, None
+
+
+def _rest(iterator: RdictIter) -> Iterator[tuple[bytes, bytes]]:
+    """What is left of an iterator. One over a damaged block just ends, so its status is asked after the loop."""
+    try:
+        while iterator.valid():
+            yield iterator.key(), iterator.value()
+            iterator.next()
+        iterator.status()
+    except Exception as error:
+        raise from_rocks(error, "scanning") from None
+
+
+def _op_bytes(op: Op) -> int:
+    if isinstance(op, Put):
+        return len(op.key) + len(op.value)
+    return len(op.key) if isinstance(op, Delete) else len(op.low) + len(op.high)
