@@ -1,0 +1,275 @@
+"""Requests that read points, and what they answer. Building answers is the server's hottest code: it writes into
+messages that exist and touches no value twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from vecstore.config import Limits
+from vecstore.errors import InvalidArgument
+from vecstore.pb.v1 import common_pb2
+from vecstore.pb.v1 import points_pb2 as pb
+from vecstore.types import (
+    CountRequest,
+    GetRequest,
+    Hit,
+    Point,
+    QueryRequest,
+    QueryResult,
+    ScrollRequest,
+    ScrollResult,
+    Selection,
+)
+from vecstore.wire.filters import filter_from_pb, filter_to_pb
+from vecstore.wire.ids import column_to_pb, id_from_pb, id_to_pb, set_id
+from vecstore.wire.values import fields_from_pb, set_fields, set_payload
+from vecstore.wire.vectors import bad_vector, set_vector, vector_from_pb, vector_to_pb, widen
+from vecstore.wire.writes import selected_ids
+
+K_DEFAULT = 10
+JSON = common_pb2.PAYLOAD_ENCODING_JSON
+
+_encode = msgspec.json.Encoder().encode
+
+
+# ---- requests to the wire; they ask for payloads as JSON
+
+
+def get_to_pb(request: GetRequest) -> pb.GetPointsRequest:
+    message = pb.GetPointsRequest(
+        collection=request.collection,
+        id_column=column_to_pb(request.ids),
+        payload_encoding=JSON,
+        min_seq=request.min_seq,
+    )
+    _select_to_pb(message, request.select)
+    return message
+
+
+def scroll_to_pb(request: ScrollRequest) -> pb.ScrollRequest:
+    message = pb.ScrollRequest(collection=request.collection, payload_encoding=JSON, min_seq=request.min_seq)
+    _set_int(message, "limit", request.limit)
+    if request.filter is not None:
+        message.filter.CopyFrom(filter_to_pb(request.filter))
+    if request.after is not None:
+        message.after.CopyFrom(id_to_pb(request.after, "after"))
+    _select_to_pb(message, request.select)
+    return message
+
+
+def count_to_pb(request: CountRequest) -> pb.CountRequest:
+    message = pb.CountRequest(collection=request.collection, min_seq=request.min_seq)
+    if request.filter is not None:
+        message.filter.CopyFrom(filter_to_pb(request.filter))
+    return message
+
+
+def query_to_pb(request: QueryRequest) -> pb.QueryRequest:
+    message = pb.QueryRequest(
+        collection=request.collection,
+        nearest=vector_to_pb(request.vector),
+        using=request.using or "",
+        payload_encoding=JSON,
+        min_seq=request.min_seq,
+        explain=request.explain,
+        score_threshold=request.score_threshold,
+    )
+    _set_int(message, "limit", request.k)
+    _set_int(message, "offset", request.offset)
+    if request.timeout_s is not None:
+        message.timeout_ms = max(1, round(request.timeout_s * 1000))
+    if request.filter is not None:
+        message.filter.CopyFrom(filter_to_pb(request.filter))
+    _select_to_pb(message, request.select)
+    return message
+
+
+def _set_int(message: Any, name: str, value: int) -> None:
+    try:
+        setattr(message, name, value)
+    except ValueError:
+        problem = f"{name} is {value}, outside int64"
+        raise InvalidArgument(problem, reason="LIMIT_EXCEEDED", field_violations=[(name, problem)]) from None
+
+
+def _select_to_pb(message: Any, select: Selection) -> None:
+    """Defaults stay off the wire."""
+    if select.payload is not True:
+        _selector_to_pb(message.with_payload, select.payload)
+    if select.vectors is not False:
+        _selector_to_pb(message.with_vectors, select.vectors)
+
+
+def _selector_to_pb(selector: common_pb2.Selector, choice: bool | Sequence[str]) -> None:
+    if isinstance(choice, bool):
+        selector.all = choice
+    else:
+        selector.include.SetInParent()
+        selector.include.names.extend(choice)
+
+
+# ---- requests from the wire
+
+
+def get_from_pb(message: pb.GetPointsRequest) -> GetRequest:
+    return GetRequest(message.collection, selected_ids(message) or [], select_from_pb(message), message.min_seq)
+
+
+def scroll_from_pb(message: pb.ScrollRequest, limits: Limits) -> ScrollRequest:
+    return ScrollRequest(
+        message.collection,
+        filter_from_pb(message.filter, limits) if message.HasField("filter") else None,
+        message.limit if message.HasField("limit") else K_DEFAULT,
+        id_from_pb(message.after, "after") if message.HasField("after") else None,
+        select_from_pb(message),
+        message.min_seq,
+    )
+
+
+def count_from_pb(message: pb.CountRequest, limits: Limits) -> CountRequest:
+    chosen = filter_from_pb(message.filter, limits) if message.HasField("filter") else None
+    return CountRequest(message.collection, chosen, message.min_seq)
+
+
+def query_from_pb(message: pb.QueryRequest, limits: Limits, path: str = "") -> QueryRequest:
+    """`path` is put before the names of fields in errors, such as `queries[3].`.
+
+    Raises InvalidArgument: BAD_VECTOR, BAD_FILTER, LIMIT_EXCEEDED.
+    """
+    has = message.HasField
+    if not has("nearest"):
+        raise bad_vector(f"{path}nearest", "is missing: a query needs a vector")
+    return QueryRequest(
+        message.collection,
+        widen(vector_from_pb(message.nearest, f"{path}nearest")),
+        message.using or None,
+        filter_from_pb(message.filter, limits, f"{path}filter") if has("filter") else None,
+        message.limit if has("limit") else K_DEFAULT,
+        message.offset,
+        message.score_threshold if has("score_threshold") else None,
+        select_from_pb(message),
+        message.min_seq,
+        message.timeout_ms / 1000 if has("timeout_ms") else None,
+        message.explain,
+    )
+
+
+_DEFAULT_SELECTION = Selection()
+
+
+def select_from_pb(message: Any) -> Selection:
+    has_payload, has_vectors = message.HasField("with_payload"), message.HasField("with_vectors")
+    if not (has_payload or has_vectors):
+        return _DEFAULT_SELECTION
+    return Selection(
+        _selector_from_pb(message.with_payload) if has_payload else True,
+        _selector_from_pb(message.with_vectors) if has_vectors else False,
+    )
+
+
+def _selector_from_pb(selector: common_pb2.Selector) -> bool | Sequence[str]:
+    if selector.WhichOneof("selector") == "include":
+        return tuple(selector.include.names)
+    return selector.all
+
+
+# ---- answers to the wire
+
+
+def points_to_pb(points: Sequence[Point], target: Any, encoding: int) -> None:
+    """Append `points` to a repeated field of Point; payloads as `encoding` asks."""
+    add = target.add
+    as_json = encoding == JSON
+    for point in points:
+        message = add(seq=point.seq)
+        set_id(message.id, point.id)
+        _contents_to_pb(point, message, as_json)
+
+
+def query_result_to_pb(result: QueryResult, encoding: int, message: pb.QueryResponse | None = None) -> pb.QueryResponse:
+    """Write an answer into `message` (a new one when None)."""
+    if message is None:
+        message = pb.QueryResponse()
+    message.seq = result.seq
+    add = message.points.add
+    as_json = encoding == JSON
+    for hit in result.hits:
+        point = add(score=hit.score, seq=hit.seq)
+        value = hit.id
+        if type(value) is int:
+            point.id.num = value
+        else:
+            set_id(point.id, value)
+        if as_json and hit.vectors is None:
+            if hit.payload_json is not None:
+                point.payload_json = hit.payload_json
+        else:
+            _contents_to_pb(hit, point, as_json)
+    if result.explain is not None:
+        message.explain.SetInParent()
+        set_fields(message.explain.fields, result.explain)
+    return message
+
+
+def scroll_result_to_pb(result: ScrollResult, encoding: int) -> pb.ScrollResponse:
+    message = pb.ScrollResponse(seq=result.seq)
+    points_to_pb(result.points, message.points, encoding)
+    if result.next_after is not None:
+        set_id(message.next_after, result.next_after)
+    return message
+
+
+def _contents_to_pb(point: Point, message: Any, as_json: bool) -> None:
+    if point.payload_json is not None:
+        if as_json:
+            message.payload_json = point.payload_json
+        else:
+            set_payload(message.payload, point.payload_json)
+    if point.vectors is not None:
+        for name, vector in point.vectors.items():
+            set_vector(message.vectors[name], vector)
+
+
+# ---- answers from the wire
+
+
+def points_from_answer(messages: Sequence[pb.Point]) -> list[Point]:
+    return [Point(id_from_pb(m.id), m.seq, _payload_json(m), _vectors(m)) for m in messages]
+
+
+def get_result_from_pb(message: pb.GetPointsResponse) -> tuple[list[Point], int]:
+    return points_from_answer(message.points), message.seq
+
+
+def scroll_result_from_pb(message: pb.ScrollResponse) -> ScrollResult:
+    after = id_from_pb(message.next_after) if message.HasField("next_after") else None
+    return ScrollResult(points_from_answer(message.points), after, message.seq)
+
+
+def query_result_from_pb(message: pb.QueryResponse) -> QueryResult:
+    hits = [Hit(id_from_pb(m.id), m.seq, _payload_json(m), _vectors(m), m.score) for m in message.points]
+    return QueryResult(
+        hits, message.seq, fields_from_pb(message.explain.fields) if message.HasField("explain") else None
+    )
+
+
+def _payload_json(message: pb.Point | pb.ScoredPoint) -> bytes | None:
+    if message.HasField("payload_json"):
+        return message.payload_json
+    return _encode(fields_from_pb(message.payload)) if message.payload else None
+
+
+def _vectors(message: pb.Point | pb.ScoredPoint) -> dict[str, np.ndarray] | None:
+    vectors: Mapping[str, common_pb2.Vector] = message.vectors
+    if not vectors:
+        return None
+    return {name: widen_bfloat16(vector_from_pb(vector, name)) for name, vector in vectors.items()}
+
+
+def widen_bfloat16(vector: np.ndarray) -> np.ndarray:
+    """Answers hold float32, float16 or packed bits."""
+    return widen(vector) if vector.dtype == np.uint16 else vector

@@ -1,0 +1,116 @@
+"""Schemas, collections and operations."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from vecstore.errors import InvalidArgument
+from vecstore.pb.v1 import collections_pb2, common_pb2, operations_pb2
+from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, VectorKind
+from vecstore.types import CollectionInfo, FieldIndexRequest, OperationInfo, OperationState
+
+E = TypeVar("E", bound=StrEnum)
+
+_KINDS = {collections_pb2.VectorKind.Value(f"VECTOR_KIND_{member.name}"): member for member in VectorKind}
+_METRICS = {collections_pb2.Metric.Value(f"METRIC_{member.name}"): member for member in Metric}
+_DATA_TYPES = {common_pb2.DataType.Value(f"DATA_TYPE_{member.name}"): member for member in DataType}
+_FIELD_KINDS = {collections_pb2.FieldKind.Value(f"FIELD_KIND_{member.name}"): member for member in FieldKind}
+_STATES = {operations_pb2.OperationState.Value(f"OPERATION_STATE_{member.name}"): member for member in OperationState}
+
+
+def bad_schema(path: str, problem: str) -> InvalidArgument:
+    message = f"{path} {problem}"
+    return InvalidArgument(message, reason="BAD_SCHEMA", field_violations=[(path, message)])
+
+
+def schema_to_pb(schema: Schema) -> collections_pb2.Schema:
+    message = collections_pb2.Schema(fields={key: _number(_FIELD_KINDS, kind) for key, kind in schema.fields.items()})
+    for name, field in schema.vectors.items():
+        vector = message.vectors[name]
+        vector.kind, vector.metric = _number(_KINDS, field.kind), _number(_METRICS, field.metric)
+        vector.datatype = _number(_DATA_TYPES, field.datatype)
+        try:
+            vector.dim = field.dim
+        except ValueError:
+            raise bad_schema(f"schema.vectors.{name}.dim", f"is {field.dim}, outside int64") from None
+    return message
+
+
+def schema_from_pb(message: collections_pb2.Schema) -> Schema:
+    """Raises InvalidArgument (BAD_SCHEMA) for enum values that are not known here."""
+    vectors: dict[str, VectorField] = {}
+    for name, field in message.vectors.items():
+        path = f"schema.vectors.{name}"
+        kind = _member(_KINDS, field.kind, VectorKind.DENSE, f"{path}.kind")
+        nearest = Metric.HAMMING if kind is VectorKind.BINARY else Metric.COSINE
+        metric = _member(_METRICS, field.metric, nearest, f"{path}.metric")
+        datatype = _member(_DATA_TYPES, field.datatype, DataType.FLOAT32, f"{path}.datatype")
+        vectors[name] = VectorField(kind, field.dim, metric, datatype)
+    fields = {key: _member(_FIELD_KINDS, kind, None, f"schema.fields.{key}") for key, kind in message.fields.items()}
+    return Schema(vectors, fields)
+
+
+def collection_to_pb(info: CollectionInfo) -> collections_pb2.CollectionInfo:
+    return collections_pb2.CollectionInfo(
+        name=info.name, schema=schema_to_pb(info.schema), seq=info.seq, points=info.points
+    )
+
+
+def collection_from_pb(message: collections_pb2.CollectionInfo) -> CollectionInfo:
+    return CollectionInfo(message.name, schema_from_pb(message.schema), message.seq, message.points)
+
+
+def field_index_to_pb(request: FieldIndexRequest) -> collections_pb2.CreateFieldIndexRequest:
+    kind = collections_pb2.FIELD_KIND_UNSPECIFIED if request.kind is None else _number(_FIELD_KINDS, request.kind)
+    return collections_pb2.CreateFieldIndexRequest(collection=request.collection, key=request.key, kind=kind)
+
+
+def field_index_from_pb(message: collections_pb2.CreateFieldIndexRequest) -> FieldIndexRequest:
+    """Raises InvalidArgument (BAD_SCHEMA) when the kind is missing or not known here."""
+    return FieldIndexRequest(message.collection, message.key, _member(_FIELD_KINDS, message.kind, None, "kind"))
+
+
+def operation_to_pb(info: OperationInfo) -> operations_pb2.Operation:
+    return operations_pb2.Operation(
+        id=info.id,
+        kind=info.kind,
+        collection=info.collection,
+        state=_number(_STATES, info.state),
+        phase=info.phase,
+        done=info.done,
+        total=info.total,
+        started_at=info.started_at,
+        finished_at=info.finished_at,
+        rate=info.rate,
+        eta_s=info.eta_s,
+        error=info.error,
+    )
+
+
+def operation_from_pb(message: operations_pb2.Operation) -> OperationInfo:
+    return OperationInfo(
+        id=message.id,
+        kind=message.kind,
+        collection=message.collection,
+        state=_STATES[message.state],
+        phase=message.phase,
+        done=message.done,
+        total=message.total,
+        started_at=message.started_at,
+        finished_at=message.finished_at if message.HasField("finished_at") else None,
+        rate=message.rate,
+        eta_s=message.eta_s if message.HasField("eta_s") else None,
+        error=message.error if message.HasField("error") else None,
+    )
+
+
+def _number(members: dict[int, E], member: E) -> Any:
+    return next(number for number, known in members.items() if known is member)
+
+
+def _member(members: dict[int, E], number: int, default: E | None, path: str) -> E:
+    member = members.get(number, default if number == 0 else None)
+    if member is None:
+        raise bad_schema(path, "is missing" if number == 0 else f"is {number}, which is unknown")
+    return member

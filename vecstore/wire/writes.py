@@ -1,0 +1,265 @@
+"""Requests that change points, and what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from vecstore.config import Limits
+from vecstore.errors import InvalidArgument, limit_exceeded
+from vecstore.pb.v1 import points_pb2 as pb
+from vecstore.query.filter import PointId
+from vecstore.schema import DataType, Schema
+from vecstore.types import (
+    DeleteRequest,
+    Durability,
+    PayloadOp,
+    PayloadRequest,
+    PointBatch,
+    UpsertRequest,
+    VectorBatch,
+    WriteMode,
+    WriteResult,
+)
+from vecstore.wire.filters import filter_from_pb, filter_to_pb
+from vecstore.wire.ids import column_from_pb, column_to_pb, id_from_pb, ids_from_pb
+from vecstore.wire.values import bad_payload, payload_from_pb
+from vecstore.wire.vectors import bad_vector, vector_from_pb, widen
+from vecstore.wire.vectors import column_from_pb as vectors_from_pb
+from vecstore.wire.vectors import column_to_pb as vectors_to_pb
+
+_MODES = {
+    pb.WRITE_MODE_UNSPECIFIED: WriteMode.UPSERT,
+    pb.WRITE_MODE_UPSERT: WriteMode.UPSERT,
+    pb.WRITE_MODE_INSERT_ONLY: WriteMode.INSERT_ONLY,
+    pb.WRITE_MODE_UPDATE_ONLY: WriteMode.UPDATE_ONLY,
+}
+_MODES_TO_PB = {mode: number for number, mode in _MODES.items()}
+_DURABILITIES: dict[int, Durability | None] = {
+    pb.DURABILITY_UNSPECIFIED: None,
+    pb.DURABILITY_FSYNC: "fsync",
+    pb.DURABILITY_OS: "os",
+}
+_DURABILITIES_TO_PB: dict[Durability | None, Any] = {durability: number for number, durability in _DURABILITIES.items()}
+
+PayloadMessage = pb.SetPayloadRequest | pb.DeletePayloadRequest | pb.ClearPayloadRequest
+
+
+# ---- to the wire
+
+
+def upsert_to_pb(request: UpsertRequest) -> pb.UpsertRequest:
+    """By column, always."""
+    message = pb.UpsertRequest(
+        collection=request.collection,
+        mode=_MODES_TO_PB[request.mode],
+        durability=_DURABILITIES_TO_PB[request.durability],
+    )
+    batch = request.batch
+    message.batch.ids.CopyFrom(column_to_pb(batch.ids))
+    for name, vectors in batch.vectors.items():
+        message.batch.vectors[name].CopyFrom(vectors_to_pb(vectors))
+    if batch.payloads is not None:
+        message.batch.payload_json.extend([payload or b"" for payload in batch.payloads])
+    return message
+
+
+def delete_to_pb(request: DeleteRequest) -> pb.DeletePointsRequest:
+    return pb.DeletePointsRequest(**_selected(request))
+
+
+def payload_to_pb(request: PayloadRequest) -> PayloadMessage:
+    """The message of the call that `request.op` names."""
+    if request.op in (PayloadOp.SET, PayloadOp.OVERWRITE):
+        return pb.SetPayloadRequest(payload_json=request.payload, **_selected(request))
+    if request.op is PayloadOp.DELETE_KEYS:
+        return pb.DeletePayloadRequest(keys=request.keys, **_selected(request))
+    return pb.ClearPayloadRequest(**_selected(request))
+
+
+def write_result_to_pb(result: WriteResult) -> pb.WriteResponse:
+    return pb.WriteResponse(seq=result.seq, changed=result.changed, skipped=result.skipped)
+
+
+def _selected(request: DeleteRequest | PayloadRequest) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "collection": request.collection,
+        "durability": _DURABILITIES_TO_PB[request.durability],
+    }
+    if request.ids is not None:
+        fields["id_column"] = column_to_pb(request.ids)
+    if request.filter is not None:
+        fields["filter"] = filter_to_pb(request.filter)
+    return fields
+
+
+# ---- from the wire
+
+
+def upsert_from_pb(message: pb.UpsertRequest, limits: Limits, schema: Schema | None = None) -> UpsertRequest:
+    """`schema`, when known, lets an error name the very point whose vector has the wrong dimension.
+
+    Raises InvalidArgument: LIMIT_EXCEEDED, BAD_ID, BAD_VECTOR, BAD_PAYLOAD, DIMENSION_MISMATCH.
+    """
+    if message.HasField("batch"):
+        if message.points:
+            raise _both("points", "batch")
+        batch = batch_from_pb(message.batch, limits, schema)
+    else:
+        batch = points_from_pb(message.points, limits, schema)
+    mode = _known(_MODES, message.mode, "mode")
+    return UpsertRequest(message.collection, batch, mode, _known(_DURABILITIES, message.durability, "durability"))
+
+
+def batch_from_pb(message: pb.PointBatch, limits: Limits, schema: Schema | None = None) -> PointBatch:
+    """Vectors are views of the message's bytes, so this costs no work for each value."""
+    count = len(message.ids.nums) + len(message.ids.uuids) // 16 + len(message.ids.strs)
+    _check_count(count, limits)
+    ids = column_from_pb(message.ids, "batch.ids")
+    spread = 0
+    vectors: dict[str, VectorBatch] = {}
+    for name, column in message.vectors.items():
+        path = f"batch.vectors.{name}"
+        if column.dim > limits.dim_max:
+            raise limit_exceeded("dim_max", column.dim, limits.dim_max, path=f"{path}.dim")
+        if column.present:
+            spread += count * column.dim * 4
+            _check_spread(spread, limits)
+        vectors[name] = _fit(vectors_from_pb(column, count, path), name, schema)
+    payloads: list[bytes | None] | None = None
+    if message.payload_json:
+        if len(message.payload_json) != count:
+            raise bad_payload("batch.payload_json", f"holds {len(message.payload_json)} payloads for {count} ids")
+        payloads = [payload or None for payload in message.payload_json]
+    return PointBatch(ids, vectors, payloads)
+
+
+def points_from_pb(points: Iterable[pb.Point], limits: Limits, schema: Schema | None = None) -> PointBatch:
+    """Rows turned into columns; see `upsert_from_pb`."""
+    points = list(points)
+    _check_count(len(points), limits)
+    ids: list[PointId] = []
+    payloads: list[bytes | None] = []
+    columns: dict[str, dict[int, np.ndarray]] = {}
+    for place, point in enumerate(points):
+        ids.append(id_from_pb(point.id, f"points[{place}].id"))
+        payloads.append(_payload_from_pb(point, f"points[{place}].payload", limits))
+        for name, vector in point.vectors.items():
+            columns.setdefault(name, {})[place] = vector_from_pb(vector, f"points[{place}].vectors.{name}")
+    vectors: dict[str, VectorBatch] = {}
+    spread = 0
+    for name, rows in columns.items():
+        field = schema.vectors.get(name) if schema is not None else None
+        width = field.storage_width if field is not None else len(next(iter(rows.values())))
+        for place, row in rows.items():
+            if len(row) != width:
+                raise _wrong_width(f"points[{place}].vectors.{name}", row, width)
+        spread += len(ids) * width * 4
+        _check_spread(spread, limits)
+        vectors[name] = _fit(_stack(rows, len(ids), width, f"vectors.{name}"), name, schema)
+    return PointBatch(ids, vectors, payloads if any(payload is not None for payload in payloads) else None)
+
+
+def delete_from_pb(message: pb.DeletePointsRequest, limits: Limits) -> DeleteRequest:
+    ids = selected_ids(message)
+    chosen = filter_from_pb(message.filter, limits) if message.HasField("filter") else None
+    return DeleteRequest(message.collection, ids, chosen, _known(_DURABILITIES, message.durability, "durability"))
+
+
+def payload_request_from_pb(message: PayloadMessage, op: PayloadOp, limits: Limits) -> PayloadRequest:
+    return PayloadRequest(
+        message.collection,
+        op,
+        selected_ids(message),
+        filter_from_pb(message.filter, limits) if message.HasField("filter") else None,
+        # An empty map is a payload too: it sets nothing, or overwrites with nothing.
+        (_payload_from_pb(message, "payload", limits) or b"{}") if isinstance(message, pb.SetPayloadRequest) else None,
+        tuple(message.keys) if isinstance(message, pb.DeletePayloadRequest) else (),
+        _known(_DURABILITIES, message.durability, "durability"),
+    )
+
+
+def write_result_from_pb(message: pb.WriteResponse) -> WriteResult:
+    return WriteResult(message.seq, message.changed, message.skipped)
+
+
+def selected_ids(message: pb.GetPointsRequest | pb.DeletePointsRequest | PayloadMessage) -> list[PointId] | None:
+    """The ids of a request that selects by ids or by filter; None when it gives none. Raises InvalidArgument."""
+    if message.HasField("id_column"):
+        if message.ids:
+            raise _both("ids", "id_column")
+        return column_from_pb(message.id_column, "id_column")
+    return ids_from_pb(message.ids) if message.ids else None
+
+
+def _payload_from_pb(message: Any, path: str, limits: Limits) -> bytes | None:
+    if message.HasField("payload_json"):
+        if message.payload:
+            raise _both(path, f"{path}_json")
+        payload: bytes = message.payload_json
+        return payload
+    return payload_from_pb(message.payload, path, limits.payload_depth_max) if message.payload else None
+
+
+def _stack(rows: dict[int, np.ndarray], count: int, width: int, path: str) -> VectorBatch:
+    dtypes = {row.dtype for row in rows.values()}
+    if len(dtypes) > 1:  # float32 beside float16, say
+        if np.dtype(np.uint8) in dtypes:
+            raise bad_vector(path, "mixes dense and binary vectors")
+        rows = {place: widen(row) for place, row in rows.items()}
+        dtypes = {np.dtype(np.float32)}
+    stacked = np.zeros((count, width), dtypes.pop())
+    places = list(rows)
+    stacked[places] = list(rows.values())
+    if len(places) == count:
+        return VectorBatch(stacked)
+    present = np.zeros(count, bool)
+    present[places] = True
+    return VectorBatch(stacked, present)
+
+
+def _fit(batch: VectorBatch, name: str, schema: Schema | None) -> VectorBatch:
+    """The engine takes bfloat16 only for fields that store it."""
+    if batch.rows.dtype == np.uint16:
+        field = schema.vectors.get(name) if schema is not None else None
+        if field is None or field.datatype is not DataType.BFLOAT16:
+            return VectorBatch(widen(batch.rows), batch.present)
+    return batch
+
+
+def _known(members: dict[Any, Any], number: int, path: str) -> Any:
+    try:
+        return members[number]
+    except KeyError:
+        message = f"{path} is {number}, which is unknown"
+        raise InvalidArgument(message, field_violations=[(path, message)]) from None
+
+
+def _check_count(count: int, limits: Limits) -> None:
+    if count > limits.batch_points_max:
+        raise limit_exceeded("batch_points_max", count, limits.batch_points_max, path="points in the batch")
+
+
+def _check_spread(size: int, limits: Limits) -> None:
+    """Points without a vector still get a row of zeros in memory, which a small message could make very large."""
+    if size > 4 * limits.message_bytes_max:
+        where = "bytes of the batch's vectors with a row for every point"
+        raise limit_exceeded("4 * message_bytes_max", size, 4 * limits.message_bytes_max, path=where)
+
+
+def _wrong_width(path: str, row: np.ndarray, width: int) -> InvalidArgument:
+    unit, factor = ("bits", 8) if row.dtype == np.uint8 else ("dimensions", 1)
+    message = f"{path} has {len(row) * factor} {unit}, not {width * factor}"
+    return InvalidArgument(
+        message,
+        reason="DIMENSION_MISMATCH",
+        metadata={"expected": width * factor, "actual": len(row) * factor},
+        field_violations=[(path, message)],
+    )
+
+
+def _both(one: str, other: str) -> InvalidArgument:
+    message = f"{one} and {other} are both given: give one"
+    return InvalidArgument(message, field_violations=[(one, message)])
