@@ -32,6 +32,14 @@ def table_bytes(length: int) -> int:
     return _HEADER.size + 8 * chunk_count(length)
 
 
+def table_length(encoded: bytes, name: str) -> int:
+    """The blob's length according to its encoded table, which is otherwise not checked. Raises Corruption."""
+    if len(encoded) < _HEADER.size:
+        raise Corruption(f"chunk table of blob {name} has {len(encoded)} bytes")
+    length: int = _HEADER.unpack_from(encoded)[3]
+    return length
+
+
 def rechunk(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
     """The same bytes in pieces of CHUNK_BYTES, the last one shorter; no copy where a piece already fits."""
     buffer = bytearray()

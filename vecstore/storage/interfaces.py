@@ -97,7 +97,7 @@ class StagedBlobs:
 
 
 class Blobs(Protocol):
-    def put_new(self, name: str, chunks: Iterable[bytes]) -> BlobRef:
+    def put_new(self, name: str, chunks: Iterable[bytes | memoryview]) -> BlobRef:
         """Create; durable when it returns. Raises AlreadyExists for a name that is taken."""
 
     def publish(self, staged: StagedBlobs) -> None:
@@ -116,3 +116,6 @@ class Blobs(Protocol):
 
     def verify(self, ref: BlobRef) -> None:
         """Read every stored chunk (not the cache). Raises Corruption naming the blob and the chunk."""
+
+    def sweep(self, keep: set[str]) -> None:
+        """Remove every blob, cache file and staging leftover that is not of a name in `keep`; for the start."""

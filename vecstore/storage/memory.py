@@ -11,6 +11,7 @@ from vecstore.storage.checksum import ChunkTable
 from vecstore.storage.format import check_blob_name
 from vecstore.storage.interfaces import BlobRef, Delete, Family, Op, Put, StagedBlobs
 from vecstore.storage.rocks_errors import closed
+from vecstore.storage.staging import discard_staged, read_staged
 
 _Families = dict[Family, dict[bytes, bytes]]
 
@@ -99,8 +100,6 @@ class MemoryBlobs:
 
     def publish(self, staged: StagedBlobs) -> None:
         """Reads the staged files into memory and removes them."""
-        from vecstore.storage.staging import discard_staged, read_staged
-
         self._insert([(ref, memoryview(read_staged(staged, ref))) for ref in staged.refs])
         discard_staged(staged.directory)
 

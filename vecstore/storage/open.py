@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 from vecstore.config import Storage as StorageSettings
 from vecstore.storage.disk_space import DiskSpace
-from vecstore.storage.interfaces import KV
-from vecstore.storage.memory import MemoryKV
+from vecstore.storage.interfaces import KV, Blobs
+from vecstore.storage.memory import MemoryBlobs, MemoryKV
 from vecstore.storage.reclaim import Reclaimer
+from vecstore.storage.rocks_blobs import RocksBlobs
 from vecstore.storage.rocks_database import RocksDatabase
+from vecstore.storage.rocks_errors import from_os
 from vecstore.storage.rocks_kv import RocksKV
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """`path` and `staging_dir` are None in memory."""
+    """One open database directory. `path` and `staging_dir` are None in memory."""
 
     kv: KV
+    blobs: Blobs
     staging_dir: Path | None
     path: Path | None
 
+    def new_staging(self) -> Path | None:
+        """A fresh directory name for `stage_blobs`, not created; None in memory."""
+        return None if self.staging_dir is None else self.staging_dir / uuid.uuid4().hex
+
     def close(self) -> None:
+        """Mapped blobs stay valid while something refers to them."""
         self.kv.close()
 
 
 def open_storage(path: str | Path | None, settings: StorageSettings) -> Storage:
-    """Open or create the storage in directory `path`; None is memory. See `RocksDatabase` for what is raised."""
+    """Open or create the storage in directory `path`; None is memory.
+
+    Raises FailedPrecondition (DIRECTORY_LOCKED, FORMAT_TOO_NEW), Corruption, ResourceExhausted (DISK_FULL) and
+    IoFailed."""
     if path is None:
-        return Storage(MemoryKV(), None, None)
+        return Storage(MemoryKV(), MemoryBlobs(), None, None)
     directory = Path(path).absolute()
     database = RocksDatabase(directory, settings.wal_bytes_max)
-    space = DiskSpace(directory, settings.disk_reserve_bytes)
-    kv = RocksKV(database, space, Reclaimer(database))
-    return Storage(kv, None, directory)
+    try:
+        kv = RocksKV(database, DiskSpace(directory, settings.disk_reserve_bytes), Reclaimer(database))
+        blobs = RocksBlobs(database, kv, verify_on_open=settings.verify_on_open)
+    except OSError as error:
+        database.close()
+        raise from_os(error, "opening the database") from None
+    except BaseException:
+        database.close()
+        raise
+    return Storage(kv, blobs, blobs.staging_directory, directory)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from vecstore.storage.interfaces import Delete, DeleteRange, Family, Op, Put
 from vecstore.storage.reclaim import Reclaimer
 from vecstore.storage.rocks_database import RocksDatabase, number, read_number
 from vecstore.storage.rocks_errors import closed, from_rocks, is_stall
-from vecstore.storage.rocks_options import range_options
+from vecstore.storage.rocks_options import SEGMENTS, range_options
 
 _STALL_WAIT_S = 0.002
 _STALL_LIMIT_S = 20.0
@@ -81,20 +81,25 @@ class RocksKV:
 
     def write(self, batch: Sequence[Op], *, use_reserve: bool = False) -> int:
         size = sum(_op_bytes(op) for op in batch)
-        with self._write_lock:
-            if self._database.failed:
-                raise self._database.failure()
-            self._space.check(size, use_reserve=use_reserve)
-            if self._refused is not None:
-                self._recover(self._refused)
-            position = self._position + 1
-            with self._database.using():
-                self._apply(batch, position)
-                self._position = position
+        position = self._commit(
+            size, use_reserve, lambda position: self._encode(batch, position), lambda: self._undo(batch)
+        )
         for op in batch:
             if isinstance(op, DeleteRange):
                 self._reclaimer.add(op.family, op.low, op.high)
         return position
+
+    def delete_blob(self, low: bytes, high: bytes) -> None:
+        """Remove [low, high) of the segments family. Not undone after a full disk: nothing refers to the blob."""
+
+        def encode(position: int) -> WriteBatch:
+            encoded = WriteBatch(raw_mode=True)
+            self._put_delete_range(encoded, SEGMENTS, low, high)
+            self._put_position(encoded, position)
+            return encoded
+
+        self._commit(len(low) + len(high), True, encode, list)
+        self._reclaimer.add(SEGMENTS, low, high)
 
     def durable(self, position: int) -> None:
         with self._sync:
@@ -143,20 +148,39 @@ class RocksKV:
         except Exception as error:
             raise self._database.fail(f"an fsync failed: {from_rocks(error, 'durable').message}") from None
 
-    def _apply(self, batch: Sequence[Op], position: int) -> None:
+    def _commit(
+        self,
+        size: int,
+        use_reserve: bool,
+        encode: Callable[[int], WriteBatch],
+        undo: Callable[[], list[Op]],
+    ) -> int:
+        with self._write_lock:
+            if self._database.failed:
+                raise self._database.failure()
+            self._space.check(size, use_reserve=use_reserve)
+            if self._refused is not None:
+                self._recover(self._refused)
+            position = self._position + 1
+            with self._database.using():
+                self._apply(position, encode, undo)
+                self._position = position
+        return position
+
+    def _apply(self, position: int, encode: Callable[[int], WriteBatch], undo: Callable[[], list[Op]]) -> None:
         limit = time.monotonic() + _STALL_LIMIT_S
         while True:
             try:
-                self._database.write(self._encode(batch, position))
+                self._database.write(encode(position))
                 return
             except Exception as error:
-                typed = from_rocks(error, f"writing a batch of {len(batch)} operations")
+                typed = from_rocks(error, "writing a batch")
                 if is_stall(error) and time.monotonic() < limit:
                     time.sleep(_STALL_WAIT_S)  # RocksDB would sleep too, but with the interpreter lock held
                 elif is_stall(error):
                     raise typed from None
                 elif typed.reason == "DISK_FULL":
-                    self._refused = _Refused(position, self._undo(batch))
+                    self._refused = _Refused(position, undo())
                     raise typed from None
                 else:
                     raise self._database.fail(f"a write failed: {typed.message}") from None
@@ -170,10 +194,16 @@ class RocksKV:
             elif isinstance(op, Delete):
                 encoded.delete(op.key, handles[op.family])
             else:
-                encoded.delete_range(op.low, op.high, handles[op.family])
-                encoded.put(*self._reclaimer.marker(op.family, op.low, op.high), handles[Family.META])
-        encoded.put(format.POSITION_KEY, number(position), handles[Family.META])
+                self._put_delete_range(encoded, op.family, op.low, op.high)
+        self._put_position(encoded, position)
         return encoded
+
+    def _put_delete_range(self, encoded: WriteBatch, family: str, low: bytes, high: bytes) -> None:
+        encoded.delete_range(low, high, self._database.handle(family))
+        encoded.put(*self._reclaimer.marker(family, low, high), self._database.handle(Family.META))
+
+    def _put_position(self, encoded: WriteBatch, position: int) -> None:
+        encoded.put(format.POSITION_KEY, number(position), self._database.handle(Family.META))
 
     def _undo(self, batch: Sequence[Op]) -> list[Op]:
         """Operations that bring back what `batch` would overwrite. RocksDB reads on after it refuses writes."""

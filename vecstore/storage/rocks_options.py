@@ -81,7 +81,7 @@ def write_options() -> WriteOptions:
 def range_options(high: bytes, *, fill_cache: bool = True) -> ReadOptions:
     options = ReadOptions()
     options.set_iterate_upper_bound(high)
-    options.fill_cache(fill_cache)
+    options.fill_cache(fill_cache)  # type: ignore[call-arg]  # the binding's stub has it wrong
     return options
 
 
