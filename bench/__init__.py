@@ -1,0 +1,2 @@
+"""Measurements: recall, rate, latency, build time, memory and disk of vecstore and of peer libraries, on HDF5 files in
+ann-benchmarks' format. Run `python -m bench`; README.md here says how to reproduce each published figure."""
