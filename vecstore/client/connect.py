@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import re
 from pathlib import Path
-
-from vecstore.engine.database import Database
 
 from vecstore.client._async.client import AsyncClient
 from vecstore.client._sync.client import Client
 from vecstore.config import Settings
-from vecstore.errors import InvalidArgument, Unimplemented
+from vecstore.engine.database import Database
+from vecstore.errors import FailedPrecondition, InvalidArgument, Unimplemented
 
 DEFAULT_PORT = 7334
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)\Z", re.DOTALL)
@@ -36,7 +36,8 @@ def connect(
     address = _server_address(target)
     if address is None:
         return Client(Database.open(_directory(target), settings), target=str(target), timeout_s=timeout)
-    from vecstore.client._sync.grpc import GrpcTransport  # gRPC is an extra
+    _need_grpc()
+    from vecstore.client._sync.grpc import GrpcTransport
 
     transport = GrpcTransport(*address, api_key=api_key, timeout_s=timeout, settings=settings)
     return Client(transport, target=str(target), timeout_s=timeout)
@@ -58,6 +59,7 @@ async def connect_async(
 
         database = await asyncio.to_thread(Database.open, _directory(target), settings)
         return AsyncClient(AsyncLocal(database), target=str(target), timeout_s=timeout)
+    _need_grpc()
     from vecstore.client._async.grpc import AsyncGrpcTransport
 
     transport = AsyncGrpcTransport(*address, api_key=api_key, timeout_s=timeout, settings=settings)
@@ -95,3 +97,10 @@ def _timeout(timeout_s: float | None, settings: Settings) -> float:
     if not timeout > 0:
         raise InvalidArgument(f"timeout_s={timeout} must be above 0", reason="BAD_ARGUMENT")
     return timeout
+
+
+def _need_grpc() -> None:
+    """gRPC is an extra, so its modules are imported only here."""
+    if importlib.util.find_spec("grpc") is None or importlib.util.find_spec("google.rpc") is None:
+        message = "servers are reached with gRPC: pip install 'vecstore[grpc]'"
+        raise FailedPrecondition(message, reason="EXTRA_MISSING")

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
+from vecstore.config import Limits
+from vecstore.query.filter import Condition, Filter
 from vecstore.query.parse import parse_filter
 
-from vecstore.errors import InvalidArgument
-from vecstore.query.filter import Condition, Filter
-
-FilterLike: TypeAlias = Filter | Condition | Mapping[str, Any]
-
-_CONDITIONS = tuple(get_args(Condition))
+FilterLike: TypeAlias = Filter | Condition | Mapping[str, Any] | Sequence[Any]
 
 
-def as_filter(value: FilterLike | None) -> Filter | None:
-    """A filter from a `Filter`, one condition, an expression such as F("year") >= 2020, or a dictionary.
-
-    Raises InvalidArgument (BAD_FILTER) for anything else.
-    """
-    if value is None or isinstance(value, Filter):
-        return value
-    if isinstance(value, _CONDITIONS):
-        return Filter(must=(value,))
-    if isinstance(value, Mapping):
-        return parse_filter(value)
-    message = f"a filter must be a Filter, an F expression or a dictionary, not {type(value).__name__}"
-    raise InvalidArgument(message, reason="BAD_FILTER")
+def as_filter(value: FilterLike | None, limits: Limits) -> Filter | None:
+    """A filter from an expression such as F("year") >= 2020, or dictionaries. Raises InvalidArgument (BAD_FILTER)."""
+    return None if value is None else parse_filter(value, limits)

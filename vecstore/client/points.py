@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from vecstore.client.vectors import build_batch, only_vector
@@ -27,7 +27,7 @@ def batches_of(points: Iterable[PointBatch | PointLike], schema: Schema) -> Iter
                 yield batch_from_points(chunk, schema)  # type: ignore[arg-type]
 
 
-def batch_from_points(points: list[PointLike], schema: Schema) -> PointBatch:
+def batch_from_points(points: Sequence[PointLike], schema: Schema) -> PointBatch:
     """Turn rows into columns. Raises InvalidArgument (BAD_ID, BAD_VECTOR, BAD_PAYLOAD) naming the point."""
     columns: dict[str, list[Any]] = {}
     for row, point in enumerate(points):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 
 from vecstore.client.fields import IndexKind
@@ -43,3 +44,14 @@ def finished(operation: OperationInfo) -> OperationInfo:
             f"{operation.kind} of {operation.collection} was cancelled", metadata={"operation": operation.id}
         )
     return operation
+
+
+def as_count(name: str, value: object) -> int:
+    """An integer, of numpy or of Python. How large it may be is checked by the engine."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        message = f"{name}={value!r:.80} must be an integer"
+        raise InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[(name, message)]) from None

@@ -24,8 +24,7 @@ REPLACEMENTS = [
     (r"\bconnect_async\b", "connect"),
     (r"\basyncio\.sleep\b", "time.sleep"),
     (r"^import asyncio$", "import time"),
-    (r"\bgrpc\.aio\.(insecure_channel|secure_channel|Channel|AioRpcError)", r"grpc.\1"),
-    (r"\bgrpc\.AioRpcError\b", "grpc.RpcError"),
+    (r"\bgrpc\.aio\.(insecure_channel|secure_channel|Channel)", r"grpc.\1"),
     (r"\b_async\b", "_sync"),
     (r"for (\w+) in (.*):\n +yield \1\n", r"yield from \2\n"),
 ]

@@ -12,7 +12,7 @@ from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.payloads import Payload, encode_payload
 from vecstore.client.points import PointLike, batches_of
 from vecstore.client.progress import progress_bar
-from vecstore.client.requests import as_mode, field_index, finished, select
+from vecstore.client.requests import as_count, as_mode, field_index, finished, select
 from vecstore.client.results import Hits, UploadResult
 from vecstore.client.transport import Transport
 from vecstore.client.vectors import Ids, Vectors, as_ids, as_queries, as_query, build_batch, only_vector
@@ -49,6 +49,7 @@ class Collection:
     ) -> None:
         self.name = name
         self._transport = transport
+        self._limits = transport.settings.limits
         self._timeout_s = timeout_s
         self._schema = schema
         self._seq = seq
@@ -90,10 +91,9 @@ class Collection:
         of them atomic. Raises InvalidArgument, with nothing of the failing piece written.
         """
         batch = build_batch(self.schema(), ids, vectors, payloads)
-        limits = self._transport.settings.limits
         write_mode = as_mode(mode)
         total = WriteResult(seq=self._seq, changed=0)
-        for piece in split(batch, request_bytes_max(limits), limits.batch_points_max):
+        for piece in split(batch, request_bytes_max(self._limits), self._limits.batch_points_max):
             result = self._write(UpsertRequest(self.name, piece, write_mode, durability))
             total = WriteResult(result.seq, total.changed + result.changed, total.skipped + result.skipped)
         return total
@@ -119,18 +119,17 @@ class Collection:
         from the start are safely stored: call again with `skip` set to it to go on from there.
         """
         schema = self.schema()
-        limits = self._transport.settings.limits
         write_mode = as_mode(mode)
         if points is None:
             batch = build_batch(schema, [] if ids is None else ids, vectors, payloads)
             total = len(batch.ids)
             points = [batch]
         result = UploadResult(seq=self._seq)
-        bytes_max = min(batch_bytes, request_bytes_max(limits))
+        bytes_max = min(batch_bytes, request_bytes_max(self._limits))
         with progress_bar(f"upload to {self.name}", total, progress, done=skip) as advance:
             try:
                 for batch in skip_points(batches_of(points, schema), skip):
-                    for piece in split(batch, bytes_max, limits.batch_points_max):
+                    for piece in split(batch, bytes_max, self._limits.batch_points_max):
                         written = self._write(UpsertRequest(self.name, piece, write_mode, durability))
                         result.points += len(piece.ids)
                         result.changed += written.changed
@@ -151,7 +150,8 @@ class Collection:
         durability: Durability | None = None,
     ) -> WriteResult:
         """Delete points by ids or by filter, exactly one of the two; `changed` says how many there were."""
-        request = DeleteRequest(self.name, None if ids is None else as_ids(ids), as_filter(filter), durability)
+        id_list = None if ids is None else as_ids(ids)
+        request = DeleteRequest(self.name, id_list, as_filter(filter, self._limits), durability)
         return self._write(request)
 
     def set_payload(
@@ -186,7 +186,7 @@ class Collection:
         keys: Sequence[str] = (),
     ) -> WriteResult:
         id_list = None if ids is None else as_ids(ids)
-        request = PayloadRequest(self.name, op, id_list, as_filter(filter), encode_payload(payload), keys)
+        request = PayloadRequest(self.name, op, id_list, as_filter(filter, self._limits), encode_payload(payload), keys)
         return self._write(request)
 
     def _write(self, request: UpsertRequest | DeleteRequest | PayloadRequest) -> WriteResult:
@@ -223,9 +223,9 @@ class Collection:
             self.name,
             as_query(vector, field),
             using=using,
-            filter=as_filter(filter),
-            k=k,
-            offset=offset,
+            filter=as_filter(filter, self._limits),
+            k=as_count("k", k),
+            offset=as_count("offset", offset),
             score_threshold=score_threshold,
             select=select(with_payload, with_vectors),
             min_seq=self._seq,
@@ -250,16 +250,17 @@ class Collection:
         """`query` for each row of `vectors`, array-like of shape (n, dim), in as few requests as the limits allow."""
         schema = self.schema()
         rows = as_queries(vectors, schema.vectors[only_vector(schema, using)])
-        tree = as_filter(filter)
+        tree = as_filter(filter, self._limits)
         selection = select(with_payload, with_vectors)
+        count, start = as_count("k", k), as_count("offset", offset)
         requests = [
             QueryRequest(
                 self.name,
                 row,
                 using=using,
                 filter=tree,
-                k=k,
-                offset=offset,
+                k=count,
+                offset=start,
                 score_threshold=score_threshold,
                 select=selection,
                 min_seq=self._seq,
@@ -267,12 +268,11 @@ class Collection:
             )
             for row in rows
         ]
-        limits = self._transport.settings.limits
-        fit = request_bytes_max(limits) // max(1, rows.shape[1] * rows.itemsize + 64)
-        step = max(1, min(limits.queries_per_request_max, fit))
+        fit = request_bytes_max(self._limits) // max(1, rows.shape[1] * rows.itemsize + 64)
+        step = max(1, min(self._limits.queries_per_request_max, fit))
         answers: list[Hits] = []
-        for start in range(0, len(requests), step):
-            answers += [Hits.of(one) for one in self._transport.query_batch(requests[start : start + step])]
+        for first in range(0, len(requests), step):
+            answers += [Hits.of(one) for one in self._transport.query_batch(requests[first : first + step])]
         return answers
 
     def get(
@@ -298,7 +298,7 @@ class Collection:
     ) -> Iterator[Point]:
         """Every point that matches, in id order (numbers, UUIDs, strings), `page` points to a request; from the first
         id after `after` when given."""
-        tree, selection = as_filter(filter), select(with_payload, with_vectors)
+        tree, selection = as_filter(filter, self._limits), select(with_payload, with_vectors)
         while True:
             result = self._transport.scroll(ScrollRequest(self.name, tree, page, after, selection, self._seq))
             yield from result.points
@@ -308,7 +308,7 @@ class Collection:
 
     def count(self, filter: FilterLike | None = None) -> int:
         """How many points there are, or match."""
-        count, _ = self._transport.count(CountRequest(self.name, as_filter(filter), self._seq))
+        count, _ = self._transport.count(CountRequest(self.name, as_filter(filter, self._limits), self._seq))
         return count
 
     # Care

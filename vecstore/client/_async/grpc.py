@@ -1,0 +1,197 @@
+"""A server over gRPC. One deadline spans a call and its retries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+
+from vecstore.client.channel import channel_options, credentials, metadata, payload_method, rpc_deadline_s, stubs
+from vecstore.client.retry import Attempts, RetryPolicy
+from vecstore.config import Settings
+from vecstore.errors import DeadlineExceeded, FailedPrecondition
+from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2
+from vecstore.schema import Schema
+from vecstore.types import (
+    CollectionInfo,
+    CountRequest,
+    DeleteRequest,
+    FieldIndexRequest,
+    GetRequest,
+    OperationInfo,
+    OperationState,
+    PayloadRequest,
+    Point,
+    QueryRequest,
+    QueryResult,
+    ScrollRequest,
+    ScrollResult,
+    UpsertRequest,
+    WriteMode,
+    WriteResult,
+)
+from vecstore.wire.errors import RETRY_AFTER, error_from_rpc
+from vecstore.wire.reads import (
+    count_to_pb,
+    get_result_from_pb,
+    get_to_pb,
+    query_result_from_pb,
+    query_to_pb,
+    scroll_result_from_pb,
+    scroll_to_pb,
+)
+from vecstore.wire.schemas import collection_from_pb, field_index_to_pb, operation_from_pb, schema_to_pb
+from vecstore.wire.values import fields_from_pb
+from vecstore.wire.writes import delete_to_pb, payload_to_pb, upsert_to_pb, write_result_from_pb
+
+
+class AsyncGrpcTransport:
+    """An `AsyncTransport` over a channel to `address` (host:port)."""
+
+    def __init__(
+        self,
+        address: str,
+        tls: bool = False,
+        *,
+        api_key: str | None = None,
+        timeout_s: float,
+        settings: Settings,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 (frozen)
+    ) -> None:
+        self.settings = settings
+        self._timeout_s = timeout_s
+        self._retry = retry
+        self._metadata = metadata(api_key)
+        self._closed = False
+        options = channel_options(settings.limits)
+        self._channel: Any
+        if tls:
+            self._channel = grpc.aio.secure_channel(address, credentials(), options=options)
+        else:
+            self._channel = grpc.aio.insecure_channel(address, options=options)
+        self._collections, self._points, self._operations = stubs(self._channel)
+
+    async def _call(self, method: Any, message: Any, *, idempotent: bool = True, timeout_s: float | None = None) -> Any:
+        """Send, and send again where that is safe; raises the error that the server named."""
+        if self._closed:
+            raise FailedPrecondition("the client is closed", reason="CLOSED")
+        attempts = Attempts(self._retry, self._timeout_s if timeout_s is None else timeout_s, idempotent)
+        while True:
+            try:
+                return await method(message, timeout=attempts.remaining_s(), metadata=self._metadata)
+            except grpc.RpcError as rpc:
+                error = error_from_rpc(rpc)
+            hint = error.metadata.get(RETRY_AFTER)
+            delay = attempts.delay_s(error, None if hint is None else float(hint))
+            if delay is None:
+                raise error
+            await asyncio.sleep(delay)
+
+    async def create_collection(self, name: str, schema: Schema, *, exist_ok: bool = False) -> CollectionInfo:
+        message = collections_pb2.CreateCollectionRequest(name=name, schema=schema_to_pb(schema), exist_ok=exist_ok)
+        return collection_from_pb(await self._call(self._collections.Create, message, idempotent=exist_ok))
+
+    async def collection_info(self, name: str) -> CollectionInfo:
+        message = collections_pb2.GetCollectionRequest(name=name)
+        return collection_from_pb(await self._call(self._collections.Get, message))
+
+    async def list_collections(self) -> list[CollectionInfo]:
+        answer = await self._call(self._collections.List, collections_pb2.ListCollectionsRequest())
+        return [collection_from_pb(one) for one in answer.collections]
+
+    async def has_collection(self, name: str) -> bool:
+        message = collections_pb2.CollectionExistsRequest(name=name)
+        return bool((await self._call(self._collections.Exists, message)).exists)
+
+    async def delete_collection(self, name: str) -> bool:
+        message = collections_pb2.DeleteCollectionRequest(name=name)
+        return bool((await self._call(self._collections.Delete, message, idempotent=False)).deleted)
+
+    async def write(self, request: UpsertRequest | DeleteRequest | PayloadRequest) -> WriteResult:
+        if isinstance(request, UpsertRequest):
+            # INSERT_ONLY and UPDATE_ONLY count what they skip, and a repeated insert would skip its own points.
+            once_is_twice = request.mode is WriteMode.UPSERT
+            answer = await self._call(self._points.Upsert, upsert_to_pb(request), idempotent=once_is_twice)
+        elif isinstance(request, DeleteRequest):
+            by_id = request.ids is not None
+            answer = await self._call(self._points.Delete, delete_to_pb(request), idempotent=by_id)
+        else:
+            method = getattr(self._points, payload_method(request.op))
+            answer = await self._call(method, payload_to_pb(request), idempotent=request.ids is not None)
+        return write_result_from_pb(answer)
+
+    async def get(self, request: GetRequest) -> tuple[list[Point], int]:
+        return get_result_from_pb(await self._call(self._points.Get, get_to_pb(request)))
+
+    async def scroll(self, request: ScrollRequest) -> ScrollResult:
+        return scroll_result_from_pb(await self._call(self._points.Scroll, scroll_to_pb(request)))
+
+    async def count(self, request: CountRequest) -> tuple[int, int]:
+        answer = await self._call(self._points.Count, count_to_pb(request))
+        return answer.count, answer.seq
+
+    async def query(self, request: QueryRequest) -> QueryResult:
+        timeout_s = rpc_deadline_s(request.timeout_s)
+        return query_result_from_pb(await self._call(self._points.Query, query_to_pb(request), timeout_s=timeout_s))
+
+    async def query_batch(self, requests: Sequence[QueryRequest]) -> list[QueryResult]:
+        message = points_pb2.QueryBatchRequest(queries=[query_to_pb(request) for request in requests])
+        timeout_s = rpc_deadline_s(requests[0].timeout_s) if requests else None
+        answer = await self._call(self._points.QueryBatch, message, timeout_s=timeout_s)
+        return [query_result_from_pb(one) for one in answer.results]
+
+    async def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
+        answer = await self._call(self._collections.CreateFieldIndex, field_index_to_pb(request), idempotent=False)
+        return operation_from_pb(answer)
+
+    async def delete_field_index(self, request: FieldIndexRequest) -> bool:
+        message = collections_pb2.DeleteFieldIndexRequest(collection=request.collection, key=request.key)
+        return bool((await self._call(self._collections.DeleteFieldIndex, message, idempotent=False)).deleted)
+
+    async def compact(self, collection: str) -> OperationInfo:
+        message = collections_pb2.CompactCollectionRequest(collection=collection)
+        return operation_from_pb(await self._call(self._collections.Compact, message, idempotent=False))
+
+    async def stats(self, collection: str) -> dict[str, Any]:
+        message = collections_pb2.CollectionStatsRequest(collection=collection)
+        return fields_from_pb((await self._call(self._collections.Stats, message)).stats)
+
+    async def verify(self, collection: str | None = None) -> OperationInfo:
+        message = collections_pb2.VerifyRequest(collection=collection or "")
+        return operation_from_pb(await self._call(self._collections.Verify, message, idempotent=False))
+
+    async def operation(self, id: str) -> OperationInfo:
+        return operation_from_pb(await self._call(self._operations.Get, operations_pb2.GetOperationRequest(id=id)))
+
+    async def list_operations(self, collection: str | None = None) -> list[OperationInfo]:
+        message = operations_pb2.ListOperationsRequest(collection=collection or "")
+        return [operation_from_pb(one) for one in (await self._call(self._operations.List, message)).operations]
+
+    async def cancel_operation(self, id: str) -> OperationInfo:
+        message = operations_pb2.CancelOperationRequest(id=id)
+        return operation_from_pb(await self._call(self._operations.Cancel, message))
+
+    async def wait_operation(self, id: str, timeout_s: float | None = None) -> OperationInfo:
+        """Follow the operation's stream until it has ended. Raises DeadlineExceeded after `timeout_s` (None: never)."""
+        message = operations_pb2.WatchOperationRequest(id=id)
+        operation = await self.operation(id)
+        try:
+            async for answer in self._operations.Watch(message, timeout=timeout_s, metadata=self._metadata):
+                operation = operation_from_pb(answer)
+        except grpc.RpcError as rpc:
+            error = error_from_rpc(rpc)
+            if isinstance(error, DeadlineExceeded):
+                error = DeadlineExceeded(f"operation {id} is still running after timeout_s={timeout_s}")
+            raise error from None
+        if operation.state is OperationState.RUNNING:
+            raise DeadlineExceeded(f"the server stopped reporting on operation {id} while it was running")
+        return operation
+
+    async def info(self) -> dict[str, Any]:
+        return fields_from_pb((await self._call(self._collections.Info, collections_pb2.InfoRequest())).info)
+
+    async def close(self) -> None:
+        self._closed = True
+        await self._channel.close()

@@ -1,0 +1,52 @@
+"""What a gRPC channel to a server is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from vecstore.config import Limits
+from vecstore.pb.v1.collections_pb2_grpc import CollectionsStub
+from vecstore.pb.v1.operations_pb2_grpc import OperationsStub
+from vecstore.pb.v1.points_pb2_grpc import PointsStub
+from vecstore.types import PayloadOp
+
+MARGIN_S = 0.25  # the server, which knows more about a late query, answers before the channel gives up
+
+
+def channel_options(limits: Limits) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_send_message_length", limits.message_bytes_max),
+        ("grpc.max_receive_message_length", -1),  # the size of an answer is up to the question
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+    ]
+
+
+def stubs(channel: Any) -> tuple[Any, Any, Any]:
+    """Collections, Points and Operations, whose calls block or are awaited as the channel has it."""
+    return CollectionsStub(channel), PointsStub(channel), OperationsStub(channel)  # type: ignore[no-untyped-call]
+
+
+def credentials() -> grpc.ChannelCredentials:
+    """TLS with the roots that gRPC trusts (GRPC_DEFAULT_SSL_ROOTS_FILE_PATH names others)."""
+    return grpc.ssl_channel_credentials()
+
+
+def metadata(api_key: str | None) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {api_key}"),) if api_key else ()
+
+
+def rpc_deadline_s(timeout_s: float | None) -> float | None:
+    return None if timeout_s is None else timeout_s + MARGIN_S
+
+
+def payload_method(op: PayloadOp) -> str:
+    """The call of the Points service for a payload operation."""
+    return {
+        PayloadOp.SET: "SetPayload",
+        PayloadOp.OVERWRITE: "OverwritePayload",
+        PayloadOp.DELETE_KEYS: "DeletePayload",
+        PayloadOp.CLEAR: "ClearPayload",
+    }[op]

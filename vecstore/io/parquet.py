@@ -1,0 +1,160 @@
+"""Parquet, through Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from vecstore.client.vectors import as_rows
+from vecstore.errors import InvalidArgument
+from vecstore.io.mapping import (
+    FORMAT_KEY,
+    FORMAT_VERSION,
+    READ_BYTES,
+    READ_ROWS,
+    ColumnMapping,
+    bad_row,
+    need_column,
+    need_module,
+)
+from vecstore.io.sink import ID, ID_KIND, PAYLOAD, IdKinds, exported_dtype, kind_of
+from vecstore.io.source import number_ids, vector_field_of
+from vecstore.query.filter import PointId
+from vecstore.schema import Schema, VectorField
+from vecstore.types import Point, PointBatch, VectorBatch
+
+
+class ParquetSource:
+    """Reads a parquet file in blocks of rows, of any origin or as `ParquetSink` wrote it."""
+
+    def __init__(self, path: Path, mapping: ColumnMapping) -> None:
+        need_module("pyarrow.parquet")
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from vecstore.io.arrow_columns import is_vector_type
+
+        self.path = path
+        try:
+            self._file = pq.ParquetFile(path)
+        except pa.ArrowException as error:
+            raise InvalidArgument(f"{path} is not a parquet file: {error}", reason="BAD_FILE") from None
+        self.total: int | None = self._file.metadata.num_rows
+        self._schema = self._file.schema_arrow
+        names = list(self._schema.names)
+        self._own = (self._schema.metadata or {}).get(FORMAT_KEY.encode()) is not None
+        if mapping.id_column is not None:
+            self._id: str | None = need_column(mapping.id_column, names, "column", path)
+        else:
+            self._id = ID if ID in names else None
+        self._vectors = {
+            name: need_column(column, names, "column", path) for name, column in mapping.vectors.items()
+        } or {name: name for name in names if is_vector_type(self._schema.field(name).type)}
+        if not self._vectors:
+            raise InvalidArgument(f"{path} has no vector column; name one with NAME=COLUMN", reason="BAD_COLUMN")
+        taken = {self._id, *self._vectors.values()}
+        if mapping.payload is not None:
+            self._payload = [need_column(name, names, "column", path) for name in mapping.payload]
+        else:
+            plain = [name for name in names if not pa.types.is_nested(self._schema.field(name).type)]
+            self._payload = [name for name in plain if name not in taken]
+
+    def fields(self) -> dict[str, VectorField]:
+        from vecstore.io.arrow_columns import vector_type
+
+        fields = {}
+        for name, column in self._vectors.items():
+            dtype, width = vector_type(self._schema.field(column).type, column)
+            if width is None:
+                first = next(self._file.iter_batches(batch_size=1, columns=[column]), None)
+                if first is None or not first.column(0)[0].is_valid:
+                    raise bad_row(self.path, 0, f"{column!r} is missing, so its dimension is unknown")
+                width = len(first.column(0)[0])
+            fields[name] = vector_field_of(dtype, width)
+        return fields
+
+    def batches(self, schema: Schema) -> Iterator[PointBatch]:
+        own = self._own and PAYLOAD in self._schema.names
+        kinds = [ID_KIND] if self._own and ID_KIND in self._schema.names else []
+        payload = [PAYLOAD] if own else self._payload
+        columns = list(dict.fromkeys([*([self._id] if self._id else []), *kinds, *self._vectors.values(), *payload]))
+        start = 0
+        for block in self._file.iter_batches(batch_size=self._block_rows(schema), columns=columns):
+            yield self._batch(block, schema, start, own, bool(kinds))
+            start += block.num_rows
+
+    def _block_rows(self, schema: Schema) -> int:
+        row_bytes = sum(schema.vectors[name].dim * 4 for name in self._vectors if name in schema.vectors)
+        return max(1, min(READ_ROWS, READ_BYTES // max(1, row_bytes)))
+
+    def _batch(self, block: Any, schema: Schema, start: int, own: bool, kinds: bool) -> PointBatch:
+        from vecstore.io.arrow_columns import ids_of, payloads_of, rows_of
+
+        batch = PointBatch(ids=number_ids(start, block.num_rows))
+        if self._id is not None:
+            kind_column = block.column(ID_KIND) if kinds else None
+            batch.ids = ids_of(block.column(self._id), kind_column, self.path, start)
+        for name, column in self._vectors.items():
+            rows, present = rows_of(block.column(column), column, self.path, start)
+            field = schema.vectors.get(name)
+            batch.vectors[name] = VectorBatch(rows if field is None else as_rows(rows, field, name), present)
+        if own:
+            batch.payloads = [None if text is None else text.encode() for text in block.column(PAYLOAD).to_pylist()]
+        else:
+            batch.payloads = payloads_of(block, self._payload, self.path, start)
+        return batch
+
+
+class ParquetSink:
+    """Writes columns `id`, `payload` (JSON text) and one fixed-size list for each vector field. Ids keep their kind:
+    uint64, UUID or string; where a collection mixes kinds, text with the kind in `id_kind`."""
+
+    def __init__(self, path: Path, fields: dict[str, VectorField], kinds: IdKinds) -> None:
+        need_module("pyarrow.parquet")
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if taken := {ID, ID_KIND, PAYLOAD} & set(fields):
+            message = f"vector field {sorted(taken)[0]!r} has the name of another column; export it to .jsonl"
+            raise InvalidArgument(message, reason="BAD_COLUMN")
+        self._fields = fields
+        self._mixed = len(kinds) > 1
+        self._id_type = {"num": pa.uint64(), "uuid": pa.uuid(), "str": pa.string()}[next(iter(kinds), "num")]
+        if self._mixed:
+            self._id_type = pa.string()
+        columns = [pa.field(ID, self._id_type), *([pa.field(ID_KIND, pa.string())] if self._mixed else [])]
+        for name, field in fields.items():
+            columns.append(pa.field(name, pa.list_(pa.from_numpy_dtype(exported_dtype(field)), field.storage_width)))
+        columns.append(pa.field(PAYLOAD, pa.string()))
+        self._schema = pa.schema(columns, metadata={FORMAT_KEY: FORMAT_VERSION})
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+
+    def write(self, points: Sequence[Point]) -> None:
+        import pyarrow as pa
+
+        from vecstore.io.arrow_columns import vector_array
+
+        arrays = [self._ids([point.id for point in points])]
+        if self._mixed:
+            arrays.append(pa.array([kind_of(point.id) for point in points]))
+        for name, field in self._fields.items():
+            rows = [(point.vectors or {}).get(name) for point in points]
+            arrays.append(vector_array(rows, exported_dtype(field), field.storage_width))
+        texts = [None if point.payload_json is None else point.payload_json.decode() for point in points]
+        arrays.append(pa.array(texts, type=pa.string()))
+        self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
+
+    def _ids(self, ids: list[PointId]) -> Any:
+        import pyarrow as pa
+
+        if self._mixed:
+            return pa.array([str(one) for one in ids])
+        if self._id_type == pa.uuid():
+            packed = pa.array([one.bytes for one in ids if isinstance(one, UUID)], type=pa.binary(16))
+            return pa.ExtensionArray.from_storage(pa.uuid(), packed)
+        return pa.array(ids, type=self._id_type)
+
+    def close(self) -> None:
+        self._writer.close()

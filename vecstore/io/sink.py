@@ -1,0 +1,75 @@
+"""Opening a file for export by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, TypeAlias
+from uuid import UUID
+
+import numpy as np
+
+from vecstore.io.source import suffix_of
+from vecstore.query.filter import PointId
+from vecstore.schema import VectorField
+from vecstore.types import Point
+
+ID, ID_KIND, PAYLOAD = "id", "id_kind", "payload"  # columns of the files written here
+
+IdKinds: TypeAlias = Sequence[str]  # of "num", "uuid", "str": the kinds of id in what is exported, in this order
+
+
+class Sink(Protocol):
+    """A file that takes points in order."""
+
+    def write(self, points: Sequence[Point]) -> None: ...
+    def close(self) -> None: ...
+
+
+def open_sink(path: str | Path, fields: dict[str, VectorField], kinds: IdKinds) -> Sink:
+    """A writer for a .parquet, .jsonl, .npy or .hdf5 file. Raises InvalidArgument (BAD_FILE)."""
+    path = Path(path)
+    return _SINKS[suffix_of(path, _SINKS)](path, fields, kinds)
+
+
+def _parquet(path: Path, fields: dict[str, VectorField], kinds: IdKinds) -> Sink:
+    from vecstore.io.parquet import ParquetSink
+
+    return ParquetSink(path, fields, kinds)
+
+
+def _jsonl(path: Path, fields: dict[str, VectorField], kinds: IdKinds) -> Sink:
+    from vecstore.io.jsonl import JsonLinesSink
+
+    return JsonLinesSink(path, fields)
+
+
+def _npy(path: Path, fields: dict[str, VectorField], kinds: IdKinds) -> Sink:
+    from vecstore.io.npy import NpySink
+
+    return NpySink(path, fields, kinds)
+
+
+def _hdf5(path: Path, fields: dict[str, VectorField], kinds: IdKinds) -> Sink:
+    from vecstore.io.hdf5 import Hdf5Sink
+
+    return Hdf5Sink(path, fields, kinds)
+
+
+_SINKS: Mapping[str, Callable[[Path, dict[str, VectorField], IdKinds], Sink]] = {
+    ".parquet": _parquet,
+    ".jsonl": _jsonl,
+    ".ndjson": _jsonl,
+    ".npy": _npy,
+    ".hdf5": _hdf5,
+    ".h5": _hdf5,
+}
+
+
+def exported_dtype(field: VectorField) -> np.dtype[np.generic]:
+    """The dtype of exported rows: as stored, bfloat16 widened to float32."""
+    return np.dtype(np.float32) if field.storage_dtype == np.uint16 else field.storage_dtype
+
+
+def kind_of(one: PointId) -> str:
+    return "num" if isinstance(one, int) else "uuid" if isinstance(one, UUID) else "str"

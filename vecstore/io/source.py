@@ -1,0 +1,98 @@
+"""Opening a file for import by its name."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from vecstore.errors import InvalidArgument, NotFound
+from vecstore.io.mapping import ColumnMapping
+from vecstore.query.filter import PointId
+from vecstore.schema import Metric, Schema, VectorField, VectorKind
+from vecstore.types import PointBatch
+
+
+class Source(Protocol):
+    """A file of points, read in order and in bounded memory."""
+
+    total: int | None  # rows, when the file says
+
+    def fields(self) -> dict[str, VectorField]:
+        """Vector fields as the file holds them, for creating a collection."""
+        ...
+
+    def batches(self, schema: Schema) -> Iterator[PointBatch]:
+        """Batches in the file's order. Raises InvalidArgument naming the row."""
+        ...
+
+
+def open_source(path: str | Path, mapping: ColumnMapping | None = None) -> Source:
+    """A reader for a .parquet, .jsonl, .npy or .hdf5 file. Raises NotFound and InvalidArgument (BAD_FILE)."""
+    path = Path(path)
+    if not path.is_file():
+        raise NotFound(f"{path} does not exist", reason="FILE_NOT_FOUND")
+    return _by_suffix(path, _SOURCES)(path, mapping or ColumnMapping())
+
+
+def vector_field_of(dtype: np.dtype[np.generic], width: int) -> VectorField:
+    """The field that holds rows of this dtype: bytes and bools are binary, other numbers dense."""
+    if dtype == np.uint8 or dtype == np.bool_:
+        bits = width * 8 if dtype == np.uint8 else width
+        return VectorField(VectorKind.BINARY, bits, Metric.HAMMING)
+    return VectorField(VectorKind.DENSE, width, Metric.COSINE)
+
+
+def number_ids(start: int, count: int) -> list[PointId]:
+    return list(itertools.islice(itertools.count(start), count))
+
+
+def suffix_of(path: Path, known: Mapping[str, object]) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in known:
+        message = f"{path} has an unknown format {suffix or 'without a suffix'}; known: {', '.join(sorted(known))}"
+        raise InvalidArgument(message, reason="BAD_FILE")
+    return suffix
+
+
+def _by_suffix(
+    path: Path, known: Mapping[str, Callable[[Path, ColumnMapping], Source]]
+) -> Callable[[Path, ColumnMapping], Source]:
+    return known[suffix_of(path, known)]
+
+
+def _parquet(path: Path, mapping: ColumnMapping) -> Source:
+    from vecstore.io.parquet import ParquetSource
+
+    return ParquetSource(path, mapping)
+
+
+def _jsonl(path: Path, mapping: ColumnMapping) -> Source:
+    from vecstore.io.jsonl import JsonLinesSource
+
+    return JsonLinesSource(path, mapping)
+
+
+def _npy(path: Path, mapping: ColumnMapping) -> Source:
+    from vecstore.io.npy import NpySource
+
+    return NpySource(path, mapping)
+
+
+def _hdf5(path: Path, mapping: ColumnMapping) -> Source:
+    from vecstore.io.hdf5 import Hdf5Source
+
+    return Hdf5Source(path, mapping)
+
+
+_SOURCES: Mapping[str, Callable[[Path, ColumnMapping], Source]] = {
+    ".parquet": _parquet,
+    ".jsonl": _jsonl,
+    ".ndjson": _jsonl,
+    ".npy": _npy,
+    ".hdf5": _hdf5,
+    ".h5": _hdf5,
+}
