@@ -107,6 +107,10 @@ class Blobs(Protocol):
         """Read-only bytes of the blob, verified once, from a mapped local cache file that is rebuilt when missing or
         damaged. Raises Corruption when no good copy exists. Stays valid until the process ends or `delete`."""
 
+    def local_path(self, ref: BlobRef) -> Path | None:
+        """The cache file that begins with the blob's bytes, for a worker process to map; None in memory. Call `map`
+        first, which verifies it."""
+
     def read_ranges(self, ref: BlobRef, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Bytes of each (offset, length), checked against the chunk checksums."""
 

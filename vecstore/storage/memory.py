@@ -106,6 +106,9 @@ class MemoryBlobs:
     def map(self, ref: BlobRef) -> memoryview:
         return self._content(ref)
 
+    def local_path(self, ref: BlobRef) -> Path | None:
+        return None
+
     def read_ranges(self, ref: BlobRef, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         content = self._content(ref)
         for offset, length in ranges:

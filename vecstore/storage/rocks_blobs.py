@@ -93,6 +93,9 @@ class RocksBlobs:
                 self._mapped[ref.name] = found
         return found[1]
 
+    def local_path(self, ref: BlobRef) -> Path | None:
+        return self._cache.path(ref.name)
+
     def read_ranges(self, ref: BlobRef, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Read from RocksDB, not from the cache file: right for a few rows of a blob that is not mapped."""
         for offset, length in ranges:
