@@ -25,8 +25,17 @@ DenseRows: TypeAlias = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.ui
 
 
 class Kernels(Protocol):
-    name: str  # "native", "numba" or "numpy"
-    isa: str  # "avx512", "avx2", "neon", "scalar", or what the backend compiles for
+    @property
+    def name(self) -> str:
+        """native, numba or numpy."""
+
+    @property
+    def isa(self) -> str:
+        """avx512, avx2, neon, scalar, or what the backend compiles for."""
+
+    @property
+    def threads(self) -> int:
+        """Threads that one call may use now."""
 
     def scan(
         self,

@@ -1,0 +1,51 @@
+// The table of leaf routines that each instruction set fills in, and the little data they share.
+//
+// Leaf routines take raw pointers and call nothing outside their own file: an inline function of the standard library
+// that was compiled with AVX-512 flags could otherwise be the copy the linker keeps for the whole program.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace vecstore {
+
+enum class Element : std::uint8_t { f32, f16, bf16 };
+enum class Sum : std::uint8_t { dot, l2 };
+
+inline constexpr std::size_t kLanes = 16;       // float accumulators of one (query, row) pair, on every instruction set
+inline constexpr std::size_t kOutPadding = 16;  // floats that a leaf may write past the last row of its output
+
+// `count` rows at base + offset * stride. Without offsets they are rows 0..count-1.
+struct RowBlock {
+    const std::uint8_t* base;
+    std::size_t stride;  // bytes
+    const std::int64_t* offsets;
+    std::size_t count;  // at least 1
+};
+
+// Queries are prepared by `DenseQueries`: whole chunks of kLanes floats, the last one right-aligned.
+// `out` is (nq, out_stride); nq is 1 or query_tile.
+using SumsFn = void (*)(const float* queries, std::size_t nq, std::size_t dim, const RowBlock& rows, float* out,
+                        std::size_t out_stride);
+
+// Queries are padded with zero bytes to `hamming_query_stride(nbytes)`.
+using HammingFn = void (*)(const std::uint8_t* queries, std::size_t nq, std::size_t nbytes, const RowBlock& rows,
+                           float* out, std::size_t out_stride);
+
+struct Ops {
+    const char* isa;
+    std::size_t query_tile;
+    SumsFn sums[2][3];                                                      // [Sum][Element]
+    void (*squares[3])(std::size_t dim, const RowBlock& rows, float* out);  // [Element], |row|^2
+    HammingFn hamming;
+    // Positions i with distances[i] < bound, ascending; returns how many.
+    std::size_t (*below)(const float* distances, std::size_t n, float bound, std::uint32_t* positions);
+    std::uint64_t (*read)(const std::uint8_t* data, std::size_t nbytes);  // touches every byte; for benchmarks
+};
+
+namespace {  // internal linkage: see above
+[[maybe_unused]] constexpr std::size_t padded_dim(std::size_t dim) { return (dim + kLanes - 1) / kLanes * kLanes; }
+[[maybe_unused]] constexpr std::size_t hamming_query_stride(std::size_t nbytes) { return (nbytes + 63) / 64 * 64; }
+}  // namespace
+
+}  // namespace vecstore

@@ -1,0 +1,168 @@
+#include "dense_scan.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <stdexcept>
+#include <string>
+
+#include "dispatch.h"
+
+namespace vecstore {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+float inverse_of_square(double square) {
+    if (!(square > 0)) return 0;
+    return static_cast<float>(std::min<double>(1 / std::sqrt(square), std::numeric_limits<float>::max()));
+}
+
+// Queries as the leaf routines want them: aligned, whole chunks with the last one right-aligned, and for cosine scaled
+// to unit length, so that no product overflows before the row's norm is divided out.
+class DenseQueries {
+ public:
+    DenseQueries(Metric metric, const float* queries, std::size_t nq, std::size_t dim, std::size_t tile)
+        : stride_(padded_dim(dim)) {
+        const std::size_t padded_nq = nq == 1 ? 1 : (nq + tile - 1) / tile * tile;
+        data_ = static_cast<float*>(::operator new(padded_nq * stride_ * sizeof(float), kAlignment));
+        std::memset(data_, 0, padded_nq * stride_ * sizeof(float));
+        for (std::size_t q = 0; q < nq; ++q) {
+            const float* from = queries + q * dim;
+            float* to = data_ + q * stride_;
+            const std::size_t whole = dim / kLanes * kLanes;
+            std::memcpy(to, from, whole * sizeof(float));
+            if (whole != dim) std::memcpy(to + stride_ - dim % kLanes, from + whole, (dim - whole) * sizeof(float));
+            if (metric == Metric::cosine) scale_to_unit(to);
+        }
+    }
+    ~DenseQueries() { ::operator delete(data_, kAlignment); }
+    DenseQueries(const DenseQueries&) = delete;
+    DenseQueries& operator=(const DenseQueries&) = delete;
+
+    const float* at(std::size_t query) const { return data_ + query * stride_; }
+
+ private:
+    static constexpr std::align_val_t kAlignment{64};
+
+    void scale_to_unit(float* query) const {
+        double square = 0;
+        for (std::size_t d = 0; d < stride_; ++d) square += static_cast<double>(query[d]) * query[d];
+        const double scale = square > 0 ? 1 / std::sqrt(square) : 0;
+        for (std::size_t d = 0; d < stride_; ++d) query[d] = static_cast<float>(query[d] * scale);
+    }
+
+    std::size_t stride_;
+    float* data_;
+};
+
+// Turns the sums of one query into distances in place.
+void finish_distances(Metric metric, const RowBlock& block, const float* inverse_norms, float* out) {
+    if (metric == Metric::dot) {
+        for (std::size_t i = 0; i < block.count; ++i) out[i] = -out[i];
+    } else if (metric == Metric::cosine && block.offsets == nullptr) {
+        for (std::size_t i = 0; i < block.count; ++i) out[i] = 1 - out[i] * inverse_norms[i];
+    } else if (metric == Metric::cosine) {
+        for (std::size_t i = 0; i < block.count; ++i) out[i] = 1 - out[i] * inverse_norms[block.offsets[i]];
+    }
+}
+
+SumsFn sums_of(const Ops& ops, Metric metric, Element element) {
+    const Sum sum = metric == Metric::l2 ? Sum::l2 : Sum::dot;
+    return ops.sums[static_cast<int>(sum)][static_cast<int>(element)];
+}
+
+double element_at(const std::uint8_t* row, Element element, std::size_t d) {
+    if (element == Element::f32) {
+        float value;
+        std::memcpy(&value, row + d * 4, 4);
+        return value;
+    }
+    std::uint16_t bits;
+    std::memcpy(&bits, row + d * 2, 2);
+    if (element == Element::bf16) return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+    const int exponent = (bits >> 10) & 31;
+    const double fraction = bits & 1023;
+    return exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(fraction + 1024, exponent - 25);
+}
+
+}  // namespace
+
+void dense_scan(Metric metric, const float* queries, std::size_t nq, const DenseRows& rows, const TopKOutput& output) {
+    const Ops& ops = current_ops();
+    const std::size_t tile = nq == 1 ? 1 : ops.query_tile;
+    const SumsFn sums = sums_of(ops, metric, rows.element);
+    const DenseQueries prepared(metric, queries, nq, rows.dim, tile);
+    scan_rows(ops, nq, tile, rows.rows, output,
+              [&](std::size_t q, std::size_t count, const RowBlock& block, std::size_t first, float* out,
+                  std::size_t out_stride) {
+                  sums(prepared.at(q), tile, rows.dim, block, out, out_stride);
+                  const float* inverse_norms = rows.inverse_norms ? rows.inverse_norms + first : nullptr;
+                  for (std::size_t t = 0; t < count; ++t)
+                      finish_distances(metric, block, inverse_norms, out + t * out_stride);
+              });
+}
+
+void dense_rerank(Metric metric, const float* queries, std::size_t nq, const DenseRows& rows,
+                  const std::int64_t* candidates, std::size_t m, float* distances) {
+    const auto n = static_cast<std::int64_t>(rows.rows.n);
+    for (std::size_t i = 0; i < nq * m; ++i)
+        if (candidates[i] < -1 || candidates[i] >= n)
+            throw std::invalid_argument("candidate row " + std::to_string(candidates[i]) + " is not in -1.." +
+                                        std::to_string(n - 1));
+    const Ops& ops = current_ops();
+    const SumsFn sums = sums_of(ops, metric, rows.element);
+    const DenseQueries prepared(metric, queries, nq, rows.dim, 1);
+    constexpr std::size_t kChunk = 256;  // candidates of one task
+    const std::size_t chunks = (m + kChunk - 1) / kChunk;
+    const std::size_t workers = workers_for(nq * m * rows.rows.row_bytes);
+    parallel_for(nq * chunks, workers, [&](std::size_t, std::size_t task) {
+        const std::size_t query = task / chunks;
+        const std::size_t begin = query * m + task % chunks * kChunk;
+        const std::size_t end = std::min((query + 1) * m, begin + kChunk);
+        std::int64_t offsets[kChunk];
+        float sums_out[kChunk + kOutPadding];
+        std::size_t count = 0;
+        for (std::size_t i = begin; i < end; ++i)
+            if (candidates[i] >= 0) offsets[count++] = candidates[i];
+        const RowBlock block{rows.rows.data, rows.rows.row_bytes, offsets, count};
+        if (count != 0) {
+            sums(prepared.at(query), 1, rows.dim, block, sums_out, kChunk);
+            finish_distances(metric, block, rows.inverse_norms, sums_out);
+        }
+        const float* next = sums_out;
+        for (std::size_t i = begin; i < end; ++i) {
+            distances[i] = candidates[i] >= 0 ? *next++ : kInfinity;
+            if (!(distances[i] <= kInfinity)) distances[i] = kInfinity;  // NaN
+        }
+    });
+}
+
+void dense_inverse_norms(const DenseRows& rows, float* out) {
+    const Ops& ops = current_ops();
+    const Partition partition(rows.rows, 1);
+    const std::size_t workers = workers_for(rows.rows.n * rows.rows.row_bytes);
+    parallel_for(partition.tasks, workers, [&](std::size_t, std::size_t task) {
+        std::vector<std::int64_t> offsets;
+        for_each_block(rows.rows, partition, task, offsets, [&](const RowBlock& block, std::size_t first) {
+            float* squares = out + first;
+            ops.squares[static_cast<int>(rows.element)](rows.dim, block, squares);
+            for (std::size_t i = 0; i < block.count; ++i) {
+                double square = squares[i];
+                if (!(square > 1e-30 && square < 1e30)) {  // float32 may have overflowed or lost small squares
+                    square = 0;
+                    const std::uint8_t* row = block.base + i * block.stride;
+                    for (std::size_t d = 0; d < rows.dim; ++d) {
+                        const double value = element_at(row, rows.element, d);
+                        square += value * value;
+                    }
+                }
+                squares[i] = inverse_of_square(square);
+            }
+        });
+    });
+}
+
+}  // namespace vecstore

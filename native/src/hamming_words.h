@@ -1,0 +1,70 @@
+// Hamming leaf over 64-bit words, for instruction sets whose popcount is scalar; and the portable read loop.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "vecstore/ops.h"
+
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "partial words are assembled little-endian");
+
+namespace vecstore {
+namespace {
+
+inline std::uint64_t load_word(const std::uint8_t* p) {
+    std::uint64_t word;
+    std::memcpy(&word, p, sizeof word);
+    return word;
+}
+
+// The last nbytes % 8 bytes of a row in the low bytes of a word. Never reads outside the row.
+inline std::uint64_t load_partial_word(const std::uint8_t* row, std::size_t nbytes) {
+    const std::size_t tail = nbytes % 8;
+    if (nbytes >= 8) return load_word(row + nbytes - 8) >> (8 * (8 - tail));
+    std::uint64_t word = 0;
+    for (std::size_t i = 0; i < tail; ++i) word |= std::uint64_t{row[i]} << (8 * i);
+    return word;
+}
+
+template <int kRows>
+inline void hamming_tile(const std::uint8_t* query, std::size_t nbytes, const std::uint8_t* const (&row)[kRows],
+                         float* out) {
+    std::uint64_t differing[kRows] = {};
+    const std::size_t whole = nbytes / 8 * 8;
+    for (std::size_t b = 0; b < whole; b += 8) {
+        const std::uint64_t word = load_word(query + b);
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) differing[r] += __builtin_popcountll(word ^ load_word(row[r] + b));
+    }
+    if (whole != nbytes) {
+        const std::uint64_t word = load_word(query + whole);
+        for (int r = 0; r < kRows; ++r) differing[r] += __builtin_popcountll(word ^ load_partial_word(row[r], nbytes));
+    }
+    for (int r = 0; r < kRows; ++r) out[r] = static_cast<float>(differing[r]);
+}
+
+[[maybe_unused]] void hamming_by_words(const std::uint8_t* queries, std::size_t nq, std::size_t nbytes,
+                                       const RowBlock& rows, float* out, std::size_t out_stride) {
+    constexpr int kRows = 4;
+    for (std::size_t i = 0; i < rows.count; i += kRows) {
+        const std::uint8_t* row[kRows];
+        for (int r = 0; r < kRows; ++r) {
+            const std::size_t k = i + r < rows.count ? i + r : rows.count - 1;
+            row[r] = rows.base + (rows.offsets ? static_cast<std::size_t>(rows.offsets[k]) : k) * rows.stride;
+        }
+        for (std::size_t q = 0; q < nq; ++q)
+            hamming_tile(queries + q * hamming_query_stride(nbytes), nbytes, row, out + q * out_stride + i);
+    }
+}
+
+[[maybe_unused]] std::uint64_t read_by_words(const std::uint8_t* data, std::size_t nbytes) {
+    std::uint64_t sum[8] = {};
+    std::size_t i = 0;
+    for (; i + 64 <= nbytes; i += 64)
+        for (int w = 0; w < 8; ++w) sum[w] += load_word(data + i + 8 * w);
+    for (; i < nbytes; ++i) sum[0] += data[i];
+    return sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
+}
+
+}  // namespace
+}  // namespace vecstore

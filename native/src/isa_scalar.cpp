@@ -1,0 +1,18 @@
+#include "isa.h"
+
+#include "elements.h"
+#include "lanes_scalar.h"
+
+#include "dense_kernels.h"
+#include "hamming_words.h"
+
+namespace vecstore {
+
+Ops scalar_ops() {
+    Ops ops = dense_ops("scalar");
+    ops.hamming = hamming_by_words;
+    ops.read = read_by_words;
+    return ops;
+}
+
+}  // namespace vecstore

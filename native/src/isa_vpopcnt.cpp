@@ -1,0 +1,70 @@
+// Hamming with VPOPCNTDQ: 64 bytes of a row at a time, the last chunk under a mask.
+#include <immintrin.h>
+
+#include "isa.h"
+
+namespace vecstore {
+namespace {
+
+constexpr int kRows = 8;
+
+inline __m512i counts(const std::uint8_t* query, const std::uint8_t* row, std::size_t nbytes, __mmask64 tail_mask) {
+    __m512i sum = _mm512_setzero_si512();
+    const std::size_t whole = nbytes / 64 * 64;
+    for (std::size_t b = 0; b < whole; b += 64) {
+        const __m512i x = _mm512_xor_si512(_mm512_loadu_si512(query + b), _mm512_loadu_si512(row + b));
+        sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(x));
+    }
+    if (tail_mask != 0) {
+        const __m512i x = _mm512_maskz_loadu_epi8(tail_mask, row + whole);
+        sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_xor_si512(_mm512_loadu_si512(query + whole), x)));
+    }
+    return sum;
+}
+
+// Four rows' counts share each 64-bit lane in 16-bit fields, so that one horizontal sum serves four rows.
+inline std::uint64_t sum_of_four(const __m512i* lane_counts) {
+    const __m512i low = _mm512_or_si512(lane_counts[0], _mm512_slli_epi64(lane_counts[1], 16));
+    const __m512i high = _mm512_or_si512(lane_counts[2], _mm512_slli_epi64(lane_counts[3], 16));
+    const __m512i packed = _mm512_or_si512(low, _mm512_slli_epi64(high, 32));
+    const __m256i four = _mm256_add_epi64(_mm512_castsi512_si256(packed), _mm512_extracti64x4_epi64(packed, 1));
+    const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti64x2_epi64(four, 1));
+    return static_cast<std::uint64_t>(_mm_cvtsi128_si64(two)) + static_cast<std::uint64_t>(_mm_extract_epi64(two, 1));
+}
+
+inline void store(const __m512i (&lane_counts)[kRows], bool fits_16_bits, float* out) {
+    if (fits_16_bits) {
+        const __m128i fields = _mm_set_epi64x(static_cast<long long>(sum_of_four(lane_counts + 4)),
+                                              static_cast<long long>(sum_of_four(lane_counts)));
+        _mm256_storeu_ps(out, _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(fields)));
+    } else {
+        for (int r = 0; r < kRows; ++r) out[r] = static_cast<float>(_mm512_reduce_add_epi64(lane_counts[r]));
+    }
+}
+
+void hamming(const std::uint8_t* queries, std::size_t nq, std::size_t nbytes, const RowBlock& rows, float* out,
+             std::size_t out_stride) {
+    const __mmask64 tail_mask = (__mmask64{1} << (nbytes % 64)) - 1;
+    const bool fits_16_bits = nbytes * 8 < 65536;
+    for (std::size_t i = 0; i < rows.count; i += kRows) {
+        const std::uint8_t* row[kRows];
+#pragma GCC unroll 8
+        for (int r = 0; r < kRows; ++r) {
+            const std::size_t k = i + r < rows.count ? i + r : rows.count - 1;
+            row[r] = rows.base + (rows.offsets ? static_cast<std::size_t>(rows.offsets[k]) : k) * rows.stride;
+        }
+        for (std::size_t q = 0; q < nq; ++q) {
+            const std::uint8_t* query = queries + q * hamming_query_stride(nbytes);
+            __m512i lane_counts[kRows];
+#pragma GCC unroll 8
+            for (int r = 0; r < kRows; ++r) lane_counts[r] = counts(query, row[r], nbytes, tail_mask);
+            store(lane_counts, fits_16_bits, out + q * out_stride + i);
+        }
+    }
+}
+
+}  // namespace
+
+HammingFn vpopcnt_hamming() { return hamming; }
+
+}  // namespace vecstore

@@ -1,0 +1,55 @@
+// AVX2 + FMA + F16C lanes: a chunk is two ymm registers.
+#pragma once
+
+#include <immintrin.h>
+
+namespace vecstore {
+namespace {
+
+struct Lanes {
+    using Reg = __m256;
+    static constexpr int kWidth = 8;
+    static constexpr int kParts = 2;
+    static constexpr int kSingleRows = 4;
+    static constexpr int kTileRows = 2;
+    static constexpr int kTileQueries = 3;  // 12 accumulators of the 16 registers
+
+    static Reg zero() { return _mm256_setzero_ps(); }
+    static Reg load(const float* p) { return _mm256_loadu_ps(p); }
+    static Reg load(const F16* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+    static Reg load(const BF16* p) {
+        const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+        return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+    }
+    template <int kPart, class T>
+    static Reg load_tail(const T* row, std::size_t dim) {
+        if (dim < kLanes) return load_tail_by_copy<Lanes, kPart>(row, dim);
+        // The row's last whole chunk overlaps what was already summed: those lanes are cleared.
+        alignas(32) static constexpr std::int32_t kMask[2 * kLanes] = {0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
+                                                                       0,  0,  0,  0,  0,  -1, -1, -1, -1, -1, -1,
+                                                                       -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+        const std::int32_t* mask = kMask + dim % kLanes + kPart * kWidth;
+        const __m256i keep = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask));
+        return _mm256_and_ps(load(row + dim - kLanes + kPart * kWidth), _mm256_castsi256_ps(keep));
+    }
+    static Reg sub(Reg a, Reg b) { return _mm256_sub_ps(a, b); }
+    static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
+    static __m128 reduce_to_four(const Reg* acc) {
+        const __m256 eight = _mm256_add_ps(acc[0], acc[1]);
+        return _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    }
+    static float reduce(const Reg* acc) {
+        const __m128 four = reduce_to_four(acc);
+        const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    }
+    static std::uint32_t below(const float* p, float bound) {
+        const __m256 b = _mm256_set1_ps(bound);
+        const std::uint32_t low = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(p), b, _CMP_LT_OQ));
+        const std::uint32_t high = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(p + 8), b, _CMP_LT_OQ));
+        return low | high << 8;
+    }
+};
+
+}  // namespace
+}  // namespace vecstore

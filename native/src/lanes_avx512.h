@@ -1,0 +1,60 @@
+// AVX-512 (F, BW, VL, DQ) lanes: a chunk is one zmm register.
+#pragma once
+
+#include <immintrin.h>
+
+namespace vecstore {
+namespace {
+
+struct Lanes {
+    using Reg = __m512;
+    static constexpr int kWidth = 16;
+    static constexpr int kParts = 1;
+    static constexpr int kSingleRows = 8;
+    static constexpr int kTileRows = 4;
+    static constexpr int kTileQueries = 4;
+
+    static Reg zero() { return _mm512_setzero_ps(); }
+    static Reg load(const float* p) { return _mm512_loadu_ps(p); }
+    static Reg load(const F16* p) { return from_f16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+    static Reg load(const BF16* p) { return from_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+    template <int kPart>
+    static Reg load_tail(const float* row, std::size_t dim) {
+        return _mm512_maskz_loadu_ps(tail_mask(dim), before_end(row, dim));
+    }
+    template <int kPart>
+    static Reg load_tail(const F16* row, std::size_t dim) {
+        return from_f16(_mm256_maskz_loadu_epi16(tail_mask(dim), before_end(row, dim)));
+    }
+    template <int kPart>
+    static Reg load_tail(const BF16* row, std::size_t dim) {
+        return from_bf16(_mm256_maskz_loadu_epi16(tail_mask(dim), before_end(row, dim)));
+    }
+    static Reg sub(Reg a, Reg b) { return _mm512_sub_ps(a, b); }
+    static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
+    static float reduce(const Reg* acc) {
+        const __m128 four = reduce_to_four(acc[0]);
+        const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    }
+    static std::uint32_t below(const float* p, float bound) {
+        return _mm512_cmp_ps_mask(_mm512_loadu_ps(p), _mm512_set1_ps(bound), _CMP_LT_OQ);
+    }
+
+ private:
+    static Reg from_f16(__m256i v) { return _mm512_cvtph_ps(v); }
+    static Reg from_bf16(__m256i v) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16)); }
+    static __mmask16 tail_mask(std::size_t dim) { return static_cast<__mmask16>(0xffffu << (kLanes - dim % kLanes)); }
+    // One chunk before the row's end. It may start before the row; lanes that the mask clears are never read.
+    template <class T>
+    static const T* before_end(const T* row, std::size_t dim) {
+        return reinterpret_cast<const T*>(reinterpret_cast<std::uintptr_t>(row + dim) - kLanes * sizeof(T));
+    }
+    static __m128 reduce_to_four(__m512 v) {
+        const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+        return _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    }
+};
+
+}  // namespace
+}  // namespace vecstore

@@ -1,0 +1,48 @@
+// NEON lanes (AArch64 baseline): a chunk is four q registers.
+#pragma once
+
+#include <arm_neon.h>
+
+namespace vecstore {
+namespace {
+
+struct Lanes {
+    using Reg = float32x4_t;
+    static constexpr int kWidth = 4;
+    static constexpr int kParts = 4;
+    static constexpr int kSingleRows = 4;
+    static constexpr int kTileRows = 2;
+    static constexpr int kTileQueries = 3;  // 24 accumulators of the 32 registers
+
+    static Reg zero() { return vdupq_n_f32(0); }
+    static Reg load(const float* p) { return vld1q_f32(p); }
+    static Reg load(const F16* p) {
+        return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(reinterpret_cast<const std::uint16_t*>(p))));
+    }
+    static Reg load(const BF16* p) {
+        return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(reinterpret_cast<const std::uint16_t*>(p)), 16));
+    }
+    template <int kPart, class T>
+    static Reg load_tail(const T* row, std::size_t dim) {
+        return load_tail_by_copy<Lanes, kPart>(row, dim);
+    }
+    static Reg sub(Reg a, Reg b) { return vsubq_f32(a, b); }
+    static Reg fma(Reg a, Reg b, Reg c) { return vfmaq_f32(c, a, b); }
+    static float reduce(const Reg* acc) {
+        const float32x4_t four = vaddq_f32(vaddq_f32(acc[0], acc[2]), vaddq_f32(acc[1], acc[3]));
+        const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+        return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+    }
+    static std::uint32_t below(const float* p, float bound) {
+        const float32x4_t b = vdupq_n_f32(bound);
+        std::uint32_t bits = 0;
+        for (int part = 0; part < kParts; ++part) {
+            const uint32x4_t bit = {1, 2, 4, 8};
+            bits |= vaddvq_u32(vandq_u32(vcltq_f32(vld1q_f32(p + 4 * part), b), bit)) << (4 * part);
+        }
+        return bits;
+    }
+};
+
+}  // namespace
+}  // namespace vecstore

@@ -1,0 +1,62 @@
+// Portable lanes: four floats at a time through the compiler's vector extension, no instruction set assumed.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace vecstore {
+namespace {
+
+struct Lanes {
+    using Reg = float __attribute__((vector_size(16)));
+    static constexpr int kWidth = 4;
+    static constexpr int kParts = 4;
+    static constexpr int kSingleRows = 2;  // register tile of one query
+    static constexpr int kTileRows = 1;    // register tile of a batch: kTileQueries x kTileRows
+    static constexpr int kTileQueries = 2;
+
+    static Reg zero() { return Reg{0, 0, 0, 0}; }
+    static Reg load(const float* p) {
+        Reg r;
+        std::memcpy(&r, p, sizeof r);
+        return r;
+    }
+    static Reg load(const F16* p) { return Reg{widen(p[0]), widen(p[1]), widen(p[2]), widen(p[3])}; }
+    static Reg load(const BF16* p) { return Reg{widen(p[0]), widen(p[1]), widen(p[2]), widen(p[3])}; }
+    template <int kPart, class T>
+    static Reg load_tail(const T* row, std::size_t dim) {
+        return load_tail_by_copy<Lanes, kPart>(row, dim);
+    }
+    static Reg sub(Reg a, Reg b) { return a - b; }
+    static Reg fma(Reg a, Reg b, Reg c) { return a * b + c; }
+    static float reduce(const Reg* acc) {
+        const Reg s = (acc[0] + acc[2]) + (acc[1] + acc[3]);
+        return (s[0] + s[2]) + (s[1] + s[3]);
+    }
+    static std::uint32_t below(const float* p, float bound) {
+        std::uint32_t bits = 0;
+        for (std::uint32_t i = 0; i < kLanes; ++i) bits |= std::uint32_t{p[i] < bound} << i;
+        return bits;
+    }
+
+ private:
+    static float bits_to_float(std::uint32_t bits) {
+        float f;
+        std::memcpy(&f, &bits, sizeof f);
+        return f;
+    }
+    static float widen(BF16 v) { return bits_to_float(std::uint32_t{v.bits} << 16); }
+    static float widen(F16 v) {
+        const std::uint32_t sign = (v.bits & 0x8000u) << 16;
+        const std::uint32_t magnitude = (v.bits & 0x7fffu) << 13;
+        // Multiplying by 2^112 moves the exponent's bias from 15 to 127, and makes subnormals right as well.
+        const float scaled = bits_to_float(magnitude) * 0x1p112f;
+        std::uint32_t bits;
+        std::memcpy(&bits, &scaled, sizeof bits);
+        if (magnitude >= 0x0f800000u) bits = magnitude | 0x7f800000u;  // infinity and NaN
+        return bits_to_float(bits | sign);
+    }
+};
+
+}  // namespace
+}  // namespace vecstore

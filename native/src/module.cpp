@@ -1,0 +1,187 @@
+// Python bindings: shapes, types and layout are checked here, before any pointer is followed, with the GIL released.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <atomic>
+#include <initializer_list>
+#include <string>
+
+#include "dense_scan.h"
+#include "dispatch.h"
+#include "hamming_scan.h"
+
+namespace nb = nanobind;
+using namespace vecstore;
+
+namespace {
+
+using Input = nb::ndarray<nb::ro, nb::device::cpu>;
+using Output = nb::ndarray<nb::device::cpu>;
+using Release = nb::call_guard<nb::gil_scoped_release>;
+
+[[noreturn]] void fail(const std::string& message) { throw nb::value_error(message.c_str()); }
+
+struct Type {
+    nb::dlpack::dtype_code code;
+    int bits;
+    const char* name;
+
+    template <class Array>
+    bool matches(const Array& array) const {
+        const nb::dlpack::dtype type = array.dtype();
+        return type.code == static_cast<std::uint8_t>(code) && type.bits == bits && type.lanes == 1;
+    }
+};
+
+constexpr Type kFloat32{nb::dlpack::dtype_code::Float, 32, "float32"};
+constexpr Type kFloat16{nb::dlpack::dtype_code::Float, 16, "float16"};
+constexpr Type kUInt16{nb::dlpack::dtype_code::UInt, 16, "uint16"};
+constexpr Type kUInt8{nb::dlpack::dtype_code::UInt, 8, "uint8"};
+constexpr Type kUInt64{nb::dlpack::dtype_code::UInt, 64, "uint64"};
+constexpr Type kInt64{nb::dlpack::dtype_code::Int, 64, "int64"};
+
+constexpr std::size_t kAny = static_cast<std::size_t>(-1);
+
+// Checks number of axes, their lengths and that the array is C-contiguous.
+template <class Array>
+void check_shape(const char* name, const Array& array, std::initializer_list<std::size_t> shape) {
+    bool matches = array.ndim() == shape.size();
+    std::string wanted, got;
+    std::size_t axis = 0;
+    for (const std::size_t length : shape) {
+        if (matches && length != kAny && array.shape(axis) != length) matches = false;
+        wanted += (axis++ ? ", " : "") + (length == kAny ? std::string("any") : std::to_string(length));
+    }
+    for (axis = 0; axis < array.ndim(); ++axis) got += (axis ? ", " : "") + std::to_string(array.shape(axis));
+    if (!matches) fail(std::string(name) + " has shape (" + got + "), expected (" + wanted + ")");
+    if (array.size() == 0) return;
+    std::int64_t stride = 1;
+    for (axis = array.ndim(); axis-- > 0;) {
+        if (array.shape(axis) != 1 && array.stride(axis) != stride) fail(std::string(name) + " must be C-contiguous");
+        stride *= static_cast<std::int64_t>(array.shape(axis));
+    }
+}
+
+template <class Array>
+void check(const char* name, const Array& array, const Type& type, std::initializer_list<std::size_t> shape) {
+    if (!type.matches(array)) fail(std::string(name) + " must have dtype " + type.name);
+    check_shape(name, array, shape);
+}
+
+Element element_of(const Input& rows) {
+    if (kFloat32.matches(rows)) return Element::f32;
+    if (kFloat16.matches(rows)) return Element::f16;
+    if (kUInt16.matches(rows)) return Element::bf16;
+    fail("rows must have dtype float32, float16 or uint16 (bfloat16)");
+}
+
+std::size_t words(std::size_t n) { return (n + 63) / 64; }
+
+template <class T>
+const T* data_of(const Input& array) {
+    return array.is_valid() ? static_cast<const T*>(array.data()) : nullptr;
+}
+
+DenseRows dense_rows(const Input& rows, std::size_t dim) {
+    const Element element = element_of(rows);
+    check_shape("rows", rows, {kAny, dim});
+    const std::size_t row_bytes = rows.shape(1) * (element == Element::f32 ? 4 : 2);
+    return {{data_of<std::uint8_t>(rows), rows.shape(0), row_bytes, nullptr}, rows.shape(1), element, nullptr};
+}
+
+Metric metric_of(int metric, const Input& inverse_norms, DenseRows& rows) {
+    if (metric < 0 || metric > 2) fail("metric must be 0 (l2), 1 (dot) or 2 (cosine)");
+    if (static_cast<Metric>(metric) == Metric::cosine) {
+        if (!inverse_norms.is_valid()) fail("cosine needs inverse_norms");
+        check("inverse_norms", inverse_norms, kFloat32, {rows.rows.n});
+        rows.inverse_norms = data_of<float>(inverse_norms);
+    }
+    return static_cast<Metric>(metric);
+}
+
+TopKOutput top_k_output(std::size_t nq, const Output& out_rows, const Output& out_distances) {
+    check("out_rows", out_rows, kInt64, {nq, kAny});
+    check("out_distances", out_distances, kFloat32, {nq, out_rows.shape(1)});
+    return {out_rows.shape(1), static_cast<std::int64_t*>(out_rows.data()), static_cast<float*>(out_distances.data())};
+}
+
+void check_allowed(const Input& allowed, Rows& rows) {
+    if (!allowed.is_valid()) return;
+    check("allowed", allowed, kUInt64, {words(rows.n)});
+    static constexpr std::uint64_t kNone = 0;  // an empty array may come without a pointer, which would mean "all"
+    rows.allowed = rows.n == 0 ? &kNone : data_of<std::uint64_t>(allowed);
+}
+
+void scan(int metric, Input queries, Input rows, Input inverse_norms, Input allowed, Output out_rows,
+          Output out_distances) {
+    check("queries", queries, kFloat32, {kAny, kAny});
+    DenseRows dense = dense_rows(rows, queries.shape(1));
+    const Metric by = metric_of(metric, inverse_norms, dense);
+    check_allowed(allowed, dense.rows);
+    const TopKOutput output = top_k_output(queries.shape(0), out_rows, out_distances);
+    if (output.k == 0 || queries.shape(0) == 0) return;
+    dense_scan(by, data_of<float>(queries), queries.shape(0), dense, output);
+}
+
+void hamming(Input queries, Input rows, Input allowed, Output out_rows, Output out_distances) {
+    check("queries", queries, kUInt8, {kAny, kAny});
+    check("rows", rows, kUInt8, {kAny, queries.shape(1)});
+    Rows packed{data_of<std::uint8_t>(rows), rows.shape(0), rows.shape(1), nullptr};
+    check_allowed(allowed, packed);
+    const TopKOutput output = top_k_output(queries.shape(0), out_rows, out_distances);
+    if (output.k == 0 || queries.shape(0) == 0) return;
+    hamming_scan(data_of<std::uint8_t>(queries), queries.shape(0), packed, output);
+}
+
+void rerank(int metric, Input queries, Input rows, Input inverse_norms, Input candidates, Output out_distances) {
+    check("queries", queries, kFloat32, {kAny, kAny});
+    DenseRows dense = dense_rows(rows, queries.shape(1));
+    const Metric by = metric_of(metric, inverse_norms, dense);
+    check("candidates", candidates, kInt64, {queries.shape(0), kAny});
+    check("out_distances", out_distances, kFloat32, {queries.shape(0), candidates.shape(1)});
+    dense_rerank(by, data_of<float>(queries), queries.shape(0), dense, data_of<std::int64_t>(candidates),
+                 candidates.shape(1), static_cast<float*>(out_distances.data()));
+}
+
+void inverse_norms(Input rows, Output out) {
+    const DenseRows dense = dense_rows(rows, kAny);
+    check("out", out, kFloat32, {dense.rows.n});
+    dense_inverse_norms(dense, static_cast<float*>(out.data()));
+}
+
+std::uint64_t read_bytes(Input array) {
+    check("array", array, kUInt8, {kAny});
+    const Ops& ops = current_ops();
+    const std::size_t tasks = array.shape(0) / kTaskBytes + 1;
+    std::atomic<std::uint64_t> sum{0};
+    parallel_for(tasks, workers_for(array.shape(0)), [&](std::size_t, std::size_t task) {
+        const std::size_t begin = task * kTaskBytes;
+        const std::size_t end = std::min(array.shape(0), begin + kTaskBytes);
+        sum += ops.read(data_of<std::uint8_t>(array) + begin, end - begin);
+    });
+    return sum;
+}
+
+}  // namespace
+
+NB_MODULE(_native, m) {
+    m.doc() = "SIMD kernels; see vecstore.kernels.base for what each call does.";
+    const auto optional = [](const char* name) { return nb::arg(name).noconvert().none(); };
+    const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
+    m.def("scan", &scan, nb::arg("metric"), array("queries"), array("rows"), optional("inverse_norms"),
+          optional("allowed"), array("out_rows"), array("out_distances"), Release());
+    m.def("hamming_scan", &hamming, array("queries"), array("rows"), optional("allowed"), array("out_rows"),
+          array("out_distances"), Release());
+    m.def("rerank", &rerank, nb::arg("metric"), array("queries"), array("rows"), optional("inverse_norms"),
+          array("candidates"), array("out_distances"), Release());
+    m.def("inverse_norms", &inverse_norms, array("rows"), array("out"), Release());
+    m.def("read_bytes", &read_bytes, array("array"), Release(),
+          "Reads every byte with this instruction set's widest loads, for comparison in benchmarks.");
+    m.def("set_threads", &set_threads, nb::arg("threads"));
+    m.def("threads", &threads);
+    m.def("supported_isas", &supported_isas);
+    m.def("use_isa", &use_isa, nb::arg("name"));
+    m.def("current_isa", [] { return std::string(current_ops().isa); });
+}

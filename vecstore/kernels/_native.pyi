@@ -1,0 +1,34 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Array = NDArray[Any]
+
+def scan(
+    metric: int,
+    queries: _Array,
+    rows: _Array,
+    inverse_norms: _Array | None,
+    allowed: _Array | None,
+    out_rows: _Array,
+    out_distances: _Array,
+) -> None: ...
+def hamming_scan(
+    queries: _Array, rows: _Array, allowed: _Array | None, out_rows: _Array, out_distances: _Array
+) -> None: ...
+def rerank(
+    metric: int,
+    queries: _Array,
+    rows: _Array,
+    inverse_norms: _Array | None,
+    candidates: _Array,
+    out_distances: _Array,
+) -> None: ...
+def inverse_norms(rows: _Array, out: _Array) -> None: ...
+def read_bytes(array: NDArray[np.uint8]) -> int: ...
+def set_threads(threads: int) -> None: ...
+def threads() -> int: ...
+def supported_isas() -> list[str]: ...
+def use_isa(name: str) -> None: ...
+def current_isa() -> str: ...

@@ -1,0 +1,80 @@
+"""The C++ SIMD extension behind the kernels protocol. Importing this file raises ImportError where it was not built."""
+
+from __future__ import annotations
+
+from vecstore.kernels import _native
+from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, UInt8Array
+from vecstore.schema import Metric
+
+_METRIC_CODES = {Metric.L2: 0, Metric.DOT: 1, Metric.COSINE: 2}
+
+
+def _code(metric: Metric) -> int:
+    try:
+        return _METRIC_CODES[metric]
+    except KeyError:
+        raise ValueError(f"metric {metric} is not one of l2, dot, cosine") from None
+
+
+def supported_isas() -> list[str]:
+    """Instruction sets that this machine can run, best first."""
+    return list(_native.supported_isas())
+
+
+def use_isa(name: str) -> None:
+    """Force an instruction set for the whole process. Raises ValueError for one that this machine lacks."""
+    _native.use_isa(name)
+
+
+class NativeKernels:
+    """Sums are float32 in 16 fixed lanes. A pair's distance has the same bits alone and in a batch, for any number of
+    threads, and on AVX2, AVX-512 and NEON; the scalar build rounds each product as well, so its last bits differ."""
+
+    name = "native"
+
+    @property
+    def isa(self) -> str:
+        return str(_native.current_isa())
+
+    @property
+    def threads(self) -> int:
+        return int(_native.threads())
+
+    def scan(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: DenseRows,
+        inverse_norms: Float32Array | None,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        _native.scan(_code(metric), queries, rows, inverse_norms, allowed, out_rows, out_distances)
+
+    def hamming_scan(
+        self,
+        queries: UInt8Array,
+        rows: UInt8Array,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        _native.hamming_scan(queries, rows, allowed, out_rows, out_distances)
+
+    def rerank(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: DenseRows,
+        inverse_norms: Float32Array | None,
+        candidates: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        _native.rerank(_code(metric), queries, rows, inverse_norms, candidates, out_distances)
+
+    def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
+        _native.inverse_norms(rows, out)
+
+    def set_threads(self, threads: int) -> None:
+        _native.set_threads(threads)

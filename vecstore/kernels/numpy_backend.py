@@ -1,0 +1,156 @@
+"""The law: plain numpy with float64 sums, rounded to float32 once at the end. The other backends are tested against it.
+
+Sums run over each pair by itself (einsum, not a matrix product), so that equal rows get equal distances wherever they
+stand and ties fall to the lower row. That makes it slow; it is also what runs where neither the extension nor Numba is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, UInt8Array
+from vecstore.kernels.checks import check_hamming_scan, check_inverse_norms, check_rerank, check_scan
+from vecstore.schema import Metric
+
+_BLOCK_BYTES = 1 << 20  # rows widened to float64 at once
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+def widen(rows: DenseRows) -> NDArray[np.float64]:
+    """Stored rows as float64; uint16 is bfloat16, the high half of a float32."""
+    if rows.dtype == np.uint16:
+        return (rows.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+    return rows.astype(np.float64)
+
+
+def allowed_rows(allowed: Bitmap | None, n: int) -> NDArray[np.int64]:
+    """Row numbers whose bit is set, ascending."""
+    if allowed is None:
+        return np.arange(n, dtype=np.int64)
+    bits = np.unpackbits(allowed.astype("<u8", copy=False).view(np.uint8), count=n, bitorder="little")
+    return np.flatnonzero(bits).astype(np.int64, copy=False)
+
+
+def _distances(
+    metric: Metric, query: NDArray[np.float64], rows: NDArray[np.float64], inverse_norms: NDArray[Any] | None
+) -> Float32Array:
+    """(n,) distances; for cosine the query has unit length. NaN (an overflow of both signs) ranks last, as +inf."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if metric is Metric.L2:
+            difference = rows - query
+            distances = np.einsum("nd,nd->n", difference, difference)
+        else:
+            distances = -np.einsum("nd,d->n", rows, query)
+        if inverse_norms is not None:
+            distances = 1.0 + distances * inverse_norms
+        rounded = distances.astype(np.float32)
+    return np.where(np.isnan(rounded), np.float32(np.inf), rounded)
+
+
+def _prepare(metric: Metric, queries: Float32Array) -> NDArray[np.float64]:
+    wide = queries.astype(np.float64)
+    if metric is Metric.COSINE:
+        norms = np.linalg.norm(wide, axis=1, keepdims=True)
+        wide = np.divide(wide, norms, out=np.zeros_like(wide), where=norms > 0)
+    return wide
+
+
+def _blocks(listed: NDArray[np.int64], row_elements: int) -> Iterator[NDArray[np.int64]]:
+    step = max(1, _BLOCK_BYTES // (8 * max(1, row_elements)))
+    for start in range(0, len(listed), step):
+        yield listed[start : start + step]
+
+
+def _merge(out_rows: Int64Array, out_distances: Float32Array, rows: NDArray[np.int64], distances: Float32Array) -> None:
+    """Merge candidates with higher rows into one query's places (a stable sort keeps ties in row order)."""
+    held = int((out_rows >= 0).sum())
+    k = len(out_rows)
+    if held == k:
+        nearer = distances < out_distances[-1]
+        rows, distances = rows[nearer], distances[nearer]
+    all_distances = np.concatenate((out_distances[:held], distances))
+    order = np.argsort(all_distances, kind="stable")[:k]
+    all_rows = np.concatenate((out_rows[:held], rows))
+    out_rows[: len(order)] = all_rows[order]
+    out_distances[: len(order)] = all_distances[order]
+
+
+class NumpyKernels:
+    name = "numpy"
+    isa = "numpy"
+    threads = 1
+
+    def scan(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: DenseRows,
+        inverse_norms: Float32Array | None,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        check_scan(metric, queries, rows, inverse_norms, allowed, out_rows, out_distances)
+        out_rows.fill(-1)
+        out_distances.fill(np.inf)
+        if out_rows.size == 0:
+            return
+        prepared = _prepare(metric, queries)
+        scales = inverse_norms if metric is Metric.COSINE else None
+        for block in _blocks(allowed_rows(allowed, len(rows)), rows.shape[1]):
+            wide = widen(rows[block])
+            for q, query in enumerate(prepared):
+                distances = _distances(metric, query, wide, None if scales is None else scales[block])
+                _merge(out_rows[q], out_distances[q], block, distances)
+
+    def hamming_scan(
+        self,
+        queries: UInt8Array,
+        rows: UInt8Array,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        check_hamming_scan(queries, rows, allowed, out_rows, out_distances)
+        out_rows.fill(-1)
+        out_distances.fill(np.inf)
+        if out_rows.size == 0:
+            return
+        bit_counts = np.array([byte.bit_count() for byte in range(256)], np.uint8)
+        for block in _blocks(allowed_rows(allowed, len(rows)), rows.shape[1]):
+            part = rows[block]
+            for q, query in enumerate(queries):
+                differing = bit_counts[part ^ query].sum(axis=1, dtype=np.int64)
+                _merge(out_rows[q], out_distances[q], block, differing.astype(np.float32))
+
+    def rerank(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: DenseRows,
+        inverse_norms: Float32Array | None,
+        candidates: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        check_rerank(metric, queries, rows, inverse_norms, candidates, out_distances)
+        out_distances.fill(np.inf)
+        scales = inverse_norms if metric is Metric.COSINE else None
+        for q, query in enumerate(_prepare(metric, queries)):
+            places = np.flatnonzero(candidates[q] >= 0)
+            listed = candidates[q, places]
+            distances = _distances(metric, query, widen(rows[listed]), None if scales is None else scales[listed])
+            out_distances[q, places] = distances
+
+    def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
+        check_inverse_norms(rows, out)
+        for block in _blocks(np.arange(len(rows)), rows.shape[1]):
+            norms = np.linalg.norm(widen(rows[block]), axis=1)
+            inverses = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+            out[block] = np.minimum(inverses, _FLOAT32_MAX)
+
+    def set_threads(self, threads: int) -> None:
+        """numpy runs on the calling thread; any bound holds."""
