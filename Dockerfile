@@ -14,8 +14,7 @@ USER vecstore
 VOLUME /data
 EXPOSE 7334
 STOPSIGNAL SIGTERM
-# The health service answers without a key.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-  CMD ["python", "-m", "vecstore.server.probe", "127.0.0.1:7334"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s \
+  CMD VECSTORE_API_KEY="$VECSTORE_SERVER_API_KEY" vecstore info --target grpc://127.0.0.1:7334
 ENTRYPOINT ["vecstore"]
 CMD ["serve", "/data", "--host", "0.0.0.0"]

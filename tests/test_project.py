@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -34,6 +37,33 @@ def test_license_is_apache_2(pyproject: dict) -> None:
     assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
     for file in pyproject["project"]["license-files"]:
         assert (ROOT / file).is_file(), file
+
+
+def imported() -> set[str]:
+    """Top-level modules that vecstore imports, other than itself and the standard library."""
+    names: set[str] = set()
+    for path in (ROOT / "vecstore").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.split(".")[0])
+    return names - set(sys.stdlib_module_names) - {"vecstore"}
+
+
+def test_every_import_is_a_declared_dependency(pyproject: dict) -> None:
+    extras = pyproject["project"]["optional-dependencies"]
+    groups = [
+        pyproject["project"]["dependencies"],
+        *(extras[name] for name in ("numba", "grpc", "server", "io", "cli")),
+    ]
+    declared = {re.split(r"[<>=\[;\s]", requirement)[0].lower() for group in groups for requirement in group}
+    distributions = importlib.metadata.packages_distributions()
+    for module in imported():
+        owners = {name.lower() for name in distributions.get(module, [])}
+        assert owners & declared, (
+            f"import {module} comes from {owners or 'nowhere'}, which pyproject.toml does not name"
+        )
 
 
 def test_extras_name_extras_that_exist(pyproject: dict) -> None:
