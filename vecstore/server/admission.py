@@ -1,0 +1,90 @@
+"""How many calls may be open and how many may run. Belongs to one event loop; nothing here blocks a thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from vecstore.config import Limits
+from vecstore.errors import Unavailable
+from vecstore.wire.errors import RETRY_AFTER, overloaded
+
+RETRY_AFTER_S = 0.1
+
+
+class Admission:
+    """Unary calls open at one time are bounded by in flight + queued, of which rpcs_in_flight_max run. A call that is
+    still sending its body holds no slot, so slow senders cannot keep others from running. Streams are bounded apart,
+    because they may idle; each query or batch on them takes a slot while it runs."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._running_max = limits.rpcs_in_flight_max
+        self._open_max = limits.rpcs_in_flight_max + limits.rpcs_queued_max
+        self._limits = limits
+        self.running = 0
+        self.calls = 0
+        self.streams = 0
+        self.draining = asyncio.Event()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._idle: asyncio.Future[None] | None = None
+
+    def enter_call(self) -> None:
+        """Raises Unavailable when draining, ResourceExhausted (OVERLOADED) when no more calls fit."""
+        if self.calls >= self._open_max or self.draining.is_set():
+            self._refuse(self.calls, "calls")
+        self.calls += 1
+
+    def leave_call(self) -> None:
+        self.calls -= 1
+        self._check_idle()
+
+    def enter_stream(self) -> None:
+        """As `enter_call`, for streams."""
+        if self.streams >= self._open_max or self.draining.is_set():
+            self._refuse(self.streams, "streams")
+        self.streams += 1
+
+    def leave_stream(self) -> None:
+        self.streams -= 1
+        self._check_idle()
+
+    async def wait_slot(self) -> None:
+        """Take a slot to run in; first come, first served."""
+        if self.running < self._running_max:
+            self.running += 1
+            return
+        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(slot)
+        try:
+            await slot
+        except asyncio.CancelledError:
+            if slot.done() and not slot.cancelled():
+                self.release_slot()  # it was handed to us while we were being cancelled
+            raise
+
+    def release_slot(self) -> None:
+        while self._waiting:
+            slot = self._waiting.popleft()
+            if not slot.done():
+                slot.set_result(None)  # the slot changes hands, `running` stays
+                return
+        self.running -= 1
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Refuse what is new and wait for what is open; False when some of it outlasts `timeout_s`."""
+        self.draining.set()
+        if self.calls or self.streams:
+            self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._idle], timeout=timeout_s)
+        return not (self.calls or self.streams)
+
+    def _refuse(self, count: int, what: str) -> None:
+        if self.draining.is_set():
+            raise Unavailable("the server is shutting down", metadata={RETRY_AFTER: 1.0})
+        running, queued = self._limits.rpcs_in_flight_max, self._limits.rpcs_queued_max
+        bounds = f"rpcs_in_flight_max={running} + rpcs_queued_max={queued}"
+        raise overloaded(f"{count} {what} are open, which is {bounds}: retry later", RETRY_AFTER_S)
+
+    def _check_idle(self) -> None:
+        if self._idle is not None and not (self.calls or self.streams or self._idle.done()):
+            self._idle.set_result(None)

@@ -1,0 +1,247 @@
+"""The server's process: `serve` runs it until a signal, `start_server` runs it in a thread of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import uvloop
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
+
+from vecstore.config import Settings
+from vecstore.engine.coalesce import Coalescer
+from vecstore.engine.database import Database
+from vecstore.errors import IoFailed
+from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2
+from vecstore.server.admission import Admission
+from vecstore.server.auth import ApiKey, check_exposure
+from vecstore.server.calls import Calls
+from vecstore.server.collections import Collections
+from vecstore.server.operations import Operations
+from vecstore.server.points import Points
+from vecstore.server.router import Collector, Router
+from vecstore.server.streams import Streams
+
+THREADS = 16  # of the pool for calls that wait for locks or disk; the kernels have their own
+QUERY_THREADS = 2  # each runs one coalesced batch, which itself uses every core
+
+SERVICES = (
+    collections_pb2.DESCRIPTOR.services_by_name["Collections"].full_name,
+    points_pb2.DESCRIPTOR.services_by_name["Points"].full_name,
+    operations_pb2.DESCRIPTOR.services_by_name["Operations"].full_name,
+)
+
+log = logging.getLogger("vecstore.server")
+
+
+class GrpcServer:
+    """One gRPC server on the running event loop."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        """Raises InvalidArgument (BAD_CONFIG) for a host that others can reach without a key."""
+        check_exposure(settings.server)
+        self._settings = settings
+        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="vecstore-call")
+        self._query_executor = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="vecstore-query")
+        self._admission = Admission(settings.limits)
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        coalescer = Coalescer(database, self._query_executor)
+        handlers = handlers_of(database, coalescer, self._admission, self._executor)
+        handlers.update(self._foreign_handlers())
+        key = ApiKey(settings.server.api_key) if settings.server.api_key else None
+        self._server = grpc.aio.server(options=_options(settings))
+        self._server.add_generic_rpc_handlers((Router(handlers, key),))
+        self.port = 0
+
+    async def start(self) -> None:
+        """Raises IoFailed when the address cannot be listened on."""
+        server = self._settings.server
+        host = f"[{server.host}]" if ":" in server.host and not server.host.startswith("[") else server.host
+        try:
+            self.port = self._server.add_insecure_port(f"{host}:{server.port}")
+        except RuntimeError as error:
+            raise IoFailed(f"cannot listen on {host}:{server.port}: {error}") from None
+        await self._server.start()
+        for service in ("", *SERVICES):
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        log.info("listening on %s:%d", host, self.port)
+
+    async def stop(self, drain_s: float | None = None) -> None:
+        """Report NOT_SERVING, refuse new calls, let open ones finish for `drain_s`, then end the rest."""
+        await self._health.enter_graceful_shutdown()
+        bound = self._settings.server.drain_s if drain_s is None else drain_s
+        if not await self._admission.drain(bound):
+            log.warning("calls were cut off after drain_s=%g", bound)
+        await self._server.stop(None)
+        # In threads: work that has begun is waited for, which must not block the loop it reports to.
+        await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
+        await asyncio.to_thread(self._query_executor.shutdown, cancel_futures=True)
+
+    def _foreign_handlers(self) -> dict[str, Any]:
+        collector: Any = Collector()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, collector)
+        if self._settings.server.reflection:
+            names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            servicer = reflection.aio.ReflectionServicer(names)  # type: ignore[attr-defined]
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, collector)
+        found: dict[str, Any] = collector.handlers
+        return found
+
+
+def handlers_of(
+    database: Database, coalescer: Coalescer, admission: Admission, executor: ThreadPoolExecutor
+) -> dict[str, Any]:
+    """Every call of the three services by its full name."""
+    limits = database.settings.limits
+    calls = Calls(limits, admission, executor)
+    points = Points(database, coalescer, executor)
+    streams = Streams(database, points, admission, limits, executor)
+    collections, operations = Collections(database), Operations(database)
+    collections_name, points_name, operations_name = SERVICES
+    handlers = {
+        f"/{points_name}/QueryStream": calls.stream("Points/QueryStream", streams.query),
+        f"/{points_name}/UpsertStream": calls.stream("Points/UpsertStream", streams.upsert),
+        f"/{operations_name}/Watch": calls.stream("Operations/Watch", streams.watch),
+    }
+    for name, on_loop in {
+        "Upsert": points.upsert,
+        "Delete": points.delete,
+        "SetPayload": points.set_payload,
+        "OverwritePayload": points.overwrite_payload,
+        "DeletePayload": points.delete_payload,
+        "ClearPayload": points.clear_payload,
+        "Query": points.query,
+        "QueryBatch": points.query_batch,
+    }.items():
+        handlers[f"/{points_name}/{name}"] = calls.unary(f"Points/{name}", on_loop)
+    for service, methods in {
+        points_name: {"Get": points.get, "Scroll": points.scroll, "Count": points.count},
+        collections_name: {
+            "Create": collections.create,
+            "Get": collections.get,
+            "List": collections.list,
+            "Delete": collections.delete,
+            "Exists": collections.exists,
+            "CreateFieldIndex": collections.create_field_index,
+            "DeleteFieldIndex": collections.delete_field_index,
+            "Stats": collections.stats,
+            "Compact": collections.compact,
+            "Verify": collections.verify,
+            "Info": collections.info,
+        },
+        operations_name: {"Get": operations.get, "List": operations.list, "Cancel": operations.cancel},
+    }.items():
+        for name, in_thread in methods.items():
+            handlers[f"/{service}/{name}"] = calls.blocking(f"{service.rpartition('.')[2]}/{name}", in_thread)
+    return handlers
+
+
+def _options(settings: Settings) -> list[tuple[str, Any]]:
+    limits = settings.limits
+    return [
+        ("grpc.max_receive_message_length", limits.message_bytes_max),  # checked again after decompression
+        ("grpc.max_send_message_length", limits.message_bytes_max),
+        ("grpc.max_allowed_incoming_connections", limits.connections_max),
+        ("grpc.max_concurrent_streams", limits.rpcs_in_flight_max + limits.rpcs_queued_max),
+        ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
+        ("grpc.server_handshake_timeout_ms", int(limits.receive_deadline_s * 1000)),  # until the client's SETTINGS
+        ("grpc.keepalive_time_ms", 60_000),  # a peer that is gone is noticed
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.http2.max_ping_strikes", 5),  # then the connection is closed
+    ]
+
+
+def serve(path: str | Path | None, settings: Settings, on_ready: Callable[[int], None] | None = None) -> None:
+    """Open the database at `path` (None: in memory) and serve it until SIGTERM or SIGINT; then drain and close it.
+
+    `on_ready` is called with the port once calls are answered. Raises what `Database.open` raises, InvalidArgument
+    (BAD_CONFIG) and IoFailed.
+    """
+    check_exposure(settings.server)  # before anything is opened
+    logging.basicConfig(
+        level=settings.server.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    uvloop.run(_serve(path, settings, on_ready))
+
+
+async def _serve(path: str | Path | None, settings: Settings, on_ready: Callable[[int], None] | None) -> None:
+    database = await asyncio.to_thread(Database.open, path, settings)
+    try:
+        server = GrpcServer(database, settings)
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        await server.start()
+        if on_ready is not None:
+            on_ready(server.port)
+        await stopping.wait()
+        log.info("draining")
+        await server.stop()
+    finally:
+        await asyncio.to_thread(database.close)
+
+
+class ServerHandle:
+    """A server in a thread of this process."""
+
+    def __init__(self, thread: threading.Thread, loop: asyncio.AbstractEventLoop, server: GrpcServer) -> None:
+        self._thread, self._loop, self._server = thread, loop, server
+        self.port = server.port
+
+    def stop(self, drain_s: float | None = None) -> None:
+        """Drain and stop; the database stays open. May be called twice."""
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._server.stop(drain_s), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+
+    def __enter__(self) -> ServerHandle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def start_server(database: Database, settings: Settings | None = None) -> ServerHandle:
+    """Serve an open database from a thread with its own event loop; `settings` are the database's when left out.
+
+    Raises InvalidArgument (BAD_CONFIG) and IoFailed.
+    """
+    chosen = database.settings if settings is None else settings
+    loop = uvloop.new_event_loop()
+    started: Future[GrpcServer] = Future()
+
+    async def start() -> None:
+        try:
+            server = GrpcServer(database, chosen)
+            await server.start()
+        except BaseException as error:
+            started.set_exception(error)
+            loop.stop()
+        else:
+            started.set_result(server)
+
+    def run() -> None:
+        asyncio.set_event_loop(loop)
+        task = loop.create_task(start())
+        loop.run_forever()
+        with contextlib.suppress(asyncio.CancelledError):
+            loop.run_until_complete(task)
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+    thread = threading.Thread(target=run, name="vecstore-server", daemon=True)
+    thread.start()
+    return ServerHandle(thread, loop, started.result())

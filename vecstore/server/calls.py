@@ -1,0 +1,198 @@
+"""One wrapper around every call: room, receiving, deadline, errors, log.
+
+Calls with one request are registered as streaming ones, because gRPC would otherwise read their body before our code
+runs; that way nothing is received from a caller for whom there is no room, and receiving has a deadline. Bodies go in
+and out as bytes, so that messages are parsed after all checks, and a message that cannot be parsed is INVALID_ARGUMENT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from typing import Any
+
+import grpc
+import msgspec
+from google.protobuf.message import DecodeError
+
+from vecstore.config import Limits
+from vecstore.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, VecstoreError
+from vecstore.server.admission import Admission
+from vecstore.wire.errors import cut, status_of
+
+SLOW_S = 1.0  # calls that take longer are logged
+
+log = logging.getLogger("vecstore.server")
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Blocking = Callable[[bytes], bytes]  # request to answer, in a thread
+Asynchronous = Callable[[bytes, float], Awaitable[bytes]]  # request and seconds left to answer, on the loop
+Streaming = Callable[[Context], Awaitable[None]]
+
+
+class Calls:
+    """Makes gRPC handlers out of service methods."""
+
+    def __init__(self, limits: Limits, admission: Admission, executor: Executor) -> None:
+        self._limits = limits
+        self._admission = admission
+        self._executor = executor
+
+    def blocking(self, name: str, method: Blocking) -> grpc.RpcMethodHandler[Any, Any]:
+        """A call that runs in a thread of the pool."""
+        loop, executor = asyncio.get_running_loop(), self._executor
+
+        async def in_thread(request: bytes, _remaining_s: float) -> bytes:
+            return await loop.run_in_executor(executor, method, request)
+
+        return self.unary(name, in_thread)
+
+    def unary(self, name: str, method: Asynchronous) -> grpc.RpcMethodHandler[Any, Any]:
+        admission, limits, loop = self._admission, self._limits, asyncio.get_running_loop()
+        bytes_max, receive_s, default_s = limits.message_bytes_max, limits.receive_deadline_s, limits.deadline_default_s
+
+        async def handle(_requests: object, context: Context) -> bytes:
+            started = loop.time()
+            expiry = _Expiry(loop, receive_s, f"the request was not received within receive_deadline_s={receive_s:g}")
+            entered = False
+            try:
+                admission.enter_call()
+                entered = True
+                request = await context.read()
+                expiry.stop()
+                if not isinstance(request, bytes):
+                    raise InvalidArgument("the call ended without a request message")
+                remaining_s = context.time_remaining()
+                if remaining_s is None:  # otherwise gRPC itself cancels this task at the deadline
+                    remaining_s = default_s
+                    expiry.restart(default_s, f"the call took longer than deadline_default_s={default_s:g}")
+                deadline = loop.time() + remaining_s
+                await admission.wait_slot()
+                try:
+                    remaining_s = deadline - loop.time()
+                    if remaining_s <= 0:
+                        raise DeadlineExceeded("the deadline passed before the call could run")
+                    answer = await method(request, remaining_s)
+                finally:
+                    admission.release_slot()
+                if len(answer) > bytes_max:
+                    raise _answer_too_large(len(answer), bytes_max)
+                if loop.time() - started > SLOW_S:
+                    _log_call(logging.WARNING, "slow", name, context, loop.time() - started)
+                return answer
+            except BaseException as error:
+                expiry.stop()
+                await _fail(name, context, expiry.translate(error), loop.time() - started)
+                return b""  # not reached
+            finally:
+                expiry.stop()
+                if entered:
+                    admission.leave_call()
+
+        return grpc.stream_unary_rpc_method_handler(handle)
+
+    def stream(self, name: str, method: Streaming) -> grpc.RpcMethodHandler[Any, Any]:
+        admission, loop = self._admission, asyncio.get_running_loop()
+
+        async def handle(_requests: object, context: Context) -> None:
+            started = loop.time()
+            entered = False
+            try:
+                admission.enter_stream()
+                entered = True
+                await method(context)
+            except BaseException as error:
+                await _fail(name, context, error, loop.time() - started)
+            finally:
+                if entered:
+                    admission.leave_stream()
+
+        return grpc.stream_stream_rpc_method_handler(handle)
+
+
+def refusal(name: str, make: Callable[[], VecstoreError]) -> grpc.RpcMethodHandler[Any, Any]:
+    """A handler that refuses every call, of whatever kind, without reading from it."""
+
+    async def handle(_requests: object, context: Context) -> None:
+        await _fail(name, context, make(), 0.0)
+
+    return grpc.stream_stream_rpc_method_handler(handle)
+
+
+class _Expiry:
+    """Cancels the current task after a while and then says why."""
+
+    __slots__ = ("_loop", "_message", "_task", "_timer", "fired")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, message: str) -> None:
+        self._loop = loop
+        self._task = asyncio.current_task(loop)
+        self.fired = False
+        self.restart(seconds, message)
+
+    def restart(self, seconds: float, message: str) -> None:
+        self._message = message
+        self._timer = self._loop.call_later(seconds, self._fire)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def translate(self, error: BaseException) -> BaseException:
+        if not (self.fired and isinstance(error, asyncio.CancelledError)):
+            return error
+        assert self._task is not None
+        self._task.uncancel()
+        return DeadlineExceeded(self._message)
+
+    def _fire(self) -> None:
+        self.fired = True
+        if self._task is not None:
+            self._task.cancel()
+
+
+async def _fail(name: str, context: Context, error: BaseException, seconds: float) -> None:
+    """Log the error and end the call with its status; always raises."""
+    if isinstance(error, asyncio.CancelledError):
+        _log_call(logging.INFO, "cancelled", name, context, seconds)  # by the caller, its deadline, or the shutdown
+        raise error
+    known = typed(error)
+    if known.reason == "INTERNAL":
+        log.error("unexpected error in %s", name, exc_info=error)
+    _log_call(logging.INFO, "failed", name, context, seconds, known)
+    code, message, trailers = status_of(known)
+    await context.abort(code, message, trailers)
+
+
+def typed(error: BaseException) -> VecstoreError:
+    """What the caller is told; details of unexpected errors stay in the log."""
+    if isinstance(error, VecstoreError):
+        return error
+    if isinstance(error, DecodeError):
+        return InvalidArgument("the request is no message of this call's type, or is nested too deep")
+    if isinstance(error, TimeoutError):
+        return DeadlineExceeded("the time for this request ran out")
+    if isinstance(error, MemoryError):
+        return ResourceExhausted("the server is out of memory for this request", reason="OUT_OF_MEMORY")
+    if isinstance(error, Exception):
+        return VecstoreError("an unexpected error, which the server has logged")
+    raise error  # the interpreter is going down
+
+
+def _answer_too_large(size: int, bound: int) -> ResourceExhausted:
+    message = f"the answer has {size} bytes, which exceeds message_bytes_max={bound}: ask for fewer points or fields"
+    return ResourceExhausted(
+        message, reason="LIMIT_EXCEEDED", metadata={"limit": "message_bytes_max", "bound": bound, "value": size}
+    )
+
+
+def _log_call(
+    level: int, event: str, name: str, context: Context, seconds: float, error: VecstoreError | None = None
+) -> None:
+    if not log.isEnabledFor(level):
+        return
+    line: dict[str, Any] = {"event": event, "method": name, "peer": context.peer(), "ms": round(seconds * 1000, 2)}
+    if error is not None:
+        line.update(code=error.grpc_code, reason=error.reason, message=cut(error.message, 500))
+    log.log(level, "%s", msgspec.json.encode(line).decode())

@@ -1,0 +1,65 @@
+"""vecstore.v1.Collections: schemas, field indexes, statistics, maintenance."""
+
+from __future__ import annotations
+
+from vecstore.engine.database import Database
+from vecstore.pb.v1 import collections_pb2 as pb
+from vecstore.types import FieldIndexRequest
+from vecstore.wire.schemas import collection_to_pb, field_index_from_pb, operation_to_pb, schema_from_pb
+from vecstore.wire.values import set_fields
+
+
+class Collections:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, data: bytes) -> bytes:
+        message = pb.CreateCollectionRequest.FromString(data)
+        schema = schema_from_pb(message.schema)
+        info = self._database.create_collection(message.name, schema, exist_ok=message.exist_ok)
+        return collection_to_pb(info).SerializeToString()
+
+    def get(self, data: bytes) -> bytes:
+        name = pb.GetCollectionRequest.FromString(data).name
+        return collection_to_pb(self._database.collection_info(name)).SerializeToString()
+
+    def list(self, data: bytes) -> bytes:
+        pb.ListCollectionsRequest.FromString(data)
+        infos = self._database.list_collections()
+        return pb.ListCollectionsResponse(collections=[collection_to_pb(info) for info in infos]).SerializeToString()
+
+    def delete(self, data: bytes) -> bytes:
+        deleted = self._database.delete_collection(pb.DeleteCollectionRequest.FromString(data).name)
+        return pb.DeleteCollectionResponse(deleted=deleted).SerializeToString()
+
+    def exists(self, data: bytes) -> bytes:
+        exists = self._database.has_collection(pb.CollectionExistsRequest.FromString(data).name)
+        return pb.CollectionExistsResponse(exists=exists).SerializeToString()
+
+    def create_field_index(self, data: bytes) -> bytes:
+        request = field_index_from_pb(pb.CreateFieldIndexRequest.FromString(data))
+        return operation_to_pb(self._database.create_field_index(request)).SerializeToString()
+
+    def delete_field_index(self, data: bytes) -> bytes:
+        message = pb.DeleteFieldIndexRequest.FromString(data)
+        deleted = self._database.delete_field_index(FieldIndexRequest(message.collection, message.key))
+        return pb.DeleteFieldIndexResponse(deleted=deleted).SerializeToString()
+
+    def stats(self, data: bytes) -> bytes:
+        answer = pb.CollectionStatsResponse()
+        set_fields(answer.stats, self._database.stats(pb.CollectionStatsRequest.FromString(data).collection))
+        return answer.SerializeToString()
+
+    def compact(self, data: bytes) -> bytes:
+        operation = self._database.compact(pb.CompactCollectionRequest.FromString(data).collection)
+        return operation_to_pb(operation).SerializeToString()
+
+    def verify(self, data: bytes) -> bytes:
+        operation = self._database.verify(pb.VerifyRequest.FromString(data).collection or None)
+        return operation_to_pb(operation).SerializeToString()
+
+    def info(self, data: bytes) -> bytes:
+        pb.InfoRequest.FromString(data)
+        answer = pb.InfoResponse()
+        set_fields(answer.info, self._database.info())
+        return answer.SerializeToString()

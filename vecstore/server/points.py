@@ -1,0 +1,150 @@
+"""vecstore.v1.Points. Calls that wait for locks or disk run in the pool; single queries meet in the coalescer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+
+from vecstore.config import Limits
+from vecstore.engine.coalesce import Coalescer
+from vecstore.engine.database import Database
+from vecstore.errors import limit_exceeded
+from vecstore.pb.v1 import points_pb2 as pb
+from vecstore.schema import Schema
+from vecstore.types import PayloadOp, QueryRequest, WriteResult
+from vecstore.validate import invalid
+from vecstore.wire.reads import (
+    count_from_pb,
+    get_from_pb,
+    points_to_pb,
+    query_from_pb,
+    query_result_to_pb,
+    scroll_from_pb,
+    scroll_result_to_pb,
+)
+from vecstore.wire.writes import delete_from_pb, payload_request_from_pb, upsert_from_pb, write_result_to_pb
+
+# An answer with more hits is built in a thread: it would hold up the event loop.
+HITS_ON_LOOP = 200
+
+
+class Points:
+    def __init__(self, database: Database, coalescer: Coalescer, executor: Executor) -> None:
+        self._database = database
+        self._limits: Limits = database.settings.limits
+        self._coalescer = coalescer
+        self._executor = executor
+        self._loop = asyncio.get_running_loop()
+
+    # ---- writes: converted and checked in the pool, then awaited without holding a thread
+
+    async def upsert(self, data: bytes, _remaining_s: float) -> bytes:
+        return _acknowledge(await self.submit(lambda: self._submit_upsert(data)))
+
+    async def delete(self, data: bytes, _remaining_s: float) -> bytes:
+        def start() -> Future[WriteResult]:
+            return self._database.submit(delete_from_pb(pb.DeletePointsRequest.FromString(data), self._limits))
+
+        return _acknowledge(await self.submit(start))
+
+    async def set_payload(self, data: bytes, _remaining_s: float) -> bytes:
+        return await self._payload(pb.SetPayloadRequest, PayloadOp.SET, data)
+
+    async def overwrite_payload(self, data: bytes, _remaining_s: float) -> bytes:
+        return await self._payload(pb.SetPayloadRequest, PayloadOp.OVERWRITE, data)
+
+    async def delete_payload(self, data: bytes, _remaining_s: float) -> bytes:
+        return await self._payload(pb.DeletePayloadRequest, PayloadOp.DELETE_KEYS, data)
+
+    async def clear_payload(self, data: bytes, _remaining_s: float) -> bytes:
+        return await self._payload(pb.ClearPayloadRequest, PayloadOp.CLEAR, data)
+
+    async def submit(self, start: Callable[[], Future[WriteResult]]) -> WriteResult:
+        pending = await self._loop.run_in_executor(self._executor, start)
+        # Shielded: a caller that goes away does not cancel a write that others share a commit with.
+        return await asyncio.shield(asyncio.wrap_future(pending))
+
+    async def submit_upsert(self, data: bytes) -> WriteResult:
+        return await self.submit(lambda: self._submit_upsert(data))
+
+    def _submit_upsert(self, data: bytes) -> Future[WriteResult]:
+        message = pb.UpsertRequest.FromString(data)
+        schema: Schema = self._database.collection_info(message.collection).schema
+        return self._database.submit(upsert_from_pb(message, self._limits, schema))
+
+    async def _payload(
+        self,
+        kind: type[pb.SetPayloadRequest] | type[pb.DeletePayloadRequest] | type[pb.ClearPayloadRequest],
+        op: PayloadOp,
+        data: bytes,
+    ) -> bytes:
+        def start() -> Future[WriteResult]:
+            return self._database.submit(payload_request_from_pb(kind.FromString(data), op, self._limits))
+
+        return _acknowledge(await self.submit(start))
+
+    # ---- reads
+
+    def get(self, data: bytes) -> bytes:
+        message = pb.GetPointsRequest.FromString(data)
+        points, seq = self._database.get(get_from_pb(message))
+        answer = pb.GetPointsResponse(seq=seq)
+        points_to_pb(points, answer.points, message.payload_encoding)
+        return answer.SerializeToString()
+
+    def scroll(self, data: bytes) -> bytes:
+        message = pb.ScrollRequest.FromString(data)
+        result = self._database.scroll(scroll_from_pb(message, self._limits))
+        return scroll_result_to_pb(result, message.payload_encoding).SerializeToString()
+
+    def count(self, data: bytes) -> bytes:
+        message = pb.CountRequest.FromString(data)
+        count, seq = self._database.count(count_from_pb(message, self._limits))
+        return pb.CountResponse(count=count, seq=seq).SerializeToString()
+
+    # ---- queries
+
+    async def query(self, data: bytes, remaining_s: float) -> bytes:
+        answer = pb.QueryResponse()
+        await self.answer_query(pb.QueryRequest.FromString(data), remaining_s, answer)
+        return answer.SerializeToString()
+
+    async def answer_query(self, message: pb.QueryRequest, remaining_s: float, answer: pb.QueryResponse) -> None:
+        """Run a query and write its result into `answer`."""
+        request = query_from_pb(message, self._limits)
+        _bound_time(request, remaining_s)
+        result = await self._coalescer.query(request)
+        if len(result.hits) <= HITS_ON_LOOP:
+            query_result_to_pb(result, message.payload_encoding, answer)
+        else:
+            encoding = message.payload_encoding
+            await self._loop.run_in_executor(self._executor, query_result_to_pb, result, encoding, answer)
+
+    async def query_batch(self, data: bytes, remaining_s: float) -> bytes:
+        return await self._loop.run_in_executor(self._executor, self._query_batch, data, remaining_s)
+
+    def _query_batch(self, data: bytes, remaining_s: float) -> bytes:
+        queries = pb.QueryBatchRequest.FromString(data).queries
+        bound = self._limits.queries_per_request_max
+        if not queries:
+            raise invalid("EMPTY_BATCH", "queries is empty", "queries")
+        if len(queries) > bound:
+            raise limit_exceeded("queries_per_request_max", len(queries), bound, path="queries count")
+        requests = [query_from_pb(query, self._limits, f"queries[{place}].") for place, query in enumerate(queries)]
+        for request in requests:
+            _bound_time(request, remaining_s)
+        answer = pb.QueryBatchResponse()
+        for query, result in zip(queries, self._database.query_batch(requests), strict=True):
+            query_result_to_pb(result, query.payload_encoding, answer.results.add())
+        return answer.SerializeToString()
+
+
+def _acknowledge(result: WriteResult) -> bytes:
+    return write_result_to_pb(result).SerializeToString()
+
+
+def _bound_time(request: QueryRequest, remaining_s: float) -> None:
+    """The engine stops at the query's own timeout or at the call's deadline, whichever comes first."""
+    if request.timeout_s is None or request.timeout_s > remaining_s:
+        request.timeout_s = remaining_s

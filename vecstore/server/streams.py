@@ -1,0 +1,168 @@
+"""The calls with many messages: QueryStream, UpsertStream and Operations.Watch. They end when the server drains."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+from vecstore.config import Limits
+from vecstore.engine.database import Database
+from vecstore.errors import Unavailable, VecstoreError
+from vecstore.pb.v1 import operations_pb2
+from vecstore.pb.v1 import points_pb2 as pb
+from vecstore.server.admission import Admission
+from vecstore.server.calls import Context, typed
+from vecstore.server.points import Points
+from vecstore.types import OperationState, WriteResult
+from vecstore.wire.errors import cut
+from vecstore.wire.schemas import operation_to_pb
+from vecstore.wire.writes import write_result_to_pb
+
+# Queries of one stream that run at a time, and its batches that are not yet acknowledged. gRPC's flow control holds the
+# sender back beyond them.
+QUERY_WINDOW = 32
+UPSERT_WINDOW = 8
+WATCH_INTERVAL_S = 0.2
+
+T = TypeVar("T")
+
+
+class Streams:
+    def __init__(
+        self, database: Database, points: Points, admission: Admission, limits: Limits, executor: Executor
+    ) -> None:
+        self._database = database
+        self._points = points
+        self._admission = admission
+        self._limits = limits
+        self._executor = executor
+
+    async def query(self, context: Context) -> None:
+        window = asyncio.Semaphore(QUERY_WINDOW)
+        writing = asyncio.Lock()
+        failed: list[BaseException] = []
+
+        async def answer(data: bytes) -> None:
+            try:
+                response = await self._answer(data)
+                async with writing:
+                    await context.write(response)
+            except Exception as error:
+                failed.append(error)
+            finally:
+                window.release()
+
+        async with asyncio.TaskGroup() as group:
+            while not failed and (data := await self._read(context)) is not None:
+                await window.acquire()
+                group.create_task(answer(data))
+        if failed:
+            raise failed[0]
+        self._check_draining()
+
+    async def _answer(self, data: bytes) -> bytes:
+        """The answer or the error of one query. Raises only when the message cannot be read, as it then has no tag."""
+        request = pb.QueryStreamRequest.FromString(data)
+        response = pb.QueryStreamResponse(tag=request.tag)
+        try:
+            limit_s = self._limits.deadline_default_s
+            async with asyncio.timeout(limit_s):
+                await self._admission.wait_slot()
+                try:
+                    await self._points.answer_query(request.query, limit_s, response.result)
+                finally:
+                    self._admission.release_slot()
+        except Exception as error:
+            known = typed(error)
+            response.error.code, response.error.reason = known.grpc_code, known.reason
+            response.error.message = cut(known.message, 1000)
+            response.error.metadata.update(known.metadata)
+        return response.SerializeToString()
+
+    async def upsert(self, context: Context) -> None:
+        pending: asyncio.Queue[asyncio.Task[WriteResult] | None] = asyncio.Queue(UPSERT_WINDOW)
+
+        async def acknowledge() -> None:
+            number = 0
+            while (write := await pending.get()) is not None:
+                try:
+                    result = await write
+                except VecstoreError as error:
+                    error.metadata["batch"] = str(number)
+                    raise
+                response = pb.UpsertStreamResponse(batch=number, result=write_result_to_pb(result))
+                await context.write(response.SerializeToString())
+                number += 1
+
+        acknowledging = asyncio.create_task(acknowledge())
+        writes: set[asyncio.Task[WriteResult]] = set()
+        try:
+            while (data := await self._read(context, acknowledging)) is not None:
+                write = asyncio.create_task(self._upsert(data))
+                writes.add(write)
+                write.add_done_callback(writes.discard)
+                await _either(pending.put(write), acknowledging)
+            await _either(pending.put(None), acknowledging)
+            await acknowledging
+        finally:
+            acknowledging.cancel()
+            await asyncio.gather(acknowledging, *writes, return_exceptions=True)
+        self._check_draining()
+
+    async def _upsert(self, data: bytes) -> WriteResult:
+        await self._admission.wait_slot()
+        try:
+            return await self._points.submit_upsert(data)
+        finally:
+            self._admission.release_slot()
+
+    async def watch(self, context: Context) -> None:
+        data = await self._read(context)
+        name = operations_pb2.WatchOperationRequest.FromString(data or b"").id
+        loop = asyncio.get_running_loop()
+        sent: object = None
+        while True:
+            info = await loop.run_in_executor(self._executor, self._database.operation, name)
+            if info != sent:
+                await context.write(operation_to_pb(info).SerializeToString())
+                sent = info
+            if info.state is not OperationState.RUNNING:
+                return
+            self._check_draining()
+            await asyncio.sleep(WATCH_INTERVAL_S)
+
+    async def _read(self, context: Context, other: asyncio.Task[Any] | None = None) -> bytes | None:
+        """The next message, or None at the end, when the server drains, or when `other` has ended (it raises then)."""
+        draining = asyncio.ensure_future(self._admission.draining.wait())
+        reading = asyncio.ensure_future(context.read())
+        try:
+            watched: list[asyncio.Future[Any]] = [reading, draining]
+            if other is not None:
+                watched.append(other)
+            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            if other is not None and other.done():
+                other.result()
+            if not reading.done():
+                return None
+            data = reading.result()
+            return data if isinstance(data, bytes) else None
+        finally:
+            draining.cancel()
+            reading.cancel()
+
+    def _check_draining(self) -> None:
+        if self._admission.draining.is_set():
+            raise Unavailable("the server is shutting down")
+
+
+async def _either(action: Awaitable[T], other: asyncio.Task[Any]) -> None:
+    """Wait for `action`, unless `other` fails first, which raises its error."""
+    task = asyncio.ensure_future(action)
+    try:
+        await asyncio.wait([task, other], return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            other.result()
+    finally:
+        task.cancel()
