@@ -14,7 +14,7 @@ DEFAULT_VECTOR = "default"  # the name of a collection's vector field when it is
 
 VectorSpec: TypeAlias = VectorField | Mapping[str, Any]
 VectorSpecs: TypeAlias = VectorSpec | Mapping[str, VectorSpec]
-IndexKind: TypeAlias = FieldKind | Literal["keyword", "integer", "float", "bool", "datetime", "text"]
+IndexKind: TypeAlias = FieldKind | str  # keyword, integer, float, bool, datetime or text
 
 
 def Dense(  # noqa: N802 (reads as a type where schemas are written)

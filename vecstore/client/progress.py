@@ -10,8 +10,12 @@ Advance = Callable[[int], None]
 
 
 @contextmanager
-def progress_bar(title: str, total: int | None, enabled: bool | None, done: int = 0) -> Iterator[Advance]:
-    """Yield a function to call with the number of points just finished. `enabled` None: when stderr is a terminal."""
+def progress_bar(title: str, total: int | None, enabled: bool | Advance | None, done: int = 0) -> Iterator[Advance]:
+    """Yield a function to call with the number of points just finished. `enabled` None: when stderr is a terminal;
+    a function: that one is called, and nothing is shown."""
+    if callable(enabled):
+        yield enabled
+        return
     if enabled is None:
         enabled = sys.stderr.isatty()
     if not enabled:

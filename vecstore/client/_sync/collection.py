@@ -11,7 +11,7 @@ from vecstore.client.fields import IndexKind
 from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.payloads import Payload, encode_payload
 from vecstore.client.points import PointLike, batches_of
-from vecstore.client.progress import progress_bar
+from vecstore.client.progress import Advance, progress_bar
 from vecstore.client.requests import as_count, as_mode, field_index, finished, select
 from vecstore.client.results import Hits, UploadResult
 from vecstore.client.transport import Transport
@@ -109,10 +109,11 @@ class Collection:
         skip: int = 0,
         batch_bytes: int = UPLOAD_BYTES,
         total: int | None = None,
-        progress: bool | None = None,
+        progress: bool | Advance | None = None,
         durability: Durability | None = None,
     ) -> UploadResult:
-        """Write many points in requests of about `batch_bytes`, with a progress bar (`progress` None: on a terminal).
+        """Write many points in requests of about `batch_bytes`, with a progress bar (`progress` None: on a
+        terminal; a function: called with the number of points just stored).
 
         `points` is any iterable of dictionaries {"id", "vector" or "vectors", "payload"} or of `PointBatch`, read as it
         is sent; or give arrays as in `upsert`. When this fails, the error's metadata `points_done` says how many points

@@ -1,0 +1,176 @@
+"""vecstore: a vector database, embedded in a process or behind gRPC.
+
+    db = vecstore.connect("./data")
+    docs = db.create_collection("docs", vectors=vecstore.Dense(384))
+    docs.upsert(ids, vectors, payloads)
+    hits = docs.query(vector, k=10, filter=vecstore.F("lang").eq("en"))
+
+Names are imported when they are first used, so that the engine's worker processes and the server, which need parts of
+this package, do not pay for all of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vecstore.client._async.client import AsyncClient
+    from vecstore.client._async.collection import AsyncCollection
+    from vecstore.client._sync.client import Client
+    from vecstore.client._sync.collection import Collection
+    from vecstore.client.connect import connect, connect_async
+    from vecstore.client.fields import Binary, Dense
+    from vecstore.client.results import Hits, UploadResult
+    from vecstore.config import Limits, Settings, load_settings
+    from vecstore.errors import (
+        AlreadyExists,
+        Cancelled,
+        Corruption,
+        DeadlineExceeded,
+        FailedPrecondition,
+        InvalidArgument,
+        IoFailed,
+        NotFound,
+        PermissionDenied,
+        ResourceExhausted,
+        Unauthenticated,
+        Unavailable,
+        Unimplemented,
+        VecstoreError,
+    )
+    from vecstore.query.builder import F
+    from vecstore.query.filter import Filter
+    from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, VectorKind
+    from vecstore.types import (
+        CollectionInfo,
+        Hit,
+        OperationInfo,
+        OperationState,
+        Point,
+        PointBatch,
+        WriteMode,
+        WriteResult,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AlreadyExists",
+    "AsyncClient",
+    "AsyncCollection",
+    "Binary",
+    "Cancelled",
+    "Client",
+    "Collection",
+    "CollectionInfo",
+    "Corruption",
+    "DataType",
+    "DeadlineExceeded",
+    "Dense",
+    "F",
+    "FailedPrecondition",
+    "FieldKind",
+    "Filter",
+    "Hit",
+    "Hits",
+    "InvalidArgument",
+    "IoFailed",
+    "Limits",
+    "Metric",
+    "NotFound",
+    "OperationInfo",
+    "OperationState",
+    "PermissionDenied",
+    "Point",
+    "PointBatch",
+    "ResourceExhausted",
+    "Schema",
+    "Settings",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+    "UploadResult",
+    "VecstoreError",
+    "VectorField",
+    "VectorKind",
+    "WriteMode",
+    "WriteResult",
+    "__version__",
+    "connect",
+    "connect_async",
+    "load_settings",
+]
+
+_MODULES = {
+    "vecstore.client._async.client": ("AsyncClient",),
+    "vecstore.client._async.collection": ("AsyncCollection",),
+    "vecstore.client._sync.client": ("Client",),
+    "vecstore.client._sync.collection": ("Collection",),
+    "vecstore.client.connect": (
+        "connect",
+        "connect_async",
+    ),
+    "vecstore.client.fields": (
+        "Binary",
+        "Dense",
+    ),
+    "vecstore.client.results": (
+        "Hits",
+        "UploadResult",
+    ),
+    "vecstore.config": (
+        "Limits",
+        "Settings",
+        "load_settings",
+    ),
+    "vecstore.errors": (
+        "AlreadyExists",
+        "Cancelled",
+        "Corruption",
+        "DeadlineExceeded",
+        "FailedPrecondition",
+        "InvalidArgument",
+        "IoFailed",
+        "NotFound",
+        "PermissionDenied",
+        "ResourceExhausted",
+        "Unauthenticated",
+        "Unavailable",
+        "Unimplemented",
+        "VecstoreError",
+    ),
+    "vecstore.query.builder": ("F",),
+    "vecstore.query.filter": ("Filter",),
+    "vecstore.schema": (
+        "DataType",
+        "FieldKind",
+        "Metric",
+        "Schema",
+        "VectorField",
+        "VectorKind",
+    ),
+    "vecstore.types": (
+        "CollectionInfo",
+        "Hit",
+        "OperationInfo",
+        "OperationState",
+        "Point",
+        "PointBatch",
+        "WriteMode",
+        "WriteResult",
+    ),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vecstore' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

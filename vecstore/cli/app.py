@@ -1,0 +1,43 @@
+"""All commands under one name, with one way to fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from vecstore.cli import inspect, query, serve, transfer
+from vecstore.cli.render import show_error
+from vecstore.errors import VecstoreError
+
+
+class Commands(TyperGroup):
+    """Errors of ours become one line and exit code 1; anything else is a bug and keeps its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except VecstoreError as error:
+            show_error(error)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    name="vecstore",
+    cls=Commands,
+    help="A vector database, embedded in a directory or behind gRPC. Commands that take --target also read "
+    "VECSTORE_TARGET; VECSTORE_API_KEY is sent to servers that ask for a key.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+app.command("serve")(serve.serve)
+app.command("import")(transfer.import_file)
+app.command("export")(transfer.export_file)
+app.command("query")(query.query)
+app.command("stats")(inspect.stats)
+app.command("verify")(inspect.verify)
+app.command("collections")(inspect.collections)
+app.command("operations")(inspect.operations)
+app.command("info")(inspect.info)

@@ -1,0 +1,118 @@
+"""vecstore query: the points nearest to a vector or to another point."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+import numpy as np
+import typer
+
+from vecstore.cli.inspect import Collection
+from vecstore.cli.render import as_text, show_json, show_table
+from vecstore.cli.target import Json, Target, open_client
+from vecstore.client._sync.collection import Collection as CollectionHandle
+from vecstore.client.filters import as_filter
+from vecstore.client.results import Hits
+from vecstore.client.vectors import only_vector
+from vecstore.config import Limits
+from vecstore.errors import InvalidArgument, NotFound
+from vecstore.io.jsonl import read_vector, write_id
+from vecstore.query.filter import Filter, HasId, PointId
+from vecstore.schema import VectorField, larger_is_nearer
+
+
+def query(
+    collection: Collection,
+    target: Target,
+    vector: Annotated[
+        str | None,
+        typer.Option(help="JSON, a .json or .npy file, or - for JSON on standard input. Binary: packed bits in hex."),
+    ] = None,
+    id: Annotated[str | None, typer.Option("--id", help="Search near this point, which is left out.")] = None,
+    k: Annotated[int, typer.Option("-k", help="How many points.")] = 10,
+    using: Annotated[str | None, typer.Option(help="The vector field, when there are several.")] = None,
+    filter: Annotated[
+        str | None, typer.Option(help='JSON: {"must": [{"key": "lang", "match": {"value": "en"}}]}')
+    ] = None,
+    threshold: Annotated[float | None, typer.Option(help="Drop points with a worse score.")] = None,
+    payload: Annotated[bool, typer.Option(help="Show payloads.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Print the points nearest to a vector, or nearest to a stored point."""
+    if (vector is None) == (id is None):
+        raise typer.BadParameter("give --vector or --id, one of the two", param_hint="--vector")
+    tree = None if filter is None else as_filter(read_json(filter, "--filter", "BAD_FILTER"), Limits())
+    given = None if vector is None else read_given(vector)
+    with open_client(target) as db:
+        handle = db.get_collection(collection)
+        name = only_vector(handle.schema(), using)
+        field = handle.schema().vectors[name]
+        if id is not None:
+            own, given = find_point(handle, id, name)
+            tree = Filter(must=() if tree is None else (tree,), must_not=(HasId((own,)),))
+        hits = handle.query(given, k, using=name, filter=tree, score_threshold=threshold, with_payload=payload)
+    if as_json:
+        show_json([{"id": write_id(hit.id), "score": hit.score, "payload": hit.payload} for hit in hits])
+    else:
+        show_hits(hits, field)
+
+
+def show_hits(hits: Hits, field: VectorField) -> None:
+    score = "similarity" if larger_is_nearer(field.metric) else "distance"
+    rows = [(place, str(hit.id), hit.score, as_text(hit.payload or {})) for place, hit in enumerate(hits, 1)]
+    show_table(("", "id", f"{field.metric} {score}", "payload"), rows)
+
+
+def read_json(text: str, where: str, reason: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise InvalidArgument(f"{where} is not JSON: {error}", reason=reason) from None
+
+
+def read_given(text: str) -> Any:
+    """A vector from the command line, standard input or a file."""
+    if text == "-":
+        return _vector(sys.stdin.read(), "standard input")
+    if text.lstrip().startswith(("[", '"')):
+        return _vector(text, "--vector")
+    path = Path(text)
+    if not path.is_file():
+        raise NotFound(f"--vector {text} is neither JSON nor a file", reason="FILE_NOT_FOUND")
+    if path.suffix == ".npy":
+        try:
+            return np.squeeze(np.load(path))
+        except (ValueError, EOFError) as error:
+            raise InvalidArgument(f"{path} is not a numpy array: {error}", reason="BAD_VECTOR") from None
+    return _vector(path.read_text(encoding="utf-8"), text)
+
+
+def _vector(text: str, where: str) -> Any:
+    try:
+        return read_vector(read_json(text, where, "BAD_VECTOR"))
+    except ValueError:
+        raise InvalidArgument(f"{where} is text, but not bits in hexadecimal", reason="BAD_VECTOR") from None
+
+
+def find_point(collection: CollectionHandle, text: str, name: str) -> tuple[PointId, np.ndarray]:
+    """The point whose id reads as `text` (as a number, UUID or string, the first that exists) and its vector."""
+    for one in ids_that_read(text):
+        for point in collection.get([one], with_payload=False, with_vectors=[name]):
+            if not point.vectors or name not in point.vectors:
+                raise NotFound(f"point {text} has no vector {name!r}", reason="VECTOR_NOT_FOUND")
+            return point.id, point.vectors[name]
+    raise NotFound(f"point {text} does not exist in {collection.name}", reason="POINT_NOT_FOUND")
+
+
+def ids_that_read(text: str) -> list[PointId]:
+    ids: list[PointId] = []
+    if text.isascii() and text.isdigit() and int(text) < 1 << 64:
+        ids.append(int(text))
+    with contextlib.suppress(ValueError):
+        ids.append(UUID(text))
+    return [*ids, text]

@@ -1,0 +1,26 @@
+"""Where a command works: the --target option and the client it opens."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vecstore.client._sync.client import Client
+from vecstore.client.connect import connect
+from vecstore.config import load_settings
+from vecstore.errors import NotFound
+
+Target = Annotated[
+    str, typer.Option("--target", "-t", envvar="VECSTORE_TARGET", help="A directory, or grpc://host:port.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def open_client(target: str, *, create: bool = False) -> Client:
+    """Connect. A directory is made only by commands that write (`create`). Raises NotFound (TARGET_NOT_FOUND)."""
+    if not create and "://" not in target and target != ":memory:" and not Path(target).is_dir():
+        raise NotFound(f"directory {target} does not exist", reason="TARGET_NOT_FOUND")
+    return connect(target, api_key=os.environ.get("VECSTORE_API_KEY"), settings=load_settings())
