@@ -125,7 +125,8 @@ class RocksBlobs:
                     pair = (iterator.key(), iterator.value()) if iterator.valid() else None
                 except Exception as error:
                     raise from_rocks(error, "listing blobs") from None
-                del iterator
+                finally:
+                    del iterator  # or an error that somebody keeps would keep the database's lock
             if pair is None:
                 return
             key, value = pair

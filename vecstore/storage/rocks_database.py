@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
-from rocksdict import Checkpoint, ColumnFamily, Rdict, Snapshot, WriteBatch
+from rocksdict import Checkpoint, ColumnFamily, Rdict, WriteBatch
 
 from vecstore.errors import Corruption, FailedPrecondition, IoFailed
 from vecstore.storage import format
@@ -105,11 +105,10 @@ class RocksDatabase:
         assert self._rdict is not None
         self._rdict.flush_wal(True)
 
-    def snapshots(self, owner: Releasable) -> dict[str, Snapshot]:
-        """A snapshot of each family, released through `owner` before RocksDB is closed."""
+    def track(self, owner: Releasable) -> None:
+        """`owner` holds iterators; it is released before RocksDB is closed."""
         with self._tracked_lock:
             self._tracked.add(owner)
-        return {name: self._families[name].snapshot() for name in Family}
 
     def checkpoint(self, destination: Path) -> None:
         """A database directory at `destination` (which must not exist), hard-linked where possible; whole or absent."""
@@ -188,12 +187,11 @@ class RocksDatabase:
         for owner in tracked:
             owner.release()
         self._handles.clear()
-        for family in self._families.values():
-            family.close()
+        opened = [*self._families.values(), *([] if self._rdict is None else [self._rdict])]
         self._families.clear()
-        rdict, self._rdict = self._rdict, None
-        if rdict is not None:
-            with suppress(Exception):  # a database that failed also fails to close; its lock goes with the object
+        self._rdict = None
+        for rdict in opened:
+            with suppress(Exception):  # a RocksDB that failed also fails to close; its lock goes with the object
                 rdict.close()
 
     def _begin_epoch(self) -> int:

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rocksdict import Rdict, RdictIter, Snapshot, WriteBatch
+from rocksdict import Rdict, RdictIter, WriteBatch
 
 from vecstore.errors import FailedPrecondition, VecstoreError
 from vecstore.storage import format
@@ -72,12 +72,14 @@ class RocksKV:
 
     def scan(self, family: Family, low: bytes, high: bytes) -> Iterator[tuple[bytes, bytes]]:
         """A consistent view, as of the call. Raises Corruption; FailedPrecondition once the database is closed."""
-        return self.snapshot().scan(family, low, high)
+        with self._database.using():
+            view = RocksSnapshot(self._database, [family])
+        return view.scan(family, low, high)
 
     def snapshot(self) -> RocksSnapshot:
         """All families as of one position. FailedPrecondition once the database was closed or reopened."""
         with self._write_lock, self._database.using():
-            return RocksSnapshot(self._database)
+            return RocksSnapshot(self._database, Family)
 
     def write(self, batch: Sequence[Op], *, use_reserve: bool = False) -> int:
         size = sum(_op_bytes(op) for op in batch)
@@ -211,9 +213,8 @@ class RocksKV:
         for op in batch:
             family = self._database.family(op.family)
             if isinstance(op, DeleteRange):
-                iterator = family.iter(range_options(op.high))
-                iterator.seek(op.low)
-                undo.extend(Put(op.family, key, value) for key, value in _rest(iterator))
+                pairs = _from(family.iter(range_options(op.high)), op.low)
+                undo.extend(Put(op.family, key, value) for key, value in pairs)
             else:
                 value = _get(family, op.key)
                 undo.append(Delete(op.family, op.key) if value is None else Put(op.family, op.key, value))
@@ -248,33 +249,46 @@ class RocksKV:
 
 
 class RocksSnapshot:
-    """All families as of one moment. Let go by the database when it is closed or reopened."""
+    """Families as of one moment. Let go by the database when it is closed or reopened.
 
-    def __init__(self, database: RocksDatabase) -> None:
+    Made of iterators, each of which sees the state it was made in: the binding's own snapshots scan the latest state.
+    """
+
+    def __init__(self, database: RocksDatabase, families: Iterable[Family]) -> None:
         self._database = database
-        self._snapshots: dict[str, Snapshot] | None = database.snapshots(self)
+        self._lock = threading.Lock()  # an iterator has one place at a time
+        self._iterators: dict[Family, RdictIter] | None = {f: database.family(f).iter() for f in families}
+        database.track(self)
 
     def release(self) -> None:
-        self._snapshots = None
+        self._iterators = None
 
     def get(self, family: Family, key: bytes) -> bytes | None:
-        with self._database.using():
-            high = key + b"\x00"
-            page, _ = _page(self._of(family).iter(range_options(high)), key)
+        page, _ = self._page(family, key, key + b"\x00")
         return page[0][1] if page else None
 
     def scan(self, family: Family, low: bytes, high: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """In pages, so that no iterator outlives its turn inside the database."""
+        """In pages, so that a slow reader does not keep the database from being closed."""
         at: bytes | None = low
         while at is not None and at < high:
-            with self._database.using():
-                page, at = _page(self._of(family).iter(range_options(high)), at)
+            page, at = self._page(family, at, high)
             yield from page
 
-    def _of(self, family: Family) -> Snapshot:
-        if self._snapshots is None:
-            raise closed()
-        return self._snapshots[family]
+    def _page(self, family: Family, at: bytes, high: bytes) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+        """Pairs from `at` on, below `high`, and the key to go on from, None at the end."""
+        page: list[tuple[bytes, bytes]] = []
+        size = 0
+        with self._database.using(), self._lock:
+            if self._iterators is None:
+                raise closed()
+            for key, value in _from(self._iterators[family], at):
+                if key >= high:
+                    break
+                page.append((key, value))
+                size += len(value)
+                if len(page) == _PAGE_PAIRS or size >= _PAGE_BYTES:
+                    return page, key + b"\x00"
+        return page, None
 
 
 def _get(family: Rdict, key: bytes) -> bytes | None:
@@ -285,31 +299,18 @@ def _get(family: Rdict, key: bytes) -> bytes | None:
     return value
 
 
-def _page(iterator: RdictIter, at: bytes) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
-    """Pairs from `at` on and the key to go on from, None at the end."""
-    page: list[tuple[bytes, bytes]] = []
-    size = 0
+def _from(iterator: RdictIter, low: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Pairs from `low` on. An iterator over a damaged block just ends, so its status is asked after the loop."""
     try:
-        iterator.seek(at)
-    except Exception as error:
-        raise from_rocks(error, "scanning") from None
-    for key, value in _rest(iterator):
-        page.append((key, value))
-        size += len(value)
-        if len(page) == _PAGE_PAIRS or size >= _PAGE_BYTES:
-            return page, key + b"\x00"
-    return page, None
-
-
-def _rest(iterator: RdictIter) -> Iterator[tuple[bytes, bytes]]:
-    """What is left of an iterator. One over a damaged block just ends, so its status is asked after the loop."""
-    try:
+        iterator.seek(low)
         while iterator.valid():
             yield iterator.key(), iterator.value()
             iterator.next()
         iterator.status()
     except Exception as error:
         raise from_rocks(error, "scanning") from None
+    finally:
+        del iterator  # or an error that somebody keeps would keep the database's lock
 
 
 def _op_bytes(op: Op) -> int:

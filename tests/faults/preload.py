@@ -1,0 +1,29 @@
+"""Failing system calls: compiles preload.c with the machine's C compiler and arms it in a child process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).with_name("preload.c")
+
+
+def build_preload(directory: Path) -> Path:
+    """The compiled library; skips the test where there is no C compiler."""
+    compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        pytest.skip("no C compiler to build the fault library with")
+    library = directory / "preload.so"
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(SOURCE), "-ldl", "-lpthread"], check=True
+    )
+    return library
+
+
+def preload_environment(library: Path, plan: Path) -> dict[str, str]:
+    """The environment of a child whose calls fail as `plan` says: "CALL ERRNO COUNT PART", see preload.c."""
+    return {**os.environ, "LD_PRELOAD": str(library), "VECSTORE_FAULTS": str(plan)}
