@@ -1,0 +1,169 @@
+"""Builds a sealed segment from rows of growing or sealed ones: sort by id, gather columns, index payload fields.
+
+Runs in the worker process for large segments and in place for small ones; memory stays bounded by one column chunk,
+the ids and one payload index. Sources and the result use one naming of columns (docs/FORMAT.md):
+`ids.*`, `seqs`, `payload.bytes`, `payload.offsets`, and for each vector field `vector.NAME`, `present.NAME` (uint8,
+only when some rows lack it) and `norms.NAME` (inverse norms, cosine only).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vecstore.engine import bitmaps
+from vecstore.engine.ids import encoded_keys, sealed_ids
+from vecstore.engine.segment import decode_payload
+from vecstore.errors import Corruption
+from vecstore.kernels.base import Bitmap
+from vecstore.query.payload_index import build_field_index
+from vecstore.schema import FieldKind, Metric, Schema
+
+CHUNK_BYTES = 4 << 20
+Progress = Callable[[str, int, int], None]  # phase, done, total; may raise Cancelled
+
+
+@dataclass(slots=True)
+class Source:
+    """Rows to take: `arrays` by column name, and which of them (`alive`)."""
+
+    arrays: Mapping[str, np.ndarray]
+    alive: Bitmap
+
+
+@dataclass(slots=True)
+class BuiltColumn:
+    """A column of the result; `chunks` yields its bytes in order, once."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    chunks: Iterator[Any]
+
+
+class SegmentBuilder:
+    def __init__(self, sources: Sequence[Source], schema: Schema, progress: Progress) -> None:
+        self._sources = sources
+        self._schema = schema
+        self._progress = progress
+        self._rows = [bitmaps.set_bits(source.alive) for source in sources]
+        self._progress("sort ids", 0, sum(map(len, self._rows)))
+        self._origin, self._row, self._id_arrays = self._sorted_rows()
+        self.n_rows = len(self._row)
+
+    def columns(self) -> Iterator[BuiltColumn]:
+        """All columns of the segment except payload indexes."""
+        for name, array in self._id_arrays.items():
+            yield whole(name, array)
+        yield self._gathered("seqs", np.dtype(np.uint64), ())
+        yield from self._payload_columns()
+        for name, spec in self._schema.vectors.items():
+            yield self._gathered(f"vector.{name}", spec.storage_dtype, (spec.storage_width,))
+            if any(f"present.{name}" in source.arrays for source in self._sources):
+                yield self._gathered(f"present.{name}", np.dtype(np.uint8), (), missing=1)
+            if spec.metric is Metric.COSINE:
+                yield self._gathered(f"norms.{name}", np.dtype(np.float32), ())
+
+    def payloads(self) -> Iterator[tuple[int, dict[str, Any] | None]]:
+        for row, encoded in enumerate(self._encoded_payloads()):
+            yield row, (decode_payload(encoded) if len(encoded) else None)
+
+    def _sorted_rows(self) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        origin = np.repeat(np.arange(len(self._sources), dtype=np.int32), [len(rows) for rows in self._rows])
+        row = np.concatenate([*self._rows, np.empty(0, dtype=np.int64)])
+        if all("ids.num" in source.arrays for source in self._sources):
+            parts = [s.arrays["ids.num"][rows] for s, rows in zip(self._sources, self._rows, strict=True)]
+            numbers = np.concatenate([*parts, np.empty(0, dtype=np.uint64)])
+            order = np.argsort(numbers, kind="stable")
+            numbers = numbers[order]
+            repeated = bool((numbers[1:] == numbers[:-1]).any())
+            arrays = {"ids.num": numbers}
+        else:
+            keys: list[bytes] = []
+            for source, rows in zip(self._sources, self._rows, strict=True):
+                every = encoded_keys(source.arrays)
+                keys.extend(every[place] for place in rows.tolist())
+            order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
+            keys = [keys[place] for place in order.tolist()]
+            repeated = any(a == b for a, b in itertools.pairwise(keys))
+            arrays = sealed_ids(keys)
+        if repeated:
+            raise Corruption("two live rows share an id")
+        return origin[order], row[order], arrays
+
+    def _gathered(self, name: str, dtype: np.dtype[Any], tail: tuple[int, ...], missing: int = 0) -> BuiltColumn:
+        def chunks() -> Iterator[np.ndarray]:
+            row_bytes = dtype.itemsize * int(np.prod(tail, dtype=np.int64))
+            step = max(1, CHUNK_BYTES // row_bytes)
+            for start in range(0, self.n_rows, step):
+                self._progress(name, start, self.n_rows)
+                yield self._gather(name, dtype, tail, start, min(start + step, self.n_rows), missing)
+
+        return BuiltColumn(name, dtype, (self.n_rows, *tail), chunks())
+
+    def _gather(
+        self, name: str, dtype: np.dtype[Any], tail: tuple[int, ...], start: int, end: int, missing: int
+    ) -> np.ndarray:
+        out = np.full((end - start, *tail), missing, dtype=dtype)
+        origin, rows = self._origin[start:end], self._row[start:end]
+        for number, source in enumerate(self._sources):
+            array = source.arrays.get(name)
+            if array is None:
+                continue  # a source without `present` has the vector everywhere: `missing` is 1
+            if len(self._sources) == 1:
+                np.take(array, rows, axis=0, out=out)
+            else:
+                here = origin == number
+                out[here] = array[rows[here]]
+        return out
+
+    def _payload_columns(self) -> Iterator[BuiltColumn]:
+        lengths = np.zeros(self.n_rows, dtype=np.uint64)
+        for number, source in enumerate(self._sources):
+            here = self._origin == number
+            lengths[here] = np.diff(source.arrays["payload.offsets"])[self._row[here]]
+        offsets = np.zeros(self.n_rows + 1, dtype=np.uint64)
+        np.cumsum(lengths, out=offsets[1:])
+        yield whole("payload.offsets", offsets)
+
+        def chunks() -> Iterator[bytes]:
+            parts, size = [], 0
+            for row, encoded in enumerate(self._encoded_payloads()):
+                parts.append(encoded)
+                size += len(encoded)
+                if size >= CHUNK_BYTES:
+                    self._progress("payload.bytes", row, self.n_rows)
+                    yield b"".join(parts)
+                    parts, size = [], 0
+            yield b"".join(parts)
+
+        yield BuiltColumn("payload.bytes", np.dtype(np.uint8), (int(offsets[-1]),), chunks())
+
+    def _encoded_payloads(self) -> Iterator[memoryview]:
+        data = [np.ascontiguousarray(source.arrays["payload.bytes"]).data for source in self._sources]
+        offsets = [source.arrays["payload.offsets"] for source in self._sources]
+        for start in range(0, self.n_rows, 65_536):  # bounded lists, yet no numpy scalar for each row
+            origin, rows = self._origin[start : start + 65_536], self._row[start : start + 65_536]
+            low, high = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.int64)
+            for number, bounds in enumerate(offsets):
+                here = origin == number
+                low[here], high[here] = bounds[rows[here]], bounds[rows[here] + 1]
+            for number, begin, end in zip(origin.tolist(), low.tolist(), high.tolist(), strict=True):
+                yield data[number][begin:end]
+
+
+def field_columns(
+    key: str, kind: FieldKind, payloads: Iterator[tuple[int, dict[str, Any] | None]], n_rows: int
+) -> dict[str, np.ndarray]:
+    """A payload index's arrays over all rows of a segment, by array name."""
+    return build_field_index(key, kind, payloads, n_rows).arrays()
+
+
+def whole(name: str, array: np.ndarray) -> BuiltColumn:
+    """A column that is at hand already."""
+    contiguous = np.ascontiguousarray(array)
+    return BuiltColumn(name, contiguous.dtype, contiguous.shape, iter([contiguous]))

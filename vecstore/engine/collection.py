@@ -1,0 +1,150 @@
+"""One collection's state: its segments, and the view of them that readers take.
+
+Only the committer's thread changes a collection (recovery does before it runs). Readers take `view`, an immutable value
+that is replaced whole, so every read sees exactly one seq and never waits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vecstore.engine import bitmaps
+from vecstore.engine.growing import GrowingSegment
+from vecstore.engine.header import CollectionRecord, Manifest, SegmentHeader
+from vecstore.engine.sealed import SealedSegment
+from vecstore.engine.segment import SegmentView
+from vecstore.engine.writes import Resolved
+from vecstore.errors import VecstoreError
+from vecstore.kernels.base import Bitmap
+from vecstore.query.filter import PointId
+from vecstore.schema import Schema
+from vecstore.storage.interfaces import Blobs
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A collection at one seq: sealed segments first, then growing ones, oldest first."""
+
+    seq: int
+    schema: Schema
+    segments: tuple[SegmentView, ...]
+
+    @property
+    def points(self) -> int:
+        return sum(view.n_alive for view in self.segments)
+
+
+class Collection:
+    def __init__(self, record: CollectionRecord, manifest: Manifest, blobs: Blobs) -> None:
+        self.record = record
+        self.manifest = manifest
+        self.failed: VecstoreError | None = None  # damaged beyond serving: every call raises this
+        self.log_bytes = 0  # since the growing segment began
+        self.changed = threading.Condition()  # notified when a new view is there
+        self._blobs = blobs
+        self._uids = 0
+        self.sealed: dict[str, SealedSegment] = {}
+        self.frozen: list[GrowingSegment] = []
+        self.growing = self._new_growing()
+        self._views: dict[str, SegmentView] = {}
+        for header in manifest.segments:
+            self.add_sealed(self.open_segment(header), [])
+        self.view = View(manifest.sealed_seq, record.schema, ())
+        self.publish(manifest.sealed_seq)
+
+    @property
+    def number(self) -> int:
+        return self.record.number
+
+    @property
+    def schema(self) -> Schema:
+        return self.record.schema
+
+    def _uid(self, what: str) -> str:
+        self._uids += 1
+        return f"{self.record.number}/{what}/{self._uids}"
+
+    def _new_growing(self) -> GrowingSegment:
+        return GrowingSegment(self._uid("growing"), self.schema.vectors, self.schema.fields)
+
+    def open_segment(self, header: SegmentHeader) -> SealedSegment:
+        return SealedSegment(header, self.schema.vectors, self._blobs, self._uid("sealed"))
+
+    # --- changes: committer's thread, or recovery ---
+
+    def apply(self, resolved: Resolved, seq: int) -> None:
+        """Take in one durable write. Call `publish` after the last of a group."""
+        record = resolved.record
+        for uid, rows in resolved.dead.items():
+            self.kill(uid, rows)
+        touched: Iterable[PointId] = [*record.deleted, *record.batch.ids] if record.deleted else record.batch.ids
+        touched = list(touched)
+        for segment in self.frozen:
+            self.kill(segment.uid, segment.last_rows(touched))
+        growing = self.growing
+        if record.deleted and growing.n_rows:
+            self.kill(growing.uid, growing.last_rows(record.deleted))
+        if record.batch.ids:
+            before = growing.n_rows
+            superseded = growing.append(record.batch, seq)
+            self._grow(before, superseded)
+        self.log_bytes += len(resolved.encoded)
+
+    def _grow(self, before: int, superseded: Sequence[int]) -> None:
+        growing = self.growing
+        old = self._views.get(growing.uid)
+        alive = bitmaps.all_set(growing.n_rows)
+        if old is not None:
+            kept = bitmaps.resized(old.alive, growing.n_rows)
+            alive &= kept | bitmaps.range_set(before, growing.n_rows)
+        if superseded:
+            bitmaps.clear_rows(alive, superseded)
+        self._views[growing.uid] = SegmentView(growing, growing.n_rows, alive, bitmaps.count_bits(alive))
+
+    def kill(self, uid: str, rows: Sequence[int] | np.ndarray) -> None:
+        """Hide rows of a segment; those already hidden are no matter."""
+        view = self._views.get(uid)
+        if view is None or not len(rows):
+            return
+        alive = view.alive.copy()
+        bitmaps.clear_rows(alive, rows)
+        self._views[uid] = SegmentView(view.segment, view.n_rows, alive, bitmaps.count_bits(alive))
+
+    def freeze(self) -> GrowingSegment:
+        """Close the growing segment to writes and start another."""
+        closed = self.growing
+        closed.max_seq = self.view.seq
+        self.frozen.append(closed)
+        self.growing = self._new_growing()
+        self.log_bytes = 0
+        return closed
+
+    def add_sealed(self, segment: SealedSegment, dead: Sequence[int] | np.ndarray) -> None:
+        n_rows = segment.header.n_rows
+        alive = bitmaps.all_set(n_rows)
+        if len(dead):
+            bitmaps.clear_rows(alive, dead)
+        self.sealed[segment.uid] = segment
+        self._views[segment.uid] = SegmentView(segment, n_rows, alive, bitmaps.count_bits(alive))
+
+    def remove(self, uid: str) -> None:
+        """Take a sealed or frozen segment out of later views."""
+        self.sealed.pop(uid, None)
+        self.frozen = [segment for segment in self.frozen if segment.uid != uid]
+        self._views.pop(uid, None)
+
+    def alive(self, uid: str) -> Bitmap:
+        view = self._views.get(uid)
+        return view.alive if view is not None else np.empty(0, dtype=np.uint64)
+
+    def publish(self, seq: int) -> None:
+        """Show readers the state as of `seq`."""
+        order = [*self.sealed, *(segment.uid for segment in self.frozen), self.growing.uid]
+        segments = tuple(self._views[uid] for uid in order if uid in self._views)
+        with self.changed:
+            self.view = View(seq, self.record.schema, segments)
+            self.changed.notify_all()

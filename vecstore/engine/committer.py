@@ -1,0 +1,208 @@
+"""The write path: one thread decides, logs, syncs and applies writes, many at a time (group commit).
+
+A group of writes is decided in order, each against the state its predecessors leave; goes to the store as one atomic
+batch; is made durable by one fsync outside the interpreter lock; and only then is applied to memory and acknowledged.
+So nothing is visible before it is durable, and a failed batch leaves no trace in memory.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from pyroaring import BitMap
+
+from vecstore.config import Settings
+from vecstore.engine import keys
+from vecstore.engine.collection import Collection
+from vecstore.engine.filtering import Filtering
+from vecstore.engine.records import log_puts
+from vecstore.engine.resolve import Overlay, resolve
+from vecstore.engine.writes import Delete, Resolved, Write, reads_state
+from vecstore.errors import Unavailable, VecstoreError
+from vecstore.query.bitmaps import from_sorted_rows
+from vecstore.storage.arrays import pack
+from vecstore.storage.interfaces import KV, Family, Op, Put
+from vecstore.types import WriteResult
+
+T = TypeVar("T")
+GROUP_BYTES_MAX = 32 << 20
+QUEUE_BYTES_MAX = 128 << 20
+
+
+@dataclass(slots=True)
+class _Pending:
+    collection: Collection
+    write: Write
+    durable: bool
+    future: Future[WriteResult]
+
+
+@dataclass(slots=True)
+class Change:
+    """A change that is no user's write (a manifest swap, a new schema): logged as `ops`, then `apply` runs."""
+
+    ops: Sequence[Op]
+    apply: Callable[[], Any]
+
+
+@dataclass(slots=True)
+class _Exclusive:
+    decide: Callable[[], Change]
+    future: Future[Any]
+
+
+@dataclass(slots=True)
+class _Group:
+    """Writes that share one batch."""
+
+    ops: list[Op] = field(default_factory=list)
+    members: list[tuple[_Pending, Resolved, int]] = field(default_factory=list)
+    overlays: dict[int, Overlay] = field(default_factory=dict)
+    seqs: dict[int, int] = field(default_factory=dict)
+    nbytes: int = 0
+
+
+class Committer:
+    def __init__(self, kv: KV, settings: Settings, filtering: Filtering, on_commit: Callable[[], None]) -> None:
+        self._kv = kv
+        self._limits = settings.limits
+        self._filtering = filtering
+        self._on_commit = on_commit  # tells maintenance that there may be work
+        self._queue: deque[_Pending | _Exclusive] = deque()
+        self._queued_bytes = 0
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="vecstore-commit", daemon=True)
+        self._thread.start()
+
+    def submit(self, collection: Collection, write: Write, durable: bool) -> Future[WriteResult]:
+        """Queue a write; waits while too many bytes are queued."""
+        pending = _Pending(collection, write, durable, Future())
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._queued_bytes <= QUEUE_BYTES_MAX)
+            self._enqueue(pending)
+            self._queued_bytes += write.nbytes
+        return pending.future
+
+    def exclusive(self, decide: Callable[[], Change]) -> Any:
+        """Run `decide` between groups, commit what it returns durably, and return what its `apply` returns."""
+        item = _Exclusive(decide, Future())
+        with self._changed:
+            self._enqueue(item)
+        return item.future.result()
+
+    def _enqueue(self, item: _Pending | _Exclusive) -> None:
+        if self._closed:
+            raise Unavailable("the database is closed")
+        self._queue.append(item)
+        self._changed.notify_all()
+
+    def close(self) -> None:
+        """Commit what is queued, then stop."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._closed)
+                if not self._queue:
+                    return
+                items = list(self._queue)
+                self._queue.clear()
+                self._queued_bytes = 0
+                self._changed.notify_all()
+            self._process(items)
+            self._on_commit()
+
+    def _process(self, items: Sequence[_Pending | _Exclusive]) -> None:
+        group = _Group()
+        for item in items:
+            alone = isinstance(item, _Exclusive) or reads_state(item.write)
+            if alone or group.nbytes > GROUP_BYTES_MAX:
+                self._commit(group)
+                group = _Group()
+            if isinstance(item, _Exclusive):
+                self._commit_exclusive(item)
+                continue
+            self._decide(item, group)
+            if alone:
+                self._commit(group)
+                group = _Group()
+        self._commit(group)
+
+    def _decide(self, item: _Pending, group: _Group) -> None:
+        collection = item.collection
+        try:
+            if collection.failed is not None:
+                raise collection.failed
+            overlay = group.overlays.setdefault(collection.number, {})
+            resolved = resolve(item.write, collection.view, overlay, self._limits, self._filtering)
+        except Exception as error:  # the writer's to handle; a bug in one write must not stop the others
+            item.future.set_exception(error)
+            return
+        seq = group.seqs.get(collection.number, collection.view.seq) + 1
+        group.seqs[collection.number] = seq
+        group.ops += log_puts(collection.number, seq, resolved.encoded)
+        for uid, rows in resolved.dead.items():
+            segment = collection.sealed[uid].header.id
+            dead = from_sorted_rows(rows)
+            group.ops.append(tombstones(collection.number, segment, seq, dead))
+        group.members.append((item, resolved, seq))
+        group.nbytes += len(resolved.encoded)
+
+    def _commit(self, group: _Group) -> None:
+        if not group.members:
+            return
+        try:
+            only_deletes = all(isinstance(item.write, Delete) for item, _, _ in group.members)
+            position = self._kv.write(group.ops, use_reserve=only_deletes)
+            if any(item.durable for item, _, _ in group.members):
+                self._kv.durable(position)
+        except Exception as error:
+            for item, _, _ in group.members:
+                item.future.set_exception(error)
+            return
+        collections = {item.collection.number: item.collection for item, _, _ in group.members}
+        try:
+            for item, resolved, seq in group.members:
+                item.collection.apply(resolved, seq)
+        except Exception as error:  # memory and log disagree: nothing later of these collections may be trusted
+            for collection in collections.values():
+                collection.failed = _disagreement(error)
+        for collection in collections.values():
+            if collection.failed is None:
+                collection.publish(group.seqs[collection.number])
+        for item, resolved, seq in group.members:
+            if item.collection.failed is not None:
+                item.future.set_exception(item.collection.failed)
+            else:
+                item.future.set_result(WriteResult(seq, resolved.changed, resolved.skipped))
+
+    def _commit_exclusive(self, item: _Exclusive) -> None:
+        try:
+            change = item.decide()
+            if change.ops:
+                self._kv.durable(self._kv.write(change.ops, use_reserve=True))
+            item.future.set_result(change.apply())
+        except BaseException as error:
+            item.future.set_exception(error)
+
+
+def tombstones(number: int, segment: int, seq: int, dead: BitMap) -> Put:
+    """Rows of a sealed segment that die, as a roaring bitmap under a checksum."""
+    packed = pack({"kind": "tombstones"}, {"roaring": np.frombuffer(dead.serialize(), dtype=np.uint8)})
+    return Put(Family.TOMBSTONES, keys.tombstone(number, segment, seq), b"".join(packed))
+
+
+def _disagreement(error: Exception) -> VecstoreError:
+    message = f"a durable write could not be applied in memory ({type(error).__name__}: {error}); reopen the database"
+    return Unavailable(message, reason="READ_ONLY")

@@ -1,0 +1,338 @@
+"""`Database`: the engine's whole interface. Embedded use and the server are thin shells around one of these."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from vecstore import validate
+from vecstore.config import Settings
+from vecstore.engine import changes, keys
+from vecstore.engine.builder import Builder
+from vecstore.engine.collection import Collection
+from vecstore.engine.committer import Change, Committer
+from vecstore.engine.filtering import Filtering
+from vecstore.engine.header import CollectionRecord, Manifest
+from vecstore.engine.maintenance import Maintenance
+from vecstore.engine.operations import Operations
+from vecstore.engine.read_path import Reader, batch_key, deadline_of
+from vecstore.engine.recovery import recover
+from vecstore.engine.stats import collection_stats
+from vecstore.engine.verify import run_verify
+from vecstore.engine.writes import prepare_delete, prepare_payload, prepare_upsert
+from vecstore.errors import AlreadyExists, NotFound, limit_exceeded
+from vecstore.kernels.select import describe, get_kernels
+from vecstore.schema import FieldKind, Schema
+from vecstore.storage.interfaces import Family, Put
+from vecstore.storage.open import Storage, open_storage
+from vecstore.types import (
+    CollectionInfo,
+    CountRequest,
+    DeleteRequest,
+    FieldIndexRequest,
+    GetRequest,
+    OperationInfo,
+    PayloadRequest,
+    Point,
+    QueryRequest,
+    QueryResult,
+    ScrollRequest,
+    ScrollResult,
+    UpsertRequest,
+    WriteResult,
+)
+from vecstore.version import __version__
+
+WriteRequest = UpsertRequest | DeleteRequest | PayloadRequest
+
+
+class Database:
+    """A directory of collections, or one in memory. Threads may share one object; one process owns a directory.
+
+    Every method raises errors of `vecstore.errors` and nothing else on purpose."""
+
+    def __init__(self, storage: Storage, settings: Settings) -> None:
+        self.settings = settings
+        self._storage = storage
+        self._kernels = get_kernels()
+        self._kernels.set_threads(settings.search.threads)
+        self._filtering = Filtering(settings.search)
+        self.reader = Reader(self._kernels, settings, self._filtering)
+        self._operations = Operations()
+        self._lock = threading.Lock()  # one change of the set of collections or of a schema at a time
+        recovered = recover(storage, settings.storage)
+        self._collections = {c.record.name: c for c in recovered if not c.record.dropping}
+        self._next_number = max((c.number for c in recovered), default=0) + 1
+        stored = storage.kv.get(Family.META, keys.NEXT_COLLECTION)
+        if stored is not None:
+            self._next_number = max(self._next_number, int(stored))
+        self._committer = Committer(storage.kv, settings, self._filtering, self._committed)
+        builder = Builder(storage, settings.storage.in_place_rows)
+        self._maintenance = Maintenance(
+            settings.storage, self._committer, builder, storage.blobs, self._operations, self._list
+        )
+        self._closed = False
+        for collection in recovered:
+            if collection.record.dropping:
+                self._maintenance.drop(collection)
+        self._maintenance.wake()
+
+    @classmethod
+    def open(cls, path: str | Path | None, settings: Settings = Settings()) -> Self:  # noqa: B008
+        """Open or create the database in directory `path`; None keeps everything in memory.
+
+        Raises FailedPrecondition (DIRECTORY_LOCKED, FORMAT_TOO_NEW), Corruption, ResourceExhausted, IoFailed."""
+        storage = open_storage(path, settings.storage)
+        try:
+            return cls(storage, settings)
+        except BaseException:
+            storage.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Finish queued writes, stop background work, release the directory. Further calls do nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._maintenance.close()
+        self._committer.close()
+        self._storage.close()
+
+    # --- collections ---
+
+    def create_collection(self, name: str, schema: Schema, *, exist_ok: bool = False) -> CollectionInfo:
+        """Raises COLLECTION_EXISTS, unless `exist_ok` and the schema is the same; BAD_NAME, BAD_SCHEMA."""
+        limits = self.settings.limits
+        validate.check_name(name, limits)
+        validate.check_schema(schema, limits)
+        with self._lock:
+            there = self._collections.get(name)
+            if there is not None:
+                if exist_ok and there.schema.vectors == schema.vectors:
+                    return self.collection_info(name)
+                why = "exists with another schema" if exist_ok else "exists"
+                raise AlreadyExists(f"collection {name!r} {why}", reason="COLLECTION_EXISTS")
+            if len(self._collections) >= limits.collections_max:
+                raise limit_exceeded("collections_max", len(self._collections) + 1, limits.collections_max)
+            number = self._next_number
+            self._next_number += 1
+            record = CollectionRecord(number, name, schema, time.time())
+            collection = Collection(record, Manifest(), self._storage.blobs)
+            ops = [
+                changes.put_collection(collection.record),
+                changes.put_manifest(number, collection.manifest),
+                Put(Family.META, keys.NEXT_COLLECTION, b"%d" % self._next_number),
+            ]
+            self._committer.exclusive(lambda: Change(ops, lambda: None))
+            self._collections = {**self._collections, name: collection}
+        return self.collection_info(name)
+
+    def collection_info(self, name: str) -> CollectionInfo:
+        collection = self.collection(name)
+        view = collection.view
+        return CollectionInfo(name, collection.schema, view.seq, view.points)
+
+    def list_collections(self) -> list[CollectionInfo]:
+        """By name; damaged ones too, with the points that can be counted."""
+        return [
+            CollectionInfo(name, collection.schema, collection.view.seq, collection.view.points)
+            for name, collection in sorted(self._collections.items())
+        ]
+
+    def has_collection(self, name: str) -> bool:
+        validate.check_name(name, self.settings.limits)
+        return name in self._collections
+
+    def delete_collection(self, name: str) -> bool:
+        """False when there is none. The space comes back in the background."""
+        validate.check_name(name, self.settings.limits)
+        with self._lock:
+            collection = self._collections.get(name)
+            if collection is None:
+                return False
+            record = msgspec.structs.replace(collection.record, dropping=True)
+
+            def apply() -> None:
+                collection.record = record
+                collection.failed = _no_collection(name)
+
+            self._committer.exclusive(lambda: Change([changes.put_collection(record)], apply))
+            self._collections = {key: value for key, value in self._collections.items() if key != name}
+        self._maintenance.drop(collection)
+        return True
+
+    def collection(self, name: str) -> Collection:
+        """The live collection. Raises NotFound (COLLECTION_NOT_FOUND), or Corruption when it is damaged."""
+        collection = self._collections.get(name)
+        if collection is None:
+            validate.check_name(name, self.settings.limits)
+            raise _no_collection(name)
+        if collection.failed is not None:
+            raise collection.failed
+        return collection
+
+    # --- writes ---
+
+    def submit(self, request: WriteRequest) -> Future[WriteResult]:
+        """Validate, encode and queue a write; the future resolves once it is durable and visible to every later read.
+
+        Raises InvalidArgument at once, with nothing written. Blocks while too much is queued."""
+        collection = self.collection(request.collection)
+        limits = self.settings.limits
+        if isinstance(request, UpsertRequest):
+            write: Any = prepare_upsert(request, collection.schema, limits)
+        elif isinstance(request, DeleteRequest):
+            write = prepare_delete(request, limits)
+        else:
+            write = prepare_payload(request, limits)
+        durability = request.durability or self.settings.storage.durability
+        if durability not in ("fsync", "os"):
+            raise validate.invalid("BAD_ARGUMENT", f"durability={durability!r} must be fsync or os", "durability")
+        self._maintenance.wait_for_room(collection)
+        return self._committer.submit(collection, write, durability == "fsync")
+
+    def write(self, request: WriteRequest) -> WriteResult:
+        return self.submit(request).result()
+
+    # --- reads ---
+
+    def query(self, request: QueryRequest) -> QueryResult:
+        collection = self.collection(request.collection)
+        vector = self.reader.check(collection, request)
+        return self.reader.run(collection, [request], [vector], deadline_of(request.timeout_s, self.settings))[0]
+
+    def query_batch(self, requests: Sequence[QueryRequest]) -> list[QueryResult]:
+        """Answers in order. Requests that differ only in the vector share one pass. One bad request fails them all,
+        named by its place."""
+        bound = self.settings.limits.queries_per_request_max
+        if not requests:
+            raise validate.invalid("EMPTY_BATCH", "queries is empty", "queries")
+        if len(requests) > bound:
+            raise limit_exceeded("queries_per_request_max", len(requests), bound, path="queries count")
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        vectors = []
+        for place, request in enumerate(requests):
+            vectors.append(self.reader.check(self.collection(request.collection), request, f"queries[{place}]"))
+            groups.setdefault(batch_key(request), []).append(place)
+        results: dict[int, QueryResult] = {}
+        for places in groups.values():
+            members = [requests[place] for place in places]
+            deadline = deadline_of(members[0].timeout_s, self.settings)
+            collection = self.collection(members[0].collection)
+            answers = self.reader.run(collection, members, [vectors[place] for place in places], deadline)
+            results.update(zip(places, answers, strict=True))
+        return [results[place] for place in range(len(requests))]
+
+    def get(self, request: GetRequest) -> tuple[list[Point], int]:
+        """Points that exist, in the order asked for, and the seq read."""
+        return self.reader.get(self.collection(request.collection), request)
+
+    def scroll(self, request: ScrollRequest) -> ScrollResult:
+        return self.reader.scroll(self.collection(request.collection), request)
+
+    def count(self, request: CountRequest) -> tuple[int, int]:
+        """The exact number of points that match, and the seq read."""
+        return self.reader.count(self.collection(request.collection), request)
+
+    # --- indexes and maintenance ---
+
+    def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
+        """Index a payload key. The operation ends when every segment has the index; filters work meanwhile."""
+        key = validate.check_payload_key(request.key)
+        if request.kind is None:
+            kinds = ", ".join(FieldKind)
+            raise validate.invalid("BAD_SCHEMA", f"index on {key!r} needs a kind: {kinds}", "kind")
+        with self._lock:
+            collection = self.collection(request.collection)
+            fields = {**collection.schema.fields, key: FieldKind(request.kind)}
+            self._set_fields(collection, fields)
+        return self._maintenance.settle(collection).info()
+
+    def delete_field_index(self, request: FieldIndexRequest) -> bool:
+        """False when there is none."""
+        key = validate.check_payload_key(request.key)
+        with self._lock:
+            collection = self.collection(request.collection)
+            if key not in collection.schema.fields:
+                return False
+            self._set_fields(collection, {k: kind for k, kind in collection.schema.fields.items() if k != key})
+        return True
+
+    def _set_fields(self, collection: Collection, fields: dict[str, FieldKind]) -> None:
+        if fields == collection.schema.fields:
+            return
+        schema = msgspec.structs.replace(collection.schema, fields=fields)
+        validate.check_schema(schema, self.settings.limits)
+        self._committer.exclusive(lambda: changes.set_schema(collection, schema))
+
+    def compact(self, collection: str) -> OperationInfo:
+        """Seal the growing segment and merge everything, in the background."""
+        return self._maintenance.compact(self.collection(collection)).info()
+
+    def stats(self, collection: str) -> dict[str, Any]:
+        """Rows, segments, bytes by component, index state. JSON-able."""
+        return collection_stats(self.collection(collection))
+
+    def verify(self, collection: str | None = None) -> OperationInfo:
+        """Read every stored byte of one collection (or all) and check it, in the background. The operation fails with
+        a message that names what is damaged."""
+        if collection is None:
+            chosen = self._list()
+        else:
+            validate.check_name(collection, self.settings.limits)
+            if collection not in self._collections:
+                raise _no_collection(collection)
+            chosen = [self._collections[collection]]
+        operation = self._operations.start("verify", collection or "")
+        arguments = (chosen, self._storage, operation)
+        threading.Thread(target=run_verify, args=arguments, name="vecstore-verify", daemon=True).start()
+        return operation.info()
+
+    def operation(self, id: str) -> OperationInfo:
+        """Raises NotFound (OPERATION_NOT_FOUND)."""
+        return self._operations.get(id).info()
+
+    def list_operations(self, collection: str | None = None) -> list[OperationInfo]:
+        """Newest first; the last 1,000 are remembered."""
+        return self._operations.list(collection)
+
+    def cancel_operation(self, id: str) -> OperationInfo:
+        """Ask an operation to stop; it does at its next step."""
+        operation = self._operations.get(id)
+        operation.cancel()
+        return operation.info()
+
+    def wait_operation(self, id: str, timeout_s: float | None = None) -> OperationInfo:
+        return self._operations.wait(id, timeout_s)
+
+    def info(self) -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "kernels": describe(),
+            "path": None if self._storage.path is None else str(self._storage.path),
+            "collections": len(self._collections),
+            "epoch": self._storage.kv.epoch,
+        }
+
+    def _list(self) -> list[Collection]:
+        return list(self._collections.values())
+
+    def _committed(self) -> None:
+        self._maintenance.wake()
+
+
+def _no_collection(name: str) -> NotFound:
+    return NotFound(f"no collection named {name!r:.80}", reason="COLLECTION_NOT_FOUND")

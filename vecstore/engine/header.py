@@ -1,0 +1,78 @@
+"""What the meta family says of a collection: its identity, its manifest and each sealed segment's header."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from vecstore.errors import Corruption
+from vecstore.schema import FieldKind, Schema
+from vecstore.storage.arrays import pack, unpack
+from vecstore.storage.interfaces import BlobRef
+
+T = TypeVar("T")
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One array of a segment and the blob that holds its bytes."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    ref: BlobRef
+
+
+class FieldColumns(msgspec.Struct, frozen=True):
+    """A payload index: the columns that hold its arrays, by array name."""
+
+    kind: FieldKind
+    arrays: dict[str, str]
+
+
+class SegmentHeader(msgspec.Struct, frozen=True):
+    """A sealed segment: `n_rows` rows ascending by id, of writes up to `max_seq`."""
+
+    id: int
+    n_rows: int
+    max_seq: int
+    columns: tuple[Column, ...]
+    fields: dict[str, FieldColumns] = {}
+    generation: int = 0  # how often payload indexes were added; part of their blobs' names
+
+    @property
+    def nbytes(self) -> int:
+        return sum(column.ref.length for column in self.columns)
+
+
+class CollectionRecord(msgspec.Struct, frozen=True):
+    """`number` names the collection in keys and is never used again; `dropping` marks one whose data is going away."""
+
+    number: int
+    name: str
+    schema: Schema
+    created_at: float
+    dropping: bool = False
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """The live segments. Every write up to `sealed_seq` is in them and gone from the log."""
+
+    sealed_seq: int = 0
+    next_segment: int = 1
+    segments: tuple[SegmentHeader, ...] = ()
+
+
+def encode_meta(value: msgspec.Struct) -> bytes:
+    return b"".join(pack({"kind": type(value).__name__, "value": msgspec.to_builtins(value)}, {}))
+
+
+def decode_meta(data: bytes, expected: type[T]) -> T:
+    """Raises Corruption when the record is damaged or of another kind."""
+    header: dict[str, Any] = unpack(data)[0]
+    if header.get("kind") != expected.__name__:
+        raise Corruption(f"expected a {expected.__name__} record, found {header.get('kind')!r}")
+    try:
+        return msgspec.convert(header["value"], expected)
+    except (KeyError, msgspec.ValidationError) as error:
+        raise Corruption(f"a {expected.__name__} record is malformed: {error}") from None

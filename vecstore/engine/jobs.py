@@ -1,0 +1,161 @@
+"""A build job: which rows become which segment, described as data, so that it runs here or in a worker process."""
+
+from __future__ import annotations
+
+import itertools
+import mmap
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from vecstore.engine import keys
+from vecstore.engine.build import BuiltColumn, Progress, SegmentBuilder, Source, field_columns, whole
+from vecstore.engine.header import Column, FieldColumns, SegmentHeader
+from vecstore.engine.segment import decode_payload
+from vecstore.kernels.base import Bitmap
+from vecstore.schema import Schema
+from vecstore.storage.arrays import array_blob, pack, unpack
+from vecstore.storage.interfaces import BlobRef
+from vecstore.storage.staging import stage_blobs
+
+STAGED = "blobs"  # the folder of a job's directory that receives the staged blobs
+Stage = Callable[[Iterable[tuple[str, Iterable[Any]]]], Iterable[BlobRef]]
+
+
+class FileColumn(msgspec.Struct, frozen=True):
+    """A column of a sealed segment as a file of raw bytes."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    path: str
+
+
+class SourceFiles(msgspec.Struct, frozen=True):
+    """Where a worker finds a source: packed arrays in one file, or columns in files of their own."""
+
+    alive: str
+    packed: str | None = None
+    columns: tuple[FileColumn, ...] = ()
+
+
+class Job(msgspec.Struct, frozen=True):
+    """Build segment `segment`. With `fields_only`, the one source is that segment itself and only the payload indexes
+    of `schema.fields` that `have_fields` lacks are built, as generation `generation`."""
+
+    collection: int
+    segment: int
+    schema: Schema
+    max_seq: int
+    generation: int = 0
+    fields_only: bool = False
+    have_fields: tuple[str, ...] = ()
+    sources: tuple[SourceFiles, ...] = ()
+
+
+@dataclass(slots=True)
+class _Plan:
+    columns: list[BuiltColumn] = field(default_factory=list)
+    fields: dict[str, FieldColumns] = field(default_factory=dict)
+
+
+def run_job(job: Job, sources: list[Source], stage: Stage, progress: Progress) -> SegmentHeader:
+    """Build the job's columns and stage them as blobs; returns the header that makes them a segment (for
+    `fields_only`, a header of the new columns alone)."""
+    plan = _Plan()
+    n_rows = 0
+
+    def blobs() -> Iterator[tuple[str, Iterable[Any]]]:
+        nonlocal n_rows
+        if job.fields_only:
+            n_rows = len(sources[0].arrays["payload.offsets"]) - 1
+            produced = _field_plan(job, lambda: _payloads(sources[0]), n_rows, plan, progress)
+        else:
+            builder = SegmentBuilder(sources, job.schema, progress)
+            n_rows = builder.n_rows
+            produced = _chain(builder.columns(), _field_plan(job, builder.payloads, n_rows, plan, progress))
+        for place, column in enumerate(produced):
+            plan.columns.append(column)
+            yield keys.blob(job.collection, job.segment, job.generation, place), column.chunks
+
+    refs = list(stage(blobs()))
+    columns = tuple(
+        Column(column.name, column.dtype.str, column.shape, ref) for column, ref in zip(plan.columns, refs, strict=True)
+    )
+    return SegmentHeader(job.segment, n_rows, job.max_seq, columns, plan.fields, job.generation)
+
+
+def _chain(*parts: Iterator[BuiltColumn]) -> Iterator[BuiltColumn]:
+    for part in parts:
+        yield from part
+
+
+def _field_plan(
+    job: Job,
+    payloads: Callable[[], Iterator[tuple[int, dict[str, Any] | None]]],
+    n_rows: int,
+    plan: _Plan,
+    progress: Progress,
+) -> Iterator[BuiltColumn]:
+    for key, kind in job.schema.fields.items():
+        if key in job.have_fields:
+            continue
+        progress(f"index {key}", 0, n_rows)
+        arrays = field_columns(key, kind, payloads(), n_rows)
+        names = {name: f"field.{job.generation}.{key}.{name}" for name in arrays}
+        plan.fields[key] = FieldColumns(kind, names)
+        for name, array in arrays.items():
+            yield whole(names[name], array)
+
+
+def _payloads(source: Source) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    data = np.ascontiguousarray(source.arrays["payload.bytes"]).data
+    bounds = source.arrays["payload.offsets"].tolist()
+    for row, (low, high) in enumerate(itertools.pairwise(bounds)):
+        yield row, (decode_payload(data[low:high]) if high > low else None)
+
+
+def stage_into(directory: Path, blobs: Iterable[tuple[str, Iterable[Any]]]) -> Iterable[BlobRef]:
+    """The `Stage` of a directory."""
+    return stage_blobs(directory / STAGED, column_chunks(blobs)).refs
+
+
+def column_chunks(blobs: Iterable[tuple[str, Iterable[Any]]]) -> Iterator[tuple[str, Iterator[Any]]]:
+    """The same blobs with every array chunk as bytes."""
+    for name, chunks in blobs:
+        yield name, (part for chunk in chunks for part in _as_bytes(chunk))
+
+
+def _as_bytes(chunk: Any) -> Iterable[Any]:
+    return array_blob(chunk) if isinstance(chunk, np.ndarray) else [chunk]
+
+
+def write_packed(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """A growing segment's dump for a worker. Not synced: it is of use only while this process lives."""
+    with path.open("wb") as file:
+        for part in pack({"kind": "source"}, arrays):
+            file.write(part)
+
+
+def write_alive(path: Path, alive: Bitmap) -> None:
+    path.write_bytes(alive.tobytes())
+
+
+def open_source(files: SourceFiles) -> Source:
+    alive = np.frombuffer(Path(files.alive).read_bytes(), dtype=np.uint64)
+    if files.packed is not None:
+        with open(files.packed, "rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return Source(unpack(memoryview(mapped))[1], alive)
+    return Source({column.name: _open_column(column) for column in files.columns}, alive)
+
+
+def _open_column(column: FileColumn) -> np.ndarray:
+    dtype = np.dtype(column.dtype)
+    if 0 in column.shape:
+        return np.empty(column.shape, dtype=dtype)
+    return np.memmap(column.path, dtype=dtype, mode="r", shape=column.shape)

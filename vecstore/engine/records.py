@@ -1,0 +1,112 @@
+"""Log records: one write, columnar, as named arrays (`storage.arrays`), split into parts for the log family.
+
+A record holds the points that a write leaves behind, whole (a payload change is the point written again), and the ids
+it deletes. Replaying records in seq order on top of the sealed segments gives the state back. docs/FORMAT.md.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vecstore.engine import keys
+from vecstore.engine.ids import pack_ids, unpack_ids
+from vecstore.errors import Corruption
+from vecstore.query.filter import PointId
+from vecstore.schema import Schema
+from vecstore.storage.arrays import pack, unpack
+from vecstore.storage.interfaces import Family, Put
+from vecstore.types import PointBatch, VectorBatch
+
+PART_BYTES = 256 * 1024
+
+
+@dataclass(slots=True)
+class WriteRecord:
+    """What one write changes: `batch` is appended after the points of `deleted` (and older ones of `batch`) die.
+    `seqs` are the points' own sequence numbers where they differ from the record's (never yet), else None."""
+
+    batch: PointBatch
+    deleted: Sequence[PointId] = field(default_factory=list)
+
+
+def encode_record(record: WriteRecord) -> bytes:
+    arrays: dict[str, np.ndarray] = {}
+    if record.batch.ids:
+        arrays.update(pack_ids(record.batch.ids))
+    for name, vectors in record.batch.vectors.items():
+        arrays[f"vector.{name}"] = vectors.rows
+        if vectors.present is not None:
+            arrays[f"present.{name}"] = vectors.present.astype(np.uint8)
+    if record.batch.payloads is not None:
+        arrays.update(pack_payloads(record.batch.payloads))
+    if record.deleted:
+        arrays.update({f"deleted.{name}": array for name, array in pack_ids(record.deleted).items()})
+    header = {"kind": "write", "points": len(record.batch.ids), "deleted": len(record.deleted)}
+    return b"".join(pack(header, arrays))
+
+
+def decode_record(data: bytes, schema: Schema) -> WriteRecord:
+    """Raises Corruption when the record is damaged or does not fit the schema."""
+    header, arrays = unpack(data)
+    count = header.get("points")
+    ids = unpack_ids(arrays) if count else []
+    deleted_arrays = {name[8:]: array for name, array in arrays.items() if name.startswith("deleted.")}
+    deleted = unpack_ids(deleted_arrays) if deleted_arrays else []
+    if header.get("kind") != "write" or len(ids) != count or len(deleted) != header.get("deleted"):
+        raise Corruption("a log record's header disagrees with its arrays")
+    batch = PointBatch(ids=ids)
+    for name, rows in ((name[7:], array) for name, array in arrays.items() if name.startswith("vector.")):
+        spec = schema.vectors.get(name)
+        if spec is None or rows.dtype != spec.storage_dtype or rows.shape != (len(ids), spec.storage_width):
+            raise Corruption(f"a log record's vectors {name!r} do not fit the schema")
+        present = arrays.get(f"present.{name}")
+        if present is not None and present.shape != (len(ids),):
+            raise Corruption(f"a log record's presence of {name!r} does not fit its points")
+        batch.vectors[name] = VectorBatch(rows, None if present is None else present.astype(bool))
+    if "payload.offsets" in arrays:
+        batch.payloads = unpack_payloads(arrays, len(ids))
+    return WriteRecord(batch, deleted)
+
+
+def pack_payloads(payloads: Sequence[bytes | None]) -> dict[str, np.ndarray]:
+    """Payloads as one run of bytes and n + 1 offsets; no payload is an empty slice."""
+    offsets = np.zeros(len(payloads) + 1, dtype=np.uint64)
+    np.cumsum([len(payload) if payload else 0 for payload in payloads], out=offsets[1:])
+    joined = b"".join(payload for payload in payloads if payload)
+    return {"payload.bytes": np.frombuffer(joined, dtype=np.uint8), "payload.offsets": offsets}
+
+
+def unpack_payloads(arrays: dict[str, np.ndarray], count: int) -> list[bytes | None]:
+    data, offsets = arrays["payload.bytes"].tobytes(), arrays["payload.offsets"]
+    if len(offsets) != count + 1 or int(offsets[-1]) != len(data) or (offsets[1:] < offsets[:-1]).any():
+        raise Corruption("a log record's payload offsets do not fit its payloads")
+    bounds = offsets.tolist()
+    return [data[low:high] or None for low, high in itertools.pairwise(bounds)]
+
+
+def log_puts(collection: int, seq: int, record: bytes) -> list[Put]:
+    """The record under (collection, seq, part)."""
+    return [
+        Put(Family.LOG, keys.log(collection, seq, part), record[start : start + PART_BYTES])
+        for part, start in enumerate(range(0, len(record), PART_BYTES))
+    ]
+
+
+def join_parts(pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """(seq, record) from the log's pairs in key order. Raises Corruption when a part is missing."""
+    seq, parts = -1, list[bytes]()
+    for key, value in pairs:
+        _, key_seq, part = keys.parse_log(key)
+        if key_seq != seq:
+            if parts:
+                yield seq, b"".join(parts)
+            seq, parts = key_seq, []
+        if part != len(parts):
+            raise Corruption(f"part {len(parts)} of log record {key_seq} is missing")
+        parts.append(value)
+    if parts:
+        yield seq, b"".join(parts)

@@ -1,0 +1,106 @@
+"""Opening: read the meta family, map the sealed segments, hide dead rows, replay the log's tail, sweep orphans."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+from pyroaring import BitMap
+
+from vecstore.config import Storage as StorageSettings
+from vecstore.engine import keys
+from vecstore.engine.collection import Collection
+from vecstore.engine.header import CollectionRecord, Manifest, decode_meta
+from vecstore.engine.records import decode_record, join_parts
+from vecstore.engine.resolve import sealed_rows
+from vecstore.engine.writes import Resolved
+from vecstore.errors import Corruption
+from vecstore.storage.arrays import unpack
+from vecstore.storage.interfaces import Family
+from vecstore.storage.open import Storage
+
+log = logging.getLogger("vecstore.recovery")
+
+
+def recover(storage: Storage, settings: StorageSettings) -> list[Collection]:
+    """Every collection as of its last durable write, those that are being dropped included.
+
+    A collection with damage that could change answers comes back with `failed` set, and then nothing is swept.
+    Raises Corruption when a collection's own record is damaged."""
+    collections = []
+    for _, value in storage.kv.scan(Family.META, keys.COLLECTIONS_LOW, keys.COLLECTIONS_HIGH):
+        collections.append(_recover_collection(decode_meta(value, CollectionRecord), storage, settings))
+    if all(collection.failed is None for collection in collections):
+        live = (header for collection in collections for header in collection.manifest.segments)
+        storage.blobs.sweep({column.ref.name for header in live for column in header.columns})
+    return collections
+
+
+def _recover_collection(record: CollectionRecord, storage: Storage, settings: StorageSettings) -> Collection:
+    try:
+        stored = storage.kv.get(Family.META, keys.manifest(record.number))
+        if stored is None:
+            raise Corruption("its manifest is missing")
+        manifest = decode_meta(stored, Manifest)
+    except Corruption as error:
+        return _failed(Collection(record, Manifest(), storage.blobs), error)
+    collection = Collection(record, manifest, storage.blobs)
+    if record.dropping:
+        return collection
+    try:
+        _bury(collection, storage)
+        _replay(collection, storage, settings)
+    except Corruption as error:
+        return _failed(collection, error)
+    return collection
+
+
+def _failed(collection: Collection, error: Corruption) -> Collection:
+    """Guessing could bring deleted points back or lose others, so the collection is not served at all."""
+    message = f"collection {collection.record.name!r} is damaged and not served: {error.message}"
+    log.error(message)
+    collection.failed = Corruption(message)
+    return collection
+
+
+def _bury(collection: Collection, storage: Storage) -> None:
+    """Hide the rows of sealed segments that later writes superseded or deleted."""
+    dead: dict[int, BitMap] = {}
+    number = collection.number
+    low, high = keys.before_collection(number), keys.after_collection(number)
+    for key, value in storage.kv.scan(Family.TOMBSTONES, low, high):
+        segment = keys.parse_tombstone(key)[1]
+        dead.setdefault(segment, BitMap()).update(_read_tombstones(value))
+    uids = {segment.header.id: segment.uid for segment in collection.sealed.values()}
+    for segment_id, rows in dead.items():
+        uid = uids.get(segment_id)
+        if uid is None:
+            continue  # of a segment that has been merged away
+        if rows and rows.max() >= collection.sealed[uid].header.n_rows:
+            raise Corruption(f"tombstones of segment {segment_id} point past its rows")
+        collection.kill(uid, np.frombuffer(rows.to_array(), dtype=np.uint32))
+
+
+def _read_tombstones(value: bytes) -> BitMap:
+    header, arrays = unpack(value)
+    if header.get("kind") != "tombstones" or "roaring" not in arrays:
+        raise Corruption("a tombstone record is of another kind")
+    try:
+        return BitMap.deserialize(arrays["roaring"].tobytes())
+    except (ValueError, TypeError) as error:
+        raise Corruption(f"a tombstone record holds no bitmap: {error}") from None
+
+
+def _replay(collection: Collection, storage: Storage, settings: StorageSettings) -> None:
+    number, seq = collection.number, collection.manifest.sealed_seq
+    collection.publish(seq)
+    pairs = storage.kv.scan(Family.LOG, keys.log(number, seq + 1), keys.after_collection(number))
+    for seq, data in join_parts(pairs):
+        record = decode_record(data, collection.schema)
+        touched = [*record.deleted, *record.batch.ids]
+        collection.apply(Resolved(record, data, sealed_rows(touched, collection.view)), seq)
+        growing = collection.growing
+        if growing.n_rows >= settings.seal_rows or growing.nbytes >= settings.seal_bytes:
+            collection.publish(seq)
+            collection.freeze()
+    collection.publish(seq)

@@ -1,0 +1,174 @@
+"""k nearest points over the segments of one view: mask, scan each segment, merge. Exact."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vecstore.engine import bitmaps
+from vecstore.engine.collection import View
+from vecstore.engine.filtering import Filtering
+from vecstore.engine.ids import encode_id
+from vecstore.engine.segment import SegmentView
+from vecstore.errors import DeadlineExceeded
+from vecstore.index.base import Candidates
+from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
+from vecstore.query.evaluate import EvalStats
+from vecstore.query.filter import Filter
+
+
+@dataclass(slots=True)
+class Ranked:
+    """The answer to one query: places in `segments` and rows there, ascending by (distance, id)."""
+
+    segments: Int64Array
+    rows: Int64Array
+    distances: Float32Array
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a search did, for explain."""
+
+    segments: list[dict[str, Any]] = field(default_factory=list)
+    merge_ms: float = 0.0
+
+
+def search_view(
+    kernels: Kernels,
+    view: View,
+    name: str,
+    queries: np.ndarray,
+    k: int,
+    where: Filter | None,
+    filtering: Filtering,
+    deadline: float | None,
+    plan: Plan | None = None,
+) -> list[Ranked]:
+    """The k nearest live points that match, for each query. If at least k points match, k come back.
+
+    Raises DeadlineExceeded between segments once `deadline` (time.monotonic) has passed."""
+    found: list[tuple[int, Candidates]] = []
+    for place, segment in enumerate(view.segments):
+        check_deadline(deadline)
+        started = time.perf_counter()
+        stats = EvalStats() if plan is not None else None
+        allowed = allowed_rows(segment, name, where, filtering, stats)
+        filtered = time.perf_counter()
+        n_allowed = segment.n_rows if allowed is None else bitmaps.count_bits(allowed)
+        candidates = None
+        if n_allowed:
+            candidates = _search_segment(kernels, segment, name, queries, min(k, n_allowed), allowed)
+            found.append((place, candidates))
+        if plan is not None:
+            plan.segments.append(_explain(segment, n_allowed, stats, candidates, started, filtered))
+    started = time.perf_counter()
+    ranked = [merge(view, found, query, k) for query in range(len(queries))]
+    if plan is not None:
+        plan.merge_ms = 1e3 * (time.perf_counter() - started)
+    return ranked
+
+
+def check_deadline(deadline: float | None) -> None:
+    if deadline is not None and time.monotonic() > deadline:
+        raise DeadlineExceeded("the query ran past its deadline")
+
+
+def allowed_rows(
+    segment: SegmentView, name: str, where: Filter | None, filtering: Filtering, stats: EvalStats | None
+) -> Bitmap | None:
+    """Live rows that match and have the vector; None when that is every row."""
+    present = segment.segment.present(name, segment.n_rows)
+    if where is None and present is None and segment.n_alive == segment.n_rows:
+        return None
+    allowed = filtering.allowed(segment, where, stats)
+    return allowed if present is None else allowed & present
+
+
+def _search_segment(
+    kernels: Kernels, segment: SegmentView, name: str, queries: np.ndarray, k: int, allowed: Bitmap | None
+) -> Candidates:
+    """Kernels break ties by row, the API by id. Where rows do not ascend by id, a tie at the last place may have kept
+    the wrong one, so the search is widened until the tied run ends."""
+    search = segment.segment.search
+    if segment.segment.sorted_by_id:
+        return search(kernels, name, queries, k, allowed, segment.n_rows)
+    wide = min(k + 1, segment.n_rows)
+    while True:
+        candidates = search(kernels, name, queries, wide, allowed, segment.n_rows)
+        if wide in (k, segment.n_rows):
+            return candidates
+        last = candidates.distances[:, -1]
+        if not (np.isfinite(last) & (last == candidates.distances[:, k - 1])).any():
+            return candidates
+        wide = min(2 * wide, segment.n_rows)
+
+
+def merge(view: View, found: list[tuple[int, Candidates]], query: int, k: int) -> Ranked:
+    """The k best of one query over all segments, ties by id."""
+    if not found:
+        return Ranked(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+    if len(found) == 1:
+        place, candidates = found[0]
+        distances, rows = candidates.distances[query], candidates.rows[query]
+        used = int(np.count_nonzero(rows >= 0))
+        distances, rows = distances[:used], rows[:used]
+        segments = np.full(used, place, dtype=np.int64)
+        if view.segments[place].segment.sorted_by_id:
+            return Ranked(segments[:k], rows[:k], distances[:k])
+    else:
+        distances = np.concatenate([candidates.distances[query] for _, candidates in found])
+        rows = np.concatenate([candidates.rows[query] for _, candidates in found])
+        segments = np.repeat(
+            np.array([place for place, _ in found]), [candidates.rows.shape[1] for _, candidates in found]
+        )
+        order = np.argsort(distances, kind="stable")
+        order = order[rows[order] >= 0]
+        distances, rows, segments = distances[order], rows[order], segments[order]
+    order = np.arange(len(rows))
+    for low, high in _tied_runs(distances, k):
+        tied = order[low:high].tolist()
+        order[low:high] = sorted(tied, key=lambda at: _id_key(view, int(segments[at]), int(rows[at])))
+    order = order[:k]
+    return Ranked(segments[order], rows[order], distances[order])
+
+
+def _tied_runs(distances: Float32Array, k: int) -> Iterator[tuple[int, int]]:
+    """Half-open runs of equal distances that begin before place k."""
+    edges = np.flatnonzero(distances[1:] != distances[:-1]) + 1
+    bounds = [0, *edges.tolist(), len(distances)]
+    for low, high in itertools.pairwise(bounds):
+        if low >= k:
+            return
+        if high - low > 1:
+            yield low, high
+
+
+def _id_key(view: View, place: int, row: int) -> bytes:
+    return encode_id(view.segments[place].segment.take_ids([row])[0])
+
+
+def _explain(
+    segment: SegmentView,
+    n_allowed: int,
+    stats: EvalStats | None,
+    candidates: Candidates | None,
+    started: float,
+    filtered: float,
+) -> dict[str, Any]:
+    return {
+        "kind": "sealed" if segment.segment.sorted_by_id else "growing",
+        "strategy": "none" if candidates is None else "exact_scan",
+        "rows": segment.n_rows,
+        "alive": segment.n_alive,
+        "allowed": n_allowed,
+        "payloads_scanned": 0 if stats is None else stats.rows_scanned,
+        "counters": {} if candidates is None else dict(candidates.counters),
+        "filter_ms": 1e3 * (filtered - started),
+        "scan_ms": 1e3 * (time.perf_counter() - filtered),
+    }

@@ -1,0 +1,80 @@
+"""What the read path needs of a segment, growing or sealed alike, and the view of one segment at one seq."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+from pyroaring import BitMap
+
+from vecstore.engine import bitmaps
+from vecstore.index.base import Candidates
+from vecstore.kernels.base import Bitmap, Int64Array, Kernels
+from vecstore.query.filter import PointId
+from vecstore.query.payload_index import FieldIndex
+
+decode_payload = msgspec.json.Decoder().decode
+
+
+class Segment(Protocol):
+    uid: str  # unique within the process, for caches
+    sorted_by_id: bool  # rows ascend by id, so that ties by row are ties by id
+
+    def find(self, ids: Sequence[PointId], n_rows: int) -> Int64Array:
+        """The newest row below `n_rows` of each id, dead or alive; -1 where absent."""
+
+    def take_ids(self, rows: Sequence[int] | Int64Array) -> list[PointId]: ...
+    def rows_after(self, after: PointId | None, n_rows: int) -> Iterator[tuple[bytes, int]]:
+        """(encoded id, row) in id order, from the first id greater than `after`."""
+
+    def seqs(self, rows: Int64Array) -> np.ndarray: ...
+    def payload(self, row: int) -> bytes | None: ...
+    def vectors(self, name: str, n_rows: int) -> np.ndarray: ...
+    def present(self, name: str, n_rows: int) -> Bitmap | None:
+        """Rows that have the vector; None when all have it."""
+
+    def field_index(self, key: str) -> FieldIndex | None: ...
+    def search(
+        self, kernels: Kernels, name: str, queries: np.ndarray, k: int, allowed: Bitmap | None, n_rows: int
+    ) -> Candidates: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentView:
+    """One segment as of one seq: its first `n_rows` rows, of which `alive` are neither deleted nor superseded.
+    Also the `PayloadSource` that filters are evaluated on."""
+
+    segment: Segment
+    n_rows: int
+    alive: Bitmap
+    n_alive: int
+
+    def find(self, ids: Sequence[PointId]) -> Int64Array:
+        """The live row of each id, -1 where there is none."""
+        rows = self.segment.find(ids, self.n_rows)
+        hit = np.flatnonzero(rows >= 0)
+        if len(hit):
+            rows[hit[~bitmaps.are_set(self.alive, rows[hit])]] = -1
+        return rows
+
+    def field_index(self, key: str) -> FieldIndex | None:
+        return self.segment.field_index(key)
+
+    def payloads(self, rows: BitMap | None) -> Iterator[tuple[int, dict[str, Any] | None]]:
+        payload = self.segment.payload
+        for row in range(self.n_rows) if rows is None else rows:
+            encoded = payload(row)
+            yield row, (decode_payload(encoded) if encoded else None)
+
+    def rows_of_ids(self, ids: Sequence[PointId]) -> BitMap:
+        rows = self.segment.find(ids, self.n_rows)
+        return BitMap(rows[rows >= 0].astype(np.uint32))
+
+    def rows_with_vector(self, name: str) -> BitMap:
+        present = self.segment.present(name, self.n_rows)
+        if present is None:
+            return BitMap(range(self.n_rows))
+        return BitMap(bitmaps.set_bits(present).astype(np.uint32))

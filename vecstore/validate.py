@@ -1,0 +1,279 @@
+"""Every check on user input, called by the engine, so that all doors refuse the same things in the same words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import numpy as np
+
+from vecstore.config import Limits
+from vecstore.errors import InvalidArgument, limit_exceeded
+from vecstore.kernels.base import Float32Array
+from vecstore.query.filter import PointId
+from vecstore.schema import DataType, Metric, Schema, VectorField, VectorKind
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
+_U64_MAX = (1 << 64) - 1
+# Squared lengths stay far enough from float32's end that a distance between two accepted vectors is finite.
+_SQUARED_LENGTH_MAX = float(np.finfo(np.float32).max) / 8
+
+
+def invalid(reason: str, message: str, path: str | None = None) -> InvalidArgument:
+    return InvalidArgument(message, reason=reason, field_violations=[(path, message)] if path else ())
+
+
+def check_name(name: object, limits: Limits, what: str = "collection") -> str:
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise invalid("BAD_NAME", f"{what} name {name!r:.80} must match [A-Za-z0-9_-]+", what)
+    if len(name) > limits.name_length_max:
+        raise limit_exceeded("name_length_max", len(name), limits.name_length_max, path=f"{what}.name length")
+    return name
+
+
+def check_schema(schema: Schema, limits: Limits) -> None:
+    if not schema.vectors:
+        raise invalid("BAD_SCHEMA", "a collection needs at least one vector field", "vectors")
+    if len(schema.vectors) > limits.vector_fields_max:
+        raise limit_exceeded("vector_fields_max", len(schema.vectors), limits.vector_fields_max)
+    if len(schema.fields) > limits.field_indexes_max:
+        raise limit_exceeded("field_indexes_max", len(schema.fields), limits.field_indexes_max)
+    for name, field in schema.vectors.items():
+        check_name(name, limits, "vector")
+        check_vector_field(name, field, limits)
+    for key in schema.fields:
+        check_payload_key(key)
+
+
+def check_vector_field(name: str, field: VectorField, limits: Limits) -> None:
+    path = f"vectors.{name}"
+    if isinstance(field.dim, bool) or not isinstance(field.dim, int) or field.dim < 1:
+        raise invalid("BAD_SCHEMA", f"{path}.dim={field.dim!r} must be an integer of at least 1", f"{path}.dim")
+    if field.dim > limits.dim_max:
+        raise limit_exceeded("dim_max", field.dim, limits.dim_max, path=f"{path}.dim")
+    binary = field.kind is VectorKind.BINARY
+    if binary and field.dim % 8:
+        raise invalid("BAD_SCHEMA", f"{path}.dim={field.dim} of a binary field must be a multiple of 8", f"{path}.dim")
+    if binary != (field.metric is Metric.HAMMING):
+        message = f"{path}.metric={field.metric.value} does not fit kind={field.kind.value}: binary fields use hamming"
+        raise invalid("BAD_SCHEMA", message, f"{path}.metric")
+    if binary and field.datatype is not DataType.FLOAT32:
+        raise invalid("BAD_SCHEMA", f"{path}.datatype does not apply to a binary field", f"{path}.datatype")
+
+
+def check_payload_key(key: object) -> str:
+    if not isinstance(key, str) or not key or len(key) > 255:
+        raise invalid("BAD_SCHEMA", f"payload key {key!r:.80} must be a string of 1 to 255 characters", "key")
+    return key
+
+
+def check_ids(ids: Sequence[PointId], limits: Limits, path: str = "ids") -> list[PointId]:
+    """Ids as Python values: numpy integers become int. An empty list is EMPTY_BATCH."""
+    if isinstance(ids, np.ndarray):
+        ids = ids.tolist()
+    if not len(ids):
+        raise invalid("EMPTY_BATCH", f"{path} is empty", path)
+    if len(ids) > limits.batch_points_max:
+        raise limit_exceeded("batch_points_max", len(ids), limits.batch_points_max, path=f"{path} count")
+    numbers = [point_id for point_id in ids if type(point_id) is int]  # exact type: a bool is no id
+    if len(numbers) == len(ids) and min(numbers) >= 0 and max(numbers) <= _U64_MAX:
+        return list(ids)
+    return [check_id(point_id, limits, f"{path}[{place}]") for place, point_id in enumerate(ids)]
+
+
+def check_id(point_id: Any, limits: Limits, path: str = "id") -> PointId:
+    if isinstance(point_id, int | np.integer) and not isinstance(point_id, bool):
+        if 0 <= point_id <= _U64_MAX:
+            return int(point_id)
+        raise invalid("BAD_ID", f"{path}={point_id} is outside 0..2^64-1", path)
+    if isinstance(point_id, UUID):
+        return point_id
+    if isinstance(point_id, str):
+        try:
+            size = len(point_id.encode())
+        except UnicodeEncodeError:
+            raise invalid("BAD_ID", f"{path} is not valid Unicode", path) from None
+        if 1 <= size <= limits.string_id_bytes_max:
+            return str(point_id)
+        if size == 0:
+            raise invalid("BAD_ID", f"{path} is an empty string", path)
+        raise limit_exceeded("string_id_bytes_max", size, limits.string_id_bytes_max, path=f"{path} bytes")
+    raise invalid("BAD_ID", f"{path} is a {type(point_id).__name__}; an id is an int, a UUID or a string", path)
+
+
+def check_vectors(
+    rows: np.ndarray, field: VectorField, count: int, path: str, present: np.ndarray | None = None
+) -> np.ndarray:
+    """Stored form of a batch of vectors: (count, storage width), contiguous, in the field's storage dtype.
+
+    Accepts float arrays for dense fields (uint16 only for bfloat16 fields) and packed uint8 for binary ones. Raises
+    InvalidArgument with DIMENSION_MISMATCH, BAD_VECTOR, NAN_OR_INF or ZERO_VECTOR; nothing is ever clipped."""
+    rows = np.asarray(rows)
+    if rows.ndim != 2:
+        raise invalid("BAD_VECTOR", f"{path} must be two-dimensional, got {rows.ndim} dimensions", path)
+    if len(rows) != count:
+        raise invalid("BAD_VECTOR", f"{path} has {len(rows)} rows for {count} points", path)
+    _check_width(rows.shape[1], field, path)
+    if field.kind is VectorKind.BINARY:
+        if rows.dtype != np.uint8:
+            raise invalid("BAD_VECTOR", f"{path} of a binary field must be packed uint8, got {rows.dtype}", path)
+        return np.ascontiguousarray(rows)
+    if field.datatype is DataType.BFLOAT16 and rows.dtype == np.uint16:
+        stored, values = np.ascontiguousarray(rows), widen(rows, field)
+    else:
+        if rows.dtype.kind not in "fiu":
+            raise invalid("BAD_VECTOR", f"{path} must hold numbers, got {rows.dtype}", path)
+        with np.errstate(over="ignore"):
+            stored = narrow(rows, field)
+        values = widen(stored, field)
+    _check_values(values, field, path, present)
+    return stored
+
+
+def check_query_vector(vector: np.ndarray, field: VectorField, path: str = "query") -> np.ndarray:
+    """A query as float32 (dim,) or packed uint8 (dim / 8,). Raises like `check_vectors`."""
+    vector = np.asarray(vector)
+    if vector.ndim != 1:
+        raise invalid("BAD_VECTOR", f"{path} must be one vector, got an array of shape {vector.shape}", path)
+    _check_width(vector.shape[0], field, path)
+    if field.kind is VectorKind.BINARY:
+        if vector.dtype != np.uint8:
+            raise invalid("BAD_VECTOR", f"{path} of a binary field must be packed uint8, got {vector.dtype}", path)
+        return np.ascontiguousarray(vector)
+    if vector.dtype.kind not in "fiu":
+        raise invalid("BAD_VECTOR", f"{path} must hold numbers, got {vector.dtype}", path)
+    with np.errstate(over="ignore"):
+        values = np.ascontiguousarray(vector, dtype=np.float32)
+    squared = float(np.dot(values, values))
+    if not squared <= _SQUARED_LENGTH_MAX or (squared == 0.0 and field.metric is Metric.COSINE):
+        _check_values(values[None, :], field, path, None)
+    return values
+
+
+def _check_width(width: int, field: VectorField, path: str) -> None:
+    if width == field.storage_width:
+        return
+    if field.kind is VectorKind.BINARY:
+        message = f"{path} has {width} bytes per vector, the field has {field.storage_width} (dim={field.dim} bits)"
+    else:
+        message = f"{path} has dim={width}, the field has dim={field.dim}"
+    raise invalid("DIMENSION_MISMATCH", message, path)
+
+
+def _check_values(values: Float32Array, field: VectorField, path: str, present: np.ndarray | None) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        squared = np.einsum("ij,ij->i", values, values)
+    bad = ~(squared <= _SQUARED_LENGTH_MAX)
+    if bad.any():
+        row = int(np.argmax(bad))
+        spot = path if len(values) == 1 and path == "query" else f"{path}[{row}]"
+        if np.isfinite(values[row]).all():
+            message = f"{spot} has a squared length of more than {_SQUARED_LENGTH_MAX:.3g}: distances would overflow"
+        else:
+            column = int(np.argmax(~np.isfinite(values[row])))
+            stored = f" as {field.datatype.value}" if field.datatype is not DataType.FLOAT32 else ""
+            message = f"{spot} is NaN or infinite{stored} at component {column}"
+        raise invalid("NAN_OR_INF", message, spot)
+    if field.metric is Metric.COSINE:
+        zero = squared == 0.0
+        if present is not None:
+            zero &= present
+        if zero.any():
+            spot = path if len(values) == 1 and path == "query" else f"{path}[{int(np.argmax(zero))}]"
+            raise invalid("ZERO_VECTOR", f"{spot} has length zero, which cosine cannot use", spot)
+
+
+def narrow(rows: np.ndarray, field: VectorField) -> np.ndarray:
+    """Numbers to the field's storage dtype, round to nearest even."""
+    if field.datatype is not DataType.BFLOAT16:
+        return np.ascontiguousarray(rows, dtype=field.storage_dtype)
+    bits = np.ascontiguousarray(rows, dtype=np.float32).view(np.uint32)
+    rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+    nan = (bits & np.uint32(0x7FFFFFFF)) > np.uint32(0x7F800000)
+    return np.where(nan, np.uint32(0x7FC0), rounded).astype(np.uint16)
+
+
+def widen(rows: np.ndarray, field: VectorField) -> np.ndarray:
+    """Stored rows of a dense field as float32."""
+    if field.datatype is DataType.BFLOAT16:
+        return (rows.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return np.asarray(rows, dtype=np.float32)
+
+
+def encode_payload(payload: Any, limits: Limits, path: str = "payload") -> bytes | None:
+    """A payload dictionary as JSON bytes. None and an empty dictionary mean no payload.
+
+    Datetimes become RFC 3339 text and UUIDs text. Raises BAD_PAYLOAD for what JSON cannot hold (NaN, other types,
+    non-string keys) and LIMIT_EXCEEDED."""
+    if not payload:
+        if payload is None or isinstance(payload, dict):
+            return None
+        raise invalid("BAD_PAYLOAD", f"{path} must be a dictionary, got {type(payload).__name__}", path)
+    if not isinstance(payload, dict):
+        raise invalid("BAD_PAYLOAD", f"{path} must be a dictionary, got {type(payload).__name__}", path)
+    try:
+        encoded = msgspec.json.encode(payload)
+    except (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError) as error:
+        raise invalid("BAD_PAYLOAD", f"{path} cannot be stored as JSON: {str(error)[:200]}", path) from None
+    if b"null" in encoded and _has_nan(payload):
+        raise invalid("BAD_PAYLOAD", f"{path} holds NaN or an infinity, which JSON cannot hold", path)
+    return check_payload_json(encoded, limits, path)
+
+
+def check_payload_json(encoded: bytes, limits: Limits, path: str = "payload") -> bytes | None:
+    """The same bytes when they are a JSON object within the limits, None for an empty object."""
+    if len(encoded) > limits.payload_bytes_max:
+        raise limit_exceeded("payload_bytes_max", len(encoded), limits.payload_bytes_max, path=f"{path} bytes")
+    deep = encoded.count(b"{") + encoded.count(b"[") > limits.payload_depth_max
+    if deep and json_depth(encoded) > limits.payload_depth_max:
+        raise limit_exceeded("payload_depth_max", json_depth(encoded), limits.payload_depth_max, path=f"{path} depth")
+    try:
+        decoded = msgspec.json.decode(encoded)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise invalid("BAD_PAYLOAD", f"{path} is not JSON: {str(error)[:200]}", path) from None
+    if not isinstance(decoded, dict):
+        raise invalid("BAD_PAYLOAD", f"{path} must be a JSON object, got {type(decoded).__name__}", path)
+    return bytes(encoded) if decoded else None
+
+
+_JSON_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
+def json_depth(encoded: bytes) -> int:
+    """How deep brackets nest, counted without recursion (strings are skipped)."""
+    depth = deepest = 0
+    for token in _JSON_BRACKETS.finditer(encoded):
+        first = token.group()[:1]
+        if first in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif first in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _has_nan(value: Any) -> bool:
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, float) and not np.isfinite(item):
+            return True
+        if isinstance(item, dict):
+            stack.extend(item.values())
+        elif isinstance(item, list | tuple | set | frozenset):
+            stack.extend(item)
+    return False
+
+
+def check_count(value: object, name: str, low: int, limit_name: str, bound: int) -> int:
+    """An integer in low..bound; past the bound it is LIMIT_EXCEEDED naming `limit_name`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise invalid("BAD_ARGUMENT", f"{name}={value!r:.40} must be an integer", name)
+    if value < low:
+        raise invalid("BAD_ARGUMENT", f"{name}={value} must be at least {low}", name)
+    if value > bound:
+        raise limit_exceeded(limit_name, int(value), bound, path=name)
+    return int(value)
