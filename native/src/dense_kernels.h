@@ -1,7 +1,8 @@
 // Dense leaf routines over `Lanes`. Included once by each instruction set's file, after its lanes_*.h.
 //
-// Every (query, row) pair owns one accumulator of kLanes floats that sees the chunks in order and is reduced by one
-// fixed tree: a pair's sum has the same bits in a batch and alone, and on AVX2, AVX-512 and NEON.
+// A (query, row) pair is summed in two chains of kLanes floats, one over the even and one over the odd chunks of the
+// row; the chains are added and reduced by one fixed tree. A pair's sum therefore has the same bits in a batch and
+// alone, and on AVX2, AVX-512 and NEON.
 #pragma once
 
 #include "elements.h"
@@ -9,101 +10,151 @@
 namespace vecstore {
 namespace {
 
-template <class T, int kRows>
-struct RowPointers {
-    const T* row[kRows];
+using Reg = Lanes::Reg;
 
-    // Rows past the block's end repeat its last row; their results land in the output's padding.
-    void set(const RowBlock& rows, std::size_t first) {
-#pragma GCC unroll 8
-        for (int r = 0; r < kRows; ++r) {
-            const std::size_t i = first + r < rows.count ? first + r : rows.count - 1;
-            const std::size_t offset = rows.offsets ? static_cast<std::size_t>(rows.offsets[i]) : i;
-            row[r] = reinterpret_cast<const T*>(rows.base + offset * rows.stride);
-        }
-    }
-};
+// Listed rows are prefetched this far ahead. Rows in sequence are left to the hardware, which does it better; that is
+// also why one query takes one row at a time: several streams at once halve the bandwidth.
+constexpr std::size_t kPrefetchBytes = 6144;
+
+template <class T>
+inline const T* row_at(const RowBlock& rows, std::size_t i) {
+    const std::size_t offset = rows.offsets ? static_cast<std::size_t>(rows.offsets[i]) : i;
+    return reinterpret_cast<const T*>(rows.base + offset * rows.stride);
+}
 
 template <Sum kSum>
-inline Lanes::Reg step(Lanes::Reg query, Lanes::Reg x, Lanes::Reg acc) {
+inline Reg step(Reg query, Reg x, Reg acc) {
     if constexpr (kSum == Sum::dot) return Lanes::fma(query, x, acc);
-    const Lanes::Reg difference = Lanes::sub(query, x);
+    const Reg difference = Lanes::sub(query, x);
     return Lanes::fma(difference, difference, acc);
 }
 
-template <Sum kSum, class T, int kQueries, int kRows>
-inline void tile(const float* queries, std::size_t dim, const RowPointers<T, kRows>& x,
-                 const RowPointers<T, kRows>& next, float* out, std::size_t out_stride) {
-    using Reg = Lanes::Reg;
-    const std::size_t query_stride = padded_dim(dim);
-    Reg acc[kQueries][kRows][Lanes::kParts];
-#pragma GCC unroll 8
-    for (int q = 0; q < kQueries; ++q)
-#pragma GCC unroll 8
-        for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 4
-            for (int p = 0; p < Lanes::kParts; ++p) acc[q][r][p] = Lanes::zero();
-
-    const std::size_t whole = dim / kLanes * kLanes;
-    for (std::size_t d = 0; d < whole; d += kLanes) {
-        if constexpr (kQueries == 1) {
-#pragma GCC unroll 8
-            for (int r = 0; r < kRows; ++r) __builtin_prefetch(next.row[r] + d);
-        }
-#pragma GCC unroll 4
-        for (int p = 0; p < Lanes::kParts; ++p) {
-            Reg chunk[kRows];
-#pragma GCC unroll 8
-            for (int r = 0; r < kRows; ++r) chunk[r] = Lanes::load(x.row[r] + d + p * Lanes::kWidth);
-#pragma GCC unroll 8
-            for (int q = 0; q < kQueries; ++q) {
-                const Reg query = Lanes::load(queries + q * query_stride + d + p * Lanes::kWidth);
-#pragma GCC unroll 8
-                for (int r = 0; r < kRows; ++r) acc[q][r][p] = step<kSum>(query, chunk[r], acc[q][r][p]);
-            }
-        }
-    }
-    if (whole != dim) {
-        const auto tail_part = [&]<int kPart>() {
-            Reg chunk[kRows];
-#pragma GCC unroll 8
-            for (int r = 0; r < kRows; ++r) chunk[r] = Lanes::load_tail<kPart>(x.row[r], dim);
-#pragma GCC unroll 8
-            for (int q = 0; q < kQueries; ++q) {
-                const Reg query = Lanes::load(queries + q * query_stride + whole + kPart * Lanes::kWidth);
-#pragma GCC unroll 8
-                for (int r = 0; r < kRows; ++r) acc[q][r][kPart] = step<kSum>(query, chunk[r], acc[q][r][kPart]);
-            }
-        };
-        tail_part.template operator()<0>();
-        if constexpr (Lanes::kParts > 1) tail_part.template operator()<1>();
-        if constexpr (Lanes::kParts > 2) tail_part.template operator()<2>();
-        if constexpr (Lanes::kParts > 3) tail_part.template operator()<3>();
-    }
-#pragma GCC unroll 8
-    for (int q = 0; q < kQueries; ++q)
-#pragma GCC unroll 8
-        for (int r = 0; r < kRows; ++r) out[q * out_stride + r] = Lanes::reduce(acc[q][r]);
+// Calls f<0>(), f<1>(), ... for each register of a chunk.
+template <class F>
+inline void for_each_part(const F& f) {
+    f.template operator()<0>();
+    if constexpr (Lanes::kParts > 1) f.template operator()<1>();
+    if constexpr (Lanes::kParts > 2) f.template operator()<2>();
+    if constexpr (Lanes::kParts > 3) f.template operator()<3>();
 }
 
-template <Sum kSum, class T, int kQueries, int kRows>
-inline void tiles(const float* queries, std::size_t dim, const RowBlock& rows, float* out, std::size_t out_stride) {
-    RowPointers<T, kRows> x, next;
-    next.set(rows, 0);
-    for (std::size_t i = 0; i < rows.count; i += kRows) {
-        x = next;
-        next.set(rows, i + kRows);
-        tile<kSum, T, kQueries, kRows>(queries, dim, x, next, out + i, out_stride);
+// One query, one row: both chains at once, so that neither waits for its own last addition.
+template <Sum kSum, class T>
+inline float pair_sum(const float* query, const T* row, std::size_t dim) {
+    Reg acc[2][Lanes::kParts];
+    for (auto& chain : acc)
+        for (Reg& part : chain) part = Lanes::zero();
+    const auto add = [&](Reg(&chain)[Lanes::kParts], std::size_t d) {
+#pragma GCC unroll 4
+        for (int p = 0; p < Lanes::kParts; ++p) {
+            const std::size_t at = d + p * Lanes::kWidth;
+            chain[p] = step<kSum>(Lanes::load(query + at), Lanes::load(row + at), chain[p]);
+        }
+    };
+    const auto add_tail = [&](Reg(&chain)[Lanes::kParts], std::size_t d) {
+        for_each_part([&]<int kPart>() {
+            const Reg x = Lanes::load_tail<kPart>(row, dim);
+            chain[kPart] = step<kSum>(Lanes::load(query + d + kPart * Lanes::kWidth), x, chain[kPart]);
+        });
+    };
+    const std::size_t whole = dim / kLanes * kLanes;
+    std::size_t d = 0;
+#pragma GCC unroll 2
+    for (; d + 2 * kLanes <= whole; d += 2 * kLanes) {
+        add(acc[0], d);
+        add(acc[1], d + kLanes);
+    }
+    if (d != whole) {
+        add(acc[0], d);
+        if (whole != dim) add_tail(acc[1], whole);
+    } else if (whole != dim) {
+        add_tail(acc[0], whole);
+    }
+    for (int p = 0; p < Lanes::kParts; ++p) acc[0][p] = Lanes::add(acc[0][p], acc[1][p]);
+    return Lanes::reduce(acc[0]);
+}
+
+template <Sum kSum, class T>
+inline void single(const float* query, std::size_t dim, const RowBlock& rows, float* out) {
+    const std::size_t ahead = kPrefetchBytes / rows.stride + 1;
+    for (std::size_t i = 0; i < rows.count; ++i) {
+        if (rows.offsets && i + ahead < rows.count) {
+            const T* later = row_at<T>(rows, i + ahead);
+            for (std::size_t d = 0; d < dim; d += 64 / sizeof(T)) __builtin_prefetch(later + d);
+        }
+        out[i] = pair_sum<kSum>(query, row_at<T>(rows, i), dim);
+    }
+}
+
+// kTileQueries x kTileRows pairs in registers, one chain after the other: the rows stay in the first-level cache.
+template <Sum kSum, class T>
+inline void tile(const float* queries, std::size_t dim, const T* const (&row)[Lanes::kTileRows], float* out,
+                 std::size_t out_stride) {
+    constexpr int kQueries = Lanes::kTileQueries;
+    constexpr int kRows = Lanes::kTileRows;
+    const std::size_t query_stride = padded_dim(dim);
+    const std::size_t whole = dim / kLanes * kLanes;
+    Reg even[kQueries][kRows][Lanes::kParts];
+    for (std::size_t chain = 0; chain < 2; ++chain) {
+        Reg acc[kQueries][kRows][Lanes::kParts];
+#pragma GCC unroll 8
+        for (int q = 0; q < kQueries; ++q)
+#pragma GCC unroll 8
+            for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+                for (int p = 0; p < Lanes::kParts; ++p) acc[q][r][p] = Lanes::zero();
+
+        for (std::size_t d = chain * kLanes; d < whole; d += 2 * kLanes) {
+#pragma GCC unroll 4
+            for (int p = 0; p < Lanes::kParts; ++p) {
+                const std::size_t at = d + p * Lanes::kWidth;
+                Reg x[kRows];
+#pragma GCC unroll 8
+                for (int r = 0; r < kRows; ++r) x[r] = Lanes::load(row[r] + at);
+#pragma GCC unroll 8
+                for (int q = 0; q < kQueries; ++q) {
+                    const Reg query = Lanes::load(queries + q * query_stride + at);
+#pragma GCC unroll 8
+                    for (int r = 0; r < kRows; ++r) acc[q][r][p] = step<kSum>(query, x[r], acc[q][r][p]);
+                }
+            }
+        }
+        if (whole != dim && whole / kLanes % 2 == chain) {
+            for_each_part([&]<int kPart>() {
+                Reg x[kRows];
+#pragma GCC unroll 8
+                for (int r = 0; r < kRows; ++r) x[r] = Lanes::load_tail<kPart>(row[r], dim);
+#pragma GCC unroll 8
+                for (int q = 0; q < kQueries; ++q) {
+                    const Reg query = Lanes::load(queries + q * query_stride + whole + kPart * Lanes::kWidth);
+#pragma GCC unroll 8
+                    for (int r = 0; r < kRows; ++r) acc[q][r][kPart] = step<kSum>(query, x[r], acc[q][r][kPart]);
+                }
+            });
+        }
+#pragma GCC unroll 8
+        for (int q = 0; q < kQueries; ++q) {
+#pragma GCC unroll 8
+            for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+                for (int p = 0; p < Lanes::kParts; ++p)
+                    even[q][r][p] = chain == 0 ? acc[q][r][p] : Lanes::add(even[q][r][p], acc[q][r][p]);
+                if (chain == 1) out[q * out_stride + r] = Lanes::reduce(even[q][r]);
+            }
+        }
     }
 }
 
 template <Sum kSum, class T>
 void sums(const float* queries, std::size_t nq, std::size_t dim, const RowBlock& rows, float* out,
           std::size_t out_stride) {
-    if (nq == 1) {
-        tiles<kSum, T, 1, Lanes::kSingleRows>(queries, dim, rows, out, out_stride);
-    } else {
-        tiles<kSum, T, Lanes::kTileQueries, Lanes::kTileRows>(queries, dim, rows, out, out_stride);
+    if (nq == 1) return single<kSum, T>(queries, dim, rows, out);
+    for (std::size_t i = 0; i < rows.count; i += Lanes::kTileRows) {
+        const T* row[Lanes::kTileRows];
+        // Places past the block's end repeat its last row; their results land in the output's padding.
+        for (int r = 0; r < Lanes::kTileRows; ++r)
+            row[r] = row_at<T>(rows, i + r < rows.count ? i + r : rows.count - 1);
+        tile<kSum, T>(queries, dim, row, out + i, out_stride);
     }
 }
 
@@ -111,22 +162,14 @@ template <class T>
 void squares(std::size_t dim, const RowBlock& rows, float* out) {
     const std::size_t whole = dim / kLanes * kLanes;
     for (std::size_t i = 0; i < rows.count; ++i) {
-        RowPointers<T, 1> x;
-        x.set(rows, i);
-        const T* row = x.row[0];
-        Lanes::Reg acc[Lanes::kParts];
-        for (int p = 0; p < Lanes::kParts; ++p) acc[p] = Lanes::zero();
-        const auto add = [&](int p, Lanes::Reg v) { acc[p] = Lanes::fma(v, v, acc[p]); };
-        for (std::size_t d = 0; d < whole; d += kLanes) {
-#pragma GCC unroll 4
-            for (int p = 0; p < Lanes::kParts; ++p) add(p, Lanes::load(row + d + p * Lanes::kWidth));
-        }
-        if (whole != dim) {
-            add(0, Lanes::load_tail<0>(row, dim));
-            if constexpr (Lanes::kParts > 1) add(1, Lanes::load_tail<1>(row, dim));
-            if constexpr (Lanes::kParts > 2) add(2, Lanes::load_tail<2>(row, dim));
-            if constexpr (Lanes::kParts > 3) add(3, Lanes::load_tail<3>(row, dim));
-        }
+        const T* row = row_at<T>(rows, i);
+        Reg acc[Lanes::kParts];
+        for (Reg& part : acc) part = Lanes::zero();
+        for_each_part([&]<int kPart>() {
+            const auto add = [&](Reg x) { acc[kPart] = Lanes::fma(x, x, acc[kPart]); };
+            for (std::size_t d = 0; d < whole; d += kLanes) add(Lanes::load(row + d + kPart * Lanes::kWidth));
+            if (whole != dim) add(Lanes::load_tail<kPart>(row, dim));
+        });
         out[i] = Lanes::reduce(acc);
     }
 }

@@ -8,18 +8,18 @@ namespace {
 
 constexpr int kRows = 8;
 
-inline __m512i counts(const std::uint8_t* query, const std::uint8_t* row, std::size_t nbytes, __mmask64 tail_mask) {
+template <bool kOneChunk>
+inline __m512i counts(const std::uint8_t* query, const std::uint8_t* row, std::size_t nbytes, __mmask64 last_mask) {
     __m512i sum = _mm512_setzero_si512();
-    const std::size_t whole = nbytes / 64 * 64;
-    for (std::size_t b = 0; b < whole; b += 64) {
-        const __m512i x = _mm512_xor_si512(_mm512_loadu_si512(query + b), _mm512_loadu_si512(row + b));
-        sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(x));
+    std::size_t b = 0;
+    if constexpr (!kOneChunk) {
+        for (; b + 64 < nbytes; b += 64) {
+            const __m512i x = _mm512_xor_si512(_mm512_loadu_si512(query + b), _mm512_loadu_si512(row + b));
+            sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(x));
+        }
     }
-    if (tail_mask != 0) {
-        const __m512i x = _mm512_maskz_loadu_epi8(tail_mask, row + whole);
-        sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_xor_si512(_mm512_loadu_si512(query + whole), x)));
-    }
-    return sum;
+    const __m512i last = _mm512_maskz_loadu_epi8(last_mask, row + b);
+    return _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_xor_si512(_mm512_loadu_si512(query + b), last)));
 }
 
 // Four rows' counts share each 64-bit lane in 16-bit fields, so that one horizontal sum serves four rows.
@@ -42,25 +42,46 @@ inline void store(const __m512i (&lane_counts)[kRows], bool fits_16_bits, float*
     }
 }
 
-void hamming(const std::uint8_t* queries, std::size_t nq, std::size_t nbytes, const RowBlock& rows, float* out,
-             std::size_t out_stride) {
-    const __mmask64 tail_mask = (__mmask64{1} << (nbytes % 64)) - 1;
-    const bool fits_16_bits = nbytes * 8 < 65536;
-    for (std::size_t i = 0; i < rows.count; i += kRows) {
-        const std::uint8_t* row[kRows];
+template <bool kOneChunk>
+inline void tile(const std::uint8_t* queries, std::size_t nq, std::size_t nbytes, __mmask64 last_mask,
+                 const std::uint8_t* const (&row)[kRows], float* out, std::size_t out_stride) {
+    for (std::size_t q = 0; q < nq; ++q) {
+        const std::uint8_t* query = queries + q * hamming_query_stride(nbytes);
+        __m512i lane_counts[kRows];
 #pragma GCC unroll 8
+        for (int r = 0; r < kRows; ++r) lane_counts[r] = counts<kOneChunk>(query, row[r], nbytes, last_mask);
+        store(lane_counts, nbytes * 8 < 65536, out + q * out_stride);
+    }
+}
+
+template <bool kOneChunk>
+void scan(const std::uint8_t* queries, std::size_t nq, std::size_t nbytes, const RowBlock& rows, float* out,
+          std::size_t out_stride) {
+    const std::size_t last = nbytes == 0 ? 0 : (nbytes - 1) % 64 + 1;
+    const __mmask64 last_mask = last == 64 ? ~__mmask64{0} : (__mmask64{1} << last) - 1;
+    std::size_t i = 0;
+    if (rows.offsets == nullptr) {
+        for (; i + kRows <= rows.count; i += kRows) {
+            const std::uint8_t* row[kRows];
+#pragma GCC unroll 8
+            for (int r = 0; r < kRows; ++r) row[r] = rows.base + (i + r) * rows.stride;
+            tile<kOneChunk>(queries, nq, nbytes, last_mask, row, out + i, out_stride);
+        }
+    }
+    for (; i < rows.count; i += kRows) {
+        const std::uint8_t* row[kRows];
         for (int r = 0; r < kRows; ++r) {
             const std::size_t k = i + r < rows.count ? i + r : rows.count - 1;
             row[r] = rows.base + (rows.offsets ? static_cast<std::size_t>(rows.offsets[k]) : k) * rows.stride;
         }
-        for (std::size_t q = 0; q < nq; ++q) {
-            const std::uint8_t* query = queries + q * hamming_query_stride(nbytes);
-            __m512i lane_counts[kRows];
-#pragma GCC unroll 8
-            for (int r = 0; r < kRows; ++r) lane_counts[r] = counts(query, row[r], nbytes, tail_mask);
-            store(lane_counts, fits_16_bits, out + q * out_stride + i);
-        }
+        tile<kOneChunk>(queries, nq, nbytes, last_mask, row, out + i, out_stride);
     }
+}
+
+void hamming(const std::uint8_t* queries, std::size_t nq, std::size_t nbytes, const RowBlock& rows, float* out,
+             std::size_t out_stride) {
+    if (nbytes <= 64) return scan<true>(queries, nq, nbytes, rows, out, out_stride);
+    scan<false>(queries, nq, nbytes, rows, out, out_stride);
 }
 
 }  // namespace

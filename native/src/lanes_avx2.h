@@ -10,7 +10,6 @@ struct Lanes {
     using Reg = __m256;
     static constexpr int kWidth = 8;
     static constexpr int kParts = 2;
-    static constexpr int kSingleRows = 4;
     static constexpr int kTileRows = 2;
     static constexpr int kTileQueries = 3;  // 12 accumulators of the 16 registers
 
@@ -32,6 +31,7 @@ struct Lanes {
         const __m256i keep = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask));
         return _mm256_and_ps(load(row + dim - kLanes + kPart * kWidth), _mm256_castsi256_ps(keep));
     }
+    static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
     static Reg sub(Reg a, Reg b) { return _mm256_sub_ps(a, b); }
     static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
     static __m128 reduce_to_four(const Reg* acc) {

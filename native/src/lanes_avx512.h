@@ -10,7 +10,6 @@ struct Lanes {
     using Reg = __m512;
     static constexpr int kWidth = 16;
     static constexpr int kParts = 1;
-    static constexpr int kSingleRows = 8;
     static constexpr int kTileRows = 4;
     static constexpr int kTileQueries = 4;
 
@@ -30,6 +29,7 @@ struct Lanes {
     static Reg load_tail(const BF16* row, std::size_t dim) {
         return from_bf16(_mm256_maskz_loadu_epi16(tail_mask(dim), before_end(row, dim)));
     }
+    static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
     static Reg sub(Reg a, Reg b) { return _mm512_sub_ps(a, b); }
     static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
     static float reduce(const Reg* acc) {

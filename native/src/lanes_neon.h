@@ -10,7 +10,6 @@ struct Lanes {
     using Reg = float32x4_t;
     static constexpr int kWidth = 4;
     static constexpr int kParts = 4;
-    static constexpr int kSingleRows = 4;
     static constexpr int kTileRows = 2;
     static constexpr int kTileQueries = 3;  // 24 accumulators of the 32 registers
 
@@ -26,6 +25,7 @@ struct Lanes {
     static Reg load_tail(const T* row, std::size_t dim) {
         return load_tail_by_copy<Lanes, kPart>(row, dim);
     }
+    static Reg add(Reg a, Reg b) { return vaddq_f32(a, b); }
     static Reg sub(Reg a, Reg b) { return vsubq_f32(a, b); }
     static Reg fma(Reg a, Reg b, Reg c) { return vfmaq_f32(c, a, b); }
     static float reduce(const Reg* acc) {

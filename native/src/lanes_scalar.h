@@ -11,8 +11,7 @@ struct Lanes {
     using Reg = float __attribute__((vector_size(16)));
     static constexpr int kWidth = 4;
     static constexpr int kParts = 4;
-    static constexpr int kSingleRows = 2;  // register tile of one query
-    static constexpr int kTileRows = 1;    // register tile of a batch: kTileQueries x kTileRows
+    static constexpr int kTileRows = 1;
     static constexpr int kTileQueries = 2;
 
     static Reg zero() { return Reg{0, 0, 0, 0}; }
@@ -27,6 +26,7 @@ struct Lanes {
     static Reg load_tail(const T* row, std::size_t dim) {
         return load_tail_by_copy<Lanes, kPart>(row, dim);
     }
+    static Reg add(Reg a, Reg b) { return a + b; }
     static Reg sub(Reg a, Reg b) { return a - b; }
     static Reg fma(Reg a, Reg b, Reg c) { return a * b + c; }
     static float reduce(const Reg* acc) {
