@@ -31,7 +31,8 @@ from vecstore.server.points import Points
 from vecstore.server.router import Collector, Router
 from vecstore.server.streams import Streams
 
-THREADS = 16  # of the pool for calls that wait for locks or disk; the kernels have their own
+READ_THREADS = 8  # of the pool for calls that read or manage; the kernels have their own
+WRITE_THREADS = 4  # convert and check writes, and wait while too much is queued; apart, so that reads go on meanwhile
 QUERY_THREADS = 2  # each runs one coalesced batch, which itself uses every core
 
 SERVICES = (
@@ -50,12 +51,10 @@ class GrpcServer:
         """Raises InvalidArgument (BAD_CONFIG) for a host that others can reach without a key."""
         check_exposure(settings.server)
         self._settings = settings
-        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="vecstore-call")
-        self._query_executor = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="vecstore-query")
+        self._pools = Pools()
         self._admission = Admission(settings.limits)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
-        coalescer = Coalescer(database, self._query_executor)
-        handlers = handlers_of(database, coalescer, self._admission, self._executor)
+        handlers = handlers_of(database, self._admission, self._pools)
         handlers.update(self._foreign_handlers())
         key = ApiKey(settings.server.api_key) if settings.server.api_key else None
         self._server = grpc.aio.server(options=_options(settings))
@@ -83,8 +82,7 @@ class GrpcServer:
             log.warning("calls were cut off after drain_s=%g", bound)
         await self._server.stop(None)
         # In threads: work that has begun is waited for, which must not block the loop it reports to.
-        await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
-        await asyncio.to_thread(self._query_executor.shutdown, cancel_futures=True)
+        await asyncio.to_thread(self._pools.shutdown)
 
     def _foreign_handlers(self) -> dict[str, Any]:
         collector: Any = Collector()
@@ -97,14 +95,26 @@ class GrpcServer:
         return found
 
 
-def handlers_of(
-    database: Database, coalescer: Coalescer, admission: Admission, executor: ThreadPoolExecutor
-) -> dict[str, Any]:
+class Pools:
+    """The threads that calls run in."""
+
+    def __init__(self) -> None:
+        self.reads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="vecstore-read")
+        self.writes = ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="vecstore-write")
+        self.queries = ThreadPoolExecutor(QUERY_THREADS, thread_name_prefix="vecstore-query")
+
+    def shutdown(self) -> None:
+        """Waits for work that has begun; what is still queued is dropped."""
+        for pool in (self.reads, self.writes, self.queries):
+            pool.shutdown(cancel_futures=True)
+
+
+def handlers_of(database: Database, admission: Admission, pools: Pools) -> dict[str, Any]:
     """Every call of the three services by its full name."""
     limits = database.settings.limits
-    calls = Calls(limits, admission, executor)
-    points = Points(database, coalescer, executor)
-    streams = Streams(database, points, admission, limits, executor)
+    calls = Calls(limits, admission, pools.reads)
+    points = Points(database, Coalescer(database, pools.queries), pools.reads, pools.writes)
+    streams = Streams(database, points, admission, limits, pools.reads)
     collections, operations = Collections(database), Operations(database)
     collections_name, points_name, operations_name = SERVICES
     handlers = {

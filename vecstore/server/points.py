@@ -30,11 +30,12 @@ HITS_ON_LOOP = 200
 
 
 class Points:
-    def __init__(self, database: Database, coalescer: Coalescer, executor: Executor) -> None:
+    def __init__(self, database: Database, coalescer: Coalescer, reads: Executor, writes: Executor) -> None:
         self._database = database
         self._limits: Limits = database.settings.limits
         self._coalescer = coalescer
-        self._executor = executor
+        self._reads = reads
+        self._writes = writes
         self._loop = asyncio.get_running_loop()
 
     # ---- writes: converted and checked in the pool, then awaited without holding a thread
@@ -61,7 +62,7 @@ class Points:
         return await self._payload(pb.ClearPayloadRequest, PayloadOp.CLEAR, data)
 
     async def submit(self, start: Callable[[], Future[WriteResult]]) -> WriteResult:
-        pending = await self._loop.run_in_executor(self._executor, start)
+        pending = await self._loop.run_in_executor(self._writes, start)
         # Shielded: a caller that goes away does not cancel a write that others share a commit with.
         return await asyncio.shield(asyncio.wrap_future(pending))
 
@@ -119,10 +120,10 @@ class Points:
             query_result_to_pb(result, message.payload_encoding, answer)
         else:
             encoding = message.payload_encoding
-            await self._loop.run_in_executor(self._executor, query_result_to_pb, result, encoding, answer)
+            await self._loop.run_in_executor(self._reads, query_result_to_pb, result, encoding, answer)
 
     async def query_batch(self, data: bytes, remaining_s: float) -> bytes:
-        return await self._loop.run_in_executor(self._executor, self._query_batch, data, remaining_s)
+        return await self._loop.run_in_executor(self._reads, self._query_batch, data, remaining_s)
 
     def _query_batch(self, data: bytes, remaining_s: float) -> bytes:
         queries = pb.QueryBatchRequest.FromString(data).queries

@@ -17,7 +17,7 @@ OPEN_METHODS = frozenset({"/grpc.health.v1.Health/Check"})
 Handlers = Mapping[str, "grpc.RpcMethodHandler[Any, Any]"]
 
 
-class Router(grpc.GenericRpcHandler[Any, Any]):
+class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     def __init__(self, handlers: Handlers, key: ApiKey | None) -> None:
         self._handlers = handlers
         self._key = key
