@@ -1,0 +1,106 @@
+"""One client for every way to reach a database. Test bodies are written once, in the blocking style; the async client is
+driven from a thread with an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vecstore
+from vecstore.config import Server, Settings
+
+WAYS = ["memory-sync", "memory-async", "dir-sync", "dir-async", "grpc-sync", "grpc-async"]
+
+
+class Blocking:
+    """An async object whose methods block: coroutines are awaited and async iterators walked on the loop's thread."""
+
+    def __init__(self, inner: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._inner = inner
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._inner, name)
+        if not callable(value):
+            return value
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self._wrap(value(*args, **kwargs))
+
+        return call
+
+    def _run(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
+
+    def _wrap(self, result: Any) -> Any:
+        if inspect.iscoroutine(result):
+            result = self._run(result)
+        if isinstance(result, AsyncIterator):
+            return self._walk(result)
+        if isinstance(result, vecstore.AsyncCollection | vecstore.AsyncClient):
+            return Blocking(result, self._loop)
+        return result
+
+    def _walk(self, iterator: AsyncIterator[Any]) -> Iterator[Any]:
+        async def following() -> tuple[bool, Any]:
+            try:
+                return True, await anext(iterator)
+            except StopAsyncIteration:
+                return False, None
+
+        while True:
+            more, value = self._run(following())
+            if not more:
+                return
+            yield value
+
+
+@pytest.fixture(scope="session")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def server_settings() -> Settings:
+    return Settings(server=Server(port=0))
+
+
+
+
+@pytest.fixture(params=WAYS)
+def db(request: pytest.FixtureRequest, tmp_path: Path, loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
+    """A client of an empty database."""
+    where, _, style = request.param.partition("-")
+    server = database = None
+    if where == "grpc":
+        from vecstore.engine.database import Database
+        from vecstore.server.app import start_server
+
+        database = Database.open(None, server_settings())
+        server = start_server(database)
+        target = f"grpc://127.0.0.1:{server.port}"
+    else:
+        target = ":memory:" if where == "memory" else str(tmp_path / "db")
+    if style == "sync":
+        client: Any = vecstore.connect(target)
+    else:
+        client = Blocking(asyncio.run_coroutine_threadsafe(vecstore.connect_async(target), loop).result(60), loop)
+    try:
+        yield client
+    finally:
+        client.close()
+        if server is not None:
+            server.stop(1.0)
+        if database is not None:
+            database.close()
