@@ -1,0 +1,213 @@
+"""What gRPC costs: Points.Query beside an empty handler of the same server process and the in-process call.
+
+    python -m bench.grpc_overhead [--rows 100000] [--clients 16] [--rounds 5]
+
+Three processes: this one calls the engine directly; a server holds the same points and an empty gRPC handler; a client
+sends requests that were serialised beforehand, over one connection for each of its callers. Each round measures every
+case once, so that a busy machine disturbs all of them alike; the table shows the median of the rounds. Without --rows
+the points are the 4,000 of the sample, with their payloads; with it, random unit vectors with a small payload.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+
+from vecstore.config import Server, Settings
+from vecstore.engine.database import Database
+from vecstore.schema import Metric, Schema, VectorField, VectorKind
+from vecstore.types import PointBatch, QueryRequest, UpsertRequest, VectorBatch
+from vecstore.wire.reads import query_to_pb
+
+SAMPLE = Path(__file__).resolve().parent.parent / "vecstore" / "data"
+EMPTY = "/bench.Empty/Call"
+QUERY = "/vecstore.v1.Points/Query"
+QUERIES = 200
+BATCH = 5_000
+
+
+def load(rows: int | None) -> tuple[Database, np.ndarray]:
+    """A database in memory that holds the points, and the queries."""
+    import pyarrow.parquet as pq
+
+    if rows is None:
+        table = pq.read_table(SAMPLE / "wordnet-4k.parquet")
+        ids: list[Any] = table["id"].to_pylist()
+        vectors = dense(table)
+        columns = table.select(["lemma", "pos", "text", "topic", "sense_count", "frequency"]).to_pylist()
+        payloads: list[bytes | None] = [json.dumps(row).encode() for row in columns]
+        queries = dense(pq.read_table(SAMPLE / "wordnet-4k-queries.parquet"))[:QUERIES]
+    else:
+        rng = np.random.default_rng(7)
+        vectors = rng.standard_normal((rows, 384), dtype=np.float32)
+        ids, payloads = list(range(rows)), [b'{"n": %d, "kind": "k%d"}' % (n, n % 7) for n in range(rows)]
+        queries = rng.standard_normal((QUERIES, 384), dtype=np.float32)
+    database = Database.open(None, Settings(server=Server(port=0)))
+    database.create_collection("bench", Schema({"text": VectorField(VectorKind.DENSE, 384, Metric.COSINE)}))
+    for start in range(0, len(ids), BATCH):
+        part = slice(start, start + BATCH)
+        batch = PointBatch(ids[part], {"text": VectorBatch(vectors[part])}, payloads[part])
+        database.write(UpsertRequest("bench", batch))
+    return database, queries
+
+
+def dense(table: Any) -> np.ndarray:
+    return table["dense"].combine_chunks().flatten().to_numpy().reshape(-1, 384).astype(np.float32)
+
+
+def serve(rows: int | None) -> None:
+    import uvloop
+
+    from vecstore.server.app import GrpcServer
+
+    async def run() -> None:
+        database, _ = load(rows)
+        server = GrpcServer(database, database.settings)
+        await server.start()
+
+        async def empty(_request: bytes, _context: object) -> bytes:
+            return b""
+
+        plain = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        handlers = {"Call": grpc.unary_unary_rpc_method_handler(empty)}
+        plain.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Empty", handlers),))
+        empty_port = plain.add_insecure_port("127.0.0.1:0")
+        await plain.start()
+        print(json.dumps({"query": server.port, "empty": empty_port}), flush=True)
+        await asyncio.to_thread(sys.stdin.read)  # until the parent closes it
+        await plain.stop(None)
+        await server.stop()
+        database.close()
+
+    uvloop.run(run())
+
+
+def drive(ports: dict[str, int], requests: list[bytes], callers: int) -> None:
+    """Answers lines `CASE CALLERS SECONDS` with a line of JSON."""
+    import uvloop
+
+    async def measure(calls: list[Any], seconds: float) -> dict[str, float]:
+        latencies: list[float] = []
+        stop = time.perf_counter() + seconds
+
+        async def caller(call: Any, place: int) -> None:
+            while (start := time.perf_counter()) < stop:
+                await call(requests[place % len(requests)])
+                latencies.append(time.perf_counter() - start)
+                place += 1
+
+        await asyncio.gather(*(caller(call, 13 * n) for n, call in enumerate(calls)))
+        p50, p99 = np.percentile(latencies, [50, 99]) * 1e3
+        return {"qps": len(latencies) / seconds, "p50_ms": p50, "p99_ms": p99}
+
+    async def run() -> None:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        calls = {
+            case: [
+                grpc.aio.insecure_channel(f"127.0.0.1:{ports[case]}", options=options).unary_unary(method)
+                for _ in range(callers)
+            ]
+            for case, method in (("empty", EMPTY), ("query", QUERY))
+        }
+        for line in iter(sys.stdin.readline, ""):
+            case, count, seconds = line.split()
+            print(json.dumps(await measure(calls[case][: int(count)], float(seconds))), flush=True)
+
+    uvloop.run(run())
+
+
+def in_process(database: Database, queries: np.ndarray, seconds: float) -> dict[str, float]:
+    requests = [QueryRequest("bench", vector) for vector in queries]
+    latencies = []
+    stop = time.perf_counter() + seconds
+    place = 0
+    while (start := time.perf_counter()) < stop:
+        database.query(requests[place % len(requests)])
+        latencies.append(time.perf_counter() - start)
+        place += 1
+    p50, p99 = np.percentile(latencies, [50, 99]) * 1e3
+    return {"qps": len(latencies) / seconds, "p50_ms": p50, "p99_ms": p99}
+
+
+def child(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "bench.grpc_overhead", *arguments]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def compare(options: argparse.Namespace) -> None:
+    database, queries = load(options.rows)
+    requests = [query_to_pb(QueryRequest("bench", vector)).SerializeToString().hex() for vector in queries]
+    size = [] if options.rows is None else ["--rows", str(options.rows)]
+    server = child("--serve", *size)
+    assert server.stdout is not None
+    assert server.stdin is not None
+    ports = server.stdout.readline()
+    client = child("--drive", "--clients", str(options.clients))
+    assert client.stdout is not None
+    assert client.stdin is not None
+    client.stdin.write(ports + json.dumps(requests) + "\n")
+    seen: dict[tuple[str, int], list[dict[str, float]]] = {}
+    counts = sorted({1, options.clients})
+    for number in range(-1, options.rounds):  # the first one warms up
+        for case, count in [("inproc", 1), *((case, count) for count in counts for case in ("empty", "query"))]:
+            if case == "inproc":
+                result = in_process(database, queries, options.seconds)
+            else:
+                client.stdin.write(f"{case} {count} {options.seconds}\n")
+                client.stdin.flush()
+                result = json.loads(client.stdout.readline())
+            if number >= 0:
+                seen.setdefault((case, count), []).append(result)
+                line = {"bench": "grpc_overhead", "round": number, "case": case, "clients": count, **result}
+                print(json.dumps({key: round(v, 4) if isinstance(v, float) else v for key, v in line.items()}))
+    for process in (client, server):
+        process.stdin.close()  # type: ignore[union-attr]
+        process.wait(30)
+    database.close()
+    report(seen, options.clients)
+
+
+def report(seen: dict[tuple[str, int], list[dict[str, float]]], clients: int) -> None:
+    middle = {
+        case: {key: statistics.median(result[key] for result in results) for key in results[0]}
+        for case, results in seen.items()
+    }
+    print(f"\n{'case':8} {'clients':>7} {'requests/s':>11} {'p50 ms':>8} {'p99 ms':>8}")
+    for (case, count), row in middle.items():
+        print(f"{case:8} {count:7} {row['qps']:11.0f} {row['p50_ms']:8.3f} {row['p99_ms']:8.3f}")
+    overheads = [q["p50_ms"] - i["p50_ms"] for q, i in zip(seen["query", 1], seen["inproc", 1], strict=True)]
+    shares = [q["qps"] / e["qps"] for q, e in zip(seen["query", clients], seen["empty", clients], strict=True)]
+    print(f"\none client: {statistics.median(overheads):.3f} ms more than in process, at the median")
+    print(f"{clients} clients: {100 * statistics.median(shares):.0f} % of the empty handler's rate")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, help="random points instead of the sample")
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each case in each round")
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--drive", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve(options.rows)
+    elif options.drive:
+        ports, requests = json.loads(sys.stdin.readline()), json.loads(sys.stdin.readline())
+        drive(ports, [bytes.fromhex(request) for request in requests], options.clients)
+    else:
+        compare(options)
+
+
+if __name__ == "__main__":
+    main()
