@@ -42,6 +42,3 @@ class Chroma(Peer):
 
     def facts(self) -> dict[str, Any]:
         return {"disk_bytes": folder_bytes(self.setup.folder)}
-
-    def close(self) -> None:
-        del self.collection

@@ -32,6 +32,3 @@ class FaissFlat(Peer):
         asked = unit(vector[None]) if self.setup.metric == "cosine" else vector[None]
         _, rows = self.index.search(asked, k)
         return rows[0]
-
-    def close(self) -> None:
-        del self.index

@@ -29,9 +29,6 @@ class HnswlibBruteForce(Peer):
         rows, _ = self.index.knn_query(vector, k)
         return rows[0].astype(np.int64)
 
-    def close(self) -> None:
-        del self.index
-
 
 class HnswlibHnsw(Peer):
     name = "hnswlib-hnsw"
@@ -58,6 +55,3 @@ class HnswlibHnsw(Peer):
 
     def facts(self) -> dict[str, Any]:
         return {"build": {"M": M, "ef_construction": EF_CONSTRUCTION}}
-
-    def close(self) -> None:
-        del self.index

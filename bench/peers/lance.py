@@ -30,6 +30,3 @@ class Lance(Peer):
 
     def facts(self) -> dict[str, Any]:
         return {"disk_bytes": folder_bytes(self.setup.folder)}
-
-    def close(self) -> None:
-        del self.table

@@ -28,6 +28,3 @@ class NumpyBlas(Peer):
         k = min(k, len(distances))
         near = np.argpartition(distances, k - 1)[:k]
         return near[np.argsort(distances[near], kind="stable")]
-
-    def close(self) -> None:
-        del self.rows

@@ -25,6 +25,7 @@ class QdrantEdge(Peer):
         )
         config = qdrant.EdgeConfig(vectors=vectors, max_search_threads=self.setup.threads or None)
         self.shard: Any = qdrant.EdgeShard.create(str(self.setup.folder / "shard"), config)
+        self.opened.callback(self.shard.close)
         for low in range(0, len(train), BATCH_POINTS):
             points = [
                 qdrant.Point(id=row, vector=vector.tolist(), payload={})
@@ -53,9 +54,6 @@ class QdrantEdge(Peer):
     def facts(self) -> dict[str, Any]:
         return {"disk_bytes": folder_bytes(self.setup.folder)}
 
-    def close(self) -> None:
-        self.shard.close()
-
 
 class QdrantLocal(Peer):
     name = "qdrant-client-local"
@@ -68,6 +66,7 @@ class QdrantLocal(Peer):
 
         distance = getattr(models.Distance, DISTANCES[self.setup.metric].upper())
         self.client = qdrant_client.QdrantClient(":memory:")
+        self.opened.callback(self.client.close)
         self.client.create_collection(
             "bench", vectors_config=models.VectorParams(size=self.setup.dim, distance=distance)
         )
@@ -79,6 +78,3 @@ class QdrantLocal(Peer):
     def query(self, vector: np.ndarray, k: int) -> list[Any]:
         answer = self.client.query_points("bench", query=vector, limit=k, with_payload=False)
         return [point.id for point in answer.points]
-
-    def close(self) -> None:
-        self.client.close()

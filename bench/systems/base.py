@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,6 +32,7 @@ class System(ABC):
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
+        self.opened = ExitStack()  # what `fit` has opened so far
 
     @abstractmethod
     def fit(self, train: np.ndarray) -> None:
@@ -57,9 +59,9 @@ class System(ABC):
         """Memory of the process that holds the data when that is not this one."""
         return None
 
-    @abstractmethod
     def close(self) -> None:
-        """Let go of everything."""
+        """Let go of everything, also when `fit` failed half way."""
+        self.opened.close()
 
 
 class Peer(System):

@@ -56,6 +56,7 @@ class Embedded(System):
         setup = self.setup
         settings = Settings(search=Search(threads=setup.threads))
         self.database = Database.open(setup.folder / "data", settings)
+        self.opened.callback(self.database.close)
         self.database.create_collection(COLLECTION, schema(setup.metric, setup.dim, setup.config))
         started = time.perf_counter()
         pending: deque[Any] = deque()
@@ -84,6 +85,3 @@ class Embedded(System):
             "kernels": info.get("kernels"),
             "isa": info.get("isa"),
         }
-
-    def close(self) -> None:
-        self.database.close()

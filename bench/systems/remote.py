@@ -18,10 +18,9 @@ class Remote(System):
 
     def fit(self, train: np.ndarray) -> None:
         setup = self.setup
-        self.server = Server(setup.folder / "data", SEARCH_THREADS=setup.threads)
-        self.server.wait_ready()
+        self.server = self.opened.enter_context(Server(setup.folder / "data", SEARCH_THREADS=setup.threads))
         empty = self.server.resident_bytes()
-        self.client = vecstore.connect(self.server.url)
+        self.client = self.opened.enter_context(vecstore.connect(self.server.url))
         wanted = schema(setup.metric, setup.dim, setup.config)
         self.collection = self.client.create_collection(COLLECTION, wanted.vectors, indexes=wanted.fields)
         started = time.perf_counter()
@@ -46,7 +45,3 @@ class Remote(System):
 
     def resident_bytes(self) -> int:
         return self.grown
-
-    def close(self) -> None:
-        self.client.close()
-        self.server.stop()

@@ -74,7 +74,8 @@ def test_every_run_of_the_config_answers(
     finally:
         algorithm.done()
     np.testing.assert_array_equal(singles, batch)
-    assert metrics.recall(data, data.neighbors, singles, 10) == 1.0
+    rounded = argument.endswith("float16")  # near neighbours may swap where stored values are rounded
+    assert metrics.recall(data, data.neighbors, singles, 10) >= (0.98 if rounded else 1.0)
     assert argument in str(algorithm)
     assert not Path(algorithm.folder).exists()
 
