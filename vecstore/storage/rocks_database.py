@@ -68,9 +68,12 @@ class RocksDatabase:
         self._lock = lock_file(directory / format.LOCK_FILE)
         try:
             refuse_newer_format(directory)  # again: another process may have upgraded it before we had the lock
-            if not (directory / format.FORMAT_FILE).exists():
-                replace_file(directory / format.FORMAT_FILE, format_file_content())
+            created = (directory / format.FORMAT_FILE).exists()
+            if created and not (self.rocksdb_directory / "CURRENT").exists():
+                raise Corruption(f"{format.ROCKSDB_DIRECTORY}/CURRENT is missing from a database that was created")
             self._open()
+            if not created:
+                replace_file(directory / format.FORMAT_FILE, format_file_content())
             self.epoch = self._begin_epoch()
         except BaseException:
             self.close()

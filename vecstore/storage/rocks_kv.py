@@ -172,8 +172,9 @@ class RocksKV:
     def _apply(self, position: int, encode: Callable[[int], WriteBatch], undo: Callable[[], list[Op]]) -> None:
         limit = time.monotonic() + _STALL_LIMIT_S
         while True:
+            encoded = encode(position)  # anew for each try: RocksDB takes a batch once
             try:
-                self._database.write(encode(position))
+                self._database.write(encoded)
                 return
             except Exception as error:
                 typed = from_rocks(error, "writing a batch")
@@ -188,13 +189,13 @@ class RocksKV:
                     raise self._database.fail(f"a write failed: {typed.message}") from None
 
     def _encode(self, batch: Sequence[Op], position: int) -> WriteBatch:
-        handles = {family: self._database.handle(family) for family in Family}
+        handle = self._database.handle  # asked each time: a handle in a frame that an error keeps would keep the lock
         encoded = WriteBatch(raw_mode=True)
         for op in batch:
             if isinstance(op, Put):
-                encoded.put(op.key, op.value, handles[op.family])
+                encoded.put(op.key, op.value, handle(op.family))
             elif isinstance(op, Delete):
-                encoded.delete(op.key, handles[op.family])
+                encoded.delete(op.key, handle(op.family))
             else:
                 self._put_delete_range(encoded, op.family, op.low, op.high)
         self._put_position(encoded, position)
