@@ -27,7 +27,7 @@ from vecstore.client.results import Hits
 from vecstore.errors import Unavailable
 
 K = 10
-SHOWN_QUERIES = (3, 21, 64)
+SHOWN_QUERIES = (17, 61, 190)
 SHOWN_HITS = 3
 PAYLOAD = ("id", "lemma", "pos", "topic", "sense_count", "frequency", "text")
 START_S = 60.0
@@ -194,16 +194,17 @@ def show_answers(kinds: list[Kind], sample: Sample) -> None:
         table = Table.grid(padding=(0, 2))
         table.add_column(width=38)
         table.add_column(justify="right", width=6)
+        table.add_column(width=1)
         table.add_column(no_wrap=True, overflow="ellipsis", max_width=90)
         for kind in kinds:
             for place, hit in enumerate(kind.answers[number][:SHOWN_HITS]):
                 score = f"{hit.score:.3f}" if kind.using == "dense" else f"{hit.score:.0f}"
                 text = (hit.payload or {})["text"]
-                style = "green" if hit.id == sample.relevant[number] else ""
-                table.add_row("" if place else kind.name, score, Text(text, style=style))
+                mark = "*" if hit.id == sample.relevant[number] else ""
+                table.add_row("" if place else kind.name, score, mark, Text(text))
         console.print(table)
     console.print(
-        "\n[dim]Scores: cosine similarity for dense, differing bits of 384 for binary. Green: the right sense.[/dim]"
+        "\n[dim]Scores: cosine similarity for dense, differing bits of 384 for binary. *: the right sense.[/dim]"
     )
 
 
