@@ -1,0 +1,165 @@
+"""Kernels compiled by Numba for the machine at hand: the portable equal of the native backend.
+
+Threads come from an executor of our own around loops that release the GIL; Numba's own threading layers may neither be
+entered by several Python threads at once nor survive a fork everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.kernels import numba_loops as loops
+from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, UInt8Array
+from vecstore.kernels.checks import check_hamming_scan, check_inverse_norms, check_rerank, check_scan
+from vecstore.schema import Metric
+
+_BYTES_PER_THREAD = 1 << 20  # smaller jobs stay on the calling thread
+_NO_NORMS = np.empty(0, np.float32)
+_NO_LIST = np.empty(0, np.int64)
+_LAST_ROW = np.iinfo(np.int64).max
+
+
+def _typed(rows: NDArray[Any]) -> NDArray[Any]:
+    """Rows under the dtype that tells the loops what they hold: float16 travels as int16."""
+    return rows.view(np.int16) if rows.dtype == np.float16 else rows
+
+
+def _prepare(metric: Metric, queries: Float32Array, tile: int) -> Float32Array:
+    """Queries padded with zero rows to whole tiles, for cosine at unit length."""
+    prepared = np.zeros((-(-len(queries) // tile) * tile, queries.shape[1]), np.float32)
+    prepared[: len(queries)] = queries
+    if metric is Metric.COSINE:
+        norms = np.linalg.norm(queries.astype(np.float64), axis=1, keepdims=True)
+        np.divide(queries, norms, out=prepared[: len(queries)], where=norms > 0, casting="same_kind")
+    return prepared
+
+
+class NumbaKernels:
+    name = "numba"
+    isa = "jit"
+
+    def __init__(self) -> None:
+        self._threads = 0
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._pool_key = (0, 0)  # process id and size: a forked child needs threads of its own
+
+    @property
+    def threads(self) -> int:
+        return self._threads or len(os.sched_getaffinity(0))
+
+    def set_threads(self, threads: int) -> None:
+        self._threads = threads
+
+    def scan(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: DenseRows,
+        inverse_norms: Float32Array | None,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        check_scan(metric, queries, rows, inverse_norms, allowed, out_rows, out_distances)
+        prepared = _prepare(metric, queries, 4)
+        norms = inverse_norms if inverse_norms is not None and metric is Metric.COSINE else _NO_NORMS
+        typed = _typed(rows)
+        passes = -(-len(queries) // 4)
+
+        def part(listed: Int64Array, begin: int, end: int, heap_rows: Int64Array, heap: Float32Array) -> None:
+            args = (listed, allowed is None, begin, end, heap_rows, heap)
+            loops.scan_rows(metric is Metric.L2, prepared, typed, norms, *args)
+
+        row_bytes = rows.shape[1] * rows.itemsize
+        self._top_k(part, len(rows), row_bytes * passes, allowed, out_rows, out_distances)
+
+    def hamming_scan(
+        self,
+        queries: UInt8Array,
+        rows: UInt8Array,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        check_hamming_scan(queries, rows, allowed, out_rows, out_distances)
+        nbytes = rows.shape[1]
+        by_words = nbytes % 8 == 0 and rows.size > 0
+        words: NDArray[Any] = rows.view(np.uint64) if by_words else rows
+        query_words: NDArray[Any] = queries.view(np.uint64) if by_words else queries
+
+        def part(listed: Int64Array, begin: int, end: int, heap_rows: Int64Array, heap: Float32Array) -> None:
+            loops.hamming_rows(query_words, words, listed, allowed is None, begin, end, heap_rows, heap)
+
+        self._top_k(part, len(rows), nbytes * len(queries), allowed, out_rows, out_distances)
+
+    def rerank(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: DenseRows,
+        inverse_norms: Float32Array | None,
+        candidates: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        check_rerank(metric, queries, rows, inverse_norms, candidates, out_distances)
+        prepared = _prepare(metric, queries, 1)
+        norms = inverse_norms if inverse_norms is not None and metric is Metric.COSINE else _NO_NORMS
+        typed = _typed(rows)
+        for q in range(len(queries)):
+            loops.rerank_rows(metric is Metric.L2, prepared[q], typed, norms, candidates[q], out_distances[q])
+
+    def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
+        check_inverse_norms(rows, out)
+        loops.inverse_norms_of(_typed(rows), out)
+
+    def _top_k(
+        self,
+        part: Callable[[Int64Array, int, int, Int64Array, Float32Array], None],
+        n: int,
+        bytes_per_row: int,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        """Run `part` over slices of the rows, each with heaps of its own, and merge by (distance, row)."""
+        out_rows.fill(-1)
+        out_distances.fill(np.inf)
+        listed = _NO_LIST if allowed is None else loops.list_allowed(allowed, 0, n)
+        count = n if allowed is None else len(listed)
+        nq, places = out_rows.shape
+        k = min(places, count)
+        if k == 0 or nq == 0:
+            return
+        workers = min(self.threads, 1 + count * bytes_per_row // _BYTES_PER_THREAD)
+        bounds = [count * w // workers for w in range(workers + 1)]
+        heap_rows = np.full((workers, nq, k), _LAST_ROW, np.int64)
+        heaps = np.full((workers, nq, k), np.inf, np.float32)
+
+        def run(w: int) -> None:
+            part(listed, bounds[w], bounds[w + 1], heap_rows[w], heaps[w])
+
+        others = [self._executor(workers).submit(run, w) for w in range(1, workers)]
+        run(0)
+        for future in others:
+            future.result()
+        for q in range(nq):
+            rows, distances = heap_rows[:, q].ravel(), heaps[:, q].ravel()
+            best = np.lexsort((rows, distances))[:k]  # unused places sort last: their row is the largest
+            out_rows[q, :k] = rows[best]
+            out_distances[q, :k] = distances[best]
+
+    def _executor(self, workers: int) -> ThreadPoolExecutor:
+        with self._lock:
+            key = (os.getpid(), max(workers, self.threads))
+            if self._pool is None or self._pool_key != key:
+                self._pool = ThreadPoolExecutor(key[1], thread_name_prefix="vecstore-numba")
+                self._pool_key = key
+            return self._pool
