@@ -1,0 +1,46 @@
+"""The README's Python runs as written, one block after another in one folder, against a directory and a server."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.systems.server import Server
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.M | re.S)
+
+
+def test_the_embedded_tour_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(BLOCKS[0], tmp_path)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("7 1.0 "), "the first hit is the point itself"
+    assert "'reviewed': True" in printed[-1]
+
+
+def test_the_same_tour_runs_against_a_server(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert '"grpc://127.0.0.1:7334"' in BLOCKS[1]
+    with Server(tmp_path / "data") as server:
+        run(BLOCKS[0].replace('"./data"', f'"{server.url}"'), tmp_path)
+        run("import vecstore\n" + BLOCKS[1].replace("grpc://127.0.0.1:7334", server.url) + "db.close()", tmp_path)
+    assert capsys.readouterr().out.startswith("7 1.0 ")
+
+
+def test_the_filters_are_filters(tmp_path: Path) -> None:
+    imports, *expressions = BLOCKS[2].strip().splitlines()
+    named = [f"f{number} = {expression}" for number, expression in enumerate(filter(None, expressions))]
+    made = run("\n".join([imports, *named]), tmp_path)
+    assert len(named) == 3
+    assert all(type(made[f"f{number}"]).__module__ == "vecstore.query.filter" for number in range(3))
+
+
+def run(code: str, folder: Path) -> dict[str, Any]:
+    script = folder / "readme.py"
+    script.write_text(code, encoding="utf-8")
+    return runpy.run_path(str(script))
