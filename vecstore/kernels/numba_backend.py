@@ -91,9 +91,9 @@ class NumbaKernels:
     ) -> None:
         check_hamming_scan(queries, rows, allowed, out_rows, out_distances)
         nbytes = rows.shape[1]
-        by_words = nbytes % 8 == 0 and rows.size > 0
-        words: NDArray[Any] = rows.view(np.uint64) if by_words else rows
-        query_words: NDArray[Any] = queries.view(np.uint64) if by_words else queries
+        word = next(np.dtype(f"u{size}") for size in (8, 4, 2, 1) if nbytes % size == 0)
+        words: NDArray[Any] = rows.view(word) if rows.size else rows
+        query_words: NDArray[Any] = queries.view(word) if rows.size else queries
 
         def part(listed: Int64Array, begin: int, end: int, heap_rows: Int64Array, heap: Float32Array) -> None:
             loops.hamming_rows(query_words, words, listed, allowed is None, begin, end, heap_rows, heap)

@@ -2,7 +2,7 @@
 is cached on disk after that.
 
 Row arrays carry their element type in their dtype: float32, int16 (the bits of a float16), uint16 (the bits of a
-bfloat16); packed bits are uint64 or uint8.
+bfloat16); packed bits are the widest unsigned integers that divide a row.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _widen(_context: Any, value: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _popcount(_context: Any, word: Any) -> Any:
-    """Set bits of a uint8 or uint64, as int64."""
+    """Set bits of an unsigned integer, as int64."""
 
     def code(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         count = builder.ctpop(args[0])
@@ -203,15 +203,33 @@ def hamming_rows(
     heap_rows: Any,
     heap_distances: Any,
 ) -> None:
-    for i in range(begin, end):
-        row = i if every_row else listed[i]
-        bits = rows[row]
+    last = end - 1
+    for i in range(begin, end, 4):
+        # Four rows at a time, the last one repeated at the end: short rows are bound by the loop's own cost.
+        i1, i2, i3 = min(i + 1, last), min(i + 2, last), min(i + 3, last)
+        if not every_row:
+            r0, r1, r2, r3 = listed[i], listed[i1], listed[i2], listed[i3]
+        else:
+            r0, r1, r2, r3 = i, i1, i2, i3
+        b0, b1, b2, b3 = rows[r0], rows[r1], rows[r2], rows[r3]
         for q in range(len(queries)):
             query = queries[q]
-            differing = 0
-            for w in range(len(bits)):
-                differing += _popcount(query[w] ^ bits[w])
-            _offer(heap_distances[q], heap_rows[q], np.float32(differing), row)
+            n0 = n1 = n2 = n3 = 0
+            for w in range(len(query)):
+                word = query[w]
+                n0 += _popcount(word ^ b0[w])
+                n1 += _popcount(word ^ b1[w])
+                n2 += _popcount(word ^ b2[w])
+                n3 += _popcount(word ^ b3[w])
+            if min(n0, n1, n2, n3) > heap_distances[q, 0]:
+                continue
+            _offer(heap_distances[q], heap_rows[q], np.float32(n0), r0)
+            if i1 > i:
+                _offer(heap_distances[q], heap_rows[q], np.float32(n1), r1)
+            if i2 > i1:
+                _offer(heap_distances[q], heap_rows[q], np.float32(n2), r2)
+            if i3 > i2:
+                _offer(heap_distances[q], heap_rows[q], np.float32(n3), r3)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
