@@ -78,10 +78,10 @@ class Embedded(System):
         return [hit.id for hit in self.database.query(request).hits]
 
     def facts(self) -> dict[str, Any]:
-        info = self.database.info()
+        info: Any = self.database.info()
         return {
             "load_s": round(self.load_s, 3),
             "disk_bytes": folder_bytes(self.setup.folder),
-            "kernels": info.get("kernels"),
-            "isa": info.get("isa"),
+            "kernels": info["kernels"]["backend"],
+            "isa": info["kernels"]["isa"],
         }

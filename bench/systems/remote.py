@@ -35,12 +35,12 @@ class Remote(System):
         return [hit.id for hit in self.collection.query(vector, k, filter=self.filter, with_payload=False)]
 
     def facts(self) -> dict[str, Any]:
-        info = self.client.info()
+        info: Any = self.client.info()
         return {
             "load_s": round(self.load_s, 3),
             "disk_bytes": folder_bytes(self.setup.folder),
-            "kernels": info.get("kernels"),
-            "isa": info.get("isa"),
+            "kernels": info["kernels"]["backend"],
+            "isa": info["kernels"]["isa"],
         }
 
     def resident_bytes(self) -> int:
