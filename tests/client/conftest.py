@@ -1,5 +1,5 @@
-"""One client for every way to reach a database. Test bodies are written once, in the blocking style; the async client is
-driven from a thread with an event loop."""
+"""One client for every way to reach a database. Test bodies are written once, in the blocking style; the async client
+is driven from a thread with an event loop."""
 
 from __future__ import annotations
 
@@ -74,8 +74,6 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 def server_settings() -> Settings:
     return Settings(server=Server(port=0))
-
-
 
 
 @pytest.fixture(params=WAYS)

@@ -125,7 +125,9 @@ def test_ids_of_all_kinds_in_order(db: Any) -> None:
 
 
 def test_several_named_vectors_and_points_without_some(db: Any) -> None:
-    both = db.create_collection("both", vectors={"a": Dense(4, metric="l2", datatype="float16")}, binary={"b": {"dim": 16}})
+    both = db.create_collection(
+        "both", vectors={"a": Dense(4, metric="l2", datatype="float16")}, binary={"b": {"dim": 16}}
+    )
     bits = RNG.random((3, 16)) > 0.5
     both.upsert([1, 2, 3], {"a": [[1, 2, 3, 4], None, [5, 6, 7, 8]], "b": bits})
     assert both.query([1, 2, 3, 5], using="a").ids.tolist() == [1, 3]

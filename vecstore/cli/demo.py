@@ -128,8 +128,8 @@ def load(db: Client, sample: Sample) -> Collection:
     result = docs.upload(ids=sample.ids, vectors=vectors, payloads=sample.payloads, progress=False)
     seconds = time.perf_counter() - started
     console.print(
-        f"Loaded {result.points:,} texts over gRPC, each with a dense vector (384 float32), its sign bits and a payload, "
-        f"every request durable:\n{seconds:.2f} s, {result.points / seconds:,.0f} points/s; "
+        f"Loaded {result.points:,} texts over gRPC, each with a dense vector (384 float32), its sign bits and\n"
+        f"a payload, every request durable: {seconds:.2f} s, {result.points / seconds:,.0f} points/s; "
         f"the collection counts {docs.count():,}."
     )
     return docs

@@ -70,6 +70,7 @@ class AsyncClient:
         return await self._transport.list_collections()
 
     async def has_collection(self, name: str) -> bool:
+        """Whether a collection of this name exists."""
         return await self._transport.has_collection(name)
 
     async def delete_collection(self, name: str) -> bool:

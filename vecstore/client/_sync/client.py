@@ -71,6 +71,7 @@ class Client:
         return self._transport.list_collections()
 
     def has_collection(self, name: str) -> bool:
+        """Whether a collection of this name exists."""
         return self._transport.has_collection(name)
 
     def delete_collection(self, name: str) -> bool:
