@@ -22,10 +22,11 @@ inline const T* row_at(const RowBlock& rows, std::size_t i) {
     return reinterpret_cast<const T*>(rows.base + offset * rows.stride);
 }
 
-template <Sum kSum>
+template <Sum kSum, class T>
 inline Reg step(Reg query, Reg x, Reg acc) {
     if constexpr (kSum == Sum::dot) return Lanes::fma(query, x, acc);
-    const Reg difference = Lanes::sub(query, x);
+    // Widening 16-bit elements keeps the adders busy: the same difference then comes from the multipliers.
+    const Reg difference = sizeof(T) == 2 ? Lanes::sub_by_fma(query, x) : Lanes::sub(query, x);
     return Lanes::fma(difference, difference, acc);
 }
 
@@ -48,13 +49,13 @@ inline float pair_sum(const float* query, const T* row, std::size_t dim) {
 #pragma GCC unroll 4
         for (int p = 0; p < Lanes::kParts; ++p) {
             const std::size_t at = d + p * Lanes::kWidth;
-            chain[p] = step<kSum>(Lanes::load(query + at), Lanes::load(row + at), chain[p]);
+            chain[p] = step<kSum, T>(Lanes::load(query + at), Lanes::load(row + at), chain[p]);
         }
     };
     const auto add_tail = [&](Reg(&chain)[Lanes::kParts], std::size_t d) {
         for_each_part([&]<int kPart>() {
             const Reg x = Lanes::load_tail<kPart>(row, dim);
-            chain[kPart] = step<kSum>(Lanes::load(query + d + kPart * Lanes::kWidth), x, chain[kPart]);
+            chain[kPart] = step<kSum, T>(Lanes::load(query + d + kPart * Lanes::kWidth), x, chain[kPart]);
         });
     };
     const std::size_t whole = dim / kLanes * kLanes;
@@ -115,7 +116,7 @@ inline void tile(const float* queries, std::size_t dim, const T* const (&row)[La
                 for (int q = 0; q < kQueries; ++q) {
                     const Reg query = Lanes::load(queries + q * query_stride + at);
 #pragma GCC unroll 8
-                    for (int r = 0; r < kRows; ++r) acc[q][r][p] = step<kSum>(query, x[r], acc[q][r][p]);
+                    for (int r = 0; r < kRows; ++r) acc[q][r][p] = step<kSum, T>(query, x[r], acc[q][r][p]);
                 }
             }
         }
@@ -128,7 +129,7 @@ inline void tile(const float* queries, std::size_t dim, const T* const (&row)[La
                 for (int q = 0; q < kQueries; ++q) {
                     const Reg query = Lanes::load(queries + q * query_stride + whole + kPart * Lanes::kWidth);
 #pragma GCC unroll 8
-                    for (int r = 0; r < kRows; ++r) acc[q][r][kPart] = step<kSum>(query, x[r], acc[q][r][kPart]);
+                    for (int r = 0; r < kRows; ++r) acc[q][r][kPart] = step<kSum, T>(query, x[r], acc[q][r][kPart]);
                 }
             });
         }

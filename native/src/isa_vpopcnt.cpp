@@ -22,20 +22,21 @@ inline __m512i counts(const std::uint8_t* query, const std::uint8_t* row, std::s
     return _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_xor_si512(_mm512_loadu_si512(query + b), last)));
 }
 
-// Four rows' counts share each 64-bit lane in 16-bit fields, so that one horizontal sum serves four rows.
-inline std::uint64_t sum_of_four(const __m512i* lane_counts) {
+// Four rows' counts share each 64-bit lane in 16-bit fields, so that one horizontal sum serves four rows. Two lanes of
+// partial sums remain.
+inline __m128i sum_of_four(const __m512i* lane_counts) {
     const __m512i low = _mm512_or_si512(lane_counts[0], _mm512_slli_epi64(lane_counts[1], 16));
     const __m512i high = _mm512_or_si512(lane_counts[2], _mm512_slli_epi64(lane_counts[3], 16));
     const __m512i packed = _mm512_or_si512(low, _mm512_slli_epi64(high, 32));
     const __m256i four = _mm256_add_epi64(_mm512_castsi512_si256(packed), _mm512_extracti64x4_epi64(packed, 1));
-    const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti64x2_epi64(four, 1));
-    return static_cast<std::uint64_t>(_mm_cvtsi128_si64(two)) + static_cast<std::uint64_t>(_mm_extract_epi64(two, 1));
+    return _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti64x2_epi64(four, 1));
 }
 
 inline void store(const __m512i (&lane_counts)[kRows], bool fits_16_bits, float* out) {
     if (fits_16_bits) {
-        const __m128i fields = _mm_set_epi64x(static_cast<long long>(sum_of_four(lane_counts + 4)),
-                                              static_cast<long long>(sum_of_four(lane_counts)));
+        const __m128i a = sum_of_four(lane_counts);
+        const __m128i b = sum_of_four(lane_counts + 4);
+        const __m128i fields = _mm_add_epi64(_mm_unpacklo_epi64(a, b), _mm_unpackhi_epi64(a, b));
         _mm256_storeu_ps(out, _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(fields)));
     } else {
         for (int r = 0; r < kRows; ++r) out[r] = static_cast<float>(_mm512_reduce_add_epi64(lane_counts[r]));

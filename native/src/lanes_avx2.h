@@ -33,6 +33,7 @@ struct Lanes {
     }
     static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
     static Reg sub(Reg a, Reg b) { return _mm256_sub_ps(a, b); }
+    static Reg sub_by_fma(Reg a, Reg b) { return _mm256_fmsub_ps(a, _mm256_set1_ps(1.0f), b); }
     static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
     static __m128 reduce_to_four(const Reg* acc) {
         const __m256 eight = _mm256_add_ps(acc[0], acc[1]);

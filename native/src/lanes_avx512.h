@@ -31,6 +31,7 @@ struct Lanes {
     }
     static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
     static Reg sub(Reg a, Reg b) { return _mm512_sub_ps(a, b); }
+    static Reg sub_by_fma(Reg a, Reg b) { return _mm512_fmsub_ps(a, _mm512_set1_ps(1.0f), b); }
     static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
     static float reduce(const Reg* acc) {
         const __m128 four = reduce_to_four(acc[0]);

@@ -27,6 +27,7 @@ struct Lanes {
     }
     static Reg add(Reg a, Reg b) { return vaddq_f32(a, b); }
     static Reg sub(Reg a, Reg b) { return vsubq_f32(a, b); }
+    static Reg sub_by_fma(Reg a, Reg b) { return vsubq_f32(a, b); }
     static Reg fma(Reg a, Reg b, Reg c) { return vfmaq_f32(c, a, b); }
     static float reduce(const Reg* acc) {
         const float32x4_t four = vaddq_f32(vaddq_f32(acc[0], acc[2]), vaddq_f32(acc[1], acc[3]));

@@ -28,6 +28,7 @@ struct Lanes {
     }
     static Reg add(Reg a, Reg b) { return a + b; }
     static Reg sub(Reg a, Reg b) { return a - b; }
+    static Reg sub_by_fma(Reg a, Reg b) { return a - b; }
     static Reg fma(Reg a, Reg b, Reg c) { return a * b + c; }
     static float reduce(const Reg* acc) {
         const Reg s = (acc[0] + acc[2]) + (acc[1] + acc[3]);
