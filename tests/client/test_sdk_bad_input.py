@@ -30,7 +30,7 @@ BAD_UPSERTS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "which vector is meant": ("VECTOR_NAME_UNKNOWN", lambda c: c.upsert([1, 2, 3], GOOD)),
     "empty batch": ("EMPTY_BATCH", lambda c: c.upsert([], {"v": np.zeros((0, 4))})),
     "fewer rows than ids": ("BAD_VECTOR", lambda c: c.upsert([1, 2, 3, 4], {"v": GOOD})),
-    "ragged rows": ("BAD_VECTOR", lambda c: c.upsert([1, 2], {"v": [[1, 2, 3, 4], [1, 2, 3]]})),
+    "ragged rows": ("DIMENSION_MISMATCH", lambda c: c.upsert([1, 2], {"v": [[1, 2, 3, 4], [1, 2, 3]]})),
     "text for numbers": ("BAD_VECTOR", lambda c: c.upsert([1], {"v": [["a", "b", "c", "d"]]})),
     "numbers for bits": ("BAD_VECTOR", lambda c: c.upsert([1], {"b": np.full((1, 2), 0.5)})),
     "negative id": ("BAD_ID", lambda c: c.upsert([-1, 2, 3], {"v": GOOD})),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import time
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +19,7 @@ from vecstore.client.batches import UPLOAD_BYTES
 from vecstore.client.fields import vector_field
 from vecstore.client.progress import progress_bar
 from vecstore.errors import AlreadyExists, InvalidArgument, VecstoreError
-from vecstore.io.mapping import ColumnMapping
+from vecstore.io.mapping import ColumnMapping, row_in_batch
 from vecstore.io.sink import open_sink
 from vecstore.io.source import Source, open_source
 from vecstore.schema import VectorKind
@@ -104,10 +103,10 @@ def _upload(collection: Collection, source: Source, file: Path, batch_bytes: int
 
 def _with_row(error: InvalidArgument, file: Path, done: int) -> InvalidArgument:
     """The error with the file's row in front, when it names a point of the request that failed."""
-    place = next((re.search(r"\[(\d+)\]", path) for path, _ in error.field_violations), None)
+    place = row_in_batch(error)
     if place is None or "row" in error.metadata:
         return error
-    row = done + int(place[1])
+    row = done + place
     return InvalidArgument(f"{file}, row {row}: {error.message}", reason=error.reason, metadata={"row": row})
 
 

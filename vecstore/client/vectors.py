@@ -49,7 +49,7 @@ def as_rows(values: Any, field: VectorField, path: str) -> np.ndarray:
     try:
         rows = np.asarray(values)
     except (ValueError, TypeError):
-        raise _bad(path, "rows must all have the same length") from None
+        raise _ragged(values, field, path) from None
     if field.kind is VectorKind.BINARY:
         if rows.dtype == np.bool_:
             rows = np.packbits(rows, axis=-1)
@@ -121,6 +121,17 @@ def _column(values: Any, field: VectorField, name: str, count: int) -> VectorBat
     if rows.ndim != 2:
         rows = rows.reshape(count, field.storage_width if present is not None else 0)
     return VectorBatch(rows=rows, present=present)
+
+
+def _ragged(values: Any, field: VectorField, path: str) -> InvalidArgument:
+    """Rows of different lengths: name the first one that does not fit the field."""
+    for row, one in enumerate(values):
+        size = len(one) if hasattr(one, "__len__") else 0
+        if size not in (field.dim, field.storage_width):
+            message = f"{path}[{row}] has dim={size}, the field has dim={field.dim}"
+            violations = [(f"{path}[{row}]", message)]
+            return InvalidArgument(message, reason="DIMENSION_MISMATCH", field_violations=violations)
+    return _bad(path, "must be rows of numbers")
 
 
 def _bad(path: str, what: str) -> InvalidArgument:

@@ -40,13 +40,10 @@ def rows_of(array: Any, column: str, path: object, start: int) -> tuple[np.ndarr
     another length; `start` is the number of the array's first row in the file.
     """
     present = None if array.null_count == 0 else np.asarray(array.is_valid())
-    if pa.types.is_fixed_size_list(array.type):
+    if present is None and pa.types.is_fixed_size_list(array.type):
         width = array.type.list_size
         values = array.values.slice(array.offset * width, len(array) * width)
-        rows = values.to_numpy(zero_copy_only=False).reshape(len(array), width)
-        if present is not None:
-            rows = np.where(present[:, None], rows, np.zeros(1, dtype=rows.dtype))
-        return rows, present
+        return values.to_numpy(zero_copy_only=False).reshape(len(array), width), None
     lengths = pc.list_value_length(array).to_numpy(zero_copy_only=False)
     known = lengths if present is None else lengths[present]
     width = int(known[0]) if len(known) else 0

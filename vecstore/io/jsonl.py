@@ -13,7 +13,7 @@ import numpy as np
 
 from vecstore.client.points import batch_from_points
 from vecstore.errors import InvalidArgument
-from vecstore.io.mapping import READ_BYTES, ColumnMapping, bad_row
+from vecstore.io.mapping import READ_BYTES, ColumnMapping, bad_row, row_in_batch
 from vecstore.io.source import vector_field_of
 from vecstore.query.filter import PointId
 from vecstore.schema import Schema, VectorField, VectorKind
@@ -52,22 +52,22 @@ class JsonLinesSource:
         rows = max(1, min(512, READ_BYTES // max(1, row_bytes)))
         points = self._points()
         while chunk := list(itertools.islice(points, rows)):
-            batch = self._try_batch([point for _, point in chunk], schema)
-            if batch is None:  # rare: find the row by itself
-                for row, point in chunk:
-                    try:
-                        batch_from_points([point], schema)
-                    except InvalidArgument as error:
-                        raise bad_row(self.path, row, error.message, error.reason) from None
-                batch = batch_from_points([point for _, point in chunk], schema)
-            yield batch
+            try:
+                yield batch_from_points([point for _, point in chunk], schema)
+            except InvalidArgument as error:
+                raise self._named(error, chunk, schema) from None
 
-    @staticmethod
-    def _try_batch(points: list[dict[str, Any]], schema: Schema) -> PointBatch | None:
-        try:
-            return batch_from_points(points, schema)
-        except InvalidArgument:
-            return None
+    def _named(
+        self, error: InvalidArgument, chunk: list[tuple[int, dict[str, Any]]], schema: Schema
+    ) -> InvalidArgument:
+        """The error with its row: the first that fails alone, else the one that the error points at."""
+        for row, point in chunk:
+            try:
+                batch_from_points([point], schema)
+            except InvalidArgument as own:
+                return bad_row(self.path, row, own.message, own.reason)
+        place = row_in_batch(error)
+        return error if place is None else bad_row(self.path, chunk[place][0], error.message, error.reason)
 
     def _points(self) -> Iterator[tuple[int, dict[str, Any]]]:
         with self.path.open("rb") as lines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -36,6 +37,12 @@ def need_column(name: str, known: Sequence[str], what: str, path: object) -> str
 def bad_row(path: object, row: int, what: str, reason: str = "BAD_ROW") -> InvalidArgument:
     """An error that names a row of a file, counted from 0."""
     return InvalidArgument(f"{path}, row {row}: {what}", reason=reason, metadata={"row": row})
+
+
+def row_in_batch(error: InvalidArgument) -> int | None:
+    """The place in the batch that an error names in its first path, such as 3 in `vectors.text[3]`."""
+    places = (re.search(r"\[(\d+)\]", path) for path, _ in error.field_violations)
+    return next((int(place[1]) for place in places if place), None)
 
 
 def need_module(name: str) -> ModuleType:
