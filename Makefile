@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 ROUNDS ?= 500
 DATA ?= ../shared/data/dense-minilm-100k-384-angular.hdf5
 
-NATIVE := $(shell find native -type f \( -name '*.cc' -o -name '*.h' -o -name 'CMakeLists.txt' \) 2>/dev/null)
-NATIVE_STYLED := $(filter %.cc %.h,$(NATIVE))
+NATIVE := $(shell find native -type f \( -name '*.cpp' -o -name '*.h' -o -name 'CMakeLists.txt' \) 2>/dev/null)
+NATIVE_STYLED := $(filter %.cpp %.h,$(NATIVE))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench proto verify-proto format torture clean

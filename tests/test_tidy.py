@@ -14,7 +14,7 @@ from vecstore.config import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE_DIRS = ("vecstore", "native", "bench", "tools", "examples", "tests")
-SUFFIXES = {".py", ".cc", ".h", ".proto"}
+SUFFIXES = {".py", ".cpp", ".h", ".proto"}
 LINES_MAX = 600
 COLUMNS_MAX = 120
 SKIPPED_DIRS = {"pb", "__pycache__", "build"}  # generated
@@ -34,7 +34,8 @@ def code_files(*dirs: str) -> list[Path]:
         path
         for name in dirs
         for path in (ROOT / name).rglob("*")
-        if path.suffix in SUFFIXES and not SKIPPED_DIRS & set(path.relative_to(ROOT).parts)
+        if (path.suffix in SUFFIXES or path.name == "CMakeLists.txt")
+        and not SKIPPED_DIRS & set(path.relative_to(ROOT).parts)
     )
 
 
@@ -161,13 +162,13 @@ def shown(default: object) -> str:
     ("rule", "name", "bad"),
     [
         (too_long, "a.py", "x = 1\n" * (LINES_MAX + 1)),
-        (too_long, "a.cc", "//" + "x" * COLUMNS_MAX),
+        (too_long, "a.cpp", "//" + "x" * COLUMNS_MAX),
         (banned_words, "a.py", "import pickle"),
         (banned_words, "a.py", "numpy.load(f, allow_pickle=True)"),
         (banned_words, "a.py", "x = eval(text)"),
         (banned_words, "a.py", "exec(text)"),
         (banned_words, "a.txt", "add_compile_options(-march=native)"),
-        (banned_words, "a.cc", "// TODO later"),
+        (banned_words, "a.cpp", "// TODO later"),
         (banned_words, "a.py", "raise NotImplementedError"),
         (stray_print, "a.py", "print('hello')"),
         (missing_docstring, "__init__.py", ""),
