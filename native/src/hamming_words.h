@@ -26,60 +26,52 @@ inline std::uint64_t load_partial_word(const std::uint8_t* row, std::size_t nbyt
     return word;
 }
 
-// Differing bits of kRows rows. kWords is the width in words where the compiler may unroll it, else 0.
-template <std::size_t kWords, int kRows>
+// Differing bits of kRows rows.
+template <int kRows>
 inline void hamming_tile(const std::uint8_t* query, std::size_t nbytes, const std::uint8_t* const (&row)[kRows],
                          float* out) {
     std::uint64_t differing[kRows] = {};
-    const std::size_t whole = kWords != 0 ? kWords * 8 : nbytes / 8 * 8;
-#pragma GCC unroll 16
+    const std::size_t whole = nbytes / 8 * 8;
     for (std::size_t b = 0; b < whole; b += 8) {
         const std::uint64_t word = load_word(query + b);
 #pragma GCC unroll 4
         for (int r = 0; r < kRows; ++r) differing[r] += __builtin_popcountll(word ^ load_word(row[r] + b));
     }
-    if (kWords == 0 && whole != nbytes) {
+    if (whole != nbytes) {
         const std::uint64_t word = load_word(query + whole);
         for (int r = 0; r < kRows; ++r) differing[r] += __builtin_popcountll(word ^ load_partial_word(row[r], nbytes));
     }
     for (int r = 0; r < kRows; ++r) out[r] = static_cast<float>(static_cast<std::int64_t>(differing[r]));
 }
 
-template <std::size_t kWords>
-void hamming_block(const std::uint8_t* queries, std::size_t nq, std::size_t nbytes, const RowBlock& rows, float* out,
-                   std::size_t out_stride) {
-    constexpr int kRows = 4;
-    for (std::size_t i = 0; i < rows.count; i += kRows) {
-        const std::uint8_t* row[kRows];
-        if (rows.offsets == nullptr && i + kRows <= rows.count) {
+// Calls visit(i, row) with the addresses of rows i..i+kRows-1, i stepping by kRows. Places past the block's end repeat
+// its last row. Rows in sequence have a loop of their own: for narrow rows the addresses are a good part of the work.
+template <int kRows, class Visit>
+inline void for_each_tile(const RowBlock& rows, const Visit& visit) {
+    const std::uint8_t* row[kRows];
+    std::size_t i = 0;
+    if (rows.offsets == nullptr) {
+        for (; i + kRows <= rows.count; i += kRows) {
+#pragma GCC unroll 8
             for (int r = 0; r < kRows; ++r) row[r] = rows.base + (i + r) * rows.stride;
-        } else {
-            for (int r = 0; r < kRows; ++r) {
-                const std::size_t k = i + r < rows.count ? i + r : rows.count - 1;
-                row[r] = rows.base + (rows.offsets ? static_cast<std::size_t>(rows.offsets[k]) : k) * rows.stride;
-            }
+            visit(i, row);
         }
-        for (std::size_t q = 0; q < nq; ++q)
-            hamming_tile<kWords>(queries + q * hamming_query_stride(nbytes), nbytes, row, out + q * out_stride + i);
+    }
+    for (; i < rows.count; i += kRows) {
+        for (int r = 0; r < kRows; ++r) {
+            const std::size_t k = i + r < rows.count ? i + r : rows.count - 1;
+            row[r] = rows.base + (rows.offsets ? static_cast<std::size_t>(rows.offsets[k]) : k) * rows.stride;
+        }
+        visit(i, row);
     }
 }
 
 [[maybe_unused]] void hamming_by_words(const std::uint8_t* queries, std::size_t nq, std::size_t nbytes,
                                        const RowBlock& rows, float* out, std::size_t out_stride) {
-    switch (nbytes) {
-        case 32:
-            return hamming_block<4>(queries, nq, nbytes, rows, out, out_stride);
-        case 48:
-            return hamming_block<6>(queries, nq, nbytes, rows, out, out_stride);
-        case 64:
-            return hamming_block<8>(queries, nq, nbytes, rows, out, out_stride);
-        case 96:
-            return hamming_block<12>(queries, nq, nbytes, rows, out, out_stride);
-        case 128:
-            return hamming_block<16>(queries, nq, nbytes, rows, out, out_stride);
-        default:
-            return hamming_block<0>(queries, nq, nbytes, rows, out, out_stride);
-    }
+    for_each_tile<4>(rows, [&](std::size_t i, const auto& row) {
+        for (std::size_t q = 0; q < nq; ++q)
+            hamming_tile(queries + q * hamming_query_stride(nbytes), nbytes, row, out + q * out_stride + i);
+    });
 }
 
 [[maybe_unused]] std::uint64_t read_by_words(const std::uint8_t* data, std::size_t nbytes) {

@@ -3,6 +3,8 @@
 
 #include "isa.h"
 
+#include "hamming_words.h"
+
 namespace vecstore {
 namespace {
 
@@ -60,23 +62,9 @@ void scan(const std::uint8_t* queries, std::size_t nq, std::size_t nbytes, const
           std::size_t out_stride) {
     const std::size_t last = nbytes == 0 ? 0 : (nbytes - 1) % 64 + 1;
     const __mmask64 last_mask = last == 64 ? ~__mmask64{0} : (__mmask64{1} << last) - 1;
-    std::size_t i = 0;
-    if (rows.offsets == nullptr) {
-        for (; i + kRows <= rows.count; i += kRows) {
-            const std::uint8_t* row[kRows];
-#pragma GCC unroll 8
-            for (int r = 0; r < kRows; ++r) row[r] = rows.base + (i + r) * rows.stride;
-            tile<kOneChunk>(queries, nq, nbytes, last_mask, row, out + i, out_stride);
-        }
-    }
-    for (; i < rows.count; i += kRows) {
-        const std::uint8_t* row[kRows];
-        for (int r = 0; r < kRows; ++r) {
-            const std::size_t k = i + r < rows.count ? i + r : rows.count - 1;
-            row[r] = rows.base + (rows.offsets ? static_cast<std::size_t>(rows.offsets[k]) : k) * rows.stride;
-        }
+    for_each_tile<kRows>(rows, [&](std::size_t i, const auto& row) {
         tile<kOneChunk>(queries, nq, nbytes, last_mask, row, out + i, out_stride);
-    }
+    });
 }
 
 void hamming(const std::uint8_t* queries, std::size_t nq, std::size_t nbytes, const RowBlock& rows, float* out,
