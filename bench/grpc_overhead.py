@@ -22,6 +22,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import psutil
 
 from vecstore.config import Server, Settings
 from vecstore.engine.database import Database
@@ -136,7 +137,13 @@ def in_process(database: Database, queries: np.ndarray, seconds: float) -> dict[
         latencies.append(time.perf_counter() - start)
         place += 1
     p50, p99 = np.percentile(latencies, [50, 99]) * 1e3
-    return {"qps": len(latencies) / seconds, "p50_ms": p50, "p99_ms": p99}
+    return {"qps": len(latencies) / seconds, "p50_ms": p50, "p99_ms": p99, "server_cpu_us": 0.0}
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used: steadier than the clock on a busy machine."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def child(*arguments: str) -> subprocess.Popen[str]:
@@ -163,9 +170,12 @@ def compare(options: argparse.Namespace) -> None:
             if case == "inproc":
                 result = in_process(database, queries, options.seconds)
             else:
+                before = cpu_seconds(server.pid)
                 client.stdin.write(f"{case} {count} {options.seconds}\n")
                 client.stdin.flush()
                 result = json.loads(client.stdout.readline())
+                calls = result["qps"] * options.seconds
+                result["server_cpu_us"] = 1e6 * (cpu_seconds(server.pid) - before) / calls
             if number >= 0:
                 seen.setdefault((case, count), []).append(result)
                 line = {"bench": "grpc_overhead", "round": number, "case": case, "clients": count, **result}
@@ -182,9 +192,11 @@ def report(seen: dict[tuple[str, int], list[dict[str, float]]], clients: int) ->
         case: {key: statistics.median(result[key] for result in results) for key in results[0]}
         for case, results in seen.items()
     }
-    print(f"\n{'case':8} {'clients':>7} {'requests/s':>11} {'p50 ms':>8} {'p99 ms':>8}")
+    print(f"\n{'case':8} {'clients':>7} {'requests/s':>11} {'p50 ms':>8} {'p99 ms':>8} {'server CPU us/call':>19}")
     for (case, count), row in middle.items():
-        print(f"{case:8} {count:7} {row['qps']:11.0f} {row['p50_ms']:8.3f} {row['p99_ms']:8.3f}")
+        print(
+            f"{case:8} {count:7} {row['qps']:11.0f} {row['p50_ms']:8.3f} {row['p99_ms']:8.3f} {row['server_cpu_us']:19.0f}"
+        )
     overheads = [q["p50_ms"] - i["p50_ms"] for q, i in zip(seen["query", 1], seen["inproc", 1], strict=True)]
     shares = [q["qps"] / e["qps"] for q, e in zip(seen["query", clients], seen["empty", clients], strict=True)]
     print(f"\none client: {statistics.median(overheads):.3f} ms more than in process, at the median")

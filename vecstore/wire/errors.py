@@ -17,7 +17,7 @@ DETAILS_KEY = "grpc-status-details-bin"  # the trailing metadata that carries go
 RETRY_AFTER = "retry_after_s"  # metadata of an error that may be retried
 # A peer drops trailers above 8 KiB, and messages may quote what the caller sent, so all parts are cut.
 MESSAGE_BYTES_MAX = 1_000
-DETAILS_BYTES_MAX = 1_500
+DETAILS_BYTES_MAX = 1_000
 TYPE_PREFIX = "type.googleapis.com/"
 
 CODES = {code.name: code for code in grpc.StatusCode}
@@ -33,8 +33,8 @@ def status_of(error: VecstoreError) -> tuple[grpc.StatusCode, str, Trailers]:
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
     budget = DETAILS_BYTES_MAX
     for key, value in error.metadata.items():
-        info.metadata[key] = cut(value, max(budget, 0))
-        budget -= len(key) + len(value)
+        info.metadata[key] = shown = cut(value, max(budget, 0))
+        budget -= len(key.encode()) + len(shown.encode())
     _pack(status, info)
     if error.field_violations:
         request = error_details_pb2.BadRequest()

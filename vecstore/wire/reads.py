@@ -200,7 +200,9 @@ def query_result_to_pb(result: QueryResult, encoding: int, message: pb.QueryResp
     for hit in result.hits:
         point = add(score=hit.score, seq=hit.seq)
         value = hit.id
-        if type(value) is int:
+        if type(value) is str:
+            point.id.str = value
+        elif type(value) is int:
             point.id.num = value
         else:
             set_id(point.id, value)
