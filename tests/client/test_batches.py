@@ -98,3 +98,26 @@ def test_upserts_pass_neither_the_message_nor_the_batch_limit() -> None:
         thin = client.create_collection("thin", vectors=Dense(2))
         thin.upsert(range(120), np.ones((120, 2)))
         assert recording.counts == [50, 50, 20]
+
+
+def test_bad_input_far_back_in_a_large_upsert_writes_nothing() -> None:
+    settings = Settings(limits=Limits(batch_points_max=50))
+    good = np.ones((120, 4), dtype=np.float32)
+    nan = good.copy()
+    nan[110, 1] = np.nan
+    payloads: list[Any] = [None] * 110 + [b"[1]"] + [None] * 9
+    with vecstore.connect(":memory:", settings=settings) as client:
+        docs = client.create_collection("docs", vectors={"v": Dense(4)})
+        for reason, path, call in (
+            ("NAN_OR_INF", "vectors.v[110]", lambda: docs.upsert(range(120), nan)),
+            ("DIMENSION_MISMATCH", "vectors.v", lambda: docs.upsert(range(120), np.ones((120, 5)))),
+            ("BAD_ID", "ids[110]", lambda: docs.upsert([*range(110), *[-1] * 10], good)),
+            ("BAD_PAYLOAD", "points[110].payload", lambda: docs.upsert(range(120), good, payloads)),
+        ):
+            with pytest.raises(vecstore.InvalidArgument) as refused:
+                call()
+            assert refused.value.reason == reason
+            assert refused.value.field_violations[0][0] == path
+        assert docs.count() == 0
+        docs.upsert(range(120), good)
+        assert docs.count() == 120

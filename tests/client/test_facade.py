@@ -8,7 +8,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from vecstore import Binary, Dense, Filter, NotFound, OperationState
+from vecstore import Binary, Dense, F, Filter, NotFound, OperationState
 from vecstore.errors import AlreadyExists
 
 RNG = np.random.default_rng(20261121)
@@ -43,6 +43,12 @@ def test_filters_as_dictionaries_and_as_values(docs: Any) -> None:
     assert sorted(hits.ids.tolist()) == allowed
     assert docs.count(tree) == len(allowed)
     assert docs.count() == docs.count(Filter()) == 200
+
+
+def test_filters_as_expressions(docs: Any) -> None:
+    expression = F("lang").eq("fr") & F("n").between(50, 99)
+    assert docs.count(expression) == len([row for row in range(50, 100) if row % 3 == 0])
+    assert docs.count(~expression) == 200 - docs.count(expression)
 
 
 def test_offset_threshold_and_selection(docs: Any) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from vecstore.config import Limits
+from vecstore.schema import Schema
 from vecstore.types import PointBatch, VectorBatch
+from vecstore.validate import check_id, check_payload_json, check_vectors
 
 POINT_OVERHEAD_BYTES = 64  # an id and the framing of one point
 VECTOR_OVERHEAD_BYTES = 16
@@ -58,6 +60,18 @@ def split(batch: PointBatch, bytes_max: int, points_max: int) -> Iterator[PointB
         start = stop
         if start >= len(batch.ids):
             return
+
+
+def check(batch: PointBatch, schema: Schema, limits: Limits) -> None:
+    """What the engine checks, for a batch that is sent in several pieces: bad input far back in it is found before the
+    first piece is written. Raises InvalidArgument as the engine does, with places counted in the whole batch."""
+    for row, one in enumerate(batch.ids):
+        check_id(one, limits, f"ids[{row}]")
+    for name, column in batch.vectors.items():
+        check_vectors(column.rows, schema.vectors[name], len(batch.ids), f"vectors.{name}", column.present)
+    for row, payload in enumerate(batch.payloads or ()):
+        if payload is not None:
+            check_payload_json(payload, limits, f"points[{row}].payload")
 
 
 def skip_points(batches: Iterable[PointBatch], count: int) -> Iterator[PointBatch]:

@@ -63,7 +63,8 @@ class AsyncLocal:
         return await self._run(self._database.delete_collection, name)
 
     async def write(self, request: UpsertRequest | DeleteRequest | PayloadRequest) -> WriteResult:
-        return await asyncio.wrap_future(await self._run(self._database.submit, request))
+        future = asyncio.wrap_future(await self._run(self._database.submit, request))
+        return await asyncio.shield(future)  # a caller who gives up does not undo a write that is under way
 
     async def get(self, request: GetRequest) -> tuple[list[Point], int]:
         return await self._run(self._database.get, request)

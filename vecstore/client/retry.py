@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vecstore.errors import DeadlineExceeded, ResourceExhausted, Unavailable, VecstoreError
 
@@ -30,7 +30,6 @@ class Attempts:
     policy: RetryPolicy
     timeout_s: float
     idempotent: bool
-    random: random.Random = field(default_factory=random.Random)
     _sent: int = 0
     _deadline: float = 0.0
 
@@ -51,5 +50,5 @@ class Attempts:
         if not safe or not self.idempotent or self._sent >= self.policy.attempts:
             return None
         ceiling = min(self.policy.longest_s, self.policy.first_s * 2 ** (self._sent - 1))
-        delay = self.random.uniform(0, ceiling) + (hint_s or 0.0)
+        delay = random.uniform(0, ceiling) + (hint_s or 0.0)  # noqa: S311 (no secret)
         return delay if time.monotonic() + delay < self._deadline else None

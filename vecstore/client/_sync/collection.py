@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
-from vecstore.client.batches import UPLOAD_BYTES, request_bytes_max, skip_points, split
+from vecstore.client.batches import UPLOAD_BYTES, check, request_bytes_max, skip_points, split
 from vecstore.client.fields import IndexKind
 from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.payloads import Payload, encode_payload
@@ -88,12 +88,16 @@ class Collection:
         `vectors` is array-like of shape (n, dim), or a mapping from field name to such arrays; float and integer dtypes
         for dense fields, packed uint8 of shape (n, dim / 8) or bool of shape (n, dim) for binary ones. Of an id given
         twice the last one wins. A call that fits one message is atomic; a larger one is sent in pieces, in order, each
-        of them atomic. Raises InvalidArgument, with nothing of the failing piece written.
+        of them atomic. Raises InvalidArgument with nothing written.
         """
-        batch = build_batch(self.schema(), ids, vectors, payloads)
+        schema = self.schema()
+        batch = build_batch(schema, ids, vectors, payloads)
         write_mode = as_mode(mode)
+        pieces = list(split(batch, request_bytes_max(self._limits), self._limits.batch_points_max))
+        if len(pieces) > 1:
+            check(batch, schema, self._limits)
         total = WriteResult(seq=self._seq, changed=0)
-        for piece in split(batch, request_bytes_max(self._limits), self._limits.batch_points_max):
+        for piece in pieces:
             result = self._write(UpsertRequest(self.name, piece, write_mode, durability))
             total = WriteResult(result.seq, total.changed + result.changed, total.skipped + result.skipped)
         return total

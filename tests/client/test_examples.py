@@ -1,0 +1,51 @@
+"""Every example runs and prints what it promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+EXPECTED = {
+    "embedded.py": "document 42",
+    "filters.py": "recent English documents",
+    "async_client.py": "100 of 100 found themselves",
+    "import_file.py": "4000 points",
+    "server_client.py": "DIMENSION_MISMATCH",
+}
+
+
+def run(name: str, *args: str) -> str:
+    command = [sys.executable, str(EXAMPLES / name), *args]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_example_is_tried() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", sorted(set(EXPECTED) - {"server_client.py"}))
+def test_example(name: str) -> None:
+    if name == "import_file.py":
+        pytest.importorskip("pyarrow")
+    assert EXPECTED[name] in run(name)
+
+
+def test_example_against_a_server() -> None:
+    pytest.importorskip("grpc")
+    from vecstore.config import Server, Settings
+    from vecstore.engine.database import Database
+    from vecstore.server.app import start_server
+
+    with (
+        Database.open(None, Settings(server=Server(port=0))) as database,
+        start_server(database) as server,
+    ):
+        output = run("server_client.py", f"grpc://127.0.0.1:{server.port}")
+    assert "5000 points in" in output
+    assert EXPECTED["server_client.py"] in output
