@@ -1,0 +1,53 @@
+"""`python crash_child.py DIRECTORY POINT WHEN NTH SEED`: writes to DIRECTORY/db and dies at the given step.
+
+Ends with 0 when the step was never reached. POINT "none" just writes, and dies with work left for the next open.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from pathlib import Path
+
+from crash_engine import new_ledgers, open_client, write_some
+from crash_oracle import check_database, create_collections
+from crash_points import POINTS, arm
+
+import vecstore
+
+REQUESTS = 240
+
+
+def main(directory: Path, name: str, when: str, nth: int, seed: int) -> None:
+    point = POINTS.get(name)
+    ledgers = new_ledgers(directory)
+    if point is not None and point.opening:
+        arm(point, when, nth)
+    built_here = {"in_place_rows": 0} if point is not None and point.worker else {}
+    client = open_client(directory / "db", **built_here)
+    if point is not None and point.opening:
+        return
+    create_collections(client)
+    check_database(client, ledgers)
+    choose = random.Random(seed)
+    if point is None:
+        write_some(client, ledgers, choose, 60)
+        os._exit(0)
+    arm(point, when, nth)
+    for turn in range(REQUESTS):
+        write_some(client, ledgers[turn % 2 :], choose, 1)
+        if turn % 60 == 20:
+            client.collection("mixed").create_field_index("key", "integer")
+        if turn % 60 == 50:
+            client.collection("mixed").delete_field_index("key")
+            client.collection("numbers").compact()
+            passing = client.create_collection("passing", vecstore.Dense(4), exist_ok=True)
+            passing.upsert([1, 2], [[1, 0, 0, 0], [0, 1, 0, 0]])
+            passing.compact()
+            client.delete_collection("passing")
+    client.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
