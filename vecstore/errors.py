@@ -21,7 +21,7 @@ the bound and the value, and optional `field_violations` as (path, description) 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class VecstoreError(Exception):
@@ -44,6 +44,13 @@ class VecstoreError(Exception):
         self.reason = reason or self.default_reason
         self.metadata = {key: str(value) for key, value in (metadata or {}).items()}
         self.field_violations = tuple(field_violations)
+
+    def at(self, path: str) -> Self:
+        """The same error, told of a part of a larger request: `path` goes before the message and every field."""
+        violations = [(f"{path}.{field}", description) for field, description in self.field_violations]
+        return type(self)(
+            f"{path}: {self.message}", reason=self.reason, metadata=self.metadata, field_violations=violations
+        )
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.message}"

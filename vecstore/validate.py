@@ -147,7 +147,7 @@ def check_query_vector(vector: np.ndarray, field: VectorField, path: str = "quer
         raise invalid("BAD_VECTOR", f"{path} must hold numbers, got {vector.dtype}", path)
     with np.errstate(over="ignore"):
         values = np.ascontiguousarray(vector, dtype=np.float32)
-    squared = float(np.dot(values, values))
+        squared = float(np.dot(values, values))
     if not squared <= _SQUARED_LENGTH_MAX or (squared == 0.0 and field.metric is Metric.COSINE):
         _check_values(values[None, :], field, path, None)
     return values

@@ -26,7 +26,7 @@ from vecstore.engine.recovery import recover
 from vecstore.engine.stats import collection_stats
 from vecstore.engine.verify import run_verify
 from vecstore.engine.writes import prepare_delete, prepare_payload, prepare_upsert
-from vecstore.errors import AlreadyExists, NotFound, limit_exceeded
+from vecstore.errors import AlreadyExists, NotFound, VecstoreError, limit_exceeded
 from vecstore.kernels.select import describe, get_kernels
 from vecstore.schema import FieldKind, Schema
 from vecstore.storage.interfaces import Family, Put
@@ -225,7 +225,10 @@ class Database:
         groups: dict[tuple[Any, ...], list[int]] = {}
         vectors = []
         for place, request in enumerate(requests):
-            vectors.append(self.reader.check(self.collection(request.collection), request, f"queries[{place}]"))
+            try:
+                vectors.append(self.reader.check(self.collection(request.collection), request))
+            except VecstoreError as error:
+                raise error.at(f"queries[{place}]") from None
             groups.setdefault(batch_key(request), []).append(place)
         results: dict[int, QueryResult] = {}
         for places in groups.values():

@@ -43,11 +43,11 @@ class Reader:
         self._settings = settings
         self._filtering = filtering
 
-    def check(self, collection: Collection, request: QueryRequest, path: str = "query") -> np.ndarray:
+    def check(self, collection: Collection, request: QueryRequest) -> np.ndarray:
         """Everything about a request that can be wrong; returns its vector as the kernels take it."""
         _, spec = self.field_of(collection.schema, request.using)
         self._check_query(request, collection.schema)
-        return validate.check_query_vector(request.vector, spec, path)
+        return validate.check_query_vector(request.vector, spec)
 
     def run(
         self, collection: Collection, requests: Sequence[QueryRequest], vectors: Sequence[np.ndarray], deadline: float
