@@ -127,6 +127,8 @@ def test_usage_errors_are_exit_code_2(run: Callable[..., Any], target: Path) -> 
         ["query", "docs", "-t", target, "--vector", "[1]", "--id", "1"],
         ["query", "docs", "-t", target, "--vector", "[1]", "-k", "ten"],
         ["import", "x.parquet", "docs", "-t", target, "--resume", -1],
+        ["import", "x.parquet", "docs", "-t", target, "--metric", "l2"],
+        ["import", "x.parquet", "docs", "-t", target, "--create", "--index", "year"],
         ["serve", target, "--port", 70_000],
     ):
         done = run(*args)

@@ -29,6 +29,7 @@ app = typer.Typer(
     help="A vector database, embedded in a directory or behind gRPC. Commands that take --target also read "
     "VECSTORE_TARGET; VECSTORE_API_KEY is sent to servers that ask for a key.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

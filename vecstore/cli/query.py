@@ -64,7 +64,7 @@ def query(
 
 def show_hits(hits: Hits, field: VectorField) -> None:
     score = "similarity" if larger_is_nearer(field.metric) else "distance"
-    rows = [(place, str(hit.id), hit.score, as_text(hit.payload or {})) for place, hit in enumerate(hits, 1)]
+    rows = [(place, str(hit.id), round(hit.score, 4), as_text(hit.payload or {})) for place, hit in enumerate(hits, 1)]
     show_table(("", "id", f"{field.metric} {score}", "payload"), rows)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -32,7 +33,7 @@ def one_line(text: str) -> str:
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
     """A table as wide as the terminal; numbers to the right, long text cut."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_header=any(columns), show_edge=False)
     listed = [list(row) for row in rows]
     for place, name in enumerate(columns):
         numbers = bool(listed) and all(isinstance(row[place], int | float) for row in listed)
@@ -48,11 +49,11 @@ def as_text(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.4f}"
+        return f"{value:,.6g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {as_text(item)}" for key, item in value.items())
+        return ", ".join(f"{key}: {as_text(item)}" for key, item in value.items()) or "-"
     if isinstance(value, list | tuple):
-        return ", ".join(as_text(item) for item in value)
+        return ", ".join(as_text(item) for item in value) or "-"
     return str(value)
 
 
@@ -64,7 +65,7 @@ def show_tree(values: Mapping[str, Any], title: str | None = None) -> None:
     show_table(("", ""), [(key, _measured(key, value)) for key, value in flat], title)
     for key, rows in tables:
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        show_table(columns, [[row.get(name) for name in columns] for row in rows], key)
+        show_table(columns, [[_measured(name, row.get(name)) for name in columns] for row in rows], key)
 
 
 def _flatten(
@@ -83,9 +84,13 @@ def _flatten(
             flat.append((key, value))
 
 
-def _measured(key: str, value: object) -> str:
-    sized = "bytes" in key and isinstance(value, int) and not isinstance(value, bool)
-    return as_bytes(value) if sized and isinstance(value, int) else as_text(value)
+def _measured(key: str, value: object) -> object:
+    """Sizes in bytes in a unit that reads well, the rest as it is."""
+    if "bytes" not in key or isinstance(value, bool):
+        return value
+    if isinstance(value, Mapping):
+        return {name: _measured(key, size) for name, size in value.items()}
+    return as_bytes(value) if isinstance(value, int) else value
 
 
 def as_bytes(size: int) -> str:

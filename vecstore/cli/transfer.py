@@ -47,12 +47,15 @@ def import_file(
     resume: Annotated[int, typer.Option(min=0, help="Skip this many rows, stored before.")] = 0,
 ) -> None:
     """Import a file, in order and in batches; a bad row stops it, with nothing of its batch written."""
+    for option, given in (("--metric", metric), ("--dtype", dtype), ("--index", index)):
+        if given and not create:
+            raise typer.BadParameter("shapes a new collection, so it goes with --create", param_hint=option)
     columns = None if payload is None else [name for name in payload.split(",") if name]
     mapping = ColumnMapping(id_column, dict(_pair(one, "--vector") for one in vector or ()), columns)
+    indexes = dict(_pair(one, "--index") for one in index or ())
     source = open_source(file, mapping)
     with open_client(target, create=create) as db:
         if create and not db.has_collection(collection):
-            indexes = dict(_pair(one, "--index") for one in index or ())
             _create(db, collection, source, metric, dtype, indexes)
         handle = db.get_collection(collection)
         _upload(handle, source, file, batch_bytes, resume)
