@@ -1,11 +1,12 @@
-"""Flat indexes: exact scans of all allowed rows."""
+"""Exact search: scan every allowed row. The answer that approximate indexes are measured against."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vecstore.errors import Corruption
 from vecstore.index.base import Candidates, Index
@@ -13,35 +14,85 @@ from vecstore.kernels.base import Bitmap, Float32Array, Kernels
 from vecstore.schema import Metric, VectorField, VectorKind
 
 
+def _check_rows(field: VectorField, rows: NDArray[Any]) -> None:
+    expected = (field.storage_dtype, field.storage_width)
+    if rows.ndim != 2 or (rows.dtype, rows.shape[1]) != expected:
+        message = (
+            f"stored vectors are {rows.dtype} of shape {rows.shape}, the field needs {expected[0]} x {expected[1]}"
+        )
+        raise Corruption(message)
+
+
+def _places(nq: int, k: int) -> Candidates:
+    return Candidates(np.empty((nq, k), np.int64), np.empty((nq, k), np.float32))
+
+
+def _rows_scanned(ntotal: int, allowed: Bitmap | None) -> int:
+    return ntotal if allowed is None else min(ntotal, int(np.bitwise_count(allowed).sum()))
+
+
 class FlatIndex(Index):
-    """Exact search over stored rows, dense or packed binary. Building one costs nothing: it holds references."""
+    """Dense rows by the field's metric. Holds references only: cheap enough to build for one query."""
 
     name: ClassVar[str] = "flat"
 
-    def __init__(self, field: VectorField, rows: np.ndarray, inverse_norms: Float32Array | None = None) -> None:
-        self.field = field
-        self.rows = rows
-        self.inverse_norms = inverse_norms
+    def __init__(self, field: VectorField, rows: NDArray[Any], inverse_norms: Float32Array | None = None) -> None:
+        """`rows` is (n, dim) in the field's storage dtype; `inverse_norms` is float32 (n,), for cosine only."""
         self.ntotal = len(rows)
+        self._metric = field.metric
+        self._rows = rows
+        self._inverse_norms = inverse_norms if field.metric is Metric.COSINE else None
 
-    def search(self, kernels: Kernels, queries: np.ndarray, k: int, allowed: Bitmap | None) -> Candidates:
-        out_rows = np.empty((len(queries), k), dtype=np.int64)
-        distances = np.empty((len(queries), k), dtype=np.float32)
-        if self.field.kind is VectorKind.BINARY:
-            kernels.hamming_scan(queries, self.rows, allowed, out_rows, distances)
-        else:
-            metric = self.field.metric
-            kernels.scan(metric, queries, self.rows, self.inverse_norms, allowed, out_rows, distances)
-        return Candidates(out_rows, distances)
+    def search(self, kernels: Kernels, queries: NDArray[Any], k: int, allowed: Bitmap | None) -> Candidates:
+        found = _places(len(queries), k)
+        kernels.scan(self._metric, queries, self._rows, self._inverse_norms, allowed, found.rows, found.distances)
+        found.counters["rows_scanned"] = _rows_scanned(self.ntotal, allowed)
+        return found
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {} if self.inverse_norms is None else {"inverse_norms": self.inverse_norms}
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {} if self._inverse_norms is None else {"inverse_norms": self._inverse_norms}
 
     @classmethod
-    def from_arrays(cls, field: VectorField, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> Self:
-        norms = arrays.get("inverse_norms")
-        if (norms is None) != (field.metric is not Metric.COSINE) or (
-            norms is not None and norms.shape != (len(rows),)
-        ):
-            raise Corruption(f"inverse_norms do not fit the {len(rows)} rows of a {field.metric.value} field")
-        return cls(field, rows, norms)
+    def from_arrays(cls, field: VectorField, rows: NDArray[Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        _check_rows(field, rows)
+        if field.metric is not Metric.COSINE:
+            return cls(field, rows)
+        inverse_norms = arrays.get("inverse_norms")
+        if inverse_norms is None:
+            raise Corruption("a flat index by cosine lacks its array inverse_norms")
+        if inverse_norms.dtype != np.float32 or inverse_norms.shape != (len(rows),):
+            got = f"{inverse_norms.dtype} of shape {inverse_norms.shape}"
+            raise Corruption(f"inverse_norms is {got}, {len(rows)} rows need float32 of shape ({len(rows)},)")
+        return cls(field, rows, inverse_norms)
+
+
+class BinaryFlatIndex(Index):
+    """Packed bits by Hamming distance."""
+
+    name: ClassVar[str] = "flat_binary"
+
+    def __init__(self, field: VectorField, rows: NDArray[np.uint8]) -> None:
+        """`rows` is uint8 (n, dim / 8)."""
+        self.ntotal = len(rows)
+        self._rows = rows
+
+    def search(self, kernels: Kernels, queries: NDArray[Any], k: int, allowed: Bitmap | None) -> Candidates:
+        found = _places(len(queries), k)
+        kernels.hamming_scan(queries, self._rows, allowed, found.rows, found.distances)
+        found.counters["rows_scanned"] = _rows_scanned(self.ntotal, allowed)
+        return found
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    @classmethod
+    def from_arrays(cls, field: VectorField, rows: NDArray[Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        _check_rows(field, rows)
+        return cls(field, rows)
+
+
+def flat_index(field: VectorField, rows: NDArray[Any], inverse_norms: Float32Array | None = None) -> Index:
+    """The exact index for a field's kind."""
+    if field.kind is VectorKind.BINARY:
+        return BinaryFlatIndex(field, rows)
+    return FlatIndex(field, rows, inverse_norms)

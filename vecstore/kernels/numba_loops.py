@@ -77,8 +77,7 @@ def _sift_down(distances: Any, rows: Any, size: int, distance: float, row: int) 
             break
         other = child + 1
         if other < size and (
-            distances[other] > distances[child]
-            or (distances[other] == distances[child] and rows[other] > rows[child])
+            distances[other] > distances[child] or (distances[other] == distances[child] and rows[other] > rows[child])
         ):
             child = other
         if distances[child] < distance or (distances[child] == distance and rows[child] < row):
