@@ -203,26 +203,6 @@ def widen(rows: np.ndarray, field: VectorField) -> np.ndarray:
     return np.asarray(rows, dtype=np.float32)
 
 
-def encode_payload(payload: Any, limits: Limits, path: str = "payload") -> bytes | None:
-    """A payload dictionary as JSON bytes. None and an empty dictionary mean no payload.
-
-    Datetimes become RFC 3339 text and UUIDs text. Raises BAD_PAYLOAD for what JSON cannot hold (NaN, other types,
-    non-string keys) and LIMIT_EXCEEDED."""
-    if not payload:
-        if payload is None or isinstance(payload, dict):
-            return None
-        raise invalid("BAD_PAYLOAD", f"{path} must be a dictionary, got {type(payload).__name__}", path)
-    if not isinstance(payload, dict):
-        raise invalid("BAD_PAYLOAD", f"{path} must be a dictionary, got {type(payload).__name__}", path)
-    try:
-        encoded = msgspec.json.encode(payload)
-    except (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError) as error:
-        raise invalid("BAD_PAYLOAD", f"{path} cannot be stored as JSON: {str(error)[:200]}", path) from None
-    if b"null" in encoded and _has_nan(payload):
-        raise invalid("BAD_PAYLOAD", f"{path} holds NaN or an infinity, which JSON cannot hold", path)
-    return check_payload_json(encoded, limits, path)
-
-
 def check_payload_json(encoded: bytes, limits: Limits, path: str = "payload") -> bytes | None:
     """The same bytes when they are a JSON object within the limits, None for an empty object."""
     if len(encoded) > limits.payload_bytes_max:
@@ -253,19 +233,6 @@ def json_depth(encoded: bytes) -> int:
         elif first in b"]}":
             depth -= 1
     return deepest
-
-
-def _has_nan(value: Any) -> bool:
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, float) and not np.isfinite(item):
-            return True
-        if isinstance(item, dict):
-            stack.extend(item.values())
-        elif isinstance(item, list | tuple | set | frozenset):
-            stack.extend(item)
-    return False
 
 
 def check_count(value: object, name: str, low: int, limit_name: str, bound: int) -> int:

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import numpy as np
 import pytest
-from engine_support import SCHEMA, put, settle, vectors_of
+from engine_support import SCHEMA, batch_of, put, settle, vectors_of
 
 from vecstore.config import Settings, Storage
 from vecstore.engine import maintenance
@@ -208,6 +208,13 @@ def test_reads_see_whole_batches_while_everything_moves(db: Database) -> None:
             reader.join()
     assert not torn
     assert db.stats("c")["points"] == 100
+
+
+def test_a_queued_write_cannot_be_cancelled(db: Database) -> None:
+    future = db.submit(UpsertRequest("c", batch_of([1])))
+    assert not future.cancel()
+    assert future.result().seq == 1
+    assert put(db, [2]).seq == 2
 
 
 def test_ties_are_broken_by_id_wherever_the_rows_are(db: Database) -> None:

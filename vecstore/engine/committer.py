@@ -84,6 +84,7 @@ class Committer:
     def submit(self, collection: Collection, write: Write, durable: bool) -> Future[WriteResult]:
         """Queue a write; waits while too many bytes are queued."""
         pending = _Pending(collection, write, durable, Future())
+        pending.future.set_running_or_notify_cancel()  # a queued write cannot be taken back
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._queued_bytes <= QUEUE_BYTES_MAX)
             self._enqueue(pending)
