@@ -21,7 +21,7 @@ from vecstore.engine.header import SegmentHeader
 from vecstore.engine.jobs import Job
 from vecstore.engine.operations import Operation, Operations
 from vecstore.engine.sealed import SealedSegment
-from vecstore.errors import Cancelled, ResourceExhausted, VecstoreError
+from vecstore.errors import Cancelled, IoFailed, ResourceExhausted, VecstoreError
 from vecstore.storage.interfaces import Blobs
 
 log = logging.getLogger("vecstore.maintenance")
@@ -297,6 +297,8 @@ class Maintenance:
                     made.column(column.name)  # verified and mapped before a query waits for it
             operation.progress("swap", 0, 1)
             self._committer.exclusive(lambda: changes.swap(collection, made, replaced))
+        except IoFailed:
+            raise  # the swap may be on disk although its fsync failed: the next open finds out and sweeps
         except VecstoreError:
             if made is not None:
                 self._delete_blobs(made.header)
@@ -318,7 +320,14 @@ class Maintenance:
             if segment.quarantined:
                 self._given_up.add(segment.uid)
             raise
-        if not self._committer.exclusive(lambda: changes.add_field_columns(collection, segment.uid, header)):
+        try:
+            added = self._committer.exclusive(lambda: changes.add_field_columns(collection, segment.uid, header))
+        except IoFailed:
+            raise  # as for a swap
+        except VecstoreError:
+            self._delete_blobs(header)  # or the next try would find their names taken
+            raise
+        if not added:
             self._delete_blobs(header)
 
     def _delete_blobs(self, header: SegmentHeader) -> None:
