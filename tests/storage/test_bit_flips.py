@@ -206,3 +206,19 @@ def test_a_staged_file_that_was_cut_is_not_published(tmp_path: Path) -> None:
         storage.blobs.publish(staged)
     assert list(storage.blobs.list("")) == []
     storage.close()
+
+
+@pytest.mark.parametrize("pattern", ["rocksdb/MANIFEST-*", "rocksdb/*.log"])
+@pytest.mark.parametrize("kind", [5, 6, 7, 8, 11, 131])
+def test_a_record_type_that_makes_rocksdb_spin_is_refused_before_it_opens(
+    pristine: Path, tmp_path: Path, pattern: str, kind: int
+) -> None:
+    directory = tmp_path / "db"
+    shutil.copytree(pristine, directory)
+    path = max(directory.glob(pattern), key=lambda path: path.stat().st_size)
+    first = 7 + int.from_bytes(path.read_bytes()[4:6], "little")  # the second record's header starts here
+    content = bytearray(path.read_bytes())
+    content[first + 6] = kind
+    path.write_bytes(content)
+    with pytest.raises(Corruption, match=f"type {kind} at byte {first}"):
+        open_storage(directory, StorageSettings())

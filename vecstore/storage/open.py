@@ -44,13 +44,16 @@ def open_storage(path: str | Path | None, settings: StorageSettings) -> Storage:
         return Storage(MemoryKV(), MemoryBlobs(), None, None)
     directory = Path(path).absolute()
     database = RocksDatabase(directory, settings.wal_bytes_max)
+    reclaimer: Reclaimer | None = None
     try:
-        kv = RocksKV(database, DiskSpace(directory, settings.disk_reserve_bytes), Reclaimer(database))
+        reclaimer = Reclaimer(database)
+        kv = RocksKV(database, DiskSpace(directory, settings.disk_reserve_bytes), reclaimer)
         blobs = RocksBlobs(database, kv, verify_on_open=settings.verify_on_open)
-    except OSError as error:
+    except BaseException as error:
+        if reclaimer is not None:
+            reclaimer.close()
         database.close()
-        raise from_os(error, "opening the database") from None
-    except BaseException:
-        database.close()
+        if isinstance(error, OSError):
+            raise from_os(error, "opening the database") from None
         raise
     return Storage(kv, blobs, blobs.staging_directory, directory)

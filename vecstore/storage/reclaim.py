@@ -12,7 +12,7 @@ from rocksdict import WriteBatch
 
 from vecstore.storage import format
 from vecstore.storage.interfaces import Family
-from vecstore.storage.rocks_database import RocksDatabase
+from vecstore.storage.rocks_database import RocksDatabase, pairs_from
 from vecstore.storage.rocks_options import SEGMENTS, range_options
 
 _SETTLE_S = 0.2  # the columns of one segment are deleted one after another: compact them together
@@ -60,12 +60,8 @@ class Reclaimer:
 
     def _resume(self) -> None:
         with self._database.using():
-            iterator = self._database.family(Family.META).iter(range_options(format.RECLAIM_END))
-            iterator.seek(format.RECLAIM_PREFIX)
-            found: list[tuple[bytes, bytes]] = []
-            while iterator.valid():
-                found.append((iterator.key(), iterator.value()))
-                iterator.next()
+            meta = self._database.family(Family.META)
+            found = list(pairs_from(meta.iter(range_options(format.RECLAIM_END)), format.RECLAIM_PREFIX))
         for key, high in found:
             family, _, low = key[len(format.RECLAIM_PREFIX) :].partition(b"\x00")
             self.add(family.decode(), low, high)

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
-from rocksdict import Checkpoint, ColumnFamily, Rdict, WriteBatch
+from rocksdict import Checkpoint, ColumnFamily, Rdict, RdictIter, WriteBatch
 
 from vecstore.errors import Corruption, FailedPrecondition, IoFailed
 from vecstore.storage import format
 from vecstore.storage.files import fsync_directory, fsync_file, lock_file, replace_file
 from vecstore.storage.interfaces import Family
 from vecstore.storage.rocks_errors import closed, from_os, from_rocks, locked
+from vecstore.storage.rocks_framing import check_log_files
 from vecstore.storage.rocks_options import SEGMENTS, database_options, family_options, write_options
 from vecstore.storage.shared_lock import SharedLock
 
@@ -172,6 +173,10 @@ class RocksDatabase:
 
     def _open(self) -> None:
         try:
+            check_log_files(self.rocksdb_directory)
+        except OSError as error:
+            raise from_os(error, "reading the logs") from None
+        try:
             rdict = Rdict(
                 str(self.rocksdb_directory), database_options(self._wal_bytes_max), family_options(self._wal_bytes_max)
             )
@@ -227,6 +232,20 @@ def read_number(meta: Rdict, key: bytes) -> int:
     if value is not None and len(value) != 8:
         raise Corruption(f"meta record {key!r} has {len(value)} bytes, not 8")
     return int.from_bytes(value or b"", "big")
+
+
+def pairs_from(iterator: RdictIter, low: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Pairs from `low` on. An iterator over a damaged block just ends, so its status is asked after the loop."""
+    try:
+        iterator.seek(low)
+        while iterator.valid():
+            yield iterator.key(), iterator.value()
+            iterator.next()
+        iterator.status()
+    except Exception as error:
+        raise from_rocks(error, "scanning") from None
+    finally:
+        del iterator  # or an error that somebody keeps would keep the database's lock
 
 
 def format_file_content() -> bytes:

@@ -26,7 +26,7 @@ from vecstore.storage import format
 from vecstore.storage.disk_space import DiskSpace
 from vecstore.storage.interfaces import Delete, DeleteRange, Family, Op, Put
 from vecstore.storage.reclaim import Reclaimer
-from vecstore.storage.rocks_database import RocksDatabase, number, read_number
+from vecstore.storage.rocks_database import RocksDatabase, number, pairs_from, read_number
 from vecstore.storage.rocks_errors import closed, from_rocks, is_stall
 from vecstore.storage.rocks_options import SEGMENTS, range_options
 
@@ -214,7 +214,7 @@ class RocksKV:
         for op in batch:
             family = self._database.family(op.family)
             if isinstance(op, DeleteRange):
-                pairs = _from(family.iter(range_options(op.high)), op.low)
+                pairs = pairs_from(family.iter(range_options(op.high)), op.low)
                 undo.extend(Put(op.family, key, value) for key, value in pairs)
             else:
                 value = _get(family, op.key)
@@ -282,7 +282,7 @@ class RocksSnapshot:
         with self._database.using(), self._lock:
             if self._iterators is None:
                 raise closed()
-            for key, value in _from(self._iterators[family], at):
+            for key, value in pairs_from(self._iterators[family], at):
                 if key >= high:
                     break
                 page.append((key, value))
@@ -298,20 +298,6 @@ def _get(family: Rdict, key: bytes) -> bytes | None:
     except Exception as error:
         raise from_rocks(error, "reading a record") from None
     return value
-
-
-def _from(iterator: RdictIter, low: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Pairs from `low` on. An iterator over a damaged block just ends, so its status is asked after the loop."""
-    try:
-        iterator.seek(low)
-        while iterator.valid():
-            yield iterator.key(), iterator.value()
-            iterator.next()
-        iterator.status()
-    except Exception as error:
-        raise from_rocks(error, "scanning") from None
-    finally:
-        del iterator  # or an error that somebody keeps would keep the database's lock
 
 
 def _op_bytes(op: Op) -> int:
