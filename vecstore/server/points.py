@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 
+import numpy as np
+
 from vecstore.config import Limits
 from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
@@ -23,6 +25,7 @@ from vecstore.wire.reads import (
     scroll_from_pb,
     scroll_result_to_pb,
 )
+from vecstore.wire.vectors import check_kind
 from vecstore.wire.writes import delete_from_pb, payload_request_from_pb, upsert_from_pb, write_result_to_pb
 
 # An answer with more hits is built in a thread: it would hold up the event loop.
@@ -66,8 +69,9 @@ class Points:
         # Shielded: a caller that goes away does not cancel a write that others share a commit with.
         return await asyncio.shield(asyncio.wrap_future(pending))
 
-    async def submit_upsert(self, data: bytes) -> WriteResult:
-        return await self.submit(lambda: self._submit_upsert(data))
+    async def start_upsert(self, data: bytes) -> Future[WriteResult]:
+        """Convert, check and queue; the future resolves once the batch is durable and visible."""
+        return await self._loop.run_in_executor(self._writes, self._submit_upsert, data)
 
     def _submit_upsert(self, data: bytes) -> Future[WriteResult]:
         message = pb.UpsertRequest.FromString(data)
@@ -114,6 +118,7 @@ class Points:
     async def answer_query(self, message: pb.QueryRequest, remaining_s: float, answer: pb.QueryResponse) -> None:
         """Run a query and write its result into `answer`."""
         request = query_from_pb(message, self._limits)
+        self._check_kind(request, "nearest")
         _bound_time(request, remaining_s)
         result = await self._coalescer.query(request)
         if len(result.hits) <= HITS_ON_LOOP:
@@ -133,12 +138,21 @@ class Points:
         if len(queries) > bound:
             raise limit_exceeded("queries_per_request_max", len(queries), bound, path="queries count")
         requests = [query_from_pb(query, self._limits, f"queries[{place}].") for place, query in enumerate(queries)]
-        for request in requests:
+        for place, request in enumerate(requests):
+            self._check_kind(request, f"queries[{place}].nearest")
             _bound_time(request, remaining_s)
         answer = pb.QueryBatchResponse()
         for query, result in zip(queries, self._database.query_batch(requests), strict=True):
             query_result_to_pb(result, query.payload_encoding, answer.results.add())
         return answer.SerializeToString()
+
+    def _check_kind(self, request: QueryRequest, path: str) -> None:
+        if request.vector.dtype != np.uint8:
+            return  # the engine refuses numbers for a binary field
+        vectors = self._database.collection_info(request.collection).schema.vectors
+        field = vectors.get(request.using) if request.using else next(iter(vectors.values()))
+        if field is not None:
+            check_kind(request.vector, field, path)
 
 
 def _acknowledge(result: WriteResult) -> bytes:

@@ -82,13 +82,13 @@ class Streams:
         return response.SerializeToString()
 
     async def upsert(self, context: Context) -> None:
-        pending: asyncio.Queue[asyncio.Task[WriteResult] | None] = asyncio.Queue(UPSERT_WINDOW)
+        pending: asyncio.Queue[asyncio.Future[WriteResult] | None] = asyncio.Queue(UPSERT_WINDOW)
 
         async def acknowledge() -> None:
             number = 0
             while (write := await pending.get()) is not None:
                 try:
-                    result = await write
+                    result = await asyncio.shield(write)
                 except VecstoreError as error:
                     error.metadata["batch"] = str(number)
                     raise
@@ -97,26 +97,39 @@ class Streams:
                 number += 1
 
         acknowledging = asyncio.create_task(acknowledge())
-        writes: set[asyncio.Task[WriteResult]] = set()
+        writes: set[asyncio.Future[WriteResult]] = set()
+
+        def settled(write: asyncio.Future[WriteResult]) -> None:
+            writes.discard(write)
+            write.cancelled() or write.exception()  # looked at, also when an earlier batch ended the stream
+
         try:
             while (data := await self._read(context, acknowledging)) is not None:
-                write = asyncio.create_task(self._upsert(data))
+                write = await self._start_upsert(data)
                 writes.add(write)
-                write.add_done_callback(writes.discard)
+                write.add_done_callback(settled)
                 await _either(pending.put(write), acknowledging)
             await _either(pending.put(None), acknowledging)
             await acknowledging
         finally:
             acknowledging.cancel()
-            await asyncio.gather(acknowledging, *writes, return_exceptions=True)
+            open_ends: list[asyncio.Future[Any]] = [acknowledging, *writes]
+            await asyncio.wait(open_ends)
         self._check_draining()
 
-    async def _upsert(self, data: bytes) -> WriteResult:
-        await self._admission.wait_slot()
+    async def _start_upsert(self, data: bytes) -> asyncio.Future[WriteResult]:
+        """Queue one batch; batches of a stream are queued one after another, so that the last of equal ids wins. What
+        is wrong with it comes from the future, after the acknowledgements of the batches before."""
         try:
-            return await self._points.submit_upsert(data)
-        finally:
-            self._admission.release_slot()
+            await self._admission.wait_slot()
+            try:
+                return asyncio.wrap_future(await self._points.start_upsert(data))
+            finally:
+                self._admission.release_slot()
+        except Exception as error:
+            failed: asyncio.Future[WriteResult] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            return failed
 
     async def watch(self, context: Context) -> None:
         data = await self._read(context)

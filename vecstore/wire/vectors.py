@@ -8,6 +8,7 @@ import numpy as np
 
 from vecstore.errors import InvalidArgument
 from vecstore.pb.v1 import common_pb2 as pb
+from vecstore.schema import VectorField, VectorKind
 from vecstore.types import VectorBatch
 
 _DTYPES: dict[int, np.dtype[Any]] = {
@@ -67,6 +68,14 @@ def vector_from_pb(message: pb.Vector, path: str) -> np.ndarray:
     if kind == "binary":
         return np.frombuffer(message.binary.data, np.uint8)
     raise bad_vector(path, "is empty: give dense or binary")
+
+
+def check_kind(rows: np.ndarray, field: VectorField, path: str) -> None:
+    """In numpy, packed bits are small whole numbers, which a dense field takes; on the wire they are of another kind.
+
+    Raises InvalidArgument (BAD_VECTOR)."""
+    if rows.dtype == np.uint8 and field.kind is VectorKind.DENSE:
+        raise bad_vector(path, "is binary, but the field is dense")
 
 
 def widen(vector: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from vecstore.types import (
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
 from vecstore.wire.ids import column_from_pb, column_to_pb, id_from_pb, ids_from_pb
 from vecstore.wire.values import bad_payload, payload_from_pb
-from vecstore.wire.vectors import bad_vector, vector_from_pb, widen
+from vecstore.wire.vectors import bad_vector, check_kind, vector_from_pb, widen
 from vecstore.wire.vectors import column_from_pb as vectors_from_pb
 from vecstore.wire.vectors import column_to_pb as vectors_to_pb
 
@@ -221,11 +221,13 @@ def _stack(rows: dict[int, np.ndarray], count: int, width: int, path: str) -> Ve
 
 
 def _fit(batch: VectorBatch, name: str, schema: Schema | None) -> VectorBatch:
-    """The engine takes bfloat16 only for fields that store it."""
-    if batch.rows.dtype == np.uint16:
-        field = schema.vectors.get(name) if schema is not None else None
-        if field is None or field.datatype is not DataType.BFLOAT16:
-            return VectorBatch(widen(batch.rows), batch.present)
+    """Vectors as the field takes them: bfloat16 is widened where it is not stored, and packed bits are refused where
+    they would pass for whole numbers."""
+    field = schema.vectors.get(name) if schema is not None else None
+    if batch.rows.dtype == np.uint16 and (field is None or field.datatype is not DataType.BFLOAT16):
+        return VectorBatch(widen(batch.rows), batch.present)
+    if field is not None:
+        check_kind(batch.rows, field, f"vectors.{name}")
     return batch
 
 
