@@ -24,7 +24,7 @@ from vecstore.engine.filtering import Filtering
 from vecstore.engine.records import log_puts
 from vecstore.engine.resolve import Overlay, resolve
 from vecstore.engine.writes import Delete, Resolved, Write, reads_state
-from vecstore.errors import Unavailable, VecstoreError
+from vecstore.errors import ResourceExhausted, Unavailable, VecstoreError
 from vecstore.query.bitmaps import from_sorted_rows
 from vecstore.storage.arrays import pack
 from vecstore.storage.interfaces import KV, Family, Op, Put
@@ -169,6 +169,9 @@ class Committer:
             if any(item.durable for item, _, _ in group.members):
                 self._kv.durable(position)
         except Exception as error:
+            if isinstance(error, ResourceExhausted) and len(group.members) > 1:
+                self._commit_singly(group)  # a full disk: deletes must not be refused for the upserts beside them
+                return
             for item, _, _ in group.members:
                 item.future.set_exception(error)
             return
@@ -187,6 +190,13 @@ class Committer:
                 item.future.set_exception(item.collection.failed)
             else:
                 item.future.set_result(WriteResult(seq, resolved.changed, resolved.skipped))
+
+    def _commit_singly(self, group: _Group) -> None:
+        """Decide and commit each write of a refused group by itself, in order."""
+        for item, _, _ in group.members:
+            alone = _Group()
+            self._decide(item, alone)
+            self._commit(alone)
 
     def _commit_exclusive(self, item: _Exclusive) -> None:
         try:
