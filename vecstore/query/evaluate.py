@@ -126,7 +126,7 @@ class _Evaluation:
         return Answer(sure, possible - sure)
 
     def _at_least(self, some: MinShould) -> Answer:
-        size = max(self._every_row) + 1 if self._every_row else 0
+        size = self._every_row.max() + 1 if self._every_row else 0
         sure, possible = np.zeros(size, dtype=np.uint32), np.zeros(size, dtype=np.uint32)
         for condition in some.conditions:
             answer = self._condition(condition)
@@ -191,8 +191,8 @@ class _Evaluation:
 
 
 def require_indexes(filter: Filter, kind_of: Callable[[str], FieldKind | None]) -> None:
-    """Raises InvalidArgument (INDEX_REQUIRED) for the first condition that no index answers. `kind_of` gives the kind of
-    the index on a key, None without one."""
+    """Raises InvalidArgument (INDEX_REQUIRED) for the first condition that no index answers. `kind_of` gives the kind
+    of the index on a key, None without one."""
     waiting: list[Condition] = [filter]
     while waiting:
         condition = waiting.pop()

@@ -1,8 +1,8 @@
 """What each kind of index answers: rows that match for sure, and rows that only their payload can decide.
 
 An index holds all values of its own type, except those it cannot hold exactly (LEFTOVER); rows with values of another
-type are FOREIGN. So a condition about the index's type leaves the LEFTOVER rows open, one about another type the FOREIGN
-rows, and nothing else: with that, an index's answer completed by a scan of the open rows equals the scan of all rows.
+type are FOREIGN. So a condition about the index's type leaves the LEFTOVER rows open, one about another type the
+FOREIGN rows, and nothing else: an index's answer completed by a scan of the open rows equals a scan of all rows.
 """
 
 from __future__ import annotations

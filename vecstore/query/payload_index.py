@@ -87,7 +87,7 @@ class SealedFieldIndex(FieldIndex):
 
 
 class GrowingFieldIndex(FieldIndex):
-    """The mutable form. Rows are added in ascending order, each once, by one thread; other threads may ask meanwhile."""
+    """The mutable form. One thread adds rows, in ascending order, each once; other threads may ask meanwhile."""
 
     def __init__(self, key: str, kind: FieldKind) -> None:
         self._path = parse_path(key)
@@ -127,7 +127,7 @@ class GrowingFieldIndex(FieldIndex):
         flags = np.zeros(n_rows, dtype=np.uint8)
         known = self._growing_flags.flags.view()[:n_rows]
         flags[: len(known)] = known
-        store = None
+        store: SealedTerms | SealedNumbers | None = None
         if self.kind in NUMBER_TYPES:
             store = self._numbers.seal(n_rows)
         elif self.kind is not FieldKind.BOOL:

@@ -1,0 +1,75 @@
+"""Whatever indexes there are, `evaluate` finds the rows that a plain reading of the rules finds."""
+
+from collections import Counter
+
+import pytest
+from filter_cases import ALL_KINDS, FORMS, KEYS, Rows, filters, index_plans, kinds_in, payloads, rows, vectors_of
+from filter_oracle import oracle
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyroaring import BitMap
+
+from vecstore.query.evaluate import evaluate
+from vecstore.query.match import matches
+from vecstore.query.parse import parse_filter, to_dict
+from vecstore.schema import FieldKind
+
+
+def expected_rows(where, rows):
+    return [row for row, payload in enumerate(rows) if oracle(where, payload, row, vectors_of(row))]
+
+
+def test_matches_agrees_with_the_oracle_and_every_condition_is_met():
+    seen = Counter()
+
+    @settings(max_examples=400, deadline=None)
+    @given(filters, payloads, st.integers(0, 9))
+    def check(where, payload, id):
+        seen.update(kinds_in(where))
+        assert matches(parse_filter(where), payload, id, vectors_of(id)) == oracle(where, payload, id, vectors_of(id))
+
+    check()
+    rare = {kind: seen[kind] for kind in ALL_KINDS if seen[kind] < 20}
+    assert not rare, f"conditions met fewer than 20 times: {rare}"
+
+
+@settings(max_examples=120, deadline=None)
+@given(filters, rows)
+def test_scan_without_indexes(where, rows):
+    assert list(evaluate(parse_filter(where), Rows(rows))) == expected_rows(where, rows)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", FieldKind)
+def test_one_kind_of_index_on_every_key(kind, form):
+    @settings(max_examples=40, deadline=None)
+    @given(filters, rows)
+    def check(where, rows):
+        indexes = {key: FORMS[form](key, kind, rows) for key in KEYS}
+        assert list(evaluate(parse_filter(where), Rows(rows, indexes))) == expected_rows(where, rows)
+
+    check()
+
+
+@settings(max_examples=250, deadline=None)
+@given(filters, rows, index_plans)
+def test_mixed_indexes(where, rows, plan):
+    indexes = {key: FORMS[form](key, kind, rows) for key, (kind, form) in plan.items()}
+    assert list(evaluate(parse_filter(where), Rows(rows, indexes))) == expected_rows(where, rows)
+
+
+@settings(max_examples=80, deadline=None)
+@given(filters, rows, index_plans, st.sets(st.integers(0, 9)))
+def test_within_bounds_the_answer(where, rows, plan, within):
+    indexes = {key: FORMS[form](key, kind, rows) for key, (kind, form) in plan.items()}
+    source = Rows(rows, indexes)
+    found = evaluate(parse_filter(where), source, within=BitMap(within))
+    assert set(found) == set(expected_rows(where, rows)) & within
+    assert set(source.scanned) <= within
+
+
+@settings(max_examples=150, deadline=None)
+@given(filters)
+def test_dictionary_round_trip(where):
+    once = parse_filter(where)
+    assert parse_filter(to_dict(once)) == once
