@@ -14,7 +14,7 @@ pytest.importorskip("typer", reason="the demonstration needs the cli extra")
 
 def test_demo_is_exact_and_readable() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "vecstore.demo"], capture_output=True, text=True, timeout=110, check=False
+        [sys.executable, "-m", "vecstore.cli.demo"], capture_output=True, text=True, timeout=110, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     recalls = re.findall(r"│\s+([01]\.\d{4}) │", done.stdout)

@@ -17,7 +17,7 @@ from vecstore.engine.ids import encode_id, pack_ids
 from vecstore.engine.records import pack_payloads
 from vecstore.engine.segment import decode_payload
 from vecstore.index.base import Candidates
-from vecstore.index.flat import FlatIndex
+from vecstore.index.flat import flat_index
 from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.kernels.select import get_kernels
 from vecstore.query.filter import PointId
@@ -149,7 +149,7 @@ class GrowingSegment:
         self, kernels: Kernels, name: str, queries: np.ndarray, k: int, allowed: Bitmap | None, n_rows: int
     ) -> Candidates:
         norms = self._norms[name].view(n_rows) if name in self._norms else None
-        index = FlatIndex(self._specs[name], self.vectors(name, n_rows), norms)
+        index = flat_index(self._specs[name], self.vectors(name, n_rows), norms)
         return index.search(kernels, queries, k, allowed)
 
     def dump(self, n_rows: int) -> dict[str, np.ndarray]:

@@ -15,11 +15,11 @@ from vecstore.engine.header import Column, SegmentHeader
 from vecstore.engine.ids import IdColumn
 from vecstore.errors import Corruption
 from vecstore.index.base import Candidates, Index
-from vecstore.index.flat import FlatIndex
+from vecstore.index.flat import BinaryFlatIndex, FlatIndex
 from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex, open_field_index
-from vecstore.schema import VectorField
+from vecstore.schema import VectorField, VectorKind
 from vecstore.storage.arrays import array_from_blob
 from vecstore.storage.interfaces import Blobs
 
@@ -130,6 +130,9 @@ class SealedSegment:
     ) -> Candidates:
         index = self._indexes.get(name)
         if index is None:
-            norms = self.column(f"norms.{name}") if f"norms.{name}" in self._columns else None
-            index = self._indexes[name] = FlatIndex(self._vectors[name], self.vectors(name, n_rows), norms)
+            spec = self._vectors[name]
+            kind = BinaryFlatIndex if spec.kind is VectorKind.BINARY else FlatIndex
+            norms = f"norms.{name}"
+            arrays = {"inverse_norms": self.column(norms)} if norms in self._columns else {}
+            index = self._indexes[name] = kind.from_arrays(spec, self.vectors(name, n_rows), arrays)
         return index.search(kernels, queries, k, allowed)

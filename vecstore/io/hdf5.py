@@ -11,9 +11,8 @@ import numpy as np
 
 from vecstore.client.vectors import as_rows
 from vecstore.errors import InvalidArgument
+from vecstore.io.layout import ID, ID_KIND, PAYLOAD, IdKinds, exported_dtype, kind_of, number_ids, vector_field_of
 from vecstore.io.mapping import FORMAT_KEY, FORMAT_VERSION, READ_BYTES, ColumnMapping, need_column, need_module
-from vecstore.io.sink import ID, ID_KIND, PAYLOAD, IdKinds, exported_dtype, kind_of
-from vecstore.io.source import number_ids, vector_field_of
 from vecstore.query.filter import PointId
 from vecstore.schema import Metric, Schema, VectorField
 from vecstore.types import Point, PointBatch, VectorBatch

@@ -13,8 +13,8 @@ import numpy as np
 
 from vecstore.client.points import batch_from_points
 from vecstore.errors import InvalidArgument
+from vecstore.io.layout import vector_field_of
 from vecstore.io.mapping import READ_BYTES, ColumnMapping, bad_row, row_in_batch
-from vecstore.io.source import vector_field_of
 from vecstore.query.filter import PointId
 from vecstore.schema import Schema, VectorField, VectorKind
 from vecstore.types import Point, PointBatch

@@ -10,9 +10,8 @@ from numpy.lib import format as npy_format
 
 from vecstore.client.vectors import as_rows
 from vecstore.errors import InvalidArgument
+from vecstore.io.layout import IdKinds, exported_dtype, number_ids, vector_field_of
 from vecstore.io.mapping import READ_BYTES, ColumnMapping
-from vecstore.io.sink import IdKinds, exported_dtype
-from vecstore.io.source import number_ids, vector_field_of
 from vecstore.schema import Schema, VectorField
 from vecstore.types import Point, PointBatch, VectorBatch
 

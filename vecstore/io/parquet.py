@@ -9,6 +9,7 @@ from uuid import UUID
 
 from vecstore.client.vectors import as_rows
 from vecstore.errors import InvalidArgument
+from vecstore.io.layout import ID, ID_KIND, PAYLOAD, IdKinds, exported_dtype, kind_of, number_ids, vector_field_of
 from vecstore.io.mapping import (
     FORMAT_KEY,
     FORMAT_VERSION,
@@ -19,8 +20,6 @@ from vecstore.io.mapping import (
     need_column,
     need_module,
 )
-from vecstore.io.sink import ID, ID_KIND, PAYLOAD, IdKinds, exported_dtype, kind_of
-from vecstore.io.source import number_ids, vector_field_of
 from vecstore.query.filter import PointId
 from vecstore.schema import Schema, VectorField
 from vecstore.types import Point, PointBatch, VectorBatch

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeAlias
-from uuid import UUID
+from typing import Protocol
 
-import numpy as np
-
-from vecstore.io.source import suffix_of
-from vecstore.query.filter import PointId
+from vecstore.io.layout import IdKinds, suffix_of
 from vecstore.schema import VectorField
 from vecstore.types import Point
-
-ID, ID_KIND, PAYLOAD = "id", "id_kind", "payload"  # columns of the files written here
-
-IdKinds: TypeAlias = Sequence[str]  # of "num", "uuid", "str": the kinds of id in what is exported, in this order
 
 
 class Sink(Protocol):
@@ -64,12 +56,3 @@ _SINKS: Mapping[str, Callable[[Path, dict[str, VectorField], IdKinds], Sink]] = 
     ".hdf5": _hdf5,
     ".h5": _hdf5,
 }
-
-
-def exported_dtype(field: VectorField) -> np.dtype[np.generic]:
-    """The dtype of exported rows: as stored, bfloat16 widened to float32."""
-    return np.dtype(np.float32) if field.storage_dtype == np.uint16 else field.storage_dtype
-
-
-def kind_of(one: PointId) -> str:
-    return "num" if isinstance(one, int) else "uuid" if isinstance(one, UUID) else "str"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
-from vecstore.errors import InvalidArgument, NotFound
+from vecstore.errors import NotFound
+from vecstore.io.layout import suffix_of
 from vecstore.io.mapping import ColumnMapping
-from vecstore.query.filter import PointId
-from vecstore.schema import Metric, Schema, VectorField, VectorKind
+from vecstore.schema import Schema, VectorField
 from vecstore.types import PointBatch
 
 
@@ -35,33 +32,7 @@ def open_source(path: str | Path, mapping: ColumnMapping | None = None) -> Sourc
     path = Path(path)
     if not path.is_file():
         raise NotFound(f"{path} does not exist", reason="FILE_NOT_FOUND")
-    return _by_suffix(path, _SOURCES)(path, mapping or ColumnMapping())
-
-
-def vector_field_of(dtype: np.dtype[np.generic], width: int) -> VectorField:
-    """The field that holds rows of this dtype: bytes and bools are binary, other numbers dense."""
-    if dtype == np.uint8 or dtype == np.bool_:
-        bits = width * 8 if dtype == np.uint8 else width
-        return VectorField(VectorKind.BINARY, bits, Metric.HAMMING)
-    return VectorField(VectorKind.DENSE, width, Metric.COSINE)
-
-
-def number_ids(start: int, count: int) -> list[PointId]:
-    return list(itertools.islice(itertools.count(start), count))
-
-
-def suffix_of(path: Path, known: Mapping[str, object]) -> str:
-    suffix = path.suffix.lower()
-    if suffix not in known:
-        message = f"{path} has an unknown format {suffix or 'without a suffix'}; known: {', '.join(sorted(known))}"
-        raise InvalidArgument(message, reason="BAD_FILE")
-    return suffix
-
-
-def _by_suffix(
-    path: Path, known: Mapping[str, Callable[[Path, ColumnMapping], Source]]
-) -> Callable[[Path, ColumnMapping], Source]:
-    return known[suffix_of(path, known)]
+    return _SOURCES[suffix_of(path, _SOURCES)](path, mapping or ColumnMapping())
 
 
 def _parquet(path: Path, mapping: ColumnMapping) -> Source:
