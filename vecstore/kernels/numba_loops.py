@@ -5,6 +5,9 @@ Row arrays carry their element type in their dtype: float32, int16 (the bits of 
 bfloat16); packed bits are the widest unsigned integers that divide a row.
 """
 
+# mypy: ignore-errors
+# The bodies are in Numba's language: its compiler types them, a checker of Python misreads scalars and intrinsics.
+
 from __future__ import annotations
 
 from typing import Any
@@ -20,7 +23,7 @@ _BLOCK_ROWS = 64  # rows whose distances to a tile of queries are held at once
 _QUERY_TILE = 4
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _widen(_context: Any, value: Any) -> Any:
     """A stored element as float32."""
 
@@ -38,7 +41,7 @@ def _widen(_context: Any, value: Any) -> Any:
     return types.float32(value), code
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _popcount(_context: Any, word: Any) -> Any:
     """Set bits of an unsigned integer, as int64."""
 
@@ -49,7 +52,7 @@ def _popcount(_context: Any, word: Any) -> Any:
     return types.int64(word), code
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def list_allowed(allowed: Any, begin: int, end: int) -> Any:
     """Rows in begin..end-1 whose bit is set, ascending; words without bits are skipped."""
     listed = np.empty(end - begin, np.int64)
@@ -67,7 +70,7 @@ def list_allowed(allowed: Any, begin: int, end: int) -> Any:
     return listed[:count]
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _sift_down(distances: Any, rows: Any, size: int, distance: float, row: int) -> None:
     """Replace the worst of a heap (worst first, by distance then row)."""
     at = 0
@@ -89,7 +92,7 @@ def _sift_down(distances: Any, rows: Any, size: int, distance: float, row: int) 
     rows[at] = row
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _offer(distances: Any, rows: Any, distance: float, row: int) -> None:
     """Keep a candidate if it is among the best. Places start as (+inf, largest row), which anything beats; NaN ranks
     as +inf."""
@@ -99,7 +102,7 @@ def _offer(distances: Any, rows: Any, distance: float, row: int) -> None:
         _sift_down(distances, rows, len(rows), distance, row)
 
 
-@njit(nogil=True, cache=True, fastmath=_SUMS)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, fastmath=_SUMS)
 def _l2(query: Any, row: Any) -> Any:
     total = np.float32(0)
     for d in range(len(query)):
@@ -108,7 +111,7 @@ def _l2(query: Any, row: Any) -> Any:
     return total
 
 
-@njit(nogil=True, cache=True, fastmath=_SUMS)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, fastmath=_SUMS)
 def _dot(query: Any, row: Any) -> Any:
     total = np.float32(0)
     for d in range(len(query)):
@@ -116,7 +119,7 @@ def _dot(query: Any, row: Any) -> Any:
     return total
 
 
-@njit(nogil=True, cache=True, fastmath=_SUMS)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, fastmath=_SUMS)
 def _l2_tile(queries: Any, row: Any, out: Any) -> None:
     """One row against four queries: the row is loaded and widened once."""
     q0, q1, q2, q3 = queries[0], queries[1], queries[2], queries[3]
@@ -131,7 +134,7 @@ def _l2_tile(queries: Any, row: Any, out: Any) -> None:
     out[0], out[1], out[2], out[3] = s0, s1, s2, s3
 
 
-@njit(nogil=True, cache=True, fastmath=_SUMS)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, fastmath=_SUMS)
 def _dot_tile(queries: Any, row: Any, out: Any) -> None:
     q0, q1, q2, q3 = queries[0], queries[1], queries[2], queries[3]
     s0 = s1 = s2 = s3 = np.float32(0)
@@ -144,7 +147,7 @@ def _dot_tile(queries: Any, row: Any, out: Any) -> None:
     out[0], out[1], out[2], out[3] = s0, s1, s2, s3
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _finish(is_l2: bool, total: float, inverse_norms: Any, row: int) -> Any:
     """A sum as a distance; `inverse_norms` is empty unless the metric is cosine."""
     if is_l2:
@@ -154,7 +157,7 @@ def _finish(is_l2: bool, total: float, inverse_norms: Any, row: int) -> Any:
     return -total
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def scan_rows(
     is_l2: bool,
     queries: Any,
@@ -191,7 +194,7 @@ def scan_rows(
                     _offer(heap_distances[q + t], heap_rows[q + t], distance, row)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def hamming_rows(
     queries: Any,
     rows: Any,
@@ -231,7 +234,7 @@ def hamming_rows(
                 _offer(heap_distances[q], heap_rows[q], np.float32(n3), r3)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def rerank_rows(is_l2: bool, query: Any, rows: Any, inverse_norms: Any, candidates: Any, out: Any) -> None:
     for i in range(len(candidates)):
         row = candidates[i]
@@ -243,7 +246,7 @@ def rerank_rows(is_l2: bool, query: Any, rows: Any, inverse_norms: Any, candidat
         out[i] = distance if distance <= np.inf else np.float32(np.inf)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def inverse_norms_of(rows: Any, out: Any) -> None:
     """Sums in float64: squares of large or tiny elements leave float32's range."""
     for i in range(len(rows)):
