@@ -90,7 +90,7 @@ def serving(limits: Limits | None = None, **server: Any) -> Iterator[tuple[Serve
         try:
             yield handle, database
         finally:
-            handle.stop(0.2)
+            handle.stop(0)
     finally:
         database.close()
 

@@ -35,6 +35,8 @@ READ_THREADS = 8  # of the pool for calls that read or manage; the kernels have 
 WRITE_THREADS = 4  # convert and check writes, and wait while too much is queued; apart, so that reads go on meanwhile
 QUERY_THREADS = 2  # each runs one coalesced batch, which itself uses every core
 
+LINGER_S = 0.25
+
 SERVICES = (
     collections_pb2.DESCRIPTOR.services_by_name["Collections"].full_name,
     points_pb2.DESCRIPTOR.services_by_name["Points"].full_name,
@@ -80,6 +82,8 @@ class GrpcServer:
         bound = self._settings.server.drain_s if drain_s is None else drain_s
         if not await self._admission.drain(bound):
             log.warning("calls were cut off after drain_s=%g", bound)
+        # Refusals go on for a moment: gRPC itself would tell callers CANCELLED, which says nothing about trying again.
+        await asyncio.sleep(min(LINGER_S, bound))
         await self._server.stop(None)
         # In threads: work that has begun is waited for, which must not block the loop it reports to.
         await asyncio.to_thread(self._pools.shutdown)
@@ -161,7 +165,9 @@ def _options(settings: Settings) -> list[tuple[str, Any]]:
         ("grpc.max_receive_message_length", limits.message_bytes_max),  # checked again after decompression
         ("grpc.max_send_message_length", limits.message_bytes_max),
         ("grpc.max_allowed_incoming_connections", limits.connections_max),
-        ("grpc.max_concurrent_streams", limits.rpcs_in_flight_max + limits.rpcs_queued_max),
+        # Room for all calls and streams on one connection and some more, so that it is the server who refuses: beyond
+        # this bound a client queues calls by itself, and says nothing.
+        ("grpc.max_concurrent_streams", 2 * (limits.rpcs_in_flight_max + limits.rpcs_queued_max) + 100),
         ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
         ("grpc.server_handshake_timeout_ms", int(limits.receive_deadline_s * 1000)),  # until the client's SETTINGS
         ("grpc.keepalive_time_ms", 60_000),  # a peer that is gone is noticed

@@ -1,0 +1,102 @@
+"""Time: the caller's deadline, the server's own, and a bound on receiving."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import Client, failure, query, serving
+
+from vecstore.config import Limits
+from vecstore.engine.database import Database
+from vecstore.pb.v1 import points_pb2 as pb
+
+
+@pytest.fixture
+def slow() -> Iterator[tuple[Client, Database]]:
+    with serving(Limits(deadline_default_s=0.3, receive_deadline_s=0.3)) as (handle, database):
+        client = Client(handle.port)
+        client.create()
+        client.upsert()
+        yield client, database
+        client.channel.close()
+
+
+def delay(database: Database, name: str, seconds: float) -> None:
+    inner = getattr(database, name)
+
+    def delayed(request: Any) -> Any:
+        time.sleep(seconds)
+        return inner(request)
+
+    setattr(database, name, delayed)
+
+
+def test_a_call_without_a_deadline_gets_one(slow: tuple[Client, Database]) -> None:
+    client, database = slow
+    delay(database, "count", 1.0)
+    code, error = failure(client.points.Count, pb.CountRequest(collection="docs"), timeout=None)
+    assert (code, error.reason) == ("DEADLINE_EXCEEDED", "QUERY_TIMEOUT")
+    assert "deadline_default_s=0.3" in error.message
+
+
+def test_a_longer_deadline_of_the_caller_is_kept(slow: tuple[Client, Database]) -> None:
+    client, database = slow
+    delay(database, "count", 0.8)
+    assert client.points.Count(pb.CountRequest(collection="docs"), timeout=10).count == 5
+
+
+def test_the_engine_hears_of_the_deadline(slow: tuple[Client, Database], monkeypatch: pytest.MonkeyPatch) -> None:
+    client, database = slow
+    seen: list[float] = []
+    inner = database.reader.run
+
+    def run(collection: Any, requests: Any, vectors: Any, deadline: float) -> Any:
+        seen.append(deadline - time.monotonic())
+        return inner(collection, requests, vectors, deadline)
+
+    monkeypatch.setattr(database.reader, "run", run)
+    client.points.Query(query(), timeout=5)
+    client.points.Query(query(timeout_ms=100), timeout=5)
+    client.points.Query(query(), timeout=None)
+    assert 3 < seen[0] <= 5.1  # two clocks
+    assert 0 < seen[1] <= 0.1
+    assert 0 < seen[2] <= 0.3
+
+
+def test_a_query_past_its_own_timeout(slow: tuple[Client, Database]) -> None:
+    client, _ = slow
+    code, _ = failure(client.points.Query, query(min_seq=10**6, timeout_ms=20))
+    assert code == "DEADLINE_EXCEEDED"
+
+
+def test_a_request_that_does_not_arrive_is_given_up(slow: tuple[Client, Database]) -> None:
+    """The client opens the call and never sends its message."""
+    client, _ = slow
+
+    def never() -> Iterator[bytes]:
+        time.sleep(1.0)
+        yield b""
+
+    call = client.channel.stream_unary("/vecstore.v1.Points/Query")
+    code, error = failure(call, never(), timeout=20)
+    assert code == "DEADLINE_EXCEEDED"
+    assert "receive_deadline_s=0.3" in error.message
+
+
+def test_a_call_that_ends_without_a_message(slow: tuple[Client, Database]) -> None:
+    client, _ = slow
+    call = client.channel.stream_unary("/vecstore.v1.Points/Query")
+    assert failure(call, iter([]))[0] == "INVALID_ARGUMENT"
+
+
+def test_a_connection_that_says_nothing_is_closed(slow: tuple[Client, Database]) -> None:
+    client, _ = slow
+    port = int(client.channel._channel.target().rpartition(b":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=15) as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n")  # the preface begins, and never ends
+        while connection.recv(4096):  # what the server says first, then the end
+            pass

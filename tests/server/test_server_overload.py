@@ -1,0 +1,127 @@
+"""More calls than fit: some run, some wait in order, the rest are told when to come back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from conftest import Client, failure, query, serving
+
+from vecstore.config import Limits
+from vecstore.engine.database import Database
+from vecstore.pb.v1 import points_pb2 as pb
+
+RUNNING, QUEUED = 3, 2
+
+
+class Gate:
+    """Holds the database's `count` until it is opened."""
+
+    def __init__(self, database: Database) -> None:
+        self.opened = threading.Event()
+        self.entered = 0
+        self._lock = threading.Lock()
+        inner = database.count
+
+        def held(request: Any) -> Any:
+            with self._lock:
+                self.entered += 1
+            self.opened.wait(30)
+            return inner(request)
+
+        database.count = held  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def held() -> Iterator[tuple[Client, Gate]]:
+    with serving(Limits(rpcs_in_flight_max=RUNNING, rpcs_queued_max=QUEUED)) as (handle, database):
+        client = Client(handle.port)
+        client.create()
+        client.upsert()
+        gate = Gate(database)
+        yield client, gate
+        gate.opened.set()
+        client.channel.close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_slots_and_queue_fill_and_the_next_is_refused(held: tuple[Client, Gate]) -> None:
+    client, gate = held
+    count = pb.CountRequest(collection="docs")
+    calls = [client.points.Count.future(count, timeout=30) for _ in range(RUNNING)]
+    until(lambda: gate.entered == RUNNING)
+    calls += [client.points.Count.future(count, timeout=30) for _ in range(QUEUED)]
+
+    def refused() -> bool:
+        # The queued calls may still be on their way: until they are counted, a further one would wait with them.
+        probe = client.points.Query.future(query(), timeout=0.3)
+        return probe.exception().code().name == "RESOURCE_EXHAUSTED"
+
+    until(refused)
+    assert gate.entered == RUNNING  # the queued ones have not begun
+    code, error = failure(client.points.Query, query())
+    assert (code, error.reason) == ("RESOURCE_EXHAUSTED", "OVERLOADED")
+    assert f"rpcs_in_flight_max={RUNNING}" in error.message
+    assert f"rpcs_queued_max={QUEUED}" in error.message
+    assert float(error.metadata["retry_after_s"]) > 0
+    gate.opened.set()
+    assert [call.result().count for call in calls] == [5] * (RUNNING + QUEUED)
+    assert client.points.Query(query()).points
+
+
+def test_callers_that_give_up_free_their_place(held: tuple[Client, Gate]) -> None:
+    client, gate = held
+    count = pb.CountRequest(collection="docs")
+    running = [client.points.Count.future(count, timeout=30) for _ in range(RUNNING)]
+    until(lambda: gate.entered == RUNNING)
+    for _ in range(3 * QUEUED):
+        assert failure(client.points.Count, count, timeout=0.05)[0] == "DEADLINE_EXCEEDED"
+    until(lambda: failure(client.points.Count, count, timeout=0.1)[0] == "DEADLINE_EXCEEDED")
+    gate.opened.set()
+    assert all(call.result().count == 5 for call in running)
+    assert client.points.Count(count).count == 5
+    assert gate.entered == RUNNING + 1  # nothing ran for those who had gone
+
+
+def test_streams_do_not_take_the_calls_places(held: tuple[Client, Gate]) -> None:
+    client, _ = held
+    stop = threading.Event()
+
+    def idle() -> Iterator[pb.QueryStreamRequest]:
+        yield pb.QueryStreamRequest(tag=1, query=query())
+        stop.wait(30)
+
+    streams = [client.points.QueryStream(idle(), timeout=60) for _ in range(RUNNING + QUEUED)]
+    assert all(next(stream).tag == 1 for stream in streams)
+    assert client.points.Query(query()).points
+    code, error = failure(client.points.QueryStream, idle())
+    assert (code, error.reason) == ("RESOURCE_EXHAUSTED", "OVERLOADED")
+    stop.set()
+    assert [list(stream) for stream in streams] == [[]] * len(streams)
+
+
+def test_many_callers_are_all_answered_or_refused(held: tuple[Client, Gate]) -> None:
+    client, gate = held
+    gate.opened.set()
+
+    def one(_: int) -> str:
+        try:
+            return str(len(client.points.Query(query(limit=2), timeout=20).points))
+        except Exception as error:
+            return error.code().name  # type: ignore[attr-defined, no-any-return]
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = set(pool.map(one, range(300)))
+    assert answers <= {"2", "RESOURCE_EXHAUSTED"}
+    assert "2" in answers
+    assert client.points.Query(query()).points
