@@ -23,6 +23,7 @@ PAYLOADS = {
 }
 NUMBERS = ["int", "float", "list"]
 TEXTS = ["str", "list"]
+SINGLE = ["str", "int", "float", "half", "true", "inner list", "object", "date", "place"]
 TABLE = [
     ({"match": {"value": "The red fox"}}, TEXTS),
     ({"match": {"value": 1}}, NUMBERS),
@@ -47,10 +48,7 @@ TABLE = [
     ({"range": {"gt": "2024-05-01T08:00:00Z"}}, []),
     ({"values_count": {"gte": 2}}, ["list"]),
     ({"values_count": {"lte": 0}}, ["missing", "null", "[]", "[null]"]),
-    (
-        {"values_count": {"gte": 1, "lt": 2}},
-        ["str", "int", "float", "half", "true", "object", "date", "place"] + ["inner list"],
-    ),
+    ({"values_count": {"gte": 1, "lt": 2}}, SINGLE),
     ({"geo_radius": {"center": {"lat": 52.5, "lon": 13.5}, "radius": 7_000}}, ["place"]),
     ({"geo_radius": {"center": {"lat": 52.5, "lon": 13.5}, "radius": 6_000}}, []),
     (
@@ -126,7 +124,6 @@ def test_one_value_meets_all_bounds():
 def test_date_line():
     box = {"top_left": {"lat": 20, "lon": 170}, "bottom_right": {"lat": 0, "lon": -170}}
     where = parse_filter({"key": "x", "geo_bounding_box": box})
-    found = [
-        lon for lon in (-180, -171, -169, 0, 169, 171, 180) if matches(where, {"x": {"lat": 9, "lon": lon}}, 1, [])
-    ]
+    longitudes = (-180, -171, -169, 0, 169, 171, 180)
+    found = [lon for lon in longitudes if matches(where, {"x": {"lat": 9, "lon": lon}}, 1, [])]
     assert found == [-180, -171, 171, 180]
