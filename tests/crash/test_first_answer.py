@@ -1,4 +1,4 @@
-"""The first answer after a crash is the right one, with everything still in the log. How fast it is: bench/recovery.py."""
+"""The first answer after a crash is the right one, with all still in the log. How fast it is: bench/recovery.py."""
 
 from __future__ import annotations
 

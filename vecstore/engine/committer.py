@@ -210,7 +210,8 @@ class Committer:
 
 def tombstones(number: int, segment: int, seq: int, dead: BitMap) -> Put:
     """Rows of a sealed segment that die, as a roaring bitmap under a checksum."""
-    packed = pack({"kind": "tombstones"}, {"roaring": np.frombuffer(dead.serialize(), dtype=np.uint8)})
+    header = {"kind": "tombstones", "of": [number, segment, seq]}
+    packed = pack(header, {"roaring": np.frombuffer(dead.serialize(), dtype=np.uint8)})
     return Put(Family.TOMBSTONES, keys.tombstone(number, segment, seq), b"".join(packed))
 
 

@@ -62,6 +62,8 @@ def pack_keys(keys: Sequence[bytes]) -> dict[str, np.ndarray]:
 def unpack_ids(arrays: Mapping[str, np.ndarray]) -> list[PointId]:
     """The inverse of `pack_ids`."""
     if "ids.num" in arrays:
+        if arrays["ids.num"].dtype != np.uint64 or arrays["ids.num"].ndim != 1:
+            raise Corruption("ids.num is not one run of uint64")
         numbers: list[PointId] = arrays["ids.num"].tolist()
         return numbers
     return [decode_id(key) for key in unpack_keys(arrays)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,13 @@ def encode_record(record: WriteRecord) -> bytes:
 def decode_record(data: bytes, schema: Schema) -> WriteRecord:
     """Raises Corruption when the record is damaged or does not fit the schema."""
     header, arrays = unpack(data)
+    try:
+        return _decode(header, arrays, schema)
+    except (KeyError, IndexError, TypeError, ValueError) as error:  # arrays that are absent or of another shape
+        raise Corruption(f"a log record is malformed: {type(error).__name__}: {error}") from None
+
+
+def _decode(header: dict[str, Any], arrays: dict[str, np.ndarray], schema: Schema) -> WriteRecord:
     count = header.get("points")
     ids = unpack_ids(arrays) if count else []
     deleted_arrays = {name[8:]: array for name, array in arrays.items() if name.startswith("deleted.")}

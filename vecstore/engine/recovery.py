@@ -13,6 +13,7 @@ from vecstore.engine.collection import Collection
 from vecstore.engine.header import CollectionRecord, Manifest, decode_meta
 from vecstore.engine.records import decode_record, join_parts
 from vecstore.engine.resolve import sealed_rows
+from vecstore.engine.structure import check_manifest
 from vecstore.engine.writes import Resolved
 from vecstore.errors import Corruption
 from vecstore.storage.arrays import unpack
@@ -28,8 +29,11 @@ def recover(storage: Storage, settings: StorageSettings) -> list[Collection]:
     A collection with damage that could change answers comes back with `failed` set, and then nothing is swept.
     Raises Corruption when a collection's own record is damaged."""
     collections = []
-    for _, value in storage.kv.scan(Family.META, keys.COLLECTIONS_LOW, keys.COLLECTIONS_HIGH):
-        collections.append(_recover_collection(decode_meta(value, CollectionRecord), storage, settings))
+    for key, value in storage.kv.scan(Family.META, keys.COLLECTIONS_LOW, keys.COLLECTIONS_HIGH):
+        record = decode_meta(value, CollectionRecord)
+        if key != keys.collection(record.number):
+            raise Corruption(f"the record under {key!r} is that of collection number {record.number}")
+        collections.append(_recover_collection(record, storage, settings))
     if all(collection.failed is None for collection in collections):
         live = (header for collection in collections for header in collection.manifest.segments)
         storage.blobs.sweep({column.ref.name for header in live for column in header.columns})
@@ -42,6 +46,7 @@ def _recover_collection(record: CollectionRecord, storage: Storage, settings: St
         if stored is None:
             raise Corruption("its manifest is missing")
         manifest = decode_meta(stored, Manifest)
+        check_manifest(manifest, record)
     except Corruption as error:
         return _failed(Collection(record, Manifest(), storage.blobs), error)
     collection = Collection(record, manifest, storage.blobs)
@@ -70,7 +75,7 @@ def _bury(collection: Collection, storage: Storage) -> None:
     low, high = keys.before_collection(number), keys.after_collection(number)
     for key, value in storage.kv.scan(Family.TOMBSTONES, low, high):
         segment = keys.parse_tombstone(key)[1]
-        dead.setdefault(segment, BitMap()).update(_read_tombstones(value))
+        dead.setdefault(segment, BitMap()).update(read_tombstones(key, value))
     uids = {segment.header.id: segment.uid for segment in collection.sealed.values()}
     for segment_id, rows in dead.items():
         uid = uids.get(segment_id)
@@ -81,13 +86,14 @@ def _bury(collection: Collection, storage: Storage) -> None:
         collection.kill(uid, np.frombuffer(rows.to_array(), dtype=np.uint32))
 
 
-def _read_tombstones(value: bytes) -> BitMap:
+def read_tombstones(key: bytes, value: bytes) -> BitMap:
+    """The rows that the record names. Raises Corruption."""
     header, arrays = unpack(value)
-    if header.get("kind") != "tombstones" or "roaring" not in arrays:
-        raise Corruption("a tombstone record is of another kind")
+    if header.get("kind") != "tombstones" or header.get("of") != list(keys.parse_tombstone(key)):
+        raise Corruption("a tombstone record is of another kind or another segment")
     try:
         return BitMap.deserialize(arrays["roaring"].tobytes())
-    except (ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, IndexError) as error:
         raise Corruption(f"a tombstone record holds no bitmap: {error}") from None
 
 
@@ -95,7 +101,10 @@ def _replay(collection: Collection, storage: Storage, settings: StorageSettings)
     number, seq = collection.number, collection.manifest.sealed_seq
     collection.publish(seq)
     pairs = storage.kv.scan(Family.LOG, keys.log(number, seq + 1), keys.after_collection(number))
-    for seq, data in join_parts(pairs):
+    for found, data in join_parts(pairs):
+        if found != seq + 1:
+            raise Corruption(f"log record {seq + 1} is missing before record {found}")
+        seq = found
         record = decode_record(data, collection.schema)
         touched = [*record.deleted, *record.batch.ids]
         collection.apply(Resolved(record, data, sealed_rows(touched, collection.view)), seq)

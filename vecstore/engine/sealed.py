@@ -13,6 +13,7 @@ import numpy as np
 from vecstore.engine import bitmaps
 from vecstore.engine.header import Column, SegmentHeader
 from vecstore.engine.ids import IdColumn
+from vecstore.engine.structure import check_column
 from vecstore.errors import Corruption
 from vecstore.index.base import Candidates, Index
 from vecstore.index.flat import BinaryFlatIndex, FlatIndex
@@ -67,7 +68,9 @@ class SealedSegment:
             return array
 
     def _open(self, column: Column) -> np.ndarray:
-        return array_from_blob(self._blobs.map(column.ref), column.dtype, column.shape)
+        array = array_from_blob(self._blobs.map(column.ref), column.dtype, column.shape)
+        check_column(column.name, array, self.header)
+        return array
 
     @property
     def ids(self) -> IdColumn:

@@ -11,12 +11,21 @@ import numpy as np
 from pyroaring import BitMap
 
 from vecstore.engine import bitmaps
+from vecstore.errors import Corruption
 from vecstore.index.base import Candidates
 from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex
 
-decode_payload = msgspec.json.Decoder().decode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def decode_payload(encoded: bytes | memoryview) -> dict[str, Any]:
+    """A stored payload. Raises Corruption when it is no JSON object."""
+    try:
+        return _decode(encoded)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Corruption(f"a stored payload is no JSON object: {error}") from None
 
 
 class Segment(Protocol):
@@ -65,9 +74,12 @@ class SegmentView:
 
     def payloads(self, rows: BitMap | None) -> Iterator[tuple[int, dict[str, Any] | None]]:
         payload = self.segment.payload
-        for row in range(self.n_rows) if rows is None else rows:
-            encoded = payload(row)
-            yield row, (decode_payload(encoded) if encoded else None)
+        try:  # around the loop, for it is the hot part of filters without an index
+            for row in range(self.n_rows) if rows is None else rows:
+                encoded = payload(row)
+                yield row, (_decode(encoded) if encoded else None)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Corruption(f"a stored payload is no JSON object: {error}") from None
 
     def rows_of_ids(self, ids: Sequence[PointId]) -> BitMap:
         rows = self.segment.find(ids, self.n_rows)

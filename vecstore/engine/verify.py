@@ -9,6 +9,8 @@ from vecstore.engine.collection import Collection
 from vecstore.engine.header import Manifest, decode_meta
 from vecstore.engine.operations import Operation
 from vecstore.engine.records import decode_record, join_parts
+from vecstore.engine.recovery import read_tombstones
+from vecstore.engine.structure import check_manifest
 from vecstore.errors import Corruption, VecstoreError
 from vecstore.storage.interfaces import Family
 from vecstore.storage.open import Storage
@@ -47,9 +49,12 @@ def _verify(collection: Collection, storage: Storage, operation: Operation) -> l
     try:
         manifest = storage.kv.get(Family.META, keys.manifest(number))
         if manifest is not None:
-            decode_meta(manifest, Manifest)
+            check_manifest(decode_meta(manifest, Manifest), collection.record)
         for _, data in join_parts(storage.kv.scan(Family.LOG, keys.log(number, 0), keys.after_collection(number))):
             decode_record(data, collection.schema)
+        low, high = keys.before_collection(number), keys.after_collection(number)
+        for key, value in storage.kv.scan(Family.TOMBSTONES, low, high):
+            read_tombstones(key, value)
     except Corruption as error:
         problems.append(f"{name}: {error.message}")
     return problems

@@ -1,0 +1,101 @@
+"""Whether what the meta family says of sealed segments makes sense, and the columns with it.
+
+A matching checksum does not make bytes safe to use: names lead to files, shapes to memory. A manifest is checked when
+it is read, a column once when it is first mapped; queries pay nothing. Raises Corruption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vecstore.engine import keys
+from vecstore.engine.header import CollectionRecord, Column, Manifest, SegmentHeader
+from vecstore.errors import Corruption, InvalidArgument
+from vecstore.schema import Metric, Schema
+from vecstore.storage.format import check_blob_name
+
+ROWS_MAX = (1 << 32) - 1  # rows are uint32 in bitmaps and payload indexes
+_U1, _U4, _U8, _F4 = (np.dtype(code).str for code in ("u1", "<u4", "<u8", "<f4"))
+
+
+def check_manifest(manifest: Manifest, record: CollectionRecord) -> None:
+    """That the manifest is this collection's and each segment has the columns that its schema asks for."""
+    ids = [header.id for header in manifest.segments]
+    if len(set(ids)) != len(ids) or any(not 0 < segment < manifest.next_segment for segment in ids):
+        raise Corruption(f"the manifest's segments {ids[:20]} are not distinct or not below {manifest.next_segment}")
+    if manifest.sealed_seq < 0:
+        raise Corruption(f"the manifest's sealed_seq={manifest.sealed_seq} is negative")
+    for header in manifest.segments:
+        try:
+            _check_header(header, record.schema, keys.segment_prefix(record.number, header.id))
+        except Corruption as error:
+            raise Corruption(f"segment {header.id}: {error.message}") from None
+
+
+def _check_header(header: SegmentHeader, schema: Schema, prefix: str) -> None:
+    if not 0 < header.n_rows <= ROWS_MAX:
+        raise Corruption(f"n_rows={header.n_rows} is not in 1..{ROWS_MAX}")
+    columns = {column.name: column for column in header.columns}
+    if len(columns) != len(header.columns):
+        raise Corruption("two columns have one name")
+    for column in header.columns:
+        _check_ref(column, prefix)
+    n = header.n_rows
+    wanted: dict[str, tuple[str, Sequence[int | None]]] = {
+        "seqs": (_U8, [n]), "payload.offsets": (_U8, [n + 1]), "payload.bytes": (_U1, [None]),
+    }  # fmt: skip
+    if "ids.num" in columns:
+        wanted["ids.num"] = _U8, [n]
+    else:
+        wanted |= {"ids.bytes": (_U1, [None]), "ids.offsets": (_U8, [n + 1])}
+        wanted |= {"ids.hash": (_U8, [n]), "ids.hash_row": (_U4, [n])}
+    for name, spec in schema.vectors.items():
+        wanted[f"vector.{name}"] = spec.storage_dtype.str, [n, spec.storage_width]
+        if f"present.{name}" in columns:
+            wanted[f"present.{name}"] = _U1, [n]
+        if spec.metric is Metric.COSINE:
+            wanted[f"norms.{name}"] = _F4, [n]
+    for name, (dtype, shape) in wanted.items():
+        _check_shape(columns.get(name), name, dtype, shape)
+    named = {array for field in header.fields.values() for array in field.arrays.values()}
+    strangers = columns.keys() - wanted.keys() - {name for name in columns if name.startswith("field.")}
+    if strangers or not named <= columns.keys():
+        raise Corruption(f"columns {sorted(strangers | (named - columns.keys()))[:5]} are unknown or missing")
+
+
+def _check_ref(column: Column, prefix: str) -> None:
+    ref = column.ref
+    try:
+        check_blob_name(ref.name)
+    except InvalidArgument as error:
+        raise Corruption(error.message) from None
+    if not ref.name.startswith(prefix) or ref.length < 0:
+        raise Corruption(f"column {column.name!r} is kept in blob {ref.name!r} of {ref.length} bytes, not its own")
+
+
+def _check_shape(column: Column | None, name: str, dtype: str, shape: Sequence[int | None]) -> None:
+    if column is None:
+        raise Corruption(f"column {name!r} is missing")
+    fits = len(column.shape) == len(shape) and all(
+        want is None or have == want for have, want in zip(column.shape, shape, strict=True)
+    )
+    if column.dtype != dtype or not fits:
+        raise Corruption(f"column {name!r} is {column.dtype}{list(column.shape)}, not {dtype}{list(shape)}")
+
+
+def check_column(name: str, array: np.ndarray, header: SegmentHeader) -> None:
+    """What of a column's contents other code relies on to stay inside its arrays, or to search them."""
+    if name == "payload.offsets":
+        length = next(column.ref.length for column in header.columns if column.name == "payload.bytes")
+        if int(array[0]) != 0 or int(array[-1]) != length or (array[1:] < array[:-1]).any():
+            raise Corruption(f"its offsets do not rise from 0 to {length}")
+    elif name == "ids.num":
+        if (array[1:] <= array[:-1]).any():
+            raise Corruption("its ids do not ascend")
+    elif name == "ids.hash":
+        if (array[1:] < array[:-1]).any():
+            raise Corruption("its hashes do not ascend")
+    elif name.startswith("present.") and int(array.max()) > 1:
+        raise Corruption("its flags are not 0 or 1")
