@@ -62,9 +62,11 @@ def test_the_engine_hears_of_the_deadline(slow: tuple[Client, Database], monkeyp
     client.points.Query(query(), timeout=5)
     client.points.Query(query(timeout_ms=100), timeout=5)
     client.points.Query(query(), timeout=None)
+    client.points.Query(query(timeout_ms=60_000), timeout=5)
     assert 3 < seen[0] <= 5.1  # two clocks
     assert 0 < seen[1] <= 0.1
     assert 0 < seen[2] <= 0.3
+    assert 3 < seen[3] <= 5.1
 
 
 def test_a_query_past_its_own_timeout(slow: tuple[Client, Database]) -> None:
