@@ -1,10 +1,14 @@
 """A look at the framing of RocksDB's log files (write-ahead logs and manifest) before RocksDB reads them.
 
-RocksDB's reader (10.4.2) spins forever on a record whose type byte says "recycled" in a file that was never recycled,
-one flipped bit away from every good record. This store never recycles log files, so such a byte is damage.
+Two kinds of damage, each one flipped bit away from a good record, pass RocksDB (10.4.2):
+- a type byte that says "recycled", in a file that was never recycled, makes its reader spin forever;
+- a length that points beyond the end of the file makes the record, and all after it, look like the torn tail of a
+  crash, which is cut without a word although it may have been acknowledged.
+This store never recycles log files. And a record whose checksum holds with one bit of its length put back, or with the
+length that ends at the end of the file, was whole: no crash writes that.
 
-A log file is blocks of 32 KiB; a record in a block is crc32c u32, length u16, type u8, data. Records do not cross
-blocks, fewer than seven bytes at the end of a block are padding.
+A log file is blocks of 32 KiB; a record in a block is masked crc32c u32 of type and data, length u16, type u8, data.
+Records do not cross blocks, fewer than seven bytes at the end of a block are padding.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from vecstore.errors import Corruption
 _BLOCK_BYTES = 32 * 1024
 _HEADER = struct.Struct("<IHB")
 _RECYCLED = frozenset({5, 6, 7, 8, 11, 131})
+_MASK_DELTA = 0xA282EAD8
 
 
 def check_log_files(directory: Path) -> None:
@@ -29,7 +34,7 @@ def check_log_files(directory: Path) -> None:
 
 
 def check_framing(path: Path) -> None:
-    """Raises Corruption for a record of a recycled type. Everything else is left to RocksDB, which checks checksums."""
+    """Raises Corruption for the two kinds of damage above. The rest is left to RocksDB, which checks checksums."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
         at = 0
         while at + _HEADER.size <= len(data):
@@ -40,6 +45,38 @@ def check_framing(path: Path) -> None:
             _, length, kind = _HEADER.unpack_from(data, at)
             if kind in _RECYCLED:
                 raise Corruption(f"{path.name} has a record of type {kind} at byte {at}, which is never written")
-            if length > left - _HEADER.size or (length == 0 and kind == 0):
-                return  # a damaged length or the zeros of a torn tail
+            room = min(left, len(data) - at) - _HEADER.size
+            if length > room:
+                if _is_whole_with_another_length(data, at, room):
+                    raise Corruption(f"{path.name} has a record of a damaged length at byte {at}")
+                return
+            if length == 0 and kind == 0:
+                return  # zeros that a crash left behind the last record
             at += _HEADER.size + length
+
+
+def _is_whole_with_another_length(data: mmap.mmap, at: int, room: int) -> bool:
+    masked, length, _ = _HEADER.unpack_from(data, at)
+    for candidate in {room, *(length ^ (1 << bit) for bit in range(16))}:
+        start = at + _HEADER.size
+        if candidate <= room and _masked_crc32c(data[start - 1 : start + candidate]) == masked:
+            return True
+    return False
+
+
+def _masked_crc32c(data: bytes) -> int:
+    """CRC-32C (Castagnoli, reflected polynomial 0x82F63B78), rotated and offset as RocksDB stores it."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def _table_entry(value: int) -> int:
+    for _ in range(8):
+        value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return value
+
+
+_TABLE = tuple(_table_entry(value) for value in range(256))
