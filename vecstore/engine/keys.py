@@ -7,6 +7,7 @@ import struct
 _LOG = struct.Struct(">IQH")
 _TOMBSTONE = struct.Struct(">IQQ")
 COLLECTIONS_LOW, COLLECTIONS_HIGH = b"collection/", b"collection0"
+MANIFESTS_LOW, MANIFESTS_HIGH = b"manifest/", b"manifest0"
 NEXT_COLLECTION = b"next-collection"  # decimal; collection numbers are never used again
 
 

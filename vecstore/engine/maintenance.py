@@ -155,6 +155,9 @@ class Maintenance:
                 log.warning("%s of %s did not finish: %s", kind, collection.record.name, error)
                 self._retry_at = time.monotonic() + RETRY_S
             return False
+        except Exception as error:
+            operation.finish(error)
+            raise
         operation.finish()
         return True
 
@@ -164,7 +167,7 @@ class Maintenance:
             self._seal_and_index(collection, operation)
             while (victims := self._all_mergeable(collection)) is not None:
                 self._merge(collection, victims, operation)
-        except VecstoreError as error:
+        except Exception as error:  # whatever it is, somebody may be waiting for the operation
             operation.finish(error)
             return
         operation.finish()
@@ -172,7 +175,7 @@ class Maintenance:
     def _settle(self, collection: Collection, operation: Operation) -> None:
         try:
             self._seal_and_index(collection, operation)
-        except VecstoreError as error:
+        except Exception as error:  # whatever it is, somebody may be waiting for the operation
             operation.finish(error)
             return
         operation.finish()

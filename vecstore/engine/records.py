@@ -19,10 +19,12 @@ from vecstore.errors import Corruption
 from vecstore.query.filter import PointId
 from vecstore.schema import Schema
 from vecstore.storage.arrays import pack, unpack
+from vecstore.storage.checksum import xxh3_64
 from vecstore.storage.interfaces import Family, Put
 from vecstore.types import PointBatch, VectorBatch
 
 PART_BYTES = 256 * 1024
+HEAD_BYTES = 40  # of a record: length and both checksums
 
 
 @dataclass(slots=True)
@@ -97,24 +99,38 @@ def unpack_payloads(arrays: dict[str, np.ndarray], count: int) -> list[bytes | N
 
 
 def log_puts(collection: int, seq: int, record: bytes) -> list[Put]:
-    """The record under (collection, seq, part)."""
+    """The record under (collection, seq, part). Part 0 starts with a mark that ties the record to its key, so that no
+    record is ever replayed in another one's place."""
+    marked = _mark(keys.log(collection, seq), record) + record
     return [
-        Put(Family.LOG, keys.log(collection, seq, part), record[start : start + PART_BYTES])
-        for part, start in enumerate(range(0, len(record), PART_BYTES))
+        Put(Family.LOG, keys.log(collection, seq, part), marked[start : start + PART_BYTES])
+        for part, start in enumerate(range(0, len(marked), PART_BYTES))
     ]
 
 
+def _mark(key: bytes, record: bytes) -> bytes:
+    """xxh3_64, little-endian, of the key and of the record's head, whose own checksums cover the rest."""
+    return xxh3_64(key + record[:HEAD_BYTES]).to_bytes(8, "little")
+
+
+def _unmark(collection: int, seq: int, marked: bytes) -> bytes:
+    mark, record = marked[:8], marked[8:]
+    if mark != _mark(keys.log(collection, seq), record):
+        raise Corruption(f"what is stored as log record {seq} is another one")
+    return record
+
+
 def join_parts(pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """(seq, record) from the log's pairs in key order. Raises Corruption when a part is missing."""
-    seq, parts = -1, list[bytes]()
+    """(seq, record) from one collection's pairs in key order. Raises Corruption when a part is missing or strange."""
+    collection, seq, parts = 0, -1, list[bytes]()
     for key, value in pairs:
-        _, key_seq, part = keys.parse_log(key)
+        collection, key_seq, part = keys.parse_log(key)
         if key_seq != seq:
             if parts:
-                yield seq, b"".join(parts)
+                yield seq, _unmark(collection, seq, b"".join(parts))
             seq, parts = key_seq, []
         if part != len(parts):
             raise Corruption(f"part {len(parts)} of log record {key_seq} is missing")
         parts.append(value)
     if parts:
-        yield seq, b"".join(parts)
+        yield seq, _unmark(collection, seq, b"".join(parts))

@@ -34,6 +34,10 @@ def recover(storage: Storage, settings: StorageSettings) -> list[Collection]:
         if key != keys.collection(record.number):
             raise Corruption(f"the record under {key!r} is that of collection number {record.number}")
         collections.append(_recover_collection(record, storage, settings))
+    known = {keys.manifest(collection.number) for collection in collections}
+    for key, _ in storage.kv.scan(Family.META, keys.MANIFESTS_LOW, keys.MANIFESTS_HIGH):
+        if key not in known:  # or its segments would be swept as nobody's
+            raise Corruption(f"the collection's record beside {key!r} is missing")
     if all(collection.failed is None for collection in collections):
         live = (header for collection in collections for header in collection.manifest.segments)
         storage.blobs.sweep({column.ref.name for header in live for column in header.columns})

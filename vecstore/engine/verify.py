@@ -11,7 +11,7 @@ from vecstore.engine.operations import Operation
 from vecstore.engine.records import decode_record, join_parts
 from vecstore.engine.recovery import read_tombstones
 from vecstore.engine.structure import check_manifest
-from vecstore.errors import Corruption, VecstoreError
+from vecstore.errors import Corruption
 from vecstore.storage.interfaces import Family
 from vecstore.storage.open import Storage
 
@@ -22,7 +22,7 @@ def run_verify(collections: Sequence[Collection], storage: Storage, operation: O
     """Checks go on past damage, so that one run names all of it."""
     try:
         problems = [problem for one in collections for problem in _verify(one, storage, operation)]
-    except VecstoreError as error:
+    except Exception as error:  # whatever it is, somebody may be waiting for the operation
         operation.finish(error)
         return
     if problems:
