@@ -60,7 +60,6 @@ inline float pair_sum(const float* query, const T* row, std::size_t dim) {
     };
     const std::size_t whole = dim / kLanes * kLanes;
     std::size_t d = 0;
-#pragma GCC unroll 2
     for (; d + 2 * kLanes <= whole; d += 2 * kLanes) {
         add(acc[0], d);
         add(acc[1], d + kLanes);
