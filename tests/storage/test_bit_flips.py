@@ -132,7 +132,7 @@ def open_with_blob(directory: Path) -> BlobRef:
     return ref
 
 
-@pytest.mark.parametrize("damage", ["flip", "flip in table", "truncate", "append", "delete", "zero a page"])
+@pytest.mark.parametrize("damage", ["flip", "flip in table", "truncate", "empty", "append", "delete", "zero a page"])
 def test_a_damaged_cache_file_is_rebuilt(tmp_path: Path, damage: str) -> None:
     ref = open_with_blob(tmp_path / "db")
     cache = tmp_path / "db" / "cache" / "s+a"
@@ -143,6 +143,8 @@ def test_a_damaged_cache_file_is_rebuilt(tmp_path: Path, damage: str) -> None:
             flip(cache, len(BLOB) + 50)
         case "truncate":
             os.truncate(cache, len(BLOB) - 1)
+        case "empty":
+            os.truncate(cache, 0)
         case "append":
             os.truncate(cache, cache.stat().st_size + 1)
         case "delete":

@@ -27,6 +27,7 @@ def contents(directory: Path) -> dict[str, tuple[int, bytes]]:
 def test_a_newer_format_is_refused_with_nothing_written(tmp_path: Path, settings: StorageSettings) -> None:
     open_storage(tmp_path, settings).close()
     (tmp_path / "FORMAT.json").write_text(f'{{"format":{STORE_FORMAT + 1}}}')
+    (tmp_path / "LOCK").unlink()
     before = contents(tmp_path)
     with pytest.raises(FailedPrecondition) as caught:
         open_storage(tmp_path, settings)
