@@ -29,8 +29,7 @@ HEAD_BYTES = 40  # of a record: length and both checksums
 
 @dataclass(slots=True)
 class WriteRecord:
-    """What one write changes: `batch` is appended after the points of `deleted` (and older ones of `batch`) die.
-    `seqs` are the points' own sequence numbers where they differ from the record's (never yet), else None."""
+    """What one write changes: `batch` is appended after the points of `deleted` (and older ones of `batch`) die."""
 
     batch: PointBatch
     deleted: Sequence[PointId] = field(default_factory=list)
