@@ -7,7 +7,7 @@ comparison here gives what Python's exact comparison of the original number give
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil, floor, inf
+from math import ceil, floor, inf, nextafter
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -65,13 +65,13 @@ def float_bounds(bounds: Range) -> tuple[float, float]:
         if bound is not None:
             number = nearest_float(bound)
             if number < bound or (open_end and number == bound):
-                number = inf if number == inf else float(np.nextafter(number, inf))
+                number = nextafter(number, inf)
             low = max(low, number)
     for bound, open_end in ((bounds.lte, False), (bounds.lt, True)):
         if bound is not None:
             number = nearest_float(bound)
             if number > bound or (open_end and number == bound):
-                number = -inf if number == -inf else float(np.nextafter(number, -inf))
+                number = nextafter(number, -inf)
             high = min(high, number)
     return low, high
 
