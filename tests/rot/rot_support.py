@@ -86,7 +86,7 @@ def questions(client: Client) -> dict[str, Callable[[], Any]]:
 
 def shown(point: Any) -> Any:
     vectors = {name: row.tolist() for name, row in sorted((point.vectors or {}).items())}
-    return str(point.id), point.seq, point.payload, vectors
+    return str(point.id), point.seq, point.payload_json, vectors
 
 
 def nearest(collection: Collection, where: Filter | None) -> Any:

@@ -17,6 +17,7 @@ from vecstore.schema import Metric, Schema
 from vecstore.storage.format import check_blob_name
 
 ROWS_MAX = (1 << 32) - 1  # rows are uint32 in bitmaps and payload indexes
+NUMBER_MAX = 1 << 62  # of seqs and segment numbers, which count up from 1
 _U1, _U4, _U8, _F4 = (np.dtype(code).str for code in ("u1", "<u4", "<u8", "<f4"))
 
 
@@ -25,8 +26,8 @@ def check_manifest(manifest: Manifest, record: CollectionRecord) -> None:
     ids = [header.id for header in manifest.segments]
     if len(set(ids)) != len(ids) or any(not 0 < segment < manifest.next_segment for segment in ids):
         raise Corruption(f"the manifest's segments {ids[:20]} are not distinct or not below {manifest.next_segment}")
-    if manifest.sealed_seq < 0:
-        raise Corruption(f"the manifest's sealed_seq={manifest.sealed_seq} is negative")
+    if not 0 <= manifest.sealed_seq <= NUMBER_MAX or manifest.next_segment > NUMBER_MAX:
+        raise Corruption(f"sealed_seq={manifest.sealed_seq} or next_segment={manifest.next_segment} is not possible")
     for header in manifest.segments:
         try:
             _check_header(header, record.schema, keys.segment_prefix(record.number, header.id))
@@ -37,6 +38,8 @@ def check_manifest(manifest: Manifest, record: CollectionRecord) -> None:
 def _check_header(header: SegmentHeader, schema: Schema, prefix: str) -> None:
     if not 0 < header.n_rows <= ROWS_MAX:
         raise Corruption(f"n_rows={header.n_rows} is not in 1..{ROWS_MAX}")
+    if not 0 <= header.max_seq <= NUMBER_MAX or not 0 <= header.generation <= ROWS_MAX:
+        raise Corruption(f"max_seq={header.max_seq} or generation={header.generation} is not possible")
     columns = {column.name: column for column in header.columns}
     if len(columns) != len(header.columns):
         raise Corruption("two columns have one name")
