@@ -194,9 +194,8 @@ def report(seen: dict[tuple[str, int], list[dict[str, float]]], clients: int) ->
     }
     print(f"\n{'case':8} {'clients':>7} {'requests/s':>11} {'p50 ms':>8} {'p99 ms':>8} {'server CPU us/call':>19}")
     for (case, count), row in middle.items():
-        print(
-            f"{case:8} {count:7} {row['qps']:11.0f} {row['p50_ms']:8.3f} {row['p99_ms']:8.3f} {row['server_cpu_us']:19.0f}"
-        )
+        latency = f"{row['p50_ms']:8.3f} {row['p99_ms']:8.3f}"
+        print(f"{case:8} {count:7} {row['qps']:11.0f} {latency} {row['server_cpu_us']:19.0f}")
     overheads = [q["p50_ms"] - i["p50_ms"] for q, i in zip(seen["query", 1], seen["inproc", 1], strict=True)]
     shares = [q["qps"] / e["qps"] for q, e in zip(seen["query", clients], seen["empty", clients], strict=True)]
     print(f"\none client: {statistics.median(overheads):.3f} ms more than in process, at the median")
