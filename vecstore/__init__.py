@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         Unimplemented,
         VecstoreError,
     )
-    from vecstore.query.builder import F
+    from vecstore.query.builder import F, has_id, has_vector
     from vecstore.query.filter import Filter
     from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, VectorKind
     from vecstore.types import (
@@ -99,6 +99,8 @@ __all__ = [
     "__version__",
     "connect",
     "connect_async",
+    "has_id",
+    "has_vector",
     "load_settings",
 ]
 
@@ -140,7 +142,11 @@ _MODULES = {
         "Unimplemented",
         "VecstoreError",
     ),
-    "vecstore.query.builder": ("F",),
+    "vecstore.query.builder": (
+        "F",
+        "has_id",
+        "has_vector",
+    ),
     "vecstore.query.filter": ("Filter",),
     "vecstore.schema": (
         "DataType",
