@@ -12,8 +12,8 @@ namespace {
 
 using Reg = Lanes::Reg;
 
-// Listed rows are prefetched this far ahead. Rows in sequence are left to the hardware, which does it better; that is
-// also why one query takes one row at a time: several streams at once halve the bandwidth.
+// Scattered rows are prefetched this far ahead. Rows in sequence are left to the hardware, which does it better; that
+// is also why one query takes one row at a time: several streams at once halve the bandwidth.
 constexpr std::size_t kPrefetchBytes = 6144;
 
 template <class T>
@@ -76,9 +76,20 @@ inline float pair_sum(const float* query, const T* row, std::size_t dim) {
 
 template <Sum kSum, class T>
 inline void single(const float* query, std::size_t dim, const RowBlock& rows, float* out) {
+    // Where about half of the rows are listed, reading all of them in sequence beats skipping some.
+    constexpr std::size_t kDenseSpan = 2048;
+    if (rows.offsets && rows.span != 0 && 4 * rows.span <= 9 * rows.count && rows.span <= kDenseSpan) {
+        float all[kDenseSpan];
+        const T* first = row_at<T>(rows, 0);
+        const std::size_t stride = rows.stride / sizeof(T);
+        for (std::size_t i = 0; i < rows.span; ++i) all[i] = pair_sum<kSum>(query, first + i * stride, dim);
+        for (std::size_t i = 0; i < rows.count; ++i) out[i] = all[rows.offsets[i] - rows.offsets[0]];
+        return;
+    }
+    const bool scattered = rows.offsets && (rows.span == 0 || rows.span > 4 * rows.count);
     const std::size_t ahead = kPrefetchBytes / rows.stride + 1;
     for (std::size_t i = 0; i < rows.count; ++i) {
-        if (rows.offsets && i + ahead < rows.count) {
+        if (scattered && i + ahead < rows.count) {
             const T* later = row_at<T>(rows, i + ahead);
             for (std::size_t d = 0; d < dim; d += 64 / sizeof(T)) __builtin_prefetch(later + d);
         }

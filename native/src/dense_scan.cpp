@@ -127,7 +127,7 @@ void dense_rerank(Metric metric, const float* queries, std::size_t nq, const Den
         std::size_t count = 0;
         for (std::size_t i = begin; i < end; ++i)
             if (candidates[i] >= 0) offsets[count++] = candidates[i];
-        const RowBlock block{rows.rows.data, rows.rows.row_bytes, offsets, count};
+        const RowBlock block{rows.rows.data, rows.rows.row_bytes, offsets, count, 0};
         if (count != 0) {
             sums(prepared.at(query), 1, rows.dim, block, sums_out, kChunk);
             finish_distances(metric, block, rows.inverse_norms, sums_out);

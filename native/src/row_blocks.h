@@ -61,7 +61,7 @@ void for_each_block(const Rows& rows, const Partition& partition, std::size_t ta
     if (rows.allowed == nullptr) {
         for (std::size_t first = begin; first < end; first += partition.block_rows) {
             const std::size_t count = std::min(partition.block_rows, end - first);
-            visit(RowBlock{rows.data + first * rows.row_bytes, rows.row_bytes, nullptr, count}, first);
+            visit(RowBlock{rows.data + first * rows.row_bytes, rows.row_bytes, nullptr, count, count}, first);
         }
         return;
     }
@@ -69,7 +69,8 @@ void for_each_block(const Rows& rows, const Partition& partition, std::size_t ta
     offsets.resize(partition.block_rows + 64);
     std::size_t held = 0;
     const auto flush = [&](std::size_t count) {
-        visit(RowBlock{base, rows.row_bytes, offsets.data(), count}, begin);
+        const auto span = static_cast<std::size_t>(offsets[count - 1] - offsets[0]) + 1;
+        visit(RowBlock{base, rows.row_bytes, offsets.data(), count, span}, begin);
         std::copy(offsets.begin() + static_cast<std::ptrdiff_t>(count),
                   offsets.begin() + static_cast<std::ptrdiff_t>(held), offsets.begin());
         held -= count;

@@ -23,6 +23,7 @@ def _masks(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
         "one": one,
         "sparse": rng.random(n) < 0.02,
         "half": rng.random(n) < 0.5,
+        "dense": rng.random(n) < 0.9,
     }
 
 

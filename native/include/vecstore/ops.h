@@ -20,7 +20,8 @@ struct RowBlock {
     const std::uint8_t* base;
     std::size_t stride;  // bytes
     const std::int64_t* offsets;
-    std::size_t count;  // at least 1
+    std::size_t count;     // at least 1
+    std::size_t span = 0;  // offsets ascend from offsets[0] to offsets[0] + span - 1; 0: they come in any order
 };
 
 // Queries are prepared by `DenseQueries`: whole chunks of kLanes floats, the last one right-aligned.
