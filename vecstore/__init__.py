@@ -52,8 +52,7 @@ if TYPE_CHECKING:
         WriteMode,
         WriteResult,
     )
-
-__version__ = "0.1.0"
+    from vecstore.version import __version__
 
 __all__ = [
     "AlreadyExists",
@@ -166,6 +165,7 @@ _MODULES = {
         "WriteMode",
         "WriteResult",
     ),
+    "vecstore.version": ("__version__",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 
 class VectorKind(StrEnum):
@@ -41,6 +42,13 @@ class FieldKind(StrEnum):
     TEXT = "text"
 
 
+_STORAGE: dict[DataType, np.dtype[np.generic]] = {
+    DataType.FLOAT32: np.dtype(np.float32),
+    DataType.FLOAT16: np.dtype(np.float16),
+    DataType.BFLOAT16: np.dtype(np.uint16),
+}
+
+
 class VectorField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One named vector of a collection. For BINARY, `dim` counts bits and must be a multiple of 8."""
 
@@ -53,11 +61,7 @@ class VectorField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def storage_dtype(self) -> np.dtype[np.generic]:
         if self.kind is VectorKind.BINARY:
             return np.dtype(np.uint8)
-        return {
-            DataType.FLOAT32: np.dtype(np.float32),
-            DataType.FLOAT16: np.dtype(np.float16),
-            DataType.BFLOAT16: np.dtype(np.uint16),
-        }[self.datatype]
+        return _STORAGE[self.datatype]
 
     @property
     def storage_width(self) -> int:
@@ -76,15 +80,16 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fields: dict[str, FieldKind] = {}
 
 
-def score_of(metric: Metric, distances: np.ndarray) -> np.ndarray:
+def score_of(metric: Metric, distances: NDArray[np.float32]) -> NDArray[np.float32]:
     """Turn distances into API scores: similarity for cosine and dot (large is near), Euclidean distance for l2 and
     differing bits for hamming (small is near)."""
     if metric is Metric.COSINE:
-        return 1.0 - distances
+        return np.float32(1.0) - distances
     if metric is Metric.DOT:
         return -distances
     if metric is Metric.L2:
-        return np.sqrt(np.maximum(distances, 0.0))
+        roots: NDArray[np.float32] = np.sqrt(np.maximum(distances, np.float32(0.0)))
+        return roots
     return distances
 
 
