@@ -34,6 +34,7 @@ def main(directory: Path, name: str, when: str, nth: int, seed: int) -> None:
     if point is None:
         write_some(client, ledgers, choose, 60)
         os._exit(0)
+    write_some(client, ledgers, choose, 6)
     arm(point, when, nth)
     for turn in range(REQUESTS):
         write_some(client, ledgers[turn % 2 :], choose, 1)
