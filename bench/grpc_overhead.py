@@ -3,9 +3,11 @@
     python -m bench.grpc_overhead [--rows 100000] [--clients 16] [--rounds 5]
 
 Three processes: this one calls the engine directly; a server holds the same points and an empty gRPC handler; a client
-sends requests that were serialised beforehand, over one connection for each of its callers. Each round measures every
-case once, so that a busy machine disturbs all of them alike; the table shows the median of the rounds. Without --rows
-the points are the 4,000 of the sample, with their payloads; with it, random unit vectors with a small payload.
+sends requests that were serialised beforehand, over one connection for each of its callers. `paced` is the in-process
+call, and `idle` the empty one, after a pause as long as the other takes, because a processor that has just idled is
+slower. Each round measures every case once, so that a busy machine disturbs all of them alike; the table shows the
+median of the rounds. Without --rows the points are the 4,000 of the sample, with their payloads; with it, random unit
+vectors with a small payload.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ SAMPLE = Path(__file__).resolve().parent.parent / "vecstore" / "data"
 EMPTY = "/bench.Empty/Call"
 QUERY = "/vecstore.v1.Points/Query"
 QUERIES = 200
+PAUSE_S = 0.0005  # about what an empty call takes
 BATCH = 5_000
 
 
@@ -94,10 +97,10 @@ def serve(rows: int | None) -> None:
 
 
 def drive(ports: dict[str, int], requests: list[bytes], callers: int) -> None:
-    """Answers lines `CASE CALLERS SECONDS` with a line of JSON."""
+    """Answers lines `CASE CALLERS SECONDS PAUSE` with a line of JSON."""
     import uvloop
 
-    async def measure(calls: list[Any], seconds: float) -> dict[str, float]:
+    async def measure(calls: list[Any], seconds: float, pause_s: float) -> dict[str, float]:
         latencies: list[float] = []
         stop = time.perf_counter() + seconds
 
@@ -106,6 +109,8 @@ def drive(ports: dict[str, int], requests: list[bytes], callers: int) -> None:
                 await call(requests[place % len(requests)])
                 latencies.append(time.perf_counter() - start)
                 place += 1
+                if pause_s:
+                    await asyncio.sleep(pause_s)
 
         await asyncio.gather(*(caller(call, 13 * n) for n, call in enumerate(calls)))
         p50, p99 = np.percentile(latencies, [50, 99]) * 1e3
@@ -121,13 +126,14 @@ def drive(ports: dict[str, int], requests: list[bytes], callers: int) -> None:
             for case, method in (("empty", EMPTY), ("query", QUERY))
         }
         for line in iter(sys.stdin.readline, ""):
-            case, count, seconds = line.split()
-            print(json.dumps(await measure(calls[case][: int(count)], float(seconds))), flush=True)
+            case, count, seconds, pause_s = line.split()
+            result = await measure(calls[case][: int(count)], float(seconds), float(pause_s))
+            print(json.dumps(result), flush=True)
 
     uvloop.run(run())
 
 
-def in_process(database: Database, queries: np.ndarray, seconds: float) -> dict[str, float]:
+def in_process(database: Database, queries: np.ndarray, seconds: float, pause_s: float = 0.0) -> dict[str, float]:
     requests = [QueryRequest("bench", vector) for vector in queries]
     latencies = []
     stop = time.perf_counter() + seconds
@@ -136,6 +142,8 @@ def in_process(database: Database, queries: np.ndarray, seconds: float) -> dict[
         database.query(requests[place % len(requests)])
         latencies.append(time.perf_counter() - start)
         place += 1
+        if pause_s:
+            time.sleep(pause_s)
     p50, p99 = np.percentile(latencies, [50, 99]) * 1e3
     return {"qps": len(latencies) / seconds, "p50_ms": p50, "p99_ms": p99, "server_cpu_us": 0.0}
 
@@ -165,13 +173,18 @@ def compare(options: argparse.Namespace) -> None:
     client.stdin.write(ports + json.dumps(requests) + "\n")
     seen: dict[tuple[str, int], list[dict[str, float]]] = {}
     counts = sorted({1, options.clients})
+    cases = [("inproc", 1), ("paced", 1), ("idle", 1)]
+    cases += [(case, count) for count in counts for case in ("empty", "query")]
     for number in range(-1, options.rounds):  # the first one warms up
-        for case, count in [("inproc", 1), *((case, count) for count in counts for case in ("empty", "query"))]:
-            if case == "inproc":
-                result = in_process(database, queries, options.seconds)
+        pause_s = PAUSE_S
+        for case, count in cases:
+            if case in ("inproc", "paced"):
+                result = in_process(database, queries, options.seconds, PAUSE_S if case == "paced" else 0.0)
+                pause_s = result["p50_ms"] / 1e3
             else:
                 before = cpu_seconds(server.pid)
-                client.stdin.write(f"{case} {count} {options.seconds}\n")
+                name, pause = ("empty", pause_s) if case == "idle" else (case, 0.0)
+                client.stdin.write(f"{name} {count} {options.seconds} {pause}\n")
                 client.stdin.flush()
                 result = json.loads(client.stdout.readline())
                 calls = result["qps"] * options.seconds
@@ -196,9 +209,11 @@ def report(seen: dict[tuple[str, int], list[dict[str, float]]], clients: int) ->
     for (case, count), row in middle.items():
         latency = f"{row['p50_ms']:8.3f} {row['p99_ms']:8.3f}"
         print(f"{case:8} {count:7} {row['qps']:11.0f} {latency} {row['server_cpu_us']:19.0f}")
-    overheads = [q["p50_ms"] - i["p50_ms"] for q, i in zip(seen["query", 1], seen["inproc", 1], strict=True)]
+    paced = zip(seen["query", 1], seen["paced", 1], seen["idle", 1], strict=True)
+    over = [(query["p50_ms"] - call["p50_ms"], idle["p50_ms"]) for query, call, idle in paced]
+    overhead, idle = (statistics.median(values) for values in zip(*over, strict=True))
     shares = [q["qps"] / e["qps"] for q, e in zip(seen["query", clients], seen["empty", clients], strict=True)]
-    print(f"\none client: {statistics.median(overheads):.3f} ms more than in process, at the median")
+    print(f"\none client: {overhead:.3f} ms more than in process, at the median; an empty call takes {idle:.3f} ms")
     print(f"{clients} clients: {100 * statistics.median(shares):.0f} % of the empty handler's rate")
 
 

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from engine_support import put, vectors_of
 
-from vecstore.engine.coalesce import Coalescer
+from vecstore.engine import coalesce
+from vecstore.engine.coalesce import Coalescer, Patience
 from vecstore.engine.database import Database
 from vecstore.errors import DeadlineExceeded, InvalidArgument
 from vecstore.query.builder import F
@@ -44,6 +45,41 @@ def test_answers_equal_those_alone_and_batches_form(db: Database) -> None:
     assert max(result.explain["batch"] for result in results) > 5
 
 
+@pytest.mark.parametrize("work", [0, 1 << 40])
+def test_answers_are_the_same_on_the_loop_and_in_threads(
+    db: Database, monkeypatch: pytest.MonkeyPatch, work: int
+) -> None:
+    monkeypatch.setattr(coalesce, "INLINE_WORK", work)
+    put(db, range(300))
+
+    async def run(coalescer: Coalescer) -> list[QueryResult]:
+        async def caller(first: int) -> list[QueryResult]:
+            return [await coalescer.query(request(n, k=3)) for n in range(first, first + 10)]
+
+        return [result for part in await asyncio.gather(*(caller(10 * n) for n in range(16))) for result in part]
+
+    results = gather(db, run)
+    assert isinstance(results, list)
+    assert [result.hits[0].id for result in results] == list(range(160))
+
+
+def test_waiting_is_given_up_for_a_lone_caller_and_kept_for_many() -> None:
+    lone = Patience()
+    vain = 0
+    for _ in range(1_000):
+        target = lone.target()
+        vain += target > 1
+        lone.learn(target, 1)
+    assert 5 <= vain <= 25  # tried now and then, in case others came
+    many = Patience()
+    sizes = []
+    for _ in range(40):
+        sizes.append(many.target())
+        many.learn(sizes[-1], min(sizes[-1], 12))  # twelve callers
+    assert sizes[-20:].count(12) >= 15
+    assert 24 in sizes[-20:]  # whether there are more by now
+
+
 def test_a_bad_request_fails_alone(db: Database) -> None:
     put(db, range(10))
 
@@ -60,6 +96,7 @@ def test_a_bad_request_fails_alone(db: Database) -> None:
 
 def test_time_spent_waiting_counts(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     put(db, range(10))
+    monkeypatch.setattr(coalesce, "INLINE_WORK", 0)  # in a thread, so that the loop can be waited on
     go = threading.Event()
     real = db.reader.run
 

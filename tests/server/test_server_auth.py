@@ -7,9 +7,9 @@ from typing import Any
 
 import grpc
 import pytest
-from conftest import Client, failure, query, serving
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
+from server_support import Client, failure, query, serving
 
 from vecstore.config import Server, Settings
 from vecstore.engine.database import Database

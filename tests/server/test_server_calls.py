@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Client, failure, point, query
+from server_support import Client, failure, point, query
 
 from vecstore.pb.v1 import collections_pb2 as cpb
 from vecstore.pb.v1 import common_pb2

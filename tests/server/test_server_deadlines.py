@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Client, failure, query, serving
+from server_support import Client, failure, query, serving
 
 from vecstore.config import Limits
 from vecstore.engine.database import Database

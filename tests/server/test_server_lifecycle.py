@@ -13,9 +13,9 @@ from typing import Any
 
 import grpc
 import pytest
-from conftest import Client, failure, point, query, serving
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from server_support import Client, failure, point, query, serving
 
 from vecstore.config import Server, Settings
 from vecstore.engine.database import Database

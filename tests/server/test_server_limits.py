@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Client, failure, point, query, serving
+from server_support import Client, failure, point, query, serving
 
 from vecstore.config import Limits
 from vecstore.pb.v1 import collections_pb2 as cpb

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from conftest import Client, failure, point, query, serving
+from server_support import Client, failure, point, query, serving
 
 from vecstore.config import Limits
 from vecstore.pb.v1 import points_pb2 as pb

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from conftest import Client, failure, query, serving
+from server_support import Client, failure, query, serving
 
 from vecstore.config import Limits
 from vecstore.engine.database import Database

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from conftest import Client, failure, point, query, serving
+from server_support import Client, failure, point, query, serving
 
 from vecstore.pb.v1 import points_pb2 as pb
 

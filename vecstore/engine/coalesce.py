@@ -1,7 +1,9 @@
 """Concurrent queries on the same collection with the same settings become one kernel batch.
 
-The first query starts at once; those that arrive while it runs wait together and run as the next batch. So an idle
-database adds no delay, and a busy one reads each row once for many queries.
+A lone query starts at once. Queries that arrive while one runs wait together and run as the next batch; and as long as
+waiting a moment brings others, a query waits for them, at most WINDOW_S (`Patience`). So an idle database adds no
+delay, and a busy one reads each row once for many queries. A batch of little work runs on the event loop itself: to
+hand it to a thread and back, with the interpreter lock, takes longer than others would gain.
 """
 
 from __future__ import annotations
@@ -15,12 +17,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 
 from vecstore.engine.collection import Collection
 from vecstore.engine.database import Database
 from vecstore.engine.read_path import batch_key, deadline_of
 from vecstore.errors import DeadlineExceeded
 from vecstore.types import QueryRequest, QueryResult
+
+WINDOW_S = 0.002
+INLINE_WORK = 48 << 20  # components of all rows times queries: up to about 5 ms, in which the kernels use every core
+KEYS_REMEMBERED = 1_000
+PROBE_EVERY = 16  # batches
+SKIP_MAX = 64  # queries
+
+Key = tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -31,13 +42,67 @@ class _Waiting:
     future: asyncio.Future[QueryResult]
 
 
+class Patience:
+    """Learns how many queries a batch should wait for, from how many came while earlier ones waited.
+
+    A caller that sends one query after another never sends while it waits, so that waiting for it is in vain: after a
+    vain wait the next queries go ahead, twice as many each time, up to SKIP_MAX. After a wait that brought others, the
+    next batch waits for as many, and now and then for twice as many, in case more callers came."""
+
+    __slots__ = ("_batches", "_growing", "_left", "_skip", "_target")
+
+    def __init__(self) -> None:
+        self._target = 1
+        self._skip = 1
+        self._left = 1
+        self._batches = 0
+        self._growing = True  # until a wait brought fewer than wanted
+
+    def target(self) -> int:
+        """The number of queries to wait for; 1 is not to wait."""
+        if self._target > 1:
+            return self._target
+        self._left -= 1
+        return 1 if self._left >= 0 else 2
+
+    def learn(self, target: int, size: int) -> None:
+        """A batch that waited for `target` queries got `size`."""
+        self._batches += 1
+        if size > 1:
+            self._skip = 1
+            self._growing = size >= target and (self._growing or size > target or self._batches % PROBE_EVERY == 0)
+            self._target = 2 * size if self._growing else size
+        elif target > 1:
+            self._target, self._growing = 1, True
+            self._skip = self._left = min(2 * self._skip, SKIP_MAX)
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Queries with one key that wait, and the task that runs them."""
+
+    waiting: list[_Waiting]
+    target: int = 1
+    enough: asyncio.Future[None] | None = None  # set while the task waits for more queries
+
+    def add(self, waiting: _Waiting) -> None:
+        self.waiting.append(waiting)
+        if len(self.waiting) >= self.target:
+            self.release()
+
+    def release(self) -> None:
+        if self.enough is not None and not self.enough.done():
+            self.enough.set_result(None)
+
+
 class Coalescer:
-    """Belongs to one event loop; the work runs in `executor`'s threads."""
+    """Belongs to one event loop; batches that take time run in `executor`'s threads."""
 
     def __init__(self, database: Database, executor: Executor) -> None:
         self._database = database
         self._executor = executor
-        self._waiting: dict[tuple[Any, ...], list[_Waiting]] = {}
+        self._queues: dict[Key, _Queue] = {}
+        self._patience: LRUCache[Key, Patience] = LRUCache(KEYS_REMEMBERED)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def query(self, request: QueryRequest) -> QueryResult:
@@ -48,39 +113,71 @@ class Coalescer:
         deadline = deadline_of(request.timeout_s, database.settings)
         if request.min_seq and request.min_seq <= collection.view.seq:
             request = dataclasses.replace(request, min_seq=0)  # fulfilled: no reason to keep it apart
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(request, vector, deadline, loop.create_future())
         key = batch_key(request)
-        queue = self._waiting.get(key)
+        queue = self._queues.get(key)
+        loop = asyncio.get_running_loop()
         if queue is not None:
-            queue.append(waiting)
-        else:
-            self._waiting[key] = [waiting]
-            task = loop.create_task(self._drain(key, collection))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            waiting = _Waiting(request, vector, deadline, loop.create_future())
+            queue.add(waiting)
+            return await waiting.future
+        patience = self._patience.get(key)
+        if patience is None:
+            patience = self._patience[key] = Patience()
+        target = patience.target()
+        if target == 1 and self._is_small(collection, request, 1):
+            return database.reader.run(collection, [request], [vector], deadline)[0]  # alone, and quick
+        waiting = _Waiting(request, vector, deadline, loop.create_future())
+        queue = self._queues[key] = _Queue([waiting])
+        task = loop.create_task(self._drain(key, queue, collection, patience, target))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return await waiting.future
 
-    async def _drain(self, key: tuple[Any, ...], collection: Collection) -> None:
-        loop = asyncio.get_running_loop()
+    async def _drain(self, key: Key, queue: _Queue, collection: Collection, patience: Patience, target: int) -> None:
         bound = self._database.settings.limits.queries_per_request_max
-        while self._waiting[key]:
-            batch = self._waiting[key][:bound]
-            self._waiting[key] = self._waiting[key][bound:]
+        while queue.waiting:
+            if len(queue.waiting) < min(target, bound):
+                await self._gather(queue, min(target, bound))
+            batch, queue.waiting = queue.waiting[:bound], queue.waiting[bound:]
+            patience.learn(target, len(batch))
             batch = [waiting for waiting in batch if self._is_wanted(waiting)]
-            if not batch:
-                continue
-            try:
+            if batch:
+                await self._answer(collection, batch)
+            target = patience.target()
+        del self._queues[key]
+
+    async def _gather(self, queue: _Queue, target: int) -> None:
+        loop = asyncio.get_running_loop()
+        queue.target, queue.enough = target, loop.create_future()
+        timer = loop.call_later(WINDOW_S, queue.release)
+        await queue.enough
+        timer.cancel()
+        queue.enough = None
+
+    async def _answer(self, collection: Collection, batch: Sequence[_Waiting]) -> None:
+        inline = self._is_small(collection, batch[0].request, len(batch))
+        try:
+            if inline:
+                results = self._run(collection, batch)
+            else:
+                loop = asyncio.get_running_loop()
                 results = await loop.run_in_executor(self._executor, self._run, collection, batch)
-            except Exception as error:  # the waiters' to handle
-                for waiting in batch:
-                    if not waiting.future.done():
-                        waiting.future.set_exception(error)
-                continue
-            for waiting, result in zip(batch, results, strict=True):
+        except Exception as error:  # the waiters' to handle
+            for waiting in batch:
                 if not waiting.future.done():
-                    waiting.future.set_result(result)
-        del self._waiting[key]
+                    waiting.future.set_exception(error)
+            return
+        for waiting, result in zip(batch, results, strict=True):
+            if not waiting.future.done():
+                waiting.future.set_result(result)
+        if inline:
+            await asyncio.sleep(0)  # others' turn
+
+    def _is_small(self, collection: Collection, request: QueryRequest, queries: int) -> bool:
+        if request.filter is not None or request.k + request.offset > 100 or request.min_seq:
+            return False  # reading payloads, building large answers and waiting for writes are no work for the loop
+        _, spec = self._database.reader.field_of(collection.schema, request.using)
+        return sum(segment.n_rows for segment in collection.view.segments) * spec.storage_width * queries <= INLINE_WORK
 
     def _is_wanted(self, waiting: _Waiting) -> bool:
         """False for a caller that has gone, or whose time ran out in the queue."""

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from vecstore import validate
 from vecstore.config import Settings
 from vecstore.engine import bitmaps
 from vecstore.engine.collection import Collection, View
+from vecstore.engine.contents import Content, contents
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.search import Plan, Ranked, check_deadline, search_view
-from vecstore.engine.segment import SegmentView, decode_payload
+from vecstore.engine.segment import SegmentView
 from vecstore.errors import DeadlineExceeded
 from vecstore.kernels.base import Kernels
 from vecstore.query.filter import Filter, PointId
 from vecstore.query.parse import check_filter
-from vecstore.schema import Schema, VectorField, VectorKind, larger_is_nearer, score_of
+from vecstore.schema import Schema, VectorField, larger_is_nearer, score_of
 from vecstore.types import (
     CountRequest,
     GetRequest,
@@ -117,12 +118,8 @@ class Reader:
             bound, up = request.score_threshold, larger_is_nearer(spec.metric)
             near = sum(1 for score in kept if (score >= bound if up else score <= bound))
             segments, rows, kept = segments[:near], rows[:near], kept[:near]
-        hits = []
-        for place, row, score in zip(segments, rows, kept, strict=True):
-            segment = view.segments[place]
-            point = _point(segment, row, view.schema, request.select)
-            hits.append(Hit(point.id, point.seq, point.payload_json, point.vectors, score))
-        return hits
+        found = _contents(view, segments, rows, request.select)
+        return [Hit(*content, score) for content, score in zip(found, kept, strict=True)]
 
     def get(self, collection: Collection, request: GetRequest) -> tuple[list[Point], int]:
         ids = validate.check_ids(request.ids, self._settings.limits)
@@ -131,8 +128,10 @@ class Reader:
         found: dict[int, Point] = {}
         for segment in view.segments:
             rows = segment.find(ids)
-            for place in np.flatnonzero(rows >= 0).tolist():
-                found[place] = _point(segment, int(rows[place]), view.schema, request.select)
+            places = np.flatnonzero(rows >= 0)
+            if len(places):
+                read = contents(segment, rows[places].tolist(), view.schema, request.select)
+                found.update((place, Point(*one)) for place, one in zip(places.tolist(), read, strict=True))
         return [found[place] for place in sorted(found)], view.seq
 
     def scroll(self, collection: Collection, request: ScrollRequest) -> ScrollResult:
@@ -143,13 +142,12 @@ class Reader:
         _check_selection(request.select, collection.schema)
         view = self.view_at(collection, request.min_seq, deadline_of(None, self._settings))
         streams = [self._in_order(segment, place, after, where) for place, segment in enumerate(view.segments)]
-        points = []
-        for _, place, row in heapq.merge(*streams):
-            points.append(_point(view.segments[place], row, view.schema, request.select))
-            if len(points) > limit:
-                break
-        more = len(points) > limit
-        points = points[:limit]
+        page = list(itertools.islice(heapq.merge(*streams), limit + 1))
+        more = len(page) > limit
+        found = _contents(
+            view, [place for _, place, _ in page[:limit]], [row for *_, row in page[:limit]], request.select
+        )
+        points = [Point(*content) for content in found]
         return ScrollResult(points, points[-1].id if more else None, view.seq)
 
     def _in_order(
@@ -204,32 +202,15 @@ def _check_selection(select: Selection, schema: Schema) -> None:
             raise validate.invalid("VECTOR_NAME_UNKNOWN", message, "with_vectors")
 
 
-def _point(segment: SegmentView, row: int, schema: Schema, select: Selection) -> Point:
-    stored = segment.segment
-    point = Point(stored.take_ids([row])[0], int(stored.seqs(np.array([row]))[0]))
-    if select.payload is True:
-        point.payload_json = stored.payload(row) or b"{}"
-    elif select.payload:
-        encoded = stored.payload(row)
-        payload = decode_payload(encoded) if encoded else {}
-        point.payload_json = msgspec.json.encode({key: payload[key] for key in select.payload if key in payload})
-    if select.vectors:
-        names = schema.vectors if select.vectors is True else select.vectors
-        point.vectors = {name: _vector(segment, row, name, schema) for name in names if _has(segment, row, name)}
-    return point
-
-
-def _has(segment: SegmentView, row: int, name: str) -> bool:
-    present = segment.segment.present(name, segment.n_rows)
-    return present is None or bool(bitmaps.are_set(present, np.array([row]))[0])
-
-
-def _vector(segment: SegmentView, row: int, name: str, schema: Schema) -> np.ndarray:
-    stored = segment.segment.vectors(name, segment.n_rows)[row]
-    spec = schema.vectors[name]
-    if spec.kind is VectorKind.DENSE and stored.dtype == np.uint16:
-        return validate.widen(stored, spec)
-    return np.array(stored)
+def _contents(view: View, places: Sequence[int], rows: Sequence[int], select: Selection) -> list[Content]:
+    """The contents of rows of several segments, read segment by segment, in the order given."""
+    found: list[Content | None] = [None] * len(rows)
+    for place in set(places):
+        ats = [at for at, other in enumerate(places) if other == place]
+        read = contents(view.segments[place], [rows[at] for at in ats], view.schema, select)
+        for at, content in zip(ats, read, strict=True):
+            found[at] = content
+    return [content for content in found if content is not None]
 
 
 def _explained(plan: Plan | None, view: View, name: str, batch: int, started: float) -> dict[str, Any] | None:

@@ -130,6 +130,8 @@ def merge(view: View, found: list[tuple[int, Candidates]], query: int, k: int) -
         order = np.argsort(distances, kind="stable")
         order = order[rows[order] >= 0]
         distances, rows, segments = distances[order], rows[order], segments[order]
+    if not (distances[1:] == distances[:-1]).any():
+        return Ranked(segments[:k], rows[:k], distances[:k])
     order = np.arange(len(rows))
     for low, high in _tied_runs(distances, k):
         tied = order[low:high].tolist()
