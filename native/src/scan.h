@@ -16,7 +16,7 @@ struct TopKOutput {
 };
 
 // A job this small is done before a sleeping thread is awake.
-inline constexpr std::size_t kBytesPerWorker = 512 * 1024;
+inline constexpr std::size_t kBytesPerWorker = 8 << 20;
 
 inline std::size_t workers_for(std::size_t bytes_touched) {
     return std::min(threads(), 1 + bytes_touched / kBytesPerWorker);

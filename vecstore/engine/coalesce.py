@@ -29,7 +29,7 @@ WINDOW_S = 0.002
 INLINE_WORK = 48 << 20  # components of all rows times queries: up to about 5 ms, in which the kernels use every core
 KEYS_REMEMBERED = 1_000
 PROBE_EVERY = 16  # batches
-SKIP_MAX = 64  # queries
+SKIP_MAX = 256  # queries
 
 Key = tuple[Any, ...]
 
