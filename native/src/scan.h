@@ -22,6 +22,17 @@ inline std::size_t workers_for(std::size_t bytes_touched) {
     return std::min(threads(), 1 + bytes_touched / kBytesPerWorker);
 }
 
+// Brings a block's rows into the second-level cache in their order. Tiles walk several rows at once, and memory serves
+// that at a third of the rate of a sequential read.
+inline void read_in_order(const RowBlock& block) {
+    constexpr std::size_t kLine = 64;
+    for (std::size_t i = 0; i < block.count; ++i) {
+        const std::size_t at = block.offsets ? static_cast<std::size_t>(block.offsets[i]) : i;
+        const volatile std::uint8_t* row = block.base + at * block.stride;
+        for (std::size_t byte = 0; byte < block.stride; byte += kLine) static_cast<void>(row[byte]);
+    }
+}
+
 // distances(first_query, query_count, block, first_row, out, out_stride) writes the distances of a tile of queries.
 // The answer does not depend on the number of threads: pairs are ordered by (distance, row), which is total.
 template <class Distances>
@@ -53,6 +64,7 @@ void scan_rows(const Ops& ops, std::size_t nq, std::size_t query_tile, const Row
                 return static_cast<std::int64_t>(first_row) +
                        (block.offsets ? block.offsets[i] : static_cast<std::int64_t>(i));
             };
+            if (nq > 1) read_in_order(block);
             for (std::size_t q = 0; q < nq; q += query_tile) {
                 const std::size_t in_tile = std::min(query_tile, nq - q);
                 distances(q, in_tile, block, first_row, worker.distances.data(), out_stride);
