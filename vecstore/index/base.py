@@ -13,6 +13,21 @@ from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.schema import VectorField
 
 
+@dataclass(frozen=True, slots=True)
+class SearchParams:
+    """How hard to look. 0 or None is the index's own choice."""
+
+    nprobe: int = 0  # lists to visit at most
+    oversampling: float = 0.0  # candidates for the rerank, as a multiple of k; at least 1
+    rescore: bool = True  # False: answer with estimated distances
+    exact: bool = False  # scan the stored vectors
+    truncate_dim: int = 0  # compare this prefix of the vectors only
+    recall_target: float = 0.0  # 0 < r <= 1: choose the rest by it
+
+
+DEFAULT_PARAMS = SearchParams()
+
+
 @dataclass(slots=True)
 class Candidates:
     """`rows` and `distances` are (nq, k), ascending by (distance, row); unused places hold -1 and +inf.

@@ -10,6 +10,7 @@ bits. Sums are float32; backends agree with float64 numpy within the tolerance t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -22,6 +23,39 @@ Int64Array: TypeAlias = NDArray[np.int64]
 UInt8Array: TypeAlias = NDArray[np.uint8]
 Bitmap: TypeAlias = NDArray[np.uint64]  # bit i of word i // 64, least significant first: row i is allowed
 DenseRows: TypeAlias = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.uint16]  # uint16 holds bfloat16
+
+
+@dataclass(frozen=True, slots=True)
+class TableCodes:
+    """Codes scanned by table look-up, in lists of blocks of 32 rows; the last block of a list is padded.
+
+    A row's first-stage code is `m` nibbles. Nibble j selects entry v of a query's table j, which is linear in the
+    query: table[j, v] = sum over w of query[table_dims[j, w]] * table_values[j, w, v]  (a table_dims of -1 adds
+    nothing). With S the sum of the m entries, the first estimate of a row's distance is
+
+        est = list_add + add + scale * S
+
+    and with stage-two codes (`extra`), for rows whose est is near enough, the full estimate is
+
+        full = list_add + extra_add + extra_scale * (S + sum over runs and dims of query[dim] * step[dim] * low[dim])
+
+    where S is summed in float32 (in the first stage it may be rounded: 8-bit tables) and low is the unsigned number in the
+    dim's low bits; a dim may stand in several runs (5 bits = 4 + 1), as sums are additive. A run of c dims with b bits
+    takes c * b / 8 bytes of a row; byte i holds dims i, i + c * b / 8, i + 2 * c * b / 8, ..., the first lowest. Bounds: |est - distance| <= eps * error * list_radius, wanted only when eps > 0.
+    """
+
+    offsets: Int64Array  # (nlist + 1,) first block of each list
+    counts: Int64Array  # (nlist,) rows of each list
+    rows: NDArray[np.uint32]  # (nblocks * 32,) the segment's row of each place, any value in padding
+    blocks: UInt8Array  # (nblocks, m, 16): byte j of a column holds row j's nibble low and row j + 16's high
+    factors: Float32Array  # (nblocks, 2 or 3, 32): add, scale and, where there are bounds, error
+    table_dims: NDArray[np.int32]  # (m, w)
+    table_values: Float32Array  # (m, w, 16)
+    extra: UInt8Array | None = None  # (nblocks * 32, extra_bytes): per row, run after run
+    extra_factors: Float32Array | None = None  # (nblocks * 32, 2 or 3): add, scale and error
+    extra_runs: NDArray[np.int32] | None = None  # (nruns, 2): bits (1, 2, 4 or 8) and count of dims, a multiple of 8
+    extra_dims: NDArray[np.int32] | None = None  # (sum of counts,): the query component of each, -1 for padding
+    extra_steps: Float32Array | None = None  # (sum of counts,)
 
 
 class Kernels(Protocol):
@@ -69,6 +103,23 @@ class Kernels(Protocol):
         out_distances: Float32Array,  # (nq, m), +inf where the candidate is -1
     ) -> None:
         """Distances to listed rows, in the candidates' order."""
+
+    def table_scan(
+        self,
+        codes: TableCodes,
+        queries: Float32Array,  # (nq, dim)
+        probes: NDArray[np.int32],  # (nq, nprobe) lists in the order to visit, -1 for none
+        list_add: Float32Array,  # (nq, nprobe)
+        list_radius: Float32Array,  # (nq, nprobe)
+        k: int,
+        eps: float,
+        allowed: Bitmap | None,  # over the segment's rows
+        out_rows: Int64Array,  # (nq, m), m >= k
+        out_distances: Float32Array,  # (nq, m)
+        out_counters: Int64Array,  # (nq, 3): rows scanned, rows refined by stage two, rows within bounds
+    ) -> None:
+        """The m nearest allowed rows of the probed lists by estimated distance (full where there is a stage two).
+        With eps > 0, only rows whose lower bound is at most the k-th smallest upper bound."""
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         """1 / |row| of each row, 0 for a zero row."""

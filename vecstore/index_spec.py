@@ -1,0 +1,167 @@
+"""What a user asks of an index: transforms, structure, quantizer and rerank, as typed builders. Stored in the schema.
+
+`IVF(nlist="auto", quantizer=RaBitQ(bits=5), transforms=[PCA(256)], rerank="float16")`
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Rerank = Literal["none", "stored", "float32", "float16", "bfloat16", "int8"]
+
+
+class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
+    pass
+
+
+# --- transforms: vectors to vectors, in the order listed ---
+
+
+class Normalize(_Spec, frozen=True, tag="normalize"):
+    """Unit length."""
+
+
+class Center(_Spec, frozen=True, tag="center"):
+    """Subtract the mean of the stored vectors."""
+
+
+class Truncate(_Spec, frozen=True, tag="truncate"):
+    """Keep the first `dim` components (Matryoshka prefixes); unit length again under cosine."""
+
+    dim: int
+
+
+class PCA(_Spec, frozen=True, tag="pca"):
+    """Keep the `dim` leading principal directions; centred under l2, uncentred under cosine and dot by default."""
+
+    dim: int
+    centered: bool | None = None
+
+
+class Rotate(_Spec, frozen=True, tag="rotate"):
+    """A random orthogonal map (fast Hadamard rounds), serialised."""
+
+    seed: int = 0
+
+
+class OPQ(_Spec, frozen=True, tag="opq"):
+    """A learned rotation that suits product quantization with `m` subspaces."""
+
+    m: int
+    dim: int | None = None
+
+
+Transform = Normalize | Center | Truncate | PCA | Rotate | OPQ
+
+
+# --- quantizers: vectors to codes ---
+
+
+class Float16(_Spec, frozen=True, tag="float16"):
+    """Two bytes a component."""
+
+
+class BFloat16(_Spec, frozen=True, tag="bfloat16"):
+    """Two bytes a component, the range of float32."""
+
+
+class Float8(_Spec, frozen=True, tag="float8"):
+    """One byte a component, no training."""
+
+    format: Literal["e4m3", "e5m2"] = "e4m3"
+
+
+class Int8(_Spec, frozen=True, tag="int8"):
+    """One byte a component, with a range for each dimension; `clip` is the share of values cut off at each end."""
+
+    clip: float = 0.0
+
+
+class Int4(_Spec, frozen=True, tag="int4"):
+    """Half a byte a component, with a range for each dimension."""
+
+    clip: float = 0.001
+
+
+class PQ(_Spec, frozen=True, tag="pq"):
+    """Product quantization: `m` subspaces of 2**`bits` centroids (4 or 8 bits); `anisotropic` is ScaNN's threshold."""
+
+    m: int
+    bits: Literal[4, 8] = 4
+    anisotropic: float = 0.0
+
+
+class RaBitQ(_Spec, frozen=True, tag="rabitq"):
+    """Rotated grid codes of 1 to 8 bits a dimension with an unbiased estimate and an error bound."""
+
+    bits: int = 4
+
+
+class SAQ(_Spec, frozen=True, tag="saq"):
+    """Principal directions with bits spent where the variance is; `bits` is the average for each dimension, factors
+    included, and may be fractional."""
+
+    bits: float = 4.0
+
+
+class LloydMax(_Spec, frozen=True, tag="lloyd_max"):
+    """TurboQuant's levels with length renormalisation: no training; 1, 2 or 4 bits a dimension."""
+
+    bits: Literal[1, 2, 4] = 4
+
+
+class Binary(_Spec, frozen=True, tag="binary"):
+    """Sign codes, centred and rotated: by ITQ when `itq`, else at random; scored by a float query."""
+
+    bits: int | None = None
+    itq: bool = False
+
+
+Quantizer = Float16 | BFloat16 | Float8 | Int8 | Int4 | PQ | RaBitQ | SAQ | LloydMax | Binary
+
+
+# --- structures ---
+
+
+class Flat(_Spec, frozen=True, tag="flat"):
+    """Scan every row: exact without a quantizer."""
+
+    quantizer: Quantizer | None = None
+    transforms: tuple[Transform, ...] = ()
+    rerank: Rerank = "stored"
+
+
+class IVF(_Spec, frozen=True, tag="ivf"):
+    """Scan the lists of the nearest centroids."""
+
+    nlist: int | Literal["auto"] = "auto"
+    quantizer: Quantizer | None = None
+    transforms: tuple[Transform, ...] = ()
+    rerank: Rerank = "stored"
+    nprobe: int | Literal["auto"] = "auto"
+    spill: Literal["none", "soar"] = "none"
+
+
+class Funnel(_Spec, frozen=True, tag="funnel"):
+    """Rank by a short prefix, then the best of these by longer ones (Matryoshka)."""
+
+    dims: tuple[int, ...]
+    oversampling: float = 8.0
+
+
+class HammingIVF(_Spec, frozen=True, tag="hamming_ivf"):
+    """Binary vectors in lists around majority centroids."""
+
+    nlist: int | Literal["auto"] = "auto"
+    nprobe: int | Literal["auto"] = "auto"
+
+
+class MIH(_Spec, frozen=True, tag="mih"):
+    """Exact search of binary vectors by multi-index hashing; suits 64 to 256 bits and near neighbours."""
+
+    chunks: int | Literal["auto"] = "auto"
+
+
+Index = Flat | IVF | Funnel | HammingIVF | MIH

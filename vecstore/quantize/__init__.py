@@ -1,0 +1,1 @@
+"""Maps from vectors to codes with an estimated distance. They know kernels and transforms, never ids or segments."""
