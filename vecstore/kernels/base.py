@@ -23,6 +23,7 @@ Int64Array: TypeAlias = NDArray[np.int64]
 UInt8Array: TypeAlias = NDArray[np.uint8]
 Bitmap: TypeAlias = NDArray[np.uint64]  # bit i of word i // 64, least significant first: row i is allowed
 DenseRows: TypeAlias = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.uint16]  # uint16 holds bfloat16
+Factors: TypeAlias = NDArray[np.float32] | NDArray[np.float16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +40,21 @@ class TableCodes:
 
         full = list_add + extra_add + extra_scale * (S + sum over runs and dims of query[dim] * step[dim] * low[dim])
 
-    where S is summed in float32 (in the first stage it may be rounded: 8-bit tables) and low is the unsigned number in the
-    dim's low bits; a dim may stand in several runs (5 bits = 4 + 1), as sums are additive. A run of c dims with b bits
-    takes c * b / 8 bytes of a row; byte i holds dims i, i + c * b / 8, i + 2 * c * b / 8, ..., the first lowest. Bounds: |est - distance| <= eps * error * list_radius, wanted only when eps > 0.
+    where S is summed in float32 (in the first stage it may be rounded: 8-bit tables) and low is the number in the dim's
+    low bits less its mean, value - (2^bits - 1) / 2. A dim may stand in several runs (5 bits = 4 + 1): sums are
+    additive. A run of c dims with b bits takes c * b / 8 bytes of a row; byte i holds dims i, i + c * b / 8,
+    i + 2 * c * b / 8, ..., the first lowest. Where wanted (eps > 0), |est - distance| <= eps * error * list_radius.
     """
 
     offsets: Int64Array  # (nlist + 1,) first block of each list
     counts: Int64Array  # (nlist,) rows of each list
     rows: NDArray[np.uint32]  # (nblocks * 32,) the segment's row of each place, any value in padding
     blocks: UInt8Array  # (nblocks, m, 16): byte j of a column holds row j's nibble low and row j + 16's high
-    factors: Float32Array  # (nblocks, 2 or 3, 32): add, scale and, where there are bounds, error
+    factors: Factors  # (nblocks, 1 to 3, 32): scale; add, else 0; error, where there are bounds
     table_dims: NDArray[np.int32]  # (m, w)
     table_values: Float32Array  # (m, w, 16)
     extra: UInt8Array | None = None  # (nblocks * 32, extra_bytes): per row, run after run
-    extra_factors: Float32Array | None = None  # (nblocks * 32, 2 or 3): add, scale and error
+    extra_factors: Factors | None = None  # (nblocks * 32, 1 to 3): the same for the full estimate
     extra_runs: NDArray[np.int32] | None = None  # (nruns, 2): bits (1, 2, 4 or 8) and count of dims, a multiple of 8
     extra_dims: NDArray[np.int32] | None = None  # (sum of counts,): the query component of each, -1 for padding
     extra_steps: Float32Array | None = None  # (sum of counts,)
