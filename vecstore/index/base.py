@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.schema import VectorField
+
+Progress = Callable[[str, int, int], None]  # phase, done, total; may raise Cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +41,50 @@ class Candidates:
 
 
 class Index(ABC):
+    """`field.index` is the spec that the index is built by, in `build` and in `from_arrays`."""
+
     name: ClassVar[str]
     ntotal: int
 
     @abstractmethod
-    def search(self, kernels: Kernels, queries: np.ndarray, k: int, allowed: Bitmap | None) -> Candidates:
-        """The k nearest allowed rows for each query: float32 (nq, dim), or packed uint8 (nq, dim / 8) for binary."""
+    def search(
+        self,
+        kernels: Kernels,
+        queries: np.ndarray,
+        k: int,
+        allowed: Bitmap | None,
+        params: SearchParams = DEFAULT_PARAMS,
+    ) -> Candidates:
+        """The k nearest allowed rows for each query: float32 (nq, dim), or packed uint8 (nq, dim / 8) for binary.
+
+        An index that looks at a part of the rows may find fewer than k; the engine then scans exactly."""
 
     @abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything that must survive a restart, besides the stored vectors."""
+        """Everything that must survive a restart, besides the stored vectors (and their `inverse_norms`, which the
+        engine stores once for a segment)."""
 
     @classmethod
     @abstractmethod
     def from_arrays(cls, field: VectorField, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Rebuild from the stored vectors and `arrays()`. Raises Corruption when they do not fit together."""
+        """Rebuild from the stored vectors and `arrays()`, with `inverse_norms` beside them for cosine. The arrays are
+        mapped, read-only. Raises Corruption when they do not fit together."""
+
+
+class BuiltIndex(Index):
+    """An index that is built in the background from a sealed segment's rows, and stored with it."""
+
+    @classmethod
+    @abstractmethod
+    def build(
+        cls,
+        field: VectorField,
+        spec: Any,  # of index_spec, the kind that this class is registered for
+        rows: np.ndarray,  # (n, width) stored vectors, perhaps mapped; rows without a vector are zero
+        inverse_norms: Float32Array | None,  # (n,), cosine only
+        kernels: Kernels,
+        progress: Progress,
+        warm: Self | None = None,
+    ) -> Self:
+        """`warm` is an index of the same spec over some of the rows: what it has learned is used again, so that a
+        merge trains nothing. Raises InvalidArgument (BAD_INDEX_SPEC), Cancelled."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import Corruption
-from vecstore.index.base import Candidates, Index
+from vecstore.index.base import DEFAULT_PARAMS, Candidates, Index, SearchParams
 from vecstore.kernels.base import Bitmap, Float32Array, Kernels
 from vecstore.schema import Metric, VectorField, VectorKind
 
@@ -43,7 +43,14 @@ class FlatIndex(Index):
         self._rows = rows
         self._inverse_norms = inverse_norms if field.metric is Metric.COSINE else None
 
-    def search(self, kernels: Kernels, queries: NDArray[Any], k: int, allowed: Bitmap | None) -> Candidates:
+    def search(
+        self,
+        kernels: Kernels,
+        queries: NDArray[Any],
+        k: int,
+        allowed: Bitmap | None,
+        params: SearchParams = DEFAULT_PARAMS,
+    ) -> Candidates:
         found = _places(len(queries), k)
         kernels.scan(self._metric, queries, self._rows, self._inverse_norms, allowed, found.rows, found.distances)
         found.counters["rows_scanned"] = _rows_scanned(self.ntotal, allowed)
@@ -76,7 +83,14 @@ class BinaryFlatIndex(Index):
         self.ntotal = len(rows)
         self._rows = rows
 
-    def search(self, kernels: Kernels, queries: NDArray[Any], k: int, allowed: Bitmap | None) -> Candidates:
+    def search(
+        self,
+        kernels: Kernels,
+        queries: NDArray[Any],
+        k: int,
+        allowed: Bitmap | None,
+        params: SearchParams = DEFAULT_PARAMS,
+    ) -> Candidates:
         found = _places(len(queries), k)
         kernels.hamming_scan(queries, self._rows, allowed, found.rows, found.distances)
         found.counters["rows_scanned"] = _rows_scanned(self.ntotal, allowed)

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from vecstore.index.base import Index
+from vecstore.errors import Unimplemented
+from vecstore.index.base import BuiltIndex, Index
 from vecstore.index.flat import BinaryFlatIndex, FlatIndex
+from vecstore.index_spec import Index as IndexSpec
 
 INDEXES: dict[str, type[Index]] = {
     FlatIndex.name: FlatIndex,
     BinaryFlatIndex.name: BinaryFlatIndex,
 }
+
+# By the tag of the spec ("flat" is flat codes: a flat spec without a quantizer needs no built index).
+BUILT: dict[str, type[BuiltIndex]] = {}
+
+
+def built_index(spec: IndexSpec) -> type[BuiltIndex]:
+    """The class that builds and opens indexes of this spec. Raises Unimplemented."""
+    tag = str(type(spec).__struct_config__.tag)
+    if tag not in BUILT:
+        raise Unimplemented(f"an index of type {tag!r} is not built in this version; known: {', '.join(BUILT) or '-'}")
+    return BUILT[tag]
