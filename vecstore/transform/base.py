@@ -1,4 +1,9 @@
-"""What every transform offers."""
+"""What every transform offers: fit to a sample, map stored vectors and queries, survive a restart.
+
+Metrics are L2 and DOT only. Cosine comes as DOT with `unit` true: vectors have unit length, and a transform that
+shortens them (truncate, pca) gives them unit length again, stored vectors and queries alike, because a prefix without
+renormalisation scores too low and ranks by its length (specs, dimension-reduction section 9).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from vecstore.index_spec import Transform as TransformSpec
 from vecstore.kernels.base import Float32Array
+from vecstore.schema import Metric
 
 
 class Transform(ABC):
@@ -17,6 +24,17 @@ class Transform(ABC):
     name: ClassVar[str]
     dim_in: int
     dim_out: int
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, spec: TransformSpec, sample: Float32Array, metric: Metric, unit: bool) -> Self:
+        """Fit to a sample of the stored vectors, float32 (n, dim), as the steps before this one leave them. Two calls
+        with the same arguments agree. Raises InvalidArgument (BAD_INDEX_SPEC) when the parameters do not suit the
+        dimension, or when the sample is too small."""
+
+    def unit_after(self, unit: bool) -> bool:
+        """Whether results have unit length, given whether arguments have."""
+        return unit
 
     @abstractmethod
     def apply(self, rows: Float32Array) -> Float32Array:
