@@ -29,9 +29,6 @@ class SearchParams:
 
 DEFAULT_PARAMS = SearchParams()
 
-Progress = Callable[[str, int, int], None]
-"""What is being done, how much of it is done, and how much there is. May raise Cancelled."""
-
 
 @dataclass(slots=True)
 class Candidates:
