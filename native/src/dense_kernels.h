@@ -209,6 +209,8 @@ inline Ops dense_ops(const char* isa) {
                  {sums<Sum::l2, float>, sums<Sum::l2, F16>, sums<Sum::l2, BF16>}},
         .squares = {squares<float>, squares<F16>, squares<BF16>},
         .hamming = nullptr,
+        .table_estimates = nullptr,
+        .extra_dot = nullptr,
         .below = below,
         .read = nullptr,
     };

@@ -5,6 +5,9 @@
 
 #include "dense_kernels.h"
 #include "hamming_words.h"
+#include "table_sums_avx2.h"
+
+#include "table_kernels.h"
 
 namespace vecstore {
 namespace {
@@ -86,6 +89,7 @@ Ops avx2_ops() {
     Ops ops = dense_ops("avx2");
     ops.hamming = hamming;
     ops.read = read;
+    add_table_ops(ops);
     return ops;
 }
 

@@ -6,6 +6,9 @@
 
 #include "dense_kernels.h"
 #include "hamming_words.h"
+#include "table_sums_avx512.h"
+
+#include "table_kernels.h"
 
 namespace vecstore {
 namespace {
@@ -29,6 +32,7 @@ Ops avx512_ops() {
     Ops ops = dense_ops("avx512");
     ops.hamming = hamming_by_words;
     ops.read = read;
+    add_table_ops(ops);
     return ops;
 }
 

@@ -5,6 +5,9 @@
 
 #include "dense_kernels.h"
 #include "hamming_words.h"
+#include "table_sums_neon.h"
+
+#include "table_kernels.h"
 
 namespace vecstore {
 namespace {
@@ -35,6 +38,7 @@ Ops neon_ops() {
     Ops ops = dense_ops("neon");
     ops.hamming = hamming;
     ops.read = read_by_words;
+    add_table_ops(ops);
     return ops;
 }
 

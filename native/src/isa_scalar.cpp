@@ -5,6 +5,9 @@
 
 #include "dense_kernels.h"
 #include "hamming_words.h"
+#include "table_sums_scalar.h"
+
+#include "table_kernels.h"
 
 namespace vecstore {
 
@@ -12,6 +15,7 @@ Ops scalar_ops() {
     Ops ops = dense_ops("scalar");
     ops.hamming = hamming_by_words;
     ops.read = read_by_words;
+    add_table_ops(ops);
     return ops;
 }
 

@@ -25,6 +25,30 @@ def rerank(
     candidates: _Array,
     out_distances: _Array,
 ) -> None: ...
+def table_scan(
+    offsets: _Array,
+    counts: _Array,
+    rows: _Array,
+    blocks: _Array,
+    factors: _Array,
+    table_dims: _Array,
+    table_values: _Array,
+    extra: _Array | None,
+    extra_factors: _Array | None,
+    extra_runs: _Array | None,
+    extra_dims: _Array | None,
+    extra_steps: _Array | None,
+    queries: _Array,
+    probes: _Array,
+    list_add: _Array,
+    list_radius: _Array,
+    k: int,
+    eps: float,
+    allowed: _Array | None,
+    out_rows: _Array,
+    out_distances: _Array,
+    out_counters: _Array,
+) -> None: ...
 def inverse_norms(rows: _Array, out: _Array) -> None: ...
 def read_bytes(array: NDArray[np.uint8]) -> int: ...
 def set_threads(threads: int) -> None: ...

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vecstore.kernels import _native
-from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, UInt8Array
+from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, TableCodes, UInt8Array
 from vecstore.schema import Metric
 
 _METRIC_CODES = {Metric.L2: 0, Metric.DOT: 1, Metric.COSINE: 2}
@@ -72,6 +75,27 @@ class NativeKernels:
         out_distances: Float32Array,
     ) -> None:
         _native.rerank(_code(metric), queries, rows, inverse_norms, candidates, out_distances)
+
+    def table_scan(
+        self,
+        codes: TableCodes,
+        queries: Float32Array,
+        probes: NDArray[np.int32],
+        list_add: Float32Array,
+        list_radius: Float32Array,
+        k: int,
+        eps: float,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        c = codes
+        _native.table_scan(
+            c.offsets, c.counts, c.rows, c.blocks, c.factors, c.table_dims, c.table_values, c.extra, c.extra_factors,
+            c.extra_runs, c.extra_dims, c.extra_steps, queries, probes, list_add, list_radius, k, eps, allowed,
+            out_rows, out_distances, out_counters,
+        )  # fmt: skip
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         _native.inverse_norms(rows, out)

@@ -33,12 +33,40 @@ using SumsFn = void (*)(const float* queries, std::size_t nq, std::size_t dim, c
 using HammingFn = void (*)(const std::uint8_t* queries, std::size_t nq, std::size_t nbytes, const RowBlock& rows,
                            float* out, std::size_t out_stride);
 
+// Blocks of 32 rows of nibble codes with their factors; see TableCodes in vecstore/kernels/base.py.
+struct TableRun {
+    const std::uint8_t* blocks;  // (count, nibbles, 16)
+    std::size_t nibbles;
+    const std::uint8_t* factors;  // (count, columns, 32)
+    bool half_factors;
+    int columns;
+    std::size_t count;
+};
+
+// A query's tables rounded to bytes: sum = bias + delta * (sum of bytes). (nibbles rounded up to 4, 16), then zeros.
+struct ByteTables {
+    const std::uint8_t* bytes;
+    float delta;
+    float bias;
+    float rounding;  // standard deviation of the sum's rounding error times how many to allow for
+};
+
+// Distances list_add + add + scale * sum; with `lower`, also less errors * error_scale and the tables' rounding.
+using TableEstimatesFn = void (*)(const TableRun& run, const ByteTables& tables, float list_add, float error_scale,
+                                  float* est, float* lower);
+
+// The stage-two sum of one row: run r holds bits[r] bits of count[r] dims.
+using ExtraDotFn = float (*)(const std::uint8_t* row, const std::int32_t* runs, std::size_t nruns,
+                             const float* weights);
+
 struct Ops {
     const char* isa;
     std::size_t query_tile;
     SumsFn sums[2][3];                                                      // [Sum][Element]
     void (*squares[3])(std::size_t dim, const RowBlock& rows, float* out);  // [Element], |row|^2
     HammingFn hamming;
+    TableEstimatesFn table_estimates;
+    ExtraDotFn extra_dot;
     // Positions i with distances[i] < bound, ascending; returns how many.
     std::size_t (*below)(const float* distances, std::size_t n, float bound, std::uint32_t* positions);
     std::uint64_t (*read)(const std::uint8_t* data, std::size_t nbytes);  // touches every byte; for benchmarks

@@ -1,0 +1,139 @@
+// The candidates of one query over lists: the m nearest, or with error bounds those that may be among the k nearest.
+//
+// Rows come in no order, so equal distances are told apart by row throughout.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+namespace vecstore {
+
+struct Refined {
+    float distance;
+    float error;  // how far off it may be; 0 without bounds
+};
+
+// The k-th smallest of a stream, up to date after every value.
+class KthSmallest {
+ public:
+    explicit KthSmallest(std::size_t k) : k_(k) {}
+
+    float value() const { return heap_.size() < k_ ? std::numeric_limits<float>::infinity() : heap_.front(); }
+
+    void add(float x) {
+        if (heap_.size() == k_) {
+            if (!(x < heap_.front())) return;
+            std::pop_heap(heap_.begin(), heap_.end());
+            heap_.back() = x;
+        } else {
+            heap_.push_back(x);
+        }
+        std::push_heap(heap_.begin(), heap_.end());
+    }
+
+ private:
+    std::size_t k_;
+    std::vector<float> heap_;
+};
+
+class ListNearest {
+ public:
+    ListNearest(std::size_t k, std::size_t m, bool bounded)
+        : k_(std::max<std::size_t>(k, 1)), m_(m), keep_(m + m / 4 + 16), bounded_(bounded), upper_(k_) {}
+
+    // A row whose lower bound (or estimate) is not below this cannot matter.
+    float gate() const { return gate_; }
+
+    void add(std::uint32_t row, std::size_t place, float distance, float error, float list_add, float radius) {
+        if (!(distance <= std::numeric_limits<float>::infinity())) distance = std::numeric_limits<float>::infinity();
+        items_.push_back({distance, error, list_add, radius, row, place});
+        if (bounded_) {
+            upper_.add(distance + error);
+            gate_ = just_above(upper_.value());
+        }
+        if (items_.size() >= 2 * keep_ + 64) cut();
+    }
+
+    // Replaces the estimates of what is left by better ones: better(place, list_add, radius) -> Refined.
+    template <class Better>
+    void finish(const Better& better) {
+        cut();
+        if (bounded_) upper_ = KthSmallest(k_);
+        for (Item& item : items_) {
+            const Refined refined = better(item.place, item.list_add, item.radius);
+            item.distance = refined.distance;
+            item.error = refined.error;
+            if (bounded_) upper_.add(item.distance + item.error);
+        }
+    }
+
+    void merge(const ListNearest& other) {
+        scanned += other.scanned;
+        refined += other.refined;
+        for (const Item& item : other.items_) {
+            items_.push_back(item);
+            if (bounded_) upper_.add(item.distance + item.error);
+        }
+    }
+
+    void write(std::int64_t* rows, float* distances, std::int64_t* counters) {
+        if (bounded_) drop_above(upper_.value());
+        counters[0] = scanned;
+        counters[1] = refined;
+        counters[2] = static_cast<std::int64_t>(items_.size());
+        const std::size_t found = std::min(m_, items_.size());
+        const auto end = items_.begin() + static_cast<std::ptrdiff_t>(found);
+        if (found < items_.size()) std::nth_element(items_.begin(), end, items_.end());
+        std::sort(items_.begin(), end);
+        for (std::size_t i = 0; i < m_; ++i) {
+            rows[i] = i < found ? static_cast<std::int64_t>(items_[i].row) : -1;
+            distances[i] = i < found ? items_[i].distance : std::numeric_limits<float>::infinity();
+        }
+    }
+
+    std::int64_t scanned = 0;
+    std::int64_t refined = 0;
+
+ private:
+    struct Item {
+        float distance;
+        float error;
+        float list_add;
+        float radius;
+        std::uint32_t row;
+        std::size_t place;
+
+        friend bool operator<(const Item& a, const Item& b) {
+            return a.distance != b.distance ? a.distance < b.distance : a.row < b.row;
+        }
+    };
+
+    static float just_above(float x) { return std::nextafter(x, std::numeric_limits<float>::infinity()); }
+
+    void drop_above(float bound) {
+        std::erase_if(items_, [bound](const Item& item) { return item.distance - item.error > bound; });
+    }
+
+    // Back to the best `keep_`. They are more than m: estimates that are refined at the end may change places.
+    void cut() {
+        if (bounded_) drop_above(upper_.value());
+        if (items_.size() <= keep_) return;
+        const auto kth = items_.begin() + static_cast<std::ptrdiff_t>(keep_) - 1;
+        std::nth_element(items_.begin(), kth, items_.end());
+        if (!bounded_) gate_ = just_above(kth->distance);
+        items_.resize(keep_);
+    }
+
+    std::size_t k_;
+    std::size_t m_;
+    std::size_t keep_;
+    bool bounded_;
+    float gate_ = std::numeric_limits<float>::infinity();
+    KthSmallest upper_;
+    std::vector<Item> items_;
+};
+
+}  // namespace vecstore

@@ -1,0 +1,133 @@
+// Python bindings of scans over lists of codes. Offsets, dims and probes may come from files: all are checked here.
+#include "bindings.h"
+#include "table_scan.h"
+
+namespace vecstore {
+namespace {
+
+bool is_half(const char* name, const Input& array) {
+    if (kFloat16.matches(array)) return true;
+    if (!kFloat32.matches(array)) fail(std::string(name) + " must have dtype float32 or float16");
+    return false;
+}
+
+void check_range(const char* name, const std::int32_t* values, std::size_t n, std::size_t end) {
+    for (std::size_t i = 0; i < n; ++i)
+        if (values[i] < -1 || values[i] >= static_cast<std::int64_t>(end))
+            fail(std::string(name) + " holds " + std::to_string(values[i]) + ", which is not in -1.." +
+                 std::to_string(static_cast<std::int64_t>(end) - 1));
+}
+
+ListLayout layout_of(const Input& offsets, const Input& counts, const Input& rows, std::size_t nblocks,
+                     const Input& allowed) {
+    check("counts", counts, kInt64, {kAny});
+    check("offsets", offsets, kInt64, {counts.shape(0) + 1});
+    check("rows", rows, kUInt32, {nblocks * kBlockRows});
+    if (allowed.is_valid()) check("allowed", allowed, kUInt64, {kAny});
+    static constexpr std::uint64_t kNone = 0;  // an empty bitmap may come without a pointer, which would mean "all"
+    const std::uint64_t* bits = allowed.is_valid() && allowed.size() == 0 ? &kNone : data_of<std::uint64_t>(allowed);
+    return {counts.shape(0),
+            data_of<std::int64_t>(offsets),
+            data_of<std::int64_t>(counts),
+            data_of<std::uint32_t>(rows),
+            bits,
+            allowed.is_valid() ? allowed.size() : 0};
+}
+
+ListProbes probes_of(const Input& lists, const Input& add, const Input& radius, std::size_t nq,
+                     const ListLayout& layout, std::size_t nblocks) {
+    check("probes", lists, kInt32, {nq, kAny});
+    check("list_add", add, kFloat32, {nq, lists.shape(1)});
+    check("list_radius", radius, kFloat32, {nq, lists.shape(1)});
+    const auto* probes = data_of<std::int32_t>(lists);
+    check_range("probes", probes, lists.size(), layout.nlist);
+    for (std::size_t i = 0; i < lists.size(); ++i) {
+        if (probes[i] < 0) continue;
+        const std::int64_t first = layout.offsets[probes[i]], end = layout.offsets[probes[i] + 1];
+        const std::int64_t count = layout.counts[probes[i]];
+        if (first < 0 || end < first || end > static_cast<std::int64_t>(nblocks) || count < 0 ||
+            count > (end - first) * static_cast<std::int64_t>(kBlockRows))
+            fail("list " + std::to_string(probes[i]) + " is not within the codes");
+    }
+    return {nq, lists.shape(1), probes, data_of<float>(add), data_of<float>(radius)};
+}
+
+ListOutput list_output(std::size_t nq, std::size_t k, bool bounded, const Output& rows, const Output& distances,
+                       const Output& counters) {
+    check("out_rows", rows, kInt64, {nq, kAny});
+    check("out_distances", distances, kFloat32, {nq, rows.shape(1)});
+    check("out_counters", counters, kInt64, {nq, 3});
+    if (k > rows.shape(1)) fail("k=" + std::to_string(k) + " is more than the output's places");
+    return {k,
+            rows.shape(1),
+            bounded,
+            static_cast<std::int64_t*>(rows.data()),
+            static_cast<float*>(distances.data()),
+            static_cast<std::int64_t*>(counters.data())};
+}
+
+void table_scan_of(Input offsets, Input counts, Input rows, Input blocks, Input factors, Input table_dims,
+                   Input table_values, Input extra, Input extra_factors, Input extra_runs, Input extra_dims,
+                   Input extra_steps, Input queries, Input probes, Input list_add, Input list_radius, std::size_t k,
+                   float eps, Input allowed, Output out_rows, Output out_distances, Output out_counters) {
+    check("queries", queries, kFloat32, {kAny, kAny});
+    const std::size_t nq = queries.shape(0), dim = queries.shape(1);
+    check("blocks", blocks, kUInt8, {kAny, kAny, 16});
+    const std::size_t nblocks = blocks.shape(0);
+    TableCodes codes{};
+    codes.layout = layout_of(offsets, counts, rows, nblocks, allowed);
+    codes.nibbles = blocks.shape(1);
+    codes.blocks = data_of<std::uint8_t>(blocks);
+    codes.half_factors = is_half("factors", factors);
+    check_shape("factors", factors, {nblocks, kAny, kBlockRows});
+    codes.columns = static_cast<int>(factors.shape(1));
+    codes.factors = data_of<std::uint8_t>(factors);
+    check("table_dims", table_dims, kInt32, {codes.nibbles, kAny});
+    codes.width = table_dims.shape(1);
+    check("table_values", table_values, kFloat32, {codes.nibbles, codes.width, 16});
+    codes.table_dims = data_of<std::int32_t>(table_dims);
+    codes.table_values = data_of<float>(table_values);
+    check_range("table_dims", codes.table_dims, table_dims.size(), dim);
+    if (codes.columns < 1 || codes.columns > 3) fail("factors must have 1 to 3 columns");
+    if (extra.is_valid()) {
+        check("extra_runs", extra_runs, kInt32, {kAny, 2});
+        codes.extra_runs = data_of<std::int32_t>(extra_runs);
+        codes.nruns = extra_runs.shape(0);
+        for (std::size_t r = 0; r < codes.nruns; ++r) {
+            const std::int32_t bits = codes.extra_runs[2 * r], count = codes.extra_runs[2 * r + 1];
+            if ((bits != 1 && bits != 2 && bits != 4 && bits != 8) || count < 0 || count % 8 != 0)
+                fail("extra_runs must hold 1, 2, 4 or 8 bits and a multiple of 8 dims");
+            codes.extra_count += static_cast<std::size_t>(count);
+            codes.extra_bytes += static_cast<std::size_t>(count) * bits / 8;
+        }
+        check("extra", extra, kUInt8, {nblocks * kBlockRows, codes.extra_bytes});
+        check("extra_dims", extra_dims, kInt32, {codes.extra_count});
+        check("extra_steps", extra_steps, kFloat32, {codes.extra_count});
+        codes.half_extra_factors = is_half("extra_factors", extra_factors);
+        check_shape("extra_factors", extra_factors, {nblocks * kBlockRows, kAny});
+        codes.extra_columns = static_cast<int>(extra_factors.shape(1));
+        if (codes.extra_columns < 1 || codes.extra_columns > 3) fail("extra_factors must have 1 to 3 columns");
+        codes.extra = data_of<std::uint8_t>(extra);
+        codes.extra_factors = data_of<std::uint8_t>(extra_factors);
+        codes.extra_dims = data_of<std::int32_t>(extra_dims);
+        codes.extra_steps = data_of<float>(extra_steps);
+        check_range("extra_dims", codes.extra_dims, codes.extra_count, dim);
+    }
+    const ListProbes visits = probes_of(probes, list_add, list_radius, nq, codes.layout, nblocks);
+    const ListOutput output = list_output(nq, k, eps > 0, out_rows, out_distances, out_counters);
+    if (nq != 0 && output.m != 0) table_scan(codes, data_of<float>(queries), dim, visits, eps, output);
+}
+
+}  // namespace
+
+void bind_codes(nb::module_& m) {
+    const auto optional = [](const char* name) { return nb::arg(name).noconvert().none(); };
+    const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
+    m.def("table_scan", &table_scan_of, array("offsets"), array("counts"), array("rows"), array("blocks"),
+          array("factors"), array("table_dims"), array("table_values"), optional("extra"), optional("extra_factors"),
+          optional("extra_runs"), optional("extra_dims"), optional("extra_steps"), array("queries"), array("probes"),
+          array("list_add"), array("list_radius"), nb::arg("k"), nb::arg("eps"), optional("allowed"), array("out_rows"),
+          array("out_distances"), array("out_counters"), Release());
+}
+
+}  // namespace vecstore

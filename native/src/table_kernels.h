@@ -1,0 +1,81 @@
+// Leaf routines over nibble codes. Included once by each instruction set's file, after its lanes_*.h and
+// `block_sums(block, nibbles, bytes, out)`, which adds up the looked-up bytes of 32 rows.
+#pragma once
+
+#include "elements.h"
+
+namespace vecstore {
+namespace {
+
+inline void widen_factors(const std::uint8_t* factors, bool half, float* out) {
+    if (!half) {
+        __builtin_memcpy(out, factors, 32 * sizeof(float));
+        return;
+    }
+    const auto* from = reinterpret_cast<const F16*>(factors);
+    for (int i = 0; i < 32; i += Lanes::kWidth) {
+        const Lanes::Reg wide = Lanes::load(from + i);
+        __builtin_memcpy(out + i, &wide, sizeof wide);
+    }
+}
+
+inline void table_estimates(const TableRun& run, const ByteTables& tables, float list_add, float error_scale,
+                            float* est, float* lower) {
+    const std::size_t factor_bytes = 32 * (run.half_factors ? 2 : 4);
+    for (std::size_t b = 0; b < run.count; ++b) {
+        alignas(64) std::int32_t sums[32];
+        alignas(64) float scale[32], add[32], error[32];
+        block_sums(run.blocks + b * run.nibbles * 16, run.nibbles, tables.bytes, sums);
+        const std::uint8_t* factors = run.factors + b * run.columns * factor_bytes;
+        widen_factors(factors, run.half_factors, scale);
+        float* const to = est + b * 32;
+        if (run.columns == 1) {
+            for (int i = 0; i < 32; ++i)
+                to[i] = list_add + scale[i] * (tables.bias + tables.delta * static_cast<float>(sums[i]));
+        } else {
+            widen_factors(factors + factor_bytes, run.half_factors, add);
+            for (int i = 0; i < 32; ++i)
+                to[i] = list_add + add[i] + scale[i] * (tables.bias + tables.delta * static_cast<float>(sums[i]));
+        }
+        if (lower == est) continue;
+        if (run.columns == 3) {
+            widen_factors(factors + 2 * factor_bytes, run.half_factors, error);
+        } else {
+            for (float& e : error) e = 0;
+        }
+        for (int i = 0; i < 32; ++i) {
+            const float spread = scale[i] < 0 ? -scale[i] : scale[i];
+            lower[b * 32 + i] = to[i] - error_scale * error[i] - tables.rounding * spread;
+        }
+    }
+}
+
+// Sixteen sums in fixed places: the same bits on every instruction set.
+inline float extra_dot(const std::uint8_t* row, const std::int32_t* runs, std::size_t nruns, const float* weights) {
+    float sums[16] = {};
+    for (std::size_t r = 0; r < nruns; ++r) {
+        const int bits = runs[2 * r];
+        const auto nbytes = static_cast<std::size_t>(runs[2 * r + 1]) * bits / 8;
+        const std::uint8_t mask = static_cast<std::uint8_t>((1 << bits) - 1);
+        for (int shift = 0; shift < 8; shift += bits, weights += nbytes) {
+            std::size_t i = 0;
+            for (; i + 16 <= nbytes; i += 16)
+                for (std::size_t l = 0; l < 16; ++l)
+                    sums[l] += static_cast<float>(row[i + l] >> shift & mask) * weights[i + l];
+            for (std::size_t l = 0; i < nbytes; ++i, ++l)
+                sums[l] += static_cast<float>(row[i] >> shift & mask) * weights[i];
+        }
+        row += nbytes;
+    }
+    for (int half = 8; half > 0; half /= 2)
+        for (int l = 0; l < half; ++l) sums[l] += sums[l + half];
+    return sums[0];
+}
+
+inline void add_table_ops(Ops& ops) {
+    ops.table_estimates = table_estimates;
+    ops.extra_dot = extra_dot;
+}
+
+}  // namespace
+}  // namespace vecstore

@@ -1,0 +1,200 @@
+#include "table_scan.h"
+
+#include <cstring>
+
+#include "dispatch.h"
+#include "half.h"
+
+namespace vecstore {
+namespace {
+
+// Rounding errors of the byte tables that a lower bound allows for, in standard deviations.
+constexpr float kRoundingDeviations = 3;
+
+struct TableQuery {
+    std::vector<float> tables;        // (nibbles, 16)
+    std::vector<std::uint8_t> bytes;  // the same, rounded; whole groups of four
+    ByteTables rounded;
+    std::vector<float> weights;  // of stage two, one for each extra dim
+    float weights_mean;          // what they add up to for codes in the middle of their range
+};
+
+float factor(const std::uint8_t* factors, bool half, std::size_t at) {
+    if (half) {
+        std::uint16_t bits;
+        std::memcpy(&bits, factors + 2 * at, 2);
+        return half_to_float(bits);
+    }
+    float value;
+    std::memcpy(&value, factors + 4 * at, 4);
+    return value;
+}
+
+class TableQueries {
+ public:
+    TableQueries(const TableCodes& codes, const float* queries, std::size_t dim)
+        : codes_(codes), queries_(queries), dim_(dim) {}
+
+    TableQuery make(std::size_t q) const {
+        TableQuery query;
+        const float* x = queries_ + q * dim_;
+        fill_tables(x, query);
+        round_tables(query);
+        query.weights.resize(codes_.extra_count);
+        query.weights_mean = 0;
+        std::size_t at = 0;
+        for (std::size_t r = 0; r < codes_.nruns; ++r) {
+            const auto middle = static_cast<float>((1 << codes_.extra_runs[2 * r]) - 1) / 2;
+            for (std::int32_t i = 0; i < codes_.extra_runs[2 * r + 1]; ++i, ++at) {
+                const std::int32_t d = codes_.extra_dims[at];
+                query.weights[at] = d < 0 ? 0 : x[d] * codes_.extra_steps[at];
+                query.weights_mean += middle * query.weights[at];
+            }
+        }
+        return query;
+    }
+
+ private:
+    void fill_tables(const float* x, TableQuery& query) const {
+        query.tables.assign(codes_.nibbles * 16, 0);
+        for (std::size_t t = 0; t < codes_.nibbles; ++t) {
+            float* table = query.tables.data() + t * 16;
+            for (std::size_t w = 0; w < codes_.width; ++w) {
+                const std::int32_t d = codes_.table_dims[t * codes_.width + w];
+                if (d < 0) continue;
+                const float* values = codes_.table_values + (t * codes_.width + w) * 16;
+                for (int v = 0; v < 16; ++v) table[v] += x[d] * values[v];
+            }
+        }
+    }
+
+    void round_tables(TableQuery& query) const {
+        const std::size_t nibbles = codes_.nibbles;
+        std::vector<float> lowest(nibbles);
+        float range = 0;
+        query.rounded.bias = 0;
+        for (std::size_t t = 0; t < nibbles; ++t) {
+            const float* table = query.tables.data() + t * 16;
+            float low = table[0], high = table[0];
+            for (int v = 1; v < 16; ++v) {
+                low = std::min(low, table[v]);
+                high = std::max(high, table[v]);
+            }
+            lowest[t] = low;
+            range = std::max(range, high - low);
+            query.rounded.bias += low;
+        }
+        query.bytes.assign((nibbles + 3) / 4 * 64, 0);
+        const float inverse = range > 0 ? 255 / range : 0;
+        for (std::size_t t = 0; t < nibbles; ++t)
+            for (int v = 0; v < 16; ++v)
+                query.bytes[t * 16 + v] =
+                    static_cast<std::uint8_t>((query.tables[t * 16 + v] - lowest[t]) * inverse + 0.5f);
+        query.rounded.bytes = query.bytes.data();  // moves with the vector
+        query.rounded.delta = range / 255;
+        query.rounded.rounding =
+            kRoundingDeviations * query.rounded.delta * std::sqrt(static_cast<float>(nibbles) / 12);
+    }
+
+    const TableCodes& codes_;
+    const float* queries_;
+    std::size_t dim_;
+};
+
+template <bool kWithExtra>
+class TableScorer {
+ public:
+    using Query = TableQuery;
+    static constexpr bool kRefines = kWithExtra;
+
+    TableScorer(const Ops& ops, const TableCodes& codes, const TableQueries& queries, float eps)
+        : ops_(ops), codes_(codes), queries_(queries), eps_(eps) {}
+
+    Query make_query(std::size_t q) const { return queries_.make(q); }
+
+    std::size_t place_bytes() const { return codes_.nibbles / 2 + codes_.columns * (codes_.half_factors ? 2 : 4); }
+
+    void score(Query& query, const ListRun& run, float* est, float* lower) const {
+        if (kRefines && eps_ == 0) {  // nothing tells which rows are near enough: refine all
+            std::fill(lower, lower + run.count, -std::numeric_limits<float>::infinity());
+            return;
+        }
+        const std::size_t block = run.place / kBlockRows;
+        const TableRun codes{codes_.blocks + block * codes_.nibbles * 16,
+                             codes_.nibbles,
+                             codes_.factors + block * block_factor_bytes(),
+                             codes_.half_factors,
+                             codes_.columns,
+                             (run.count + kBlockRows - 1) / kBlockRows};
+        ops_.table_estimates(codes, query.rounded, run.add, eps_ * run.radius, est, lower);
+    }
+
+    void prefetch(std::size_t place) const {
+        const std::uint8_t* row = codes_.extra + place * codes_.extra_bytes;
+        for (std::size_t b = 0; b < codes_.extra_bytes; b += 64) __builtin_prefetch(row + b);
+    }
+
+    Refined refine(const Query& query, std::size_t place, float add, float radius) const {
+        const float low = ops_.extra_dot(codes_.extra + place * codes_.extra_bytes, codes_.extra_runs, codes_.nruns,
+                                         query.weights.data());
+        const float sum = table_sum(query, place) + (low - query.weights_mean);
+        const auto at = [&](int column) {
+            return factor(codes_.extra_factors, codes_.half_extra_factors, place * codes_.extra_columns + column);
+        };
+        return refined(add, radius, sum, at, codes_.extra_columns);
+    }
+
+    Refined finish(const Query& query, std::size_t place, float add, float radius) const {
+        const std::uint8_t* factors = codes_.factors + place / kBlockRows * block_factor_bytes();
+        const auto at = [&](int column) {
+            return factor(factors, codes_.half_factors, column * kBlockRows + place % kBlockRows);
+        };
+        return refined(add, radius, table_sum(query, place), at, codes_.columns);
+    }
+
+ private:
+    std::size_t block_factor_bytes() const { return codes_.columns * kBlockRows * (codes_.half_factors ? 2 : 4); }
+
+    template <class At>
+    Refined refined(float add, float radius, float sum, const At& at, int columns) const {
+        const float base = columns > 1 ? add + at(1) : add;
+        return {base + at(0) * sum, columns > 2 ? eps_ * radius * at(2) : 0};
+    }
+
+    float table_sum(const Query& query, std::size_t place) const {
+        const std::size_t row = place % kBlockRows;
+        const std::uint8_t* codes = codes_.blocks + place / kBlockRows * codes_.nibbles * 16 + row % 16;
+        const int shift = row < 16 ? 0 : 4;
+        const float* tables = query.tables.data();
+        float sums[4] = {};
+        std::size_t t = 0;
+        for (; t + 4 <= codes_.nibbles; t += 4)
+            for (int i = 0; i < 4; ++i) sums[i] += tables[(t + i) * 16 + (codes[(t + i) * 16] >> shift & 15)];
+        for (; t < codes_.nibbles; ++t) sums[0] += tables[t * 16 + (codes[t * 16] >> shift & 15)];
+        return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    }
+
+    const Ops& ops_;
+    const TableCodes& codes_;
+    const TableQueries& queries_;
+    float eps_;
+};
+
+template <bool kWithExtra>
+void scan(const TableCodes& codes, const TableQueries& queries, const ListProbes& probes, float eps,
+          const ListOutput& output) {
+    const Ops& ops = current_ops();
+    const TableScorer<kWithExtra> scorer(ops, codes, queries, eps);
+    ListScan(ops, scorer, codes.layout, probes, output).run();
+}
+
+}  // namespace
+
+void table_scan(const TableCodes& codes, const float* queries, std::size_t dim, const ListProbes& probes, float eps,
+                const ListOutput& output) {
+    const TableQueries prepared(codes, queries, dim);
+    if (codes.extra != nullptr) return scan<true>(codes, prepared, probes, eps, output);
+    scan<false>(codes, prepared, probes, eps, output);
+}
+
+}  // namespace vecstore
