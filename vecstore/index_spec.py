@@ -9,11 +9,20 @@ from typing import Literal
 
 import msgspec
 
+BAD_INDEX_SPEC = "BAD_INDEX_SPEC"  # the reason of every error about a spec
+
 Rerank = Literal["none", "stored", "float32", "float16", "bfloat16", "int8"]
 
 
 class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
     pass
+
+
+def _as_tuple(spec: msgspec.Struct, name: str) -> None:
+    """Users write lists; specs are compared and hashed."""
+    value = getattr(spec, name)
+    if isinstance(value, list):
+        msgspec.structs.force_setattr(spec, name, tuple(value))
 
 
 # --- transforms: vectors to vectors, in the order listed ---
@@ -132,6 +141,9 @@ class Flat(_Spec, frozen=True, tag="flat"):
     transforms: tuple[Transform, ...] = ()
     rerank: Rerank = "stored"
 
+    def __post_init__(self) -> None:
+        _as_tuple(self, "transforms")
+
 
 class IVF(_Spec, frozen=True, tag="ivf"):
     """Scan the lists of the nearest centroids."""
@@ -143,12 +155,18 @@ class IVF(_Spec, frozen=True, tag="ivf"):
     nprobe: int | Literal["auto"] = "auto"
     spill: Literal["none", "soar"] = "none"
 
+    def __post_init__(self) -> None:
+        _as_tuple(self, "transforms")
+
 
 class Funnel(_Spec, frozen=True, tag="funnel"):
     """Rank by a short prefix, then the best of these by longer ones (Matryoshka)."""
 
     dims: tuple[int, ...]
     oversampling: float = 8.0
+
+    def __post_init__(self) -> None:
+        _as_tuple(self, "dims")
 
 
 class HammingIVF(_Spec, frozen=True, tag="hamming_ivf"):

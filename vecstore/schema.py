@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.index_spec import Flat, Index
+
 
 class VectorKind(StrEnum):
     DENSE = "dense"
@@ -56,6 +58,12 @@ class VectorField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dim: int
     metric: Metric
     datatype: DataType = DataType.FLOAT32
+    index: Index | None = None  # None is exact search
+
+    @property
+    def built(self) -> Index | None:
+        """The spec that sealed segments build an index by; None when exact search is all that is asked."""
+        return None if self.index == Flat() else self.index
 
     @property
     def storage_dtype(self) -> np.dtype[np.generic]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument, limit_exceeded
+from vecstore.index_check import check_index
 from vecstore.kernels.base import Float32Array
 from vecstore.query.filter import PointId
 from vecstore.schema import DataType, Metric, Schema, VectorField, VectorKind
@@ -62,6 +63,7 @@ def check_vector_field(name: str, field: VectorField, limits: Limits) -> None:
         raise invalid("BAD_SCHEMA", message, f"{path}.metric")
     if binary and field.datatype is not DataType.FLOAT32:
         raise invalid("BAD_SCHEMA", f"{path}.datatype does not apply to a binary field", f"{path}.datatype")
+    check_index(field, f"{path}.index")
 
 
 def check_payload_key(key: object) -> str:

@@ -1,0 +1,163 @@
+"""Whether an index spec makes sense for a vector field: kind, metric, dimensions and the bounds of every parameter.
+
+The one place that reads a spec from what users write (a builder, a dictionary, a line of text), so that all doors
+refuse the same things in the same words. Every error is InvalidArgument (BAD_INDEX_SPEC) with a path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias, TypeVar, get_args
+
+import msgspec
+
+from vecstore.errors import InvalidArgument
+from vecstore.index_spec import (
+    BAD_INDEX_SPEC,
+    IVF,
+    MIH,
+    OPQ,
+    PCA,
+    PQ,
+    SAQ,
+    Binary,
+    Flat,
+    Funnel,
+    HammingIVF,
+    Index,
+    Int4,
+    Int8,
+    Normalize,
+    Quantizer,
+    RaBitQ,
+    Transform,
+    Truncate,
+)
+from vecstore.index_text import parse_index
+from vecstore.schema import Metric, VectorField, VectorKind
+
+N = TypeVar("N", int, float)
+IndexLike: TypeAlias = Index | Mapping[str, Any] | str | None
+
+NLIST_MAX = 1 << 20
+TRANSFORMS_MAX = 8
+FUNNEL_DIMS_MAX = 16
+OVERSAMPLING_MAX = 1_000
+
+
+def bad_index(path: str, problem: str) -> InvalidArgument:
+    message = f"{path} {problem}"
+    return InvalidArgument(message, reason=BAD_INDEX_SPEC, field_violations=[(path, message)])
+
+
+def read_index(value: IndexLike, path: str = "index") -> Index | None:
+    """A spec from a builder, a dictionary with `type`, or a line of text; None is exact search."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return parse_index(value)
+    try:
+        spec: Index = msgspec.convert(msgspec.to_builtins(value), Index)
+    except (msgspec.ValidationError, TypeError, ValueError, RecursionError) as error:
+        message = str(error).replace("`", "").replace("$", path)
+        raise bad_index(path, f"is no index spec: {message:.300}") from None
+    return spec
+
+
+def check_index(field: VectorField, path: str = "index") -> None:
+    """Raises unless the field's spec suits the field."""
+    spec = field.index
+    if spec is None:
+        return
+    if not isinstance(spec, get_args(Index)) or read_index(spec, path) != spec:
+        raise bad_index(path, f"is {spec!r:.200}, not a spec with parameters of the right types")
+    binary = field.kind is VectorKind.BINARY
+    if isinstance(spec, HammingIVF | MIH) and not binary:
+        raise bad_index(path, f"is {_tag(spec)}, which is for binary fields; this one is dense")
+    if isinstance(spec, IVF | Funnel) and binary:
+        raise bad_index(path, f"is {_tag(spec)}, which is for dense fields; this one is binary")
+    if isinstance(spec, Flat) and binary and spec != Flat():
+        raise bad_index(path, "is flat over bits, which takes no transforms, quantizer or rerank")
+    if isinstance(spec, IVF | HammingIVF):
+        _check_lists(spec, path)
+    if isinstance(spec, Flat | IVF):
+        _check_codes(spec, field, path)
+    elif isinstance(spec, Funnel):
+        _check_funnel(spec, field.dim, path)
+    elif isinstance(spec, MIH) and spec.chunks != "auto":
+        _bounded(f"{path}.chunks", spec.chunks, 1, field.dim, "the field's bits")
+
+
+def _check_lists(spec: IVF | HammingIVF, path: str) -> None:
+    nlist = NLIST_MAX
+    if spec.nlist != "auto":
+        _bounded(f"{path}.nlist", spec.nlist, 1, NLIST_MAX)
+        nlist = spec.nlist
+    if spec.nprobe != "auto":
+        _bounded(f"{path}.nprobe", spec.nprobe, 1, nlist, "nlist")
+
+
+def _check_codes(spec: Flat | IVF, field: VectorField, path: str) -> None:
+    if len(spec.transforms) > TRANSFORMS_MAX:
+        raise bad_index(f"{path}.transforms", f"are {len(spec.transforms)}, the most is {TRANSFORMS_MAX}")
+    dim = field.dim
+    for place, transform in enumerate(spec.transforms):
+        dim = _transformed(transform, dim, field, f"{path}.transforms[{place}]")
+    if spec.quantizer is not None:
+        _check_quantizer(spec.quantizer, dim, f"{path}.quantizer")
+    elif spec.rerank != "stored":
+        raise bad_index(f"{path}.rerank", f"is {spec.rerank}, but without a quantizer the stored vectors are compared")
+    elif isinstance(spec, Flat) and spec.transforms:
+        raise bad_index(f"{path}.transforms", "need a quantizer: a flat index without one is exact")
+
+
+def _transformed(transform: Transform, dim: int, field: VectorField, path: str) -> int:
+    """The dimension after the transform."""
+    if isinstance(transform, Normalize) and field.metric is not Metric.COSINE:
+        raise bad_index(path, f"is normalize, which changes the order under {field.metric.value}; use it with cosine")
+    if isinstance(transform, Truncate | PCA):
+        return _bounded(f"{path}.dim", transform.dim, 1, dim, "the dimension before it")
+    if isinstance(transform, OPQ):
+        out = (
+            dim if transform.dim is None else _bounded(f"{path}.dim", transform.dim, 1, dim, "the dimension before it")
+        )
+        _bounded(f"{path}.m", transform.m, 1, out, "the dimension after it")
+        return out
+    return dim
+
+
+def _check_quantizer(spec: Quantizer, dim: int, path: str) -> None:
+    if isinstance(spec, Int8 | Int4):
+        _bounded(f"{path}.clip", spec.clip, 0, 0.25)
+    elif isinstance(spec, PQ):
+        _bounded(f"{path}.m", spec.m, 1, dim, "the dimension after transforms")
+        if not 0 <= spec.anisotropic < 1:
+            raise bad_index(f"{path}.anisotropic", f"is {spec.anisotropic}, it must be at least 0 and below 1")
+    elif isinstance(spec, RaBitQ):
+        _bounded(f"{path}.bits", spec.bits, 1, 8)
+    elif isinstance(spec, SAQ):
+        _bounded(f"{path}.bits", spec.bits, 0.25, 8)
+    elif isinstance(spec, Binary) and spec.bits is not None:
+        most = dim if spec.itq else 8 * dim
+        _bounded(f"{path}.bits", spec.bits, 1, most, "the dimension" if spec.itq else "8 times the dimension")
+
+
+def _check_funnel(spec: Funnel, dim: int, path: str) -> None:
+    if not 1 <= len(spec.dims) <= FUNNEL_DIMS_MAX:
+        raise bad_index(f"{path}.dims", f"are {len(spec.dims)}, there must be 1 to {FUNNEL_DIMS_MAX}")
+    for place, one in enumerate(spec.dims):
+        _bounded(f"{path}.dims[{place}]", one, 1, dim, "the field's dimension")
+    if list(spec.dims) != sorted(set(spec.dims)):
+        raise bad_index(f"{path}.dims", f"{list(spec.dims)} must ascend")
+    _bounded(f"{path}.oversampling", spec.oversampling, 1, OVERSAMPLING_MAX)
+
+
+def _bounded(path: str, value: N, low: float, high: float, what: str = "") -> N:
+    if not low <= value <= high:
+        bound = f"{high} ({what})" if what else f"{high}"
+        raise bad_index(path, f"is {value}, it must be in {low}..{bound}")
+    return value
+
+
+def _tag(spec: Index) -> str:
+    return str(type(spec).__struct_config__.tag)
