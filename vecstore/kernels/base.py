@@ -121,7 +121,9 @@ class Kernels(Protocol):
         out_counters: Int64Array,  # (nq, 3): rows scanned, rows refined by stage two, rows within bounds
     ) -> None:
         """The m nearest allowed rows of the probed lists by estimated distance (full where there is a stage two).
-        With eps > 0, only rows whose lower bound is at most the k-th smallest upper bound."""
+        With eps > 0 and an error column in the last stage, only rows whose lower bound is at most the k-th smallest
+        upper bound; stage two may skip a row whose first-stage lower bound is above that, or above the m-th smallest
+        full estimate. A row past the bitmap's end is not allowed; a row that stands in two lists is found twice."""
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         """1 / |row| of each row, 0 for a zero row."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.kernels.base import TableCodes
 from vecstore.schema import Metric
 
 _Any = NDArray[Any]
@@ -78,11 +79,87 @@ def check_rerank(
     _check_metric(metric, inverse_norms, len(rows))
     _check("candidates", candidates, np.int64, (len(queries), None))
     _check("out_distances", out_distances, np.float32, candidates.shape)
-    if candidates.size and not (candidates.min() >= -1 and candidates.max() < len(rows)):
-        bad = candidates[(candidates < -1) | (candidates >= len(rows))][0]
-        raise ValueError(f"candidate row {bad} is not in -1..{len(rows) - 1}")
+    _check_range("candidates", candidates, -1, len(rows) - 1)
 
 
 def check_inverse_norms(rows: _Any, out: _Any) -> None:
     _check_rows(rows, None)
     _check("out", out, np.float32, (len(rows),))
+
+
+def check_table_scan(
+    codes: TableCodes,
+    queries: _Any,
+    probes: _Any,
+    list_add: _Any,
+    list_radius: _Any,
+    k: int,
+    eps: float,
+    allowed: _Any | None,
+    out_rows: _Any,
+    out_distances: _Any,
+    out_counters: _Any,
+) -> None:
+    _check("queries", queries, np.float32, (None, None))
+    nq, dim = queries.shape
+    _check_table_codes(codes, dim)
+    _check("probes", probes, np.int32, (nq, None))
+    _check_range("probes", probes, -1, len(codes.counts) - 1)
+    _check("list_add", list_add, np.float32, probes.shape)
+    _check("list_radius", list_radius, np.float32, probes.shape)
+    if allowed is not None:
+        _check("allowed", allowed, np.uint64, (None,))
+    _check("out_rows", out_rows, np.int64, (nq, None))
+    _check("out_distances", out_distances, np.float32, out_rows.shape)
+    _check("out_counters", out_counters, np.int64, (nq, 3))
+    if not 1 <= k <= out_rows.shape[1]:
+        raise ValueError(f"k is {k}, expected 1 to the {out_rows.shape[1]} places of out_rows")
+    if not 0 <= eps < np.inf:
+        raise ValueError(f"eps is {eps}, expected a finite number of at least 0")
+
+
+def _check_table_codes(codes: TableCodes, dim: int) -> None:
+    _check("blocks", codes.blocks, np.uint8, (None, None, 16))
+    nblocks, m, _ = codes.blocks.shape
+    _check("counts", codes.counts, np.int64, (None,))
+    _check("offsets", codes.offsets, np.int64, (len(codes.counts) + 1,))
+    _check("rows", codes.rows, np.uint32, (nblocks * 32,))
+    lengths = np.diff(codes.offsets)
+    if codes.offsets[0] < 0 or codes.offsets[-1] > nblocks or (lengths < 0).any():
+        raise ValueError(f"offsets must ascend within 0 and the {nblocks} blocks")
+    if (codes.counts < 0).any() or (codes.counts > lengths * 32).any():
+        raise ValueError("counts of rows do not fit the blocks of their lists")
+    _check_factors("factors", codes.factors, 1, (nblocks, None, 32))
+    _check("table_dims", codes.table_dims, np.int32, (m, None))
+    _check_range("table_dims", codes.table_dims, -1, dim - 1)
+    _check("table_values", codes.table_values, np.float32, (*codes.table_dims.shape, 16))
+    parts = (codes.extra, codes.extra_factors, codes.extra_runs, codes.extra_dims, codes.extra_steps)
+    if all(part is None for part in parts):
+        return
+    if codes.extra is None or codes.extra_factors is None or codes.extra_runs is None:
+        raise ValueError("extra needs extra_factors, extra_runs, extra_dims and extra_steps")
+    if codes.extra_dims is None or codes.extra_steps is None:
+        raise ValueError("extra needs extra_dims and extra_steps")
+    _check("extra_runs", codes.extra_runs, np.int32, (None, 2))
+    bits, counts = codes.extra_runs.T.astype(np.int64)
+    if not np.isin(bits, (1, 2, 4, 8)).all() or (counts < 0).any() or (counts % 8).any():
+        raise ValueError("extra_runs must hold bits of 1, 2, 4 or 8 and counts that are multiples of 8")
+    _check("extra", codes.extra, np.uint8, (nblocks * 32, int((bits * counts).sum()) // 8))
+    _check_factors("extra_factors", codes.extra_factors, 1, (nblocks * 32, None))
+    _check("extra_dims", codes.extra_dims, np.int32, (int(counts.sum()),))
+    _check_range("extra_dims", codes.extra_dims, -1, dim - 1)
+    _check("extra_steps", codes.extra_steps, np.float32, codes.extra_dims.shape)
+
+
+def _check_factors(name: str, array: _Any, columns_axis: int, shape: tuple[int | None, ...]) -> None:
+    if array.dtype not in (np.float32, np.float16):
+        raise ValueError(f"{name} must have dtype float32 or float16, not {array.dtype}")
+    _check_shape(name, array, shape)
+    if not 1 <= array.shape[columns_axis] <= 3:
+        raise ValueError(f"{name} has {array.shape[columns_axis]} columns, expected 1 to 3")
+
+
+def _check_range(name: str, array: _Any, least: int, most: int) -> None:
+    if array.size and not (array.min() >= least and array.max() <= most):
+        bad = array[(array < least) | (array > most)].flat[0]
+        raise ValueError(f"{name} holds {bad}, which is not in {least}..{most}")

@@ -16,19 +16,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels import numba_loops as loops
-from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, UInt8Array
-from vecstore.kernels.checks import check_hamming_scan, check_inverse_norms, check_rerank, check_scan
+from vecstore.kernels import table_numba
+from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, TableCodes, UInt8Array
+from vecstore.kernels.checks import (
+    check_hamming_scan,
+    check_inverse_norms,
+    check_rerank,
+    check_scan,
+    check_table_scan,
+)
 from vecstore.schema import Metric
 
 _BYTES_PER_THREAD = 1 << 20  # smaller jobs stay on the calling thread
 _NO_NORMS = np.empty(0, np.float32)
 _NO_LIST = np.empty(0, np.int64)
+_NO_BYTES = np.empty((0, 0), np.uint8)
+_NO_RUNS = np.empty((0, 2), np.int32)
+_NO_DIMS = np.empty(0, np.int32)
+_NO_WORDS = np.empty(0, np.uint64)
 _LAST_ROW = np.iinfo(np.int64).max
 
 
 def _typed(rows: NDArray[Any]) -> NDArray[Any]:
     """Rows under the dtype that tells the loops what they hold: float16 travels as int16."""
     return rows.view(np.int16) if rows.dtype == np.float16 else rows
+
+
+def _table_arguments(codes: TableCodes) -> tuple[Any, ...]:
+    """The arrays of TableCodes in the order of the loop, empty where a code has none."""
+    first = (codes.offsets, codes.counts, codes.rows, codes.blocks, _typed(codes.factors))
+    extra = codes.extra, codes.extra_factors, codes.extra_runs, codes.extra_dims, codes.extra_steps
+    none: tuple[NDArray[Any], ...] = (_NO_BYTES, _typed(codes.factors)[:0, 0], _NO_RUNS, _NO_DIMS, _NO_NORMS)
+    arrays = [absent if array is None else _typed(array) for array, absent in zip(extra, none, strict=True)]
+    return (*first, codes.table_dims, codes.table_values, codes.extra is not None, *arrays)
 
 
 def _prepare(metric: Metric, queries: Float32Array, tile: int) -> Float32Array:
@@ -115,6 +135,44 @@ class NumbaKernels:
         typed = _typed(rows)
         for q in range(len(queries)):
             loops.rerank_rows(metric is Metric.L2, prepared[q], typed, norms, candidates[q], out_distances[q])
+
+    def table_scan(
+        self,
+        codes: TableCodes,
+        queries: Float32Array,
+        probes: NDArray[np.int32],
+        list_add: Float32Array,
+        list_radius: Float32Array,
+        k: int,
+        eps: float,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        outputs = (out_rows, out_distances, out_counters)
+        check_table_scan(codes, queries, probes, list_add, list_radius, k, eps, allowed, *outputs)
+        arguments = _table_arguments(codes)
+        words = _NO_WORDS if allowed is None else allowed
+
+        def run(q: int) -> None:
+            out_counters[q] = 0
+            lowers = np.empty(out_rows.shape[1], np.float32)
+            asked = (queries[q], probes[q], list_add[q], list_radius[q], k, eps, allowed is None, words)
+            found = (out_distances[q], out_rows[q], lowers, out_counters[q])
+            cut = table_numba.scan_query(arguments, *asked, *found)
+            used = np.flatnonzero((out_rows[q] != _LAST_ROW) & (lowers <= cut))
+            best = used[np.lexsort((out_rows[q, used], out_distances[q, used]))]
+            for out, empty in ((out_rows[q], -1), (out_distances[q], np.inf)):
+                out[: len(best)] = out[best]
+                out[len(best) :] = empty
+            out_counters[q, 2] = len(best)
+
+        if len(queries) == 1 or self.threads == 1:
+            for q in range(len(queries)):
+                run(q)
+        else:
+            list(self._executor(self.threads).map(run, range(len(queries))))
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         check_inverse_norms(rows, out)

@@ -12,8 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, UInt8Array
-from vecstore.kernels.checks import check_hamming_scan, check_inverse_norms, check_rerank, check_scan
+from vecstore.kernels import table_numpy
+from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, TableCodes, UInt8Array
+from vecstore.kernels.checks import (
+    check_hamming_scan,
+    check_inverse_norms,
+    check_rerank,
+    check_scan,
+    check_table_scan,
+)
 from vecstore.schema import Metric
 
 _BLOCK_BYTES = 1 << 20  # rows widened to float64 at once
@@ -144,6 +151,26 @@ class NumpyKernels:
             listed = candidates[q, places]
             distances = _distances(metric, query, widen(rows[listed]), None if scales is None else scales[listed])
             out_distances[q, places] = distances
+
+    def table_scan(
+        self,
+        codes: TableCodes,
+        queries: Float32Array,
+        probes: NDArray[np.int32],
+        list_add: Float32Array,
+        list_radius: Float32Array,
+        k: int,
+        eps: float,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        outputs = (out_rows, out_distances, out_counters)
+        check_table_scan(codes, queries, probes, list_add, list_radius, k, eps, allowed, *outputs)
+        for q, query in enumerate(queries):
+            of_query = (query, probes[q], list_add[q], list_radius[q])
+            table_numpy.scan_query(codes, *of_query, k, eps, allowed, *(out[q] for out in outputs))
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         check_inverse_norms(rows, out)

@@ -1,0 +1,179 @@
+"""The compiled loops of `table_scan` for the Numba backend: float32 tables, one query at a time, list after list.
+
+Factors come as float32 or as the bits of float16 in int16. Optional arrays come empty where a code has none.
+"""
+
+# mypy: ignore-errors
+# The bodies are in Numba's language: see numba_loops.
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from vecstore.kernels.numba_loops import _SUMS, _sift_down, _widen
+
+_LANES = 32
+_LAST_ROW = np.iinfo(np.int64).max
+_INF = np.float32(np.inf)
+
+
+@njit(nogil=True, cache=True)
+def _tables(query: Any, table_dims: Any, table_values: Any, out: Any) -> None:
+    for j in range(len(table_dims)):
+        out[j] = 0
+        for w in range(table_dims.shape[1]):
+            dim = table_dims[j, w]
+            if dim >= 0:
+                for v in range(16):
+                    out[j, v] += query[dim] * table_values[j, w, v]
+
+
+@njit(nogil=True, cache=True)
+def _weights(query: Any, runs: Any, dims: Any, steps: Any, out: Any) -> Any:
+    """What one in each dim's low bits adds to S; returns what their means take away."""
+    means = np.float32(0)
+    d = 0
+    for run in range(len(runs)):
+        mean = np.float32(((1 << runs[run, 0]) - 1) / 2)
+        for _ in range(runs[run, 1]):
+            out[d] = query[dims[d]] * steps[d] if dims[d] >= 0 else np.float32(0)
+            means += out[d] * mean
+            d += 1
+    return means
+
+
+@njit(nogil=True, cache=True, fastmath=_SUMS)
+def _first_sums(tables: Any, block: Any, sums: Any) -> None:
+    """S of the block's 32 rows. Each byte is split once; the entries are gathered."""
+    sums[:] = 0
+    for j in range(len(tables)):
+        table, column = tables[j], block[j]
+        for i in range(16):
+            sums[i] += table[column[i] & 15]
+        for i in range(16):
+            sums[16 + i] += table[column[i] >> 4]
+
+
+@njit(nogil=True, cache=True, fastmath=_SUMS)
+def _low_sum(stored: Any, runs: Any, weights: Any) -> Any:
+    """The sum of weight and low bits over a row's runs."""
+    total = np.float32(0)
+    byte = dim = 0
+    for run in range(len(runs)):
+        bits, count = runs[run]
+        width = count * bits // 8
+        mask = np.uint8((1 << bits) - 1)
+        for shift in range(0, 8, bits):
+            for i in range(width):
+                total += weights[dim + i] * np.float32((stored[byte + i] >> np.uint8(shift)) & mask)
+            dim += width
+        byte += width
+    return total
+
+
+@njit(nogil=True, cache=True)
+def _keep(distances: Any, rows: Any, lowers: Any, distance: float, row: int, lower: float) -> None:
+    """Replace the worst of a heap (worst first, by distance then row) whose entries carry their lower bounds."""
+    size = len(rows)
+    at = 0
+    while True:
+        child = 2 * at + 1
+        if child >= size:
+            break
+        other = child + 1
+        if other < size and (
+            distances[other] > distances[child] or (distances[other] == distances[child] and rows[other] > rows[child])
+        ):
+            child = other
+        if distances[child] < distance or (distances[child] == distance and rows[child] < row):
+            break
+        distances[at], rows[at], lowers[at] = distances[child], rows[child], lowers[child]
+        at = child
+    distances[at], rows[at], lowers[at] = distance, row, lower
+
+
+@njit(nogil=True, cache=True)
+def scan_query(
+    codes: Any,  # numba_backend._table_arguments
+    query: Any,
+    probes: Any,
+    list_add: Any,
+    list_radius: Any,
+    k: int,
+    eps: float,
+    every_row: bool,
+    allowed: Any,
+    heap: Any,
+    heap_rows: Any,
+    lowers: Any,
+    counters: Any,
+) -> Any:
+    """Fill the heap of the m nearest; returns the k-th smallest upper bound, or +inf where there are no bounds."""
+    offsets, counts, places_rows, blocks, factors, table_dims, table_values = codes[:7]
+    has_extra, extra, extra_factors, runs, extra_dims, extra_steps = codes[7:]
+    m, columns = len(table_dims), factors.shape[1]
+    last_columns = extra_factors.shape[1] if has_extra else columns
+    bounded = eps > 0 and last_columns == 3
+    prunes = eps > 0 and columns == 3 and has_extra
+    tables, sums = np.empty((m, 16), np.float32), np.empty(_LANES, np.float32)
+    _tables(query, table_dims, table_values, tables)
+    weights = np.empty(len(extra_dims), np.float32)
+    means = _weights(query, runs, extra_dims, extra_steps, weights)
+    uppers, upper_rows = np.full(k, _INF), np.full(k, _LAST_ROW)
+    heap[:], heap_rows[:], lowers[:] = _INF, _LAST_ROW, _INF
+    keep = np.empty(_LANES, np.bool_)
+    for p in range(len(probes)):
+        if probes[p] < 0:
+            continue
+        add, radius = list_add[p], np.float32(eps) * list_radius[p]
+        left = counts[probes[p]]
+        for block in range(offsets[probes[p]], offsets[probes[p] + 1]):
+            lanes = min(_LANES, left)
+            left -= lanes
+            listed = 0
+            for lane in range(lanes):
+                row = places_rows[block * _LANES + lane]
+                word = np.int64(row >> 6)
+                keep[lane] = every_row or (
+                    word < len(allowed) and (allowed[word] >> np.uint64(row & 63)) & np.uint64(1) != 0
+                )
+                listed += keep[lane]
+            if listed == 0:
+                continue
+            counters[0] += listed
+            _first_sums(tables, blocks[block], sums)
+            for lane in range(lanes):
+                if not keep[lane]:
+                    continue
+                place = block * _LANES + lane
+                total = sums[lane]
+                slack = np.float32(0)
+                if not has_extra or prunes:
+                    distance = add + _widen(factors[block, 0, lane]) * total
+                    if columns > 1:
+                        distance += _widen(factors[block, 1, lane])
+                    if columns > 2:
+                        slack = radius * _widen(factors[block, 2, lane])
+                    if prunes and distance - slack > min(uppers[0], heap[0]):
+                        continue
+                if has_extra:
+                    counters[1] += 1
+                    total += _low_sum(extra[place], runs, weights) - means
+                    distance = add + _widen(extra_factors[place, 0]) * total
+                    if last_columns > 1:
+                        distance += _widen(extra_factors[place, 1])
+                    slack = radius * _widen(extra_factors[place, 2]) if last_columns > 2 else np.float32(0)
+                if not distance <= _INF:
+                    distance = _INF
+                row = np.int64(places_rows[place])
+                if bounded:
+                    if distance - slack > uppers[0]:
+                        continue
+                    if distance + slack < uppers[0]:
+                        _sift_down(uppers, upper_rows, k, distance + slack, row)
+                if distance < heap[0] or (distance == heap[0] and row < heap_rows[0]):
+                    _keep(heap, heap_rows, lowers, distance, row, distance - slack)
+    return uppers[0] if bounded else _INF
