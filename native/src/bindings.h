@@ -76,4 +76,7 @@ const T* data_of(const Input& array) {
 // Adds the scans over lists of codes.
 void bind_codes(nb::module_& m);
 
+// Adds encoding.
+void bind_encode(nb::module_& m);
+
 }  // namespace vecstore

@@ -120,6 +120,7 @@ NB_MODULE(_native, m) {
     m.def("read_bytes", &read_bytes, array("array"), Release(),
           "Reads every byte with this instruction set's widest loads, for comparison in benchmarks.");
     bind_codes(m);
+    bind_encode(m);
     m.def("set_threads", &set_threads, nb::arg("threads"));
     m.def("threads", &threads);
     m.def("supported_isas", &supported_isas);

@@ -1,0 +1,41 @@
+// Leaf routines of encoding, one table for each instruction set. Every sum has a fixed order and no product is fused
+// into an addition, so that a row's code has the same bits alone, in a batch, with any number of threads, on every
+// instruction set, and in numpy (vecstore/kernels/encode_numpy.py states the same sums).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace vecstore {
+
+// A grid code's bits that go into one byte of output: byte |= (code[dim] >> shift & mask) << position.
+struct BitField {
+    std::int32_t byte, dim, shift, mask, position;
+};
+
+struct EncodeOps {
+    const char* isa;
+    // out (n, columns) = rows (n, dim) * matrix (dim, columns), each element summed over dim in ascending order.
+    void (*project)(const float* rows, std::size_t n, std::size_t dim, const float* matrix, std::size_t columns,
+                    float* out);
+    // out[i] = sum of a[i, j] * b[i, j] in float64: 8 lanes, lane l sums j = l, l + 8, ...; lanes added in order.
+    void (*row_dots)(const float* a, const float* b, std::size_t n, std::size_t dim, double* out);
+    // 1 / step of the uniform grid (levels +-1/2, +-3/2, ... steps, `half` of each sign) whose code has the largest
+    // cosine with the row, among kGridSteps steps; `normal_step` is the best one for N(0, 1). See RaBitQ, encoder 3.
+    void (*grid_steps)(const float* rows, std::size_t n, std::size_t dim, std::int32_t half, double normal_step,
+                       float* out);
+    // codes[i, j] in 0..2 * halves[j] - 1: the cell of rows[i, j] * inverse_dims[j] * inverse_rows[i].
+    void (*grid_codes)(const float* rows, std::size_t n, std::size_t dim, const float* inverse_rows,
+                       const float* inverse_dims, const float* halves, std::uint16_t* codes);
+    // codes[i, j] = how many of the ascending `bounds` are below rows[i, j] * inverse_rows[i].
+    void (*level_codes)(const float* rows, std::size_t n, std::size_t dim, const float* inverse_rows,
+                        const float* bounds, std::size_t nbounds, std::uint16_t* codes);
+};
+
+inline constexpr int kGridSteps = 9;  // 8 equal ratios: their ratio comes from three square roots, exact everywhere
+
+EncodeOps baseline_encode_ops();  // what every CPU of the target has: SSE2 on x86-64, NEON on aarch64
+EncodeOps avx2_encode_ops();
+EncodeOps avx512_encode_ops();
+
+}  // namespace vecstore

@@ -1,0 +1,99 @@
+"""Arithmetic of encoding whose results have the same bits on every backend, in any batch and with any threads.
+
+Codes are stored and compared byte for byte, so unlike the scans these calls leave no tolerance: sums have a fixed order
+and nothing is fused. The native extension serves them, or numpy where it is absent.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.kernels import encode_numpy
+from vecstore.kernels.base import Float32Array, UInt8Array
+from vecstore.kernels.select import get_kernels
+
+UInt16Array = NDArray[np.uint16]
+Float64Array = NDArray[np.float64]
+BitFields = NDArray[np.int32]  # (fields, 5): byte, dim, shift, mask, position
+
+
+def _native() -> bool:
+    return get_kernels().name == "native"
+
+
+def project(rows: Float32Array, matrix: Float32Array) -> Float32Array:
+    """rows (n, dim) times matrix (dim, columns); each element is summed in float32 over dim in ascending order."""
+    out = np.empty((len(rows), matrix.shape[1]), np.float32)
+    if _native():
+        from vecstore.kernels import _native as native
+
+        native.project(np.ascontiguousarray(rows), matrix, out)
+    else:
+        encode_numpy.project(rows, matrix, out)
+    return out
+
+
+def row_dots(a: Float32Array, b: Float32Array) -> Float64Array:
+    """Inner products of rows, (n, dim) and (n, dim) to float64 (n,)."""
+    out = np.empty(len(a), np.float64)
+    if _native():
+        from vecstore.kernels import _native as native
+
+        native.row_dots(np.ascontiguousarray(a), np.ascontiguousarray(b), out)
+    else:
+        encode_numpy.row_dots(a, b, out)
+    return out
+
+
+def grid_steps(rows: Float32Array, half: int, normal_step: float) -> Float32Array:
+    """1 / step (n,) of the uniform grid, `half` levels of each sign at +-1/2, +-3/2, ... steps, whose code has the
+    largest cosine with the row among 9 steps between what suits N(0, 1) (`normal_step`) and the row's largest value.
+
+    RaBitQ's multi-scale encoder; loses 0.1 % (2 bits) to 4 % (8 bits) of 1 - cos^2 against the best step of all."""
+    out = np.empty(len(rows), np.float32)
+    if _native():
+        from vecstore.kernels import _native as native
+
+        native.grid_steps(rows, half, normal_step, out)
+    else:
+        encode_numpy.grid_steps(rows, half, normal_step, out)
+    return out
+
+
+def grid_codes(
+    rows: Float32Array, inverse_rows: Float32Array, inverse_dims: Float32Array, halves: Float32Array
+) -> UInt16Array:
+    """Cells 0..2 * halves[j] - 1 of rows[i, j] * inverse_dims[j] * inverse_rows[i] on a grid of unit step."""
+    codes = np.empty(rows.shape, np.uint16)
+    if _native():
+        from vecstore.kernels import _native as native
+
+        native.grid_codes(rows, inverse_rows, inverse_dims, halves, codes)
+    else:
+        encode_numpy.grid_codes(rows, inverse_rows, inverse_dims, halves, codes)
+    return codes
+
+
+def level_codes(rows: Float32Array, inverse_rows: Float32Array, bounds: Float32Array) -> UInt16Array:
+    """How many of the ascending `bounds` lie below each rows[i, j] * inverse_rows[i]."""
+    codes = np.empty(rows.shape, np.uint16)
+    if _native():
+        from vecstore.kernels import _native as native
+
+        native.level_codes(rows, inverse_rows, bounds, codes)
+    else:
+        encode_numpy.level_codes(rows, inverse_rows, bounds, codes)
+    return codes
+
+
+def gather_bits(codes: UInt16Array, fields: BitFields, nbytes: int) -> UInt8Array:
+    """Bytes (n, nbytes) put together from bits of codes: byte |= (code[dim] >> shift & mask) << position."""
+    out = np.zeros((len(codes), nbytes), np.uint8)
+    if _native():
+        from vecstore.kernels import _native as native
+
+        native.gather_bits(codes, fields, out)
+    else:
+        encode_numpy.gather_bits(codes, fields, out)
+    return out
