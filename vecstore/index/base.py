@@ -72,7 +72,11 @@ class Index(ABC):
 
 
 class BuiltIndex(Index):
-    """An index that is built in the background from a sealed segment's rows, and stored with it."""
+    """An index that is built in the background from a sealed segment's rows, and stored with it.
+
+    `code_bytes` is what a row takes in memory: codes, factors and rerank codes, not its row number or stored vector."""
+
+    code_bytes: float
 
     @classmethod
     @abstractmethod
