@@ -210,6 +210,7 @@ inline Ops dense_ops(const char* isa) {
         .squares = {squares<float>, squares<F16>, squares<BF16>},
         .hamming = nullptr,
         .table_estimates = nullptr,
+        .table_top = 255,
         .extra_dot = nullptr,
         .below = below,
         .read = nullptr,

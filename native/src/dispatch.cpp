@@ -19,6 +19,10 @@ std::vector<Ops> detect() {
     if (avx512) {
         Ops ops = avx512_ops();
         if (__builtin_cpu_supports("avx512vpopcntdq")) ops.hamming = vpopcnt_hamming();
+        if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni")) {
+            ops.table_estimates = vbmi_table_estimates();
+            ops.table_top = 255;
+        }
         found.push_back(ops);
     }
     if (avx2) found.push_back(avx2_ops());

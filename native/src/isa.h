@@ -10,5 +10,6 @@ Ops avx2_ops();
 Ops avx512_ops();
 Ops neon_ops();
 HammingFn vpopcnt_hamming();
+TableEstimatesFn vbmi_table_estimates();
 
 }  // namespace vecstore

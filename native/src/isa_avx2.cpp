@@ -90,6 +90,7 @@ Ops avx2_ops() {
     ops.hamming = hamming;
     ops.read = read;
     add_table_ops(ops);
+    ops.table_top = 127;
     return ops;
 }
 

@@ -6,7 +6,7 @@
 
 #include "dense_kernels.h"
 #include "hamming_words.h"
-#include "table_sums_avx512.h"
+#include "table_sums_avx2.h"
 
 #include "table_kernels.h"
 
@@ -33,6 +33,7 @@ Ops avx512_ops() {
     ops.hamming = hamming_by_words;
     ops.read = read;
     add_table_ops(ops);
+    ops.table_top = 127;
     return ops;
 }
 

@@ -2,7 +2,7 @@
 //
 // A Scorer knows one family of codes. It offers
 //   Query                                  what one query needs, made by make_query(q), reused over all lists
-//   score(query, run, est, lower)          first estimates of a run of places and, when bounded, lower bounds
+//   has_lower(), score(query, run, est, lower)   first estimates of a run of places, and lower bounds where it has them
 //   kRefines: refine(query, place, add, radius) -> Refined, the full estimate of one place, called for survivors only,
 //             and prefetch(place); without it finish(query, place, add, radius) -> Refined, an estimate without
 //             rounding
@@ -150,7 +150,7 @@ class ListScan {
 
     void take(typename Scorer::Query& query, const ListRun& run, Buffers& buffers, ListNearest& nearest) const {
         float* const est = buffers.est.data();
-        float* const lower = output_.bounded ? buffers.lower.data() : est;
+        float* const lower = scorer_.has_lower() ? buffers.lower.data() : est;
         scorer_.score(query, run, est, lower);
         nearest.scanned += static_cast<std::int64_t>(run.count);
         constexpr std::size_t kStep = 256;  // the gate falls quickly at first: do not select far ahead of it

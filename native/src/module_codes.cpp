@@ -41,13 +41,11 @@ ListProbes probes_of(const Input& lists, const Input& add, const Input& radius, 
     check("list_radius", radius, kFloat32, {nq, lists.shape(1)});
     const auto* probes = data_of<std::int32_t>(lists);
     check_range("probes", probes, lists.size(), layout.nlist);
-    for (std::size_t i = 0; i < lists.size(); ++i) {
-        if (probes[i] < 0) continue;
-        const std::int64_t first = layout.offsets[probes[i]], end = layout.offsets[probes[i] + 1];
-        const std::int64_t count = layout.counts[probes[i]];
+    for (std::size_t i = 0; i < layout.nlist; ++i) {
+        const std::int64_t first = layout.offsets[i], end = layout.offsets[i + 1], count = layout.counts[i];
         if (first < 0 || end < first || end > static_cast<std::int64_t>(nblocks) || count < 0 ||
             count > (end - first) * static_cast<std::int64_t>(kBlockRows))
-            fail("list " + std::to_string(probes[i]) + " is not within the codes");
+            fail("list " + std::to_string(i) + " is not within the codes");
     }
     return {nq, lists.shape(1), probes, data_of<float>(add), data_of<float>(radius)};
 }
@@ -57,6 +55,7 @@ ListOutput list_output(std::size_t nq, std::size_t k, bool bounded, const Output
     check("out_rows", rows, kInt64, {nq, kAny});
     check("out_distances", distances, kFloat32, {nq, rows.shape(1)});
     check("out_counters", counters, kInt64, {nq, 3});
+    if (k == 0) fail("k must be at least 1");
     if (k > rows.shape(1)) fail("k=" + std::to_string(k) + " is more than the output's places");
     return {k,
             rows.shape(1),
@@ -72,17 +71,19 @@ void table_scan_of(Input offsets, Input counts, Input rows, Input blocks, Input 
                    float eps, Input allowed, Output out_rows, Output out_distances, Output out_counters) {
     check("queries", queries, kFloat32, {kAny, kAny});
     const std::size_t nq = queries.shape(0), dim = queries.shape(1);
-    check("blocks", blocks, kUInt8, {kAny, kAny, 16});
+    check("table_dims", table_dims, kInt32, {kAny, kAny});
+    const std::size_t nibbles = table_dims.shape(0);
+    check("blocks", blocks, kUInt8, {kAny, (nibbles + 7) / 8, kBlockRows, 4});
     const std::size_t nblocks = blocks.shape(0);
     TableCodes codes{};
     codes.layout = layout_of(offsets, counts, rows, nblocks, allowed);
-    codes.nibbles = blocks.shape(1);
+    codes.nibbles = nibbles;
+    codes.groups = blocks.shape(1);
     codes.blocks = data_of<std::uint8_t>(blocks);
     codes.half_factors = is_half("factors", factors);
     check_shape("factors", factors, {nblocks, kAny, kBlockRows});
     codes.columns = static_cast<int>(factors.shape(1));
     codes.factors = data_of<std::uint8_t>(factors);
-    check("table_dims", table_dims, kInt32, {codes.nibbles, kAny});
     codes.width = table_dims.shape(1);
     check("table_values", table_values, kFloat32, {codes.nibbles, codes.width, 16});
     codes.table_dims = data_of<std::int32_t>(table_dims);
@@ -114,7 +115,9 @@ void table_scan_of(Input offsets, Input counts, Input rows, Input blocks, Input 
         check_range("extra_dims", codes.extra_dims, codes.extra_count, dim);
     }
     const ListProbes visits = probes_of(probes, list_add, list_radius, nq, codes.layout, nblocks);
-    const ListOutput output = list_output(nq, k, eps > 0, out_rows, out_distances, out_counters);
+    if (!(eps >= 0 && eps < std::numeric_limits<float>::infinity())) fail("eps must be finite and not negative");
+    const int last_columns = codes.extra != nullptr ? codes.extra_columns : codes.columns;
+    const ListOutput output = list_output(nq, k, eps > 0 && last_columns == 3, out_rows, out_distances, out_counters);
     if (nq != 0 && output.m != 0) table_scan(codes, data_of<float>(queries), dim, visits, eps, output);
 }
 

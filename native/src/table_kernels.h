@@ -1,5 +1,5 @@
 // Leaf routines over nibble codes. Included once by each instruction set's file, after its lanes_*.h and
-// `block_sums(block, nibbles, bytes, out)`, which adds up the looked-up bytes of 32 rows.
+// `block_sums(blocks, count, groups, bytes, out)`, which adds up the looked-up bytes of each row.
 #pragma once
 
 #include "elements.h"
@@ -22,10 +22,14 @@ inline void widen_factors(const std::uint8_t* factors, bool half, float* out) {
 inline void table_estimates(const TableRun& run, const ByteTables& tables, float list_add, float error_scale,
                             float* est, float* lower) {
     const std::size_t factor_bytes = 32 * (run.half_factors ? 2 : 4);
+    alignas(64) std::int32_t two_blocks[64];
     for (std::size_t b = 0; b < run.count; ++b) {
-        alignas(64) std::int32_t sums[32];
         alignas(64) float scale[32], add[32], error[32];
-        block_sums(run.blocks + b * run.nibbles * 16, run.nibbles, tables.bytes, sums);
+        if (b % 2 == 0) {
+            const std::size_t count = b + 2 <= run.count ? 2 : 1;
+            block_sums(run.blocks + b * run.groups * 128, count, run.groups, tables.bytes, two_blocks);
+        }
+        const std::int32_t* sums = two_blocks + b % 2 * 32;
         const std::uint8_t* factors = run.factors + b * run.columns * factor_bytes;
         widen_factors(factors, run.half_factors, scale);
         float* const to = est + b * 32;

@@ -32,8 +32,8 @@ float factor(const std::uint8_t* factors, bool half, std::size_t at) {
 
 class TableQueries {
  public:
-    TableQueries(const TableCodes& codes, const float* queries, std::size_t dim)
-        : codes_(codes), queries_(queries), dim_(dim) {}
+    TableQueries(const TableCodes& codes, const float* queries, std::size_t dim, int table_top)
+        : codes_(codes), queries_(queries), dim_(dim), table_top_(table_top) {}
 
     TableQuery make(std::size_t q) const {
         TableQuery query;
@@ -84,14 +84,16 @@ class TableQueries {
             range = std::max(range, high - low);
             query.rounded.bias += low;
         }
-        query.bytes.assign((nibbles + 3) / 4 * 64, 0);
-        const float inverse = range > 0 ? 255 / range : 0;
-        for (std::size_t t = 0; t < nibbles; ++t)
+        query.bytes.assign(codes_.groups * 128, 0);
+        const auto top = static_cast<float>(table_top_);
+        const float inverse = range > 0 ? top / range : 0;
+        for (std::size_t t = 0; t < nibbles; ++t) {
+            std::uint8_t* to = query.bytes.data() + t / 8 * 128 + t % 2 * 64 + t % 8 / 2 * 16;
             for (int v = 0; v < 16; ++v)
-                query.bytes[t * 16 + v] =
-                    static_cast<std::uint8_t>((query.tables[t * 16 + v] - lowest[t]) * inverse + 0.5f);
+                to[v] = static_cast<std::uint8_t>((query.tables[t * 16 + v] - lowest[t]) * inverse + 0.5f);
+        }
         query.rounded.bytes = query.bytes.data();  // moves with the vector
-        query.rounded.delta = range / 255;
+        query.rounded.delta = range / top;
         query.rounded.rounding =
             kRoundingDeviations * query.rounded.delta * std::sqrt(static_cast<float>(nibbles) / 12);
     }
@@ -99,6 +101,7 @@ class TableQueries {
     const TableCodes& codes_;
     const float* queries_;
     std::size_t dim_;
+    int table_top_;
 };
 
 template <bool kWithExtra>
@@ -112,16 +115,19 @@ class TableScorer {
 
     Query make_query(std::size_t q) const { return queries_.make(q); }
 
-    std::size_t place_bytes() const { return codes_.nibbles / 2 + codes_.columns * (codes_.half_factors ? 2 : 4); }
+    std::size_t place_bytes() const { return codes_.groups * 4 + codes_.columns * (codes_.half_factors ? 2 : 4); }
+
+    // Without errors nothing tells which rows stage two may skip: it refines all.
+    bool has_lower() const { return eps_ > 0 && codes_.columns == 3; }
 
     void score(Query& query, const ListRun& run, float* est, float* lower) const {
-        if (kRefines && eps_ == 0) {  // nothing tells which rows are near enough: refine all
+        if (kRefines && !has_lower()) {
             std::fill(lower, lower + run.count, -std::numeric_limits<float>::infinity());
             return;
         }
         const std::size_t block = run.place / kBlockRows;
-        const TableRun codes{codes_.blocks + block * codes_.nibbles * 16,
-                             codes_.nibbles,
+        const TableRun codes{codes_.blocks + block * codes_.groups * 128,
+                             codes_.groups,
                              codes_.factors + block * block_factor_bytes(),
                              codes_.half_factors,
                              codes_.columns,
@@ -162,15 +168,16 @@ class TableScorer {
     }
 
     float table_sum(const Query& query, std::size_t place) const {
-        const std::size_t row = place % kBlockRows;
-        const std::uint8_t* codes = codes_.blocks + place / kBlockRows * codes_.nibbles * 16 + row % 16;
-        const int shift = row < 16 ? 0 : 4;
-        const float* tables = query.tables.data();
+        const std::uint8_t* codes = codes_.blocks + place / kBlockRows * codes_.groups * 128 + place % kBlockRows * 4;
         float sums[4] = {};
-        std::size_t t = 0;
-        for (; t + 4 <= codes_.nibbles; t += 4)
-            for (int i = 0; i < 4; ++i) sums[i] += tables[(t + i) * 16 + (codes[(t + i) * 16] >> shift & 15)];
-        for (; t < codes_.nibbles; ++t) sums[0] += tables[t * 16 + (codes[t * 16] >> shift & 15)];
+        const std::size_t whole = codes_.nibbles / 8;
+        for (std::size_t g = 0; g < whole; ++g, codes += 128) {
+            const float* tables = query.tables.data() + g * 128;
+            for (int i = 0; i < 4; ++i)
+                sums[i] += tables[32 * i + (codes[i] & 15)] + tables[32 * i + 16 + (codes[i] >> 4)];
+        }
+        for (std::size_t t = whole * 8; t < codes_.nibbles; ++t)
+            sums[0] += query.tables[t * 16 + (codes[t % 8 / 2] >> t % 2 * 4 & 15)];
         return (sums[0] + sums[1]) + (sums[2] + sums[3]);
     }
 
@@ -192,7 +199,7 @@ void scan(const TableCodes& codes, const TableQueries& queries, const ListProbes
 
 void table_scan(const TableCodes& codes, const float* queries, std::size_t dim, const ListProbes& probes, float eps,
                 const ListOutput& output) {
-    const TableQueries prepared(codes, queries, dim);
+    const TableQueries prepared(codes, queries, dim, current_ops().table_top);
     if (codes.extra != nullptr) return scan<true>(codes, prepared, probes, eps, output);
     scan<false>(codes, prepared, probes, eps, output);
 }

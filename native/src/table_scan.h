@@ -8,6 +8,7 @@ namespace vecstore {
 struct TableCodes {
     ListLayout layout;
     std::size_t nibbles;
+    std::size_t groups;  // of eight nibbles
     const std::uint8_t* blocks;
     const std::uint8_t* factors;
     bool half_factors;

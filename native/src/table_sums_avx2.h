@@ -1,4 +1,5 @@
-// Sums of looked-up bytes, AVX2: two columns of a block at a time, one in each 128-bit lane.
+// Sums of looked-up bytes, AVX2: the bytes of 32 rows are regrouped by their place in the row's dword, so that a
+// shuffle looks all of them up in one table. Entries are at most 127: the two of a byte fit in a byte together.
 #pragma once
 
 #include <immintrin.h>
@@ -6,7 +7,7 @@
 namespace vecstore {
 namespace {
 
-// As in table_sums_avx512.h.
+// A 16-bit lane adds up the bytes of two rows, low + 256 * high; the high row's own sum is subtracted at the end.
 struct RowPairSums {
     __m256i both = _mm256_setzero_si256();
     __m256i high = _mm256_setzero_si256();
@@ -15,42 +16,56 @@ struct RowPairSums {
         both = _mm256_add_epi16(both, bytes);
         high = _mm256_add_epi16(high, _mm256_srli_epi16(bytes, 8));
     }
-    // 16-bit sums of 16 rows over the two lanes.
-    __m256i rows() const {
+    void add_to(std::int32_t* out) const {
         const __m256i low = _mm256_sub_epi16(both, _mm256_slli_epi16(high, 8));
-        const __m256i a = _mm256_unpacklo_epi16(low, high), b = _mm256_unpackhi_epi16(low, high);
-        return _mm256_add_epi16(_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31));
+        add_rows(out, _mm256_unpacklo_epi16(low, high));
+        add_rows(out + 16, _mm256_unpackhi_epi16(low, high));
+    }
+
+ private:
+    static void add_rows(std::int32_t* out, __m256i rows) {
+        const __m256i ordered = _mm256_permute4x64_epi64(rows, 0xd8);
+        for (int half = 0; half < 2; ++half) {
+            auto* const to = reinterpret_cast<__m256i*>(out + 8 * half);
+            const __m128i part = half ? _mm256_extracti128_si256(ordered, 1) : _mm256_castsi256_si128(ordered);
+            _mm256_storeu_si256(to, _mm256_add_epi32(_mm256_loadu_si256(to), _mm256_cvtepu16_epi32(part)));
+        }
     }
 };
 
-inline void add_to(std::int32_t* out, __m256i sums) {
-    for (int half = 0; half < 2; ++half) {
-        auto* const to = reinterpret_cast<__m256i*>(out + 8 * half);
-        const __m128i part = half ? _mm256_extracti128_si256(sums, 1) : _mm256_castsi256_si128(sums);
-        _mm256_storeu_si256(to, _mm256_add_epi32(_mm256_loadu_si256(to), _mm256_cvtepu16_epi32(part)));
+inline __m256i table_at(const std::uint8_t* bytes) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
+}
+
+inline void add_group(const std::uint8_t* codes, const std::uint8_t* tables, RowPairSums& sums) {
+    const __m256i by_place =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+    __m256i rows[4];
+    for (int i = 0; i < 4; ++i)
+        rows[i] = _mm256_shuffle_epi8(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 32 * i)), by_place);
+    const __m256i a = _mm256_unpacklo_epi32(rows[0], rows[1]), b = _mm256_unpacklo_epi32(rows[2], rows[3]);
+    const __m256i c = _mm256_unpackhi_epi32(rows[0], rows[1]), d = _mm256_unpackhi_epi32(rows[2], rows[3]);
+    const __m256i places[4] = {_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b), _mm256_unpacklo_epi64(c, d),
+                               _mm256_unpackhi_epi64(c, d)};
+    const __m256i mask = _mm256_set1_epi8(15);
+    for (int i = 0; i < 4; ++i) {
+        const __m256i low = _mm256_shuffle_epi8(table_at(tables + 16 * i), _mm256_and_si256(places[i], mask));
+        const __m256i nibble = _mm256_and_si256(_mm256_srli_epi16(places[i], 4), mask);
+        sums.add(_mm256_add_epi8(low, _mm256_shuffle_epi8(table_at(tables + 64 + 16 * i), nibble)));
     }
 }
 
-inline void block_sums(const std::uint8_t* block, std::size_t nibbles, const std::uint8_t* bytes, std::int32_t* out) {
-    const __m256i mask = _mm256_set1_epi8(15);
-    for (int i = 0; i < 32; ++i) out[i] = 0;
-    for (std::size_t start = 0; start < nibbles; start += 256) {
-        const std::size_t end = nibbles < start + 256 ? nibbles : start + 256;
-        RowPairSums first, second;
-        const auto add = [&](__m256i codes, std::size_t column) {
-            const __m256i table = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes + column * 16));
-            first.add(_mm256_shuffle_epi8(table, _mm256_and_si256(codes, mask)));
-            second.add(_mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(codes, 4), mask)));
-        };
-        std::size_t column = start;
-        for (; column + 2 <= end; column += 2)
-            add(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + column * 16)), column);
-        if (column < end) {
-            const __m128i last = _mm_loadu_si128(reinterpret_cast<const __m128i*>(block + column * 16));
-            add(_mm256_zextsi128_si256(last), column);
+inline void block_sums(const std::uint8_t* blocks, std::size_t count, std::size_t groups, const std::uint8_t* bytes,
+                       std::int32_t* out) {
+    constexpr std::size_t kSafe = 64;  // groups: 64 * 4 * 254 < 65536
+    for (std::size_t b = 0; b < count; ++b, blocks += groups * 128, out += 32) {
+        for (int i = 0; i < 32; ++i) out[i] = 0;
+        for (std::size_t start = 0; start < groups; start += kSafe) {
+            const std::size_t end = groups < start + kSafe ? groups : start + kSafe;
+            RowPairSums sums;
+            for (std::size_t g = start; g < end; ++g) add_group(blocks + g * 128, bytes + g * 128, sums);
+            sums.add_to(out);
         }
-        add_to(out, first.rows());
-        add_to(out + 16, second.rows());
     }
 }
 

@@ -1,4 +1,4 @@
-// Sums of looked-up bytes, NEON: one column of a block at a time.
+// Sums of looked-up bytes, NEON: a structured load regroups the bytes of 16 rows by their place in the row's dword.
 #pragma once
 
 #include <arm_neon.h>
@@ -22,19 +22,27 @@ struct RowSums {
     }
 };
 
-inline void block_sums(const std::uint8_t* block, std::size_t nibbles, const std::uint8_t* bytes, std::int32_t* out) {
-    for (int i = 0; i < 32; ++i) out[i] = 0;
-    for (std::size_t start = 0; start < nibbles; start += 256) {  // 256 * 255 < 65536
-        const std::size_t end = nibbles < start + 256 ? nibbles : start + 256;
-        RowSums first, second;
-        for (std::size_t column = start; column < end; ++column) {
-            const uint8x16_t codes = vld1q_u8(block + column * 16);
-            const uint8x16_t table = vld1q_u8(bytes + column * 16);
-            first.add(vqtbl1q_u8(table, vandq_u8(codes, vdupq_n_u8(15))));
-            second.add(vqtbl1q_u8(table, vshrq_n_u8(codes, 4)));
+inline void block_sums(const std::uint8_t* blocks, std::size_t count, std::size_t groups, const std::uint8_t* bytes,
+                       std::int32_t* out) {
+    constexpr std::size_t kSafe = 32;  // groups: 32 * 8 * 255 < 65536
+    for (std::size_t b = 0; b < count; ++b, blocks += groups * 128, out += 32) {
+        for (int i = 0; i < 32; ++i) out[i] = 0;
+        for (std::size_t start = 0; start < groups; start += kSafe) {
+            const std::size_t end = groups < start + kSafe ? groups : start + kSafe;
+            for (int half = 0; half < 2; ++half) {
+                RowSums sums;
+                for (std::size_t g = start; g < end; ++g) {
+                    const uint8x16x4_t codes = vld4q_u8(blocks + g * 128 + 64 * half);
+                    for (int i = 0; i < 4; ++i) {
+                        const uint8x16_t low = vld1q_u8(bytes + g * 128 + 16 * i);
+                        const uint8x16_t high = vld1q_u8(bytes + g * 128 + 64 + 16 * i);
+                        sums.add(vqtbl1q_u8(low, vandq_u8(codes.val[i], vdupq_n_u8(15))));
+                        sums.add(vqtbl1q_u8(high, vshrq_n_u8(codes.val[i], 4)));
+                    }
+                }
+                sums.add_to(out + 16 * half);
+            }
         }
-        first.add_to(out);
-        second.add_to(out + 16);
     }
 }
 

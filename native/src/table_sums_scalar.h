@@ -4,14 +4,16 @@
 namespace vecstore {
 namespace {
 
-inline void block_sums(const std::uint8_t* block, std::size_t nibbles, const std::uint8_t* bytes, std::int32_t* out) {
-    for (int i = 0; i < 32; ++i) out[i] = 0;
-    for (std::size_t column = 0; column < nibbles; ++column) {
-        const std::uint8_t* codes = block + column * 16;
-        const std::uint8_t* table = bytes + column * 16;
-        for (int i = 0; i < 16; ++i) {
-            out[i] += table[codes[i] & 15];
-            out[i + 16] += table[codes[i] >> 4];
+inline void block_sums(const std::uint8_t* blocks, std::size_t count, std::size_t groups, const std::uint8_t* bytes,
+                       std::int32_t* out) {
+    for (std::size_t b = 0; b < count; ++b, out += 32) {
+        for (int i = 0; i < 32; ++i) out[i] = 0;
+        for (std::size_t g = 0; g < groups; ++g, blocks += 128) {
+            const std::uint8_t* tables = bytes + g * 128;
+            for (int row = 0; row < 32; ++row)
+                for (int i = 0; i < 4; ++i)
+                    out[row] +=
+                        tables[16 * i + (blocks[4 * row + i] & 15)] + tables[64 + 16 * i + (blocks[4 * row + i] >> 4)];
         }
     }
 }

@@ -60,8 +60,11 @@ def pack(
         out[places] = array[lists.rows]
         return out
 
-    by_block = placed(nibbles).reshape(nblocks, 2, BLOCK // 2, nibbles.shape[1])
-    blocks = (by_block[:, 0] | by_block[:, 1] << 4).transpose(0, 2, 1)
+    groups = -(-nibbles.shape[1] // 8)
+    whole = np.zeros((len(nibbles), groups * 8), np.uint8)
+    whole[:, : nibbles.shape[1]] = nibbles
+    stored = placed(whole[:, ::2] | whole[:, 1::2] << 4)
+    blocks = stored.reshape(nblocks, BLOCK, groups, 4).transpose(0, 2, 1, 3)
     arrays = {
         "rows": placed(np.arange(int(lists.rows.max(initial=0)) + 1, dtype=np.uint32)),
         "blocks": np.ascontiguousarray(blocks),
@@ -80,7 +83,7 @@ class TableSearch(Codes):
         offsets, _ = block_offsets(lists)
         n = int(offsets[-1])
         _check(arrays, "rows", (n * BLOCK,), (np.uint32,))
-        _check(arrays, "blocks", (n, len(tables.table_dims), BLOCK // 2), (np.uint8,))
+        _check(arrays, "blocks", (n, -(-len(tables.table_dims) // 8), BLOCK, 4), (np.uint8,))
         _check(arrays, "factors", (n, -1, BLOCK), (np.float32, np.float16))
         if tables.extra_runs is not None:
             _check(arrays, "extra", (n * BLOCK, tables.extra_bytes), (np.uint8,))

@@ -35,15 +35,16 @@ using HammingFn = void (*)(const std::uint8_t* queries, std::size_t nq, std::siz
 
 // Blocks of 32 rows of nibble codes with their factors; see TableCodes in vecstore/kernels/base.py.
 struct TableRun {
-    const std::uint8_t* blocks;  // (count, nibbles, 16)
-    std::size_t nibbles;
+    const std::uint8_t* blocks;   // (count, groups, 32, 4)
+    std::size_t groups;           // of eight nibbles
     const std::uint8_t* factors;  // (count, columns, 32)
     bool half_factors;
     int columns;
     std::size_t count;
 };
 
-// A query's tables rounded to bytes: sum = bias + delta * (sum of bytes). (nibbles rounded up to 4, 16), then zeros.
+// A query's tables rounded to bytes: sum = bias + delta * (sum of bytes). (groups, 8, 16): in each group first the
+// tables of the low nibbles of a row's four bytes, then those of the high ones; zeros for nibbles that do not exist.
 struct ByteTables {
     const std::uint8_t* bytes;
     float delta;
@@ -66,6 +67,7 @@ struct Ops {
     void (*squares[3])(std::size_t dim, const RowBlock& rows, float* out);  // [Element], |row|^2
     HammingFn hamming;
     TableEstimatesFn table_estimates;
+    int table_top;  // the largest byte that table_estimates can take
     ExtraDotFn extra_dot;
     // Positions i with distances[i] < bound, ascending; returns how many.
     std::size_t (*below)(const float* distances, std::size_t n, float bound, std::uint32_t* positions);
