@@ -22,6 +22,7 @@ class Transform(ABC):
     """Stored vectors and queries may be mapped differently (centring moves only the stored ones under dot)."""
 
     name: ClassVar[str]
+    linear: bool = True  # stored vectors are mapped linearly: what earlier steps add to inner products still holds
     dim_in: int
     dim_out: int
 

@@ -1,0 +1,57 @@
+"""What linear transforms share: a matrix product whose bits do not depend on the batch, unit length, orthonormality."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vecstore.errors import Corruption, InvalidArgument
+from vecstore.kernels.base import Float32Array
+
+_BATCH = 64  # rows of one product
+
+
+def multiply(rows: Float32Array, matrix: Float32Array) -> Float32Array:
+    """rows (n, d) times matrix (d, k). A row's result has the same bits in any batch: BLAS picks its loops by the shape
+    of the whole product, so every product here has the same shape, the last one filled up with zeros."""
+    n, whole = len(rows), len(rows) // _BATCH * _BATCH
+    out = np.empty((n, matrix.shape[1]), np.float32)
+    if whole:
+        stacked = np.ascontiguousarray(rows[:whole]).reshape(-1, _BATCH, rows.shape[1])
+        np.matmul(stacked, matrix, out=out[:whole].reshape(-1, _BATCH, matrix.shape[1]))
+    if whole != n:
+        last = np.zeros((_BATCH, rows.shape[1]), np.float32)
+        last[: n - whole] = rows[whole:]
+        out[whole:] = (last @ matrix)[: n - whole]
+    return out
+
+
+def unit_length(rows: Float32Array) -> Float32Array:
+    """Rows divided by their length; a zero row stays zero. Lengths are float64: large and small values are safe."""
+    wide = rows.astype(np.float64)
+    norms = np.sqrt(np.einsum("nd,nd->n", wide, wide))[:, None]
+    scaled: Float32Array = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0, casting="same_kind")
+    return scaled
+
+
+def check_orthonormal(name: str, columns: Float32Array) -> None:
+    """Raises Corruption unless the columns of a stored basis (d, k) are orthonormal."""
+    gram = columns.T @ columns
+    error = float(np.abs(gram - np.eye(len(gram), dtype=np.float32)).max())
+    if not error < 1e-3:
+        raise Corruption(f"array {name} of a transform is not orthonormal: off by {error:.2g}")
+
+
+def bad_spec(message: str) -> InvalidArgument:
+    return InvalidArgument(message, reason="BAD_INDEX_SPEC")
+
+
+def check_dim(what: str, dim: int, dim_in: int) -> None:
+    """Raises InvalidArgument (BAD_INDEX_SPEC) unless 1 <= dim <= dim_in."""
+    if not 1 <= dim <= dim_in:
+        raise bad_spec(f"{what}.dim={dim} is not in 1..{dim_in}, the dimension of its input")
+
+
+def check_sample(what: str, sample: Float32Array, least: int) -> None:
+    """Raises InvalidArgument (BAD_INDEX_SPEC) when there are too few vectors to fit to."""
+    if len(sample) < least:
+        raise bad_spec(f"{what} is fitted to at least {least} vectors, the sample has {len(sample)}")
