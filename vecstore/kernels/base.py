@@ -11,7 +11,7 @@ bits. Sums are float32; backends agree with float64 numpy within the tolerance t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ class TableCodes:
     offsets: Int64Array  # (nlist + 1,) first block of each list
     counts: Int64Array  # (nlist,) rows of each list
     rows: NDArray[np.uint32]  # (nblocks * 32,) the segment's row of each place, any value in padding
-    blocks: UInt8Array  # (nblocks, m, 16): byte j of a column holds row j's nibble low and row j + 16's high
+    blocks: UInt8Array  # (nblocks, ceil(m / 8), 32, 4): 4 bytes of each row, byte b holds nibble 2b low and 2b + 1 high
     factors: Factors  # (nblocks, 1 to 3, 32): scale; add, else 0; error, where there are bounds
     table_dims: NDArray[np.int32]  # (m, w)
     table_values: Float32Array  # (m, w, 16)
@@ -58,6 +58,38 @@ class TableCodes:
     extra_runs: NDArray[np.int32] | None = None  # (nruns, 2): bits (1, 2, 4 or 8) and count of dims, a multiple of 8
     extra_dims: NDArray[np.int32] | None = None  # (sum of counts,): the query component of each, -1 for padding
     extra_steps: Float32Array | None = None  # (sum of counts,)
+
+
+CodeKind: TypeAlias = Literal["float16", "bfloat16", "e4m3", "e5m2", "int8", "nibble"]
+
+
+@dataclass(frozen=True, slots=True)
+class RowCodes:
+    """Codes scanned by their inner product with the query, in lists of blocks of 32 rows; the last block of a list is
+    padded.
+
+        est = list_add + add + scale * <query, values of the code>
+
+    | kind              | blocks                                     | values             |
+    | ----------------- | ------------------------------------------ | ------------------ |
+    | float16, bfloat16 | (nblocks, 32, dim) float16, uint16         | the numbers        |
+    | e4m3, e5m2        | (nblocks, 32, dim) uint8                   | the numbers        |
+    | int8              | (nblocks, 2 * ceil(dim / 8), 32, 4) uint8  | byte - 128         |
+    | nibble            | (nblocks, ceil(dim / 8), 32, 4) uint8      | levels[nibble]     |
+
+    int8 and nibble blocks hold four bytes of each row side by side; byte b holds nibble 2b low and 2b + 1 high, as in
+    TableCodes. For these two kinds the query is rounded too: step = max |query| / 127, and est is computed in float32
+    as (list_add + add) + scale * (step * <rounded query, values>) from an exact integer product, so that every backend
+    gives the same bits.
+    """
+
+    kind: CodeKind
+    offsets: Int64Array  # (nlist + 1,) first block of each list
+    counts: Int64Array  # (nlist,) rows of each list
+    rows: NDArray[np.uint32]  # (nblocks * 32,) the segment's row of each place, any value in padding
+    blocks: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float16]
+    factors: Float32Array  # (nblocks, 1 or 2, 32): scale; add, else 0
+    levels: NDArray[np.int8] | None = None  # (16,), nibble only
 
 
 class Kernels(Protocol):
@@ -124,6 +156,20 @@ class Kernels(Protocol):
         With eps > 0 and an error column in the last stage, only rows whose lower bound is at most the k-th smallest
         upper bound; stage two may skip a row whose first-stage lower bound is above that, or above the m-th smallest
         full estimate. A row past the bitmap's end is not allowed; a row that stands in two lists is found twice."""
+
+    def row_scan(
+        self,
+        codes: RowCodes,
+        queries: Float32Array,  # (nq, dim)
+        probes: NDArray[np.int32],  # (nq, nprobe) lists in the order to visit, -1 for none
+        list_add: Float32Array,  # (nq, nprobe)
+        allowed: Bitmap | None,  # over the segment's rows
+        out_rows: Int64Array,  # (nq, m)
+        out_distances: Float32Array,  # (nq, m)
+        out_counters: Int64Array,  # (nq, 3): allowed rows scanned, 0, rows found: as for table_scan without stage two
+    ) -> None:
+        """The m nearest allowed rows of the probed lists by estimated distance. A row past the bitmap's end is not
+        allowed; a row that stands in two lists is found twice."""
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         """1 / |row| of each row, 0 for a zero row."""

@@ -119,8 +119,9 @@ def check_table_scan(
 
 
 def _check_table_codes(codes: TableCodes, dim: int) -> None:
-    _check("blocks", codes.blocks, np.uint8, (None, None, 16))
-    nblocks, m, _ = codes.blocks.shape
+    m = len(codes.table_dims)
+    _check("blocks", codes.blocks, np.uint8, (None, (m + 7) // 8, 32, 4))
+    nblocks = len(codes.blocks)
     _check("counts", codes.counts, np.int64, (None,))
     _check("offsets", codes.offsets, np.int64, (len(codes.counts) + 1,))
     _check("rows", codes.rows, np.uint32, (nblocks * 32,))

@@ -50,11 +50,10 @@ def _first_sums(tables: Any, block: Any, sums: Any) -> None:
     """S of the block's 32 rows. Each byte is split once; the entries are gathered."""
     sums[:] = 0
     for j in range(len(tables)):
-        table, column = tables[j], block[j]
-        for i in range(16):
-            sums[i] += table[column[i] & 15]
-        for i in range(16):
-            sums[16 + i] += table[column[i] >> 4]
+        table, group, byte = tables[j], block[j // 8], j % 8 // 2
+        shift = np.uint8(j % 2 * 4)
+        for i in range(32):
+            sums[i] += table[(group[i, byte] >> shift) & 15]
 
 
 @njit(nogil=True, cache=True, fastmath=_SUMS)

@@ -49,10 +49,11 @@ def places_to_scan(codes: TableCodes, probes: NDArray[np.int32], allowed: Bitmap
 def first_sums(codes: TableCodes, tables: Float64Array, places: Int64Array) -> Float64Array:
     """S of each place: the sum of its m table entries."""
     sums = np.empty(len(places))
-    numbers = np.arange(codes.blocks.shape[1])
+    numbers = np.arange(len(tables))
     for part in _parts(len(places), len(tables)):
         block, lane = places[part] // _LANES, places[part] % _LANES
-        nibbles = codes.blocks[block, :, lane % 16] >> (lane[:, None] // 16 * 4).astype(np.uint8) & 15
+        stored = codes.blocks[block, :, lane].reshape(len(block), -1)
+        nibbles = np.stack([stored & 15, stored >> 4], axis=2).reshape(len(block), -1)[:, : len(tables)]
         sums[part] = tables[numbers, nibbles].sum(axis=1)
     return sums
 
