@@ -113,8 +113,19 @@ class Query:
     bounded: bool
 
 
+def nibble_values(codes: TableCodes) -> np.ndarray:
+    """(places, m): the number in each nibble."""
+    values = []
+    for j in range(len(codes.table_dims)):
+        byte = codes.blocks[:, j // 8, :, j % 8 // 2].reshape(-1)
+        values.append(byte >> (4 if j % 2 else 0) & 15)
+    return np.stack(values, axis=1)
+
+
 def reference(
     codes: TableCodes,
+    nibbles: np.ndarray,  # nibble_values
+    lows: np.ndarray | None,  # low_values
     query: np.ndarray,
     probes: np.ndarray,
     list_add: np.ndarray,
@@ -130,7 +141,7 @@ def reference(
             if codes.table_dims[j, w] >= 0:
                 tables[j] += q[codes.table_dims[j, w]] * codes.table_values[j, w].astype(np.float64)
     if codes.extra is not None:
-        low_terms = np.append(q, 0.0)[codes.extra_dims] * codes.extra_steps.astype(np.float64) * low_values(codes)
+        low_terms = np.append(q, 0.0)[codes.extra_dims] * codes.extra_steps.astype(np.float64) * lows
     step = np.ptp(tables, axis=1).max() / 255
     found: list[tuple[float, ...]] = []
     for p, probed in enumerate(probes):
@@ -140,9 +151,7 @@ def reference(
             row = int(codes.rows[place])
             if allowed is not None and not allowed[row]:
                 continue
-            stored = codes.blocks[block, :, lane].reshape(-1)
-            nibbles = np.array([stored[j // 2] >> j % 2 * 4 & 15 for j in range(m)])
-            entries = tables[np.arange(m), nibbles]
+            entries = tables[np.arange(m), nibbles[place]]
             scale, add, error = padded(codes.factors[block, :, lane])
             est = float(list_add[p]) + add + scale * entries.sum()
             lower = est - eps * error * list_radius[p] if codes.factors.shape[1] == 3 else -np.inf
@@ -202,8 +211,9 @@ def check(
     if codes.extra is not None and eps > 0 and codes.factors.shape[1] == 3:
         codes = with_true_bounds(codes, queries, eps, 0.5)
     rows, distances, counters = scan(kernels, codes, queries, probes, list_add, list_radius, k, m, eps, mask)
+    nibbles, lows = nibble_values(codes), None if codes.extra is None else low_values(codes)
     for q in range(len(queries)):
-        truth = reference(codes, queries[q], probes[q], list_add[q], list_radius[q], eps, mask)
+        truth = reference(codes, nibbles, lows, queries[q], probes[q], list_add[q], list_radius[q], eps, mask)
         check_query(truth, rows[q], distances[q], k, m)
         listed = sum(int(codes.counts[probed]) for probed in probes[q] if probed >= 0)
         assert len(truth.rows) <= counters[q, 0] <= listed
