@@ -32,6 +32,7 @@ struct Type {
 constexpr Type kFloat32{nb::dlpack::dtype_code::Float, 32, "float32"};
 constexpr Type kFloat16{nb::dlpack::dtype_code::Float, 16, "float16"};
 constexpr Type kUInt16{nb::dlpack::dtype_code::UInt, 16, "uint16"};
+constexpr Type kInt8{nb::dlpack::dtype_code::Int, 8, "int8"};
 constexpr Type kUInt8{nb::dlpack::dtype_code::UInt, 8, "uint8"};
 constexpr Type kUInt64{nb::dlpack::dtype_code::UInt, 64, "uint64"};
 constexpr Type kUInt32{nb::dlpack::dtype_code::UInt, 32, "uint32"};

@@ -200,7 +200,22 @@ inline std::size_t below(const float* distances, std::size_t n, float bound, std
     return found;
 }
 
-// Fills everything but the Hamming routine.
+inline void finish(float* products, std::size_t nblocks, const float* factors, int columns, float query_scale,
+                   float list_add) {
+    constexpr std::size_t kRows = 32;
+    for (std::size_t b = 0; b < nblocks; ++b) {
+        float* const out = products + b * kRows;
+        const float* const scale = factors + b * columns * kRows;
+        if (columns == 1) {
+            for (std::size_t i = 0; i < kRows; ++i) out[i] = list_add + scale[i] * (query_scale * out[i]);
+        } else {
+            const float* const add = scale + kRows;
+            for (std::size_t i = 0; i < kRows; ++i) out[i] = (list_add + add[i]) + scale[i] * (query_scale * out[i]);
+        }
+    }
+}
+
+// Fills in what all instruction sets' files build from the same source.
 inline Ops dense_ops(const char* isa) {
     return Ops{
         .isa = isa,
@@ -209,7 +224,11 @@ inline Ops dense_ops(const char* isa) {
                  {sums<Sum::l2, float>, sums<Sum::l2, F16>, sums<Sum::l2, BF16>}},
         .squares = {squares<float>, squares<F16>, squares<BF16>},
         .hamming = nullptr,
+        .float8_dots = {sums<Sum::dot, E4M3>, sums<Sum::dot, E5M2>},
+        .code_dots = {},
+        .finish = finish,
         .table_estimates = nullptr,
+        .fill_tables = nullptr,
         .table_top = 255,
         .extra_dot = nullptr,
         .below = below,

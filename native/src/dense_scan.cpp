@@ -4,10 +4,10 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <new>
 #include <stdexcept>
 #include <string>
 
+#include "dense_queries.h"
 #include "dispatch.h"
 
 namespace vecstore {
@@ -19,44 +19,6 @@ float inverse_of_square(double square) {
     if (!(square > 0)) return 0;
     return static_cast<float>(std::min<double>(1 / std::sqrt(square), std::numeric_limits<float>::max()));
 }
-
-// Queries as the leaf routines want them: aligned, whole chunks with the last one right-aligned, and for cosine scaled
-// to unit length, so that no product overflows before the row's norm is divided out.
-class DenseQueries {
- public:
-    DenseQueries(Metric metric, const float* queries, std::size_t nq, std::size_t dim, std::size_t tile)
-        : stride_(padded_dim(dim)) {
-        const std::size_t padded_nq = nq == 1 ? 1 : (nq + tile - 1) / tile * tile;
-        data_ = static_cast<float*>(::operator new(padded_nq * stride_ * sizeof(float), kAlignment));
-        std::memset(data_, 0, padded_nq * stride_ * sizeof(float));
-        for (std::size_t q = 0; q < nq; ++q) {
-            const float* from = queries + q * dim;
-            float* to = data_ + q * stride_;
-            const std::size_t whole = dim / kLanes * kLanes;
-            std::memcpy(to, from, whole * sizeof(float));
-            if (whole != dim) std::memcpy(to + stride_ - dim % kLanes, from + whole, (dim - whole) * sizeof(float));
-            if (metric == Metric::cosine) scale_to_unit(to);
-        }
-    }
-    ~DenseQueries() { ::operator delete(data_, kAlignment); }
-    DenseQueries(const DenseQueries&) = delete;
-    DenseQueries& operator=(const DenseQueries&) = delete;
-
-    const float* at(std::size_t query) const { return data_ + query * stride_; }
-
- private:
-    static constexpr std::align_val_t kAlignment{64};
-
-    void scale_to_unit(float* query) const {
-        double square = 0;
-        for (std::size_t d = 0; d < stride_; ++d) square += static_cast<double>(query[d]) * query[d];
-        const double scale = square > 0 ? 1 / std::sqrt(square) : 0;
-        for (std::size_t d = 0; d < stride_; ++d) query[d] = static_cast<float>(query[d] * scale);
-    }
-
-    std::size_t stride_;
-    float* data_;
-};
 
 // Turns the sums of one query into distances in place.
 void finish_distances(Metric metric, const RowBlock& block, const float* inverse_norms, float* out) {
@@ -94,7 +56,7 @@ void dense_scan(Metric metric, const float* queries, std::size_t nq, const Dense
     const Ops& ops = current_ops();
     const std::size_t tile = nq == 1 ? 1 : ops.query_tile;
     const SumsFn sums = sums_of(ops, metric, rows.element);
-    const DenseQueries prepared(metric, queries, nq, rows.dim, tile);
+    const DenseQueries prepared(metric == Metric::cosine, queries, nq, rows.dim, tile);
     scan_rows(ops, nq, tile, rows.rows, output,
               [&](std::size_t q, std::size_t count, const RowBlock& block, std::size_t first, float* out,
                   std::size_t out_stride) {
@@ -114,7 +76,7 @@ void dense_rerank(Metric metric, const float* queries, std::size_t nq, const Den
                                         std::to_string(n - 1));
     const Ops& ops = current_ops();
     const SumsFn sums = sums_of(ops, metric, rows.element);
-    const DenseQueries prepared(metric, queries, nq, rows.dim, 1);
+    const DenseQueries prepared(metric == Metric::cosine, queries, nq, rows.dim, 1);
     constexpr std::size_t kChunk = 256;  // candidates of one task
     const std::size_t chunks = (m + kChunk - 1) / kChunk;
     const std::size_t workers = workers_for(nq * m * rows.rows.row_bytes);

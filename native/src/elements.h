@@ -16,6 +16,14 @@ struct F16 {
 struct BF16 {
     std::uint16_t bits;
 };
+// Eight-bit floats of the OCP specification. E5M2 is the high byte of a float16. E4M3 shifted into the place of a
+// float16 is 2^-8 of its value, subnormals included; `load` leaves it at that, sums are multiplied by 2^8 at the end.
+struct E4M3 {
+    std::uint8_t bits;
+};
+struct E5M2 {
+    std::uint8_t bits;
+};
 
 // The last dim % kLanes elements of a row, right-aligned in a chunk of zeros; this is one part of that chunk.
 template <class L, int kPart, class T>

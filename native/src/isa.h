@@ -10,6 +10,7 @@ Ops avx2_ops();
 Ops avx512_ops();
 Ops neon_ops();
 HammingFn vpopcnt_hamming();
+CodeDots vnni_code_dots();
 TableEstimatesFn vbmi_table_estimates();
 
 }  // namespace vecstore

@@ -5,8 +5,10 @@
 
 #include "dense_kernels.h"
 #include "hamming_words.h"
+#include "row_codes_lanes_avx2.h"
 #include "table_sums_avx2.h"
 
+#include "row_codes_kernels.h"
 #include "table_kernels.h"
 
 namespace vecstore {
@@ -91,6 +93,7 @@ Ops avx2_ops() {
     ops.read = read;
     add_table_ops(ops);
     ops.table_top = 127;
+    ops.code_dots = row_code_dots();
     return ops;
 }
 

@@ -5,8 +5,10 @@
 
 #include "dense_kernels.h"
 #include "hamming_words.h"
+#include "row_codes_lanes_neon.h"
 #include "table_sums_neon.h"
 
+#include "row_codes_kernels.h"
 #include "table_kernels.h"
 
 namespace vecstore {
@@ -39,6 +41,7 @@ Ops neon_ops() {
     ops.hamming = hamming;
     ops.read = read_by_words;
     add_table_ops(ops);
+    ops.code_dots = row_code_dots();
     return ops;
 }
 

@@ -5,8 +5,10 @@
 
 #include "dense_kernels.h"
 #include "hamming_words.h"
+#include "row_codes_lanes_scalar.h"
 #include "table_sums_scalar.h"
 
+#include "row_codes_kernels.h"
 #include "table_kernels.h"
 
 namespace vecstore {
@@ -16,6 +18,7 @@ Ops scalar_ops() {
     ops.hamming = hamming_by_words;
     ops.read = read_by_words;
     add_table_ops(ops);
+    ops.code_dots = row_code_dots();
     return ops;
 }
 

@@ -20,6 +20,15 @@ struct Lanes {
         const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
         return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
     }
+    static Reg load(const E4M3* p) {
+        // The sign fills the byte above: all but bit 14 is then in its place.
+        const __m128i wide = _mm_slli_epi16(_mm_cvtepi8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))), 7);
+        return _mm256_cvtph_ps(_mm_and_si128(wide, _mm_set1_epi16(static_cast<short>(0xbfff))));
+    }
+    static Reg load(const E5M2* p) {
+        const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+        return _mm256_cvtph_ps(_mm_unpacklo_epi8(_mm_setzero_si128(), bytes));
+    }
     template <int kPart, class T>
     static Reg load_tail(const T* row, std::size_t dim) {
         if (dim < kLanes) return load_tail_by_copy<Lanes, kPart>(row, dim);

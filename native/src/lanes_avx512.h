@@ -29,6 +29,16 @@ struct Lanes {
     static Reg load_tail(const BF16* row, std::size_t dim) {
         return from_bf16(_mm256_maskz_loadu_epi16(tail_mask(dim), before_end(row, dim)));
     }
+    static Reg load(const E4M3* p) { return from_e4m3(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+    static Reg load(const E5M2* p) { return from_e5m2(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+    template <int kPart>
+    static Reg load_tail(const E4M3* row, std::size_t dim) {
+        return from_e4m3(_mm_maskz_loadu_epi8(tail_mask(dim), before_end(row, dim)));
+    }
+    template <int kPart>
+    static Reg load_tail(const E5M2* row, std::size_t dim) {
+        return from_e5m2(_mm_maskz_loadu_epi8(tail_mask(dim), before_end(row, dim)));
+    }
     static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
     static Reg sub(Reg a, Reg b) { return _mm512_sub_ps(a, b); }
     static Reg sub_by_fma(Reg a, Reg b) { return _mm512_fmsub_ps(a, _mm512_set1_ps(1.0f), b); }
@@ -45,6 +55,12 @@ struct Lanes {
  private:
     static Reg from_f16(__m256i v) { return _mm512_cvtph_ps(v); }
     static Reg from_bf16(__m256i v) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16)); }
+    // The sign fills the byte above: all but bit 14 is then in its place.
+    static Reg from_e4m3(__m128i v) {
+        const __m256i wide = _mm256_slli_epi16(_mm256_cvtepi8_epi16(v), 7);
+        return from_f16(_mm256_and_si256(wide, _mm256_set1_epi16(static_cast<short>(0xbfff))));
+    }
+    static Reg from_e5m2(__m128i v) { return from_f16(_mm256_slli_epi16(_mm256_cvtepi8_epi16(v), 8)); }
     static __mmask16 tail_mask(std::size_t dim) { return static_cast<__mmask16>(0xffffu << (kLanes - dim % kLanes)); }
     // One chunk before the row's end. It may start before the row; lanes that the mask clears are never read.
     template <class T>

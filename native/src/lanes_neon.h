@@ -21,6 +21,14 @@ struct Lanes {
     static Reg load(const BF16* p) {
         return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(reinterpret_cast<const std::uint16_t*>(p)), 16));
     }
+    static Reg load(const E4M3* p) {
+        const int16x4_t wide = vshl_n_s16(vget_low_s16(vmovl_s8(four_bytes(p))), 7);
+        return vcvt_f32_f16(vreinterpret_f16_u16(vand_u16(vreinterpret_u16_s16(wide), vdup_n_u16(0xbfff))));
+    }
+    static Reg load(const E5M2* p) {
+        const int16x4_t wide = vshl_n_s16(vget_low_s16(vmovl_s8(four_bytes(p))), 8);
+        return vcvt_f32_f16(vreinterpret_f16_s16(wide));
+    }
     template <int kPart, class T>
     static Reg load_tail(const T* row, std::size_t dim) {
         return load_tail_by_copy<Lanes, kPart>(row, dim);
@@ -42,6 +50,14 @@ struct Lanes {
             bits |= vaddvq_u32(vandq_u32(vcltq_f32(vld1q_f32(p + 4 * part), b), bit)) << (4 * part);
         }
         return bits;
+    }
+
+ private:
+    template <class T>
+    static int8x8_t four_bytes(const T* p) {
+        std::uint32_t bits;
+        std::memcpy(&bits, p, 4);
+        return vcreate_s8(bits);
     }
 };
 

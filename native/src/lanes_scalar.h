@@ -22,6 +22,8 @@ struct Lanes {
     }
     static Reg load(const F16* p) { return Reg{widen(p[0]), widen(p[1]), widen(p[2]), widen(p[3])}; }
     static Reg load(const BF16* p) { return Reg{widen(p[0]), widen(p[1]), widen(p[2]), widen(p[3])}; }
+    static Reg load(const E4M3* p) { return Reg{widen(p[0]), widen(p[1]), widen(p[2]), widen(p[3])}; }
+    static Reg load(const E5M2* p) { return Reg{widen(p[0]), widen(p[1]), widen(p[2]), widen(p[3])}; }
     template <int kPart, class T>
     static Reg load_tail(const T* row, std::size_t dim) {
         return load_tail_by_copy<Lanes, kPart>(row, dim);
@@ -57,6 +59,10 @@ struct Lanes {
         if (magnitude >= 0x0f800000u) bits = magnitude | 0x7f800000u;  // infinity and NaN
         return bits_to_float(bits | sign);
     }
+    static float widen(E4M3 v) {
+        return widen(F16{static_cast<std::uint16_t>((v.bits & 0x80) << 8 | (v.bits & 0x7f) << 7)});
+    }
+    static float widen(E5M2 v) { return widen(F16{static_cast<std::uint16_t>(v.bits << 8)}); }
 };
 
 }  // namespace

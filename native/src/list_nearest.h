@@ -21,6 +21,8 @@ class KthSmallest {
  public:
     explicit KthSmallest(std::size_t k) : k_(k) {}
 
+    void clear() { heap_.clear(); }
+
     float value() const { return heap_.size() < k_ ? std::numeric_limits<float>::infinity() : heap_.front(); }
 
     void add(float x) {
@@ -42,28 +44,36 @@ class KthSmallest {
 class ListNearest {
  public:
     ListNearest(std::size_t k, std::size_t m, bool bounded)
-        : k_(std::max<std::size_t>(k, 1)), m_(m), keep_(m + m / 4 + 16), bounded_(bounded), upper_(k_) {}
+        : m_(m), keep_(m + m / 4 + 16), bounded_(bounded), upper_(std::max<std::size_t>(k, 1)) {}
 
     // A row whose lower bound (or estimate) is not below this cannot matter.
     float gate() const { return gate_; }
 
-    void add(std::uint32_t row, std::size_t place, float distance, float error, float list_add, float radius) {
+    void reset() {
+        items_.clear();
+        upper_.clear();
+        gate_ = std::numeric_limits<float>::infinity();
+        scanned = refined = 0;
+    }
+
+    void add(std::uint32_t row, std::size_t place, std::size_t probe, float distance, float error) {
         if (!(distance <= std::numeric_limits<float>::infinity())) distance = std::numeric_limits<float>::infinity();
-        items_.push_back({distance, error, list_add, radius, row, place});
+        const Item item{distance, error, row, static_cast<std::uint32_t>(place), static_cast<std::uint32_t>(probe)};
         if (bounded_) {
             upper_.add(distance + error);
             gate_ = just_above(upper_.value());
         }
-        if (items_.size() >= 2 * keep_ + 64) cut();
+        keep(item);
+        if (!bounded_ && items_.size() == keep_) gate_ = just_above(items_.front().distance);
     }
 
-    // Replaces the estimates of what is left by better ones: better(place, list_add, radius) -> Refined.
+    // Replaces the estimates of what is left by better ones: better(place, probe) -> Refined.
     template <class Better>
     void finish(const Better& better) {
-        cut();
-        if (bounded_) upper_ = KthSmallest(k_);
+        if (bounded_) drop_above(upper_.value());
+        upper_.clear();
         for (Item& item : items_) {
-            const Refined refined = better(item.place, item.list_add, item.radius);
+            const Refined refined = better(item.place, item.probe);
             item.distance = refined.distance;
             item.error = refined.error;
             if (bounded_) upper_.add(item.distance + item.error);
@@ -101,10 +111,9 @@ class ListNearest {
     struct Item {
         float distance;
         float error;
-        float list_add;
-        float radius;
         std::uint32_t row;
-        std::size_t place;
+        std::uint32_t place;
+        std::uint32_t probe;
 
         friend bool operator<(const Item& a, const Item& b) {
             return a.distance != b.distance ? a.distance < b.distance : a.row < b.row;
@@ -117,17 +126,27 @@ class ListNearest {
         std::erase_if(items_, [bound](const Item& item) { return item.distance - item.error > bound; });
     }
 
-    // Back to the best `keep_`. They are more than m: estimates that are refined at the end may change places.
-    void cut() {
-        if (bounded_) drop_above(upper_.value());
-        if (items_.size() <= keep_) return;
-        const auto kth = items_.begin() + static_cast<std::ptrdiff_t>(keep_) - 1;
-        std::nth_element(items_.begin(), kth, items_.end());
-        if (!bounded_) gate_ = just_above(kth->distance);
-        items_.resize(keep_);
+    // The best `keep_` in a heap, the worst on top. They are more than m: estimates that are refined at the end may
+    // change places.
+    void keep(const Item& item) {
+        if (items_.size() < keep_) {
+            items_.push_back(item);
+            if (items_.size() == keep_) std::make_heap(items_.begin(), items_.end());
+        } else if (item < items_.front()) {
+            replace_top(item);
+        }
     }
 
-    std::size_t k_;
+    void replace_top(const Item& item) {
+        std::size_t at = 0;
+        for (std::size_t child; (child = 2 * at + 1) < items_.size(); at = child) {
+            if (child + 1 < items_.size() && items_[child] < items_[child + 1]) ++child;
+            if (!(item < items_[child])) break;
+            items_[at] = items_[child];
+        }
+        items_[at] = item;
+    }
+
     std::size_t m_;
     std::size_t keep_;
     bool bounded_;

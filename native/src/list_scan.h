@@ -1,7 +1,7 @@
 // The driver of scans over the rows of probed lists: which rows to score, which to refine, which to keep.
 //
 // A Scorer knows one family of codes. It offers
-//   Query                                  what one query needs, made by make_query(q), reused over all lists
+//   Query, prepare(q, query)               what one query needs over all lists; queries are used again for others
 //   has_lower(), score(query, run, est, lower)   first estimates of a run of places, and lower bounds where it has them
 //   kRefines: refine(query, place, add, radius) -> Refined, the full estimate of one place, called for survivors only,
 //             and prefetch(place); without it finish(query, place, add, radius) -> Refined, an estimate without
@@ -71,14 +71,26 @@ class ListScan {
         const std::size_t groups = (probes_.nq + tile - 1) / tile;
         const std::size_t workers = workers_for(bytes_touched());
         const std::size_t parts = groups >= workers ? 1 : (workers + groups - 1) / groups;
-        std::vector<ListNearest> nearest(probes_.nq * parts, ListNearest(output_.k, output_.m, output_.bounded));
-        parallel_for(groups * parts, workers, [&](std::size_t, std::size_t task) {
+        std::vector<Worker> state(std::max<std::size_t>(workers, 1));
+        std::vector<ListNearest> found(parts == 1 ? 0 : probes_.nq * parts, new_nearest());
+        parallel_for(groups * parts, workers, [&](std::size_t w, std::size_t task) {
+            Worker& worker = state[w];
+            if (worker.queries.empty()) start(worker, tile);
             const std::size_t first = task / parts * tile;
-            const std::size_t last = std::min(probes_.nq, first + tile);
-            scan(first, last, task % parts, parts, nearest);
-            for (std::size_t q = first; parts == 1 && q < last; ++q) write(q, &nearest[q], 1);
+            const std::size_t count = std::min(probes_.nq - first, tile);
+            scan(worker, first, count, task % parts, parts);
+            for (std::size_t i = 0; i < count; ++i) {
+                if (parts == 1)
+                    write(first + i, worker.nearest[i]);
+                else
+                    std::swap(found[(first + i) * parts + task % parts], worker.nearest[i]);
+            }
         });
-        for (std::size_t q = 0; parts > 1 && q < probes_.nq; ++q) write(q, &nearest[q * parts], parts);
+        for (std::size_t q = 0; parts > 1 && q < probes_.nq; ++q) {
+            ListNearest& nearest = found[q * parts];
+            for (std::size_t part = 1; part < parts; ++part) nearest.merge(found[q * parts + part]);
+            write(q, nearest);
+        }
     }
 
  private:
@@ -99,14 +111,35 @@ class ListScan {
         return blocks * kBlockRows * scorer_.place_bytes();
     }
 
-    void scan(std::size_t first, std::size_t last, std::size_t part, std::size_t parts,
-              std::vector<ListNearest>& nearest) {
+    // What one thread works with, kept from task to task.
+    struct Worker {
         std::vector<typename Scorer::Query> queries;
-        queries.reserve(last - first);
-        for (std::size_t q = first; q < last; ++q) queries.push_back(scorer_.make_query(q));
-        const std::size_t run_blocks =
-            std::max<std::size_t>(1, kRunBytes / (kBlockRows * std::max<std::size_t>(1, scorer_.place_bytes())));
-        Buffers buffers(run_blocks * kBlockRows + kOutPadding);
+        std::vector<ListNearest> nearest;
+        std::vector<float> est, lower;
+        std::vector<std::uint32_t> positions;
+    };
+
+    ListNearest new_nearest() const { return ListNearest(output_.k, output_.m, output_.bounded); }
+
+    std::size_t run_blocks() const {
+        return std::max<std::size_t>(1, kRunBytes / (kBlockRows * std::max<std::size_t>(1, scorer_.place_bytes())));
+    }
+
+    void start(Worker& worker, std::size_t tile) const {
+        worker.queries.resize(tile);
+        worker.nearest.assign(tile, new_nearest());
+        worker.est.resize(run_blocks() * kBlockRows + kOutPadding);
+        worker.lower.resize(worker.est.size());
+        worker.positions.resize(worker.est.size());
+    }
+
+    // Part `part` of `parts` of the lists that queries first..first + count - 1 probe.
+    void scan(Worker& worker, std::size_t first, std::size_t count, std::size_t part, std::size_t parts) const {
+        for (std::size_t i = 0; i < count; ++i) {
+            scorer_.prepare(first + i, worker.queries[i]);
+            worker.nearest[i].reset();
+        }
+        const std::size_t step = run_blocks();
         std::size_t total = 0;
         const std::int32_t* lists = probes_.lists + first * probes_.nprobe;
         for (std::size_t p = 0; p < probes_.nprobe; ++p)
@@ -123,44 +156,41 @@ class ListScan {
             const std::size_t list_end = list_first * kBlockRows + static_cast<std::size_t>(layout_.counts[list]);
             const std::size_t from = begin > passed ? std::min(begin - passed, list_blocks) : 0;
             const std::size_t to = std::min(list_blocks, end - passed);
-            for (std::size_t b = from; b < to; b += run_blocks) {
+            for (std::size_t b = from; b < to; b += step) {
                 const std::size_t place = (list_first + b) * kBlockRows;
-                const std::size_t run_end = (list_first + std::min(to, b + run_blocks)) * kBlockRows;
-                for (std::size_t q = first; q < last; ++q) {
-                    const std::size_t probe = q * probes_.nprobe + p;
+                const std::size_t run_end = (list_first + std::min(to, b + step)) * kBlockRows;
+                for (std::size_t i = 0; i < count; ++i) {
+                    const std::size_t probe = (first + i) * probes_.nprobe + p;
                     const ListRun run{place, std::min(run_end, list_end) - place, probes_.add[probe],
                                       probes_.radius[probe]};
-                    take(queries[q - first], run, buffers, nearest[q * parts + part]);
+                    take(worker, i, run, p);
                 }
             }
             passed += list_blocks;
         }
         if constexpr (!Scorer::kRefines)
-            for (std::size_t q = first; q < last; ++q)
-                nearest[q * parts + part].finish([&](std::size_t place, float add, float radius) {
-                    return scorer_.finish(queries[q - first], place, add, radius);
+            for (std::size_t i = 0; i < count; ++i)
+                worker.nearest[i].finish([&](std::size_t place, std::size_t p) {
+                    const std::size_t probe = (first + i) * probes_.nprobe + p;
+                    return scorer_.finish(worker.queries[i], place, probes_.add[probe], probes_.radius[probe]);
                 });
     }
 
-    struct Buffers {
-        explicit Buffers(std::size_t n) : est(n), lower(n), positions(n) {}
-        std::vector<float> est, lower;
-        std::vector<std::uint32_t> positions;
-    };
-
-    void take(typename Scorer::Query& query, const ListRun& run, Buffers& buffers, ListNearest& nearest) const {
-        float* const est = buffers.est.data();
-        float* const lower = scorer_.has_lower() ? buffers.lower.data() : est;
+    void take(Worker& worker, std::size_t i, const ListRun& run, std::size_t probe) const {
+        typename Scorer::Query& query = worker.queries[i];
+        ListNearest& nearest = worker.nearest[i];
+        float* const est = worker.est.data();
+        float* const lower = scorer_.has_lower() ? worker.lower.data() : est;
         scorer_.score(query, run, est, lower);
         nearest.scanned += static_cast<std::int64_t>(run.count);
         constexpr std::size_t kStep = 256;  // the gate falls quickly at first: do not select far ahead of it
         for (std::size_t start = 0; start < run.count; start += kStep) {
             const std::size_t n = std::min(kStep, run.count - start);
-            const std::size_t found = ops_.below(lower + start, n, nearest.gate(), buffers.positions.data());
+            const std::size_t found = ops_.below(lower + start, n, nearest.gate(), worker.positions.data());
             if constexpr (Scorer::kRefines)
-                for (std::size_t i = 0; i < found; ++i) scorer_.prefetch(run.place + start + buffers.positions[i]);
-            for (std::size_t i = 0; i < found; ++i) {
-                const std::size_t at = start + buffers.positions[i];
+                for (std::size_t f = 0; f < found; ++f) scorer_.prefetch(run.place + start + worker.positions[f]);
+            for (std::size_t f = 0; f < found; ++f) {
+                const std::size_t at = start + worker.positions[f];
                 if (!(lower[at] < nearest.gate())) continue;
                 const std::size_t place = run.place + at;
                 const std::uint32_t row = layout_.rows[place];
@@ -168,17 +198,16 @@ class ListScan {
                 if constexpr (Scorer::kRefines) {
                     const Refined full = scorer_.refine(query, place, run.add, run.radius);
                     ++nearest.refined;
-                    nearest.add(row, place, full.distance, full.error, run.add, run.radius);
+                    nearest.add(row, place, probe, full.distance, full.error);
                 } else {
-                    nearest.add(row, place, est[at], est[at] - lower[at], run.add, run.radius);
+                    nearest.add(row, place, probe, est[at], est[at] - lower[at]);
                 }
             }
         }
     }
 
-    void write(std::size_t q, ListNearest* parts, std::size_t count) const {
-        for (std::size_t p = 1; p < count; ++p) parts[0].merge(parts[p]);
-        parts[0].write(output_.rows + q * output_.m, output_.distances + q * output_.m, output_.counters + q * 3);
+    void write(std::size_t q, ListNearest& nearest) const {
+        nearest.write(output_.rows + q * output_.m, output_.distances + q * output_.m, output_.counters + q * 3);
     }
 
     const Ops& ops_;

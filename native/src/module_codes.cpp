@@ -1,5 +1,6 @@
 // Python bindings of scans over lists of codes. Offsets, dims and probes may come from files: all are checked here.
 #include "bindings.h"
+#include "row_codes.h"
 #include "table_scan.h"
 
 namespace vecstore {
@@ -121,6 +122,44 @@ void table_scan_of(Input offsets, Input counts, Input rows, Input blocks, Input 
     if (nq != 0 && output.m != 0) table_scan(codes, data_of<float>(queries), dim, visits, eps, output);
 }
 
+CodeKind kind_of(int kind, const Input& blocks, std::size_t dim) {
+    if (kind < 0 || kind > static_cast<int>(CodeKind::nibble)) fail("kind of codes must be 0 to 5");
+    const auto codes = static_cast<CodeKind>(kind);
+    if (codes <= CodeKind::bf16) {
+        check("blocks", blocks, codes == CodeKind::f16 ? kFloat16 : kUInt16, {kAny, kBlockRows, dim});
+    } else if (codes <= CodeKind::e5m2) {
+        check("blocks", blocks, kUInt8, {kAny, kBlockRows, dim});
+    } else {
+        const std::size_t groups = (dim + 7) / 8 * (codes == CodeKind::int8 ? 2 : 1);
+        check("blocks", blocks, kUInt8, {kAny, groups, kBlockRows, 4});
+    }
+    return codes;
+}
+
+void row_scan_of(int kind, Input offsets, Input counts, Input rows, Input blocks, Input factors, Input levels,
+                 Input queries, Input probes, Input list_add, Input allowed, Output out_rows, Output out_distances,
+                 Output out_counters) {
+    check("queries", queries, kFloat32, {kAny, kAny});
+    const std::size_t nq = queries.shape(0);
+    RowCodes codes{};
+    codes.dim = queries.shape(1);
+    codes.kind = kind_of(kind, blocks, codes.dim);
+    const std::size_t nblocks = blocks.shape(0);
+    codes.layout = layout_of(offsets, counts, rows, nblocks, allowed);
+    codes.blocks = data_of<std::uint8_t>(blocks);
+    check("factors", factors, kFloat32, {nblocks, kAny, kBlockRows});
+    codes.columns = static_cast<int>(factors.shape(1));
+    if (codes.columns < 1 || codes.columns > 2) fail("factors must have 1 or 2 columns");
+    codes.factors = data_of<float>(factors);
+    if (codes.kind == CodeKind::nibble) {
+        check("levels", levels, kInt8, {16});
+        codes.levels = data_of<std::int8_t>(levels);
+    }
+    const ListProbes visits = probes_of(probes, list_add, list_add, nq, codes.layout, nblocks);
+    const ListOutput output = list_output(nq, 1, false, out_rows, out_distances, out_counters);
+    if (nq != 0 && output.m != 0) row_scan(codes, data_of<float>(queries), visits, output);
+}
+
 }  // namespace
 
 void bind_codes(nb::module_& m) {
@@ -131,6 +170,9 @@ void bind_codes(nb::module_& m) {
           optional("extra_runs"), optional("extra_dims"), optional("extra_steps"), array("queries"), array("probes"),
           array("list_add"), array("list_radius"), nb::arg("k"), nb::arg("eps"), optional("allowed"), array("out_rows"),
           array("out_distances"), array("out_counters"), Release());
+    m.def("row_scan", &row_scan_of, nb::arg("kind"), array("offsets"), array("counts"), array("rows"), array("blocks"),
+          array("factors"), optional("levels"), array("queries"), array("probes"), array("list_add"),
+          optional("allowed"), array("out_rows"), array("out_distances"), array("out_counters"), Release());
 }
 
 }  // namespace vecstore

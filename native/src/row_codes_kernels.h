@@ -2,8 +2,8 @@
 // file, after its row_codes_lanes_*.h.
 //
 // A block holds, for every 8 dims, the codes of row 0, of row 1, ...: four bytes each, so that a 32-bit lane belongs to
-// one row and sums need no shuffle at the end. As nibbles, byte i of the four holds dim i low and dim 4 + i high
-// ("permute-dot", specs: the levels stay in one register for the whole scan); as bytes, dims 0..3 of all rows come
+// one row and sums need no shuffle at the end. As nibbles, the four bytes hold dims 0, 2, 4, 6 low and 1, 3, 5, 7 high
+// (turbovec's "permute-dot": the levels stay in one register for the whole scan); as bytes, dims 0..3 of all rows come
 // first, then dims 4..7. Integer sums have no rounding: every instruction set gives the same bits.
 #pragma once
 

@@ -23,9 +23,7 @@ struct CodeLanes {
     static constexpr int parts(int) { return 2; }
 
     static Levels levels(const std::int8_t* values) { return vld1q_s8(values); }
-    static Codes bytes(const std::uint8_t* p) {
-        return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(p), vdupq_n_u8(128)));
-    }
+    static Codes bytes(const std::uint8_t* p) { return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(p), vdupq_n_u8(128))); }
     static void nibbles(const std::uint8_t* p, Levels levels, Codes& low, Codes& high) {
         const uint8x16_t pairs = vld1q_u8(p);
         low = vqtbl1q_s8(levels, vandq_u8(pairs, vdupq_n_u8(15)));

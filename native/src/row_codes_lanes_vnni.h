@@ -1,5 +1,5 @@
-// Byte products with VNNI: unsigned codes (value + 128) times signed queries, summed by fours into 32 bits. A sum starts
-// at -128 * (the query's own sum), which takes the offset out again.
+// Byte products with VNNI: unsigned codes (value + 128) times signed queries, summed by fours into 32 bits. A sum
+// starts at -128 * (the query's own sum), which takes the offset out again.
 #pragma once
 
 #include <immintrin.h>

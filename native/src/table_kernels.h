@@ -54,6 +54,45 @@ inline void table_estimates(const TableRun& run, const ByteTables& tables, float
     }
 }
 
+// Where a nibble's table stands in ByteTables.
+inline std::size_t byte_table(std::size_t nibble) { return nibble / 8 * 128 + nibble % 2 * 64 + nibble % 8 / 2 * 16; }
+
+inline void fill_tables(const TableTerms& terms, const float* query, float* tables, std::uint8_t* bytes,
+                        float table_top, float* delta, float* bias) {
+    float range = 0;
+    *bias = 0;
+    for (std::size_t t = 0; t < terms.nibbles; ++t) {
+        float* table = tables + t * 16;
+        alignas(64) float sum[16] = {}, low[16], high[16];
+        for (std::size_t w = 0; w < terms.width; ++w) {
+            const std::int32_t d = terms.dims[t * terms.width + w];
+            if (d < 0) continue;
+            const float* values = terms.values + (t * terms.width + w) * 16;
+            for (int v = 0; v < 16; ++v) sum[v] += query[d] * values[v];
+        }
+        for (int v = 0; v < 16; ++v) table[v] = low[v] = high[v] = sum[v];
+        for (int half = 8; half > 0; half /= 2) {
+            for (int v = 0; v < half; ++v) low[v] = low[v] < low[v + half] ? low[v] : low[v + half];
+            for (int v = 0; v < half; ++v) high[v] = high[v] > high[v + half] ? high[v] : high[v + half];
+        }
+        const float span = high[0] - low[0];
+        range = range > span ? range : span;
+        *bias += low[0];
+        __builtin_memcpy(bytes + byte_table(t), low, sizeof(float));  // until the second pass needs the place
+    }
+    const float inverse = range > 0 ? table_top / range : 0;
+    for (std::size_t t = 0; t < terms.nibbles; ++t) {
+        std::uint8_t* to = bytes + byte_table(t);
+        float low;
+        __builtin_memcpy(&low, to, sizeof low);
+        alignas(64) std::int32_t rounded[16];
+        for (int v = 0; v < 16; ++v)
+            rounded[v] = static_cast<std::int32_t>((tables[t * 16 + v] - low) * inverse + 0.5f);
+        for (int v = 0; v < 16; ++v) to[v] = static_cast<std::uint8_t>(rounded[v]);
+    }
+    *delta = range / table_top;
+}
+
 // Sixteen sums in fixed places: the same bits on every instruction set.
 inline float extra_dot(const std::uint8_t* row, const std::int32_t* runs, std::size_t nruns, const float* weights) {
     float sums[16] = {};
@@ -79,6 +118,7 @@ inline float extra_dot(const std::uint8_t* row, const std::int32_t* runs, std::s
 inline void add_table_ops(Ops& ops) {
     ops.table_estimates = table_estimates;
     ops.extra_dot = extra_dot;
+    ops.fill_tables = fill_tables;
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ constexpr float kRoundingDeviations = 3;
 
 struct TableQuery {
     std::vector<float> tables;        // (nibbles, 16)
-    std::vector<std::uint8_t> bytes;  // the same, rounded; whole groups of four
+    std::vector<std::uint8_t> bytes;  // the same, rounded; zeros where a group lacks nibbles
     ByteTables rounded;
     std::vector<float> weights;  // of stage two, one for each extra dim
     float weights_mean;          // what they add up to for codes in the middle of their range
@@ -32,14 +32,19 @@ float factor(const std::uint8_t* factors, bool half, std::size_t at) {
 
 class TableQueries {
  public:
-    TableQueries(const TableCodes& codes, const float* queries, std::size_t dim, int table_top)
-        : codes_(codes), queries_(queries), dim_(dim), table_top_(table_top) {}
+    TableQueries(const Ops& ops, const TableCodes& codes, const float* queries, std::size_t dim)
+        : ops_(ops), codes_(codes), queries_(queries), dim_(dim) {}
 
-    TableQuery make(std::size_t q) const {
-        TableQuery query;
+    void prepare(std::size_t q, TableQuery& query) const {
         const float* x = queries_ + q * dim_;
-        fill_tables(x, query);
-        round_tables(query);
+        query.tables.resize(codes_.nibbles * 16);
+        query.bytes.resize(codes_.groups * 128);
+        const TableTerms terms{codes_.nibbles, codes_.width, codes_.table_dims, codes_.table_values};
+        ops_.fill_tables(terms, x, query.tables.data(), query.bytes.data(), static_cast<float>(ops_.table_top),
+                         &query.rounded.delta, &query.rounded.bias);
+        query.rounded.bytes = query.bytes.data();
+        query.rounded.rounding =
+            kRoundingDeviations * query.rounded.delta * std::sqrt(static_cast<float>(codes_.nibbles) / 12);
         query.weights.resize(codes_.extra_count);
         query.weights_mean = 0;
         std::size_t at = 0;
@@ -51,57 +56,13 @@ class TableQueries {
                 query.weights_mean += middle * query.weights[at];
             }
         }
-        return query;
     }
 
  private:
-    void fill_tables(const float* x, TableQuery& query) const {
-        query.tables.assign(codes_.nibbles * 16, 0);
-        for (std::size_t t = 0; t < codes_.nibbles; ++t) {
-            float* table = query.tables.data() + t * 16;
-            for (std::size_t w = 0; w < codes_.width; ++w) {
-                const std::int32_t d = codes_.table_dims[t * codes_.width + w];
-                if (d < 0) continue;
-                const float* values = codes_.table_values + (t * codes_.width + w) * 16;
-                for (int v = 0; v < 16; ++v) table[v] += x[d] * values[v];
-            }
-        }
-    }
-
-    void round_tables(TableQuery& query) const {
-        const std::size_t nibbles = codes_.nibbles;
-        std::vector<float> lowest(nibbles);
-        float range = 0;
-        query.rounded.bias = 0;
-        for (std::size_t t = 0; t < nibbles; ++t) {
-            const float* table = query.tables.data() + t * 16;
-            float low = table[0], high = table[0];
-            for (int v = 1; v < 16; ++v) {
-                low = std::min(low, table[v]);
-                high = std::max(high, table[v]);
-            }
-            lowest[t] = low;
-            range = std::max(range, high - low);
-            query.rounded.bias += low;
-        }
-        query.bytes.assign(codes_.groups * 128, 0);
-        const auto top = static_cast<float>(table_top_);
-        const float inverse = range > 0 ? top / range : 0;
-        for (std::size_t t = 0; t < nibbles; ++t) {
-            std::uint8_t* to = query.bytes.data() + t / 8 * 128 + t % 2 * 64 + t % 8 / 2 * 16;
-            for (int v = 0; v < 16; ++v)
-                to[v] = static_cast<std::uint8_t>((query.tables[t * 16 + v] - lowest[t]) * inverse + 0.5f);
-        }
-        query.rounded.bytes = query.bytes.data();  // moves with the vector
-        query.rounded.delta = range / top;
-        query.rounded.rounding =
-            kRoundingDeviations * query.rounded.delta * std::sqrt(static_cast<float>(nibbles) / 12);
-    }
-
+    const Ops& ops_;
     const TableCodes& codes_;
     const float* queries_;
     std::size_t dim_;
-    int table_top_;
 };
 
 template <bool kWithExtra>
@@ -113,7 +74,7 @@ class TableScorer {
     TableScorer(const Ops& ops, const TableCodes& codes, const TableQueries& queries, float eps)
         : ops_(ops), codes_(codes), queries_(queries), eps_(eps) {}
 
-    Query make_query(std::size_t q) const { return queries_.make(q); }
+    void prepare(std::size_t q, Query& query) const { queries_.prepare(q, query); }
 
     std::size_t place_bytes() const { return codes_.groups * 4 + codes_.columns * (codes_.half_factors ? 2 : 4); }
 
@@ -199,7 +160,7 @@ void scan(const TableCodes& codes, const TableQueries& queries, const ListProbes
 
 void table_scan(const TableCodes& codes, const float* queries, std::size_t dim, const ListProbes& probes, float eps,
                 const ListOutput& output) {
-    const TableQueries prepared(codes, queries, dim, current_ops().table_top);
+    const TableQueries prepared(current_ops(), codes, queries, dim);
     if (codes.extra != nullptr) return scan<true>(codes, prepared, probes, eps, output);
     scan<false>(codes, prepared, probes, eps, output);
 }

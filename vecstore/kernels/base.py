@@ -164,7 +164,7 @@ class Kernels(Protocol):
         probes: NDArray[np.int32],  # (nq, nprobe) lists in the order to visit, -1 for none
         list_add: Float32Array,  # (nq, nprobe)
         allowed: Bitmap | None,  # over the segment's rows
-        out_rows: Int64Array,  # (nq, m)
+        out_rows: Int64Array,  # (nq, m), m >= 1
         out_distances: Float32Array,  # (nq, m)
         out_counters: Int64Array,  # (nq, 3): allowed rows scanned, 0, rows found: as for table_scan without stage two
     ) -> None:

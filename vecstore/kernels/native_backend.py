@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels import _native
-from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, TableCodes, UInt8Array
+from vecstore.kernels.base import (
+    Bitmap,
+    CodeKind,
+    DenseRows,
+    Float32Array,
+    Int64Array,
+    RowCodes,
+    TableCodes,
+    UInt8Array,
+)
 from vecstore.schema import Metric
 
+_CODE_KINDS = {kind: number for number, kind in enumerate(get_args(CodeKind))}
 _METRIC_CODES = {Metric.L2: 0, Metric.DOT: 1, Metric.COSINE: 2}
 
 
@@ -95,6 +107,23 @@ class NativeKernels:
             c.offsets, c.counts, c.rows, c.blocks, c.factors, c.table_dims, c.table_values, c.extra, c.extra_factors,
             c.extra_runs, c.extra_dims, c.extra_steps, queries, probes, list_add, list_radius, k, eps, allowed,
             out_rows, out_distances, out_counters,
+        )  # fmt: skip
+
+    def row_scan(
+        self,
+        codes: RowCodes,
+        queries: Float32Array,
+        probes: NDArray[np.int32],
+        list_add: Float32Array,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        c = codes
+        _native.row_scan(
+            _CODE_KINDS[c.kind], c.offsets, c.counts, c.rows, c.blocks, c.factors, c.levels,
+            queries, probes, list_add, allowed, out_rows, out_distances, out_counters,
         )  # fmt: skip
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels import numba_loops as loops
-from vecstore.kernels import table_numba
-from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, TableCodes, UInt8Array
+from vecstore.kernels import row_numba, row_numpy, table_numba
+from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, RowCodes, TableCodes, UInt8Array
 from vecstore.kernels.checks import (
     check_hamming_scan,
     check_inverse_norms,
@@ -25,6 +25,7 @@ from vecstore.kernels.checks import (
     check_scan,
     check_table_scan,
 )
+from vecstore.kernels.row_checks import check_row_scan
 from vecstore.schema import Metric
 
 _BYTES_PER_THREAD = 1 << 20  # smaller jobs stay on the calling thread
@@ -167,6 +168,30 @@ class NumbaKernels:
                 out[: len(best)] = out[best]
                 out[len(best) :] = empty
             out_counters[q, 2] = len(best)
+
+        if len(queries) == 1 or self.threads == 1:
+            for q in range(len(queries)):
+                run(q)
+        else:
+            list(self._executor(self.threads).map(run, range(len(queries))))
+
+    def row_scan(
+        self,
+        codes: RowCodes,
+        queries: Float32Array,
+        probes: NDArray[np.int32],
+        list_add: Float32Array,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        outputs = (out_rows, out_distances, out_counters)
+        check_row_scan(codes, queries, probes, list_add, allowed, *outputs)
+
+        def run(q: int) -> None:
+            of_query = (queries[q], probes[q], list_add[q], allowed, *(out[q] for out in outputs))
+            row_numpy.scan_query(codes, row_numba.products, *of_query)
 
         if len(queries) == 1 or self.threads == 1:
             for q in range(len(queries)):

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels import table_numpy
-from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, TableCodes, UInt8Array
+from vecstore.kernels import row_numpy, table_numpy
+from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, RowCodes, TableCodes, UInt8Array
 from vecstore.kernels.checks import (
     check_hamming_scan,
     check_inverse_norms,
@@ -21,6 +21,7 @@ from vecstore.kernels.checks import (
     check_scan,
     check_table_scan,
 )
+from vecstore.kernels.row_checks import check_row_scan
 from vecstore.schema import Metric
 
 _BLOCK_BYTES = 1 << 20  # rows widened to float64 at once
@@ -171,6 +172,23 @@ class NumpyKernels:
         for q, query in enumerate(queries):
             of_query = (query, probes[q], list_add[q], list_radius[q])
             table_numpy.scan_query(codes, *of_query, k, eps, allowed, *(out[q] for out in outputs))
+
+    def row_scan(
+        self,
+        codes: RowCodes,
+        queries: Float32Array,
+        probes: NDArray[np.int32],
+        list_add: Float32Array,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        outputs = (out_rows, out_distances, out_counters)
+        check_row_scan(codes, queries, probes, list_add, allowed, *outputs)
+        for q, query in enumerate(queries):
+            of_query = (query, probes[q], list_add[q], allowed, *(out[q] for out in outputs))
+            row_numpy.scan_query(codes, row_numpy.products, *of_query)
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         check_inverse_norms(rows, out)

@@ -56,9 +56,43 @@ struct ByteTables {
 using TableEstimatesFn = void (*)(const TableRun& run, const ByteTables& tables, float list_add, float error_scale,
                                   float* est, float* lower);
 
+// A query's tables, which are linear in it: (nibbles, 16) floats from dims and values of `width` terms each.
+struct TableTerms {
+    std::size_t nibbles;
+    std::size_t width;
+    const std::int32_t* dims;  // (nibbles, width), -1 for none
+    const float* values;       // (nibbles, width, 16)
+};
+
+// Fills tables and their rounded bytes (zeroed before; laid out as in ByteTables).
+using FillTablesFn = void (*)(const TableTerms& terms, const float* query, float* tables, std::uint8_t* bytes,
+                              float table_top, float* delta, float* bias);
+
 // The stage-two sum of one row: run r holds bits[r] bits of count[r] dims.
 using ExtraDotFn = float (*)(const std::uint8_t* row, const std::int32_t* runs, std::size_t nruns,
                              const float* weights);
+
+// Queries rounded to bytes, (nq, stride): whole groups of 8 dims, the last one filled up with zeros.
+struct ByteQueries {
+    const std::int8_t* values;
+    std::size_t stride;
+    const std::int32_t* sums;   // of each query's bytes
+    const std::int8_t* levels;  // (16,), what a nibble stands for
+};
+
+// Row codes in blocks of 32 rows (row_codes_kernels.h): out[q * out_stride + row] = <query, code>, exact integers.
+struct CodeDots {
+    using Fn = void (*)(const ByteQueries& queries, std::size_t nq, const std::uint8_t* blocks, std::size_t nblocks,
+                        float* out, std::size_t out_stride);
+    std::size_t tile;  // queries that one call may take
+    Fn bytes;
+    Fn nibbles;
+};
+
+// Products to distances, in place: list_add + add + scale * (query_scale * product); factors are (nblocks, columns,
+// 32).
+using FinishFn = void (*)(float* products, std::size_t nblocks, const float* factors, int columns, float query_scale,
+                          float list_add);
 
 struct Ops {
     const char* isa;
@@ -66,7 +100,11 @@ struct Ops {
     SumsFn sums[2][3];                                                      // [Sum][Element]
     void (*squares[3])(std::size_t dim, const RowBlock& rows, float* out);  // [Element], |row|^2
     HammingFn hamming;
+    SumsFn float8_dots[2];  // e4m3 (a 256th of the product), e5m2
+    CodeDots code_dots;
+    FinishFn finish;
     TableEstimatesFn table_estimates;
+    FillTablesFn fill_tables;
     int table_top;  // the largest byte that table_estimates can take
     ExtraDotFn extra_dot;
     // Positions i with distances[i] < bound, ascending; returns how many.
