@@ -77,6 +77,7 @@ class BuiltIndex(Index):
     `code_bytes` is what a row takes in memory: codes, factors and rerank codes, not its row number or stored vector."""
 
     code_bytes: float
+    truncates: ClassVar[bool] = False  # honours `truncate_dim`; else such queries scan prefixes of the stored vectors
 
     @classmethod
     @abstractmethod

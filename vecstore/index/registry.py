@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vecstore.errors import Unimplemented
 from vecstore.index.base import BuiltIndex, Index
+from vecstore.index.coded import FlatCodesIndex, IVFIndex
 from vecstore.index.flat import BinaryFlatIndex, FlatIndex
 from vecstore.index_spec import Index as IndexSpec
 
@@ -13,7 +14,7 @@ INDEXES: dict[str, type[Index]] = {
 }
 
 # By the tag of the spec ("flat" is flat codes: a flat spec without a quantizer needs no built index).
-BUILT: dict[str, type[BuiltIndex]] = {}
+BUILT: dict[str, type[BuiltIndex]] = {"ivf": IVFIndex, "flat": FlatCodesIndex}
 
 
 def built_index(spec: IndexSpec) -> type[BuiltIndex]:

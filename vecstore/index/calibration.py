@@ -1,0 +1,191 @@
+"""How hard to look for a wanted recall: measured at build on held-out rows against exact search, stored with the index.
+
+The exact neighbours of a query stand in known lists, so recall as a function of the lists visited needs no search:
+it is the share of neighbours whose list ranks early (or near) enough. Only how deep estimates bury true neighbours,
+and the radius that APS sees after its first lists, are measured by searching the codes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.errors import Corruption
+from vecstore.index import probing
+from vecstore.index.coarse import Coarse, Ranked, Scanner
+from vecstore.kernels.base import Float32Array, Int64Array, Kernels
+from vecstore.schema import Metric
+
+TARGETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
+KS = (1, 10, 100)
+QUERIES = 512  # a recall of .95 is then known to about half a point
+EPS = 1.9  # standard deviations of error bounds
+DEPTH_K = 10
+DEPTH_MAX = 32  # candidates per wanted row that a calibrated search asks for at most
+FIRST_RECALL = 0.5  # APS takes its radius from as many lists as hold this share of neighbours
+CAP_FACTOR = 4  # an adaptive search visits at most this multiple of the fixed number of lists
+
+
+class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`nprobe`, `slack` are for each of `ks` and each of `TARGETS`; `mass` and `depth` for each of `TARGETS`."""
+
+    ks: tuple[int, ...]
+    nprobe: tuple[tuple[int, ...], ...]
+    slack: tuple[tuple[float, ...], ...]
+    depth: tuple[float, ...]
+    dim: float = 1.0
+    first: int = 1
+    mass: tuple[float, ...] = ()  # empty: APS does not suit the data
+
+    def lists_for(self, target: float, k: float) -> int:
+        """The fixed number of lists that holds this share of the k nearest; between the measured k, and beyond them,
+        along the logarithms."""
+        values = [math.log(_between(target, row)) for row in self.nprobe]
+        return max(1, math.ceil(math.exp(min(_along(k, self.ks, values), 40.0)) - 1e-6))
+
+    def slack_for(self, target: float, k: float) -> float:
+        return max(0.0, _along(k, self.ks, [_between(target, row) for row in self.slack]))
+
+    def mass_for(self, target: float) -> float:
+        return _between(target, self.mass)
+
+    def depth_for(self, target: float) -> float:
+        return max(1.0, _between(target, self.depth))
+
+    def check(self, nlist: int) -> None:
+        """Raises Corruption for what `calibrate` would not have made."""
+        tables = (*self.nprobe, *self.slack, self.depth, *([self.mass] if self.mass else []))
+        fits = len(self.nprobe) == len(self.slack) == len(self.ks) >= 1 and all(len(t) == len(TARGETS) for t in tables)
+        finite = fits and all(math.isfinite(value) and value >= 0 for table in tables for value in table)
+        if not (finite and min(self.ks) >= 1 and all(1 <= value <= nlist for row in self.nprobe for value in row)):
+            raise Corruption("the calibration of an index does not hold tables of recall")
+        if not (1 <= self.first <= nlist and 1.0 <= self.dim <= 1000.0):
+            raise Corruption(f"the calibration of an index has first={self.first} and dim={self.dim}")
+
+
+def _nines(target: float) -> float:
+    return -math.log(max(1.0 - target, 1e-4))
+
+
+_TARGET_NINES = [_nines(target) for target in TARGETS]
+
+
+def _between(target: float, values: tuple[float, ...] | tuple[int, ...]) -> float:
+    return float(np.interp(_nines(target), _TARGET_NINES, values))
+
+
+def _along(k: float, ks: tuple[int, ...], values: list[float]) -> float:
+    """Piecewise linear over log k, extended above the last."""
+    if len(ks) > 1 and k > ks[-1]:
+        slope = (values[-1] - values[-2]) / math.log(ks[-1] / ks[-2])
+        return values[-1] + max(0.0, slope) * math.log(k / ks[-1])
+    return float(np.interp(math.log(k), [math.log(each) for each in ks], values))
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Queries made of stored rows, and their nearest other rows."""
+
+    queries: Float32Array  # (nq, dim), as codes see them
+    shift: Float32Array | None  # (nq,), what transforms add to inner products
+    own: Int64Array  # (nq,) the row that each was made of
+    rows: Int64Array  # (nq, k), nearest first
+    lengths: Float32Array | None  # (nq, k), distances to them as lengths; None where the metric has none
+
+
+def calibrate(coarse: Coarse, scan: Scanner, homes: Int64Array, truth: Truth, kernels: Kernels) -> Calibration:
+    """`homes` (n,) is the list of each row; `scan` searches the codes for the truth's queries."""
+    known = truth.rows.shape[1]
+    ks = tuple(k for k in KS if k <= known) or (known,)
+    ranked = coarse.rank(truth.queries, coarse.nlist, kernels)
+    ranks = np.empty(ranked.lists.shape, np.int64)
+    np.put_along_axis(ranks, ranked.lists, np.arange(coarse.nlist)[None, :].repeat(len(ranks), 0), axis=1)
+    at = np.take_along_axis(ranks, homes[truth.rows], axis=1)  # (nq, known): the rank of each neighbour's list
+    nprobe = tuple(tuple(int(_reaching(at[:, :k], t)) + 1 for t in TARGETS) for k in ks)
+    depth = tuple(_depths(coarse, scan, ranked, at, truth, nprobe[min(1, len(ks) - 1)][-1]))
+    if coarse.nlist == 1:
+        return Calibration(ks, nprobe, tuple((0.0,) * len(TARGETS) for _ in ks), depth)
+    gaps = ranked.gaps(coarse.metric)
+    nearest = np.maximum(gaps[:, :1], np.float32(1e-20))
+    slacks = np.divide(np.take_along_axis(gaps, at, axis=1), nearest, dtype=np.float32) - np.float32(1)
+    slack = tuple(
+        tuple(_slack(slacks[:, :k], at[:, :k], t, lists) for t, lists in zip(TARGETS, row, strict=True))
+        for k, row in zip(ks, nprobe, strict=True)
+    )
+    return Calibration(ks, nprobe, slack, depth, *_aps(coarse, scan, ranked, at, truth, ks, nprobe, kernels))
+
+
+def _reaching(values: NDArray[np.integer] | Float32Array, target: float) -> float:
+    """The least bound that at least `target` of the values do not exceed."""
+    flat = np.sort(values, axis=None)
+    return float(flat[min(len(flat) - 1, math.ceil(target * len(flat)) - 1)])
+
+
+def _slack(slacks: Float32Array, at: Int64Array, target: float, lists: int) -> float:
+    """Of the relative-distance rule, with its cap on lists."""
+    value = _reaching(np.where(at < CAP_FACTOR * lists, slacks, np.float32(1e6)), target)
+    return max(0.0, value)
+
+
+def _depths(coarse: Coarse, scan: Scanner, ranked: Ranked, at: Int64Array, truth: Truth, nprobe: int) -> list[float]:
+    """Candidates for each wanted row, so that a share TARGETS of the neighbours in visited lists are among them."""
+    k = min(DEPTH_K, truth.rows.shape[1])
+    m = DEPTH_MAX * k + 1
+    first = ranked.nearest(nprobe)
+    found = scan(coarse.probes(first, None), k + 1, m)
+    others = found.rows != truth.own[:, None]
+    places = np.cumsum(others, axis=1)  # 1-based among rows that are not the query itself
+    same = (truth.rows[:, :k, None] == found.rows[:, None, :]) & others[:, None, :]
+    reached = np.where(same.any(axis=2), np.take_along_axis(places, same.argmax(axis=2), axis=1), DEPTH_MAX * k)
+    visited = reached[at[:, :k] < nprobe]
+    if not visited.size:
+        return [1.0] * len(TARGETS)
+    return [max(1.0, _reaching(visited, target) / k) for target in TARGETS]
+
+
+def _aps(
+    coarse: Coarse,
+    scan: Scanner,
+    ranked: Ranked,
+    at: Int64Array,
+    truth: Truth,
+    ks: tuple[int, ...],
+    nprobe: tuple[tuple[int, ...], ...],
+    kernels: Kernels,
+) -> tuple[float, int, tuple[float, ...]]:
+    """Intrinsic dimension, lists before the first radius, and the accumulated mass to stop at for each target."""
+    place = min(1, len(ks) - 1)
+    k, lists = ks[place], nprobe[place]
+    first = lists[TARGETS.index(FIRST_RECALL)]
+    if truth.lengths is None:
+        return 1.0, 1, ()
+    dim = probing.intrinsic_dim(truth.lengths)
+    near = ranked.nearest(first)
+    found = scan(coarse.probes(near, None), k + 1, k + 1)
+    radius = as_lengths(coarse.metric, found.distances[:, k], ranked.squares[:, 0], truth.shift)
+    limit = min(coarse.nlist, CAP_FACTOR * lists[-1])
+    near = ranked.nearest(limit)
+    shares = probing.mass(coarse, near, radius, dim, kernels)
+    before = np.cumsum(shares, axis=1) - shares
+    before[:, :first] = 0
+    before[shares == 0] = 2
+    before[:, :first] = 0
+    needed = np.ones(at[:, :k].shape, np.float32)
+    inside = at[:, :k] < limit
+    needed[inside] = np.take_along_axis(before, np.minimum(at[:, :k], limit - 1), axis=1)[inside]
+    return dim, first, tuple(min(1.0, _reaching(needed, target) + 1e-6) for target in TARGETS)
+
+
+def as_lengths(
+    metric: Metric, distances: Float32Array, squares: Float32Array, shift: Float32Array | None
+) -> Float32Array:
+    """Estimated distances (nq,) as lengths, +inf where there is none; under DOT, of unit vectors."""
+    if metric is Metric.L2:
+        return np.sqrt(np.maximum(distances, np.float32(0)))
+    shifted = distances if shift is None else distances - shift
+    lengths: Float32Array = np.sqrt(np.maximum(2 + 2 * shifted / np.sqrt(np.maximum(squares, 1e-30)), 0))
+    return lengths

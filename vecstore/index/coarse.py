@@ -1,0 +1,129 @@
+"""The coarse structure: centroids that rank lists, and what residual codes are relative to.
+
+Under L2 a list's codes are relative to its centroid. Under DOT centroids are directions (unit length), and codes are
+relative to `scales[j] * centroids[j]`, the multiple of the direction nearest to the list's rows on average, so that
+both -<q, c> and |q - c| follow from the distances by which lists were ranked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.errors import Corruption
+from vecstore.index.kmeans import assign
+from vecstore.kernels.base import Float32Array, Int64Array, Kernels
+from vecstore.quantize.base import Found, Lists, Probes
+from vecstore.schema import Metric
+
+Scanner = Callable[[Probes, int, int], Found]  # lists to visit, k, m: the m best rows by codes, for given queries
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The nearest lists of each query, nearest first."""
+
+    lists: Int64Array  # (nq, n)
+    distances: Float32Array  # (nq, n): |q - c|^2 under L2, -<q, direction> under DOT
+    squares: Float32Array  # (nq, 1): |q|^2
+
+    def nearest(self, n: int) -> Ranked:
+        """The first n of them."""
+        if n >= self.lists.shape[1]:
+            return self
+        lists, distances = np.ascontiguousarray(self.lists[:, :n]), np.ascontiguousarray(self.distances[:, :n])
+        return Ranked(lists, distances, self.squares)
+
+    def gaps(self, metric: Metric) -> Float32Array:
+        """Squared distances to the centroids; under DOT between directions (0..4)."""
+        if metric is Metric.L2:
+            return self.distances
+        inverse: Float32Array = np.divide(2, np.sqrt(np.maximum(self.squares, 1e-30)), dtype=np.float32)
+        gaps: Float32Array = self.distances * inverse + np.float32(2.0)
+        return gaps
+
+
+@dataclass(frozen=True, slots=True)
+class Coarse:
+    metric: Metric  # L2 or DOT
+    centroids: Float32Array  # (nlist, dim)
+    scales: Float32Array  # (nlist,), 1 under L2
+
+    @property
+    def nlist(self) -> int:
+        return len(self.centroids)
+
+    def origins(self, lists: NDArray[np.integer]) -> Float32Array:
+        """What codes of rows in these lists (n,) are relative to, (n, dim)."""
+        origins: Float32Array = self.centroids[lists] * self.scales[lists, None]
+        return origins
+
+    def home(self, rows: Float32Array, kernels: Kernels) -> Int64Array:
+        """The list of each row (n,)."""
+        if self.nlist == 1:
+            return np.zeros(len(rows), np.int64)
+        return assign(self.metric, rows, self.centroids, kernels)[0][:, 0]
+
+    def rank(self, queries: Float32Array, n: int, kernels: Kernels) -> Ranked:
+        """The n nearest lists of each query."""
+        lists = np.empty((len(queries), n), np.int64)
+        distances = np.empty((len(queries), n), np.float32)
+        kernels.scan(self.metric, queries, self.centroids, None, None, lists, distances)
+        return Ranked(lists, distances, np.einsum("qd,qd->q", queries, queries)[:, None])
+
+    def probes(self, ranked: Ranked, keep: NDArray[np.bool_] | None, low: int = 0) -> Probes:
+        """Ranks `low` and up of those lists, without those that `keep` (nq, n - low) drops."""
+        lists, add = ranked.lists[:, low:].astype(np.int32), ranked.distances[:, low:]
+        if self.metric is Metric.L2:
+            radius = np.sqrt(np.maximum(add, np.float32(0)))
+        else:  # |q - s u|^2 = |q|^2 - 2 s <q, u> + s^2
+            scales = self.scales[ranked.lists[:, low:]]
+            squares = ranked.squares + scales * (scales + 2 * add)
+            radius = np.sqrt(np.maximum(squares, np.float32(0)))
+            add = add * scales
+        if keep is not None:
+            lists[~keep] = -1
+        return Probes(lists, np.ascontiguousarray(add), radius)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"centroids": self.centroids, "scales": self.scales}
+
+
+def open_coarse(metric: Metric, centroids: np.ndarray | None, scales: np.ndarray | None, dim: int) -> Coarse:
+    """Raises Corruption when the arrays do not fit together or hold what is not a finite number."""
+    if centroids is None or scales is None:
+        raise Corruption("an index lacks its centroids or their scales")
+    fits = centroids.ndim == 2 and centroids.shape[1] == dim and scales.shape == (len(centroids),) and len(scales)
+    if not fits or centroids.dtype != np.float32 or scales.dtype != np.float32:
+        got = f"{centroids.dtype} {centroids.shape} and {scales.dtype} {scales.shape}"
+        raise Corruption(f"centroids and scales are {got}, not float32 of n x {dim} and n")
+    if not (np.isfinite(centroids).all() and np.isfinite(scales).all()):
+        raise Corruption("centroids hold numbers that are not finite")
+    return Coarse(metric, np.ascontiguousarray(centroids), np.ascontiguousarray(scales))
+
+
+def make_lists(homes: Int64Array, nlist: int) -> Lists:
+    """Rows by list, ascending within a list."""
+    offsets = np.zeros(nlist + 1, np.int64)
+    np.cumsum(np.bincount(homes, minlength=nlist), out=offsets[1:])
+    return Lists(offsets, np.argsort(homes, kind="stable").astype(np.uint32))
+
+
+def open_lists(offsets: np.ndarray | None, rows: np.ndarray | None, nlist: int, n: int) -> Lists:
+    """Raises Corruption unless every row 0..n-1 stands in exactly one list, ascending within it."""
+    if offsets is None or rows is None:
+        raise Corruption("an index lacks its list offsets or rows")
+    if offsets.dtype != np.int64 or offsets.shape != (nlist + 1,) or rows.dtype != np.uint32 or rows.shape != (n,):
+        got = f"{offsets.dtype} {offsets.shape} and {rows.dtype} {rows.shape}"
+        raise Corruption(f"list offsets and rows are {got}, not int64 ({nlist + 1},) and uint32 ({n},)")
+    if offsets[0] != 0 or offsets[-1] != n or (np.diff(offsets) < 0).any():
+        raise Corruption(f"list offsets do not rise from 0 to {n}")
+    if n and (int(rows.max()) >= n or (np.bincount(rows, minlength=n) != 1).any()):
+        raise Corruption(f"lists do not hold each of {n} rows once")
+    falls = np.flatnonzero(rows[1:] <= rows[:-1]) + 1
+    if not np.isin(falls, offsets).all():
+        raise Corruption("rows do not ascend within their list")
+    return Lists(offsets, rows)

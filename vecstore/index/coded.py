@@ -1,0 +1,251 @@
+"""An index over codes in lists: `ivf`, and `flat` with a quantizer, which is one list around the mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Self
+
+import msgspec
+import numpy as np
+
+from vecstore.errors import Corruption, Unimplemented
+from vecstore.index import ivf_build, ivf_search
+from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams
+from vecstore.index.calibration import EPS, TARGETS, Calibration, calibrate
+from vecstore.index.coarse import make_lists, open_lists
+from vecstore.index.exact_lists import ExactLists
+from vecstore.index.flat import FlatIndex
+from vecstore.index.ivf_update import adapt
+from vecstore.index.learned import Learned, learn, list_count, open_learned, within
+from vecstore.index.rerank import Rescorer, RowRescorer, smallest
+from vecstore.index.rerank_copy import make_copy, open_copy, rescorer
+from vecstore.index.stored_rows import StoredRows
+from vecstore.index_spec import IVF, Flat
+from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels
+from vecstore.quantize.base import Codes, Found, Lists, Probes
+from vecstore.schema import Metric, VectorField
+
+_VERSION = 1
+_SELECTIVE = 10  # a filter whose matches are fewer than the rows to scan by this factor is scanned exactly
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    version: int
+    n: int
+    dim: int
+    metric: Metric
+    spec: IVF | Flat
+    calibration: Calibration
+
+
+class CodedIndex(BuiltIndex):
+    """Finds candidates by codes and scores them by finer values; see Index and BuiltIndex for the contract."""
+
+    def __init__(
+        self,
+        source: StoredRows,
+        spec: IVF | Flat,
+        learned: Learned,
+        lists: Lists,
+        code_arrays: dict[str, np.ndarray],
+        copy_arrays: dict[str, np.ndarray],
+    ) -> None:
+        """Without a calibration yet. Raises Corruption when the arrays do not fit together."""
+        self.field, self.spec, self.learned, self.lists = source.field, spec, learned, lists
+        self.ntotal = len(source)
+        self.calibration = Calibration((1,), ((1,) * len(TARGETS),), ((0.0,) * len(TARGETS),), (1.0,) * len(TARGETS))
+        self._code_arrays, self._copy_arrays = code_arrays, copy_arrays
+        self._exact = FlatIndex(source.field, source.rows, source.inverse_norms)
+        stored = RowRescorer(source.field.metric, source.rows, source.inverse_norms)
+        self._codes: Codes | None = None
+        self._rescorer: Rescorer | None = stored
+        self.code_bytes = 0.0
+        if learned.quantizer is not None:
+            self._codes = learned.quantizer.open(code_arrays, lists)
+            self._rescorer = rescorer(spec.rerank, source, copy_arrays)
+            copied = sum(array.nbytes for name, array in copy_arrays.items() if name.startswith("row."))
+            self.code_bytes = learned.quantizer.code_bytes + copied / max(1, self.ntotal)
+        self._lists_exact = ExactLists(lists, stored)
+
+    @classmethod
+    def build(
+        cls,
+        field: VectorField,
+        spec: IVF | Flat,
+        rows: DenseRows,
+        inverse_norms: Float32Array | None,
+        kernels: Kernels,
+        progress: Progress,
+        warm: Self | None = None,
+    ) -> Self:
+        if isinstance(spec, IVF) and spec.spill != "none":
+            raise Unimplemented(f"an index with spill={spec.spill!r} is not built in this version")
+        source = StoredRows(field, rows, inverse_norms)
+        chosen = ivf_build.choose(spec, len(rows))
+        homes = None
+        if warm is None:
+            learned = learn(spec, source, chosen.sample, field.metric is Metric.COSINE, kernels, progress)
+        else:
+            learned, homes = adapt(warm.learned, source, chosen.sample, list_count(spec, len(rows)), kernels, progress)
+        homes, encoded = ivf_build.encode(learned, source, kernels, progress, homes)
+        lists = make_lists(homes, learned.coarse.nlist)
+        progress("pack", 0, 1)
+        packed = {} if learned.quantizer is None else learned.quantizer.pack(encoded, lists)
+        copied = make_copy(spec, source, chosen.sample, progress)
+        index = cls(source, spec, learned, lists, packed, copied)
+        progress("calibrate", 0, 1)
+        index._calibrate(source, chosen.held_out, homes, kernels)
+        progress("calibrate", 1, 1)
+        return index
+
+    def _calibrate(self, source: StoredRows, held_out: Int64Array, homes: Int64Array, kernels: Kernels) -> None:
+        if len(source) > 1:
+            truth = ivf_build.truth(self.learned, source, held_out, kernels)
+            truth = replace(truth, shift=self._shift(truth.queries, truth.shift))
+            asked = source.take(held_out)
+
+            def scan(probes: Probes, k: int, m: int) -> Found:
+                return self._scan(kernels, asked, truth.queries, None, probes, k, m)
+
+            self.calibration = calibrate(self.learned.coarse, scan, homes, truth, kernels)
+
+    def search(
+        self,
+        kernels: Kernels,
+        queries: Float32Array,
+        k: int,
+        allowed: Bitmap | None,
+        params: SearchParams = DEFAULT_PARAMS,
+    ) -> Candidates:
+        matches = self.ntotal if allowed is None else min(self.ntotal, int(np.bitwise_count(allowed).sum()))
+        if params.exact or params.truncate_dim or k == 0 or matches <= k:
+            return self._exact.search(kernels, queries, k, allowed, params)
+        nlist = self.learned.coarse.nlist
+        how = ivf_search.plan(self.calibration, nlist, self._nprobe, k, params, matches / self.ntotal)
+        if allowed is not None and matches * nlist * _SELECTIVE <= how.lists * self.ntotal:
+            return self._exact.search(kernels, queries, k, allowed, params)
+        found = self._candidates(kernels, queries, k, allowed, how, params.rescore)
+        if found.rows[:, -1].min(initial=0) < 0:
+            self._top_up(kernels, queries, allowed, found)
+        return found
+
+    def _candidates(
+        self,
+        kernels: Kernels,
+        queries: Float32Array,
+        k: int,
+        allowed: Bitmap | None,
+        how: ivf_search.Plan,
+        rescore: bool,
+    ) -> Candidates:
+        unit = self._unit(queries)
+        vectors, shift = self.learned.chain.apply_queries(unit)
+        shift = self._shift(vectors, shift)
+
+        def scan(probes: Probes, k: int, m: int) -> Found:
+            return self._scan(kernels, queries, vectors, allowed, probes, k, m)
+
+        dim = self.calibration.dim
+        found = ivf_search.candidates(self.learned.coarse, dim, how, vectors, shift, k, scan, kernels)
+        if self._codes is None:
+            return Candidates(found.rows[:, :k], found.distances[:, :k], found.counters)
+        if rescore and self._rescorer is not None:
+            near = self._rescorer.distances(queries, found.rows, kernels)
+            rows, distances = smallest(found.rows, near, k)
+            return Candidates(rows, distances, found.counters)
+        rows, distances = np.ascontiguousarray(found.rows[:, :k]), np.ascontiguousarray(found.distances[:, :k])
+        if shift is not None:
+            distances -= shift[:, None]
+        if self.field.metric is Metric.COSINE:
+            distances += 1
+        return Candidates(rows, distances, found.counters)
+
+    def _scan(
+        self,
+        kernels: Kernels,
+        queries: Float32Array,
+        vectors: Float32Array,
+        allowed: Bitmap | None,
+        probes: Probes,
+        k: int,
+        m: int,
+    ) -> Found:
+        if self._codes is None:
+            return self._lists_exact.search(kernels, queries, probes, m, allowed)
+        return self._codes.search(kernels, vectors, probes, k, m, allowed, EPS)
+
+    def _shift(self, vectors: Float32Array, shift: Float32Array | None) -> Float32Array | None:
+        """What is to be taken from scanned distances so that they are -<q, x>: without codes, distances are whole."""
+        if self._codes is not None:
+            return shift
+        return np.ones(len(vectors), np.float32) if self.field.metric is Metric.COSINE else None
+
+    def _unit(self, queries: Float32Array) -> Float32Array:
+        if self.field.metric is not Metric.COSINE:
+            return queries
+        squares = np.einsum("qd,qd->q", queries, queries)
+        inverse = np.float32(1) / np.sqrt(np.maximum(squares, np.float32(1e-30)))
+        unit: Float32Array = queries * inverse[:, None]
+        return unit
+
+    def _top_up(self, kernels: Kernels, queries: Float32Array, allowed: Bitmap | None, found: Candidates) -> None:
+        """Scan exactly for the queries whose lists held fewer than k matches: there are at least k."""
+        short = np.flatnonzero(found.rows[:, -1] < 0)
+        exact = self._exact.search(kernels, np.ascontiguousarray(queries[short]), found.rows.shape[1], allowed)
+        found.rows[short], found.distances[short] = exact.rows, exact.distances
+        found.counters["queries_topped_up"] = len(short)
+        found.counters["rows_scanned"] += exact.counters["rows_scanned"] * len(short)
+
+    @property
+    def _nprobe(self) -> int:
+        return self.spec.nprobe if isinstance(self.spec, IVF) and self.spec.nprobe != "auto" else 0
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        field = self.field
+        header = Header(_VERSION, self.ntotal, field.dim, field.metric, self.spec, self.calibration)
+        return {
+            "header": np.frombuffer(msgspec.json.encode(header), np.uint8),
+            "lists.offsets": self.lists.offsets,
+            "lists.rows": self.lists.rows,
+            **self.learned.arrays(),
+            **{f"codes.{name}": array for name, array in self._code_arrays.items()},
+            **{f"rerank.{name}": array for name, array in self._copy_arrays.items()},
+        }
+
+    @classmethod
+    def from_arrays(cls, field: VectorField, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> Self:
+        header = _open_header(field, len(rows), arrays)
+        FlatIndex.from_arrays(field, rows, arrays)  # checks the rows and their norms
+        norms = arrays.get("inverse_norms") if field.metric is Metric.COSINE else None
+        source = StoredRows(field, rows, norms)
+        learned = open_learned(header.spec, source.metric, field.dim, arrays)
+        nlist = learned.coarse.nlist
+        lists = open_lists(arrays.get("lists.offsets"), arrays.get("lists.rows"), nlist, len(rows))
+        header.calibration.check(nlist)
+        copied = open_copy(header.spec, source, within(arrays, "rerank."))
+        index = cls(source, header.spec, learned, lists, within(arrays, "codes."), copied)
+        index.calibration = header.calibration
+        return index
+
+
+def _open_header(field: VectorField, n: int, arrays: Mapping[str, np.ndarray]) -> Header:
+    stored: Any = arrays.get("header")
+    if stored is None or stored.dtype != np.uint8 or stored.ndim != 1:
+        raise Corruption("an index lacks its header")
+    try:
+        header = msgspec.json.decode(stored.tobytes(), type=Header)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Corruption(f"the header of an index cannot be read: {error}") from None
+    got, wanted = (header.version, header.n, header.dim, header.metric), (_VERSION, n, field.dim, field.metric)
+    if got != wanted:
+        raise Corruption(f"an index is of (version, rows, dim, metric) {got}, its segment of {wanted}")
+    return header
+
+
+class IVFIndex(CodedIndex):
+    name = "ivf"
+
+
+class FlatCodesIndex(CodedIndex):
+    name = "flat_codes"

@@ -1,0 +1,76 @@
+"""Building an index over codes: learn from a sample, then pass over the stored rows once, a batch at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vecstore.index.base import Progress
+from vecstore.index.calibration import KS, QUERIES, Truth
+from vecstore.index.learned import SEED, Learned, sample_size
+from vecstore.index.stored_rows import BATCH, StoredRows
+from vecstore.index_spec import IVF, Flat
+from vecstore.kernels.base import Float32Array, Int64Array, Kernels
+from vecstore.quantize.base import Encoded
+from vecstore.schema import Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Row numbers, ascending: what to learn from, and what to measure on; disjoint where there are rows enough."""
+
+    sample: Int64Array
+    held_out: Int64Array
+
+
+def choose(spec: Flat | IVF, n: int) -> Chosen:
+    """Uniformly, never a prefix: rows may be ordered by time."""
+    mixed = np.random.default_rng(SEED).permutation(n)
+    held_out = min(QUERIES, n) if n < 10 * QUERIES else QUERIES
+    rest = mixed[held_out:] if n >= 10 * QUERIES else mixed
+    return Chosen(np.sort(rest[: sample_size(spec, n)]), np.sort(mixed[:held_out]))
+
+
+def encode(
+    learned: Learned, source: StoredRows, kernels: Kernels, progress: Progress, homes: Int64Array | None = None
+) -> tuple[Int64Array, Encoded]:
+    """The list of each row (n,), found here unless given, and the codes of all rows in row order."""
+    n = len(source)
+    found = np.empty(n, np.int64) if homes is None else homes
+    encoded: Encoded = {}
+    for low, rows in source.batches(BATCH):
+        progress("encode", low, n)
+        vectors = learned.chain.apply(rows)
+        part = slice(low, low + len(vectors))
+        if homes is None:
+            found[part] = learned.coarse.home(vectors, kernels)
+        if learned.quantizer is not None:
+            for name, array in learned.quantizer.encode(vectors, learned.coarse.origins(found[part])).items():
+                whole = encoded.setdefault(name, np.empty((n, *array.shape[1:]), array.dtype))
+                whole[part] = array
+    progress("encode", n, n)
+    return found, encoded
+
+
+def truth(learned: Learned, source: StoredRows, held_out: Int64Array, kernels: Kernels) -> Truth:
+    """The held-out rows as queries, and their nearest other rows by an exact scan."""
+    k = min(KS[-1], len(source) - 1)
+    asked = source.take(held_out)
+    rows, distances = np.empty((len(asked), k + 1), np.int64), np.empty((len(asked), k + 1), np.float32)
+    metric = source.field.metric
+    kernels.scan(metric, asked, source.rows, source.inverse_norms, None, rows, distances)
+    others = rows != held_out[:, None]
+    others[others.all(axis=1), -1] = False  # a row may have more than k duplicates
+    shape = (len(asked), k)
+    vectors, shift = learned.chain.apply_queries(asked)
+    lengths = _lengths(metric, distances[others].reshape(shape))
+    return Truth(np.ascontiguousarray(vectors), shift, held_out, rows[others].reshape(shape), lengths)
+
+
+def _lengths(metric: Metric, distances: Float32Array) -> Float32Array | None:
+    if metric is Metric.DOT:
+        return None
+    factor = np.float32(2 if metric is Metric.COSINE else 1)  # |a - b|^2 = 2 (1 - cos) for unit vectors
+    lengths: Float32Array = np.sqrt(np.maximum(factor * distances, np.float32(0)))
+    return lengths
