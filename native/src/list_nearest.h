@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -58,13 +59,13 @@ class ListNearest {
 
     void add(std::uint32_t row, std::size_t place, std::size_t probe, float distance, float error) {
         if (!(distance <= std::numeric_limits<float>::infinity())) distance = std::numeric_limits<float>::infinity();
-        const Item item{distance, error, row, static_cast<std::uint32_t>(place), static_cast<std::uint32_t>(probe)};
+        const Item item(distance, error, row, static_cast<std::uint32_t>(place), static_cast<std::uint32_t>(probe));
         if (bounded_) {
             upper_.add(distance + error);
             gate_ = just_above(upper_.value());
         }
         keep(item);
-        if (!bounded_ && items_.size() == keep_) gate_ = just_above(items_.front().distance);
+        if (!bounded_ && items_.size() == keep_) gate_ = just_above(items_.front().distance());
     }
 
     // Replaces the estimates of what is left by better ones: better(place, probe) -> Refined.
@@ -74,9 +75,8 @@ class ListNearest {
         upper_.clear();
         for (Item& item : items_) {
             const Refined refined = better(item.place, item.probe);
-            item.distance = refined.distance;
-            item.error = refined.error;
-            if (bounded_) upper_.add(item.distance + item.error);
+            item = Item(refined.distance, refined.error, item.row(), item.place, item.probe);
+            if (bounded_) upper_.add(refined.distance + refined.error);
         }
     }
 
@@ -85,7 +85,7 @@ class ListNearest {
         refined += other.refined;
         for (const Item& item : other.items_) {
             items_.push_back(item);
-            if (bounded_) upper_.add(item.distance + item.error);
+            if (bounded_) upper_.add(item.distance() + item.error);
         }
     }
 
@@ -99,8 +99,8 @@ class ListNearest {
         if (found < items_.size()) std::nth_element(items_.begin(), end, items_.end());
         std::sort(items_.begin(), end);
         for (std::size_t i = 0; i < m_; ++i) {
-            rows[i] = i < found ? static_cast<std::int64_t>(items_[i].row) : -1;
-            distances[i] = i < found ? items_[i].distance : std::numeric_limits<float>::infinity();
+            rows[i] = i < found ? static_cast<std::int64_t>(items_[i].row()) : -1;
+            distances[i] = i < found ? items_[i].distance() : std::numeric_limits<float>::infinity();
         }
     }
 
@@ -108,22 +108,38 @@ class ListNearest {
     std::int64_t refined = 0;
 
  private:
+    // Ordered by `key`: the distance's bits, made to ascend as integers, above the row. One comparison without branches
+    // settles both, which is what a heap of unpredictable values spends its time on.
     struct Item {
-        float distance;
+        std::uint64_t key;
         float error;
-        std::uint32_t row;
         std::uint32_t place;
         std::uint32_t probe;
 
-        friend bool operator<(const Item& a, const Item& b) {
-            return a.distance != b.distance ? a.distance < b.distance : a.row < b.row;
+        Item(float distance, float error, std::uint32_t row, std::uint32_t place, std::uint32_t probe)
+            : key(key_of(distance, row)), error(error), place(place), probe(probe) {}
+
+        float distance() const {
+            const auto bits = static_cast<std::uint32_t>(key >> 32);
+            return std::bit_cast<float>(bits >> 31 != 0 ? bits & 0x7fffffffu : ~bits);
         }
+        std::uint32_t row() const { return static_cast<std::uint32_t>(key); }
+
+        static std::uint64_t key_of(float distance, std::uint32_t row) {
+            const auto bits = std::bit_cast<std::uint32_t>(distance + 0.0f);  // no negative zero
+            const std::uint32_t ascending = bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
+            return std::uint64_t{ascending} << 32 | row;
+        }
+        friend bool operator<(const Item& a, const Item& b) { return a.key < b.key; }
     };
 
-    static float just_above(float x) { return std::nextafter(x, std::numeric_limits<float>::infinity()); }
+    static float just_above(float x) {
+        return x == std::numeric_limits<float>::infinity() ? x
+                                                           : std::nextafter(x, std::numeric_limits<float>::infinity());
+    }
 
     void drop_above(float bound) {
-        std::erase_if(items_, [bound](const Item& item) { return item.distance - item.error > bound; });
+        std::erase_if(items_, [bound](const Item& item) { return item.distance() - item.error > bound; });
     }
 
     // The best `keep_` in a heap, the worst on top. They are more than m: estimates that are refined at the end may
@@ -138,13 +154,21 @@ class ListNearest {
     }
 
     void replace_top(const Item& item) {
+        Item* const heap = items_.data();
+        const std::size_t n = items_.size();
         std::size_t at = 0;
-        for (std::size_t child; (child = 2 * at + 1) < items_.size(); at = child) {
-            if (child + 1 < items_.size() && items_[child] < items_[child + 1]) ++child;
-            if (!(item < items_[child])) break;
-            items_[at] = items_[child];
+        std::size_t child = 1;
+        for (; child + 1 < n; child = 2 * at + 1) {
+            child += static_cast<std::size_t>(heap[child].key < heap[child + 1].key);
+            if (heap[child].key <= item.key) break;
+            heap[at] = heap[child];
+            at = child;
         }
-        items_[at] = item;
+        if (child + 1 == n && item.key < heap[child].key) {
+            heap[at] = heap[child];
+            at = child;
+        }
+        heap[at] = item;
     }
 
     std::size_t m_;
