@@ -3,5 +3,8 @@
 from __future__ import annotations
 
 from vecstore.quantize.base import Quantizer
+from vecstore.quantize.product import ProductQuantizer
 
-QUANTIZERS: dict[str, type[Quantizer]] = {}
+QUANTIZERS: dict[str, type[Quantizer]] = {
+    ProductQuantizer.name: ProductQuantizer,
+}
