@@ -1,4 +1,4 @@
-"""What linear transforms share: a matrix product whose bits do not depend on the batch, unit length, orthonormality."""
+"""What linear transforms share: unit length, orthonormality, the checks of a spec against a sample."""
 
 from __future__ import annotations
 
@@ -6,23 +6,6 @@ import numpy as np
 
 from vecstore.errors import Corruption, InvalidArgument
 from vecstore.kernels.base import Float32Array
-
-_BATCH = 64  # rows of one product
-
-
-def multiply(rows: Float32Array, matrix: Float32Array) -> Float32Array:
-    """rows (n, d) times matrix (d, k). A row's result has the same bits in any batch: BLAS picks its loops by the shape
-    of the whole product, so every product here has the same shape, the last one filled up with zeros."""
-    n, whole = len(rows), len(rows) // _BATCH * _BATCH
-    out = np.empty((n, matrix.shape[1]), np.float32)
-    if whole:
-        stacked = np.ascontiguousarray(rows[:whole]).reshape(-1, _BATCH, rows.shape[1])
-        np.matmul(stacked, matrix, out=out[:whole].reshape(-1, _BATCH, matrix.shape[1]))
-    if whole != n:
-        last = np.zeros((_BATCH, rows.shape[1]), np.float32)
-        last[: n - whole] = rows[whole:]
-        out[whole:] = (last @ matrix)[: n - whole]
-    return out
 
 
 def unit_length(rows: Float32Array) -> Float32Array:

@@ -19,15 +19,17 @@ from vecstore import index_spec
 from vecstore.errors import Corruption
 from vecstore.index_spec import Transform as TransformSpec
 from vecstore.kernels.base import Float32Array
+from vecstore.kernels.encode import project
 from vecstore.schema import Metric
 from vecstore.transform.arrays import number, stored_number, take
 from vecstore.transform.base import Transform
-from vecstore.transform.linear import bad_spec, check_dim, check_orthonormal, check_sample, multiply, unit_length
+from vecstore.transform.linear import bad_spec, check_dim, check_orthonormal, check_sample, unit_length
 from vecstore.transform.moments import Moments
 
 CENTROIDS = 16  # of a subspace while training; the rotation also suits 8-bit codes
 ITERATIONS = 20
 SAMPLE_MIN = 256
+HELD_OUT = 8  # each so many rows, one is held out
 _LLOYD_FIRST, _LLOYD_NEXT = 8, 2
 
 
@@ -63,12 +65,8 @@ class OPQ(Transform):
         return unit and (self.unit or self.dim_in == self.dim_out)
 
     def apply(self, rows: Float32Array) -> Float32Array:
-        mapped = multiply(rows, self.basis)
+        mapped = project(rows, self.basis)
         return unit_length(mapped) if self.unit else mapped
-
-    def apply_queries(self, queries: Float32Array) -> tuple[Float32Array, Float32Array | None]:
-        mapped: Float32Array = queries @ self.basis
-        return unit_length(mapped) if self.unit else mapped, None
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {"basis": self.basis, "unit": stored_number(self.unit)}
@@ -83,23 +81,32 @@ class OPQ(Transform):
 
 
 def _train(sample: Float32Array, m: int, dim: int) -> Float32Array:
-    rows = np.ascontiguousarray(sample)
-    basis = balanced_directions(rows, m, dim)
-    centroids = None
+    """The basis that errs least on held-out rows: on real embeddings the start is so good that the later iterations
+    may fit the sample and nothing else."""
+    held_out, rows = sample[::HELD_OUT], np.delete(sample, np.s_[::HELD_OUT], axis=0)
+    basis = best = balanced_directions(rows, m, dim)
+    picked = np.random.Generator(np.random.PCG64(0)).choice(len(rows), CENTROIDS, replace=False)
+    centroids = subspaces_of(rows[picked], basis, m)
+    least, steps = np.inf, _LLOYD_FIRST
     for _ in range(ITERATIONS):
-        mapped = (rows @ basis).reshape(len(rows), m, dim // m).transpose(1, 0, 2)
-        subspaces = np.ascontiguousarray(mapped)  # (m, n, dim / m)
-        steps = _LLOYD_NEXT
-        if centroids is None:
-            picked = np.random.Generator(np.random.PCG64(0)).choice(len(rows), CENTROIDS, replace=False)
-            centroids, steps = subspaces[:, picked].copy(), _LLOYD_FIRST
+        subspaces = subspaces_of(rows, basis, m)
         for _ in range(steps):
             codes = nearest(subspaces, centroids)
             update(centroids, subspaces, codes)
+        error = quantization_error(subspaces_of(held_out, basis, m), centroids)
+        if error < least:
+            best, least = basis, error
+        steps = _LLOYD_NEXT
         decoded = np.stack([part[code] for part, code in zip(centroids, codes, strict=True)], axis=1)
         u, _, vt = np.linalg.svd((rows.T @ decoded.reshape(len(rows), dim)).astype(np.float64), full_matrices=False)
         basis = (u @ vt).astype(np.float32)
-    return basis
+    return best
+
+
+def subspaces_of(rows: Float32Array, basis: Float32Array, m: int) -> Float32Array:
+    """Rows under a basis, cut into subspaces: (m, n, dim / m)."""
+    mapped = (rows @ basis).reshape(len(rows), m, -1)
+    return np.ascontiguousarray(mapped.transpose(1, 0, 2))
 
 
 def balanced_directions(rows: Float32Array, m: int, dim: int) -> Float32Array:
@@ -126,6 +133,15 @@ def nearest(subspaces: Float32Array, centroids: Float32Array) -> NDArray[np.int6
     distances += squares[:, None, :]
     codes: NDArray[np.int64] = distances.argmin(axis=2)
     return codes
+
+
+def quantization_error(subspaces: Float32Array, centroids: Float32Array) -> float:
+    """The sum of squared distances to the nearest centroids."""
+    codes = nearest(subspaces, centroids)
+    return sum(
+        float(((rows - part[code]) ** 2).sum(dtype=np.float64))
+        for rows, part, code in zip(subspaces, centroids, codes, strict=True)
+    )
 
 
 def update(centroids: Float32Array, subspaces: Float32Array, codes: NDArray[np.int64]) -> None:

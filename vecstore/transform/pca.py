@@ -18,10 +18,11 @@ from vecstore import index_spec
 from vecstore.errors import Corruption
 from vecstore.index_spec import Transform as TransformSpec
 from vecstore.kernels.base import Float32Array
+from vecstore.kernels.encode import project
 from vecstore.schema import Metric
 from vecstore.transform.arrays import number, stored_number, take
 from vecstore.transform.base import Transform
-from vecstore.transform.linear import check_dim, check_orthonormal, check_sample, multiply, unit_length
+from vecstore.transform.linear import check_dim, check_orthonormal, check_sample, unit_length
 from vecstore.transform.moments import Moments
 from vecstore.transform.range_finder import leading_directions
 
@@ -92,12 +93,12 @@ class PCA(Transform):
         return self.unit
 
     def apply(self, rows: Float32Array) -> Float32Array:
-        mapped = multiply(rows if self.mean is None else rows - self.mean, self.basis)
+        mapped = project(rows if self.mean is None else rows - self.mean, self.basis)
         return unit_length(mapped) if self.unit else mapped
 
     def apply_queries(self, queries: Float32Array) -> tuple[Float32Array, Float32Array | None]:
-        moved: Float32Array = queries - self.mean if self.mean is not None and self.both else queries
-        mapped: Float32Array = moved @ self.basis
+        moved = queries - self.mean if self.mean is not None and self.both else queries
+        mapped = project(moved, self.basis)
         add: Float32Array | None = queries @ self.mean if self.mean is not None and not self.both else None
         return unit_length(mapped) if self.unit else mapped, add
 

@@ -18,10 +18,11 @@ from vecstore import index_spec
 from vecstore.errors import Corruption
 from vecstore.index_spec import Transform as TransformSpec
 from vecstore.kernels.base import Float32Array
+from vecstore.kernels.encode import project
 from vecstore.schema import Metric
 from vecstore.transform.arrays import DIM_MAX, number, stored_number, take
 from vecstore.transform.base import Transform
-from vecstore.transform.linear import check_orthonormal, multiply
+from vecstore.transform.linear import check_orthonormal
 
 ROUNDS = 3  # two leave 64 * odd dimensions uneven for one-hot input
 DENSE_BELOW = 256
@@ -78,7 +79,7 @@ class _Dense:
         self._matrix = matrix  # (dim, padded), orthonormal rows
 
     def apply(self, rows: Float32Array) -> Float32Array:
-        return multiply(rows, self._matrix)
+        return project(rows, self._matrix)
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {"matrix": self._matrix}
