@@ -1,0 +1,144 @@
+"""Codes in the layout of `RowCodes`: packing per-row codes into blocks of 32, and searching them.
+
+Quantizers whose codes are numbers themselves (float16, bfloat16, float8, int8, int4, 4-bit Lloyd-Max) share this file.
+What a code y stands for is affine in each dim, mid + weight * y; `Folding` moves both into the query, once per search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.errors import Corruption
+from vecstore.kernels.base import Bitmap, CodeKind, Float32Array, Kernels, RowCodes
+from vecstore.kernels.encode import row_dots
+from vecstore.quantize import table_codes
+from vecstore.quantize.base import Codes, Found, Lists, Probes
+from vecstore.quantize.table_codes import BLOCK, block_offsets
+from vecstore.schema import Metric
+
+_DTYPES: dict[CodeKind, type[np.generic]] = {"float16": np.float16, "bfloat16": np.uint16}
+
+
+def code_dtype(kind: CodeKind) -> np.dtype[np.generic]:
+    return np.dtype(_DTYPES.get(kind, np.uint8))
+
+
+def pack_rows(
+    kind: CodeKind,
+    lists: Lists,
+    codes: np.ndarray,  # (n, dim): numbers, bytes or nibbles
+    factors: Float32Array,  # (n, 1 or 2): scale; add
+) -> dict[str, np.ndarray]:
+    """Per-row arrays, in row order, to the arrays of the scan layout."""
+    if kind == "nibble":
+        return table_codes.pack(lists, codes, factors)
+    offsets, places = block_offsets(lists)
+    nblocks, dim = int(offsets[-1]), codes.shape[1]
+    width = -(-dim // 8) * 8 if kind == "int8" else dim
+    blocks = np.zeros((nblocks * BLOCK, width), codes.dtype)
+    blocks[places, :dim] = codes[lists.rows]
+    shaped: np.ndarray = blocks.reshape(nblocks, BLOCK, width)
+    if kind == "int8":
+        shaped = shaped.reshape(nblocks, BLOCK, width // 4, 4).transpose(0, 2, 1, 3)
+    rows = np.zeros(nblocks * BLOCK, np.uint32)
+    rows[places] = lists.rows
+    placed = np.zeros((nblocks * BLOCK, factors.shape[1]), np.float32)
+    placed[places] = factors[lists.rows]
+    return {
+        "rows": rows,
+        "blocks": np.ascontiguousarray(shaped),
+        "factors": np.ascontiguousarray(placed.reshape(nblocks, BLOCK, -1).transpose(0, 2, 1)),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """How a query meets codes y of vectors c + mid + weights * y.
+
+    Relative to the list's centroid c, distances start from list_add; `whole` codes have no centroid, and start from
+    |q|^2 or 0 instead. `mid` adds -2 <q, mid> under L2 and -<q, mid> under DOT; what it adds besides is a row's own."""
+
+    metric: Metric
+    weights: Float32Array | None = None  # (dim,)
+    mid: Float32Array | None = None  # (dim,)
+    whole: bool = False
+
+    def start(self, queries: Float32Array, probes: Probes) -> Float32Array:
+        """(nq, nprobe)"""
+        add = probes.add
+        if self.whole:
+            squares = row_dots(queries, queries) if self.metric is Metric.L2 else np.zeros(len(queries))
+            add = np.repeat(squares.astype(np.float32)[:, None], probes.lists.shape[1], axis=1)
+        if self.mid is not None:
+            along = row_dots(queries, np.ascontiguousarray(np.broadcast_to(self.mid, queries.shape)))
+            add = add - np.float32(2 if self.metric is Metric.L2 else 1) * along.astype(np.float32)[:, None]
+        return add
+
+    def queries(self, queries: Float32Array) -> Float32Array:
+        return queries if self.weights is None else queries * self.weights
+
+
+class RowSearch(Codes):
+    """Opened row codes."""
+
+    def __init__(
+        self,
+        kind: CodeKind,
+        dim: int,
+        folding: Folding,
+        arrays: Mapping[str, np.ndarray],
+        lists: Lists,
+        levels: NDArray[np.int8] | None = None,
+    ) -> None:
+        """`levels` (16,) are what nibbles stand for. Raises Corruption when an array is missing or its shape does not
+        follow from `lists` and `dim`."""
+        offsets, _ = block_offsets(lists)
+        n = int(offsets[-1])
+        groups = -(-dim // 8) * (2 if kind == "int8" else 1)
+        block = (groups, BLOCK, 4) if kind in ("int8", "nibble") else (BLOCK, dim)
+        rows = _checked(arrays, "rows", [(n * BLOCK,)], np.dtype(np.uint32))
+        blocks = _checked(arrays, "blocks", [(n, *block)], code_dtype(kind))
+        factors = _checked(arrays, "factors", [(n, 1, BLOCK), (n, 2, BLOCK)], np.dtype(np.float32))
+        self._folding = folding
+        self.codes = RowCodes(kind, offsets, np.diff(lists.offsets), rows, blocks, factors, levels)
+
+    def search(
+        self,
+        kernels: Kernels,
+        queries: Float32Array,
+        probes: Probes,
+        k: int,
+        m: int,
+        allowed: Bitmap | None,
+        eps: float,
+    ) -> Found:
+        """`k` and `eps` do not matter: the codes have no bounds."""
+        rows = np.empty((len(queries), m), np.int64)
+        distances = np.empty((len(queries), m), np.float32)
+        counted = np.zeros((len(queries), 3), np.int64)
+        start = self._folding.start(queries, probes)
+        kernels.row_scan(
+            self.codes, self._folding.queries(queries), probes.lists, start, allowed, rows, distances, counted
+        )
+        return Found(rows, distances, {"rows_scanned": int(counted[:, 0].sum())})
+
+
+def byte_levels(values: Float32Array) -> tuple[NDArray[np.int8], np.float32]:
+    """16 numbers as bytes and the step that they are multiples of, for a query's `weights`."""
+    step = np.float32(np.abs(values).max()) / np.float32(127)
+    return np.rint(values / step).astype(np.int8), step
+
+
+def _checked(
+    arrays: Mapping[str, np.ndarray], name: str, shapes: list[tuple[int, ...]], dtype: np.dtype[np.generic]
+) -> np.ndarray:
+    array = arrays.get(name)
+    if array is None:
+        raise Corruption(f"codes lack their array {name}")
+    if array.dtype != dtype or array.shape not in shapes:
+        raise Corruption(f"array {name} of codes is {array.dtype} of shape {array.shape}, not {dtype} {shapes[0]}")
+    return array
