@@ -31,6 +31,39 @@ def parser() -> argparse.ArgumentParser:
     one = add(commands, "plot", do_plot, "recall-rate and latency pictures of a results file")
     one.add_argument("results")
 
+    one = add(commands, "frontier", do_frontier, "recall against bytes a vector of every code, without rerank")
+    contested(one, "bench/results/frontier.jsonl")
+
+    one = add(commands, "ivf-race", do_ivf_race, "queries a second at a recall: lists, codes and rerank")
+    contested(one, "bench/results/ivf-race.jsonl")
+    one.add_argument("--nlist", type=positive, nargs="+", default=[256, 512, 1024, 2048])
+    one.add_argument("--recall", type=float, nargs="+", default=[0.95, 0.98], help="where rates are read off")
+    one.add_argument("--rounds", type=positive, default=7, help="interleaved repeats; medians count")
+    one.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: on a machine that others use")
+    one.add_argument("--singles", type=positive, default=200, help="queries asked one at a time")
+
+    one = add(commands, "flat-codes", do_flat_codes, "scans of codes: share of memory bandwidth, time beside turbovec")
+    contested(one, "bench/results/flat-codes.jsonl")
+    one.add_argument("--rounds", type=positive, default=9, help="interleaved repeats; medians count")
+    one.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: on a machine that others use")
+
+    one = add(commands, "big-collection", do_big_collection, "memory, recall and restart of an indexed collection")
+    one.add_argument("data", help="a file in ann-benchmarks' format, angular")
+    one.add_argument("--index", default="ivf | rabitq(bits=4) | rerank(stored)", help="the collection's index")
+    one.add_argument("--rows", type=positive, help="only the first so many rows")
+    one.add_argument("--queries", type=positive, default=1_000)
+    one.add_argument("--recall", type=float, default=0.97, help="the recall that the settings are chosen for")
+    one.add_argument("--k", type=positive, default=10)
+    one.add_argument("--folder")
+    one.add_argument("--out", default="bench/results/big-collection.jsonl")
+
+    one = add(commands, "advise", do_advise, "the advisor's picks, judged on queries that it has not seen")
+    one.add_argument("data", help="a file in ann-benchmarks' format")
+    one.add_argument("--budget-bytes", type=float, nargs="+", default=[48, 64, 96, 192, 384], help="a vector")
+    one.add_argument("--rows", type=positive, default=10_000, help="of the sample")
+    one.add_argument("--k", type=positive, default=10)
+    one.add_argument("--out", default="bench/results/advise.jsonl")
+
     add(commands, "configs", do_configs, "list the configurations")
 
     one = add(commands, "synthesize", do_synthesize, "write a made-up file, to try the commands out")
@@ -64,6 +97,17 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--folder")
     one.add_argument("--out", default="bench/results/seal.jsonl")
     return top
+
+
+def contested(one: argparse.ArgumentParser, out: str) -> None:
+    """What frontiers and races have in common."""
+    one.add_argument("data", help="a file in ann-benchmarks' format, angular")
+    one.add_argument("--ours", nargs="*", default=[], metavar="SPEC", help="instead of our default grid, as index text")
+    one.add_argument("--no-peers", dest="peers", action="store_false", help="ours only")
+    one.add_argument("--k", type=positive, default=10)
+    one.add_argument("--queries", type=positive, help="only the first so many of the file's queries")
+    one.add_argument("--rows", type=positive, help="only the first so many rows, for a try")
+    one.add_argument("--out", default=out)
 
 
 def add(commands: Any, name: str, do: Callable[[argparse.Namespace], object], about: str) -> argparse.ArgumentParser:
@@ -103,6 +147,37 @@ def do_synthesize(args: argparse.Namespace) -> None:
     from bench.datasets import synthesize
 
     synthesize(args.file, args.distance, args.rows, args.dim, args.queries)
+
+
+def do_frontier(args: argparse.Namespace) -> None:
+    from bench.frontier import frontier
+
+    frontier(args.data, args.ours, args.k, args.queries, args.rows, args.out, args.peers)
+
+
+def do_ivf_race(args: argparse.Namespace) -> None:
+    from bench.ivf_race import race
+
+    race(args.data, args.ours, args.nlist, args.recall, args.rounds, args.k, args.queries, args.rows, args.clock,
+         args.out, args.peers, args.singles)  # fmt: skip
+
+
+def do_flat_codes(args: argparse.Namespace) -> None:
+    from bench.flat_codes import flat_codes
+
+    flat_codes(args.data, args.ours, args.rounds, args.k, args.queries, args.rows, args.clock, args.out, args.peers)
+
+
+def do_big_collection(args: argparse.Namespace) -> None:
+    from bench.big_collection import big_collection
+
+    big_collection(args.data, args.index, args.rows, args.queries, args.recall, args.k, args.folder, args.out)
+
+
+def do_advise(args: argparse.Namespace) -> None:
+    from bench.advise import judge
+
+    judge(args.data, args.budget_bytes, args.rows, args.k, args.out)
 
 
 def do_ingest(args: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from vecstore.cli import inspect, query, serve, transfer
+from vecstore.cli.advise import advise_command
 from vecstore.cli.render import show_error
 from vecstore.errors import VecstoreError
 
@@ -37,6 +38,7 @@ app.command("serve")(serve.serve)
 app.command("import")(transfer.import_file)
 app.command("export")(transfer.export_file)
 app.command("query")(query.query)
+app.command("advise")(advise_command)
 app.command("stats")(inspect.stats)
 app.command("verify")(inspect.verify)
 app.command("collections")(inspect.collections)
