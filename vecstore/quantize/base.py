@@ -81,7 +81,7 @@ class Quantizer(ABC):
     """A trained quantizer. `dim` is the dimension after transforms, `code_bytes` a row's bytes, factors counted."""
 
     name: ClassVar[str]
-    has_bounds: ClassVar[bool] = False
+    has_bounds: bool = False  # whether `eps` > 0 makes a search look at fewer rows
     dim: int
     metric: Metric  # L2 or DOT
     code_bytes: float

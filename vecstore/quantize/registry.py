@@ -6,7 +6,10 @@ from vecstore.quantize.base import Quantizer
 from vecstore.quantize.float8 import Float8Quantizer
 from vecstore.quantize.int4 import Int4Quantizer
 from vecstore.quantize.int8 import Int8Quantizer
+from vecstore.quantize.lloyd_max import LloydMax
 from vecstore.quantize.product import ProductQuantizer
+from vecstore.quantize.rabitq import RaBitQ
+from vecstore.quantize.saq import SAQ
 from vecstore.quantize.scalar import BFloat16Quantizer, Float16Quantizer
 
 QUANTIZERS: dict[str, type[Quantizer]] = {
@@ -15,5 +18,8 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     Float8Quantizer.name: Float8Quantizer,
     Int8Quantizer.name: Int8Quantizer,
     Int4Quantizer.name: Int4Quantizer,
+    LloydMax.name: LloydMax,
     ProductQuantizer.name: ProductQuantizer,
+    RaBitQ.name: RaBitQ,
+    SAQ.name: SAQ,
 }
