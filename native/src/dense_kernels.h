@@ -6,6 +6,7 @@
 #pragma once
 
 #include "elements.h"
+#include "factors.h"
 
 namespace vecstore {
 namespace {
@@ -198,21 +199,6 @@ inline std::size_t below(const float* distances, std::size_t n, float bound, std
     for (; i < n; ++i)
         if (distances[i] < bound) positions[found++] = static_cast<std::uint32_t>(i);
     return found;
-}
-
-inline void finish(float* products, std::size_t nblocks, const float* factors, int columns, float query_scale,
-                   float list_add) {
-    constexpr std::size_t kRows = 32;
-    for (std::size_t b = 0; b < nblocks; ++b) {
-        float* const out = products + b * kRows;
-        const float* const scale = factors + b * columns * kRows;
-        if (columns == 1) {
-            for (std::size_t i = 0; i < kRows; ++i) out[i] = list_add + scale[i] * (query_scale * out[i]);
-        } else {
-            const float* const add = scale + kRows;
-            for (std::size_t i = 0; i < kRows; ++i) out[i] = (list_add + add[i]) + scale[i] * (query_scale * out[i]);
-        }
-    }
 }
 
 // Fills in what all instruction sets' files build from the same source.

@@ -147,10 +147,10 @@ void row_scan_of(int kind, Input offsets, Input counts, Input rows, Input blocks
     const std::size_t nblocks = blocks.shape(0);
     codes.layout = layout_of(offsets, counts, rows, nblocks, allowed);
     codes.blocks = data_of<std::uint8_t>(blocks);
-    check("factors", factors, kFloat32, {nblocks, kAny, kBlockRows});
-    codes.columns = static_cast<int>(factors.shape(1));
-    if (codes.columns < 1 || codes.columns > 2) fail("factors must have 1 or 2 columns");
-    codes.factors = data_of<float>(factors);
+    codes.factors = {data_of<std::uint8_t>(factors), is_half("factors", factors), 0};
+    check_shape("factors", factors, {nblocks, kAny, kBlockRows});
+    codes.factors.columns = static_cast<int>(factors.shape(1));
+    if (codes.factors.columns < 1 || codes.factors.columns > 3) fail("factors must have 1 to 3 columns");
     if (codes.kind == CodeKind::nibble) {
         check("levels", levels, kInt8, {16});
         codes.levels = data_of<std::int8_t>(levels);

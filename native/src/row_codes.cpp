@@ -159,13 +159,14 @@ class RowScan {
 
     void score(const Run& run, const std::vector<CodeQueries::Tile>& tiles, std::size_t block, std::size_t count,
                const std::uint32_t* masks, Worker& worker) const {
-        const float* const factors = codes_.factors + block * codes_.columns * kBlockRows;
+        RowFactors factors = codes_.factors;
+        factors.data += block * factors.columns * kBlockRows * (factors.half ? 2 : 4);
         const Visit* visit = visits_.data() + run.first_visit;
         for (const CodeQueries::Tile& tile : tiles) {
             tile.dots(block, count, worker.distances.data(), out_stride());
             for (std::size_t t = 0; t < tile.count(); ++t, ++visit) {
                 float* const distances = worker.distances.data() + t * out_stride();
-                ops_.finish(distances, count, factors, codes_.columns, queries_.scale(visit->query), visit->add);
+                ops_.finish(distances, count, factors, queries_.scale(visit->query), visit->add);
                 select(distances, block, count, masks, worker, worker.nearest[visit->query]);
             }
         }

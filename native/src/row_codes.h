@@ -12,8 +12,7 @@ struct RowCodes {
     CodeKind kind;
     std::size_t dim;
     const std::uint8_t* blocks;
-    const float* factors;  // (nblocks, columns, 32): scale; add
-    int columns;
+    RowFactors factors;
     const std::int8_t* levels;  // (16,), nibbles only
 };
 

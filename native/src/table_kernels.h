@@ -3,21 +3,10 @@
 #pragma once
 
 #include "elements.h"
+#include "factors.h"
 
 namespace vecstore {
 namespace {
-
-inline void widen_factors(const std::uint8_t* factors, bool half, float* out) {
-    if (!half) {
-        __builtin_memcpy(out, factors, 32 * sizeof(float));
-        return;
-    }
-    const auto* from = reinterpret_cast<const F16*>(factors);
-    for (int i = 0; i < 32; i += Lanes::kWidth) {
-        const Lanes::Reg wide = Lanes::load(from + i);
-        __builtin_memcpy(out + i, &wide, sizeof wide);
-    }
-}
 
 inline void table_estimates(const TableRun& run, const ByteTables& tables, float list_add, float error_scale,
                             float* est, float* lower) {

@@ -88,7 +88,7 @@ class RowCodes:
     counts: Int64Array  # (nlist,) rows of each list
     rows: NDArray[np.uint32]  # (nblocks * 32,) the segment's row of each place, any value in padding
     blocks: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float16]
-    factors: Float32Array  # (nblocks, 1 or 2, 32): scale; add, else 0
+    factors: Factors  # (nblocks, 1 to 3, 32): scale; add, else 0; the third is not read
     levels: NDArray[np.int8] | None = None  # (16,), nibble only
 
 

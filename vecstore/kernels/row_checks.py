@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.base import CodeKind, RowCodes
-from vecstore.kernels.checks import _check, _check_range
+from vecstore.kernels.checks import _check, _check_factors, _check_range
 
 _BLOCK = 32
 _DTYPES = {"float16": np.float16, "bfloat16": np.uint16}
@@ -54,9 +54,7 @@ def _check_row_codes(codes: RowCodes, dim: int) -> None:
         raise ValueError(f"offsets must ascend within 0 and the {nblocks} blocks")
     if (codes.counts < 0).any() or (codes.counts > lengths * _BLOCK).any():
         raise ValueError("counts of rows do not fit the blocks of their lists")
-    _check("factors", codes.factors, np.float32, (nblocks, None, _BLOCK))
-    if not 1 <= codes.factors.shape[1] <= 2:
-        raise ValueError(f"factors has {codes.factors.shape[1]} columns, expected 1 to 2")
+    _check_factors("factors", codes.factors, 1, (nblocks, None, _BLOCK))
     if codes.kind == "nibble":
         if codes.levels is None:
             raise ValueError("nibble codes need levels")

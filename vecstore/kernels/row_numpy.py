@@ -97,9 +97,9 @@ def scan_query(
     asked: NDArray[Any] = query
     if codes.kind in ("int8", "nibble"):
         asked, step = round_query(query)
-    factors = codes.factors[blocks]
+    factors = codes.factors[blocks].astype(np.float32)
     base = list_add[probe][:, None]
-    if factors.shape[1] == 2:
+    if factors.shape[1] > 1:
         base = base + factors[:, 1]
     with np.errstate(over="ignore", invalid="ignore"):
         distances = (base + factors[:, 0] * (step * products(codes, asked, blocks)))[keep]

@@ -102,7 +102,8 @@ class RowSearch(Codes):
         block = (groups, BLOCK, 4) if kind in ("int8", "nibble") else (BLOCK, dim)
         rows = _checked(arrays, "rows", [(n * BLOCK,)], np.dtype(np.uint32))
         blocks = _checked(arrays, "blocks", [(n, *block)], code_dtype(kind))
-        factors = _checked(arrays, "factors", [(n, 1, BLOCK), (n, 2, BLOCK)], np.dtype(np.float32))
+        shapes = [(n, columns, BLOCK) for columns in (1, 2, 3)]
+        factors = _checked(arrays, "factors", shapes, np.dtype(np.float32), np.dtype(np.float16))
         self._folding = folding
         self.codes = RowCodes(kind, offsets, np.diff(lists.offsets), rows, blocks, factors, levels)
 
@@ -134,11 +135,11 @@ def byte_levels(values: Float32Array) -> tuple[NDArray[np.int8], np.float32]:
 
 
 def _checked(
-    arrays: Mapping[str, np.ndarray], name: str, shapes: list[tuple[int, ...]], dtype: np.dtype[np.generic]
+    arrays: Mapping[str, np.ndarray], name: str, shapes: list[tuple[int, ...]], *dtypes: np.dtype[np.generic]
 ) -> np.ndarray:
     array = arrays.get(name)
     if array is None:
         raise Corruption(f"codes lack their array {name}")
-    if array.dtype != dtype or array.shape not in shapes:
-        raise Corruption(f"array {name} of codes is {array.dtype} of shape {array.shape}, not {dtype} {shapes[0]}")
+    if array.dtype not in dtypes or array.shape not in shapes:
+        raise Corruption(f"array {name} of codes is {array.dtype} of shape {array.shape}, not {dtypes[0]} {shapes[0]}")
     return array

@@ -89,9 +89,14 @@ struct CodeDots {
     Fn nibbles;
 };
 
-// Products to distances, in place: list_add + add + scale * (query_scale * product); factors are (nblocks, columns,
-// 32).
-using FinishFn = void (*)(float* products, std::size_t nblocks, const float* factors, int columns, float query_scale,
+struct RowFactors {
+    const std::uint8_t* data;  // (nblocks, columns, 32): scale; add
+    bool half;
+    int columns;
+};
+
+// Products to distances, in place: (list_add + add) + scale * (query_scale * product).
+using FinishFn = void (*)(float* products, std::size_t nblocks, const RowFactors& factors, float query_scale,
                           float list_add);
 
 struct Ops {
