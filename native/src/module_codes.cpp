@@ -1,5 +1,6 @@
 // Python bindings of scans over lists of codes. Offsets, dims and probes may come from files: all are checked here.
 #include "bindings.h"
+#include "byte_scan.h"
 #include "row_codes.h"
 #include "table_scan.h"
 
@@ -160,6 +161,31 @@ void row_scan_of(int kind, Input offsets, Input counts, Input rows, Input blocks
     if (nq != 0 && output.m != 0) row_scan(codes, data_of<float>(queries), visits, output);
 }
 
+void byte_scan_of(Input offsets, Input counts, Input rows, Input bytes, Input factors, Input table_dims,
+                  Input table_values, Input queries, Input probes, Input list_add, Input allowed, Output out_rows,
+                  Output out_distances, Output out_counters) {
+    check("queries", queries, kFloat32, {kAny, kAny});
+    const std::size_t nq = queries.shape(0), dim = queries.shape(1);
+    check("codes", bytes, kUInt8, {kAny, kAny});
+    const std::size_t nblocks = bytes.shape(0) / kBlockRows;
+    check("codes", bytes, kUInt8, {nblocks * kBlockRows, kAny});
+    ByteCodes codes{};
+    codes.layout = layout_of(offsets, counts, rows, nblocks, allowed);
+    codes.bytes = bytes.shape(1);
+    codes.codes = data_of<std::uint8_t>(bytes);
+    check("factors", factors, kFloat32, {nblocks * kBlockRows, 2});
+    codes.factors = data_of<float>(factors);
+    check("table_dims", table_dims, kInt32, {codes.bytes, kAny});
+    codes.table_dims = data_of<std::int32_t>(table_dims);
+    check_range("table_dims", codes.table_dims, table_dims.size(), dim);
+    codes.width = table_dims.shape(1);
+    check("table_values", table_values, kFloat32, {codes.bytes, codes.width, 256});
+    codes.table_values = data_of<float>(table_values);
+    const ListProbes visits = probes_of(probes, list_add, list_add, nq, codes.layout, nblocks);
+    const ListOutput output = list_output(nq, 1, false, out_rows, out_distances, out_counters);
+    if (nq != 0) byte_scan(codes, data_of<float>(queries), dim, visits, output);
+}
+
 }  // namespace
 
 void bind_codes(nb::module_& m) {
@@ -173,6 +199,10 @@ void bind_codes(nb::module_& m) {
     m.def("row_scan", &row_scan_of, nb::arg("kind"), array("offsets"), array("counts"), array("rows"), array("blocks"),
           array("factors"), optional("levels"), array("queries"), array("probes"), array("list_add"),
           optional("allowed"), array("out_rows"), array("out_distances"), array("out_counters"), Release());
+    m.def("byte_scan", &byte_scan_of, array("offsets"), array("counts"), array("rows"), array("codes"),
+          array("factors"), array("table_dims"), array("table_values"), array("queries"), array("probes"),
+          array("list_add"), optional("allowed"), array("out_rows"), array("out_distances"), array("out_counters"),
+          Release());
 }
 
 }  // namespace vecstore

@@ -27,7 +27,6 @@ from vecstore.types import (
     ScrollRequest,
     ScrollResult,
     UpsertRequest,
-    VectorIndexRequest,
     WriteResult,
 )
 
@@ -84,9 +83,6 @@ class AsyncLocal:
 
     async def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
         return await self._run(self._database.create_field_index, request)
-
-    async def update_index(self, request: VectorIndexRequest) -> OperationInfo:
-        return await self._run(self._database.update_index, request)
 
     async def delete_field_index(self, request: FieldIndexRequest) -> bool:
         return await self._run(self._database.delete_field_index, request)

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import queue
 import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 
 import msgspec
 import numpy as np
 
 from vecstore.engine.build import Progress, Source
-from vecstore.engine.header import Column, SegmentHeader
+from vecstore.engine.header import SegmentHeader
 from vecstore.engine.jobs import (
     STAGED,
     FileColumn,
     Job,
     SourceFiles,
-    WarmFiles,
     column_chunks,
     run_job,
     stage_into,
@@ -33,14 +29,10 @@ from vecstore.engine.jobs import (
 )
 from vecstore.engine.sealed import SealedSegment
 from vecstore.engine.worker import Line
-from vecstore.errors import Corruption, InvalidArgument, IoFailed, Unimplemented, VecstoreError
-from vecstore.index.base import BuiltIndex
+from vecstore.errors import Corruption, IoFailed, VecstoreError
 from vecstore.kernels.base import Bitmap
 from vecstore.storage.open import Storage
 from vecstore.storage.staging import load_staged
-
-NO_SEGMENTS: Mapping[str, SealedSegment] = MappingProxyType({})
-LISTEN_S = 0.2
 
 
 @dataclass(slots=True)
@@ -51,12 +43,12 @@ class JobSource:
     arrays: dict[str, np.ndarray] | None = None
     sealed: SealedSegment | None = None
 
-    def in_process(self, job: Job) -> Source:
+    def in_process(self) -> Source:
         if self.arrays is not None:
             return Source(self.arrays, self.alive)
         assert self.sealed is not None
         segment = self.sealed
-        names = [column.name for column in segment.header.columns if job.reads(column.name)]
+        names = [column.name for column in segment.header.columns if not column.name.startswith("field.")]
         return Source({name: segment.column(name) for name in names}, self.alive)
 
 
@@ -65,38 +57,28 @@ class Builder:
         self._storage = storage
         self._in_place_rows = in_place_rows
 
-    def build(
-        self,
-        job: Job,
-        sources: Sequence[JobSource],
-        progress: Progress,
-        warm: Mapping[str, SealedSegment] = NO_SEGMENTS,
-    ) -> SegmentHeader:
-        """Build and publish; the blobs are durable but belong to no manifest yet. `warm` has segments whose vector
-        indexes of the same spec the job's start from. Raises Cancelled, Corruption, ResourceExhausted or IoFailed,
-        with nothing left behind, and what an index raises."""
+    def build(self, job: Job, sources: Sequence[JobSource], progress: Progress) -> SegmentHeader:
+        """Build and publish; the blobs are durable but belong to no manifest yet. Raises Cancelled, Corruption,
+        ResourceExhausted or IoFailed, with nothing left behind."""
         rows = sum(int(np.bitwise_count(source.alive).sum()) for source in sources)
         place = self._storage.new_staging()
         if place is None:
             blobs = self._storage.blobs
             return run_job(
                 job,
-                [source.in_process(job) for source in sources],
+                [source.in_process() for source in sources],
                 lambda made: [blobs.put_new(name, chunks) for name, chunks in column_chunks(made)],
                 progress,
-                _opened(warm),
             )
         place.mkdir(parents=True)
         try:
             if rows <= self._in_place_rows:
-                opened = [source.in_process(job) for source in sources]
-                header = run_job(job, opened, partial(stage_into, place), progress, _opened(warm))
+                opened = [source.in_process() for source in sources]
+                header = run_job(job, opened, partial(stage_into, place), progress)
             else:
-                described = {name: self._describe_warm(name, segment) for name, segment in warm.items()}
-                header = self._in_worker(msgspec.structs.replace(job, warm=described), sources, place, progress)
+                header = self._in_worker(job, sources, place, progress)
             progress("publish", 0, 1)
-            if header.columns:
-                self._storage.blobs.publish(load_staged(place / STAGED))
+            self._storage.blobs.publish(load_staged(place / STAGED))
             return header
         except OSError as error:
             raise IoFailed(f"building segment {job.segment} failed: {error}") from error
@@ -104,20 +86,18 @@ class Builder:
             shutil.rmtree(place, ignore_errors=True)
 
     def _in_worker(self, job: Job, sources: Sequence[JobSource], place: Path, progress: Progress) -> SegmentHeader:
-        files = tuple(self._describe(job, source, place, number) for number, source in enumerate(sources))
+        files = tuple(self._describe(source, place, number) for number, source in enumerate(sources))
         (place / "job.json").write_bytes(msgspec.json.encode(msgspec.structs.replace(job, sources=files)))
         command = [sys.executable, "-m", "vecstore.engine.worker", str(place)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
-        assert process.stdin is not None
         try:
             return self._follow(process, job, progress)
         finally:
             process.kill()
-            process.wait()
             with contextlib.suppress(OSError):
-                process.stdin.close()
+                process.communicate()
 
-    def _describe(self, job: Job, source: JobSource, place: Path, number: int) -> SourceFiles:
+    def _describe(self, source: JobSource, place: Path, number: int) -> SourceFiles:
         alive = place / f"alive-{number}.bin"
         write_alive(alive, source.alive)
         if source.arrays is not None:
@@ -125,59 +105,26 @@ class Builder:
             write_packed(packed, source.arrays)
             return SourceFiles(str(alive), packed=str(packed))
         assert source.sealed is not None
-        columns = source.sealed.header.columns
-        wanted = tuple(self._file(source.sealed, column) for column in columns if job.reads(column.name))
-        return SourceFiles(str(alive), columns=wanted)
-
-    def _describe_warm(self, name: str, segment: SealedSegment) -> WarmFiles:
-        entry = segment.header.indexes[name]
-        columns = {column.name: column for column in segment.header.columns}
-        arrays = {array: self._file(segment, columns[column]) for array, column in entry.arrays.items()}
-        if f"norms.{name}" in columns:
-            arrays["inverse_norms"] = self._file(segment, columns[f"norms.{name}"])
-        return WarmFiles(entry.spec, self._file(segment, columns[f"vector.{name}"]), arrays)
-
-    def _file(self, segment: SealedSegment, column: Column) -> FileColumn:
-        segment.column(column.name)  # verified by this process before the worker trusts the file
-        path = str(self._storage.blobs.local_path(column.ref)) if column.ref.length else ""
-        return FileColumn(column.name, column.dtype, column.shape, path)
+        columns = []
+        for column in source.sealed.header.columns:
+            if not column.name.startswith("field."):
+                source.sealed.column(column.name)  # verified by this process before the worker trusts the file
+                path = str(self._storage.blobs.local_path(column.ref)) if column.ref.length else ""
+                columns.append(FileColumn(column.name, column.dtype, column.shape, path))
+        return SourceFiles(str(alive), columns=tuple(columns))
 
     def _follow(self, process: subprocess.Popen[bytes], job: Job, progress: Progress) -> SegmentHeader:
-        """Pass the worker's progress on. A worker that says nothing for a while is no reason not to hear `cancel`."""
-        lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-
-        def read() -> None:
-            assert process.stdout is not None
-            with process.stdout:
-                for raw in process.stdout:
-                    lines.put(raw)
-            lines.put(b"")
-
-        threading.Thread(target=read, name="vecstore-worker-output", daemon=True).start()
-        line = Line(phase="start")
-        while True:
-            try:
-                raw = lines.get(timeout=LISTEN_S)
-            except queue.Empty:
-                progress(line.phase, line.done, line.total)
-                continue
-            if not raw:
-                raise IoFailed(f"the worker that built segment {job.segment} ended with status {process.wait()}")
+        assert process.stdout is not None
+        for raw in process.stdout:
             line = msgspec.json.decode(raw, type=Line)
             if line.error is not None:
                 raise worker_error(*line.error)
             if line.header is not None:
                 return line.header
             progress(line.phase, line.done, line.total)
-
-
-def _opened(warm: Mapping[str, SealedSegment]) -> dict[str, BuiltIndex]:
-    opened = {name: segment.index(name) for name, segment in warm.items()}
-    return {name: index for name, index in opened.items() if index is not None}
+        raise IoFailed(f"the worker that built segment {job.segment} ended with status {process.wait()}")
 
 
 def worker_error(reason: str, message: str) -> VecstoreError:
-    kinds: dict[str, Callable[..., VecstoreError]] = {
-        "CHECKSUM_MISMATCH": Corruption, "BAD_INDEX_SPEC": InvalidArgument, "UNIMPLEMENTED": Unimplemented,
-    }  # fmt: skip
+    kinds: dict[str, Callable[..., VecstoreError]] = {"CHECKSUM_MISMATCH": Corruption}
     return kinds.get(reason, IoFailed)(f"worker: {message}", reason=reason)

@@ -71,6 +71,22 @@ def row_scan(
     out_distances: _Array,
     out_counters: _Array,
 ) -> None: ...
+def byte_scan(
+    offsets: _Array,
+    counts: _Array,
+    rows: _Array,
+    codes: _Array,
+    factors: _Array,
+    table_dims: _Array,
+    table_values: _Array,
+    queries: _Array,
+    probes: _Array,
+    list_add: _Array,
+    allowed: _Array | None,
+    out_rows: _Array,
+    out_distances: _Array,
+    out_counters: _Array,
+) -> None: ...
 def inverse_norms(rows: _Array, out: _Array) -> None: ...
 def read_bytes(array: NDArray[np.uint8]) -> int: ...
 def set_threads(threads: int) -> None: ...

@@ -2,8 +2,7 @@
 
 Every operation writes, for each query, the k smallest (distance, row) pairs in ascending order; equal distances are
 ordered by row. Places past the number of allowed rows hold row -1 and distance +inf. Inputs are validated by the
-caller (finite, right shapes, C-contiguous); kernels check shapes and dtypes and raise ValueError on a mismatch. Dense
-rows may be some columns of a wider array, `rows[:, :64]`: a prefix is searched without a copy.
+caller (finite, right shapes, C-contiguous); kernels check shapes and dtypes and raise ValueError on a mismatch.
 
 Distances: l2 = squared Euclidean, dot = -<q, x>, cosine = 1 - <q, x> * inverse_norms[row] / |q|, hamming = differing
 bits. Sums are float32; backends agree with float64 numpy within the tolerance table in tests/kernels.
@@ -93,6 +92,23 @@ class RowCodes:
     levels: NDArray[np.int8] | None = None  # (16,), nibble only
 
 
+@dataclass(frozen=True, slots=True)
+class ByteCodes:
+    """Codes of bytes scanned by table look-up, in lists whose places come in blocks of 32 rows as in TableCodes.
+
+    est = list_add + add + scale * S,    S = sum over the m bytes of table[j, byte j]
+    table[j, v] = sum over w of query[table_dims[j, w]] * table_values[j, w, v]    (-1 adds nothing)
+    """
+
+    offsets: Int64Array  # (nlist + 1,) first block of each list
+    counts: Int64Array  # (nlist,) rows of each list
+    rows: NDArray[np.uint32]  # (nblocks * 32,) the segment's row of each place, any value in padding
+    codes: UInt8Array  # (nblocks * 32, m)
+    factors: Float32Array  # (nblocks * 32, 2): scale, add
+    table_dims: NDArray[np.int32]  # (m, w)
+    table_values: Float32Array  # (m, w, 256)
+
+
 class Kernels(Protocol):
     @property
     def name(self) -> str:
@@ -171,6 +187,19 @@ class Kernels(Protocol):
     ) -> None:
         """The m nearest allowed rows of the probed lists by estimated distance. A row past the bitmap's end is not
         allowed; a row that stands in two lists is found twice."""
+
+    def byte_scan(
+        self,
+        codes: ByteCodes,
+        queries: Float32Array,  # (nq, dim)
+        probes: NDArray[np.int32],  # (nq, nprobe) lists in the order to visit, -1 for none
+        list_add: Float32Array,  # (nq, nprobe)
+        allowed: Bitmap | None,  # over the segment's rows
+        out_rows: Int64Array,  # (nq, m), m >= 1
+        out_distances: Float32Array,  # (nq, m)
+        out_counters: Int64Array,  # (nq, 3): rows scanned, 0, rows found
+    ) -> None:
+        """The m nearest allowed rows of the probed lists by estimated distance."""
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         """1 / |row| of each row, 0 for a zero row."""

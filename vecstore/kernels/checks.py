@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels.base import TableCodes
+from vecstore.kernels.base import ByteCodes, TableCodes
 from vecstore.schema import Metric
 
 _Any = NDArray[Any]
@@ -20,14 +20,10 @@ def _check(name: str, array: _Any, dtype: type, shape: tuple[int | None, ...]) -
     _check_shape(name, array, shape)
 
 
-def _check_lengths(name: str, array: _Any, shape: tuple[int | None, ...]) -> None:
+def _check_shape(name: str, array: _Any, shape: tuple[int | None, ...]) -> None:
     if array.ndim != len(shape) or any(b is not None and a != b for a, b in zip(array.shape, shape, strict=True)):
         expected = ", ".join("any" if length is None else str(length) for length in shape)
         raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
-
-
-def _check_shape(name: str, array: _Any, shape: tuple[int | None, ...]) -> None:
-    _check_lengths(name, array, shape)
     if not array.flags.c_contiguous:
         raise ValueError(f"{name} must be C-contiguous")
 
@@ -35,12 +31,7 @@ def _check_shape(name: str, array: _Any, shape: tuple[int | None, ...]) -> None:
 def _check_rows(rows: _Any, dim: int | None) -> None:
     if rows.dtype not in _DENSE_DTYPES:
         raise ValueError(f"rows must have dtype float32, float16 or uint16 (bfloat16), not {rows.dtype}")
-    _check_lengths("rows", rows, (None, dim))
-    n, dim = rows.shape
-    if n > 0 and dim > 1 and rows.strides[1] != rows.itemsize:
-        raise ValueError("rows must be C-contiguous, but for a stride between them")
-    if n > 1 and rows.strides[0] < dim * rows.itemsize:
-        raise ValueError("rows must not overlap")
+    _check_shape("rows", rows, (None, dim))
 
 
 def _check_metric(metric: Metric, inverse_norms: _Any | None, n: int) -> None:
@@ -131,18 +122,9 @@ def _check_table_codes(codes: TableCodes, dim: int) -> None:
     m = len(codes.table_dims)
     _check("blocks", codes.blocks, np.uint8, (None, (m + 7) // 8, 32, 4))
     nblocks = len(codes.blocks)
-    _check("counts", codes.counts, np.int64, (None,))
-    _check("offsets", codes.offsets, np.int64, (len(codes.counts) + 1,))
-    _check("rows", codes.rows, np.uint32, (nblocks * 32,))
-    lengths = np.diff(codes.offsets)
-    if codes.offsets[0] < 0 or codes.offsets[-1] > nblocks or (lengths < 0).any():
-        raise ValueError(f"offsets must ascend within 0 and the {nblocks} blocks")
-    if (codes.counts < 0).any() or (codes.counts > lengths * 32).any():
-        raise ValueError("counts of rows do not fit the blocks of their lists")
+    _check_lists(codes, nblocks)
     _check_factors("factors", codes.factors, 1, (nblocks, None, 32))
-    _check("table_dims", codes.table_dims, np.int32, (m, None))
-    _check_range("table_dims", codes.table_dims, -1, dim - 1)
-    _check("table_values", codes.table_values, np.float32, (*codes.table_dims.shape, 16))
+    _check_tables(codes, m, dim, 16)
     parts = (codes.extra, codes.extra_factors, codes.extra_runs, codes.extra_dims, codes.extra_steps)
     if all(part is None for part in parts):
         return
@@ -159,6 +141,53 @@ def _check_table_codes(codes: TableCodes, dim: int) -> None:
     _check("extra_dims", codes.extra_dims, np.int32, (int(counts.sum()),))
     _check_range("extra_dims", codes.extra_dims, -1, dim - 1)
     _check("extra_steps", codes.extra_steps, np.float32, codes.extra_dims.shape)
+
+
+def _check_lists(codes: TableCodes | ByteCodes, nblocks: int) -> None:
+    _check("counts", codes.counts, np.int64, (None,))
+    _check("offsets", codes.offsets, np.int64, (len(codes.counts) + 1,))
+    _check("rows", codes.rows, np.uint32, (nblocks * 32,))
+    lengths = np.diff(codes.offsets)
+    if codes.offsets[0] < 0 or codes.offsets[-1] > nblocks or (lengths < 0).any():
+        raise ValueError(f"offsets must ascend within 0 and the {nblocks} blocks")
+    if (codes.counts < 0).any() or (codes.counts > lengths * 32).any():
+        raise ValueError("counts of rows do not fit the blocks of their lists")
+
+
+def _check_tables(codes: TableCodes | ByteCodes, m: int, dim: int, entries: int) -> None:
+    _check("table_dims", codes.table_dims, np.int32, (m, None))
+    _check_range("table_dims", codes.table_dims, -1, dim - 1)
+    _check("table_values", codes.table_values, np.float32, (*codes.table_dims.shape, entries))
+
+
+def check_byte_scan(
+    codes: ByteCodes,
+    queries: _Any,
+    probes: _Any,
+    list_add: _Any,
+    allowed: _Any | None,
+    out_rows: _Any,
+    out_distances: _Any,
+    out_counters: _Any,
+) -> None:
+    _check("queries", queries, np.float32, (None, None))
+    nq, dim = queries.shape
+    _check("codes", codes.codes, np.uint8, (None, None))
+    places, m = codes.codes.shape
+    _check_lists(codes, places // 32)
+    _check("codes", codes.codes, np.uint8, (places // 32 * 32, m))
+    _check("factors", codes.factors, np.float32, (places, 2))
+    _check_tables(codes, m, dim, 256)
+    _check("probes", probes, np.int32, (nq, None))
+    _check_range("probes", probes, -1, len(codes.counts) - 1)
+    _check("list_add", list_add, np.float32, probes.shape)
+    if allowed is not None:
+        _check("allowed", allowed, np.uint64, (None,))
+    _check("out_rows", out_rows, np.int64, (nq, None))
+    if out_rows.shape[1] == 0:
+        raise ValueError("out_rows must have room for at least one row")
+    _check("out_distances", out_distances, np.float32, out_rows.shape)
+    _check("out_counters", out_counters, np.int64, (nq, 3))
 
 
 def _check_factors(name: str, array: _Any, columns_axis: int, shape: tuple[int | None, ...]) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from vecstore.kernels import _native
 from vecstore.kernels.base import (
     Bitmap,
+    ByteCodes,
     CodeKind,
     DenseRows,
     Float32Array,
@@ -124,6 +125,23 @@ class NativeKernels:
         _native.row_scan(
             _CODE_KINDS[c.kind], c.offsets, c.counts, c.rows, c.blocks, c.factors, c.levels,
             queries, probes, list_add, allowed, out_rows, out_distances, out_counters,
+        )  # fmt: skip
+
+    def byte_scan(
+        self,
+        codes: ByteCodes,
+        queries: Float32Array,
+        probes: NDArray[np.int32],
+        list_add: Float32Array,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        c = codes
+        _native.byte_scan(
+            c.offsets, c.counts, c.rows, c.codes, c.factors, c.table_dims, c.table_values, queries, probes, list_add,
+            allowed, out_rows, out_distances, out_counters,
         )  # fmt: skip
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:

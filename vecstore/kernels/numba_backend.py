@@ -13,13 +13,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from vecstore.kernels import byte_numba, row_numba, row_numpy, table_numba
 from vecstore.kernels import numba_loops as loops
-from vecstore.kernels import row_numba, row_numpy, table_numba
-from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, RowCodes, TableCodes, UInt8Array
+from vecstore.kernels.base import (
+    Bitmap,
+    ByteCodes,
+    DenseRows,
+    Float32Array,
+    Int64Array,
+    RowCodes,
+    TableCodes,
+    UInt8Array,
+)
 from vecstore.kernels.checks import (
+    check_byte_scan,
     check_hamming_scan,
     check_inverse_norms,
     check_rerank,
@@ -40,10 +49,7 @@ _LAST_ROW = np.iinfo(np.int64).max
 
 
 def _typed(rows: NDArray[Any]) -> NDArray[Any]:
-    """Rows under the dtype that tells the loops what they hold: float16 travels as int16. Columns of a wider array
-    come as rows of its whole width, so that the compiler sees contiguous rows; loops end where the queries do."""
-    if not rows.flags.c_contiguous:
-        rows = as_strided(rows, (len(rows), rows.strides[0] // rows.itemsize), writeable=False)
+    """Rows under the dtype that tells the loops what they hold: float16 travels as int16."""
     return rows.view(np.int16) if rows.dtype == np.float16 else rows
 
 
@@ -173,11 +179,7 @@ class NumbaKernels:
                 out[len(best) :] = empty
             out_counters[q, 2] = len(best)
 
-        if len(queries) == 1 or self.threads == 1:
-            for q in range(len(queries)):
-                run(q)
-        else:
-            list(self._executor(self.threads).map(run, range(len(queries))))
+        self._each(run, len(queries))
 
     def row_scan(
         self,
@@ -197,15 +199,39 @@ class NumbaKernels:
             of_query = (queries[q], probes[q], list_add[q], allowed, *(out[q] for out in outputs))
             row_numpy.scan_query(codes, row_numba.products, *of_query)
 
-        if len(queries) == 1 or self.threads == 1:
-            for q in range(len(queries)):
-                run(q)
-        else:
-            list(self._executor(self.threads).map(run, range(len(queries))))
+        self._each(run, len(queries))
+
+    def byte_scan(
+        self,
+        codes: ByteCodes,
+        queries: Float32Array,
+        probes: NDArray[np.int32],
+        list_add: Float32Array,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        outputs = (out_rows, out_distances, out_counters)
+        check_byte_scan(codes, queries, probes, list_add, allowed, *outputs)
+        lists = (codes.offsets, codes.counts, codes.rows)
+        arguments = (*lists, codes.codes, codes.factors, codes.table_dims, codes.table_values)
+        words = _NO_WORDS if allowed is None else allowed
+
+        def run(q: int) -> None:
+            asked = (queries[q], probes[q], list_add[q], allowed is None, words)
+            scored = byte_numba.scan_query(arguments, *asked, out_distances[q], out_rows[q])
+            found = min(scored, out_rows.shape[1])
+            best = np.lexsort((out_rows[q], out_distances[q]))  # unused places sort last: their row is the largest
+            out_rows[q], out_distances[q] = out_rows[q, best], out_distances[q, best]
+            out_rows[q, found:] = -1
+            out_counters[q] = scored, 0, found
+
+        self._each(run, len(queries))
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         check_inverse_norms(rows, out)
-        loops.inverse_norms_of(_typed(rows), rows.shape[1], out)
+        loops.inverse_norms_of(_typed(rows), out)
 
     def _top_k(
         self,
@@ -242,6 +268,14 @@ class NumbaKernels:
             best = np.lexsort((rows, distances))[:k]  # unused places sort last: their row is the largest
             out_rows[q, :k] = rows[best]
             out_distances[q, :k] = distances[best]
+
+    def _each(self, run: Callable[[int], None], nq: int) -> None:
+        """Run queries 0..nq-1, each on one thread."""
+        if nq == 1 or self.threads == 1:
+            for q in range(nq):
+                run(q)
+        else:
+            list(self._executor(self.threads).map(run, range(nq)))
 
     def _executor(self, workers: int) -> ThreadPoolExecutor:
         with self._lock:

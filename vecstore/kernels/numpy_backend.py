@@ -12,9 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels import row_numpy, table_numpy
-from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, RowCodes, TableCodes, UInt8Array
+from vecstore.kernels import byte_numpy, row_numpy, table_numpy
+from vecstore.kernels.base import (
+    Bitmap,
+    ByteCodes,
+    DenseRows,
+    Float32Array,
+    Int64Array,
+    RowCodes,
+    TableCodes,
+    UInt8Array,
+)
 from vecstore.kernels.checks import (
+    check_byte_scan,
     check_hamming_scan,
     check_inverse_norms,
     check_rerank,
@@ -189,6 +199,22 @@ class NumpyKernels:
         for q, query in enumerate(queries):
             of_query = (query, probes[q], list_add[q], allowed, *(out[q] for out in outputs))
             row_numpy.scan_query(codes, row_numpy.products, *of_query)
+
+    def byte_scan(
+        self,
+        codes: ByteCodes,
+        queries: Float32Array,
+        probes: NDArray[np.int32],
+        list_add: Float32Array,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        outputs = (out_rows, out_distances, out_counters)
+        check_byte_scan(codes, queries, probes, list_add, allowed, *outputs)
+        for q, query in enumerate(queries):
+            byte_numpy.scan_query(codes, query, probes[q], list_add[q], allowed, *(out[q] for out in outputs))
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         check_inverse_norms(rows, out)

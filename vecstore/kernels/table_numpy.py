@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels.base import Bitmap, Factors, Float32Array, Int64Array, TableCodes
+from vecstore.kernels.base import Bitmap, ByteCodes, Factors, Float32Array, Int64Array, TableCodes
 
 Float64Array = NDArray[np.float64]
 
@@ -15,14 +15,14 @@ _LANES = 32
 _BLOCK_BYTES = 1 << 22  # table entries looked up at once, float64
 
 
-def query_tables(codes: TableCodes, query: Float32Array) -> Float64Array:
-    """One query's tables (m, 16)."""
+def query_tables(codes: TableCodes | ByteCodes, query: Float32Array) -> Float64Array:
+    """One query's tables (m, entries)."""
     padded = np.append(query.astype(np.float64), 0.0)  # table_dims of -1 reads the zero
     tables: Float64Array = np.einsum("jw,jwv->jv", padded[codes.table_dims], codes.table_values.astype(np.float64))
     return tables
 
 
-def probed_blocks(codes: TableCodes, probes: NDArray[np.int32]) -> tuple[Int64Array, Int64Array]:
+def probed_blocks(codes: TableCodes | ByteCodes, probes: NDArray[np.int32]) -> tuple[Int64Array, Int64Array]:
     """Block numbers in the order of the probes, and the place in `probes` that each comes from."""
     used = np.flatnonzero(probes >= 0)
     first, last = codes.offsets[probes[used]], codes.offsets[probes[used] + 1]
@@ -30,7 +30,9 @@ def probed_blocks(codes: TableCodes, probes: NDArray[np.int32]) -> tuple[Int64Ar
     return np.concatenate([np.empty(0, np.int64), *blocks]), np.repeat(used, last - first)
 
 
-def places_to_scan(codes: TableCodes, probes: NDArray[np.int32], allowed: Bitmap | None) -> tuple[Int64Array, ...]:
+def places_to_scan(
+    codes: TableCodes | ByteCodes, probes: NDArray[np.int32], allowed: Bitmap | None
+) -> tuple[Int64Array, ...]:
     """Places (block * 32 + lane) of the allowed rows of the probed lists, and the probe that each comes from."""
     blocks, probe = probed_blocks(codes, probes)
     lanes = np.arange(_LANES)

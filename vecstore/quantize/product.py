@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore import index_spec
-from vecstore.errors import Corruption, InvalidArgument, Unimplemented
+from vecstore.errors import Corruption, InvalidArgument
 from vecstore.kernels.base import Float32Array, UInt8Array
 from vecstore.kernels.encode import project, row_dots
 from vecstore.quantize.base import Codes, Encoded, Lists, Quantizer
+from vecstore.quantize.pq8 import ByteSearch, pack_bytes
 from vecstore.quantize.pq_train import train_codebooks
 from vecstore.quantize.table_codes import Tables, TableSearch, pack
 from vecstore.schema import Metric
@@ -57,8 +58,6 @@ class ProductQuantizer(Quantizer):
                 f"product quantization into m={spec.m} subspaces needs 1 to {dim}, the dimension",
                 reason="BAD_INDEX_SPEC",
             )
-        if spec.bits != 4:
-            raise Unimplemented(f"product quantization with bits={spec.bits}; use bits=4 and twice the subspaces")
         subdim = -(-dim // spec.m)
         residuals = sample if centroids is None else sample - centroids
         codebooks = train_codebooks(_padded(residuals, spec.m * subdim), spec.m, spec.bits, seed)
@@ -80,13 +79,14 @@ class ProductQuantizer(Quantizer):
         return vectors if centroids is None else vectors + centroids
 
     def pack(self, encoded: Encoded, lists: Lists) -> dict[str, np.ndarray]:
-        return pack(lists, encoded["codes"], encoded["factors"])
+        place = pack if self.bits == 4 else pack_bytes
+        return place(lists, encoded["codes"], encoded["factors"])
 
     def open(self, arrays: Mapping[str, np.ndarray], lists: Lists) -> Codes:
         dims = np.arange(self.m * self.subdim, dtype=np.int32).reshape(self.m, self.subdim)
         dims[dims >= self.dim] = -1
         values = np.ascontiguousarray(self.codebooks.transpose(0, 2, 1))
-        return TableSearch(arrays, lists, Tables(dims, values))
+        return (TableSearch if self.bits == 4 else ByteSearch)(arrays, lists, Tables(dims, values))
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {"dim": np.array([self.dim], np.int64), "codebooks": self.codebooks}
