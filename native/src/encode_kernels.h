@@ -135,9 +135,11 @@ void grid_steps(const float* rows, std::size_t n, std::size_t dim, std::int32_t 
         const double by_largest = static_cast<double>(largest) / half;
         const double low = 0.9 * by_length < 0.8 * by_largest ? 0.9 * by_length : 0.8 * by_largest;
         const double high = 1.1 * by_length > 1.02 * by_largest ? 1.1 * by_length : 1.02 * by_largest;
-        const double ratio = square_root(square_root(square_root(high / low)));
+        const int count = grid_step_count(half);
+        double ratio = square_root(square_root(square_root(high / low)));
+        if (count == 17) ratio = square_root(ratio);
         double step = low, best = -1;
-        for (int k = 0; k < kGridSteps; ++k, step *= ratio) {
+        for (int k = 0; k < count; ++k, step *= ratio) {
             const float inverse = static_cast<float>(1 / step);
             const double score = grid_score(row, dim, inverse, half);
             if (score > best) {

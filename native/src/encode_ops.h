@@ -21,7 +21,7 @@ struct EncodeOps {
     // out[i] = sum of a[i, j] * b[i, j] in float64: 8 lanes, lane l sums j = l, l + 8, ...; lanes added in order.
     void (*row_dots)(const float* a, const float* b, std::size_t n, std::size_t dim, double* out);
     // 1 / step of the uniform grid (levels +-1/2, +-3/2, ... steps, `half` of each sign) whose code has the largest
-    // cosine with the row, among kGridSteps steps; `normal_step` is the best one for N(0, 1). See RaBitQ, encoder 3.
+    // cosine with the row, among a few steps; `normal_step` is the best one for N(0, 1). See RaBitQ, encoder 3.
     void (*grid_steps)(const float* rows, std::size_t n, std::size_t dim, std::int32_t half, double normal_step,
                        float* out);
     // codes[i, j] in 0..2 * halves[j] - 1: the cell of rows[i, j] * inverse_dims[j] * inverse_rows[i].
@@ -32,7 +32,9 @@ struct EncodeOps {
                         const float* bounds, std::size_t nbounds, std::uint16_t* codes);
 };
 
-inline constexpr int kGridSteps = 9;  // 8 equal ratios: their ratio comes from three square roots, exact everywhere
+// How many steps grid_steps tries: 8 or 16 equal ratios, because a ratio's square root is exact everywhere. From 6 bits
+// on the best step is sharp: it follows the row's largest value.
+constexpr int grid_step_count(std::int32_t half) { return half < 32 ? 9 : 17; }
 
 EncodeOps baseline_encode_ops();  // what every CPU of the target has: SSE2 on x86-64, NEON on aarch64
 EncodeOps avx2_encode_ops();

@@ -44,7 +44,7 @@ void grid_steps(Input rows, int half, double normal_step, Output out) {
     const std::size_t dim = rows.shape(1);
     if (dim > 1 << 20) fail("rows are wider than 2^20");  // lanes of squares stay below 2^31
     const EncodeOps& ops = current_encode_ops();
-    for_row_pieces(rows.shape(0), dim * kGridSteps, [&](std::size_t begin, std::size_t end) {
+    for_row_pieces(rows.shape(0), dim * grid_step_count(half), [&](std::size_t begin, std::size_t end) {
         ops.grid_steps(data_of<float>(rows) + begin * dim, end - begin, dim, half, normal_step, to<float>(out) + begin);
     });
 }

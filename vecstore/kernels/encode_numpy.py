@@ -13,7 +13,6 @@ from vecstore.kernels.base import Float32Array, UInt8Array
 _BATCH = 256  # rows at once: what a row takes stays in the cache
 SUM_LANES = 16  # chains of a row's float sums
 DOT_LANES = 8  # chains of a row's double sums
-GRID_STEPS = 9
 
 
 def _in_lanes(rows: np.ndarray, lanes: int) -> np.ndarray:
@@ -70,10 +69,12 @@ def grid_steps(rows: Float32Array, half: int, normal_step: float, out: Float32Ar
         by_largest = largest[has_direction].astype(np.float64) / half
         low = np.minimum(0.9 * by_length, 0.8 * by_largest)
         high = np.maximum(1.1 * by_length, 1.02 * by_largest)
-        ratio = np.sqrt(np.sqrt(np.sqrt(high / low)))
+        count, ratio = 9, np.sqrt(np.sqrt(np.sqrt(high / low)))
+        if half >= 32:
+            count, ratio = 17, np.sqrt(ratio)
         magnitudes = _in_lanes(part, SUM_LANES)
         step, best, chosen = low, np.full(len(part), -1.0), np.ones(len(part), np.float32)
-        for _ in range(GRID_STEPS):
+        for _ in range(count):
             inverses = (1 / step).astype(np.float32)
             scores = _scores(magnitudes, dim, inverses, half)
             better = scores > best

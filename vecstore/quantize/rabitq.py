@@ -1,7 +1,7 @@
 """RaBitQ: random rotation, one uniform grid for all coordinates, an unbiased estimate with an error bound.
 
 Gao and Long, arXiv 2405.12497 (1 bit), Gao et al., arXiv 2409.09913 (more bits). The top bit is the one-bit code:
-stage one reads it alone, with factors of its own, stage two adds the rest. Each row's step is the best of nine; the
+stage one reads it alone, with factors of its own, stage two adds the rest. Each row's step is the best of a few; the
 exact search for a code and coordinate descent are the references that it is tested against (`caq.py`).
 """
 
