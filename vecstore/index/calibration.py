@@ -28,18 +28,21 @@ DEPTH_K = 10
 DEPTH_MAX = 32  # candidates per wanted row that a calibrated search asks for at most
 FIRST_RECALL = 0.5  # APS takes its radius from as many lists as hold this share of neighbours
 CAP_FACTOR = 4  # an adaptive search visits at most this multiple of the fixed number of lists
+_JUDGED = 0.95  # the target by which APS's dimension is chosen
+_DIM_FACTORS = (0.25, 0.5, 1.0)  # of the intrinsic dimension: what APS may take for it
+
+Table = tuple[tuple[float, ...], ...]
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`nprobe`, `slack` are for each of `ks` and each of `TARGETS`; `mass` and `depth` for each of `TARGETS`."""
+    """`nprobe` and `mass` are for each of `ks` and each of `TARGETS`; `depth` for each of `TARGETS`."""
 
     ks: tuple[int, ...]
-    nprobe: tuple[tuple[int, ...], ...]
-    slack: tuple[tuple[float, ...], ...]
-    depth: tuple[float, ...]
+    nprobe: tuple[tuple[int, ...], ...]  # lists that hold the share
+    depth: tuple[float, ...]  # candidates for each wanted row, so that the share of those visited are among them
+    mass: Table = ()  # where APS stops; empty where it does not suit the data
     dim: float = 1.0
-    first: int = 1
-    mass: tuple[float, ...] = ()  # empty: APS does not suit the data
+    spacing: float = 1.0
 
     def lists_for(self, target: float, k: float) -> int:
         """The fixed number of lists that holds this share of the k nearest; between the measured k, and beyond them,
@@ -47,24 +50,27 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         values = [math.log(_between(target, row)) for row in self.nprobe]
         return max(1, math.ceil(math.exp(min(_along(k, self.ks, values), 40.0)) - 1e-6))
 
-    def slack_for(self, target: float, k: float) -> float:
-        return max(0.0, _along(k, self.ks, [_between(target, row) for row in self.slack]))
-
-    def mass_for(self, target: float) -> float:
-        return _between(target, self.mass)
+    def mass_for(self, target: float, k: float) -> float:
+        return min(1.0, _along(min(k, self.ks[-1]), self.ks, [_between(target, row) for row in self.mass]))
 
     def depth_for(self, target: float) -> float:
         return max(1.0, _between(target, self.depth))
 
     def check(self, nlist: int) -> None:
         """Raises Corruption for what `calibrate` would not have made."""
-        tables = (*self.nprobe, *self.slack, self.depth, *([self.mass] if self.mass else []))
-        fits = len(self.nprobe) == len(self.slack) == len(self.ks) >= 1 and all(len(t) == len(TARGETS) for t in tables)
-        finite = fits and all(math.isfinite(value) and value >= 0 for table in tables for value in table)
+        tables = (*self.nprobe, *self.mass, self.depth)
+        fits = len(self.nprobe) == len(self.ks) >= 1 and len(self.mass) in (0, len(self.ks))
+        fits = fits and all(len(t) == len(TARGETS) for t in tables) and list(self.ks) == sorted(set(self.ks))
+        finite = fits and all(math.isfinite(value) and 0 <= value < 1e6 for table in tables for value in table)
         if not (finite and min(self.ks) >= 1 and all(1 <= value <= nlist for row in self.nprobe for value in row)):
             raise Corruption("the calibration of an index does not hold tables of recall")
-        if not (1 <= self.first <= nlist and 1.0 <= self.dim <= 1000.0):
-            raise Corruption(f"the calibration of an index has first={self.first} and dim={self.dim}")
+        if not (1.0 <= self.dim <= 1000.0 and 0.0 < self.spacing < math.inf):
+            raise Corruption(f"the calibration of an index has dim={self.dim} and spacing={self.spacing}")
+
+
+def uncalibrated() -> Calibration:
+    """For one row, or none: the first list, no candidates in reserve."""
+    return Calibration((1,), ((1,) * len(TARGETS),), (1.0,) * len(TARGETS))
 
 
 def _nines(target: float) -> float:
@@ -107,28 +113,24 @@ def calibrate(coarse: Coarse, scan: Scanner, homes: Int64Array, truth: Truth, ke
     at = np.take_along_axis(ranks, homes[truth.rows], axis=1)  # (nq, known): the rank of each neighbour's list
     nprobe = tuple(tuple(int(_reaching(at[:, :k], t)) + 1 for t in TARGETS) for k in ks)
     depth = tuple(_depths(coarse, scan, ranked, at, truth, nprobe[min(1, len(ks) - 1)][-1]))
-    if coarse.nlist == 1:
-        return Calibration(ks, nprobe, tuple((0.0,) * len(TARGETS) for _ in ks), depth)
-    gaps = ranked.gaps(coarse.metric)
-    nearest = np.maximum(gaps[:, :1], np.float32(1e-20))
-    slacks = np.divide(np.take_along_axis(gaps, at, axis=1), nearest, dtype=np.float32) - np.float32(1)
-    slack = tuple(
-        tuple(_slack(slacks[:, :k], at[:, :k], t, lists) for t, lists in zip(TARGETS, row, strict=True))
-        for k, row in zip(ks, nprobe, strict=True)
-    )
-    return Calibration(ks, nprobe, slack, depth, *_aps(coarse, scan, ranked, at, truth, ks, nprobe, kernels))
+    if coarse.nlist == 1 or truth.lengths is None:
+        return Calibration(ks, nprobe, depth)
+    spacing = float(np.sqrt(np.maximum(ranked.gaps(coarse.metric)[:, 0], 0)).mean()) or 1.0
+    dim = probing.intrinsic_dim(truth.lengths)
+    tried = []
+    for value in sorted({max(1.0, factor * dim) for factor in _DIM_FACTORS}):
+        found = [
+            _mass(coarse, scan, ranked, at, truth, k, row, spacing, value) for k, row in zip(ks, nprobe, strict=True)
+        ]
+        tried.append((found[min(1, len(ks) - 1)][1], value, tuple(mass for mass, _ in found)))
+    _, dim, mass = min(tried)
+    return Calibration(ks, nprobe, depth, mass, dim, spacing)
 
 
 def _reaching(values: NDArray[np.integer] | Float32Array, target: float) -> float:
     """The least bound that at least `target` of the values do not exceed."""
     flat = np.sort(values, axis=None)
     return float(flat[min(len(flat) - 1, math.ceil(target * len(flat)) - 1)])
-
-
-def _slack(slacks: Float32Array, at: Int64Array, target: float, lists: int) -> float:
-    """Of the relative-distance rule, with its cap on lists."""
-    value = _reaching(np.where(at < CAP_FACTOR * lists, slacks, np.float32(1e6)), target)
-    return max(0.0, value)
 
 
 def _depths(coarse: Coarse, scan: Scanner, ranked: Ranked, at: Int64Array, truth: Truth, nprobe: int) -> list[float]:
@@ -147,37 +149,32 @@ def _depths(coarse: Coarse, scan: Scanner, ranked: Ranked, at: Int64Array, truth
     return [max(1.0, _reaching(visited, target) / k) for target in TARGETS]
 
 
-def _aps(
+def _mass(
     coarse: Coarse,
     scan: Scanner,
     ranked: Ranked,
     at: Int64Array,
     truth: Truth,
-    ks: tuple[int, ...],
-    nprobe: tuple[tuple[int, ...], ...],
-    kernels: Kernels,
-) -> tuple[float, int, tuple[float, ...]]:
-    """Intrinsic dimension, lists before the first radius, and the accumulated mass to stop at for each target."""
-    place = min(1, len(ks) - 1)
-    k, lists = ks[place], nprobe[place]
-    first = lists[TARGETS.index(FIRST_RECALL)]
-    if truth.lengths is None:
-        return 1.0, 1, ()
-    dim = probing.intrinsic_dim(truth.lengths)
-    near = ranked.nearest(first)
-    found = scan(coarse.probes(near, None), k + 1, k + 1)
-    radius = as_lengths(coarse.metric, found.distances[:, k], ranked.squares[:, 0], truth.shift)
-    limit = min(coarse.nlist, CAP_FACTOR * lists[-1])
-    near = ranked.nearest(limit)
-    shares = probing.mass(coarse, near, radius, dim, kernels)
-    before = np.cumsum(shares, axis=1) - shares
-    before[:, :first] = 0
-    before[shares == 0] = 2
-    before[:, :first] = 0
-    needed = np.ones(at[:, :k].shape, np.float32)
-    inside = at[:, :k] < limit
-    needed[inside] = np.take_along_axis(before, np.minimum(at[:, :k], limit - 1), axis=1)[inside]
-    return dim, first, tuple(min(1.0, _reaching(needed, target) + 1e-6) for target in TARGETS)
+    k: int,
+    nprobe: tuple[int, ...],
+    spacing: float,
+    dim: float,
+) -> tuple[tuple[float, ...], float]:
+    """Where to stop for each target, and the mean number of lists that this takes for the target _JUDGED."""
+    first = nprobe[TARGETS.index(FIRST_RECALL)]
+    found = scan(coarse.probes(ranked.nearest(first), None), k + 1, k + 1)
+    rho = as_lengths(coarse.metric, found.distances[:, k], ranked.squares[:, 0], truth.shift)
+    masses, visited = [], 0.0
+    for target, lists in zip(TARGETS, nprobe, strict=True):
+        limit = min(coarse.nlist, CAP_FACTOR * lists)
+        before = probing.mass_before(ranked.nearest(limit).gaps(coarse.metric), rho, spacing, dim)
+        before[:, :first] = 0
+        needed = np.take_along_axis(before, np.minimum(at[:, :k], limit - 1), axis=1)
+        mass = min(1.0, _reaching(np.where(at[:, :k] < limit, needed, np.float32(2)), target) + 1e-6)
+        masses.append(mass)
+        if target == _JUDGED:
+            visited = float((before < mass).sum(axis=1).mean())
+    return tuple(masses), visited
 
 
 def as_lengths(

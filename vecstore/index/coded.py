@@ -12,7 +12,7 @@ import numpy as np
 from vecstore.errors import Corruption, Unimplemented
 from vecstore.index import ivf_build, ivf_search
 from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams
-from vecstore.index.calibration import EPS, TARGETS, Calibration, calibrate
+from vecstore.index.calibration import EPS, Calibration, calibrate, uncalibrated
 from vecstore.index.coarse import make_lists, open_lists
 from vecstore.index.exact_lists import ExactLists
 from vecstore.index.flat import FlatIndex
@@ -54,7 +54,7 @@ class CodedIndex(BuiltIndex):
         """Without a calibration yet. Raises Corruption when the arrays do not fit together."""
         self.field, self.spec, self.learned, self.lists = source.field, spec, learned, lists
         self.ntotal = len(source)
-        self.calibration = Calibration((1,), ((1,) * len(TARGETS),), ((0.0,) * len(TARGETS),), (1.0,) * len(TARGETS))
+        self.calibration = uncalibrated()
         self._code_arrays, self._copy_arrays = code_arrays, copy_arrays
         self._exact = FlatIndex(source.field, source.rows, source.inverse_norms)
         stored = RowRescorer(source.field.metric, source.rows, source.inverse_norms)
@@ -146,8 +146,8 @@ class CodedIndex(BuiltIndex):
         def scan(probes: Probes, k: int, m: int) -> Found:
             return self._scan(kernels, queries, vectors, allowed, probes, k, m)
 
-        dim = self.calibration.dim
-        found = ivf_search.candidates(self.learned.coarse, dim, how, vectors, shift, k, scan, kernels)
+        coarse, calibration = self.learned.coarse, self.calibration
+        found = ivf_search.candidates(coarse, calibration, how, vectors, shift, k, scan, kernels)
         if self._codes is None:
             return Candidates(found.rows[:, :k], found.distances[:, :k], found.counters)
         if rescore and self._rescorer is not None:
