@@ -53,6 +53,7 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     merge_factor: int = 4  # this many sealed segments of one size class are merged
     segment_bytes_max: int = 1_024 * MIB  # a merge does not make larger segments
     compact_deleted_ratio: float = 0.25  # a sealed segment with more dead rows than this is rewritten
+    index_rows_min: int = 10_000  # smaller sealed segments get no vector index: they are scanned exactly
     in_place_rows: int = 5_000  # segments up to this size are built in process, larger ones in a worker
     wal_bytes_max: int = 64 * MIB
     disk_reserve_bytes: int = 64 * MIB  # writes are refused when less than this is free

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
+from vecstore.index.base import DEFAULT_PARAMS, SearchParams
+from vecstore.index_spec import Index
 from vecstore.query.filter import Filter, PointId
 from vecstore.schema import FieldKind, Schema
 
@@ -163,6 +165,7 @@ class QueryRequest:
     min_seq: int = 0
     timeout_s: float | None = None
     explain: bool = False
+    params: SearchParams = DEFAULT_PARAMS
 
 
 @dataclass(slots=True)
@@ -203,6 +206,15 @@ class OperationInfo:
     rate: float = 0.0
     eta_s: float | None = None
     error: str | None = None
+
+
+@dataclass(slots=True)
+class VectorIndexRequest:
+    """Index the vector field `vector` by `spec` from now on; None is exact search."""
+
+    collection: str
+    vector: str
+    spec: Index | None
 
 
 @dataclass(slots=True)

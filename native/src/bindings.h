@@ -41,9 +41,9 @@ constexpr Type kInt64{nb::dlpack::dtype_code::Int, 64, "int64"};
 
 constexpr std::size_t kAny = static_cast<std::size_t>(-1);
 
-// Checks number of axes, their lengths and that the array is C-contiguous.
+// Checks number of axes and their lengths.
 template <class Array>
-void check_shape(const char* name, const Array& array, std::initializer_list<std::size_t> shape) {
+void check_lengths(const char* name, const Array& array, std::initializer_list<std::size_t> shape) {
     bool matches = array.ndim() == shape.size();
     std::string wanted, got;
     std::size_t axis = 0;
@@ -53,9 +53,15 @@ void check_shape(const char* name, const Array& array, std::initializer_list<std
     }
     for (axis = 0; axis < array.ndim(); ++axis) got += (axis ? ", " : "") + std::to_string(array.shape(axis));
     if (!matches) fail(std::string(name) + " has shape (" + got + "), expected (" + wanted + ")");
+}
+
+// Checks number of axes, their lengths and that the array is C-contiguous.
+template <class Array>
+void check_shape(const char* name, const Array& array, std::initializer_list<std::size_t> shape) {
+    check_lengths(name, array, shape);
     if (array.size() == 0) return;
     std::int64_t stride = 1;
-    for (axis = array.ndim(); axis-- > 0;) {
+    for (std::size_t axis = array.ndim(); axis-- > 0;) {
         if (array.shape(axis) != 1 && array.stride(axis) != stride) fail(std::string(name) + " must be C-contiguous");
         stride *= static_cast<std::int64_t>(array.shape(axis));
     }

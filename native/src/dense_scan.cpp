@@ -79,7 +79,7 @@ void dense_rerank(Metric metric, const float* queries, std::size_t nq, const Den
     const DenseQueries prepared(metric == Metric::cosine, queries, nq, rows.dim, 1);
     constexpr std::size_t kChunk = 256;  // candidates of one task
     const std::size_t chunks = (m + kChunk - 1) / kChunk;
-    const std::size_t workers = workers_for(nq * m * rows.rows.row_bytes);
+    const std::size_t workers = workers_for(nq * m * rows.rows.bytes_read());
     parallel_for(nq * chunks, workers, [&](std::size_t, std::size_t task) {
         const std::size_t query = task / chunks;
         const std::size_t begin = query * m + task % chunks * kChunk;
@@ -105,7 +105,7 @@ void dense_rerank(Metric metric, const float* queries, std::size_t nq, const Den
 void dense_inverse_norms(const DenseRows& rows, float* out) {
     const Ops& ops = current_ops();
     const Partition partition(rows.rows, 1);
-    const std::size_t workers = workers_for(rows.rows.n * rows.rows.row_bytes);
+    const std::size_t workers = workers_for(rows.rows.n * rows.rows.bytes_read());
     parallel_for(partition.tasks, workers, [&](std::size_t, std::size_t task) {
         std::vector<std::int64_t> offsets;
         for_each_block(rows.rows, partition, task, offsets, [&](const RowBlock& block, std::size_t first) {

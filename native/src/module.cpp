@@ -24,11 +24,18 @@ Element element_of(const Input& rows) {
     fail("rows must have dtype float32, float16 or uint16 (bfloat16)");
 }
 
+// Rows may be some columns of a wider array: each contiguous, one stride apart.
 DenseRows dense_rows(const Input& rows, std::size_t dim) {
     const Element element = element_of(rows);
-    check_shape("rows", rows, {kAny, dim});
-    const std::size_t row_bytes = rows.shape(1) * (element == Element::f32 ? 4 : 2);
-    return {{data_of<std::uint8_t>(rows), rows.shape(0), row_bytes, nullptr}, rows.shape(1), element, nullptr};
+    check_lengths("rows", rows, {kAny, dim});
+    const std::size_t n = rows.shape(0);
+    dim = rows.shape(1);
+    const auto least = static_cast<std::int64_t>(dim);
+    if (n > 0 && dim > 1 && rows.stride(1) != 1) fail("rows must be C-contiguous, but for a stride between them");
+    if (n > 1 && rows.stride(0) < least) fail("rows must not overlap");
+    const std::size_t stride = n > 1 ? static_cast<std::size_t>(rows.stride(0)) : dim;
+    const std::size_t bytes = element == Element::f32 ? 4 : 2;
+    return {{data_of<std::uint8_t>(rows), n, stride * bytes, nullptr, dim * bytes}, dim, element, nullptr};
 }
 
 Metric metric_of(int metric, const Input& inverse_norms, DenseRows& rows) {

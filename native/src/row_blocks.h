@@ -16,6 +16,9 @@ struct Rows {
     std::size_t n;
     std::size_t row_bytes;
     const std::uint64_t* allowed;  // bit i of word i / 64: row i takes part; null: all do
+    std::size_t used_bytes = 0;    // what is read of each row, from its start; 0: all of it
+
+    std::size_t bytes_read() const { return used_bytes != 0 ? used_bytes : row_bytes; }
 
     // The last word's bits past n are ignored.
     std::uint64_t allowed_word(std::size_t word) const {
@@ -43,7 +46,7 @@ struct Partition {
 
     // `passes`: how often a row's bytes are used, so that a batch is cut finer than one query.
     Partition(const Rows& rows, std::size_t passes) : count(rows.count_allowed()) {
-        const std::size_t bytes = std::max<std::size_t>(rows.row_bytes, 1);
+        const std::size_t bytes = std::max<std::size_t>(rows.bytes_read(), 1);
         block_rows = std::clamp<std::size_t>(kBlockBytes / bytes, 16, 1024);
         const std::size_t wanted = std::max(kTaskBytes / bytes / passes, block_rows);  // allowed rows of a task
         const std::size_t spread = rows.n / std::max<std::size_t>(count, 1);           // a sparse mask: longer tasks

@@ -24,12 +24,12 @@ inline std::size_t workers_for(std::size_t bytes_touched) {
 
 // Brings a block's rows into the second-level cache in their order. Tiles walk several rows at once, and memory serves
 // that at a third of the rate of a sequential read.
-inline void read_in_order(const RowBlock& block) {
+inline void read_in_order(const RowBlock& block, std::size_t row_bytes) {
     constexpr std::size_t kLine = 64;
     for (std::size_t i = 0; i < block.count; ++i) {
         const std::size_t at = block.offsets ? static_cast<std::size_t>(block.offsets[i]) : i;
         const volatile std::uint8_t* row = block.base + at * block.stride;
-        for (std::size_t byte = 0; byte < block.stride; byte += kLine) static_cast<void>(row[byte]);
+        for (std::size_t byte = 0; byte < row_bytes; byte += kLine) static_cast<void>(row[byte]);
     }
 }
 
@@ -48,7 +48,7 @@ void scan_rows(const Ops& ops, std::size_t nq, std::size_t query_tile, const Row
         std::vector<float> distances;
         std::vector<std::uint32_t> positions;
     };
-    const std::size_t workers = std::min(workers_for(partition.count * rows.row_bytes * passes), partition.tasks);
+    const std::size_t workers = std::min(workers_for(partition.count * rows.bytes_read() * passes), partition.tasks);
     std::vector<Worker> state(k == 0 ? 0 : std::max<std::size_t>(workers, 1));
     const std::size_t out_stride = (partition.block_rows + 15) / 16 * 16 + kOutPadding;
 
@@ -64,7 +64,7 @@ void scan_rows(const Ops& ops, std::size_t nq, std::size_t query_tile, const Row
                 return static_cast<std::int64_t>(first_row) +
                        (block.offsets ? block.offsets[i] : static_cast<std::int64_t>(i));
             };
-            if (nq > 1) read_in_order(block);
+            if (nq > 1) read_in_order(block, rows.bytes_read());
             for (std::size_t q = 0; q < nq; q += query_tile) {
                 const std::size_t in_tile = std::min(query_tile, nq - q);
                 distances(q, in_tile, block, first_row, worker.distances.data(), out_stride);

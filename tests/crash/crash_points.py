@@ -41,7 +41,7 @@ POINTS = {
     "map a column": CrashPoint("vecstore.storage.rocks_blobs:RocksBlobs.map", 20),
     "swap segments": CrashPoint("vecstore.engine.changes:swap", 4),
     "commit a change": CrashPoint("vecstore.engine.committer:Committer._commit_exclusive", 10),
-    "add an index": CrashPoint("vecstore.engine.changes:add_field_columns", 1),
+    "add an index": CrashPoint("vecstore.engine.changes:add_derived_columns", 1),
     "change the schema": CrashPoint("vecstore.engine.changes:set_schema", 1),
     "delete a blob": CrashPoint("vecstore.storage.rocks_blobs:RocksBlobs.delete", 12),
     "remove a cache file": CrashPoint("vecstore.storage.cache_files:CacheFiles.remove", 12),

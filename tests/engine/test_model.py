@@ -225,7 +225,6 @@ class EngineMachine(RuleBasedStateMachine):
         assert self.db.delete_field_index(FieldIndexRequest("c", key)) == (self.fields.pop(key, None) is not None)
 
     @rule()
-    @precondition(lambda self: self.db.stats("c")["rows"] > 0)
     def compact(self) -> None:
         operation = self.db.compact("c")
         assert self.db.wait_operation(operation.id, 30).state is OperationState.DONE

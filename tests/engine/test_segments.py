@@ -13,7 +13,7 @@ import pytest
 from engine_support import SCHEMA, batch_of, put, settle, vectors_of
 
 from vecstore.config import Settings, Storage
-from vecstore.engine import maintenance
+from vecstore.engine import maintenance, stepper
 from vecstore.engine.database import Database
 from vecstore.errors import NotFound, ResourceExhausted
 from vecstore.query.builder import F
@@ -145,7 +145,7 @@ def test_an_operation_can_be_cancelled_and_loses_nothing(db: Database, monkeypat
         real(self, collection, operation)  # type: ignore[arg-type]
 
     monkeypatch.setattr(maintenance.Maintenance, "_seal", slow)
-    monkeypatch.setattr(maintenance, "RETRY_S", 0.05)
+    monkeypatch.setattr(stepper, "RETRY_S", 0.05)
     put(db, range(600))
     assert held.wait(30)
     seal = db.list_operations("c")[0]

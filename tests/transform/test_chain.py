@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from transform_support import embeddings, unit
 
-from tests.transform.transform_support import embeddings, unit
 from vecstore import index_spec
 from vecstore.errors import Corruption, InvalidArgument
 from vecstore.schema import Metric

@@ -6,8 +6,8 @@ import functools
 
 import numpy as np
 import pytest
+from transform_support import embeddings, unit
 
-from tests.transform.transform_support import embeddings, unit
 from vecstore import index_spec
 from vecstore.errors import Corruption, InvalidArgument
 from vecstore.schema import Metric

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from transform_support import embeddings
 
-from tests.transform.transform_support import embeddings
 from vecstore import index_spec
 from vecstore.schema import Metric
 from vecstore.transform.opq import OPQ, balanced_directions, nearest, quantization_error, subspaces_of, update

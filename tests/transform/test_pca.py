@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from transform_support import embeddings, nearest, principal_angle, recall, unit
 
-from tests.transform.transform_support import embeddings, nearest, principal_angle, recall, unit
 from vecstore import index_spec
 from vecstore.errors import Corruption
 from vecstore.schema import Metric

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from vecstore.cli import inspect, query, serve, transfer
+from vecstore.cli import create, inspect, query, serve, transfer
 from vecstore.cli.advise import advise_command
 from vecstore.cli.render import show_error
 from vecstore.errors import VecstoreError
@@ -35,6 +35,8 @@ app = typer.Typer(
 )
 
 app.command("serve")(serve.serve)
+app.command("create")(create.create)
+app.command("index")(create.update_index)
 app.command("import")(transfer.import_file)
 app.command("export")(transfer.export_file)
 app.command("query")(query.query)

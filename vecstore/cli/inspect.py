@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from vecstore.cli.fields import describe
 from vecstore.cli.render import as_time, show_json, show_table, show_tree
 from vecstore.cli.target import Json, Target, open_client
 from vecstore.client.connect import connect
@@ -49,11 +50,7 @@ def collections(target: Target, as_json: Json = False) -> None:
         return
     rows = []
     for info in infos:
-        fields = [
-            f"{name}: {field.kind} {field.dim} {field.metric}"
-            + (f" {field.datatype}" if field.kind == "dense" and field.datatype != "float32" else "")
-            for name, field in info.schema.vectors.items()
-        ]
+        fields = [f"{name}: {describe(field)}" for name, field in info.schema.vectors.items()]
         indexes = [f"{key}: {kind}" for key, kind in info.schema.fields.items()]
         rows.append((info.name, info.points, "; ".join(fields), "; ".join(indexes) or "-", info.seq))
     show_table(("collection", "points", "vectors", "indexes", "seq"), rows)

@@ -13,7 +13,7 @@ import numpy as np
 import typer
 
 from vecstore.cli.inspect import Collection
-from vecstore.cli.render import as_text, show_json, show_table
+from vecstore.cli.render import as_text, show_json, show_table, show_tree
 from vecstore.cli.target import Json, Target, open_client
 from vecstore.client._sync.collection import Collection as CollectionHandle
 from vecstore.client.filters import as_filter
@@ -40,6 +40,13 @@ def query(
         str | None, typer.Option(help='JSON: {"must": [{"key": "lang", "match": {"value": "en"}}]}')
     ] = None,
     threshold: Annotated[float | None, typer.Option(help="Drop points with a worse score.")] = None,
+    nprobe: Annotated[int | None, typer.Option(help="Lists to visit at most.")] = None,
+    oversampling: Annotated[float | None, typer.Option(help="Candidates to rerank, as a multiple of -k.")] = None,
+    recall: Annotated[float | None, typer.Option(help="The share of the true nearest to find.")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Scan the stored vectors.")] = False,
+    rescore: Annotated[bool, typer.Option(help="Score by better values than the index's codes.")] = True,
+    truncate_dim: Annotated[int | None, typer.Option(help="Compare this many leading components.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Show what was searched, and how.")] = False,
     payload: Annotated[bool, typer.Option(help="Show payloads.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -55,11 +62,18 @@ def query(
         if id is not None:
             own, given = find_point(handle, id, name)
             tree = Filter(must=() if tree is None else (tree,), must_not=(HasId((own,)),))
-        hits = handle.query(given, k, using=name, filter=tree, score_threshold=threshold, with_payload=payload)
+        hits = handle.query(
+            given, k, using=name, filter=tree, score_threshold=threshold, with_payload=payload, nprobe=nprobe,
+            oversampling=oversampling, recall=recall, exact=exact, rescore=rescore, truncate_dim=truncate_dim,
+            explain=explain,
+        )  # fmt: skip
     if as_json:
-        show_json([{"id": write_id(hit.id), "score": hit.score, "payload": hit.payload} for hit in hits])
+        found = [{"id": write_id(hit.id), "score": hit.score, "payload": hit.payload} for hit in hits]
+        show_json({"hits": found, "explain": hits.explain} if explain else found)
     else:
         show_hits(hits, field)
+        if hits.explain is not None:
+            show_tree(hits.explain, "explain")
 
 
 def show_hits(hits: Hits, field: VectorField) -> None:

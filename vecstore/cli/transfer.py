@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
+import msgspec
 import typer
 
 from vecstore.cli.inspect import Collection as CollectionName
@@ -19,6 +20,7 @@ from vecstore.client.batches import UPLOAD_BYTES
 from vecstore.client.fields import vector_field
 from vecstore.client.progress import progress_bar
 from vecstore.errors import AlreadyExists, InvalidArgument, VecstoreError
+from vecstore.index_check import read_index
 from vecstore.io.mapping import ColumnMapping, row_in_batch
 from vecstore.io.sink import open_sink
 from vecstore.io.source import Source, open_source
@@ -43,11 +45,15 @@ def import_file(
     metric: Annotated[str | None, typer.Option(help="With --create: cosine, dot or l2.")] = None,
     dtype: Annotated[str | None, typer.Option(help="With --create: float32, float16 or bfloat16.")] = None,
     index: Annotated[list[str] | None, typer.Option(help="With --create: FIELD=KIND, a payload index.")] = None,
+    vector_index: Annotated[
+        str | None, typer.Option(help='With --create: index of the vectors, such as "ivf | rabitq(bits=4)".')
+    ] = None,
     batch_bytes: Annotated[int, typer.Option(min=1, help="Bytes of one request.")] = UPLOAD_BYTES,
     resume: Annotated[int, typer.Option(min=0, help="Skip this many rows, stored before.")] = 0,
 ) -> None:
     """Import a file, in order and in batches; a bad row stops it, with nothing of its batch written."""
-    for option, given in (("--metric", metric), ("--dtype", dtype), ("--index", index)):
+    shapes = (("--metric", metric), ("--dtype", dtype), ("--index", index), ("--vector-index", vector_index))
+    for option, given in shapes:
         if given and not create:
             raise typer.BadParameter("shapes a new collection, so it goes with --create", param_hint=option)
     columns = None if payload is None else [name for name in payload.split(",") if name]
@@ -56,7 +62,7 @@ def import_file(
     source = open_source(file, mapping)
     with open_client(target, create=create) as db:
         if create and not db.has_collection(collection):
-            _create(db, collection, source, metric, dtype, indexes)
+            _create(db, collection, source, metric, dtype, indexes, vector_index)
         handle = db.get_collection(collection)
         _upload(handle, source, file, batch_bytes, resume)
 
@@ -69,13 +75,21 @@ def _pair(text: str, option: str) -> tuple[str, str]:
 
 
 def _create(
-    db: Client, name: str, source: Source, metric: str | None, dtype: str | None, indexes: dict[str, str]
+    db: Client,
+    name: str,
+    source: Source,
+    metric: str | None,
+    dtype: str | None,
+    indexes: dict[str, str],
+    vector_index: str | None,
 ) -> None:
     fields = {}
     for field_name, field in source.fields().items():
         if field.kind is VectorKind.DENSE:
             wanted = {"dim": field.dim, "metric": metric or field.metric, "datatype": dtype or field.datatype}
             field = vector_field(wanted)
+        if vector_index is not None:
+            field = msgspec.structs.replace(field, index=read_index(vector_index))
         fields[field_name] = field
     db.create_collection(name, fields, indexes=indexes)
 

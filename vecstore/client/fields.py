@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from vecstore.errors import InvalidArgument
+from vecstore.index_check import IndexLike, read_index
 from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, VectorKind
 
 DEFAULT_VECTOR = "default"  # the name of a collection's vector field when it is given without one
@@ -22,20 +23,24 @@ def Dense(  # noqa: N802 (reads as a type where schemas are written)
     *,
     metric: Metric | Literal["cosine", "dot", "l2"] = "cosine",
     datatype: DataType | Literal["float32", "float16", "bfloat16"] = "float32",
+    index: IndexLike = None,
 ) -> VectorField:
-    """A dense vector field: `dim` numbers, compared by `metric`, stored as `datatype`."""
-    return vector_field({"kind": "dense", "dim": dim, "metric": metric, "datatype": datatype})
+    """A dense vector field: `dim` numbers, compared by `metric`, stored as `datatype`. `index` is a builder such as
+    `IVF(quantizer=RaBitQ(bits=4))`, the same as a dictionary, or a line such as "ivf | rabitq(bits=4)"; without one,
+    search is exact."""
+    return vector_field({"kind": "dense", "dim": dim, "metric": metric, "datatype": datatype, "index": index})
 
 
-def Binary(dim: int) -> VectorField:  # noqa: N802
-    """A binary vector field of `dim` bits (a multiple of 8), compared by Hamming distance."""
-    return vector_field({"kind": "binary", "dim": dim, "metric": "hamming"})
+def Binary(dim: int, *, index: IndexLike = None) -> VectorField:  # noqa: N802
+    """A binary vector field of `dim` bits (a multiple of 8), compared by Hamming distance, exactly unless there is an
+    `index`, such as `HammingIVF()` or "mih"."""
+    return vector_field({"kind": "binary", "dim": dim, "metric": "hamming", "index": index})
 
 
 def vector_field(spec: VectorSpec, kind: VectorKind = VectorKind.DENSE) -> VectorField:
-    """Read one vector field from a dictionary: `dim`, and optionally `kind`, `metric`, `datatype`.
+    """Read one vector field from a dictionary: `dim`, and optionally `kind`, `metric`, `datatype`, `index`.
 
-    Raises InvalidArgument (BAD_SCHEMA) for unknown keys and values.
+    Raises InvalidArgument (BAD_SCHEMA) for unknown keys and values, BAD_INDEX_SPEC for those of an index.
     """
     if isinstance(spec, VectorField):
         return spec
@@ -45,8 +50,9 @@ def vector_field(spec: VectorSpec, kind: VectorKind = VectorKind.DENSE) -> Vecto
         )
     values = {"kind": kind, **spec}
     values.setdefault("metric", Metric.HAMMING if values["kind"] == VectorKind.BINARY else Metric.COSINE)
+    index = read_index(values.pop("index", None))
     try:
-        return msgspec.convert(values, VectorField)
+        return msgspec.structs.replace(msgspec.convert(values, VectorField), index=index)
     except msgspec.ValidationError as error:
         raise InvalidArgument(f"bad vector field {dict(spec)!r}: {error}", reason="BAD_SCHEMA") from None
 

@@ -27,6 +27,7 @@ from vecstore.types import (
     ScrollRequest,
     ScrollResult,
     UpsertRequest,
+    VectorIndexRequest,
     WriteResult,
 )
 
@@ -83,6 +84,9 @@ class AsyncLocal:
 
     async def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
         return await self._run(self._database.create_field_index, request)
+
+    async def update_index(self, request: VectorIndexRequest) -> OperationInfo:
+        return await self._run(self._database.update_index, request)
 
     async def delete_field_index(self, request: FieldIndexRequest) -> bool:
         return await self._run(self._database.delete_field_index, request)

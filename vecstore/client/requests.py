@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from vecstore.client.fields import IndexKind
 from vecstore.errors import Cancelled, InvalidArgument, VecstoreError
+from vecstore.index.base import SearchParams
 from vecstore.schema import FieldKind
 from vecstore.types import FieldIndexRequest, OperationInfo, OperationState, Selection, WriteMode
 
@@ -32,6 +33,29 @@ def field_index(collection: str, key: str, kind: IndexKind) -> FieldIndexRequest
     except ValueError:
         message = f"index kind {kind!r} is not one of {', '.join(FieldKind)}"
         raise InvalidArgument(message, reason="BAD_SCHEMA") from None
+
+
+def search_params(
+    nprobe: int | None,
+    oversampling: float | None,
+    rescore: bool,
+    exact: bool,
+    truncate_dim: int | None,
+    recall: float | None,
+) -> SearchParams:
+    """What is left out is the index's choice. Bounds are checked by the engine, except that 0 is not a choice here."""
+    for name, value in (("nprobe", nprobe), ("oversampling", oversampling), ("recall", recall)):
+        if value is not None and not value > 0:
+            message = f"{name}={value!r:.80} must be above 0; leave it out for the index's own choice"
+            raise InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[(name, message)])
+    return SearchParams(
+        nprobe=0 if nprobe is None else as_count("nprobe", nprobe),
+        oversampling=0.0 if oversampling is None else oversampling,
+        rescore=rescore,
+        exact=exact,
+        truncate_dim=0 if truncate_dim is None else as_count("truncate_dim", truncate_dim),
+        recall_target=0.0 if recall is None else recall,
+    )
 
 
 def finished(operation: OperationInfo) -> OperationInfo:

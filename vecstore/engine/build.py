@@ -13,15 +13,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from vecstore.engine import bitmaps
 from vecstore.engine.ids import encoded_keys, sealed_ids
 from vecstore.engine.segment import decode_payload
 from vecstore.errors import Corruption
+from vecstore.index.base import BuiltIndex
+from vecstore.index.registry import built_index
+from vecstore.index_spec import Index
 from vecstore.kernels.base import Bitmap
+from vecstore.kernels.select import get_kernels
 from vecstore.query.payload_index import build_field_index
-from vecstore.schema import FieldKind, Metric, Schema
+from vecstore.schema import FieldKind, Metric, Schema, VectorField
 
 CHUNK_BYTES = 4 << 20
 Progress = Callable[[str, int, int], None]  # phase, done, total; may raise Cancelled
@@ -161,6 +166,32 @@ def field_columns(
 ) -> dict[str, np.ndarray]:
     """A payload index's arrays over all rows of a segment, by array name."""
     return build_field_index(key, kind, payloads, n_rows).arrays()
+
+
+def index_arrays(
+    field: VectorField,
+    name: str,
+    spec: Index,
+    columns: Mapping[str, np.ndarray],
+    warm: BuiltIndex | None,
+    progress: Progress,
+) -> dict[str, np.ndarray]:
+    """Build a vector index over all rows of a segment; its arrays, less the inverse norms that the segment has."""
+
+    def step(phase: str, done: int, total: int) -> None:
+        progress(f"index {name}: {phase}", done, total)
+
+    step("start", 0, len(columns[f"vector.{name}"]))
+    built = built_index(spec).build(
+        msgspec.structs.replace(field, index=spec),
+        spec,
+        columns[f"vector.{name}"],
+        columns.get(f"norms.{name}"),
+        get_kernels(),
+        step,
+        warm,
+    )
+    return {array: values for array, values in built.arrays().items() if array != "inverse_norms"}
 
 
 def whole(name: str, array: np.ndarray) -> BuiltColumn:

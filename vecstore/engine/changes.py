@@ -5,7 +5,7 @@ Each runs on the committer's thread between groups of writes, as one durable bat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,6 +17,7 @@ from vecstore.engine.committer import Change, tombstones
 from vecstore.engine.growing import GrowingSegment
 from vecstore.engine.header import CollectionRecord, Manifest, SegmentHeader, encode_meta
 from vecstore.engine.sealed import SealedSegment
+from vecstore.index.base import BuiltIndex
 from vecstore.kernels.base import Bitmap
 from vecstore.query.bitmaps import from_sorted_rows
 from vecstore.schema import Schema
@@ -104,26 +105,49 @@ def take_segment_number(collection: Collection) -> Change:
     return Change([put_manifest(collection.number, changed)], apply)
 
 
-def add_field_columns(collection: Collection, uid: str, made: SegmentHeader) -> Change:
-    """Give a sealed segment the payload indexes that a `fields_only` job built. No-op when it has been merged away."""
+def add_derived_columns(
+    collection: Collection, uid: str, made: SegmentHeader, opened: Mapping[str, BuiltIndex]
+) -> Change:
+    """Give a sealed segment the payload or vector indexes that a job built; those of the same fields go. No-op when it
+    has been merged away. `opened` are its vector indexes, opened."""
     segment = collection.sealed.get(uid)
     if segment is None:
         return Change([], lambda: False)
-    header = msgspec.structs.replace(
-        segment.header,
-        columns=(*segment.header.columns, *made.columns),
-        fields={**segment.header.fields, **made.fields},
-        generation=made.generation,
-    )
+    return _change_header(collection, segment, segment.header.extended(made), opened)
+
+
+def drop_indexes(collection: Collection, uid: str, names: Sequence[str]) -> Change:
+    """Take vector indexes away that the schema no longer asks for. No-op when the segment has been merged away."""
+    segment = collection.sealed.get(uid)
+    if segment is None:
+        return Change([], lambda: False)
+    return _change_header(collection, segment, segment.header.without_indexes(names), {})
+
+
+def _change_header(
+    collection: Collection, segment: SealedSegment, header: SegmentHeader, opened: Mapping[str, BuiltIndex]
+) -> Change:
     headers = tuple(header if other.id == header.id else other for other in collection.manifest.segments)
     manifest = msgspec.structs.replace(collection.manifest, segments=headers)
 
     def apply() -> bool:
         collection.manifest = manifest
-        segment.extend(header)
+        segment.extend(header, opened)
         return True
 
     return Change([put_manifest(collection.number, manifest)], apply)
+
+
+def set_vectors(collection: Collection, schema: Schema, begin: Callable[[], None]) -> Change:
+    """Change what the vector fields are indexed by; `begin` has the segments follow in the background."""
+    record = msgspec.structs.replace(collection.record, schema=schema)
+
+    def apply() -> None:
+        begin()
+        collection.record = record
+        collection.publish(collection.view.seq)
+
+    return Change([put_collection(record)], apply)
 
 
 def set_schema(collection: Collection, schema: Schema) -> Change:

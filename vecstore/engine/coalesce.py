@@ -176,8 +176,11 @@ class Coalescer:
     def _is_small(self, collection: Collection, request: QueryRequest, queries: int) -> bool:
         if request.filter is not None or request.k + request.offset > 100 or request.min_seq:
             return False  # reading payloads, building large answers and waiting for writes are no work for the loop
-        _, spec = self._database.reader.field_of(collection.schema, request.using)
-        return sum(segment.n_rows for segment in collection.view.segments) * spec.storage_width * queries <= INLINE_WORK
+        name, spec = self._database.reader.field_of(collection.schema, request.using)
+        segments = collection.view.segments
+        whole = request.params.exact or request.params.truncate_dim > 0
+        rows = sum(view.n_rows if whole else view.segment.work(name, view.n_rows) for view in segments)
+        return rows * spec.storage_width * queries <= INLINE_WORK
 
     def _is_wanted(self, waiting: _Waiting) -> bool:
         """False for a caller that has gone, or whose time ran out in the queue."""

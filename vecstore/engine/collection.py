@@ -7,7 +7,7 @@ that is replaced whole, so every read sees exactly one seq and never waits.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,7 @@ class Collection:
         self.failed: VecstoreError | None = None  # damaged beyond serving: every call raises this
         self.log_bytes = 0  # since the growing segment began
         self.changed = threading.Condition()  # notified when a new view is there
+        self.on_damage: Callable[[], None] = lambda: None  # an index needs to be built again
         self._blobs = blobs
         self._uids = 0
         self.sealed: dict[str, SealedSegment] = {}
@@ -72,7 +73,7 @@ class Collection:
         return GrowingSegment(self._uid("growing"), self.schema.vectors, self.schema.fields)
 
     def open_segment(self, header: SegmentHeader) -> SealedSegment:
-        return SealedSegment(header, self.schema.vectors, self._blobs, self._uid("sealed"))
+        return SealedSegment(header, self.schema.vectors, self._blobs, self._uid("sealed"), lambda: self.on_damage())
 
     # --- changes: committer's thread, or recovery ---
 

@@ -27,6 +27,7 @@ from vecstore.engine.stats import collection_stats
 from vecstore.engine.verify import run_verify
 from vecstore.engine.writes import prepare_delete, prepare_payload, prepare_upsert
 from vecstore.errors import AlreadyExists, NotFound, VecstoreError, limit_exceeded
+from vecstore.index_check import check_index
 from vecstore.kernels.select import describe, get_kernels
 from vecstore.schema import FieldKind, Schema
 from vecstore.storage.interfaces import Family, Put
@@ -45,6 +46,7 @@ from vecstore.types import (
     ScrollRequest,
     ScrollResult,
     UpsertRequest,
+    VectorIndexRequest,
     WriteResult,
 )
 from vecstore.version import __version__
@@ -79,6 +81,7 @@ class Database:
         )
         self._closed = False
         for collection in recovered:
+            collection.on_damage = self._maintenance.wake
             if collection.record.dropping:
                 self._maintenance.drop(collection)
         self._maintenance.wake()
@@ -136,6 +139,7 @@ class Database:
                 changes.put_manifest(number, collection.manifest),
                 Put(Family.META, keys.NEXT_COLLECTION, b"%d" % self._next_number),
             ]
+            collection.on_damage = self._maintenance.wake
             self._committer.exclusive(lambda: Change(ops, lambda: None))
             self._collections = {**self._collections, name: collection}
         return self.collection_info(name)
@@ -274,6 +278,20 @@ class Database:
             self._set_fields(collection, {k: kind for k, kind in collection.schema.fields.items() if k != key})
         return True
 
+    def update_index(self, request: VectorIndexRequest) -> OperationInfo:
+        """Index a vector field by another spec, or by none. Queries go on meanwhile, by the old index until the new one
+        takes its place. The operation ends when every sealed segment follows; it fails when one cannot.
+
+        Raises VECTOR_NAME_UNKNOWN, BAD_INDEX_SPEC."""
+        with self._lock:
+            collection = self.collection(request.collection)
+            _, field = self.reader.field_of(collection.schema, request.vector)
+            field = msgspec.structs.replace(field, index=request.spec)
+            check_index(field, f"vectors.{request.vector}.index")
+            vectors = {**collection.schema.vectors, request.vector: field}
+            schema = msgspec.structs.replace(collection.schema, vectors=vectors)
+            return self._maintenance.reindex(collection, request.vector, schema).info()
+
     def _set_fields(self, collection: Collection, fields: dict[str, FieldKind]) -> None:
         if fields == collection.schema.fields:
             return
@@ -287,7 +305,7 @@ class Database:
 
     def stats(self, collection: str) -> dict[str, Any]:
         """Rows, segments, bytes by component, index state. JSON-able."""
-        return collection_stats(self.collection(collection))
+        return collection_stats(self.collection(collection), self.settings.storage.index_rows_min)
 
     def verify(self, collection: str | None = None) -> OperationInfo:
         """Read every stored byte of one collection (or all) and check it, in the background. The operation fails with

@@ -16,9 +16,9 @@ from vecstore.engine.columns import GrowingArray
 from vecstore.engine.ids import encode_id, pack_ids
 from vecstore.engine.records import pack_payloads
 from vecstore.engine.segment import decode_payload
-from vecstore.index.base import Candidates
+from vecstore.index.base import BuiltIndex, Index
 from vecstore.index.flat import flat_index
-from vecstore.kernels.base import Bitmap, Int64Array, Kernels
+from vecstore.kernels.base import Bitmap, Int64Array
 from vecstore.kernels.select import get_kernels
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex, GrowingFieldIndex
@@ -145,12 +145,15 @@ class GrowingSegment:
     def field_index(self, key: str) -> FieldIndex | None:
         return self._indexes.get(key)
 
-    def search(
-        self, kernels: Kernels, name: str, queries: np.ndarray, k: int, allowed: Bitmap | None, n_rows: int
-    ) -> Candidates:
+    def flat(self, name: str, n_rows: int) -> Index:
         norms = self._norms[name].view(n_rows) if name in self._norms else None
-        index = flat_index(self._specs[name], self.vectors(name, n_rows), norms)
-        return index.search(kernels, queries, k, allowed)
+        return flat_index(self._specs[name], self.vectors(name, n_rows), norms)
+
+    def index(self, name: str) -> BuiltIndex | None:
+        return None
+
+    def work(self, name: str, n_rows: int) -> int:
+        return n_rows
 
     def dump(self, n_rows: int) -> dict[str, np.ndarray]:
         """The first `n_rows` rows as arrays for the builder (`build.py`), unsorted."""

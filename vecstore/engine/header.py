@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 import msgspec
 
 from vecstore.errors import Corruption
+from vecstore.index_spec import Index
 from vecstore.schema import FieldKind, Schema
 from vecstore.storage.arrays import pack, unpack
 from vecstore.storage.interfaces import BlobRef
@@ -30,6 +32,14 @@ class FieldColumns(msgspec.Struct, frozen=True):
     arrays: dict[str, str]
 
 
+class IndexColumns(msgspec.Struct, frozen=True):
+    """A vector index: what it was built by, its class, and the columns that hold its arrays, by array name."""
+
+    spec: Index
+    name: str
+    arrays: dict[str, str]
+
+
 class SegmentHeader(msgspec.Struct, frozen=True):
     """A sealed segment: `n_rows` rows ascending by id, of writes up to `max_seq`."""
 
@@ -38,11 +48,43 @@ class SegmentHeader(msgspec.Struct, frozen=True):
     max_seq: int
     columns: tuple[Column, ...]
     fields: dict[str, FieldColumns] = {}
-    generation: int = 0  # how often payload indexes were added; part of their blobs' names
+    generation: int = 0  # how often derived columns were added; part of their blobs' names
+    indexes: dict[str, IndexColumns] = {}  # by vector field
 
     @property
     def nbytes(self) -> int:
         return sum(column.ref.length for column in self.columns)
+
+    @property
+    def data_columns(self) -> list[Column]:
+        """What is not derived: the columns that a merge reads."""
+        return [column for column in self.columns if not is_derived(column.name)]
+
+    def extended(self, made: SegmentHeader) -> SegmentHeader:
+        """With the derived columns of `made`, which replace older ones of the same fields."""
+        gone = {
+            column for name in made.indexes if name in self.indexes for column in self.indexes[name].arrays.values()
+        }
+        return msgspec.structs.replace(
+            self,
+            columns=(*(column for column in self.columns if column.name not in gone), *made.columns),
+            fields={**self.fields, **made.fields},
+            indexes={**self.indexes, **made.indexes},
+            generation=made.generation,
+        )
+
+    def without_indexes(self, names: Collection[str]) -> SegmentHeader:
+        gone = {column for name in names for column in self.indexes[name].arrays.values()}
+        return msgspec.structs.replace(
+            self,
+            columns=tuple(column for column in self.columns if column.name not in gone),
+            indexes={name: entry for name, entry in self.indexes.items() if name not in names},
+        )
+
+
+def is_derived(column: str) -> bool:
+    """Payload and vector indexes: they can be built again from the other columns."""
+    return column.startswith(("field.", "index."))
 
 
 class CollectionRecord(msgspec.Struct, frozen=True):

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import itertools
 import mmap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from vecstore.engine import keys
-from vecstore.engine.build import BuiltColumn, Progress, SegmentBuilder, Source, field_columns, whole
-from vecstore.engine.header import Column, FieldColumns, SegmentHeader
+from vecstore.engine.build import (
+    BuiltColumn,
+    Progress,
+    SegmentBuilder,
+    Source,
+    field_columns,
+    index_arrays,
+    whole,
+)
+from vecstore.engine.header import Column, FieldColumns, IndexColumns, SegmentHeader, is_derived
 from vecstore.engine.segment import decode_payload
+from vecstore.index.base import BuiltIndex
+from vecstore.index.registry import built_index
+from vecstore.index_spec import Index
 from vecstore.kernels.base import Bitmap
 from vecstore.schema import Schema
 from vecstore.storage.arrays import array_blob, pack, unpack
 from vecstore.storage.interfaces import BlobRef
 from vecstore.storage.staging import stage_blobs
 
+NOTHING: Mapping[str, BuiltIndex] = MappingProxyType({})
 STAGED = "blobs"  # the folder of a job's directory that receives the staged blobs
 Stage = Callable[[Iterable[tuple[str, Iterable[Any]]]], Iterable[BlobRef]]
 
@@ -43,9 +56,18 @@ class SourceFiles(msgspec.Struct, frozen=True):
     columns: tuple[FileColumn, ...] = ()
 
 
+class WarmFiles(msgspec.Struct, frozen=True):
+    """A vector index of another segment as files, for what it has learned."""
+
+    spec: Index
+    rows: FileColumn
+    arrays: dict[str, FileColumn]
+
+
 class Job(msgspec.Struct, frozen=True):
     """Build segment `segment`. With `fields_only`, the one source is that segment itself and only the payload indexes
-    of `schema.fields` that `have_fields` lacks are built, as generation `generation`."""
+    of `schema.fields` that `have_fields` lacks are built, as generation `generation`; with `indexes`, only these vector
+    indexes, likewise."""
 
     collection: int
     segment: int
@@ -54,24 +76,38 @@ class Job(msgspec.Struct, frozen=True):
     generation: int = 0
     fields_only: bool = False
     have_fields: tuple[str, ...] = ()
+    indexes: dict[str, Index] = {}
+    warm: dict[str, WarmFiles] = {}
     sources: tuple[SourceFiles, ...] = ()
+
+    def reads(self, column: str) -> bool:
+        """Whether the job needs this column of its sources."""
+        if self.indexes:
+            return any(column in (f"vector.{name}", f"norms.{name}") for name in self.indexes)
+        return not is_derived(column)
 
 
 @dataclass(slots=True)
 class _Plan:
     columns: list[BuiltColumn] = field(default_factory=list)
     fields: dict[str, FieldColumns] = field(default_factory=dict)
+    indexes: dict[str, IndexColumns] = field(default_factory=dict)
 
 
-def run_job(job: Job, sources: list[Source], stage: Stage, progress: Progress) -> SegmentHeader:
+def run_job(
+    job: Job, sources: list[Source], stage: Stage, progress: Progress, warm: Mapping[str, BuiltIndex] = NOTHING
+) -> SegmentHeader:
     """Build the job's columns and stage them as blobs; returns the header that makes them a segment (for
-    `fields_only`, a header of the new columns alone)."""
+    `fields_only` and `indexes`, a header of the new columns alone)."""
     plan = _Plan()
     n_rows = 0
 
     def blobs() -> Iterator[tuple[str, Iterable[Any]]]:
         nonlocal n_rows
-        if job.fields_only:
+        if job.indexes:
+            n_rows = len(sources[0].arrays[f"vector.{next(iter(job.indexes))}"])
+            produced = _index_plan(job, sources[0], warm, plan, progress)
+        elif job.fields_only:
             n_rows = len(sources[0].arrays["payload.offsets"]) - 1
             produced = _field_plan(job, lambda: _payloads(sources[0]), n_rows, plan, progress)
         else:
@@ -86,7 +122,7 @@ def run_job(job: Job, sources: list[Source], stage: Stage, progress: Progress) -
     columns = tuple(
         Column(column.name, column.dtype.str, column.shape, ref) for column, ref in zip(plan.columns, refs, strict=True)
     )
-    return SegmentHeader(job.segment, n_rows, job.max_seq, columns, plan.fields, job.generation)
+    return SegmentHeader(job.segment, n_rows, job.max_seq, columns, plan.fields, job.generation, plan.indexes)
 
 
 def _chain(*parts: Iterator[BuiltColumn]) -> Iterator[BuiltColumn]:
@@ -112,6 +148,17 @@ def _field_plan(
             yield whole(names[name], array)
 
 
+def _index_plan(
+    job: Job, source: Source, warm: Mapping[str, BuiltIndex], plan: _Plan, progress: Progress
+) -> Iterator[BuiltColumn]:
+    for name, spec in job.indexes.items():
+        arrays = index_arrays(job.schema.vectors[name], name, spec, source.arrays, warm.get(name), progress)
+        names = {array: f"index.{job.generation}.{name}.{array}" for array in arrays}
+        plan.indexes[name] = IndexColumns(spec, built_index(spec).name, names)
+        for array, values in arrays.items():
+            yield whole(names[array], values)
+
+
 def _payloads(source: Source) -> Iterator[tuple[int, dict[str, Any] | None]]:
     data = np.ascontiguousarray(source.arrays["payload.bytes"]).data
     bounds = source.arrays["payload.offsets"].tolist()
@@ -121,7 +168,11 @@ def _payloads(source: Source) -> Iterator[tuple[int, dict[str, Any] | None]]:
 
 def stage_into(directory: Path, blobs: Iterable[tuple[str, Iterable[Any]]]) -> Iterable[BlobRef]:
     """The `Stage` of a directory."""
-    return stage_blobs(directory / STAGED, column_chunks(blobs)).refs
+    chunks = column_chunks(blobs)
+    first = next(chunks, None)
+    if first is None:
+        return ()  # an index without arrays
+    return stage_blobs(directory / STAGED, itertools.chain([first], chunks)).refs
 
 
 def column_chunks(blobs: Iterable[tuple[str, Iterable[Any]]]) -> Iterator[tuple[str, Iterator[Any]]]:
@@ -152,6 +203,16 @@ def open_source(files: SourceFiles) -> Source:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return Source(unpack(memoryview(mapped))[1], alive)
     return Source({column.name: _open_column(column) for column in files.columns}, alive)
+
+
+def open_warm(job: Job) -> dict[str, BuiltIndex]:
+    """The indexes that a worker starts from."""
+    opened = {}
+    for name, files in job.warm.items():
+        arrays = {array: _open_column(column) for array, column in files.arrays.items()}
+        field = msgspec.structs.replace(job.schema.vectors[name], index=files.spec)
+        opened[name] = built_index(files.spec).from_arrays(field, _open_column(files.rows), arrays)
+    return opened
 
 
 def _open_column(column: FileColumn) -> np.ndarray:

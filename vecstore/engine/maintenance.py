@@ -1,5 +1,6 @@
 """Background work: seal full growing segments, merge small sealed ones, rewrite those with many dead rows, build
-missing payload indexes, and remove dropped collections. One thread decides and waits; worker processes do the work.
+missing indexes, and remove dropped collections. Two threads decide and wait, so that writers, who depend on sealing, do
+not wait for an index to be built; worker processes do the work.
 
 What there is to do follows from the state alone, so a crash or a cancelled operation loses nothing but time.
 """
@@ -8,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 
 from vecstore.config import Storage as StorageSettings
@@ -17,15 +17,16 @@ from vecstore.engine.builder import Builder, JobSource
 from vecstore.engine.changes import Replaced
 from vecstore.engine.collection import Collection
 from vecstore.engine.committer import Committer
-from vecstore.engine.header import SegmentHeader
+from vecstore.engine.derived import DerivedData, delete_columns
 from vecstore.engine.jobs import Job
 from vecstore.engine.operations import Operation, Operations
 from vecstore.engine.sealed import SealedSegment
+from vecstore.engine.stepper import Stepper
 from vecstore.errors import Cancelled, IoFailed, ResourceExhausted, VecstoreError
+from vecstore.schema import Schema
 from vecstore.storage.interfaces import Blobs
 
 log = logging.getLogger("vecstore.maintenance")
-RETRY_S = 5.0  # after a failure, such as a full disk
 BACKLOG_SEGMENTS = 4  # closed growing segments that may wait for sealing before writers are held back
 BACKLOG_WAIT_S = 30.0
 
@@ -46,42 +47,57 @@ class Maintenance:
         self._blobs = blobs
         self._operations = operations
         self._collections = collections
+        self._derived = DerivedData(builder, committer, blobs, settings.index_rows_min)
         self._wanted: list[Callable[[], None]] = []  # work that someone asked for
         self._given_up: set[str] = set()  # uids of damaged segments, until reopened
-        self._wake = threading.Condition()
-        self._signalled = False
+        self._sealing = threading.Lock()  # one seal, or the end of a collection, at a time
         self._closing = False
-        self._retry_at = 0.0
-        self._thread = threading.Thread(target=self._run, name="vecstore-maintenance", daemon=True)
-        self._thread.start()
+        self._sealer = Stepper("vecstore-seal", self._seal_step)
+        self._upkeep = Stepper("vecstore-upkeep", self._upkeep_step)
+        self._sealer.start()
+        self._upkeep.start()
 
     def wake(self) -> None:
-        with self._wake:
-            self._signalled = True
-            self._wake.notify()
+        self._sealer.wake()
+        self._upkeep.wake()
 
     def compact(self, collection: Collection) -> Operation:
         """Seal everything and merge it into as few segments as the size bound allows."""
         operation = self._operations.start("compact", collection.record.name)
-        self._want(lambda: self._compact(collection, operation))
+        self._want(lambda: self._finish(operation, lambda: self._compact(collection, operation)))
         return operation
 
     def settle(self, collection: Collection) -> Operation:
         """Seal what is closed and build the payload indexes that segments lack."""
         operation = self._operations.start("create_field", collection.record.name)
-        self._want(lambda: self._settle(collection, operation))
+        self._want(lambda: self._finish(operation, lambda: self._settle(collection, operation)))
+        return operation
+
+    def reindex(self, collection: Collection, name: str, schema: Schema) -> Operation:
+        """Give a vector field the index that `schema` says, and bring every sealed segment to it."""
+        operation = self._operations.start("update_index", collection.record.name)
+
+        def begin() -> None:  # with the change, or maintenance would find the work by itself
+            for segment in list(collection.sealed.values()):
+                segment.refused.pop(name, None)
+            self._want(lambda: self._finish(operation, lambda: self._reindex(collection, name, operation)))
+
+        try:
+            self._committer.exclusive(lambda: changes.set_vectors(collection, schema, begin))
+        except VecstoreError as error:
+            operation.finish(error)
+            raise
         return operation
 
     def drop(self, collection: Collection) -> Operation:
         """Remove the data of a collection whose record says `dropping`."""
         operation = self._operations.start("drop", collection.record.name)
-        self._want(lambda: self._drop(collection, operation))
+        self._want(lambda: self._finish(operation, lambda: self._drop(collection, operation)))
         return operation
 
     def _want(self, work: Callable[[], None]) -> None:
-        with self._wake:
-            self._wanted.append(work)
-        self.wake()
+        self._wanted.append(work)
+        self._upkeep.wake()
 
     def wait_for_room(self, collection: Collection) -> None:
         """Hold writers back while sealing is far behind. Raises ResourceExhausted (OVERLOADED) after a while."""
@@ -100,52 +116,47 @@ class Maintenance:
         """Stop; work in progress is cancelled and found again at the next open."""
         self._closing = True
         self._operations.abandon()
-        self.wake()
-        self._thread.join()
+        self._sealer.close()
+        self._upkeep.close()
 
-    def _run(self) -> None:
-        while not self._closing:
-            with self._wake:
-                self._wake.wait_for(lambda: self._signalled or self._closing, timeout=self._retry_in())
-                self._signalled = False
-            try:
-                while not self._closing and self._step():
-                    pass
-            except Exception:  # one bad collection must not end maintenance for all
-                log.exception("maintenance failed; trying again in %s s", RETRY_S)
-                self._retry_at = time.monotonic() + RETRY_S
-
-    def _retry_in(self) -> float | None:
-        return max(0.0, self._retry_at - time.monotonic()) if self._retry_at else None
-
-    def _step(self) -> bool:
-        """Do the most urgent piece of work; False when there is none."""
-        with self._wake:
-            wanted = self._wanted.pop(0) if self._wanted else None
-        if wanted is not None:
-            wanted()
-            return True
-        if not self._settings.maintenance or time.monotonic() < self._retry_at:
+    def _seal_step(self) -> bool:
+        if not self._settings.maintenance or self._sealer.held:
             return False
-        self._retry_at = 0.0
-        return any(self._tend(collection) for collection in self._collections())
+        return any(self._tend_growing(collection) for collection in self._collections())
 
-    def _tend(self, collection: Collection) -> bool:
+    def _tend_growing(self, collection: Collection) -> bool:
         if collection.failed is not None or collection.record.dropping:
             return False
         if self._is_full(collection):
             self._committer.exclusive(lambda: changes.freeze(collection))
-        if collection.frozen:
-            return self._attempt("seal", collection, lambda operation: self._seal(collection, operation))
-        lacking = self._lacking_indexes(collection)
-        if lacking is not None:
-            return self._attempt("index", collection, lambda operation: self._index(collection, lacking, operation))
+        if not collection.frozen:
+            return False
+        return self._attempt(self._sealer, "seal", collection, lambda operation: self._seal(collection, operation))
+
+    def _upkeep_step(self) -> bool:
+        if self._wanted:
+            self._wanted.pop(0)()
+            return True
+        if not self._settings.maintenance or self._upkeep.held:
+            return False
+        return any(self._tend_sealed(collection) for collection in self._collections())
+
+    def _tend_sealed(self, collection: Collection) -> bool:
+        if collection.failed is not None or collection.record.dropping:
+            return False
         victims = self._merge_candidates(collection)
         if victims:
-            return self._attempt("merge", collection, lambda operation: self._merge(collection, victims, operation))
+            return self._attempt(
+                self._upkeep, "merge", collection, lambda operation: self._merge(collection, victims, operation)
+            )
+        lacking = self._lacking_indexes(collection)
+        if lacking is not None:
+            return self._attempt(
+                self._upkeep, "index", collection, lambda operation: self._index(collection, lacking, operation)
+            )
         return False
 
-    def _attempt(self, kind: str, collection: Collection, work: Callable[[Operation], None]) -> bool:
+    def _attempt(self, stepper: Stepper, kind: str, collection: Collection, work: Callable[[Operation], None]) -> bool:
         operation = self._operations.start(kind, collection.record.name)
         try:
             work(operation)
@@ -153,51 +164,60 @@ class Maintenance:
             operation.finish(error)
             if not self._closing:
                 log.warning("%s of %s did not finish: %s", kind, collection.record.name, error)
-                self._retry_at = time.monotonic() + RETRY_S
+                stepper.hold_off()
             return False
         except Exception as error:
             operation.finish(error)
             raise
         operation.finish()
+        self.wake()
         return True
 
-    def _compact(self, collection: Collection, operation: Operation) -> None:
+    def _finish(self, operation: Operation, work: Callable[[], None]) -> None:
+        """Run work that somebody may be waiting for."""
         try:
-            self._committer.exclusive(lambda: changes.freeze(collection))
-            self._seal_and_index(collection, operation)
-            while (victims := self._all_mergeable(collection)) is not None:
-                self._merge(collection, victims, operation)
-        except Exception as error:  # whatever it is, somebody may be waiting for the operation
+            work()
+        except Exception as error:
             operation.finish(error)
             return
         operation.finish()
+
+    def _compact(self, collection: Collection, operation: Operation) -> None:
+        self._committer.exclusive(lambda: changes.freeze(collection))
+        self._seal_all(collection, operation)
+        while (victims := self._all_mergeable(collection)) is not None:
+            self._merge(collection, victims, operation)
+        self._index_all(collection, operation)
 
     def _settle(self, collection: Collection, operation: Operation) -> None:
-        try:
-            self._seal_and_index(collection, operation)
-        except Exception as error:  # whatever it is, somebody may be waiting for the operation
-            operation.finish(error)
-            return
-        operation.finish()
+        self._seal_all(collection, operation)
+        self._index_all(collection, operation)
 
-    def _seal_and_index(self, collection: Collection, operation: Operation) -> None:
+    def _reindex(self, collection: Collection, name: str, operation: Operation) -> None:
+        self._index_all(collection, operation)
+        wanted = collection.schema.vectors[name].built
+        for segment in list(collection.sealed.values()):
+            refused = segment.refused.get(name)
+            if refused is not None and refused.spec == wanted:
+                raise VecstoreError(f"segment {segment.header.id}: {refused.why}", reason="OPERATION_FAILED")
+
+    def _seal_all(self, collection: Collection, operation: Operation) -> None:
         while collection.frozen:
             self._seal(collection, operation)
+
+    def _index_all(self, collection: Collection, operation: Operation) -> None:
         while (lacking := self._lacking_indexes(collection)) is not None:
             self._index(collection, lacking, operation)
 
     def _drop(self, collection: Collection, operation: Operation) -> None:
-        try:
+        """When it fails, the record still says `dropping`: the next open goes on."""
+        with self._sealing:
             headers = collection.manifest.segments
             for done, header in enumerate(headers):
                 operation.progress("segments", done, len(headers))
                 for column in header.columns:
                     self._blobs.delete(column.ref.name)
             self._committer.exclusive(lambda: changes.forget(collection))
-        except VecstoreError as error:
-            operation.finish(error)  # the record still says `dropping`: the next open goes on
-            return
-        operation.finish()
 
     # --- what is due ---
 
@@ -211,7 +231,7 @@ class Maintenance:
 
     def _lacking_indexes(self, collection: Collection) -> SealedSegment | None:
         for segment in list(collection.sealed.values()):
-            if segment.uid not in self._given_up and missing_fields(segment, collection):
+            if segment.uid not in self._given_up and self._derived.lacking(segment, collection):
                 return segment
         return None
 
@@ -259,10 +279,13 @@ class Maintenance:
     # --- doing it ---
 
     def _seal(self, collection: Collection, operation: Operation) -> None:
-        frozen = collection.frozen[0]
-        alive = collection.alive(frozen.uid)
-        source = JobSource(alive, arrays=frozen.dump(frozen.n_rows) if frozen.n_rows else None)
-        self._replace(collection, [Replaced(frozen, alive)], [source], frozen.max_seq, operation)
+        with self._sealing:
+            if not collection.frozen or collection.record.dropping:
+                return
+            frozen = collection.frozen[0]
+            alive = collection.alive(frozen.uid)
+            source = JobSource(alive, arrays=frozen.dump(frozen.n_rows) if frozen.n_rows else None)
+            self._replace(collection, [Replaced(frozen, alive)], [source], frozen.max_seq, operation)
 
     def _merge(self, collection: Collection, victims: Sequence[SealedSegment], operation: Operation) -> None:
         replaced = [Replaced(segment, collection.alive(segment.uid)) for segment in victims]
@@ -273,10 +296,10 @@ class Maintenance:
         except Cancelled:
             raise
         except VecstoreError:
-            self._given_up.update(segment.uid for segment in victims if segment.quarantined)
+            self._given_up.update(segment.uid for segment in victims if segment.data_damaged)
             raise
         for segment in victims:
-            self._delete_blobs(segment.header)
+            delete_columns(self._blobs, segment.header.columns)
 
     def _replace(
         self,
@@ -295,6 +318,8 @@ class Maintenance:
             made = collection.open_segment(header)
         try:
             if made is not None:
+                merged = [old.segment for old in replaced if isinstance(old.segment, SealedSegment)]
+                self._derived.index_merged(collection, made, merged, operation)
                 operation.progress("open", 0, 1)
                 for column in made.header.columns:
                     made.column(column.name)  # verified and mapped before a query waits for it
@@ -304,45 +329,15 @@ class Maintenance:
             raise  # the swap may be on disk although its fsync failed: the next open finds out and sweeps
         except VecstoreError:
             if made is not None:
-                self._delete_blobs(made.header)
+                delete_columns(self._blobs, made.header.columns)
             raise
 
     def _index(self, collection: Collection, segment: SealedSegment, operation: Operation) -> None:
-        missing = missing_fields(segment, collection)
-        have = tuple(key for key in collection.schema.fields if key not in missing)
-        job = Job(
-            collection.number, segment.header.id, collection.schema, segment.header.max_seq,
-            generation=segment.header.generation + 1, fields_only=True, have_fields=have,
-        )  # fmt: skip
-        everything = bitmaps.all_set(segment.header.n_rows)
         try:
-            header = self._builder.build(job, [JobSource(everything, sealed=segment)], operation.progress)
+            self._derived.build(collection, segment, operation)
         except Cancelled:
             raise
         except VecstoreError:
-            if segment.quarantined:
+            if segment.data_damaged:
                 self._given_up.add(segment.uid)
             raise
-        try:
-            added = self._committer.exclusive(lambda: changes.add_field_columns(collection, segment.uid, header))
-        except IoFailed:
-            raise  # as for a swap
-        except VecstoreError:
-            self._delete_blobs(header)  # or the next try would find their names taken
-            raise
-        if not added:
-            self._delete_blobs(header)
-
-    def _delete_blobs(self, header: SegmentHeader) -> None:
-        """Best effort: what is left is swept at the next open."""
-        try:
-            for column in header.columns:
-                self._blobs.delete(column.ref.name)
-        except VecstoreError as error:
-            log.warning("blobs of segment %s are left for the sweep: %s", header.id, error)
-
-
-def missing_fields(segment: SealedSegment, collection: Collection) -> set[str]:
-    """Keys that the schema indexes and the segment does not, or not as this kind."""
-    have = segment.header.fields
-    return {key for key, kind in collection.schema.fields.items() if key not in have or have[key].kind is not kind}

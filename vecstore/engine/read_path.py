@@ -16,6 +16,7 @@ from vecstore.engine import bitmaps
 from vecstore.engine.collection import Collection, View
 from vecstore.engine.contents import Content, contents
 from vecstore.engine.filtering import Filtering
+from vecstore.engine.params import check_params
 from vecstore.engine.search import Plan, Ranked, check_deadline, search_view
 from vecstore.engine.segment import SegmentView
 from vecstore.errors import DeadlineExceeded
@@ -48,7 +49,9 @@ class Reader:
         """Everything about a request that can be wrong; returns its vector as the kernels take it."""
         _, spec = self.field_of(collection.schema, request.using)
         self._check_query(request, collection.schema)
-        return validate.check_query_vector(request.vector, spec)
+        vector = validate.check_query_vector(request.vector, spec)
+        check_params(request.params, spec, vector)
+        return vector
 
     def run(
         self, collection: Collection, requests: Sequence[QueryRequest], vectors: Sequence[np.ndarray], deadline: float
@@ -61,7 +64,7 @@ class Reader:
         plan = Plan() if first.explain else None
         k = min(first.k + first.offset, max(1, view.points))
         ranked = search_view(
-            self._kernels, view, name, np.stack(vectors), k, first.filter, self._filtering, deadline, plan
+            self._kernels, view, name, np.stack(vectors), k, first.filter, self._filtering, deadline, plan, first.params
         )
         explain = _explained(plan, view, name, len(requests), started)
         return [QueryResult(self._hits(view, answer, spec, first), view.seq, explain) for answer in ranked]
@@ -177,7 +180,7 @@ def batch_key(request: QueryRequest) -> tuple[Any, ...]:
     where = None if request.filter is None else repr(request.filter)
     return (
         request.collection, request.using, where, request.k, request.offset, request.score_threshold, select,
-        request.min_seq, request.explain,
+        request.min_seq, request.explain, request.params,
     )  # fmt: skip
 
 

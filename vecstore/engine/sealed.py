@@ -1,53 +1,94 @@
 """A sealed segment: immutable columns mapped from the blobs on first use, rows ascending by id.
 
-A column whose bytes are damaged is quarantined: what needs it raises Corruption, everything else goes on.
+A column whose bytes are damaged is quarantined: what needs it raises Corruption, everything else goes on. A vector
+index is derived data: while it is missing or damaged, the stored vectors are scanned.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
+import msgspec
 import numpy as np
 
 from vecstore.engine import bitmaps
-from vecstore.engine.header import Column, SegmentHeader
+from vecstore.engine.header import Column, IndexColumns, SegmentHeader, is_derived
 from vecstore.engine.ids import IdColumn
 from vecstore.engine.structure import check_column
-from vecstore.errors import Corruption
-from vecstore.index.base import Candidates, Index
+from vecstore.errors import Corruption, Unimplemented
+from vecstore.index.base import BuiltIndex, Index
 from vecstore.index.flat import BinaryFlatIndex, FlatIndex
-from vecstore.kernels.base import Bitmap, Int64Array, Kernels
+from vecstore.index.registry import built_index
+from vecstore.index_spec import Index as IndexSpec
+from vecstore.kernels.base import Bitmap, Int64Array
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex, open_field_index
 from vecstore.schema import VectorField, VectorKind
 from vecstore.storage.arrays import array_from_blob
 from vecstore.storage.interfaces import Blobs
 
+CODES_SHARE = 8  # scanning codes costs at most such a part of scanning the stored vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A vector index that is not built, and why; it is tried again when the schema changes or at the next open."""
+
+    spec: IndexSpec
+    why: str
+
 
 class SealedSegment:
     sorted_by_id = True
 
-    def __init__(self, header: SegmentHeader, vectors: dict[str, VectorField], blobs: Blobs, uid: str) -> None:
+    def __init__(
+        self,
+        header: SegmentHeader,
+        vectors: dict[str, VectorField],
+        blobs: Blobs,
+        uid: str,
+        on_damage: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_damage` is called when an index turns out to be damaged, so that it is built again."""
         self.uid = uid
         self.header = header
         self.quarantined: dict[str, str] = {}  # column name -> what is wrong with it
+        self.refused: dict[str, Refused] = {}  # vector field -> the spec that could not be built
+        self._on_damage = on_damage
         self._vectors = vectors
         self._blobs = blobs
         self._columns = {column.name: column for column in header.columns}
         self._arrays: dict[str, np.ndarray] = {}
-        self._indexes: dict[str, Index] = {}
+        self._flat: dict[str, Index] = {}
+        self._built: dict[str, BuiltIndex] = {}
         self._fields: dict[str, FieldIndex] = {}
         self._present: dict[str, Bitmap | None] = {}
         self._lock = threading.RLock()
         self._ids: IdColumn | None = None
 
-    def extend(self, header: SegmentHeader) -> None:
-        """Take in payload indexes that were built since."""
+    def extend(self, header: SegmentHeader, opened: Mapping[str, BuiltIndex] = MappingProxyType({})) -> None:
+        """Take in payload and vector indexes that were built since, and let go of those that are gone. `opened` are
+        vector indexes of `header` that are open already."""
         with self._lock:
-            self.header = header
-            self._columns = {column.name: column for column in header.columns}
+            changed = {name for name, entry in self.header.indexes.items() if header.indexes.get(name) != entry}
+            columns = {column.name: column for column in header.columns}
+            for name in self._columns.keys() - columns.keys():
+                self._arrays.pop(name, None)
+                self.quarantined.pop(name, None)
+            for name in changed | opened.keys():
+                self._built.pop(name, None)
+                self.quarantined.pop(f"index.{name}", None)
+            self.header, self._columns = header, columns
+            self._built.update(opened)
             self._fields.clear()
+
+    @property
+    def data_damaged(self) -> bool:
+        """Whether something is damaged that cannot be built again."""
+        return any(not is_derived(name) for name in self.quarantined)
 
     def column(self, name: str) -> np.ndarray:
         """The column's array. Raises Corruption for a quarantined one."""
@@ -66,6 +107,39 @@ class SealedSegment:
                 raise Corruption(message) from error
             self._arrays[name] = array
             return array
+
+    def index(self, name: str) -> BuiltIndex | None:
+        """The built index of a vector field; None while there is none, or a damaged one."""
+        index = self._built.get(name)
+        entry = self.header.indexes.get(name)
+        if index is not None or entry is None or f"index.{name}" in self.quarantined:
+            return index
+        with self._lock:
+            try:
+                index = self._built[name] = self._open_index(name, entry)
+            except (Corruption, Unimplemented) as error:
+                self.quarantined[f"index.{name}"] = error.message
+        if index is None:
+            self._on_damage()
+        return index
+
+    def work(self, name: str, n_rows: int) -> int:
+        return n_rows // CODES_SHARE if name in self._built else n_rows
+
+    def _open_index(self, name: str, entry: IndexColumns) -> BuiltIndex:
+        field = msgspec.structs.replace(self._vectors[name], index=entry.spec)
+        arrays = {array: self.column(column) for array, column in entry.arrays.items()}
+        return built_index(entry.spec).from_arrays(field, self.column(f"vector.{name}"), arrays | self._norms(name))
+
+    def open_built(self, header: SegmentHeader) -> dict[str, BuiltIndex]:
+        """The indexes of a header that this segment is about to take in. Raises Corruption."""
+        other = SealedSegment(self.header.extended(header), self._vectors, self._blobs, self.uid)
+        other._arrays.update(self._arrays)
+        return {name: other._open_index(name, entry) for name, entry in header.indexes.items()}
+
+    def _norms(self, name: str) -> dict[str, np.ndarray]:
+        column = f"norms.{name}"
+        return {"inverse_norms": self.column(column)} if column in self._columns else {}
 
     def _open(self, column: Column) -> np.ndarray:
         array = array_from_blob(self._blobs.map(column.ref), column.dtype, column.shape)
@@ -128,14 +202,10 @@ class SealedSegment:
                 self._fields[key] = index
         return index
 
-    def search(
-        self, kernels: Kernels, name: str, queries: np.ndarray, k: int, allowed: Bitmap | None, n_rows: int
-    ) -> Candidates:
-        index = self._indexes.get(name)
+    def flat(self, name: str, n_rows: int) -> Index:
+        index = self._flat.get(name)
         if index is None:
             spec = self._vectors[name]
             kind = BinaryFlatIndex if spec.kind is VectorKind.BINARY else FlatIndex
-            norms = f"norms.{name}"
-            arrays = {"inverse_norms": self.column(norms)} if norms in self._columns else {}
-            index = self._indexes[name] = kind.from_arrays(spec, self.vectors(name, n_rows), arrays)
-        return index.search(kernels, queries, k, allowed)
+            index = self._flat[name] = kind.from_arrays(spec, self.vectors(name, n_rows), self._norms(name))
+        return index

@@ -1,11 +1,12 @@
-"""k nearest points over the segments of one view: mask, scan each segment, merge. Exact."""
+"""k nearest points over the segments of one view: mask, search each segment (`scan.py`), merge."""
 
 from __future__ import annotations
 
 import itertools
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as default
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from vecstore.engine import bitmaps
 from vecstore.engine.collection import View
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.ids import encode_id
+from vecstore.engine.scan import search_segment
 from vecstore.engine.segment import SegmentView
 from vecstore.errors import DeadlineExceeded
-from vecstore.index.base import Candidates
+from vecstore.index.base import DEFAULT_PARAMS, Candidates, SearchParams
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.query.evaluate import EvalStats
 from vecstore.query.filter import Filter
@@ -35,7 +37,7 @@ class Ranked:
 class Plan:
     """What a search did, for explain."""
 
-    segments: list[dict[str, Any]] = field(default_factory=list)
+    segments: list[dict[str, Any]] = default(default_factory=list)
     merge_ms: float = 0.0
 
 
@@ -49,11 +51,13 @@ def search_view(
     filtering: Filtering,
     deadline: float | None,
     plan: Plan | None = None,
+    params: SearchParams = DEFAULT_PARAMS,
 ) -> list[Ranked]:
     """The k nearest live points that match, for each query. If at least k points match, k come back.
 
     Raises DeadlineExceeded between segments once `deadline` (time.monotonic) has passed."""
     found: list[tuple[int, Candidates]] = []
+    field = view.schema.vectors[name]
     for place, segment in enumerate(view.segments):
         check_deadline(deadline)
         started = time.perf_counter()
@@ -61,12 +65,14 @@ def search_view(
         allowed = allowed_rows(segment, name, where, filtering, stats)
         filtered = time.perf_counter()
         n_allowed = segment.n_rows if allowed is None else bitmaps.count_bits(allowed)
-        candidates = None
+        candidates, strategy = None, "none"
         if n_allowed:
-            candidates = _search_segment(kernels, segment, name, queries, min(k, n_allowed), allowed)
+            candidates, strategy = search_segment(
+                kernels, segment, field, name, queries, min(k, n_allowed), allowed, n_allowed, params
+            )
             found.append((place, candidates))
         if plan is not None:
-            plan.segments.append(_explain(segment, n_allowed, stats, candidates, started, filtered))
+            plan.segments.append(_explain(segment, strategy, n_allowed, stats, candidates, started, filtered))
     started = time.perf_counter()
     ranked = [merge(view, found, query, k) for query in range(len(queries))]
     if plan is not None:
@@ -88,25 +94,6 @@ def allowed_rows(
         return None
     allowed = filtering.allowed(segment, where, stats)
     return allowed if present is None else allowed & present
-
-
-def _search_segment(
-    kernels: Kernels, segment: SegmentView, name: str, queries: np.ndarray, k: int, allowed: Bitmap | None
-) -> Candidates:
-    """Kernels break ties by row, the API by id. Where rows do not ascend by id, a tie at the last place may have kept
-    the wrong one, so the search is widened until the tied run ends."""
-    search = segment.segment.search
-    if segment.segment.sorted_by_id:
-        return search(kernels, name, queries, k, allowed, segment.n_rows)
-    wide = min(k + 1, segment.n_rows)
-    while True:
-        candidates = search(kernels, name, queries, wide, allowed, segment.n_rows)
-        if wide in (k, segment.n_rows):
-            return candidates
-        last = candidates.distances[:, -1]
-        if not (np.isfinite(last) & (last == candidates.distances[:, k - 1])).any():
-            return candidates
-        wide = min(2 * wide, segment.n_rows)
 
 
 def merge(view: View, found: list[tuple[int, Candidates]], query: int, k: int) -> Ranked:
@@ -157,6 +144,7 @@ def _id_key(view: View, place: int, row: int) -> bytes:
 
 def _explain(
     segment: SegmentView,
+    strategy: str,
     n_allowed: int,
     stats: EvalStats | None,
     candidates: Candidates | None,
@@ -165,7 +153,7 @@ def _explain(
 ) -> dict[str, Any]:
     return {
         "kind": "sealed" if segment.segment.sorted_by_id else "growing",
-        "strategy": "none" if candidates is None else "exact_scan",
+        "strategy": strategy,
         "rows": segment.n_rows,
         "alive": segment.n_alive,
         "allowed": n_allowed,

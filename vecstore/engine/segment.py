@@ -12,8 +12,8 @@ from pyroaring import BitMap
 
 from vecstore.engine import bitmaps
 from vecstore.errors import Corruption
-from vecstore.index.base import Candidates
-from vecstore.kernels.base import Bitmap, Int64Array, Kernels
+from vecstore.index.base import BuiltIndex, Index
+from vecstore.kernels.base import Bitmap, Int64Array
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex
 
@@ -46,9 +46,14 @@ class Segment(Protocol):
         """Rows that have the vector; None when all have it."""
 
     def field_index(self, key: str) -> FieldIndex | None: ...
-    def search(
-        self, kernels: Kernels, name: str, queries: np.ndarray, k: int, allowed: Bitmap | None, n_rows: int
-    ) -> Candidates: ...
+    def flat(self, name: str, n_rows: int) -> Index:
+        """The exact index over the stored vectors."""
+
+    def index(self, name: str) -> BuiltIndex | None:
+        """The built index over all rows of the segment; None where there is none."""
+
+    def work(self, name: str, n_rows: int) -> int:
+        """About how many stored vectors a query costs as much as; never opens anything."""
 
 
 @dataclass(frozen=True, slots=True)

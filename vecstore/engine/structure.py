@@ -11,7 +11,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from vecstore.engine import keys
-from vecstore.engine.header import CollectionRecord, Column, Manifest, SegmentHeader
+from vecstore.engine.header import (
+    CollectionRecord,
+    Column,
+    FieldColumns,
+    IndexColumns,
+    Manifest,
+    SegmentHeader,
+    is_derived,
+)
 from vecstore.errors import Corruption, InvalidArgument
 from vecstore.schema import Metric, Schema
 from vecstore.storage.format import check_blob_name
@@ -62,8 +70,10 @@ def _check_header(header: SegmentHeader, schema: Schema, prefix: str) -> None:
             wanted[f"norms.{name}"] = _F4, [n]
     for name, (dtype, shape) in wanted.items():
         _check_shape(columns.get(name), name, dtype, shape)
-    named = {array for field in header.fields.values() for array in field.arrays.values()}
-    strangers = columns.keys() - wanted.keys() - {name for name in columns if name.startswith("field.")}
+    derived: list[FieldColumns | IndexColumns] = [*header.fields.values(), *header.indexes.values()]
+    named = {array for entry in derived for array in entry.arrays.values()}
+    strangers = columns.keys() - wanted.keys() - {name for name in columns if is_derived(name)}
+    strangers |= header.indexes.keys() - schema.vectors.keys()
     if strangers or not named <= columns.keys():
         raise Corruption(f"columns {sorted(strangers | (named - columns.keys()))[:5]} are unknown or missing")
 

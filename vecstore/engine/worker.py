@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from vecstore.engine.header import SegmentHeader
-from vecstore.engine.jobs import Job, open_source, run_job, stage_into
+from vecstore.engine.jobs import Job, open_source, open_warm, run_job, stage_into
 from vecstore.errors import VecstoreError
 
 
@@ -36,7 +36,9 @@ def main(directory: Path) -> int:
     try:
         job = msgspec.json.decode((directory / "job.json").read_bytes(), type=Job)
         sources = [open_source(files) for files in job.sources]
-        header = run_job(job, sources, partial(stage_into, directory), _Progress())
+        if job.indexes:
+            os.nice(5)  # long work on every core, which nobody waits for
+        header = run_job(job, sources, partial(stage_into, directory), _Progress(), open_warm(job))
     except (VecstoreError, OSError) as error:
         reason = error.reason if isinstance(error, VecstoreError) else "IO_FAILED"
         message = error.message if isinstance(error, VecstoreError) else str(error)

@@ -2,7 +2,8 @@
 
 Every operation writes, for each query, the k smallest (distance, row) pairs in ascending order; equal distances are
 ordered by row. Places past the number of allowed rows hold row -1 and distance +inf. Inputs are validated by the
-caller (finite, right shapes, C-contiguous); kernels check shapes and dtypes and raise ValueError on a mismatch.
+caller (finite, right shapes, C-contiguous); kernels check shapes and dtypes and raise ValueError on a mismatch. Dense
+rows may be some columns of a wider array, `rows[:, :64]`: a prefix is searched without a copy.
 
 Distances: l2 = squared Euclidean, dot = -<q, x>, cosine = 1 - <q, x> * inverse_norms[row] / |q|, hamming = differing
 bits. Sums are float32; backends agree with float64 numpy within the tolerance table in tests/kernels.

@@ -20,10 +20,14 @@ def _check(name: str, array: _Any, dtype: type, shape: tuple[int | None, ...]) -
     _check_shape(name, array, shape)
 
 
-def _check_shape(name: str, array: _Any, shape: tuple[int | None, ...]) -> None:
+def _check_lengths(name: str, array: _Any, shape: tuple[int | None, ...]) -> None:
     if array.ndim != len(shape) or any(b is not None and a != b for a, b in zip(array.shape, shape, strict=True)):
         expected = ", ".join("any" if length is None else str(length) for length in shape)
         raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
+
+
+def _check_shape(name: str, array: _Any, shape: tuple[int | None, ...]) -> None:
+    _check_lengths(name, array, shape)
     if not array.flags.c_contiguous:
         raise ValueError(f"{name} must be C-contiguous")
 
@@ -31,7 +35,12 @@ def _check_shape(name: str, array: _Any, shape: tuple[int | None, ...]) -> None:
 def _check_rows(rows: _Any, dim: int | None) -> None:
     if rows.dtype not in _DENSE_DTYPES:
         raise ValueError(f"rows must have dtype float32, float16 or uint16 (bfloat16), not {rows.dtype}")
-    _check_shape("rows", rows, (None, dim))
+    _check_lengths("rows", rows, (None, dim))
+    n, dim = rows.shape
+    if n > 0 and dim > 1 and rows.strides[1] != rows.itemsize:
+        raise ValueError("rows must be C-contiguous, but for a stride between them")
+    if n > 1 and rows.strides[0] < dim * rows.itemsize:
+        raise ValueError("rows must not overlap")
 
 
 def _check_metric(metric: Metric, inverse_norms: _Any | None, n: int) -> None:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from vecstore.kernels import byte_numba, row_numba, row_numpy, table_numba
@@ -49,7 +50,10 @@ _LAST_ROW = np.iinfo(np.int64).max
 
 
 def _typed(rows: NDArray[Any]) -> NDArray[Any]:
-    """Rows under the dtype that tells the loops what they hold: float16 travels as int16."""
+    """Rows under the dtype that tells the loops what they hold: float16 travels as int16. Columns of a wider array
+    come as rows of its whole width, so that the compiler sees contiguous rows; loops end where the queries do."""
+    if not rows.flags.c_contiguous:
+        rows = as_strided(rows, (len(rows), rows.strides[0] // rows.itemsize), writeable=False)
     return rows.view(np.int16) if rows.dtype == np.float16 else rows
 
 
@@ -231,7 +235,7 @@ class NumbaKernels:
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         check_inverse_norms(rows, out)
-        loops.inverse_norms_of(_typed(rows), out)
+        loops.inverse_norms_of(_typed(rows), rows.shape[1], out)
 
     def _top_k(
         self,

@@ -124,7 +124,7 @@ def _l2_tile(queries: Any, row: Any, out: Any) -> None:
     """One row against four queries: the row is loaded and widened once."""
     q0, q1, q2, q3 = queries[0], queries[1], queries[2], queries[3]
     s0 = s1 = s2 = s3 = np.float32(0)
-    for d in range(len(row)):
+    for d in range(len(q0)):
         x = _widen(row[d])
         d0, d1, d2, d3 = q0[d] - x, q1[d] - x, q2[d] - x, q3[d] - x
         s0 += d0 * d0
@@ -138,7 +138,7 @@ def _l2_tile(queries: Any, row: Any, out: Any) -> None:
 def _dot_tile(queries: Any, row: Any, out: Any) -> None:
     q0, q1, q2, q3 = queries[0], queries[1], queries[2], queries[3]
     s0 = s1 = s2 = s3 = np.float32(0)
-    for d in range(len(row)):
+    for d in range(len(q0)):
         x = _widen(row[d])
         s0 += q0[d] * x
         s1 += q1[d] * x
@@ -247,12 +247,12 @@ def rerank_rows(is_l2: bool, query: Any, rows: Any, inverse_norms: Any, candidat
 
 
 @njit(nogil=True, cache=True)
-def inverse_norms_of(rows: Any, out: Any) -> None:
-    """Sums in float64: squares of large or tiny elements leave float32's range."""
+def inverse_norms_of(rows: Any, dim: int, out: Any) -> None:
+    """Of the first dim elements. Sums in float64: squares of large or tiny elements leave float32's range."""
     for i in range(len(rows)):
         row = rows[i]
         square = 0.0
-        for d in range(len(row)):
+        for d in range(dim):
             value = np.float64(_widen(row[d]))
             square += value * value
         out[i] = 0.0 if square == 0.0 else min(1.0 / np.sqrt(square), 3.4028234663852886e38)

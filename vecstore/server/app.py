@@ -146,6 +146,7 @@ def handlers_of(database: Database, admission: Admission, pools: Pools) -> dict[
             "Delete": collections.delete,
             "Exists": collections.exists,
             "CreateFieldIndex": collections.create_field_index,
+            "UpdateIndex": collections.update_index,
             "DeleteFieldIndex": collections.delete_field_index,
             "Stats": collections.stats,
             "Compact": collections.compact,

@@ -5,7 +5,13 @@ from __future__ import annotations
 from vecstore.engine.database import Database
 from vecstore.pb.v1 import collections_pb2 as pb
 from vecstore.types import FieldIndexRequest
-from vecstore.wire.schemas import collection_to_pb, field_index_from_pb, operation_to_pb, schema_from_pb
+from vecstore.wire.schemas import (
+    collection_to_pb,
+    field_index_from_pb,
+    operation_to_pb,
+    schema_from_pb,
+    vector_index_from_pb,
+)
 from vecstore.wire.values import set_fields
 
 
@@ -39,6 +45,10 @@ class Collections:
     def create_field_index(self, data: bytes) -> bytes:
         request = field_index_from_pb(pb.CreateFieldIndexRequest.FromString(data))
         return operation_to_pb(self._database.create_field_index(request)).SerializeToString()
+
+    def update_index(self, data: bytes) -> bytes:
+        request = vector_index_from_pb(pb.UpdateIndexRequest.FromString(data))
+        return operation_to_pb(self._database.update_index(request)).SerializeToString()
 
     def delete_field_index(self, data: bytes) -> bytes:
         message = pb.DeleteFieldIndexRequest.FromString(data)

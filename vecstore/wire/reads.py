@@ -11,6 +11,7 @@ import numpy as np
 
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument
+from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.pb.v1 import common_pb2
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.types import (
@@ -85,7 +86,35 @@ def query_to_pb(request: QueryRequest) -> pb.QueryRequest:
     if request.filter is not None:
         message.filter.CopyFrom(filter_to_pb(request.filter))
     _select_to_pb(message, request.select)
+    if request.params != DEFAULT_PARAMS:
+        _params_to_pb(message.params, request.params)
     return message
+
+
+def _params_to_pb(message: pb.SearchParams, params: SearchParams) -> None:
+    """Defaults stay off the wire; what is out of bounds is the engine's to refuse."""
+    message.SetInParent()
+    for name in SearchParams.__slots__:
+        value = getattr(params, name)
+        if value == getattr(DEFAULT_PARAMS, name):
+            continue
+        try:
+            setattr(message, name, value)
+        except (ValueError, TypeError):
+            problem = f"params.{name}={value!r:.40} does not fit its type"
+            path = f"params.{name}"
+            raise InvalidArgument(problem, reason="BAD_ARGUMENT", field_violations=[(path, problem)]) from None
+
+
+def _params_from_pb(message: pb.SearchParams) -> SearchParams:
+    return SearchParams(
+        message.nprobe,
+        message.oversampling,
+        message.rescore if message.HasField("rescore") else True,
+        message.exact,
+        message.truncate_dim,
+        message.recall_target,
+    )
 
 
 def _set_int(message: Any, name: str, value: int) -> None:
@@ -155,6 +184,7 @@ def query_from_pb(message: pb.QueryRequest, limits: Limits, path: str = "") -> Q
         message.min_seq,
         message.timeout_ms / 1000 if has("timeout_ms") else None,
         message.explain,
+        _params_from_pb(message.params) if has("params") else DEFAULT_PARAMS,
     )
 
 

@@ -6,9 +6,11 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from vecstore.errors import InvalidArgument
+from vecstore.index_spec import Index
+from vecstore.index_text import format_index, parse_index
 from vecstore.pb.v1 import collections_pb2, common_pb2, operations_pb2
 from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, VectorKind
-from vecstore.types import CollectionInfo, FieldIndexRequest, OperationInfo, OperationState
+from vecstore.types import CollectionInfo, FieldIndexRequest, OperationInfo, OperationState, VectorIndexRequest
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -30,6 +32,7 @@ def schema_to_pb(schema: Schema) -> collections_pb2.Schema:
         vector = message.vectors[name]
         vector.kind, vector.metric = _number(_KINDS, field.kind), _number(_METRICS, field.metric)
         vector.datatype = _number(_DATA_TYPES, field.datatype)
+        vector.index = index_to_text(field.index)
         try:
             vector.dim = field.dim
         except ValueError:
@@ -46,9 +49,32 @@ def schema_from_pb(message: collections_pb2.Schema) -> Schema:
         nearest = Metric.HAMMING if kind is VectorKind.BINARY else Metric.COSINE
         metric = _member(_METRICS, field.metric, nearest, f"{path}.metric")
         datatype = _member(_DATA_TYPES, field.datatype, DataType.FLOAT32, f"{path}.datatype")
-        vectors[name] = VectorField(kind, field.dim, metric, datatype)
+        try:
+            index = index_from_text(field.index)
+        except InvalidArgument as error:
+            raise error.at(path) from None
+        vectors[name] = VectorField(kind, field.dim, metric, datatype, index)
     fields = {key: _member(_FIELD_KINDS, kind, None, f"schema.fields.{key}") for key, kind in message.fields.items()}
     return Schema(vectors, fields)
+
+
+def index_to_text(spec: Index | None) -> str:
+    return "" if spec is None else format_index(spec)
+
+
+def index_from_text(text: str) -> Index | None:
+    """Raises InvalidArgument (BAD_INDEX_SPEC)."""
+    return parse_index(text) if text else None
+
+
+def vector_index_to_pb(request: VectorIndexRequest) -> collections_pb2.UpdateIndexRequest:
+    return collections_pb2.UpdateIndexRequest(
+        collection=request.collection, vector=request.vector, index=index_to_text(request.spec)
+    )
+
+
+def vector_index_from_pb(message: collections_pb2.UpdateIndexRequest) -> VectorIndexRequest:
+    return VectorIndexRequest(message.collection, message.vector, index_from_text(message.index))
 
 
 def collection_to_pb(info: CollectionInfo) -> collections_pb2.CollectionInfo:

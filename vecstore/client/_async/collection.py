@@ -11,11 +11,12 @@ from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.payloads import Payload, encode_payload
 from vecstore.client.points import PointLike, batches_of
 from vecstore.client.progress import Advance, progress_bar
-from vecstore.client.requests import as_count, as_mode, field_index, finished, select
+from vecstore.client.requests import as_count, as_mode, field_index, finished, search_params, select
 from vecstore.client.results import Hits, UploadResult
 from vecstore.client.transport import AsyncTransport
 from vecstore.client.vectors import Ids, Vectors, as_ids, as_queries, as_query, build_batch, only_vector
 from vecstore.errors import VecstoreError
+from vecstore.index_check import IndexLike, read_index
 from vecstore.query.filter import PointId
 from vecstore.schema import Schema
 from vecstore.types import (
@@ -33,6 +34,7 @@ from vecstore.types import (
     QueryRequest,
     ScrollRequest,
     UpsertRequest,
+    VectorIndexRequest,
     WriteMode,
     WriteResult,
 )
@@ -211,6 +213,12 @@ class AsyncCollection:
         score_threshold: float | None = None,
         with_payload: bool | Sequence[str] = True,
         with_vectors: bool | Sequence[str] = False,
+        nprobe: int | None = None,
+        oversampling: float | None = None,
+        rescore: bool = True,
+        exact: bool = False,
+        truncate_dim: int | None = None,
+        recall: float | None = None,
         timeout_s: float | None = None,
         explain: bool = False,
     ) -> Hits:
@@ -220,6 +228,10 @@ class AsyncCollection:
         and may be left out when there is one. Scores: similarity for cosine and dot (large is near), distance for l2
         and hamming (small is near); `score_threshold` drops what is worse. If at least k live points match the filter,
         k come back.
+
+        How hard an index looks, each left to it by default: `nprobe` lists to visit, `oversampling` times `k`
+        candidates to rerank, `recall` to reach. `exact` scans the stored vectors; `rescore=False` answers with
+        estimated scores; `truncate_dim` compares this many leading components only.
         """
         schema = await self.schema()
         field = schema.vectors[only_vector(schema, using)]
@@ -235,6 +247,7 @@ class AsyncCollection:
             min_seq=self._seq,
             timeout_s=self._timeout_s if timeout_s is None else timeout_s,
             explain=explain,
+            params=search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall),
         )
         return Hits.of(await self._transport.query(request))
 
@@ -249,6 +262,12 @@ class AsyncCollection:
         score_threshold: float | None = None,
         with_payload: bool | Sequence[str] = True,
         with_vectors: bool | Sequence[str] = False,
+        nprobe: int | None = None,
+        oversampling: float | None = None,
+        rescore: bool = True,
+        exact: bool = False,
+        truncate_dim: int | None = None,
+        recall: float | None = None,
         timeout_s: float | None = None,
     ) -> list[Hits]:
         """`query` for each row of `vectors`, array-like of shape (n, dim), in as few requests as the limits allow."""
@@ -257,6 +276,7 @@ class AsyncCollection:
         tree = as_filter(filter, self._limits)
         selection = select(with_payload, with_vectors)
         count, start = as_count("k", k), as_count("offset", offset)
+        params = search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall)
         requests = [
             QueryRequest(
                 self.name,
@@ -269,6 +289,7 @@ class AsyncCollection:
                 select=selection,
                 min_seq=self._seq,
                 timeout_s=self._timeout_s if timeout_s is None else timeout_s,
+                params=params,
             )
             for row in rows
         ]
@@ -329,6 +350,14 @@ class AsyncCollection:
         """Drop a payload index; filters on the field still work. False when there was none."""
         self._schema = None
         return await self._transport.delete_field_index(FieldIndexRequest(self.name, key))
+
+    async def update_index(
+        self, vector: str, index: IndexLike, *, wait: bool = True, timeout_s: float | None = None
+    ) -> OperationInfo:
+        """Index a vector field by another spec: a builder, a dictionary, a line of text, or None for exact search.
+        Queries go on meanwhile, by the old index until the new one takes its place."""
+        request = VectorIndexRequest(self.name, vector, read_index(index))
+        return await self._finish(await self._transport.update_index(request), wait, timeout_s)
 
     async def compact(self, *, wait: bool = True, timeout_s: float | None = None) -> OperationInfo:
         """Seal what is growing and merge all segments, in the background."""

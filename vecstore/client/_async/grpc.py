@@ -29,6 +29,7 @@ from vecstore.types import (
     ScrollRequest,
     ScrollResult,
     UpsertRequest,
+    VectorIndexRequest,
     WriteMode,
     WriteResult,
 )
@@ -42,7 +43,13 @@ from vecstore.wire.reads import (
     scroll_result_from_pb,
     scroll_to_pb,
 )
-from vecstore.wire.schemas import collection_from_pb, field_index_to_pb, operation_from_pb, schema_to_pb
+from vecstore.wire.schemas import (
+    collection_from_pb,
+    field_index_to_pb,
+    operation_from_pb,
+    schema_to_pb,
+    vector_index_to_pb,
+)
 from vecstore.wire.values import fields_from_pb
 from vecstore.wire.writes import delete_to_pb, payload_to_pb, upsert_to_pb, write_result_from_pb
 
@@ -145,6 +152,10 @@ class AsyncGrpcTransport:
     async def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
         answer = await self._call(self._collections.CreateFieldIndex, field_index_to_pb(request), idempotent=False)
         return operation_from_pb(answer)
+
+    async def update_index(self, request: VectorIndexRequest) -> OperationInfo:
+        message = vector_index_to_pb(request)
+        return operation_from_pb(await self._call(self._collections.UpdateIndex, message, idempotent=False))
 
     async def delete_field_index(self, request: FieldIndexRequest) -> bool:
         message = collections_pb2.DeleteFieldIndexRequest(collection=request.collection, key=request.key)

@@ -12,11 +12,12 @@ from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.payloads import Payload, encode_payload
 from vecstore.client.points import PointLike, batches_of
 from vecstore.client.progress import Advance, progress_bar
-from vecstore.client.requests import as_count, as_mode, field_index, finished, select
+from vecstore.client.requests import as_count, as_mode, field_index, finished, search_params, select
 from vecstore.client.results import Hits, UploadResult
 from vecstore.client.transport import Transport
 from vecstore.client.vectors import Ids, Vectors, as_ids, as_queries, as_query, build_batch, only_vector
 from vecstore.errors import VecstoreError
+from vecstore.index_check import IndexLike, read_index
 from vecstore.query.filter import PointId
 from vecstore.schema import Schema
 from vecstore.types import (
@@ -34,6 +35,7 @@ from vecstore.types import (
     QueryRequest,
     ScrollRequest,
     UpsertRequest,
+    VectorIndexRequest,
     WriteMode,
     WriteResult,
 )
@@ -212,6 +214,12 @@ class Collection:
         score_threshold: float | None = None,
         with_payload: bool | Sequence[str] = True,
         with_vectors: bool | Sequence[str] = False,
+        nprobe: int | None = None,
+        oversampling: float | None = None,
+        rescore: bool = True,
+        exact: bool = False,
+        truncate_dim: int | None = None,
+        recall: float | None = None,
         timeout_s: float | None = None,
         explain: bool = False,
     ) -> Hits:
@@ -221,6 +229,10 @@ class Collection:
         and may be left out when there is one. Scores: similarity for cosine and dot (large is near), distance for l2
         and hamming (small is near); `score_threshold` drops what is worse. If at least k live points match the filter,
         k come back.
+
+        How hard an index looks, each left to it by default: `nprobe` lists to visit, `oversampling` times `k`
+        candidates to rerank, `recall` to reach. `exact` scans the stored vectors; `rescore=False` answers with
+        estimated scores; `truncate_dim` compares this many leading components only.
         """
         schema = self.schema()
         field = schema.vectors[only_vector(schema, using)]
@@ -236,6 +248,7 @@ class Collection:
             min_seq=self._seq,
             timeout_s=self._timeout_s if timeout_s is None else timeout_s,
             explain=explain,
+            params=search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall),
         )
         return Hits.of(self._transport.query(request))
 
@@ -250,6 +263,12 @@ class Collection:
         score_threshold: float | None = None,
         with_payload: bool | Sequence[str] = True,
         with_vectors: bool | Sequence[str] = False,
+        nprobe: int | None = None,
+        oversampling: float | None = None,
+        rescore: bool = True,
+        exact: bool = False,
+        truncate_dim: int | None = None,
+        recall: float | None = None,
         timeout_s: float | None = None,
     ) -> list[Hits]:
         """`query` for each row of `vectors`, array-like of shape (n, dim), in as few requests as the limits allow."""
@@ -258,6 +277,7 @@ class Collection:
         tree = as_filter(filter, self._limits)
         selection = select(with_payload, with_vectors)
         count, start = as_count("k", k), as_count("offset", offset)
+        params = search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall)
         requests = [
             QueryRequest(
                 self.name,
@@ -270,6 +290,7 @@ class Collection:
                 select=selection,
                 min_seq=self._seq,
                 timeout_s=self._timeout_s if timeout_s is None else timeout_s,
+                params=params,
             )
             for row in rows
         ]
@@ -329,6 +350,14 @@ class Collection:
         """Drop a payload index; filters on the field still work. False when there was none."""
         self._schema = None
         return self._transport.delete_field_index(FieldIndexRequest(self.name, key))
+
+    def update_index(
+        self, vector: str, index: IndexLike, *, wait: bool = True, timeout_s: float | None = None
+    ) -> OperationInfo:
+        """Index a vector field by another spec: a builder, a dictionary, a line of text, or None for exact search.
+        Queries go on meanwhile, by the old index until the new one takes its place."""
+        request = VectorIndexRequest(self.name, vector, read_index(index))
+        return self._finish(self._transport.update_index(request), wait, timeout_s)
 
     def compact(self, *, wait: bool = True, timeout_s: float | None = None) -> OperationInfo:
         """Seal what is growing and merge all segments, in the background."""

@@ -49,16 +49,18 @@ FIELD_KIND_DATETIME: FieldKind
 FIELD_KIND_TEXT: FieldKind
 
 class VectorField(_message.Message):
-    __slots__ = ("kind", "dim", "metric", "datatype")
+    __slots__ = ("kind", "dim", "metric", "datatype", "index")
     KIND_FIELD_NUMBER: _ClassVar[int]
     DIM_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
     DATATYPE_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
     kind: VectorKind
     dim: int
     metric: Metric
     datatype: _common_pb2.DataType
-    def __init__(self, kind: _Optional[_Union[VectorKind, str]] = ..., dim: _Optional[int] = ..., metric: _Optional[_Union[Metric, str]] = ..., datatype: _Optional[_Union[_common_pb2.DataType, str]] = ...) -> None: ...
+    index: str
+    def __init__(self, kind: _Optional[_Union[VectorKind, str]] = ..., dim: _Optional[int] = ..., metric: _Optional[_Union[Metric, str]] = ..., datatype: _Optional[_Union[_common_pb2.DataType, str]] = ..., index: _Optional[str] = ...) -> None: ...
 
 class Schema(_message.Message):
     __slots__ = ("vectors", "fields")
@@ -153,6 +155,16 @@ class CreateFieldIndexRequest(_message.Message):
     key: str
     kind: FieldKind
     def __init__(self, collection: _Optional[str] = ..., key: _Optional[str] = ..., kind: _Optional[_Union[FieldKind, str]] = ...) -> None: ...
+
+class UpdateIndexRequest(_message.Message):
+    __slots__ = ("collection", "vector", "index")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    VECTOR_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    vector: str
+    index: str
+    def __init__(self, collection: _Optional[str] = ..., vector: _Optional[str] = ..., index: _Optional[str] = ...) -> None: ...
 
 class DeleteFieldIndexRequest(_message.Message):
     __slots__ = ("collection", "key")

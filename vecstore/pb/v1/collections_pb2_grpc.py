@@ -65,6 +65,11 @@ class CollectionsStub:
                 request_serializer=vecstore_dot_v1_dot_collections__pb2.CreateFieldIndexRequest.SerializeToString,
                 response_deserializer=vecstore_dot_v1_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
+        self.UpdateIndex = channel.unary_unary(
+                '/vecstore.v1.Collections/UpdateIndex',
+                request_serializer=vecstore_dot_v1_dot_collections__pb2.UpdateIndexRequest.SerializeToString,
+                response_deserializer=vecstore_dot_v1_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
         self.DeleteFieldIndex = channel.unary_unary(
                 '/vecstore.v1.Collections/DeleteFieldIndex',
                 request_serializer=vecstore_dot_v1_dot_collections__pb2.DeleteFieldIndexRequest.SerializeToString,
@@ -127,6 +132,13 @@ class CollectionsServicer:
 
     def CreateFieldIndex(self, request, context):
         """Builds the index in the background; filters on the field work before, during and after.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateIndex(self, request, context):
+        """Index a vector field by another spec. Queries go on by the old index until the new one takes its place.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,6 +208,11 @@ def add_CollectionsServicer_to_server(servicer, server):
             'CreateFieldIndex': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateFieldIndex,
                     request_deserializer=vecstore_dot_v1_dot_collections__pb2.CreateFieldIndexRequest.FromString,
+                    response_serializer=vecstore_dot_v1_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'UpdateIndex': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateIndex,
+                    request_deserializer=vecstore_dot_v1_dot_collections__pb2.UpdateIndexRequest.FromString,
                     response_serializer=vecstore_dot_v1_dot_operations__pb2.Operation.SerializeToString,
             ),
             'DeleteFieldIndex': grpc.unary_unary_rpc_method_handler(
@@ -385,6 +402,33 @@ class Collections:
             target,
             '/vecstore.v1.Collections/CreateFieldIndex',
             vecstore_dot_v1_dot_collections__pb2.CreateFieldIndexRequest.SerializeToString,
+            vecstore_dot_v1_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateIndex(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecstore.v1.Collections/UpdateIndex',
+            vecstore_dot_v1_dot_collections__pb2.UpdateIndexRequest.SerializeToString,
             vecstore_dot_v1_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,

@@ -249,8 +249,24 @@ class ClearPayloadRequest(_message.Message):
     durability: Durability
     def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
 
+class SearchParams(_message.Message):
+    __slots__ = ("nprobe", "oversampling", "rescore", "exact", "truncate_dim", "recall_target")
+    NPROBE_FIELD_NUMBER: _ClassVar[int]
+    OVERSAMPLING_FIELD_NUMBER: _ClassVar[int]
+    RESCORE_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATE_DIM_FIELD_NUMBER: _ClassVar[int]
+    RECALL_TARGET_FIELD_NUMBER: _ClassVar[int]
+    nprobe: int
+    oversampling: float
+    rescore: bool
+    exact: bool
+    truncate_dim: int
+    recall_target: float
+    def __init__(self, nprobe: _Optional[int] = ..., oversampling: _Optional[float] = ..., rescore: _Optional[bool] = ..., exact: _Optional[bool] = ..., truncate_dim: _Optional[int] = ..., recall_target: _Optional[float] = ...) -> None: ...
+
 class QueryRequest(_message.Message):
-    __slots__ = ("collection", "nearest", "using", "filter", "limit", "offset", "score_threshold", "with_payload", "with_vectors", "payload_encoding", "min_seq", "timeout_ms", "explain")
+    __slots__ = ("collection", "nearest", "using", "filter", "limit", "offset", "score_threshold", "with_payload", "with_vectors", "payload_encoding", "min_seq", "timeout_ms", "explain", "params")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     NEAREST_FIELD_NUMBER: _ClassVar[int]
     USING_FIELD_NUMBER: _ClassVar[int]
@@ -264,6 +280,7 @@ class QueryRequest(_message.Message):
     MIN_SEQ_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    PARAMS_FIELD_NUMBER: _ClassVar[int]
     collection: str
     nearest: _common_pb2.Vector
     using: str
@@ -277,7 +294,8 @@ class QueryRequest(_message.Message):
     min_seq: int
     timeout_ms: int
     explain: bool
-    def __init__(self, collection: _Optional[str] = ..., nearest: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., using: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., score_threshold: _Optional[float] = ..., with_payload: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., with_vectors: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., payload_encoding: _Optional[_Union[_common_pb2.PayloadEncoding, str]] = ..., min_seq: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., explain: _Optional[bool] = ...) -> None: ...
+    params: SearchParams
+    def __init__(self, collection: _Optional[str] = ..., nearest: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., using: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., score_threshold: _Optional[float] = ..., with_payload: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., with_vectors: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., payload_encoding: _Optional[_Union[_common_pb2.PayloadEncoding, str]] = ..., min_seq: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., explain: _Optional[bool] = ..., params: _Optional[_Union[SearchParams, _Mapping]] = ...) -> None: ...
 
 class ScoredPoint(_message.Message):
     __slots__ = ("id", "score", "seq", "payload", "payload_json", "vectors")

@@ -1,0 +1,67 @@
+"""vecstore create and index: a new collection, and another index for a vector field of one that exists."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from vecstore.cli.fields import describe
+from vecstore.cli.inspect import Collection, show_operations
+from vecstore.cli.target import Target, open_client
+from vecstore.client.fields import vector_field
+from vecstore.index_check import read_index
+from vecstore.schema import VectorField
+
+VectorIndex = Annotated[
+    str | None, typer.Option(help='Index of the vectors, such as "pca(256) | ivf | rabitq(bits=4)"; default: exact.')
+]
+
+
+def create(
+    collection: Collection,
+    target: Target,
+    dim: Annotated[int, typer.Option(min=1, help="Components of a vector, or bits of a binary one.")],
+    vector: Annotated[str, typer.Option(help="The vector field's name.")] = "default",
+    metric: Annotated[str | None, typer.Option(help="cosine, dot or l2.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")] = None,
+    binary: Annotated[bool, typer.Option("--binary", help="Bits, compared by Hamming distance.")] = False,
+    vector_index: VectorIndex = None,
+    index: Annotated[list[str] | None, typer.Option(help="FIELD=KIND, a payload index.")] = None,
+) -> None:
+    """Create a collection with one vector field."""
+    wanted: dict[str, Any] = {"kind": "binary" if binary else "dense", "dim": dim, "index": vector_index}
+    wanted |= {name: value for name, value in (("metric", metric), ("datatype", dtype)) if value is not None}
+    field = vector_field(wanted)
+    with open_client(target, create=True) as db:
+        db.create_collection(collection, {vector: field}, indexes=dict(named(one, "--index") for one in index or ()))
+    typer.echo(f"{collection}: {vector}: {describe(field)}")
+
+
+def update_index(
+    collection: Collection,
+    spec: Annotated[str, typer.Argument(help='Such as "ivf | rabitq(bits=4)", or "none" for exact search.')],
+    target: Target,
+    using: Annotated[str | None, typer.Option(help="The vector field, when there are several.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until every segment is indexed.")] = True,
+) -> None:
+    """Index a vector field by another spec. Queries go on meanwhile."""
+    chosen = None if spec == "none" else read_index(spec)
+    with open_client(target) as db:
+        handle = db.get_collection(collection)
+        name = only_field(handle.schema().vectors, using)
+        show_operations([handle.update_index(name, chosen, wait=wait)])
+
+
+def only_field(fields: dict[str, VectorField], using: str | None) -> str:
+    """The field that is meant; an unknown one is for the engine to refuse."""
+    if using is None and len(fields) > 1:
+        raise typer.BadParameter(f"name one of {', '.join(sorted(fields))}", param_hint="--using")
+    return using or next(iter(fields))
+
+
+def named(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals or not value:
+        raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint=option)
+    return name, value

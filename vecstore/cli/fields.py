@@ -1,0 +1,15 @@
+"""A vector field in a few words."""
+
+from __future__ import annotations
+
+from vecstore.index_text import format_index
+from vecstore.schema import VectorField
+
+
+def describe(field: VectorField) -> str:
+    parts = [str(field.kind), str(field.dim), str(field.metric)]
+    if field.kind == "dense" and field.datatype != "float32":
+        parts.append(str(field.datatype))
+    if field.built is not None:
+        parts.append(format_index(field.built))
+    return " ".join(parts)

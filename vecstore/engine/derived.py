@@ -1,0 +1,185 @@
+"""Derived data of sealed segments: payload and vector indexes that the schema asks for and a segment lacks.
+
+Called from maintenance's thread only. Whatever goes wrong, a segment without its index is served by scanning, and what
+is left behind is swept at the next open.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection as Container
+from collections.abc import Sequence
+
+from vecstore.engine import bitmaps, changes
+from vecstore.engine.builder import NO_SEGMENTS, Builder, JobSource
+from vecstore.engine.collection import Collection
+from vecstore.engine.committer import Committer
+from vecstore.engine.header import Column, SegmentHeader
+from vecstore.engine.jobs import Job
+from vecstore.engine.operations import Operation
+from vecstore.engine.sealed import Refused, SealedSegment
+from vecstore.errors import Cancelled, Corruption, IoFailed, ResourceExhausted, Unavailable, VecstoreError
+from vecstore.index_spec import Index
+from vecstore.schema import Schema
+from vecstore.storage.interfaces import Blobs
+
+log = logging.getLogger("vecstore.maintenance")
+PASSING = (Cancelled, Corruption, IoFailed, ResourceExhausted, Unavailable)  # say nothing about the spec
+
+
+class DerivedData:
+    def __init__(self, builder: Builder, committer: Committer, blobs: Blobs, rows_min: int) -> None:
+        """Segments with fewer than `rows_min` rows get no vector index."""
+        self._builder = builder
+        self._committer = committer
+        self._blobs = blobs
+        self._rows_min = rows_min
+
+    def lacking(self, segment: SealedSegment, collection: Collection) -> bool:
+        return bool(
+            missing_fields(segment, collection)
+            or missing_vectors(segment, collection.schema, self._rows_min)
+            or unwanted_vectors(segment, collection.schema)
+        )
+
+    def build(self, collection: Collection, segment: SealedSegment, operation: Operation) -> None:
+        """Everything that the segment lacks, and away with what it should not have. Raises what a build raises."""
+        if missing_fields(segment, collection):
+            self._index_fields(collection, segment, operation)
+        if unwanted := unwanted_vectors(segment, collection.schema):
+            before = segment.header
+            if self._committer.exclusive(lambda: changes.drop_indexes(collection, segment.uid, unwanted)):
+                self._delete(_gone(before, segment.header))
+        for name, spec in missing_vectors(segment, collection.schema, self._rows_min).items():
+            self._index_vector(collection, segment, name, spec, operation)
+
+    def index_merged(
+        self, collection: Collection, made: SealedSegment, sources: Sequence[SealedSegment], operation: Operation
+    ) -> None:
+        """Index a segment that is not in use yet, as far as its sources have learned what that takes, so that a merge
+        does not put queries back to scanning. Raises when the merge had better stop."""
+        for name, spec in missing_vectors(made, collection.schema, self._rows_min).items():
+            warm = _largest_with(sources, name, spec)
+            if warm is None:
+                continue
+            try:
+                header = self._built(collection, made, name, spec, operation, warm)
+            except (Cancelled, IoFailed):
+                raise
+            except VecstoreError as error:
+                log.warning("segment %s is merged without its index on %r: %s", made.header.id, name, error)
+                continue
+            made.extend(made.header.extended(header), made.open_built(header))
+
+    def _index_fields(self, collection: Collection, segment: SealedSegment, operation: Operation) -> None:
+        missing = missing_fields(segment, collection)
+        have = tuple(key for key in collection.schema.fields if key not in missing)
+        job = Job(
+            collection.number, segment.header.id, collection.schema, segment.header.max_seq,
+            generation=segment.header.generation + 1, fields_only=True, have_fields=have,
+        )  # fmt: skip
+        header = self._builder.build(job, [self._source(segment)], operation.progress)
+        self._add(collection, segment, header)
+
+    def _index_vector(
+        self, collection: Collection, segment: SealedSegment, name: str, spec: Index, operation: Operation
+    ) -> None:
+        try:
+            header = self._built(collection, segment, name, spec, operation, None)
+        except Cancelled:
+            segment.refused[name] = Refused(spec, "cancelled")  # or it would begin again at once
+            raise
+        except VecstoreError as error:
+            if not isinstance(error, PASSING):
+                segment.refused[name] = Refused(spec, str(error))
+            raise
+        self._add(collection, segment, header)
+
+    def _built(
+        self,
+        collection: Collection,
+        segment: SealedSegment,
+        name: str,
+        spec: Index,
+        operation: Operation,
+        warm: SealedSegment | None,
+    ) -> SegmentHeader:
+        job = Job(
+            collection.number, segment.header.id, collection.schema, segment.header.max_seq,
+            generation=segment.header.generation + 1, indexes={name: spec},
+        )  # fmt: skip
+        from_segments = NO_SEGMENTS if warm is None else {name: warm}
+        try:
+            return self._builder.build(job, [self._source(segment)], operation.progress, from_segments)
+        except VecstoreError:
+            raise
+        except Exception as error:  # a mistake in an index is no reason to try it for ever
+            log.exception("building an index failed")
+            raise VecstoreError(f"building the index failed: {type(error).__name__}: {error}") from error
+
+    def _source(self, segment: SealedSegment) -> JobSource:
+        return JobSource(bitmaps.all_set(segment.header.n_rows), sealed=segment)
+
+    def _add(self, collection: Collection, segment: SealedSegment, header: SegmentHeader) -> None:
+        before = segment.header
+        try:
+            opened = segment.open_built(header)  # verified and mapped before a query waits for it
+            added = self._committer.exclusive(
+                lambda: changes.add_derived_columns(collection, segment.uid, header, opened)
+            )
+        except IoFailed:
+            raise  # the change may be on disk although its fsync failed: the next open finds out and sweeps
+        except VecstoreError:
+            self._delete(header.columns)  # or the next try would find their names taken
+            raise
+        self._delete(_gone(before, segment.header) if added else header.columns)
+
+    def _delete(self, columns: Sequence[Column]) -> None:
+        delete_columns(self._blobs, columns)
+
+
+def missing_fields(segment: SealedSegment, collection: Collection) -> set[str]:
+    """Keys that the schema indexes and the segment does not, or not as this kind."""
+    have = segment.header.fields
+    return {key for key, kind in collection.schema.fields.items() if key not in have or have[key].kind is not kind}
+
+
+def missing_vectors(segment: SealedSegment, schema: Schema, rows_min: int) -> dict[str, Index]:
+    """Specs of vector fields that the segment is not indexed by, or whose index is damaged, and which may be built."""
+    missing = {}
+    if segment.header.n_rows >= rows_min:
+        for name, field in schema.vectors.items():
+            entry, refused = segment.header.indexes.get(name), segment.refused.get(name)
+            if field.built is None or (refused is not None and refused.spec == field.built):
+                continue
+            if entry is None or entry.spec != field.built or f"index.{name}" in segment.quarantined:
+                missing[name] = field.built
+    return missing
+
+
+def unwanted_vectors(segment: SealedSegment, schema: Schema) -> list[str]:
+    """Vector fields that the segment indexes and the schema does not."""
+    return [name for name in segment.header.indexes if schema.vectors[name].built is None]
+
+
+def delete_columns(blobs: Blobs, columns: Container[Column]) -> None:
+    """Best effort: what is left is swept at the next open."""
+    try:
+        for column in columns:
+            blobs.delete(column.ref.name)
+    except VecstoreError as error:
+        log.warning("blobs are left for the sweep: %s", error)
+
+
+def _gone(before: SegmentHeader, after: SegmentHeader) -> list[Column]:
+    kept = {column.ref.name for column in after.columns}
+    return [column for column in before.columns if column.ref.name not in kept]
+
+
+def _largest_with(segments: Sequence[SealedSegment], name: str, spec: Index) -> SealedSegment | None:
+    """The segment with the most rows whose index on the field is of this spec and opens."""
+    for segment in sorted(segments, key=lambda segment: segment.header.n_rows, reverse=True):
+        entry = segment.header.indexes.get(name)
+        if entry is not None and entry.spec == spec and segment.index(name) is not None:
+            return segment
+    return None

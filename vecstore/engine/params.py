@@ -1,0 +1,53 @@
+"""Checks of a query's search parameters against their bounds and the field."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from vecstore.index.base import DEFAULT_PARAMS, SearchParams
+from vecstore.schema import Metric, VectorField, VectorKind
+from vecstore.validate import invalid
+
+NPROBE_MAX = 1 << 20
+OVERSAMPLING_MAX = 100.0
+
+
+def check_params(params: SearchParams, field: VectorField, vector: np.ndarray) -> None:
+    """Raises InvalidArgument (BAD_ARGUMENT, ZERO_VECTOR) naming the parameter, the bound and the value."""
+    if params is DEFAULT_PARAMS:
+        return
+    for name in ("nprobe", "truncate_dim"):
+        value = getattr(params, name)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise _bad(name, f"{value!r:.40} must be an integer")
+    for name in ("rescore", "exact"):
+        if not isinstance(getattr(params, name), bool):
+            raise _bad(name, f"{getattr(params, name)!r:.40} must be true or false")
+    for name in ("oversampling", "recall_target"):
+        value = getattr(params, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise _bad(name, f"{value!r:.40} must be a finite number")
+    if not 0 <= params.nprobe <= NPROBE_MAX:
+        raise _bad("nprobe", f"{params.nprobe} must be in 1..{NPROBE_MAX}, or 0 for the index's own choice")
+    if params.oversampling != 0 and not 1 <= params.oversampling <= OVERSAMPLING_MAX:
+        raise _bad("oversampling", f"{params.oversampling} must be in 1..{OVERSAMPLING_MAX:g}")
+    if not 0 <= params.recall_target <= 1:
+        raise _bad("recall_target", f"{params.recall_target} must be above 0 and at most 1")
+    if params.truncate_dim:
+        _check_truncation(params.truncate_dim, field, vector)
+
+
+def _check_truncation(dim: int, field: VectorField, vector: np.ndarray) -> None:
+    if field.kind is VectorKind.BINARY:
+        raise _bad("truncate_dim", f"{dim} does not apply to a binary field")
+    if not 1 <= dim <= field.dim:
+        raise _bad("truncate_dim", f"{dim} must be in 1..{field.dim}, the dimension of the field")
+    if field.metric is Metric.COSINE and not vector[:dim].any():
+        message = f"the first {dim} components of the query are zero, which cosine cannot use"
+        raise invalid("ZERO_VECTOR", message, "query")
+
+
+def _bad(name: str, problem: str) -> Exception:
+    return invalid("BAD_ARGUMENT", f"params.{name}={problem}", f"params.{name}")
