@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from vecstore.client.fields import IndexKind
 from vecstore.errors import Cancelled, InvalidArgument, VecstoreError
@@ -43,19 +46,33 @@ def search_params(
     truncate_dim: int | None,
     recall: float | None,
 ) -> SearchParams:
-    """What is left out is the index's choice. Bounds are checked by the engine, except that 0 is not a choice here."""
-    for name, value in (("nprobe", nprobe), ("oversampling", oversampling), ("recall", recall)):
-        if value is not None and not value > 0:
-            message = f"{name}={value!r:.80} must be above 0; leave it out for the index's own choice"
-            raise InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[(name, message)])
+    """What is left out is the index's choice; 0 is not a choice here. Upper bounds are checked by the engine."""
     return SearchParams(
-        nprobe=0 if nprobe is None else as_count("nprobe", nprobe),
-        oversampling=0.0 if oversampling is None else oversampling,
-        rescore=rescore,
-        exact=exact,
-        truncate_dim=0 if truncate_dim is None else as_count("truncate_dim", truncate_dim),
-        recall_target=0.0 if recall is None else recall,
+        nprobe=0 if nprobe is None else as_count("nprobe", _positive("nprobe", nprobe)),
+        oversampling=0.0 if oversampling is None else _positive("oversampling", oversampling),
+        rescore=_flag("rescore", rescore),
+        exact=_flag("exact", exact),
+        truncate_dim=0 if truncate_dim is None else as_count("truncate_dim", _positive("truncate_dim", truncate_dim)),
+        recall_target=0.0 if recall is None else _positive("recall", recall),
     )
+
+
+def _positive(name: str, value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise _bad_argument(name, f"{name}={value!r:.80} must be a number above 0; leave it out for the index's choice")
+    return value
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise _bad_argument(name, f"{name}={value!r:.80} must be True or False")
+    return bool(value)
+
+
+def _bad_argument(name: str, message: str) -> InvalidArgument:
+    return InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[(name, message)])
 
 
 def finished(operation: OperationInfo) -> OperationInfo:
@@ -77,5 +94,4 @@ def as_count(name: str, value: object) -> int:
             raise TypeError
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        message = f"{name}={value!r:.80} must be an integer"
-        raise InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[(name, message)]) from None
+        raise _bad_argument(name, f"{name}={value!r:.80} must be an integer") from None

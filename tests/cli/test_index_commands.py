@@ -1,0 +1,56 @@
+"""create, index, import --vector-index, query's parameters and stats, on the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import vecstore
+from vecstore.index_text import parse_index
+
+ROWS = np.random.default_rng(20261123).standard_normal((50, 16)).astype(np.float32)
+
+
+def test_create_index_and_show(run: Callable[..., Any], tmp_path: Path) -> None:
+    target = tmp_path / "db"
+    made = run("create", "docs", "-t", target, "--dim", 16, "--metric", "l2", "--vector-index", "ivf | rabitq(bits=4)")
+    assert made.exit_code == 0, made.output
+    with vecstore.connect(str(target)) as db:
+        field = db.get_collection("docs").schema().vectors["default"]
+        assert (field.metric, field.index) == ("l2", parse_index("ivf | rabitq(bits=4)"))
+        db.get_collection("docs").upsert(range(50), ROWS)
+    assert "ivf | rabitq" in run("collections", "-t", target).stdout
+    changed = run("index", "docs", "SQ8", "-t", target)
+    assert changed.exit_code == 0, changed.output
+    assert "update_index" in changed.stdout
+    stats = json.loads(run("stats", "docs", "-t", target, "--json").stdout)
+    assert stats["vectors"]["default"]["index"] == "flat | int8"
+    assert "flat | int8" in run("stats", "docs", "-t", target).stdout
+    assert run("index", "docs", "none", "-t", target).exit_code == 0
+    refused = run("index", "docs", "hnsw", "-t", target)
+    assert refused.exit_code == 1
+    assert "BAD_INDEX_SPEC" in refused.stderr
+    assert run("create", "bits", "-t", target, "--dim", 64, "--binary", "--vector-index", "mih").exit_code == 0
+
+
+def test_import_with_an_index_and_query_with_parameters(run: Callable[..., Any], tmp_path: Path) -> None:
+    target, file = tmp_path / "db", tmp_path / "rows.npy"
+    np.save(file, ROWS)
+    refused = run("import", file, "docs", "-t", target, "--vector-index", "ivf")
+    assert refused.exit_code == 2
+    done = run("import", file, "docs", "-t", target, "--create", "--vector-index", "ivf | int8")
+    assert done.exit_code == 0, done.output
+    vector = json.dumps(ROWS[7].tolist())
+    common = ["query", "docs", "-t", target, "--vector", vector, "-k", 3]
+    plain = json.loads(run(*common, "--json").stdout)
+    tuned = run(*common, "--json", "--nprobe", 3, "--oversampling", 2, "--recall", 0.9, "--no-rescore", "--exact")
+    assert json.loads(tuned.stdout) == plain
+    explained = json.loads(run(*common, "--json", "--explain", "--truncate-dim", 8).stdout)
+    assert explained["hits"][0]["id"] == plain[0]["id"]
+    assert explained["explain"]["segments"][0]["strategy"] == "exact_scan"
+    assert "exact_scan" in run(*common, "--explain").stdout
+    assert "nprobe" in run(*common, "--nprobe", 0).stderr
