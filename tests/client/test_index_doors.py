@@ -1,0 +1,100 @@
+"""Index specs and search parameters through every client: the same answers and the same refusals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vecstore import IVF, PCA, Binary, Dense, HammingIVF, InvalidArgument, RaBitQ, parse_index
+
+RNG = np.random.default_rng(20261122)
+ROWS = RNG.standard_normal((100, 16)).astype(np.float32)
+SPEC = IVF(nlist=4, quantizer=RaBitQ(bits=4), transforms=(PCA(8),))
+FORMS = [
+    SPEC,
+    "pca(8) | ivf(nlist=4) | rabitq(bits=4)",
+    {"type": "ivf", "nlist": 4, "quantizer": {"type": "rabitq", "bits": 4}, "transforms": [{"type": "pca", "dim": 8}]},
+]
+
+
+def test_every_form_of_a_spec_is_the_same_collection(db: Any) -> None:
+    for form in FORMS:
+        docs = db.create_collection("docs", vectors={"text": Dense(16, index=form)}, exist_ok=True)
+        assert docs.schema().vectors["text"].index == SPEC
+        db.create_collection("docs", vectors={"text": {"dim": 16, "index": form}}, exist_ok=True)
+    assert db.get_collection("docs").schema().vectors["text"].index == SPEC
+    bits = db.create_collection("bits", binary=Binary(64, index="hamming_ivf(nlist=8)"))
+    assert bits.schema().vectors["default"].index == HammingIVF(8)
+
+
+@pytest.mark.parametrize(
+    ("field", "path"),
+    [
+        (Dense(16, index="pca(17) | int8"), "vectors.default.index.transforms[0].dim"),
+        (Dense(16, index="mih"), "vectors.default.index"),
+        (Binary(64, index="ivf"), "vectors.default.index"),
+        (Dense(16, index="rabitq(bits=9)"), "vectors.default.index.quantizer.bits"),
+    ],
+)
+def test_a_spec_that_does_not_suit_is_refused(db: Any, field: Any, path: str) -> None:
+    with pytest.raises(InvalidArgument) as error:
+        db.create_collection("docs", vectors=field)
+    assert error.value.reason == "BAD_INDEX_SPEC"
+    assert error.value.field_violations[0][0] == path
+    assert not db.has_collection("docs")
+
+
+def test_text_that_is_no_spec_is_refused_where_it_is_written() -> None:
+    with pytest.raises(InvalidArgument, match="at position 6 expected"):
+        Dense(16, index="ivf | hnsw")
+    with pytest.raises(InvalidArgument, match="BAD_INDEX_SPEC"):
+        Dense(16, index={"type": "hnsw"})
+
+
+def test_update_index_and_stats(db: Any) -> None:
+    docs = db.create_collection("docs", vectors=Dense(16))
+    docs.upsert(range(100), ROWS)
+    assert docs.stats()["vectors"]["default"]["index"] == "flat"
+    docs.update_index("default", "ivf | int8")
+    assert docs.schema().vectors["default"].index == parse_index("ivf | int8")
+    stats = docs.stats()["vectors"]["default"]
+    assert (stats["index"], stats["index_state"], stats["rows_indexed"]) == ("ivf | int8", "ready", 0)
+    docs.update_index("default", None)
+    assert docs.schema().vectors["default"].index is None
+    assert docs.stats()["vectors"]["default"]["index_state"] == "none"
+    with pytest.raises(InvalidArgument, match="BAD_INDEX_SPEC"):
+        docs.update_index("default", "mih")
+    with pytest.raises(InvalidArgument, match="VECTOR_NAME_UNKNOWN"):
+        docs.update_index("other", "ivf")
+
+
+def test_parameters_of_queries(db: Any) -> None:
+    docs = db.create_collection("docs", vectors=Dense(16, metric="l2"))
+    docs.upsert(range(100), ROWS)
+    truth = np.argsort(((ROWS - ROWS[3]) ** 2).sum(axis=1), kind="stable")[:5].tolist()
+    assert docs.query(ROWS[3], k=5, exact=True).ids.tolist() == truth
+    assert docs.query(ROWS[3], k=5, nprobe=2, oversampling=4, rescore=False, recall=0.9).ids.tolist() == truth
+    short = np.argsort(((ROWS - ROWS[3])[:, :4] ** 2).sum(axis=1), kind="stable")[:5].tolist()
+    assert docs.query(ROWS[3], k=5, truncate_dim=4).ids.tolist() == short
+    assert docs.query_batch(ROWS[3:5], k=5, truncate_dim=4)[0].ids.tolist() == short
+    explained = docs.query(ROWS[3], k=5, explain=True).explain["segments"][0]
+    assert explained["strategy"] == "exact_scan"
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"nprobe": 0}, {"nprobe": -1}, {"nprobe": 1 << 21}, {"oversampling": 0.5}, {"oversampling": 1e9}, {"recall": 0},
+        {"recall": 1.5}, {"truncate_dim": 17}, {"truncate_dim": -1}, {"nprobe": 2.5}, {"oversampling": float("nan")},
+        {"exact": "yes"}, {"oversampling": "many"},
+    ],
+)  # fmt: skip
+def test_parameters_out_of_bounds_are_refused(db: Any, how: dict[str, Any]) -> None:
+    docs = db.create_collection("docs", vectors=Dense(16))
+    docs.upsert(range(100), ROWS)
+    with pytest.raises(InvalidArgument) as error:
+        docs.query(ROWS[3], **how)
+    assert error.value.reason == "BAD_ARGUMENT"
+    assert next(iter(how)).split("_")[0] in error.value.message
