@@ -3,6 +3,7 @@
 // A Scorer knows one family of codes. It offers
 //   Query, prepare(q, query)               what one query needs over all lists; queries are used again for others
 //   has_lower(), score(query, run, est, lower)   first estimates of a run of places, and lower bounds where it has them
+//   expect(place), if it wants             prefetches the beginning of the list that comes next
 //   kRefines: refine(query, place, add, radius) -> Refined, the full estimate of one place, called for survivors only,
 //             and prefetch(place); without it finish(query, place, add, radius) -> Refined, an estimate without
 //             rounding
@@ -154,6 +155,9 @@ class ListScan {
             const auto list_first = static_cast<std::size_t>(layout_.offsets[list]);
             const auto list_blocks = static_cast<std::size_t>(layout_.offsets[list + 1]) - list_first;
             const std::size_t list_end = list_first * kBlockRows + static_cast<std::size_t>(layout_.counts[list]);
+            if constexpr (requires { scorer_.expect(std::size_t{}); })
+                if (p + 1 < probes_.nprobe && lists[p + 1] >= 0)
+                    scorer_.expect(static_cast<std::size_t>(layout_.offsets[lists[p + 1]]) * kBlockRows);
             const std::size_t from = begin > passed ? std::min(begin - passed, list_blocks) : 0;
             const std::size_t to = std::min(list_blocks, end - passed);
             for (std::size_t b = from; b < to; b += step) {

@@ -11,6 +11,9 @@ namespace {
 // Rounding errors of the byte tables that a lower bound allows for, in standard deviations.
 constexpr float kRoundingDeviations = 3;
 
+// Of the next list, while this one is scanned: what the scan's own prefetching would reach too late.
+constexpr std::size_t kExpectedBytes = 4096;
+
 struct TableQuery {
     std::vector<float> tables;        // (nibbles, 16)
     std::vector<std::uint8_t> bytes;  // the same, rounded; zeros where a group lacks nibbles
@@ -94,6 +97,14 @@ class TableScorer {
                              codes_.columns,
                              (run.count + kBlockRows - 1) / kBlockRows};
         ops_.table_estimates(codes, query.rounded, run.add, eps_ * run.radius, est, lower);
+    }
+
+    void expect(std::size_t place) const {
+        const std::size_t block = place / kBlockRows;
+        const std::uint8_t* codes = codes_.blocks + block * codes_.groups * 128;
+        for (std::size_t b = 0; b < kExpectedBytes; b += 64) __builtin_prefetch(codes + b);
+        __builtin_prefetch(codes_.factors + block * block_factor_bytes());
+        __builtin_prefetch(codes_.layout.rows + place);
     }
 
     void prefetch(std::size_t place) const {
