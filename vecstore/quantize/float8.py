@@ -17,7 +17,8 @@ from vecstore.errors import Corruption
 from vecstore.index_spec import Quantizer as QuantizerSpec
 from vecstore.kernels.base import CodeKind, Float32Array
 from vecstore.kernels.row_numpy import float8_values
-from vecstore.quantize.base import Encoded
+from vecstore.quantize.base import Codes, Encoded, Lists
+from vecstore.quantize.row_codes import Folding, RowSearch
 from vecstore.quantize.scalar import ScalarQuantizer, need_sample, read_dim, residuals_of
 from vecstore.schema import Metric
 
@@ -65,8 +66,13 @@ class Float8Quantizer(ScalarQuantizer):
         return to_float8(np.ldexp(residuals, self.exponent), self.kind)
 
     def _values(self, codes: np.ndarray) -> Float32Array:
-        values: Float32Array = self._numbers[codes]
+        values: Float32Array = np.ldexp(self._numbers[codes], -self.exponent)
         return values
+
+    def open(self, arrays: Mapping[str, np.ndarray], lists: Lists) -> Codes:
+        """The power of two is taken out of the query: exact, and free in the scan."""
+        weights = np.full(self.dim, 2.0**-self.exponent, np.float32)
+        return RowSearch(self.kind, self.dim, Folding(self.metric, weights), arrays, lists)
 
     def encode(self, rows: Float32Array, centroids: Float32Array | None) -> Encoded:
         with np.errstate(over="ignore"):  # what leaves float32's range is cut off like all large numbers
