@@ -102,7 +102,7 @@ class RowSearch(Codes):
         block = (groups, BLOCK, 4) if kind in ("int8", "nibble") else (BLOCK, dim)
         rows = _checked(arrays, "rows", [(n * BLOCK,)], np.dtype(np.uint32))
         blocks = _checked(arrays, "blocks", [(n, *block)], code_dtype(kind))
-        shapes = [(n, columns, BLOCK) for columns in (1, 2, 3)]
+        shapes: list[tuple[int, ...]] = [(n, columns, BLOCK) for columns in (1, 2, 3)]
         factors = _checked(arrays, "factors", shapes, np.dtype(np.float32), np.dtype(np.float16))
         self._folding = folding
         self.codes = RowCodes(kind, offsets, np.diff(lists.offsets), rows, blocks, factors, levels)
