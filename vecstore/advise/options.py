@@ -23,6 +23,7 @@ from vecstore.index_spec import (
     Transform,
     Truncate,
 )
+from vecstore.quantize.registry import QUANTIZERS
 
 OVERSAMPLING = 4.0  # candidates for the rerank, as a multiple of k
 SMALLEST_DIM = 16
@@ -60,13 +61,11 @@ def _codes(dim: int, prefixes: tuple[int, ...]) -> list[tuple[tuple[Transform, .
     found += [((), RaBitQ(bits=bits)) for bits in (1, 2, 3, 5, 6, 8)]
     found += [((), SAQ(bits=bits)) for bits in (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)]
     found += [((), quantizer) for quantizer in (LloydMax(bits=1), LloydMax(bits=2), Binary())]
-    for width in (8, 4, 2):  # dimensions of a subspace
+    for width in (4, 2):  # dimensions of a subspace
         if dim % width == 0:
             parts = dim // width
-            found += [((), PQ(m=parts, bits=8)), ((OPQ(m=parts),), PQ(m=parts, bits=8))]
-            if width < 8:
-                found.append(((), PQ(m=parts, bits=4)))
-    return found
+            found += [((), PQ(m=parts)), ((OPQ(m=parts),), PQ(m=parts))]
+    return [(cut, quantizer) for cut, quantizer in found if str(type(quantizer).__struct_config__.tag) in QUANTIZERS]
 
 
 def _reranks(quantizer: Quantizer) -> tuple[Rerank, ...]:
