@@ -43,9 +43,9 @@ def exact_codes(rows: Float32Array, bits: int) -> UInt16Array:
 
 
 def caq_codes(rows: Float32Array, bits: int, rounds: int = ROUNDS, watch: Watch | None = None) -> UInt16Array:
-    """Code adjustment (arXiv 2509.12086): a grid over each row's range, then `rounds` of moving one coordinate at a time
-    while the cosine grows. Rows go in lockstep. `watch` sees <row, code>, |code|^2 and the codes after each coordinate.
-    """
+    """Code adjustment (arXiv 2509.12086): a grid over each row's range, then `rounds` of moving one coordinate at a
+    time while the cosine grows. Rows go in lockstep. `watch` sees <row, code>, |code|^2 (code in the rows' units) and
+    the codes after each coordinate."""
     wide = rows.astype(np.float64)
     cells = 1 << bits
     largest = np.abs(wide).max(axis=1)
@@ -65,7 +65,8 @@ def caq_codes(rows: Float32Array, bits: int, rounds: int = ROUNDS, watch: Watch 
                 watch(product, square, codes)
         if (codes == before).all():
             break
-    return codes.astype(np.uint16)
+    adjusted: UInt16Array = codes.astype(np.uint16)
+    return adjusted
 
 
 def _move(
