@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.errors import Corruption
+from vecstore.errors import Corruption, InvalidArgument
 from vecstore.index.base import DEFAULT_PARAMS, Candidates, Index, SearchParams
+from vecstore.index.prefixes import Prefixes
 from vecstore.kernels.base import Bitmap, Float32Array, Kernels
 from vecstore.schema import Metric, VectorField, VectorKind
 
@@ -42,6 +43,7 @@ class FlatIndex(Index):
         self._metric = field.metric
         self._rows = rows
         self._inverse_norms = inverse_norms if field.metric is Metric.COSINE else None
+        self._prefixes = Prefixes(field.metric, rows)
 
     def search(
         self,
@@ -52,7 +54,10 @@ class FlatIndex(Index):
         params: SearchParams = DEFAULT_PARAMS,
     ) -> Candidates:
         found = _places(len(queries), k)
-        kernels.scan(self._metric, queries, self._rows, self._inverse_norms, allowed, found.rows, found.distances)
+        rows, norms = self._rows, self._inverse_norms
+        if params.truncate_dim not in (0, rows.shape[1]):
+            queries, rows, norms = self._prefixes.cut(kernels, queries, params.truncate_dim)
+        kernels.scan(self._metric, queries, rows, norms, allowed, found.rows, found.distances)
         found.counters["rows_scanned"] = _rows_scanned(self.ntotal, allowed)
         return found
 
@@ -91,6 +96,8 @@ class BinaryFlatIndex(Index):
         allowed: Bitmap | None,
         params: SearchParams = DEFAULT_PARAMS,
     ) -> Candidates:
+        if params.truncate_dim:
+            raise InvalidArgument(f"truncate_dim={params.truncate_dim} suits dense vectors, these are binary")
         found = _places(len(queries), k)
         kernels.hamming_scan(queries, self._rows, allowed, found.rows, found.distances)
         found.counters["rows_scanned"] = _rows_scanned(self.ntotal, allowed)

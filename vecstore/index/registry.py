@@ -6,6 +6,7 @@ from vecstore.errors import Unimplemented
 from vecstore.index.base import BuiltIndex, Index
 from vecstore.index.coded import FlatCodesIndex, IVFIndex
 from vecstore.index.flat import BinaryFlatIndex, FlatIndex
+from vecstore.index.funnel import FunnelIndex
 from vecstore.index_spec import Index as IndexSpec
 
 INDEXES: dict[str, type[Index]] = {
@@ -14,7 +15,7 @@ INDEXES: dict[str, type[Index]] = {
 }
 
 # By the tag of the spec ("flat" is flat codes: a flat spec without a quantizer needs no built index).
-BUILT: dict[str, type[BuiltIndex]] = {"ivf": IVFIndex, "flat": FlatCodesIndex}
+BUILT: dict[str, type[BuiltIndex]] = {"ivf": IVFIndex, "flat": FlatCodesIndex, "funnel": FunnelIndex}
 
 
 def built_index(spec: IndexSpec) -> type[BuiltIndex]:

@@ -1,0 +1,211 @@
+"""Funnel search over Matryoshka prefixes: scan the shortest, then rank fewer and fewer rows by longer ones.
+
+Vectors are stored a second time as far as the longest prefix, cut at the stages' dimensions into contiguous matrices:
+a scan of a prefix touches its bytes only, and stays in memory where the stored vectors may not. Each stage adds the
+new components' part to the distance so far (inner products and squared differences add up; under cosine the sum is
+divided by the prefix's stored norm), and the last one takes distances to the stored vectors (Kusupati et al., 2022,
+adaptive and funnel retrieval).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from vecstore import index_spec
+from vecstore.errors import Corruption, InvalidArgument
+from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams
+from vecstore.index.flat import FlatIndex
+from vecstore.index.prefixes import Prefixes
+from vecstore.index.rerank import smallest
+from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels
+from vecstore.schema import Metric, VectorField
+
+CANDIDATES_MIN = 64  # for the last stage, unless the query says how many: short prefixes need more than a multiple of k
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Components `low` to `high` of every row, and under cosine the inverse norms of components 0 to `high`."""
+
+    low: int
+    high: int
+    rows: DenseRows  # (n, high - low)
+    inverse_norms: Float32Array | None  # (n,)
+
+
+class FunnelIndex(BuiltIndex):
+    name: ClassVar[str] = "funnel"
+    truncates: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        field: VectorField,
+        rows: DenseRows,
+        inverse_norms: Float32Array | None,
+        stages: Sequence[Stage],
+        oversampling: float,
+    ) -> None:
+        self.ntotal = len(rows)
+        arrays = [array for stage in stages for array in (stage.rows, stage.inverse_norms) if array is not None]
+        self.code_bytes = sum(array.nbytes for array in arrays) / max(1, self.ntotal)
+        self._metric = field.metric
+        self._rows = rows
+        self._inverse_norms = inverse_norms
+        self._stages = tuple(stages)
+        self._oversampling = oversampling
+        self._flat = FlatIndex(field, rows, inverse_norms)
+        self._prefixes = Prefixes(field.metric, rows)
+
+    @classmethod
+    def build(
+        cls,
+        field: VectorField,
+        spec: index_spec.Funnel,
+        rows: DenseRows,
+        inverse_norms: Float32Array | None,
+        kernels: Kernels,
+        progress: Progress,
+        warm: Self | None = None,
+    ) -> Self:
+        """Copies prefixes; there is nothing to train."""
+        _check_spec(spec, field.dim)
+        dims = [dim for dim in spec.dims if dim < field.dim]  # the whole vectors are the last stage anyway
+        stages = []
+        for done, (low, high) in enumerate(zip([0, *dims], dims, strict=False)):
+            progress("copy prefixes", done, len(dims))
+            norms = None
+            if field.metric is Metric.COSINE:
+                norms = np.empty(len(rows), np.float32)
+                kernels.inverse_norms(rows[:, :high], norms)
+            components: Any = np.ascontiguousarray(rows[:, low:high])
+            stages.append(Stage(low, high, components, norms))
+        progress("copy prefixes", len(dims), len(dims))
+        return cls(field, rows, inverse_norms, stages, spec.oversampling)
+
+    def search(
+        self,
+        kernels: Kernels,
+        queries: Float32Array,
+        k: int,
+        allowed: Bitmap | None,
+        params: SearchParams = DEFAULT_PARAMS,
+    ) -> Candidates:
+        target = params.truncate_dim or self._rows.shape[1]
+        stages = [stage for stage in self._stages if stage.high < target]
+        if params.exact or not stages or self.ntotal == 0:
+            return self._flat.search(kernels, queries, k, allowed, replace(params, truncate_dim=target))
+        sizes = self._sizes(k, len(stages), params)
+        found = self._scan(kernels, queries, stages[0], sizes[0], allowed)
+        sums = self._sums(kernels, queries, stages[0], found.rows)
+        rows, distances = found.rows, found.distances
+        refined = 0
+        for stage, size in zip(stages[1:], sizes[1:], strict=True):
+            refined += int((rows >= 0).sum())
+            sums += self._sums(kernels, queries, stage, rows)
+            near = self._distances(queries, stage, rows, sums)
+            order = np.argsort(near, axis=1, kind="stable")[:, :size]
+            rows, sums = np.take_along_axis(rows, order, axis=1), np.take_along_axis(sums, order, axis=1)
+            distances = np.take_along_axis(near, order, axis=1)
+        if params.rescore:
+            refined += int((rows >= 0).sum())
+            distances = np.empty(rows.shape, np.float32)
+            kernels.rerank(self._metric, *self._last(kernels, queries, target), np.ascontiguousarray(rows), distances)
+        counters = found.counters | {"rows_refined": refined}
+        return Candidates(*smallest(rows, distances, k), counters)
+
+    def _sizes(self, k: int, stages: int, params: SearchParams) -> list[int]:
+        """Rows that each stage leaves to the next: the last `oversampling` times k, each one before twice as many."""
+        last = ceil(params.oversampling * k) if params.oversampling else ceil(self._oversampling * k)
+        last = max(k, last if params.oversampling else max(last, CANDIDATES_MIN))
+        return [min(last << (stages - 1 - stage), self.ntotal) for stage in range(stages)]
+
+    def _scan(
+        self, kernels: Kernels, queries: Float32Array, stage: Stage, size: int, allowed: Bitmap | None
+    ) -> Candidates:
+        found = Candidates(np.empty((len(queries), size), np.int64), np.empty((len(queries), size), np.float32))
+        short = np.ascontiguousarray(queries[:, : stage.high])
+        kernels.scan(self._metric, short, stage.rows, stage.inverse_norms, allowed, found.rows, found.distances)
+        count = self.ntotal if allowed is None else min(self.ntotal, int(np.bitwise_count(allowed).sum()))
+        found.counters["rows_scanned"] = count
+        return found
+
+    def _sums(self, kernels: Kernels, queries: Float32Array, stage: Stage, rows: Int64Array) -> Float32Array:
+        """What this stage's components add to squared distances, or to negated inner products."""
+        out = np.empty(rows.shape, np.float32)
+        part = np.ascontiguousarray(queries[:, stage.low : stage.high])
+        additive = Metric.L2 if self._metric is Metric.L2 else Metric.DOT
+        kernels.rerank(additive, part, stage.rows, None, np.ascontiguousarray(rows), out)
+        return out
+
+    def _distances(self, queries: Float32Array, stage: Stage, rows: Int64Array, sums: Float32Array) -> Float32Array:
+        """Sums up to a stage as distances between prefixes; +inf for row -1."""
+        if stage.inverse_norms is None:
+            return sums
+        lengths = np.linalg.norm(queries[:, : stage.high], axis=1).astype(np.float32)[:, None]
+        inverse = np.divide(np.float32(1), lengths, out=np.zeros_like(lengths), where=lengths > 0)
+        cosines = np.where(rows >= 0, sums, np.float32(0)) * stage.inverse_norms[np.maximum(rows, 0)] * inverse
+        return np.where(rows >= 0, np.float32(1) + cosines, np.float32(np.inf))
+
+    def _last(
+        self, kernels: Kernels, queries: Float32Array, target: int
+    ) -> tuple[Float32Array, DenseRows, Float32Array | None]:
+        if target == self._rows.shape[1]:
+            return queries, self._rows, self._inverse_norms
+        for stage in self._stages:
+            if stage.high == target:
+                return np.ascontiguousarray(queries[:, :target]), self._rows[:, :target], stage.inverse_norms
+        return self._prefixes.cut(kernels, queries, target)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        arrays: dict[str, np.ndarray] = {
+            "dims": np.array([stage.high for stage in self._stages], np.int64),
+            "oversampling": np.array([self._oversampling]),
+        }
+        for place, stage in enumerate(self._stages):
+            arrays[f"components.{place}"] = stage.rows
+            if stage.inverse_norms is not None:
+                arrays[f"inverse_norms.{place}"] = stage.inverse_norms
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, field: VectorField, rows: DenseRows, arrays: Mapping[str, np.ndarray]) -> Self:
+        FlatIndex.from_arrays(field, rows, arrays)  # checks the rows and their norms
+        dims = _take(arrays, "dims", np.dtype(np.int64), None).tolist()
+        oversampling = float(_take(arrays, "oversampling", np.dtype(np.float64), (1,))[0])
+        try:
+            _check_spec(index_spec.Funnel(tuple(dims), oversampling), field.dim)
+        except InvalidArgument as error:
+            raise Corruption(f"a stored funnel: {error.message}") from None
+        stages = []
+        for place, (low, high) in enumerate(zip([0, *dims], dims, strict=False)):
+            components: Any = _take(arrays, f"components.{place}", rows.dtype, (len(rows), high - low))
+            norms = None
+            if field.metric is Metric.COSINE:
+                norms = _take(arrays, f"inverse_norms.{place}", np.dtype(np.float32), (len(rows),))
+            stages.append(Stage(low, high, components, norms))
+        return cls(field, rows, arrays.get("inverse_norms"), stages, oversampling)
+
+
+def _check_spec(spec: index_spec.Funnel, dim: int) -> None:
+    if any(low >= high for low, high in zip((0, *spec.dims), (*spec.dims, dim + 1), strict=True)):
+        message = f"funnel.dims={list(spec.dims)} must ascend from 1 to at most {dim}, the dimension of the vectors"
+        raise InvalidArgument(message, reason="BAD_INDEX_SPEC")
+    if not 1 <= spec.oversampling < np.inf:
+        message = f"funnel.oversampling={spec.oversampling} must be at least 1"
+        raise InvalidArgument(message, reason="BAD_INDEX_SPEC")
+
+
+def _take(
+    arrays: Mapping[str, np.ndarray], name: str, dtype: np.dtype[Any], shape: tuple[int, ...] | None
+) -> np.ndarray:
+    array = arrays.get(name)
+    if array is None:
+        raise Corruption(f"a funnel lacks its array {name}")
+    if array.dtype != dtype or array.ndim != len(shape or (0,)) or (shape is not None and array.shape != shape):
+        raise Corruption(f"array {name} of a funnel is {array.dtype} of shape {array.shape}, not {dtype} of {shape}")
+    return array
