@@ -131,8 +131,6 @@ def _check_quantizer(spec: Quantizer, dim: int, path: str) -> None:
         _bounded(f"{path}.clip", spec.clip, 0, 0.25)
     elif isinstance(spec, PQ):
         _bounded(f"{path}.m", spec.m, 1, dim, "the dimension after transforms")
-        if not 0 <= spec.anisotropic < 1:
-            raise bad_index(f"{path}.anisotropic", f"is {spec.anisotropic}, it must be at least 0 and below 1")
     elif isinstance(spec, RaBitQ):
         _bounded(f"{path}.bits", spec.bits, 1, 8)
     elif isinstance(spec, SAQ):

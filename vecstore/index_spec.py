@@ -95,11 +95,10 @@ class Int4(_Spec, frozen=True, tag="int4"):
 
 
 class PQ(_Spec, frozen=True, tag="pq"):
-    """Product quantization: `m` subspaces of 2**`bits` centroids (4 or 8 bits); `anisotropic` is ScaNN's threshold."""
+    """Product quantization: `m` subspaces of 2**`bits` centroids (4 or 8 bits)."""
 
     m: int
     bits: Literal[4, 8] = 4
-    anisotropic: float = 0.0
 
 
 class RaBitQ(_Spec, frozen=True, tag="rabitq"):

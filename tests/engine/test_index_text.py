@@ -216,7 +216,6 @@ DENSE, BITS = Dense(64), BinaryField(64)
         (DENSE, Flat(SAQ(0.1)), "index.quantizer.bits"),
         (DENSE, Flat(SAQ(float("nan"))), "index.quantizer.bits"),
         (DENSE, Flat(Int8(0.3)), "index.quantizer.clip"),
-        (DENSE, Flat(PQ(8, 4, 1.0)), "index.quantizer.anisotropic"),
         (DENSE, IVF(0), "index.nlist"),
         (DENSE, IVF(8, nprobe=9), "index.nprobe"),
         (DENSE, IVF(1 << 21), "index.nlist"),
