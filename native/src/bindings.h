@@ -83,6 +83,9 @@ const T* data_of(const Input& array) {
 // Adds the scans over lists of codes.
 void bind_codes(nb::module_& m);
 
+// Adds searches over packed bits, other than the scan.
+void bind_binary(nb::module_& m);
+
 // Adds encoding.
 void bind_encode(nb::module_& m);
 

@@ -18,7 +18,8 @@ std::vector<Ops> detect() {
                         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
     if (avx512) {
         Ops ops = avx512_ops();
-        if (__builtin_cpu_supports("avx512vpopcntdq")) ops.hamming = vpopcnt_hamming();
+        if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vbmi"))
+            ops.hamming = vpopcnt_hamming();
         ops.code_dots = __builtin_cpu_supports("avx512vnni") ? vnni_code_dots() : avx2_ops().code_dots;
         if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni")) {
             ops.table_estimates = vbmi_table_estimates();

@@ -45,6 +45,7 @@ inline __m256i lane_counts(const std::uint8_t* query, const std::uint8_t* row, s
 
 void hamming(const std::uint8_t* queries, std::size_t nq, std::size_t nbytes, const RowBlock& rows, float* out,
              std::size_t out_stride) {
+    if (hamming_few_words(queries, nq, nbytes, rows, out, out_stride)) return;
     constexpr int kRows = 4;
     // The four rows' counts share each lane in 16-bit fields.
     if (nbytes < 32 || nbytes * 8 >= 65536) return hamming_by_words(queries, nq, nbytes, rows, out, out_stride);

@@ -13,6 +13,12 @@
 namespace vecstore {
 namespace {
 
+void hamming(const std::uint8_t* queries, std::size_t nq, std::size_t nbytes, const RowBlock& rows, float* out,
+             std::size_t out_stride) {
+    if (hamming_few_words(queries, nq, nbytes, rows, out, out_stride)) return;
+    hamming_by_words(queries, nq, nbytes, rows, out, out_stride);
+}
+
 std::uint64_t read(const std::uint8_t* data, std::size_t nbytes) {
     __m512i sum[8];
     for (int i = 0; i < 8; ++i) sum[i] = _mm512_setzero_si512();
@@ -30,7 +36,7 @@ std::uint64_t read(const std::uint8_t* data, std::size_t nbytes) {
 
 Ops avx512_ops() {
     Ops ops = dense_ops("avx512");
-    ops.hamming = hamming_by_words;
+    ops.hamming = hamming;
     ops.read = read;
     add_table_ops(ops);
     ops.table_top = 127;

@@ -126,6 +126,7 @@ NB_MODULE(_native, m) {
     m.def("inverse_norms", &inverse_norms, array("rows"), array("out"), Release());
     m.def("read_bytes", &read_bytes, array("array"), Release(),
           "Reads every byte with this instruction set's widest loads, for comparison in benchmarks.");
+    bind_binary(m);
     bind_codes(m);
     bind_encode(m);
     m.def("set_threads", &set_threads, nb::arg("threads"));

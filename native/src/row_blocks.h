@@ -36,6 +36,9 @@ struct Rows {
 
 // A block's rows stay in the second-level cache while all tiles of queries pass over them.
 inline constexpr std::size_t kBlockBytes = 128 * 1024;
+// While a block's distances are looked at, no row is read: one pass makes short stops, which the CPU reads ahead over.
+inline constexpr std::size_t kSinglePassRows = 128;
+inline constexpr std::size_t kBatchRows = 1024;
 inline constexpr std::size_t kTaskBytes = 1024 * 1024;
 
 struct Partition {
@@ -47,7 +50,7 @@ struct Partition {
     // `passes`: how often a row's bytes are used, so that a batch is cut finer than one query.
     Partition(const Rows& rows, std::size_t passes) : count(rows.count_allowed()) {
         const std::size_t bytes = std::max<std::size_t>(rows.bytes_read(), 1);
-        block_rows = std::clamp<std::size_t>(kBlockBytes / bytes, 16, 1024);
+        block_rows = std::clamp<std::size_t>(kBlockBytes / bytes, 16, passes == 1 ? kSinglePassRows : kBatchRows);
         const std::size_t wanted = std::max(kTaskBytes / bytes / passes, block_rows);  // allowed rows of a task
         const std::size_t spread = rows.n / std::max<std::size_t>(count, 1);           // a sparse mask: longer tasks
         task_rows = (wanted * std::max<std::size_t>(spread, 1) + 63) / 64 * 64;

@@ -18,6 +18,19 @@ struct Neighbour {
     }
 };
 
+// Writes the k best of `items` in order to `places` places, filled up with -1 and +inf.
+inline void write_nearest(std::vector<Neighbour>& items, std::size_t k, std::int64_t* rows, float* distances,
+                          std::size_t places) {
+    const std::size_t found = std::min(k, items.size());
+    const auto end = items.begin() + static_cast<std::ptrdiff_t>(found);
+    if (found < items.size()) std::nth_element(items.begin(), end, items.end());
+    std::sort(items.begin(), end);
+    for (std::size_t i = 0; i < places; ++i) {
+        rows[i] = i < found ? items[i].row : -1;
+        distances[i] = i < found ? items[i].distance : std::numeric_limits<float>::infinity();
+    }
+}
+
 // Keeps a reservoir larger than k and cuts it back to the best k when it fills: O(1) amortised per kept candidate.
 // Rows must come in ascending order: one that ties with the k-th distance is then behind k others and is refused.
 class TopK {
@@ -40,14 +53,7 @@ class TopK {
 
     // Writes the k best in order to `places` places, filled up with -1 and +inf.
     void finish(std::int64_t* rows, float* distances, std::size_t places) {
-        const std::size_t found = std::min(k_, items_.size());
-        const auto end = items_.begin() + static_cast<std::ptrdiff_t>(found);
-        if (found < items_.size()) std::nth_element(items_.begin(), end, items_.end());
-        std::sort(items_.begin(), end);
-        for (std::size_t i = 0; i < places; ++i) {
-            rows[i] = i < found ? items_[i].row : -1;
-            distances[i] = i < found ? items_[i].distance : std::numeric_limits<float>::infinity();
-        }
+        write_nearest(items_, k_, rows, distances, places);
     }
 
  private:

@@ -15,7 +15,8 @@ from vecstore.kernels.base import Bitmap, Float32Array, Kernels
 from vecstore.schema import Metric, VectorField, VectorKind
 
 
-def _check_rows(field: VectorField, rows: NDArray[Any]) -> None:
+def check_rows(field: VectorField, rows: NDArray[Any]) -> None:
+    """Raises Corruption when stored vectors are not of the field's dtype and width."""
     expected = (field.storage_dtype, field.storage_width)
     if rows.ndim != 2 or (rows.dtype, rows.shape[1]) != expected:
         message = (
@@ -30,6 +31,23 @@ def _places(nq: int, k: int) -> Candidates:
 
 def _rows_scanned(ntotal: int, allowed: Bitmap | None) -> int:
     return ntotal if allowed is None else min(ntotal, int(np.bitwise_count(allowed).sum()))
+
+
+def scan_radius(
+    kernels: Kernels,
+    queries: NDArray[np.uint8],
+    rows: NDArray[np.uint8],
+    radius: int,
+    limit: int,
+    allowed: Bitmap | None,
+) -> Candidates:
+    """The nearest `limit` allowed rows within `radius` differing bits, places (nq, limit)."""
+    found = _places(len(queries), limit)
+    kernels.hamming_scan(queries, rows, allowed, found.rows, found.distances)
+    beyond = found.distances > radius
+    found.rows[beyond] = -1
+    found.distances[beyond] = np.inf
+    return found
 
 
 class FlatIndex(Index):
@@ -66,7 +84,7 @@ class FlatIndex(Index):
 
     @classmethod
     def from_arrays(cls, field: VectorField, rows: NDArray[Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        _check_rows(field, rows)
+        check_rows(field, rows)
         if field.metric is not Metric.COSINE:
             return cls(field, rows)
         inverse_norms = arrays.get("inverse_norms")
@@ -103,12 +121,20 @@ class BinaryFlatIndex(Index):
         found.counters["rows_scanned"] = _rows_scanned(self.ntotal, allowed)
         return found
 
+    def search_radius(
+        self, kernels: Kernels, queries: NDArray[np.uint8], radius: int, limit: int, allowed: Bitmap | None
+    ) -> Candidates:
+        """The nearest `limit` allowed rows within `radius` differing bits, places (nq, limit)."""
+        found = scan_radius(kernels, queries, self._rows, radius, limit, allowed)
+        found.counters["rows_scanned"] = _rows_scanned(self.ntotal, allowed)
+        return found
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {}
 
     @classmethod
     def from_arrays(cls, field: VectorField, rows: NDArray[Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        _check_rows(field, rows)
+        check_rows(field, rows)
         return cls(field, rows)
 
 

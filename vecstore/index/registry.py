@@ -7,6 +7,8 @@ from vecstore.index.base import BuiltIndex, Index
 from vecstore.index.coded import FlatCodesIndex, IVFIndex
 from vecstore.index.flat import BinaryFlatIndex, FlatIndex
 from vecstore.index.funnel import FunnelIndex
+from vecstore.index.hamming_ivf import HammingIvfIndex
+from vecstore.index.mih import MihIndex
 from vecstore.index_spec import Index as IndexSpec
 
 INDEXES: dict[str, type[Index]] = {
@@ -15,7 +17,13 @@ INDEXES: dict[str, type[Index]] = {
 }
 
 # By the tag of the spec ("flat" is flat codes: a flat spec without a quantizer needs no built index).
-BUILT: dict[str, type[BuiltIndex]] = {"ivf": IVFIndex, "flat": FlatCodesIndex, "funnel": FunnelIndex}
+BUILT: dict[str, type[BuiltIndex]] = {
+    "ivf": IVFIndex,
+    "flat": FlatCodesIndex,
+    "funnel": FunnelIndex,
+    HammingIvfIndex.name: HammingIvfIndex,
+    MihIndex.name: MihIndex,
+}
 
 
 def built_index(spec: IndexSpec) -> type[BuiltIndex]:

@@ -17,6 +17,30 @@ def scan(
 def hamming_scan(
     queries: _Array, rows: _Array, allowed: _Array | None, out_rows: _Array, out_distances: _Array
 ) -> None: ...
+def hamming_list_scan(
+    queries: _Array,
+    codes: _Array,
+    rows: _Array,
+    offsets: _Array,
+    probes: _Array,
+    allowed: _Array | None,
+    out_rows: _Array,
+    out_distances: _Array,
+    out_scanned: _Array,
+) -> None: ...
+def mih_search(
+    queries: _Array,
+    rows: _Array,
+    starts: _Array,
+    buckets: _Array,
+    table_rows: _Array,
+    max_distance: int,
+    budget: int,
+    allowed: _Array | None,
+    out_rows: _Array,
+    out_distances: _Array,
+    out_counters: _Array,
+) -> None: ...
 def rerank(
     metric: int,
     queries: _Array,

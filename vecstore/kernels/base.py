@@ -110,6 +110,19 @@ class ByteCodes:
     table_values: Float32Array  # (m, w, 256)
 
 
+@dataclass(frozen=True, slots=True)
+class MihTables:
+    """Multi-index hashing: for each chunk of a row's bits, the rows by the chunk's value.
+
+    Bit i of a row is bit i % 8 of byte i // 8, and bit 0 of a chunk's value is its first bit. Rows whose chunk j has
+    value v are rows[j, buckets[b + v] : buckets[b + v + 1]], where b = sum over chunks before j of (2^bits + 1).
+    """
+
+    starts: NDArray[np.int32]  # (chunks + 1,): first bit of each chunk, then the row's bits; chunks of 1 to 24 bits
+    buckets: NDArray[np.uint32]  # (sum of 2^bits + 1,)
+    rows: NDArray[np.uint32]  # (chunks, n)
+
+
 class Kernels(Protocol):
     @property
     def name(self) -> str:
@@ -144,6 +157,35 @@ class Kernels(Protocol):
         out_distances: Float32Array,
     ) -> None:
         """Exact k nearest rows by Hamming distance."""
+
+    def hamming_list_scan(
+        self,
+        queries: UInt8Array,  # (nq, nbytes)
+        codes: UInt8Array,  # (n, nbytes) in list order
+        rows: NDArray[np.uint32],  # (n,) the segment's row of each code
+        offsets: Int64Array,  # (nlist + 1,) first code of each list
+        probes: NDArray[np.int32],  # (nq, nprobe), -1 for none
+        allowed: Bitmap | None,  # over the segment's rows, which are as many as the codes
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_scanned: Int64Array,  # (nq,) codes compared
+    ) -> None:
+        """The k nearest rows of the probed lists by Hamming distance."""
+
+    def mih_search(
+        self,
+        queries: UInt8Array,  # (nq, nbytes)
+        rows: UInt8Array,  # (n, nbytes)
+        tables: MihTables,
+        max_distance: int,
+        budget: int,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,  # (nq, 3): buckets looked up, rows compared, 1 where the answer is proven exact
+    ) -> None:
+        """The k nearest rows within max_distance. A query whose proof would take more than `budget` look-ups and
+        comparisons together is given up: its third counter is 0 and its rows are not to be used."""
 
     def rerank(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels.base import ByteCodes, TableCodes
+from vecstore.kernels.base import ByteCodes, MihTables, TableCodes
 from vecstore.schema import Metric
 
 _Any = NDArray[Any]
@@ -78,6 +78,48 @@ def check_hamming_scan(queries: _Any, rows: _Any, allowed: _Any | None, out_rows
     _check("queries", queries, np.uint8, (None, None))
     _check("rows", rows, np.uint8, (None, queries.shape[1]))
     _check_top_k(len(queries), len(rows), allowed, out_rows, out_distances)
+
+
+def check_hamming_list_scan(
+    queries: _Any,
+    codes: _Any,
+    rows: _Any,
+    offsets: _Any,
+    probes: _Any,
+    allowed: _Any | None,
+    out_rows: _Any,
+    out_distances: _Any,
+    out_scanned: _Any,
+) -> None:
+    check_hamming_scan(queries, codes, allowed, out_rows, out_distances)
+    _check("rows", rows, np.uint32, (len(codes),))
+    _check("offsets", offsets, np.int64, (None,))
+    if len(offsets) and (offsets[0] < 0 or offsets[-1] > len(codes) or (np.diff(offsets) < 0).any()):
+        raise ValueError(f"offsets must ascend within 0 and the {len(codes)} codes")
+    _check("probes", probes, np.int32, (len(queries), None))
+    _check_range("probes", probes, -1, len(offsets) - 2)
+    _check("out_scanned", out_scanned, np.int64, (len(queries),))
+
+
+def check_mih_search(
+    queries: _Any,
+    rows: _Any,
+    tables: MihTables,
+    allowed: _Any | None,
+    out_rows: _Any,
+    out_distances: _Any,
+    out_counters: _Any,
+) -> None:
+    check_hamming_scan(queries, rows, allowed, out_rows, out_distances)
+    _check("starts", tables.starts, np.int32, (None,))
+    bits = np.diff(tables.starts.astype(np.int64))
+    if len(bits) == 0 or bits.min() < 1 or bits.max() > 24:
+        raise ValueError("starts must ascend by 1 to 24 bits")
+    if tables.starts[0] != 0 or tables.starts[-1] != rows.shape[1] * 8:
+        raise ValueError("starts must run from 0 to the bits of a row")
+    _check("buckets", tables.buckets, np.uint32, (sum((1 << width) + 1 for width in bits.tolist()),))
+    _check("table_rows", tables.rows, np.uint32, (len(bits), len(rows)))
+    _check("out_counters", out_counters, np.int64, (len(queries), 3))
 
 
 def check_rerank(

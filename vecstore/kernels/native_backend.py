@@ -15,6 +15,7 @@ from vecstore.kernels.base import (
     DenseRows,
     Float32Array,
     Int64Array,
+    MihTables,
     RowCodes,
     TableCodes,
     UInt8Array,
@@ -77,6 +78,37 @@ class NativeKernels:
         out_distances: Float32Array,
     ) -> None:
         _native.hamming_scan(queries, rows, allowed, out_rows, out_distances)
+
+    def hamming_list_scan(
+        self,
+        queries: UInt8Array,
+        codes: UInt8Array,
+        rows: NDArray[np.uint32],
+        offsets: Int64Array,
+        probes: NDArray[np.int32],
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_scanned: Int64Array,
+    ) -> None:
+        outputs = (out_rows, out_distances, out_scanned)
+        _native.hamming_list_scan(queries, codes, rows, offsets, probes, allowed, *outputs)
+
+    def mih_search(
+        self,
+        queries: UInt8Array,
+        rows: UInt8Array,
+        tables: MihTables,
+        max_distance: int,
+        budget: int,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        arrays = (tables.starts, tables.buckets, tables.rows)
+        outputs = (out_rows, out_distances, out_counters)
+        _native.mih_search(queries, rows, *arrays, max_distance, budget, allowed, *outputs)
 
     def rerank(
         self,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from vecstore.kernels import byte_numba, row_numba, row_numpy, table_numba
+from vecstore.kernels import byte_numba, hamming_numba, row_numba, row_numpy, table_numba
 from vecstore.kernels import numba_loops as loops
 from vecstore.kernels.base import (
     Bitmap,
@@ -24,14 +24,17 @@ from vecstore.kernels.base import (
     DenseRows,
     Float32Array,
     Int64Array,
+    MihTables,
     RowCodes,
     TableCodes,
     UInt8Array,
 )
 from vecstore.kernels.checks import (
     check_byte_scan,
+    check_hamming_list_scan,
     check_hamming_scan,
     check_inverse_norms,
+    check_mih_search,
     check_rerank,
     check_scan,
     check_table_scan,
@@ -64,6 +67,20 @@ def _table_arguments(codes: TableCodes) -> tuple[Any, ...]:
     none: tuple[NDArray[Any], ...] = (_NO_BYTES, _typed(codes.factors)[:0, 0], _NO_RUNS, _NO_DIMS, _NO_NORMS)
     arrays = [absent if array is None else _typed(array) for array, absent in zip(extra, none, strict=True)]
     return (*first, codes.table_dims, codes.table_values, codes.extra is not None, *arrays)
+
+
+def _as_words(packed: UInt8Array) -> NDArray[Any]:
+    """Packed bits as the widest unsigned integers that divide a row."""
+    word = next(np.dtype(f"u{size}") for size in (8, 4, 2, 1) if packed.shape[1] % size == 0)
+    return packed.view(word) if packed.shape[1] else packed
+
+
+def _put_in_order(heap_rows: Int64Array, heaps: Float32Array) -> None:
+    """Each query's heap to ascending (distance, row); unused places become row -1."""
+    for rows, distances in zip(heap_rows, heaps, strict=True):
+        order = np.lexsort((rows, distances))
+        rows[:], distances[:] = rows[order], distances[order]
+    heap_rows[heap_rows == _LAST_ROW] = -1
 
 
 def _prepare(metric: Metric, queries: Float32Array, tile: int) -> Float32Array:
@@ -125,15 +142,71 @@ class NumbaKernels:
         out_distances: Float32Array,
     ) -> None:
         check_hamming_scan(queries, rows, allowed, out_rows, out_distances)
-        nbytes = rows.shape[1]
-        word = next(np.dtype(f"u{size}") for size in (8, 4, 2, 1) if nbytes % size == 0)
-        words: NDArray[Any] = rows.view(word) if rows.size else rows
-        query_words: NDArray[Any] = queries.view(word) if rows.size else queries
+        words, query_words = _as_words(rows), _as_words(queries)
 
         def part(listed: Int64Array, begin: int, end: int, heap_rows: Int64Array, heap: Float32Array) -> None:
             loops.hamming_rows(query_words, words, listed, allowed is None, begin, end, heap_rows, heap)
 
-        self._top_k(part, len(rows), nbytes * len(queries), allowed, out_rows, out_distances)
+        self._top_k(part, len(rows), rows.shape[1] * len(queries), allowed, out_rows, out_distances)
+
+    def hamming_list_scan(
+        self,
+        queries: UInt8Array,
+        codes: UInt8Array,
+        rows: NDArray[np.uint32],
+        offsets: Int64Array,
+        probes: NDArray[np.int32],
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_scanned: Int64Array,
+    ) -> None:
+        outputs = (out_rows, out_distances, out_scanned)
+        check_hamming_list_scan(queries, codes, rows, offsets, probes, allowed, *outputs)
+        words, query_words = _as_words(codes), _as_words(queries)
+        mask = _NO_WORDS if allowed is None else allowed
+        work = int(np.diff(offsets).mean()) * probes.size * codes.shape[1] if len(offsets) > 1 else 0
+
+        def part(first: int, last: int) -> None:
+            own: tuple[Any, ...] = (
+                probes[first:last],
+                allowed is not None,
+                mask,
+                *(out[first:last] for out in outputs),
+            )
+            hamming_numba.list_scan(query_words[first:last], words, rows, offsets, *own)
+
+        if out_rows.size == 0:
+            return
+        self._by_query(part, len(queries), work)
+        _put_in_order(out_rows, out_distances)
+
+    def mih_search(
+        self,
+        queries: UInt8Array,
+        rows: UInt8Array,
+        tables: MihTables,
+        max_distance: int,
+        budget: int,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        outputs = (out_rows, out_distances, out_counters)
+        check_mih_search(queries, rows, tables, allowed, *outputs)
+        words, query_words = _as_words(rows), _as_words(queries)
+        mask = _NO_WORDS if allowed is None else allowed
+
+        def part(first: int, last: int) -> None:
+            own: tuple[Any, ...] = (allowed is not None, mask, *(out[first:last] for out in outputs))
+            arrays = (tables.starts, tables.buckets, tables.rows, max_distance, budget)
+            hamming_numba.mih_search(queries[first:last], query_words[first:last], words, *arrays, *own)
+
+        if out_rows.size == 0:
+            return
+        self._by_query(part, len(queries), len(queries) * min(budget, len(rows)) * 256)
+        _put_in_order(out_rows, out_distances)
 
     def rerank(
         self,
@@ -280,6 +353,15 @@ class NumbaKernels:
                 run(q)
         else:
             list(self._executor(self.threads).map(run, range(nq)))
+
+    def _by_query(self, part: Callable[[int, int], None], nq: int, bytes_touched: int) -> None:
+        """Run `part` over slices of the queries."""
+        workers = max(1, min(self.threads, nq, 1 + bytes_touched // _BYTES_PER_THREAD))
+        bounds = [nq * w // workers for w in range(workers + 1)]
+        others = [self._executor(workers).submit(part, *bounds[w : w + 2]) for w in range(1, workers)]
+        part(bounds[0], bounds[1])
+        for future in others:
+            future.result()
 
     def _executor(self, workers: int) -> ThreadPoolExecutor:
         with self._lock:

@@ -12,21 +12,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels import byte_numpy, row_numpy, table_numpy
+from vecstore.kernels import byte_numpy, hamming_numpy, row_numpy, table_numpy
 from vecstore.kernels.base import (
     Bitmap,
     ByteCodes,
     DenseRows,
     Float32Array,
     Int64Array,
+    MihTables,
     RowCodes,
     TableCodes,
     UInt8Array,
 )
 from vecstore.kernels.checks import (
     check_byte_scan,
+    check_hamming_list_scan,
     check_hamming_scan,
     check_inverse_norms,
+    check_mih_search,
     check_rerank,
     check_scan,
     check_table_scan,
@@ -144,6 +147,38 @@ class NumpyKernels:
             for q, query in enumerate(queries):
                 differing = bit_counts[part ^ query].sum(axis=1, dtype=np.int64)
                 _merge(out_rows[q], out_distances[q], block, differing.astype(np.float32))
+
+    def hamming_list_scan(
+        self,
+        queries: UInt8Array,
+        codes: UInt8Array,
+        rows: NDArray[np.uint32],
+        offsets: Int64Array,
+        probes: NDArray[np.int32],
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_scanned: Int64Array,
+    ) -> None:
+        outputs = (out_rows, out_distances, out_scanned)
+        check_hamming_list_scan(queries, codes, rows, offsets, probes, allowed, *outputs)
+        hamming_numpy.list_scan(queries, codes, rows, offsets, probes, allowed, *outputs)
+
+    def mih_search(
+        self,
+        queries: UInt8Array,
+        rows: UInt8Array,
+        tables: MihTables,
+        max_distance: int,
+        budget: int,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        outputs = (out_rows, out_distances, out_counters)
+        check_mih_search(queries, rows, tables, allowed, *outputs)
+        hamming_numpy.mih_search(queries, rows, tables, max_distance, budget, allowed, *outputs)
 
     def rerank(
         self,
