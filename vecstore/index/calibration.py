@@ -21,12 +21,12 @@ from vecstore.kernels.base import Float32Array, Int64Array, Kernels
 from vecstore.schema import Metric
 
 TARGETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
-KS = (1, 10, 100)
+KS = (1, 3, 10, 30, 100)
 QUERIES = 512  # a recall of .95 is then known to about half a point
 EPS = 1.9  # standard deviations of error bounds
 DEPTH_K = 10
 DEPTH_MAX = 32  # candidates per wanted row that a calibrated search asks for at most
-FIRST_RECALL = 0.5  # APS takes its radius from as many lists as hold this share of neighbours
+FIRST = 0  # of TARGETS: APS takes its radius from as many lists as hold this share of neighbours
 CAP_FACTOR = 4  # an adaptive search visits at most this multiple of the fixed number of lists
 _JUDGED = 0.95  # the target by which APS's dimension is chosen
 _DIM_FACTORS = (0.25, 0.5, 1.0)  # of the intrinsic dimension: what APS may take for it
@@ -55,6 +55,10 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def depth_for(self, target: float) -> float:
         return max(1.0, _between(target, self.depth))
+
+    def reach_of(self, depth: float) -> float:
+        """The share of the neighbours visited that so many candidates for each wanted row hold, at least."""
+        return max((t for t, needed in zip(TARGETS, self.depth, strict=True) if needed <= depth), default=TARGETS[0])
 
     def check(self, nlist: int) -> None:
         """Raises Corruption for what `calibrate` would not have made."""
@@ -112,17 +116,20 @@ def calibrate(coarse: Coarse, scan: Scanner, homes: Int64Array, truth: Truth, ke
     np.put_along_axis(ranks, ranked.lists, np.arange(coarse.nlist)[None, :].repeat(len(ranks), 0), axis=1)
     at = np.take_along_axis(ranks, homes[truth.rows], axis=1)  # (nq, known): the rank of each neighbour's list
     nprobe = tuple(tuple(int(_reaching(at[:, :k], t)) + 1 for t in TARGETS) for k in ks)
-    depth = tuple(_depths(coarse, scan, ranked, at, truth, nprobe[min(1, len(ks) - 1)][-1]))
+    judged = ks.index(DEPTH_K) if DEPTH_K in ks else len(ks) - 1
+    depth = tuple(_depths(coarse, scan, ranked, at, truth, nprobe[judged][-1]))
     if coarse.nlist == 1 or truth.lengths is None:
         return Calibration(ks, nprobe, depth)
     spacing = float(np.sqrt(np.maximum(ranked.gaps(coarse.metric)[:, 0], 0)).mean()) or 1.0
     dim = probing.intrinsic_dim(truth.lengths)
+    radii = [_radii(coarse, scan, ranked, truth, k, row[FIRST]) for k, row in zip(ks, nprobe, strict=True)]
     tried = []
     for value in sorted({max(1.0, factor * dim) for factor in _DIM_FACTORS}):
         found = [
-            _mass(coarse, scan, ranked, at, truth, k, row, spacing, value) for k, row in zip(ks, nprobe, strict=True)
+            _mass(ranked.gaps(coarse.metric), at[:, :k], rho, row, spacing, value)
+            for k, row, rho in zip(ks, nprobe, radii, strict=True)
         ]
-        tried.append((found[min(1, len(ks) - 1)][1], value, tuple(mass for mass, _ in found)))
+        tried.append((found[judged][1], value, tuple(mass for mass, _ in found)))
     _, dim, mass = min(tried)
     return Calibration(ks, nprobe, depth, mass, dim, spacing)
 
@@ -149,28 +156,23 @@ def _depths(coarse: Coarse, scan: Scanner, ranked: Ranked, at: Int64Array, truth
     return [max(1.0, _reaching(visited, target) / k) for target in TARGETS]
 
 
+def _radii(coarse: Coarse, scan: Scanner, ranked: Ranked, truth: Truth, k: int, first: int) -> Float32Array:
+    """The k-th distance (nq,) among the first lists, as a search sees it."""
+    found = scan(coarse.probes(ranked.nearest(first), None), k + 1, k + 1)  # the query itself is one of them
+    return as_lengths(coarse.metric, found.distances[:, k], ranked.squares[:, 0], truth.shift)
+
+
 def _mass(
-    coarse: Coarse,
-    scan: Scanner,
-    ranked: Ranked,
-    at: Int64Array,
-    truth: Truth,
-    k: int,
-    nprobe: tuple[int, ...],
-    spacing: float,
-    dim: float,
+    gaps: Float32Array, at: Int64Array, rho: Float32Array, nprobe: tuple[int, ...], spacing: float, dim: float
 ) -> tuple[tuple[float, ...], float]:
     """Where to stop for each target, and the mean number of lists that this takes for the target _JUDGED."""
-    first = nprobe[TARGETS.index(FIRST_RECALL)]
-    found = scan(coarse.probes(ranked.nearest(first), None), k + 1, k + 1)
-    rho = as_lengths(coarse.metric, found.distances[:, k], ranked.squares[:, 0], truth.shift)
     masses, visited = [], 0.0
     for target, lists in zip(TARGETS, nprobe, strict=True):
-        limit = min(coarse.nlist, CAP_FACTOR * lists)
-        before = probing.mass_before(ranked.nearest(limit).gaps(coarse.metric), rho, spacing, dim)
-        before[:, :first] = 0
-        needed = np.take_along_axis(before, np.minimum(at[:, :k], limit - 1), axis=1)
-        mass = min(1.0, _reaching(np.where(at[:, :k] < limit, needed, np.float32(2)), target) + 1e-6)
+        limit = min(gaps.shape[1], CAP_FACTOR * lists)
+        before = probing.mass_before(gaps[:, :limit], rho, spacing, dim)
+        before[:, : nprobe[FIRST]] = 0
+        needed = np.take_along_axis(before, np.minimum(at, limit - 1), axis=1)
+        mass = min(1.0, _reaching(np.where(at < limit, needed, np.float32(2)), target) + 1e-6)
         masses.append(mass)
         if target == _JUDGED:
             visited = float((before < mass).sum(axis=1).mean())

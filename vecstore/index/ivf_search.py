@@ -12,7 +12,7 @@ import numpy as np
 
 from vecstore.index import probing
 from vecstore.index.base import SearchParams
-from vecstore.index.calibration import CAP_FACTOR, FIRST_RECALL, Calibration, as_lengths
+from vecstore.index.calibration import CAP_FACTOR, FIRST, TARGETS, Calibration, as_lengths
 from vecstore.index.coarse import Coarse, Scanner
 from vecstore.index.rerank import smallest
 from vecstore.kernels.base import Float32Array, Kernels
@@ -45,12 +45,12 @@ def plan(calibration: Calibration, nlist: int, spec_nprobe: int, k: int, params:
     if target >= 1:
         return Plan(nlist, m)
     if params.recall_target:
-        target = target / reach
+        target = min(TARGETS[-1], target / max(reach, calibration.reach_of(depth)))
     spread = k / max(share, 1e-6)
     lists = calibration.lists_for(target, spread)
     if not calibration.mass:
         return Plan(min(nlist, lists), m)
-    first = min(nlist, calibration.lists_for(FIRST_RECALL, spread))
+    first = min(nlist, calibration.lists_for(TARGETS[FIRST], spread))
     return Plan(min(nlist, CAP_FACTOR * lists), m, calibration.mass_for(target, spread), first)
 
 

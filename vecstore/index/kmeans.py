@@ -64,7 +64,7 @@ def kmeans(
 def update(
     metric: Metric, sample: Float32Array, weights: Float32Array | None, lists: Int64Array, centroids: Float32Array
 ) -> Float32Array:
-    """The centroids of the rows assigned to each list; empty lists take over half of the largest ones."""
+    """The centroids of the rows assigned to each list; empty lists take over half of the widest ones."""
     nlist, dim = centroids.shape
     sums = np.zeros((nlist, dim))
     order = np.argsort(lists, kind="stable")
@@ -77,19 +77,33 @@ def update(
     means = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
     if metric is Metric.DOT:
         normalize(means)
-    _fill_empty(means, counts)
+    if not counts.all():
+        _fill_empty(means, counts, _costs(sample, weights, lists, means))
     return means
 
 
-def _fill_empty(centroids: Float32Array, counts: Int64Array) -> None:
-    """An empty list gets the centroid of the largest one, both nudged apart (the rule of faiss)."""
-    counts = counts.astype(np.float64)
+def _costs(
+    sample: Float32Array, weights: Float32Array | None, lists: Int64Array, centroids: Float32Array
+) -> NDArray[np.float64]:
+    """The sum of squared distances within each list (nlist,)."""
+    costs = np.zeros(len(centroids))
+    for low in range(0, len(sample), _BATCH):
+        part = slice(low, low + _BATCH)
+        rows = sample[part] if weights is None else sample[part] * weights[part, None]
+        away = rows - centroids[lists[part]]
+        costs += np.bincount(lists[part], np.einsum("nd,nd->n", away, away), len(centroids))
+    return costs
+
+
+def _fill_empty(centroids: Float32Array, counts: Int64Array, costs: NDArray[np.float64]) -> None:
+    """An empty list gets the centroid of the one that costs most, both nudged apart, as in faiss, which takes the list
+    with the most rows: but equal rows need one list, however many they are."""
     signs = np.where(np.arange(centroids.shape[1]) % 2 == 0, _NUDGE, -_NUDGE)
     for empty in np.flatnonzero(counts == 0):
-        largest = int(np.argmax(counts))
-        centroids[empty] = centroids[largest] * (1 + signs)
-        centroids[largest] *= 1 - signs
-        counts[empty] = counts[largest] = counts[largest] / 2
+        widest = int(np.argmax(costs))
+        centroids[empty] = centroids[widest] * (1 + signs)
+        centroids[widest] *= 1 - signs
+        costs[empty] = costs[widest] = costs[widest] / 2
 
 
 def inertia(metric: Metric, sample: Float32Array, centroids: Float32Array, kernels: Kernels) -> float:
