@@ -56,7 +56,7 @@ def random_spec(rng: random.Random) -> Index:
         lambda: Float8(rng.choice(["e4m3", "e5m2"])),
         lambda: Int8(rng.choice([0.0, 1e-5, 0.01])),
         lambda: Int4(rng.random()),
-        lambda: PQ(rng.randint(1, 99), rng.choice([4, 8]), rng.choice([0.0, 0.2])),
+        lambda: PQ(rng.randint(1, 99), rng.choice([4, 8])),
         lambda: RaBitQ(rng.randint(1, 8)),
         lambda: SAQ(rng.choice([4.0, 0.5, rng.random()])),
         lambda: LloydMax(rng.choice([1, 2, 4])),
