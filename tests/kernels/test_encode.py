@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
-from conftest import NATIVE_ISAS
 
 from vecstore.kernels import encode, encode_numpy
 from vecstore.kernels.base import Kernels
@@ -12,9 +13,9 @@ from vecstore.kernels.base import Kernels
 DIMS = (1, 3, 7, 16, 33, 64, 100, 384)
 
 
-@pytest.fixture(params=[f"native-{isa}" for isa in NATIVE_ISAS])
-def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Kernels:
-    kernels = request.getfixturevalue("native_isa")(request.param.partition("-")[2])
+@pytest.fixture
+def native(isa: str, native_isa: Callable[[str], Kernels], monkeypatch: pytest.MonkeyPatch) -> Kernels:
+    kernels = native_isa(isa)
     monkeypatch.setattr(encode, "get_kernels", lambda: kernels)
     return kernels
 

@@ -18,9 +18,10 @@ DOT_LANES = 8  # chains of a row's double sums
 def _in_lanes(rows: np.ndarray, lanes: int) -> np.ndarray:
     """(n, dim) padded with zeros to (n, chunks, lanes)."""
     n, dim = rows.shape
-    padded = np.zeros((n, -(-dim // lanes) * lanes), rows.dtype)
+    chunks = -(-dim // lanes)
+    padded = np.zeros((n, chunks * lanes), rows.dtype)
     padded[:, :dim] = rows
-    return padded.reshape(n, -1, lanes)
+    return padded.reshape(n, chunks, lanes)
 
 
 def _in_order(lanes: np.ndarray) -> np.ndarray:
