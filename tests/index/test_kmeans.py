@@ -63,7 +63,7 @@ def test_empty_lists_take_half_of_the_widest(metric: Metric) -> None:
     centroids = kmeans(metric, sample, 60, get_kernels(), silent)  # half of the first centroids are equal
     assert len(np.unique(centroids, axis=0)) > 55
     homes = assign_all(metric, sample, centroids, get_kernels())
-    assert len(np.unique(homes)) > 45  # equal rows cannot fill more than one list
+    assert len(np.unique(homes)) > 40  # equal rows cannot fill more than one list
 
     crowded = np.repeat(np.eye(8, dtype=np.float32), 5, axis=0)
     assert np.isfinite(kmeans(metric, crowded, 30, get_kernels(), silent)).all()
