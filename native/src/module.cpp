@@ -9,8 +9,10 @@
 #include <string>
 
 #include "bindings.h"
+#include "block_scan.h"
 #include "dense_scan.h"
 #include "dispatch.h"
+#include "hadamard.h"
 #include "hamming_scan.h"
 
 using namespace vecstore;
@@ -98,6 +100,43 @@ void inverse_norms(Input rows, Output out) {
     dense_inverse_norms(dense, static_cast<float*>(out.data()));
 }
 
+void blocks(Input queries, Input data, Input inverse_norms, Input kept, Input allowed, Output out_rows,
+            Output out_distances) {
+    const Element element = element_of(data);
+    check_shape("blocks", data, {kAny, kAny, kAny});
+    const std::size_t nblocks = data.shape(0), n = data.shape(1), width = data.shape(2);
+    check("queries", queries, kFloat32, {kAny, nblocks * width});
+    const std::size_t nq = queries.shape(0);
+    check("kept", kept, kInt32, {nq, kAny});
+    if (inverse_norms.is_valid()) check("inverse_norms", inverse_norms, kFloat32, {n});
+    const auto* numbers = data_of<std::int32_t>(kept);
+    for (std::size_t i = 0; i < kept.size(); ++i)
+        if (numbers[i] < -1 || numbers[i] >= static_cast<std::int64_t>(nblocks))
+            fail("kept block " + std::to_string(numbers[i]) + " is not in -1.." + std::to_string(nblocks - 1));
+    Rows rows{data_of<std::uint8_t>(data), n, width, nullptr};
+    check_allowed(allowed, rows);
+    const TopKOutput output = top_k_output(nq, out_rows, out_distances);
+    if (output.k == 0 || nq == 0) return;
+    const DimensionBlocks blocked{rows.data, nblocks, n, width, element, data_of<float>(inverse_norms), rows.allowed};
+    block_scan(data_of<float>(queries), nq, blocked, numbers, kept.shape(1), output);
+}
+
+void hadamard(Input rows, Input permutations, Input factors, std::size_t block, Output out) {
+    check("rows", rows, kFloat32, {kAny, kAny});
+    check("permutations", permutations, kInt32, {kAny, kAny});
+    const std::size_t width = permutations.shape(1), dim = rows.shape(1);
+    check("factors", factors, kFloat32, {permutations.shape(0), width});
+    check("out", out, kFloat32, {rows.shape(0), width});
+    if (dim > width) fail("rows are wider than the rotation");
+    if (block == 0 || (block & (block - 1)) != 0 || width % block != 0)
+        fail("block must be a power of two that divides");
+    const auto* from = data_of<std::int32_t>(permutations);
+    for (std::size_t i = 0; i < permutations.size(); ++i)
+        if (from[i] < 0 || static_cast<std::size_t>(from[i]) >= width) fail("permutations point outside the rotation");
+    hadamard_rounds(data_of<float>(rows), rows.shape(0), dim, width, from, data_of<float>(factors),
+                    permutations.shape(0), block, static_cast<float*>(out.data()));
+}
+
 std::uint64_t read_bytes(Input array) {
     check("array", array, kUInt8, {kAny});
     const Ops& ops = current_ops();
@@ -123,6 +162,10 @@ NB_MODULE(_native, m) {
           array("out_distances"), Release());
     m.def("rerank", &rerank, nb::arg("metric"), array("queries"), array("rows"), optional("inverse_norms"),
           array("candidates"), array("out_distances"), Release());
+    m.def("block_scan", &blocks, array("queries"), array("blocks"), optional("inverse_norms"), array("kept"),
+          optional("allowed"), array("out_rows"), array("out_distances"), Release());
+    m.def("hadamard", &hadamard, array("rows"), array("permutations"), array("factors"), nb::arg("block"), array("out"),
+          Release());
     m.def("inverse_norms", &inverse_norms, array("rows"), array("out"), Release());
     m.def("read_bytes", &read_bytes, array("array"), Release(),
           "Reads every byte with this instruction set's widest loads, for comparison in benchmarks.");

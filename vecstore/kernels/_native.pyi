@@ -49,6 +49,16 @@ def rerank(
     candidates: _Array,
     out_distances: _Array,
 ) -> None: ...
+def block_scan(
+    queries: _Array,
+    blocks: _Array,
+    inverse_norms: _Array | None,
+    kept: _Array,
+    allowed: _Array | None,
+    out_rows: _Array,
+    out_distances: _Array,
+) -> None: ...
+def hadamard(rows: _Array, permutations: _Array, factors: _Array, block: int, out: _Array) -> None: ...
 def table_scan(
     offsets: _Array,
     counts: _Array,

@@ -19,6 +19,7 @@ from vecstore.errors import Corruption
 from vecstore.index_spec import Transform as TransformSpec
 from vecstore.kernels.base import Float32Array
 from vecstore.kernels.encode import project
+from vecstore.kernels.hadamard import hadamard_rounds
 from vecstore.schema import Metric
 from vecstore.transform.arrays import DIM_MAX, number, stored_number, take
 from vecstore.transform.base import Transform
@@ -27,7 +28,6 @@ from vecstore.transform.linear import check_orthonormal
 ROUNDS = 3  # two leave 64 * odd dimensions uneven for one-hot input
 DENSE_BELOW = 256
 _MULTIPLE = 64
-_BATCH = 128  # rows whose coordinates stay in the second-level cache
 
 
 def padded(dim: int) -> int:
@@ -93,26 +93,16 @@ class _Dense:
 
 class _Hadamard:
     def __init__(self, permutations: NDArray[np.int32], signs: NDArray[np.int8]) -> None:
-        self._permutations = permutations  # (rounds, padded): coordinate i of a round comes from permutations[r, i]
+        # (rounds, padded): coordinate i of a round comes from permutations[r, i]
+        self._permutations = np.ascontiguousarray(permutations)
         self._signs = signs  # (rounds, padded), +1 or -1
         self._block = self._signs.shape[1] & -self._signs.shape[1]
         # Every Hadamard doubles energy by its length; all rounds' scale goes into the first, one rounding.
-        self._factors = signs.astype(np.float32)[:, :, None]
+        self._factors = signs.astype(np.float32)
         self._factors[0] *= np.float32(float(self._block) ** (-0.5 * len(signs)))
 
     def apply(self, rows: Float32Array) -> Float32Array:
-        out = np.empty((len(rows), self._signs.shape[1]), np.float32)
-        for start in range(0, len(rows), _BATCH):
-            batch = rows[start : start + _BATCH]
-            # One coordinate of all rows lies together: each step is a few long vector operations.
-            coordinates = np.zeros((out.shape[1], len(batch)), np.float32)
-            coordinates[: batch.shape[1]] = batch.T
-            for permutation, factors in zip(self._permutations, self._factors, strict=True):
-                coordinates = coordinates[permutation]
-                coordinates *= factors
-                _hadamard(coordinates, self._block)
-            out[start : start + len(batch)] = coordinates.T
-        return out
+        return hadamard_rounds(rows, self._permutations, self._factors, self._block)
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {"permutations": self._permutations, "signs": self._signs}
@@ -127,17 +117,3 @@ class _Hadamard:
         if (np.abs(signs.astype(np.int16)) != 1).any():
             raise Corruption("array signs of a rotation holds something other than 1 and -1")
         return cls(permutations, signs)
-
-
-def _hadamard(coordinates: Float32Array, block: int) -> None:
-    """The unscaled Walsh-Hadamard transform of each block of coordinates (width, n), in place."""
-    n = coordinates.shape[1]
-    difference = np.empty(coordinates.size // 2, np.float32)
-    half = 1
-    while half < block:
-        pairs = coordinates.reshape(-1, 2, half * n)
-        low, high = pairs[:, 0], pairs[:, 1]
-        apart = np.subtract(low, high, out=difference.reshape(low.shape))
-        low += high
-        high[...] = apart
-        half *= 2
