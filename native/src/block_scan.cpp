@@ -41,7 +41,8 @@ void block_scan(const float* queries, std::size_t nq, const DimensionBlocks& blo
         const std::vector<float> parts = kept_parts(queries + q * blocks.nblocks * blocks.width, mine, blocks.width,
                                                     blocks.inverse_norms != nullptr);
         const DenseQueries prepared(false, parts.data(), mine.size(), blocks.width, 1);
-        const Rows rows{blocks.data, blocks.n, stride, blocks.allowed, std::max<std::size_t>(mine.size(), 1) * stride};
+        // Rows are cut by one block's bytes, not by all that are kept: long runs in each are worth more than the cache.
+        const Rows rows{blocks.data, blocks.n, stride, blocks.allowed};
         const TopKOutput mine_out{output.k, output.rows + q * output.k, output.distances + q * output.k};
         scan_rows(ops, 1, 1, rows, mine_out,
                   [&](std::size_t, std::size_t, const RowBlock& block, std::size_t first, float* out, std::size_t) {
