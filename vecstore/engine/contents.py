@@ -59,8 +59,8 @@ def _vectors_reader(
 
 
 def _vector(segment: SegmentView, row: int, name: str, schema: Schema) -> np.ndarray:
-    stored = segment.segment.vectors(name, segment.n_rows)[row]
+    stored = segment.segment.vector(name, row)
     spec = schema.vectors[name]
     if spec.kind is VectorKind.DENSE and stored.dtype == np.uint16:
         return validate.widen(stored, spec)
-    return np.array(stored)
+    return stored

@@ -18,7 +18,7 @@ from vecstore.engine.records import pack_payloads
 from vecstore.engine.segment import decode_payload
 from vecstore.index.base import BuiltIndex, Index
 from vecstore.index.flat import flat_index
-from vecstore.kernels.base import Bitmap, Int64Array
+from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.kernels.select import get_kernels
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex, GrowingFieldIndex
@@ -136,6 +136,12 @@ class GrowingSegment:
 
     def vectors(self, name: str, n_rows: int) -> np.ndarray:
         return self._rows[name].view(n_rows)
+
+    def vector(self, name: str, row: int) -> np.ndarray:
+        return np.array(self._rows[name].view(row + 1)[row])
+
+    def guard(self, kernels: Kernels, name: str) -> Kernels:
+        return kernels
 
     def present(self, name: str, n_rows: int) -> Bitmap | None:
         if not self._missing[name]:

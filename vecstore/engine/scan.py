@@ -33,6 +33,7 @@ def search_segment(
     """The candidates and what found them. Kernels break ties by row, the API by id: where rows do not ascend by id, a
     tie at the last place may have kept the wrong one, so the search is widened until the tied run ends."""
     index = _usable(view, name, n_allowed, params)
+    kernels = view.segment.guard(kernels, name)
     if index is not None:
         return _by_index(kernels, index, view, field, name, queries, k, allowed, params), index.name
     if view.segment.sorted_by_id:

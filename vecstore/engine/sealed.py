@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from vecstore.engine import bitmaps
+from vecstore.engine.guard import CheckedRows, guarded
 from vecstore.engine.header import Column, IndexColumns, SegmentHeader, is_derived
 from vecstore.engine.ids import IdColumn
 from vecstore.engine.structure import check_column
@@ -23,7 +24,7 @@ from vecstore.index.base import BuiltIndex, Index
 from vecstore.index.flat import BinaryFlatIndex, FlatIndex
 from vecstore.index.registry import built_index
 from vecstore.index_spec import Index as IndexSpec
-from vecstore.kernels.base import Bitmap, Int64Array
+from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex, open_field_index
 from vecstore.schema import VectorField, VectorKind
@@ -61,7 +62,8 @@ class SealedSegment:
         self._vectors = vectors
         self._blobs = blobs
         self._columns = {column.name: column for column in header.columns}
-        self._arrays: dict[str, np.ndarray] = {}
+        self._arrays: dict[str, np.ndarray] = {}  # columns that are mapped and verified
+        self._rows: dict[str, CheckedRows] = {}  # vector fields that are read by rows
         self._flat: dict[str, Index] = {}
         self._built: dict[str, BuiltIndex] = {}
         self._fields: dict[str, FieldIndex] = {}
@@ -81,6 +83,9 @@ class SealedSegment:
             for name in changed | opened.keys():
                 self._built.pop(name, None)
                 self.quarantined.pop(f"index.{name}", None)
+                self._flat.pop(name, None)
+            for name in changed - header.indexes.keys():
+                self.rows(name).expect(few=False)
             self.header, self._columns = header, columns
             self._built.update(opened)
             self._fields.clear()
@@ -99,14 +104,51 @@ class SealedSegment:
         with self._lock:
             if name in self.quarantined:
                 raise Corruption(self.quarantined[name])
+            if name.startswith("vector."):
+                checked = self.rows(name.removeprefix("vector."))
+                checked.check_all()
+                self._arrays[name] = checked.rows
+                return checked.rows
             try:
                 array = self._open(self._columns[name])
             except Corruption as error:
-                message = f"column {name!r} of segment {self.header.id} is damaged: {error.message}"
-                self.quarantined[name] = message
-                raise Corruption(message) from error
+                raise self._quarantine(name, error) from error
             self._arrays[name] = array
             return array
+
+    def _quarantine(self, name: str, error: Corruption) -> Corruption:
+        message = f"column {name!r} of segment {self.header.id} is damaged: {error.message}"
+        self.quarantined[name] = message
+        return Corruption(message)
+
+    def rows(self, name: str) -> CheckedRows:
+        """The stored vectors of a field, to be checked before they are read. Raises Corruption."""
+        checked = self._rows.get(name)
+        if checked is None:
+            with self._lock:
+                checked = self._rows.get(name) or self._open_rows(f"vector.{name}")
+                self._rows[name] = checked
+        return checked
+
+    def _open_rows(self, name: str) -> CheckedRows:
+        if name in self.quarantined:
+            raise Corruption(self.quarantined[name])
+        column = self._columns[name]
+        try:
+            blob = self._blobs.map_checked(column.ref)
+            array = array_from_blob(blob.content, column.dtype, column.shape)
+        except Corruption as error:
+            raise self._quarantine(name, error) from error
+        return CheckedRows(blob, array, lambda error: self._quarantine(name, error))
+
+    def _by_rows(self, name: str) -> bool:
+        """Whether the stored vectors are checked as kernels read them, for an index that reads them in no other way."""
+        entry = self.header.indexes.get(name)
+        return entry is not None and built_index(entry.spec).reads_by_kernels
+
+    def guard(self, kernels: Kernels, name: str) -> Kernels:
+        """Kernels for searching a field of this segment."""
+        return guarded(kernels, self.rows(name)) if self._by_rows(name) else kernels
 
     def index(self, name: str) -> BuiltIndex | None:
         """The built index of a vector field; None while there is none, or a damaged one."""
@@ -129,12 +171,17 @@ class SealedSegment:
     def _open_index(self, name: str, entry: IndexColumns) -> BuiltIndex:
         field = msgspec.structs.replace(self._vectors[name], index=entry.spec)
         arrays = {array: self.column(column) for array, column in entry.arrays.items()}
-        return built_index(entry.spec).from_arrays(field, self.column(f"vector.{name}"), arrays | self._norms(name))
+        by_rows = self._by_rows(name)
+        rows = self.rows(name).rows if by_rows else self.column(f"vector.{name}")
+        index = built_index(entry.spec).from_arrays(field, rows, arrays | self._norms(name))
+        self.rows(name).expect(few=by_rows and index.code_bytes > 0)
+        return index
 
     def open_built(self, header: SegmentHeader) -> dict[str, BuiltIndex]:
         """The indexes of a header that this segment is about to take in. Raises Corruption."""
         other = SealedSegment(self.header.extended(header), self._vectors, self._blobs, self.uid)
         other._arrays.update(self._arrays)
+        other._rows = self._rows
         return {name: other._open_index(name, entry) for name, entry in header.indexes.items()}
 
     def _norms(self, name: str) -> dict[str, np.ndarray]:
@@ -179,6 +226,11 @@ class SealedSegment:
     def vectors(self, name: str, n_rows: int) -> np.ndarray:
         return self.column(f"vector.{name}")
 
+    def vector(self, name: str, row: int) -> np.ndarray:
+        checked = self.rows(name)
+        checked.check_rows(np.array([row]))
+        return np.array(checked.rows[row])
+
     def present(self, name: str, n_rows: int) -> Bitmap | None:
         column = f"present.{name}"
         if column not in self._columns:
@@ -207,5 +259,6 @@ class SealedSegment:
         if index is None:
             spec = self._vectors[name]
             kind = BinaryFlatIndex if spec.kind is VectorKind.BINARY else FlatIndex
-            index = self._flat[name] = kind.from_arrays(spec, self.vectors(name, n_rows), self._norms(name))
+            rows = self.rows(name).rows if self._by_rows(name) else self.vectors(name, n_rows)
+            index = self._flat[name] = kind.from_arrays(spec, rows, self._norms(name))
         return index

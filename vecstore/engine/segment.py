@@ -13,7 +13,7 @@ from pyroaring import BitMap
 from vecstore.engine import bitmaps
 from vecstore.errors import Corruption
 from vecstore.index.base import BuiltIndex, Index
-from vecstore.kernels.base import Bitmap, Int64Array
+from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex
 
@@ -42,6 +42,12 @@ class Segment(Protocol):
     def seqs(self, rows: Int64Array) -> np.ndarray: ...
     def payload(self, row: int) -> bytes | None: ...
     def vectors(self, name: str, n_rows: int) -> np.ndarray: ...
+    def vector(self, name: str, row: int) -> np.ndarray:
+        """A copy of one stored vector."""
+
+    def guard(self, kernels: Kernels, name: str) -> Kernels:
+        """The kernels to search a field of this segment with."""
+
     def present(self, name: str, n_rows: int) -> Bitmap | None:
         """Rows that have the vector; None when all have it."""
 

@@ -77,6 +77,7 @@ class BuiltIndex(Index):
     `code_bytes` is what a row takes in memory: codes, factors and rerank codes, not its row number or stored vector."""
 
     code_bytes: float
+    reads_by_kernels: ClassVar[bool] = False  # search reads stored rows by kernels only: they are checked as it does
     truncates: ClassVar[bool] = False  # honours `truncate_dim`; else such queries scan prefixes of the stored vectors
 
     @classmethod

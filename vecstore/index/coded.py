@@ -42,6 +42,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class CodedIndex(BuiltIndex):
     """Finds candidates by codes and scores them by finer values; see Index and BuiltIndex for the contract."""
 
+    reads_by_kernels = True
+
     def __init__(
         self,
         source: StoredRows,

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from vecstore.errors import Corruption
+from vecstore.storage.checked import CheckedFile
 from vecstore.storage.checksum import ChunkTable, table_bytes
 from vecstore.storage.format import cache_file_name
 from vecstore.storage.interfaces import BlobRef
@@ -30,6 +31,20 @@ class CacheFiles:
     def map(self, ref: BlobRef, *, verify: bool) -> memoryview:
         """The read-only bytes of the blob. Raises Corruption when the file is missing or damaged: its length and its
         chunk table are always checked, its chunks when `verify`."""
+        mapped, content, table = self._open(ref)
+        if verify:
+            mapped.madvise(mmap.MADV_SEQUENTIAL)  # reads ahead from a cold disk; queries that follow do not
+            table.check_all(ref.name, content)
+            mapped.madvise(mmap.MADV_NORMAL)
+        return content
+
+    def map_checked(self, ref: BlobRef, good_chunk: Callable[[int], bytes], *, verify: bool) -> CheckedFile:
+        """The blob with its chunks to be checked when they are needed. Raises Corruption when the file is missing or
+        its length or chunk table is wrong."""
+        mapped, content, table = self._open(ref)
+        return CheckedFile(ref.name, self.path(ref.name), mapped, content, table, good_chunk, verify=verify)
+
+    def _open(self, ref: BlobRef) -> tuple[mmap.mmap, memoryview, ChunkTable]:
         path = self.path(ref.name)
         try:
             with open(path, "rb") as file:
@@ -42,13 +57,7 @@ class CacheFiles:
         except OSError as error:
             raise from_os(error, f"mapping {path.name}") from None
         view = memoryview(mapped)
-        content = view[: ref.length]
-        table = ChunkTable.decode(view[ref.length :], ref)
-        if verify:
-            mapped.madvise(mmap.MADV_SEQUENTIAL)  # reads ahead from a cold disk; queries that follow do not
-            table.check_all(ref.name, content)
-            mapped.madvise(mmap.MADV_NORMAL)
-        return content
+        return mapped, view[: ref.length], ChunkTable.decode(view[ref.length :], ref)
 
     def adopt(self, staged: Path, name: str) -> None:
         """Take over a finished file. A failure is not one: the file is rebuilt when it is mapped."""

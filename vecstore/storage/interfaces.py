@@ -14,6 +14,8 @@ from typing import Protocol
 
 import msgspec
 
+from vecstore.storage.format import CHUNK_BYTES
+
 
 class Family(StrEnum):
     META = "meta"
@@ -96,6 +98,30 @@ class StagedBlobs:
     refs: tuple[BlobRef, ...]
 
 
+class CheckedBlob:
+    """Bytes in memory, which need no check. `content` is all of the blob, read-only."""
+
+    def __init__(self, content: memoryview) -> None:
+        self.content = content
+
+    @property
+    def checked(self) -> bool:
+        """Whether every chunk has been checked."""
+        return True
+
+    def check(self, chunks: Iterable[int]) -> None:
+        """Before bytes of these chunks (of CHUNK_BYTES) are used. Raises Corruption when no good copy exists."""
+
+    def check_all(self) -> None:
+        self.check(range(-(-len(self.content) // CHUNK_BYTES)))
+
+    def expect(self, *, few: bool) -> None:
+        """Say what will be read: a few places (no reading ahead), or all of it."""
+
+    def let_go(self) -> None:
+        """Give the mapped pages back; they come again from the page cache when they are read."""
+
+
 class Blobs(Protocol):
     def put_new(self, name: str, chunks: Iterable[bytes | memoryview]) -> BlobRef:
         """Create; durable when it returns. Raises AlreadyExists for a name that is taken."""
@@ -106,6 +132,10 @@ class Blobs(Protocol):
     def map(self, ref: BlobRef) -> memoryview:
         """Read-only bytes of the blob, verified once, from a mapped local cache file that is rebuilt when missing or
         damaged. Raises Corruption when no good copy exists. Stays valid until the process ends or `delete`."""
+
+    def map_checked(self, ref: BlobRef) -> CheckedBlob:
+        """As `map`, but each chunk is verified when it is needed: the caller asks before it reads. For large columns
+        of which few bytes are read. Every call maps anew."""
 
     def local_path(self, ref: BlobRef) -> Path | None:
         """The cache file that begins with the blob's bytes, for a worker process to map; None in memory. Call `map`

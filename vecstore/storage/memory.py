@@ -9,7 +9,7 @@ from pathlib import Path
 from vecstore.errors import AlreadyExists, Corruption, FailedPrecondition, InvalidArgument
 from vecstore.storage.checksum import ChunkTable
 from vecstore.storage.format import check_blob_name
-from vecstore.storage.interfaces import BlobRef, Delete, Family, Op, Put, StagedBlobs
+from vecstore.storage.interfaces import BlobRef, CheckedBlob, Delete, Family, Op, Put, StagedBlobs
 from vecstore.storage.rocks_errors import closed
 from vecstore.storage.staging import discard_staged, read_staged
 
@@ -105,6 +105,9 @@ class MemoryBlobs:
 
     def map(self, ref: BlobRef) -> memoryview:
         return self._content(ref)
+
+    def map_checked(self, ref: BlobRef) -> CheckedBlob:
+        return CheckedBlob(self._content(ref))
 
     def local_path(self, ref: BlobRef) -> Path | None:
         return None

@@ -18,7 +18,7 @@ from vecstore.storage import format
 from vecstore.storage.cache_files import CacheFiles
 from vecstore.storage.checksum import ChunkTable, table_length, xxh3_64
 from vecstore.storage.format import CHUNK_BYTES, check_blob_name
-from vecstore.storage.interfaces import BlobRef, StagedBlobs
+from vecstore.storage.interfaces import BlobRef, CheckedBlob, StagedBlobs
 from vecstore.storage.memory import check_range, missing_blob, name_taken
 from vecstore.storage.rocks_database import RocksDatabase
 from vecstore.storage.rocks_errors import from_rocks
@@ -92,6 +92,16 @@ class RocksBlobs:
                 found = ref, self._map(ref)
                 self._mapped[ref.name] = found
         return found[1]
+
+    def map_checked(self, ref: BlobRef) -> CheckedBlob:
+        def good_chunk(index: int) -> bytes:
+            return self._chunk(ref, self._verified_table(ref), index)
+
+        try:
+            return self._cache.map_checked(ref, good_chunk, verify=self._verify_on_open)
+        except Corruption:
+            self._rebuild(ref)
+            return self._cache.map_checked(ref, good_chunk, verify=self._verify_on_open)
 
     def local_path(self, ref: BlobRef) -> Path | None:
         return self._cache.path(ref.name)
@@ -173,9 +183,12 @@ class RocksBlobs:
         try:
             return self._cache.map(ref, verify=self._verify_on_open)
         except Corruption:
-            table = self._verified_table(ref)
-            self._cache.rebuild(ref.name, (self._chunk(ref, table, i) for i in range(len(table.checksums))))
+            self._rebuild(ref)
             return self._cache.map(ref, verify=True)
+
+    def _rebuild(self, ref: BlobRef) -> None:
+        table = self._verified_table(ref)
+        self._cache.rebuild(ref.name, (self._chunk(ref, table, i) for i in range(len(table.checksums))))
 
     def _table(self, name: str) -> bytes | None:
         return self._record(table_key(name), f"the chunk table of blob {name}")

@@ -1,0 +1,157 @@
+"""Stored vectors: those of a field that an index has codes of are checked as they are read, and not kept in memory.
+
+A query by an index reads the stored vectors of a few candidates. Their column is mapped without being read, and its
+chunks are verified when the first of their rows is asked for (`storage.checked`), so that a restart does not read the
+column before the first answer, and nothing unverified is ever used. All reading goes through kernels, which is where it
+is noticed; the pages that reading leaves in memory are given back now and then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import numpy as np
+
+from vecstore.engine import bitmaps
+from vecstore.errors import Corruption
+from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
+from vecstore.schema import Metric
+from vecstore.storage.format import CHUNK_BYTES
+from vecstore.storage.interfaces import CheckedBlob
+
+FAULT_BYTES = 64 << 10  # what the operating system maps around a page that is read
+KEPT_PART = 16  # pages are given back when those read may be such a part of the column
+SINGLE_ROWS = 4_096  # more allowed rows than this are checked as a whole column
+
+
+class CheckedRows:
+    """The column `rows` (n, width) over `blob`. Threads may share one object."""
+
+    def __init__(self, blob: CheckedBlob, rows: np.ndarray, on_damage: Callable[[Corruption], Corruption]) -> None:
+        """`on_damage` turns the error for a damaged chunk into the one to raise."""
+        self.rows = rows
+        self._blob = blob
+        self._on_damage = on_damage
+        self._row_bytes = max(1, rows.nbytes // max(1, len(rows)))
+        self._touched = 0
+        self._frugal = False
+
+    @property
+    def checked(self) -> bool:
+        return self._blob.checked
+
+    def check_all(self) -> None:
+        self._check(None)
+
+    def check_rows(self, numbers: np.ndarray) -> None:
+        """Before these rows are read; -1 is none."""
+        if not self._blob.checked:
+            first = np.maximum(numbers, 0) * self._row_bytes
+            ends = np.concatenate([first, first + (self._row_bytes - 1)]) // CHUNK_BYTES
+            self._check(np.unique(ends))
+        if self._frugal:
+            self._touched += numbers.size * FAULT_BYTES
+            if self._touched > len(self._blob.content) // KEPT_PART:
+                self.let_go()
+                self._touched = numbers.size * FAULT_BYTES
+
+    def _check(self, chunks: np.ndarray | None) -> None:
+        try:
+            if chunks is None:
+                self._blob.check_all()
+            else:
+                self._blob.check(chunks.tolist())
+        except Corruption as error:
+            raise self._on_damage(error) from error
+
+    def expect(self, *, few: bool) -> None:
+        """Few rows are read at a time, and their pages are not kept; or many, as a scan does."""
+        self._frugal = few
+        self._blob.expect(few=few)
+        if few:
+            self.let_go()
+
+    @contextlib.contextmanager
+    def reading_all(self) -> Iterator[None]:
+        """Around a scan of the whole column."""
+        self.check_all()
+        if not self._frugal:
+            yield
+            return
+        self._blob.expect(few=False)
+        try:
+            yield
+        finally:
+            self._blob.expect(few=True)
+            self.let_go()
+
+    def let_go(self) -> None:
+        self._touched = 0
+        self._blob.let_go()
+
+
+class _Guard:
+    """Kernels that check stored rows before they read them."""
+
+    def __init__(self, kernels: Kernels, checked: CheckedRows) -> None:
+        self._kernels = kernels
+        self._checked = checked
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kernels, name)
+
+    def scan(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: np.ndarray,
+        inverse_norms: Float32Array | None,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        arguments = (metric, queries, rows, inverse_norms, allowed, out_rows, out_distances)
+        self._whole(self._kernels.scan, rows, allowed, arguments)
+
+    def hamming_scan(
+        self,
+        queries: np.ndarray,
+        rows: np.ndarray,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        arguments = (queries, rows, allowed, out_rows, out_distances)
+        self._whole(self._kernels.hamming_scan, rows, allowed, arguments)
+
+    def _whole(
+        self, kernel: Callable[..., None], rows: np.ndarray, allowed: Bitmap | None, arguments: tuple[Any, ...]
+    ) -> None:
+        if not np.may_share_memory(rows, self._checked.rows):
+            kernel(*arguments)
+        elif allowed is not None and bitmaps.count_bits(allowed) <= SINGLE_ROWS:
+            self._checked.check_rows(bitmaps.set_bits(allowed))
+            kernel(*arguments)
+        else:
+            with self._checked.reading_all():
+                kernel(*arguments)
+
+    def rerank(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: np.ndarray,
+        inverse_norms: Float32Array | None,
+        candidates: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        if np.may_share_memory(rows, self._checked.rows):
+            self._checked.check_rows(candidates.ravel())
+        self._kernels.rerank(metric, queries, rows, inverse_norms, candidates, out_distances)
+
+
+def guarded(kernels: Kernels, checked: CheckedRows) -> Kernels:
+    """The same kernels, for an index over `checked.rows`."""
+    return cast(Kernels, _Guard(kernels, checked))
