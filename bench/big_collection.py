@@ -105,7 +105,7 @@ def stage(place: Path, name: str, index: str, target: float, k: int, began: floa
         answers, took = np.full((len(queries), k), -1, np.int64), np.empty(len(queries))
         for place_, query in enumerate(queries):
             sent = time.perf_counter()
-            hits = collection.query(query, k, with_payload=False, recall_target=target)
+            hits = collection.query(query, k, with_payload=False, recall=target)
             took[place_] = time.perf_counter() - sent
             answers[place_, : len(hits)] = [hit.id for hit in hits]
         np.save(place / "answers.npy", answers)
@@ -118,14 +118,10 @@ def stage(place: Path, name: str, index: str, target: float, k: int, began: floa
 
 
 def build(db: Any, place: Path, index: str) -> None:
-    import msgspec
-
     import vecstore
-    from vecstore.index_text import parse_index
 
     rows = np.load(place / "rows.npy", mmap_mode="r")
-    field = msgspec.structs.replace(vecstore.Dense(rows.shape[1], metric="cosine"), index=parse_index(index))
-    collection = db.create_collection(COLLECTION, field)
+    collection = db.create_collection(COLLECTION, vecstore.Dense(rows.shape[1], metric="cosine", index=index))
     for low in range(0, len(rows), BATCH):
         part = np.array(rows[low : low + BATCH])
         collection.upsert(np.arange(low, low + len(part)), part)

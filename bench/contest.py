@@ -75,13 +75,14 @@ class Truth:
 
     def products(self, answers: np.ndarray) -> np.ndarray:
         gathered = self.rows[np.maximum(answers, 0)].astype(np.float64)
-        return np.einsum("qkd,qd->qk", gathered, self.queries.astype(np.float64))
+        return np.einsum("qkd,qd->qk", gathered, self.queries[: len(answers)].astype(np.float64))
 
     def recall(self, answers: np.ndarray) -> float:
+        """Answers to the first so many queries."""
         answers = np.sort(np.asarray(answers, np.int64)[:, : self.k], axis=1)
         fresh = np.ones(answers.shape, bool)
         fresh[:, 1:] = answers[:, 1:] != answers[:, :-1]
-        good = (self.products(answers) >= self.limit[:, None]) & (answers >= 0) & fresh
+        good = (self.products(answers) >= self.limit[: len(answers), None]) & (answers >= 0) & fresh
         return float(good.sum(axis=1).mean() / self.k)
 
 

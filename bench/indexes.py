@@ -20,22 +20,18 @@ OVERSAMPLING = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
 
 
 def flat_specs(dim: int) -> list[Flat]:
-    """Every quantizer at 1, 2, 4 and 8 bits a dimension; those whose factors come on top also on fewer dimensions."""
-    found: list[Flat] = []
+    """Every quantizer at 1, 2, 4 and 8 bits a dimension. SAQ's bits may be fractional: also at what peers take when
+    their factors come on top."""
+    found = [Flat(SAQ(bits=bits), rerank="none") for bits in (1.0, 1.16, 2.0, 2.08, 2.4, 4.0, 4.08, 4.4, 6.0, 8.0, 8.4)]
     for bits in (1, 2, 4, 8):
         code = dim * bits // 8
-        found += [Flat(SAQ(bits=float(bits)), rerank="none"), Flat(RaBitQ(bits=bits), rerank="none")]
-        if dim > 64 and bits < 8:
-            found.append(Flat(RaBitQ(bits=bits), (PCA(dim - (96 if bits > 1 else 64)),), rerank="none"))
+        found.append(Flat(RaBitQ(bits=bits), rerank="none"))
         if bits < 8:
             found.append(Flat(LloydMax(bits=bits), rerank="none"))  # type: ignore[arg-type]
-        if dim % code == 0:
-            found.append(Flat(PQ(m=code, bits=8), rerank="none"))
-            if bits < 8:
-                found.append(Flat(PQ(m=code, bits=8), (OPQ(m=code),), rerank="none"))
         if 2 * code <= dim and dim % (2 * code) == 0:
-            found.append(Flat(PQ(m=2 * code, bits=4), rerank="none"))
-            found.append(Flat(PQ(m=2 * code, bits=4), (OPQ(m=2 * code),), rerank="none"))
+            found.append(Flat(PQ(m=2 * code), rerank="none"))
+            if 2 * code < dim:
+                found.append(Flat(PQ(m=2 * code), (OPQ(m=2 * code),), rerank="none"))
         if 2 * code <= dim:
             found.append(Flat(Int4(), (PCA(2 * code),) if 2 * code < dim else (), rerank="none"))
         found.append(Flat(Int8(), (PCA(code),) if code < dim else (), rerank="none"))

@@ -26,13 +26,14 @@ def entrants(dim: int) -> Iterable[Entrant]:
 
 
 def racers(dim: int, nlists: Iterable[int]) -> Iterable[Entrant]:
-    for bits in (4, 8):
+    """32 bits are codes of one bit and the vectors themselves."""
+    for bits, metric in ((4, "l2"), (8, "l2"), (8, "ip"), (32, "l2")):
         for nlist in nlists:
             yield Entrant(
                 "rabitqlib",
                 f"rabitqlib IVF {bits} bits",
-                f"nlist={nlist} nbits={bits} l2",
-                lambda rows, n=nlist, b=bits: race(rows, n, b),
+                f"nlist={nlist} nbits={bits} {metric}",
+                lambda rows, n=nlist, b=bits, m=metric: race(rows, n, b, m),
             )
 
 
@@ -58,9 +59,9 @@ def flat(rows: np.ndarray, bits: int, metric: str) -> Built:
     return Built(search, extra / (len(rows) - half) - ID_BYTES)
 
 
-def race(rows: np.ndarray, nlist: int, bits: int) -> Built:
+def race(rows: np.ndarray, nlist: int, bits: int, metric: str) -> Built:
     centres, lists = centroids(rows, nlist)
-    index = make(rows, centres, lists, bits, "l2")
+    index = make(rows, centres, lists, bits, metric)
 
     def search(queries: np.ndarray, k: int, nprobe: int, high_accuracy: bool) -> np.ndarray:
         return index.search(queries, k=k, nprobe=nprobe, high_accuracy=high_accuracy)[0].astype(np.int64)

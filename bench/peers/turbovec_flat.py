@@ -33,5 +33,5 @@ def make(rows: np.ndarray, bits: int, calibrated: bool) -> Any:
 
 def build(rows: np.ndarray, bits: int, calibrated: bool) -> Built:
     index = make(rows, bits, calibrated)
-    few, more = (len(make(rows[:n], bits, calibrated).to_bytes()) for n in (2048, 4096))
+    few, more = (len(make(np.resize(rows, (n, rows.shape[1])), bits, calibrated).to_bytes()) for n in (2048, 4096))
     return Built(lambda queries, k: index.search(queries, k)[1], (more - few) / 2048)
