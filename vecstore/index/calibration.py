@@ -27,20 +27,20 @@ EPS = 1.9  # standard deviations of error bounds
 DEPTH_K = 10
 DEPTH_MAX = 32  # candidates per wanted row that a calibrated search asks for at most
 FIRST = 0  # of TARGETS: APS takes its radius from as many lists as hold this share of neighbours
-CAP_FACTOR = 4  # an adaptive search visits at most this multiple of the fixed number of lists
-_JUDGED = 0.95  # the target by which APS's dimension is chosen
-_DIM_FACTORS = (0.25, 0.5, 1.0)  # of the intrinsic dimension: what APS may take for it
+CAP_FACTOR = 4  # a search by slack visits at most this multiple of the fixed number of lists
+APS_LISTS = 2048  # APS shares its mass among as many of the nearest lists
 
 Table = tuple[tuple[float, ...], ...]
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`nprobe` and `mass` are for each of `ks` and each of `TARGETS`; `depth` for each of `TARGETS`."""
+    """`nprobe`, `slack` and `mass` are for each of `ks` and each of `TARGETS`; `depth` for each of `TARGETS`."""
 
     ks: tuple[int, ...]
     nprobe: tuple[tuple[int, ...], ...]  # lists that hold the share
     depth: tuple[float, ...]  # candidates for each wanted row, so that the share of those visited are among them
-    mass: Table = ()  # where APS stops; empty where it does not suit the data
+    slack: Table = ()  # of squared distances to centroids over that to the nearest; empty for one list
+    mass: Table = ()  # where APS stops; empty where the metric has no lengths
     dim: float = 1.0
     spacing: float = 1.0
 
@@ -49,6 +49,9 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         along the logarithms."""
         values = [math.log(_between(target, row)) for row in self.nprobe]
         return max(1, math.ceil(math.exp(min(_along(k, self.ks, values), 40.0)) - 1e-6))
+
+    def slack_for(self, target: float, k: float) -> float:
+        return _along(k, self.ks, [_between(target, row) for row in self.slack])
 
     def mass_for(self, target: float, k: float) -> float:
         return min(1.0, _along(min(k, self.ks[-1]), self.ks, [_between(target, row) for row in self.mass]))
@@ -62,10 +65,10 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def check(self, nlist: int) -> None:
         """Raises Corruption for what `calibrate` would not have made."""
-        tables = (*self.nprobe, *self.mass, self.depth)
-        fits = len(self.nprobe) == len(self.ks) >= 1 and len(self.mass) in (0, len(self.ks))
+        tables = (*self.nprobe, *self.slack, *self.mass, self.depth)
+        fits = len(self.nprobe) == len(self.ks) >= 1 and {len(self.slack), len(self.mass)} <= {0, len(self.ks)}
         fits = fits and all(len(t) == len(TARGETS) for t in tables) and list(self.ks) == sorted(set(self.ks))
-        finite = fits and all(math.isfinite(value) and 0 <= value < 1e6 for table in tables for value in table)
+        finite = fits and all(math.isfinite(value) and 0 <= value < 1e30 for table in tables for value in table)
         if not (finite and min(self.ks) >= 1 and all(1 <= value <= nlist for row in self.nprobe for value in row)):
             raise Corruption("the calibration of an index does not hold tables of recall")
         if not (1.0 <= self.dim <= 1000.0 and 0.0 < self.spacing < math.inf):
@@ -118,26 +121,36 @@ def calibrate(coarse: Coarse, scan: Scanner, homes: Int64Array, truth: Truth, ke
     nprobe = tuple(tuple(int(_reaching(at[:, :k], t)) + 1 for t in TARGETS) for k in ks)
     judged = ks.index(DEPTH_K) if DEPTH_K in ks else len(ks) - 1
     depth = tuple(_depths(coarse, scan, ranked, at, truth, nprobe[judged][-1]))
-    if coarse.nlist == 1 or truth.lengths is None:
+    if coarse.nlist == 1:
         return Calibration(ks, nprobe, depth)
-    spacing = float(np.sqrt(np.maximum(ranked.gaps(coarse.metric)[:, 0], 0)).mean()) or 1.0
+    gaps = ranked.gaps(coarse.metric)
+    over = np.take_along_axis(gaps, at, axis=1) - gaps[:, :1]
+    slack = tuple(
+        tuple(_slack(over[:, :k], at[:, :k], t, lists) for t, lists in zip(TARGETS, row, strict=True))
+        for k, row in zip(ks, nprobe, strict=True)
+    )
+    if truth.lengths is None:
+        return Calibration(ks, nprobe, depth, slack)
+    spacing = float(np.sqrt(np.maximum(gaps[:, 0], 0)).mean()) or 1.0
     dim = probing.intrinsic_dim(truth.lengths)
     radii = [_radii(coarse, scan, ranked, truth, k, row[FIRST]) for k, row in zip(ks, nprobe, strict=True)]
-    tried = []
-    for value in sorted({max(1.0, factor * dim) for factor in _DIM_FACTORS}):
-        found = [
-            _mass(ranked.gaps(coarse.metric), at[:, :k], rho, row, spacing, value)
-            for k, row, rho in zip(ks, nprobe, radii, strict=True)
-        ]
-        tried.append((found[judged][1], value, tuple(mass for mass, _ in found)))
-    _, dim, mass = min(tried)
-    return Calibration(ks, nprobe, depth, mass, dim, spacing)
+    mass = tuple(
+        _mass(gaps[:, :APS_LISTS], at[:, :k], rho, row[FIRST], spacing, dim)
+        for k, row, rho in zip(ks, nprobe, radii, strict=True)
+    )
+    return Calibration(ks, nprobe, depth, slack, mass, dim, spacing)
 
 
 def _reaching(values: NDArray[np.integer] | Float32Array, target: float) -> float:
     """The least bound that at least `target` of the values do not exceed."""
     flat = np.sort(values, axis=None)
     return float(flat[min(len(flat) - 1, math.ceil(target * len(flat)) - 1)])
+
+
+def _slack(over: Float32Array, at: Int64Array, target: float, lists: int) -> float:
+    """Of neighbours' lists, whose ranks are `at`, among the lists that a search visits at most."""
+    within = at < CAP_FACTOR * lists
+    return max(0.0, _reaching(np.where(within, over, over[within].max(initial=0)), target))
 
 
 def _depths(coarse: Coarse, scan: Scanner, ranked: Ranked, at: Int64Array, truth: Truth, nprobe: int) -> list[float]:
@@ -163,20 +176,14 @@ def _radii(coarse: Coarse, scan: Scanner, ranked: Ranked, truth: Truth, k: int, 
 
 
 def _mass(
-    gaps: Float32Array, at: Int64Array, rho: Float32Array, nprobe: tuple[int, ...], spacing: float, dim: float
-) -> tuple[tuple[float, ...], float]:
-    """Where to stop for each target, and the mean number of lists that this takes for the target _JUDGED."""
-    masses, visited = [], 0.0
-    for target, lists in zip(TARGETS, nprobe, strict=True):
-        limit = min(gaps.shape[1], CAP_FACTOR * lists)
-        before = probing.mass_before(gaps[:, :limit], rho, spacing, dim)
-        before[:, : nprobe[FIRST]] = 0
-        needed = np.take_along_axis(before, np.minimum(at, limit - 1), axis=1)
-        mass = min(1.0, _reaching(np.where(at < limit, needed, np.float32(2)), target) + 1e-6)
-        masses.append(mass)
-        if target == _JUDGED:
-            visited = float((before < mass).sum(axis=1).mean())
-    return tuple(masses), visited
+    gaps: Float32Array, at: Int64Array, rho: Float32Array, first: int, spacing: float, dim: float
+) -> tuple[float, ...]:
+    """Where to stop for each target."""
+    before = probing.mass_before(gaps, rho, spacing, dim)
+    before[:, :first] = 0
+    last = gaps.shape[1] - 1
+    needed = np.where(at <= last, np.take_along_axis(before, np.minimum(at, last), axis=1), np.float32(2))
+    return tuple(min(1.0, _reaching(needed, target) + 1e-6) for target in TARGETS)
 
 
 def as_lengths(

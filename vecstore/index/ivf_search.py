@@ -12,7 +12,7 @@ import numpy as np
 
 from vecstore.index import probing
 from vecstore.index.base import SearchParams
-from vecstore.index.calibration import CAP_FACTOR, FIRST, TARGETS, Calibration, as_lengths
+from vecstore.index.calibration import APS_LISTS, CAP_FACTOR, FIRST, TARGETS, Calibration, as_lengths
 from vecstore.index.coarse import Coarse, Scanner
 from vecstore.index.rerank import smallest
 from vecstore.kernels.base import Float32Array, Kernels
@@ -24,11 +24,13 @@ DEFAULT_REACH = 0.995  # of the neighbours in them that come to the rerank
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How hard to look: `lists` at most, with `mass` only as many as APS wants after the `first`; `m` candidates."""
+    """How hard to look: `lists` at most; with `slack` only those nearly as near as the nearest; with `mass` only as
+    many as APS wants after the `first`; `m` candidates."""
 
     lists: int
     m: int
-    mass: float = 0.0
+    slack: float | None = None
+    mass: float | None = None
     first: int = 0
 
 
@@ -36,7 +38,7 @@ def plan(calibration: Calibration, nlist: int, spec_nprobe: int, k: int, params:
     """`share` is how much of the rows a filter allows: the k nearest of a share of the rows are spread over as many
     lists as the k / share nearest of all. `spec_nprobe` is 0 for automatic."""
     target = params.recall_target or DEFAULT_RECALL
-    reach = 1 - (1 - target) / 4 if params.recall_target else DEFAULT_REACH
+    reach = 1 - (1 - target) / 10 if params.recall_target else DEFAULT_REACH
     depth = max(1.0, params.oversampling) if params.oversampling else calibration.depth_for(reach)
     m = max(k, math.ceil(k * depth))
     fixed = params.nprobe or (0 if params.recall_target else spec_nprobe)
@@ -48,10 +50,10 @@ def plan(calibration: Calibration, nlist: int, spec_nprobe: int, k: int, params:
         target = min(TARGETS[-1], target / max(reach, calibration.reach_of(depth)))
     spread = k / max(share, 1e-6)
     lists = calibration.lists_for(target, spread)
-    if not calibration.mass:
-        return Plan(min(nlist, lists), m)
+    if not (params.recall_target and calibration.mass):
+        return Plan(min(nlist, CAP_FACTOR * lists), m, slack=calibration.slack_for(target, spread))
     first = min(nlist, calibration.lists_for(TARGETS[FIRST], spread))
-    return Plan(min(nlist, CAP_FACTOR * lists), m, calibration.mass_for(target, spread), first)
+    return Plan(min(nlist, APS_LISTS), m, mass=calibration.mass_for(target, spread), first=first)
 
 
 def candidates(
@@ -66,7 +68,11 @@ def candidates(
 ) -> Found:
     """Up to `how.m` rows for each query, ascending by (estimated distance, row)."""
     ranked = coarse.rank(queries, how.lists, kernels)
-    if not how.mass or how.first >= how.lists:
+    if how.slack is not None:
+        keep = probing.nearly_nearest(ranked.gaps(coarse.metric), how.slack)
+        visited = int(keep.sum(axis=1).max(initial=1))  # lists come in order: those kept are the first
+        return scan(coarse.probes(ranked.nearest(visited), keep[:, :visited]), k, how.m)
+    if how.mass is None or how.first >= how.lists:
         return scan(coarse.probes(ranked, None), k, how.m)
     found = scan(coarse.probes(ranked.nearest(how.first), None), k, how.m)
     rho = as_lengths(coarse.metric, found.distances[:, k - 1], ranked.squares[:, 0], shift)

@@ -1,15 +1,19 @@
-"""Which of the ranked lists a query visits: as many as hold the wanted share of its neighbours (adaptive partition
-scanning, APS; Quake, 2506.03437, section 5; specs, ivf section 3).
+"""Which of the ranked lists a query visits. Source: specs, ivf section 3; figures in bench/ivf_rows.py.
 
-The k-th nearest distance rho so far makes a ball around the query. The share of the ball beyond the plane that bisects
-the nearest centroid and another says how likely neighbours stand in the other's list:
+By slack: those whose squared distance is at most a constant over that of the nearest. On text embeddings this takes as
+few lists as a fixed number does or fewer, and serves queries unlike the data better; a factor of the nearest distance
+in place of the constant (SPANN) takes more.
+
+By mass (adaptive partition scanning, APS; Quake, 2506.03437, section 5), for a wanted recall. The k-th nearest
+distance rho so far makes a ball around the query. The share of the ball beyond the plane that bisects the nearest
+centroid and another says how likely neighbours stand in the other's list:
 
     h_j = (d_j^2 - d_0^2) / (2 g),   v_j = 1/2 I_{1 - (h_j / rho)^2}((D + 1) / 2, 1/2)
 
-with I the regularised incomplete beta function. Two departures, both measured on text embeddings: D is of the order of
-the data's intrinsic dimension, and g, which is |c_j - c_0| in the paper, is one constant, the mean distance to the
-nearest centroid. With it as few lists are visited at equal recall, queries unlike the data get more of them, and no
-distances between centroids are needed. How much mass is enough for which recall is calibrated, not assumed.
+with I the regularised incomplete beta function. Two departures, both measured: D is the data's intrinsic dimension, and
+g, which is |c_j - c_0| in the paper, is one constant, the mean distance to the nearest centroid. With it as few lists
+are visited at equal recall, queries unlike the data get more of them, and no distances between centroids are needed.
+How much mass is enough for which recall is calibrated, not assumed.
 """
 
 from __future__ import annotations
@@ -24,6 +28,12 @@ from vecstore.kernels.base import Float32Array
 Keep = NDArray[np.bool_]
 _POINTS = 1000  # of the table over h / rho
 _FINER = 16  # steps of the integral for each point
+
+
+def nearly_nearest(gaps: Float32Array, slack: float) -> Keep:
+    """Lists whose squared distance (nq, n), ascending, is at most `slack` above that of the nearest."""
+    keep: Keep = gaps <= gaps[:, :1] + np.float32(slack)
+    return keep
 
 
 def mass_before(gaps: Float32Array, rho: Float32Array, spacing: float, dim: float) -> Float32Array:
