@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vecstore.quantize.base import Quantizer
+from vecstore.quantize.binary import BinaryQuantizer
 from vecstore.quantize.float8 import Float8Quantizer
 from vecstore.quantize.int4 import Int4Quantizer
 from vecstore.quantize.int8 import Int8Quantizer
@@ -18,6 +19,7 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     Float8Quantizer.name: Float8Quantizer,
     Int8Quantizer.name: Int8Quantizer,
     Int4Quantizer.name: Int4Quantizer,
+    BinaryQuantizer.name: BinaryQuantizer,
     LloydMax.name: LloydMax,
     ProductQuantizer.name: ProductQuantizer,
     RaBitQ.name: RaBitQ,
