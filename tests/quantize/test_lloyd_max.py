@@ -93,7 +93,8 @@ def test_turboquant_product_is_unbiased_off_the_diagonal_too() -> None:
 def test_scans_give_what_the_code_says(bits: int, metric: Metric) -> None:
     rng = np.random.default_rng(bits)
     quantizer = trained(bits, 100, metric, length=100.0)  # lengths that half floats are not used for
-    check_estimates_are_what_the_code_says(quantizer, metric, rng, 1e-5)
+    # Four bits are scanned with levels and query rounded to bytes.
+    check_estimates_are_what_the_code_says(quantizer, metric, rng, 5e-3 if bits == 4 else 1e-5)
 
 
 REFERENCE: dict[int, dict[str, np.ndarray]] = {}

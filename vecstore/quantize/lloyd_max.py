@@ -17,12 +17,13 @@ from vecstore.errors import Corruption, InvalidArgument
 from vecstore.index_spec import Quantizer as QuantizerSpec
 from vecstore.kernels import encode
 from vecstore.kernels.base import Float32Array, UInt8Array
-from vecstore.quantize.base import Encoded
+from vecstore.quantize.base import Encoded, Lists
 from vecstore.quantize.codebooks import lloyd_max
 from vecstore.quantize.estimates import Residuals, halves_suffice, ratios, rotated_error, scale_and_add, stored
 from vecstore.quantize.projected import ProjectedQuantizer
 from vecstore.quantize.rabitq import stored_rotation
-from vecstore.quantize.table_codes import Tables
+from vecstore.quantize.row_codes import Folding, RowSearch, byte_levels
+from vecstore.quantize.table_codes import Tables, TableSearch
 from vecstore.schema import Metric
 from vecstore.transform.arrays import number, stored_number, take
 from vecstore.transform.rotation import Rotation
@@ -32,7 +33,6 @@ BITS = (1, 2, 4)
 
 class LloydMax(ProjectedQuantizer):
     name: ClassVar[str] = "lloyd_max"
-    has_bounds = True
 
     def __init__(self, metric: Metric, rotation: Rotation, levels: Float32Array, half: bool) -> None:
         """`levels` (2**bits,) ascending, symmetric about zero."""
@@ -42,7 +42,8 @@ class LloydMax(ProjectedQuantizer):
         self._rotation = rotation
         self._half = half
         self.tables = self._nibble_tables()
-        self.code_bytes = rotation.dim_out * self.bits / 8 + (6 if half else 12)
+        self.has_bounds = self.bits < 4
+        self.code_bytes = rotation.dim_out * self.bits / 8 + (3 if self.has_bounds else 2) * (2 if half else 4)
 
     @classmethod
     def train(
@@ -73,14 +74,26 @@ class LloydMax(ProjectedQuantizer):
         values = self.levels[numbers]
         ratio = ratios(residuals, values)
         scale, add = scale_and_add(self.metric, residuals, values, ratio)
-        error = rotated_error(self.metric, residuals, values, ratio)
-        return {"nibbles": self._nibbles(numbers), "factors": stored([scale, add, error], self._half)}
+        factors = [scale, add]
+        if self.has_bounds:
+            factors.append(rotated_error(self.metric, residuals, values, ratio))
+        return {"nibbles": self._nibbles(numbers), "factors": stored(factors, self._half)}
 
     def decode_residuals(self, encoded: Encoded) -> Float32Array:
         values = self.levels[self.numbers_of(encoded["nibbles"])]
         return values * (
             encoded["factors"][:, :1].astype(np.float32) / np.float32(-2 if self.metric is Metric.L2 else -1)
         )
+
+    def scanned(self, arrays: Mapping[str, np.ndarray], lists: Lists) -> TableSearch | RowSearch:
+        """At 4 bits a nibble is one coordinate, and all have the same levels: these stay in one register, and products
+        with the query's bytes take the place of its tables."""
+        if self.bits < 4:
+            return super().scanned(arrays, lists)
+        levels, step = byte_levels(self.levels)
+        dims = self._rotation.dim_out
+        folding = Folding(self.metric, np.full(dims, step, np.float32))
+        return RowSearch("nibble", dims, folding, arrays, lists, levels)
 
     def numbers_of(self, nibbles: UInt8Array) -> UInt8Array:
         """Level numbers (n, dims) of nibbles (n, dims * bits / 4)."""

@@ -12,6 +12,7 @@ from vecstore.kernels.base import Bitmap, Float32Array, Kernels
 from vecstore.quantize import table_codes
 from vecstore.quantize.base import Codes, Encoded, Found, Lists, Probes, Quantizer
 from vecstore.quantize.estimates import Residuals
+from vecstore.quantize.row_codes import RowSearch
 from vecstore.quantize.table_codes import Tables, TableSearch
 
 _BATCH = 1024  # rows encoded at once; the result does not depend on it
@@ -50,7 +51,11 @@ class ProjectedQuantizer(Quantizer):
         return table_codes.pack(lists, encoded["nibbles"], encoded["factors"], extra, extra_factors)
 
     def open(self, arrays: Mapping[str, np.ndarray], lists: Lists) -> Codes:
-        return _Search(self, TableSearch(arrays, lists, self.tables))
+        return _Search(self, self.scanned(arrays, lists))
+
+    def scanned(self, arrays: Mapping[str, np.ndarray], lists: Lists) -> TableSearch | RowSearch:
+        """Codes of projections. Raises Corruption when the arrays do not fit `lists`."""
+        return TableSearch(arrays, lists, self.tables)
 
     def _residuals(self, rows: Float32Array, centroids: Float32Array | None) -> Iterator[Residuals]:
         numbers, projections = None, None
@@ -80,9 +85,9 @@ def _distinct(rows: Float32Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _Search(Codes):
-    """Table codes of projections: queries are projected, then scanned."""
+    """Codes of projections: queries are projected, then scanned."""
 
-    def __init__(self, quantizer: ProjectedQuantizer, inner: TableSearch) -> None:
+    def __init__(self, quantizer: ProjectedQuantizer, inner: TableSearch | RowSearch) -> None:
         self._quantizer = quantizer
         self._inner = inner
 
