@@ -9,6 +9,8 @@ is noticed; the pages that reading leaves in memory are given back now and then.
 from __future__ import annotations
 
 import contextlib
+import mmap
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -21,9 +23,22 @@ from vecstore.schema import Metric
 from vecstore.storage.format import CHUNK_BYTES
 from vecstore.storage.interfaces import CheckedBlob
 
-FAULT_BYTES = 64 << 10  # what the operating system maps around a page that is read
-KEPT_PART = 16  # pages are given back when those read may be such a part of the column
+KEPT_PART = 16  # pages are given back once files take such a part of the column more of this process's memory
+KEPT_MIN = 8 << 20  # bytes
 SINGLE_ROWS = 4_096  # more allowed rows than this are checked as a whole column
+
+
+def mapped_bytes() -> int:
+    """Resident bytes of mapped files. A row that is read brings a page or megabytes around it, as the system has it, so
+    that counting rows says little. 0 where the system does not tell."""
+    try:
+        statm = os.open("/proc/self/statm", os.O_RDONLY)
+    except OSError:
+        return 0
+    try:
+        return int(os.read(statm, 128).split()[2]) * mmap.PAGESIZE
+    finally:
+        os.close(statm)
 
 
 class CheckedRows:
@@ -35,8 +50,8 @@ class CheckedRows:
         self._blob = blob
         self._on_damage = on_damage
         self._row_bytes = max(1, rows.nbytes // max(1, len(rows)))
-        self._touched = 0
         self._frugal = False
+        self._mapped_before = 0
 
     @property
     def checked(self) -> bool:
@@ -51,11 +66,8 @@ class CheckedRows:
             first = np.maximum(numbers, 0) * self._row_bytes
             ends = np.concatenate([first, first + (self._row_bytes - 1)]) // CHUNK_BYTES
             self._check(np.unique(ends))
-        if self._frugal:
-            self._touched += numbers.size * FAULT_BYTES
-            if self._touched > len(self._blob.content) // KEPT_PART:
-                self.let_go()
-                self._touched = numbers.size * FAULT_BYTES
+        if self._frugal and mapped_bytes() - self._mapped_before > max(KEPT_MIN, len(self._blob.content) // KEPT_PART):
+            self.let_go()
 
     def _check(self, chunks: np.ndarray | None) -> None:
         try:
@@ -88,8 +100,8 @@ class CheckedRows:
             self.let_go()
 
     def let_go(self) -> None:
-        self._touched = 0
         self._blob.let_go()
+        self._mapped_before = mapped_bytes()
 
 
 class _Guard:

@@ -1,0 +1,219 @@
+"""Real indexes in the engine: built by worker processes, opened after a restart and a crash, vectors read by rows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engine_support import settle, vectors_of
+from index_support import load, named_blobs, query, questions, recall, schema, stored_blobs, strategies
+
+from vecstore.config import Settings, Storage
+from vecstore.engine import guard, scan
+from vecstore.engine.database import Database
+from vecstore.engine.derived import missing_vectors
+from vecstore.errors import Corruption
+from vecstore.index.base import SearchParams
+from vecstore.index_text import format_index, parse_index
+from vecstore.storage.format import CHUNK_BYTES
+from vecstore.types import (
+    GetRequest,
+    PointBatch,
+    QueryRequest,
+    Selection,
+    UpsertRequest,
+    VectorBatch,
+    VectorIndexRequest,
+)
+
+SPEC = "ivf(nlist=16) | int8"
+STORAGE = Storage(seal_rows=10_000, in_place_rows=100, merge_factor=4, disk_reserve_bytes=0, index_rows_min=300)
+SETTINGS = Settings(storage=STORAGE)
+WIDE = np.random.default_rng(7).standard_normal((40_000, 16)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "FEW_ROWS", 20)
+
+
+@pytest.fixture
+def indexed(reopen: Callable[..., Database]) -> Database:
+    """2,000 points in one sealed segment, indexed by a worker process."""
+    db = reopen(SETTINGS)
+    db.create_collection("c", schema(parse_index(SPEC)))
+    load(db, 0, 2_000, 1_000)
+    settle(db, db.compact("c"))
+    assert strategies(db) == ["ivf"]
+    return db
+
+
+def test_recall_stays_the_same_over_restart_and_compaction(indexed: Database, reopen: Callable[..., Database]) -> None:
+    asked = questions(50)
+    before = recall(indexed, asked, nprobe=8)
+    assert before > 0.8
+    again = reopen(SETTINGS)
+    assert strategies(again) == ["ivf"]
+    assert recall(again, asked, nprobe=8) == before
+    load(again, 2_000, 2_010)
+    settle(again, again.compact("c"))  # a worker starts from the learned state of the large segment
+    assert strategies(again) == ["ivf"]
+    assert abs(recall(again, asked, nprobe=8) - before) <= 0.005
+    assert recall(again, asked, nprobe=16) > 0.995
+    described = again.stats("c")["vectors"]["v"]
+    assert (described["index"], described["index_state"], described["rows_indexed"]) == (SPEC, "ready", 2_010)
+    assert described["bytes"]["codes"] > 2_010 * 16
+    assert described["bytes"]["vectors"] == 2_010 * (16 * 4 + 4)
+
+
+@pytest.mark.parametrize("text", ["flat | rabitq", "pca(12) | flat | int8", "ivf(nlist=8)"])
+def test_changing_the_index_keeps_the_answers(indexed: Database, text: str) -> None:
+    settle(indexed, indexed.update_index(VectorIndexRequest("c", "v", parse_index(text))))
+    (entry,) = [one for header in indexed.collection("c").manifest.segments for one in header.indexes.values()]
+    assert format_index(entry.spec) == format_index(parse_index(text))
+    assert recall(indexed, questions(20), oversampling=8.0, nprobe=8) > 0.8
+    for point in (3, 1_999):
+        assert query(indexed, vectors_of([point])[0], k=1).hits[0].id == point
+
+
+CHILD = """
+import os, sys
+sys.path[:0] = {paths!r}
+from test_built_indexes import SETTINGS, SPEC
+from index_support import load, schema
+from vecstore.engine import changes, derived
+from vecstore.engine.database import Database
+from vecstore.index_text import parse_index
+from vecstore.types import VectorIndexRequest
+
+db = Database.open({directory!r}, SETTINGS)
+real = changes.add_derived_columns
+def stop(*arguments):
+    if {after!r}:
+        change = real(*arguments)
+        apply = change.apply
+        change.apply = lambda: os._exit(9)
+        return change
+    os._exit(9)
+changes.add_derived_columns = stop
+db.update_index(VectorIndexRequest("c", "v", parse_index("ivf(nlist=32) | int8")))
+import time
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_crash_at_the_end_of_a_build_leaves_the_old_index_or_the_new(
+    indexed: Database, reopen: Callable[..., Database], tmp_path: Path, after: bool
+) -> None:
+    asked = questions(10)
+    indexed.close()
+    paths = [str(Path(__file__).parent)]
+    script = CHILD.format(paths=paths, directory=str(tmp_path / "data"), after=after)
+    assert subprocess.run([sys.executable, "-c", script], timeout=120).returncode == 9
+    still = Settings(storage=Storage(**{**_fields(STORAGE), "maintenance": False}))
+    db = reopen(still)
+    (header,) = db.collection("c").manifest.segments
+    assert header.indexes["v"].spec == parse_index("ivf(nlist=32) | int8" if after else SPEC)
+    assert stored_blobs(db) == named_blobs(db)  # what the crash left is swept
+    assert strategies(db) == ["ivf"]
+    assert recall(db, asked, nprobe=32) > 0.99
+    (segment,) = db.collection("c").sealed.values()
+    assert bool(missing_vectors(segment, db.collection("c").schema, 300)) is not after
+    db = reopen(SETTINGS)
+    end = time.monotonic() + 60
+    while missing_vectors(next(iter(db.collection("c").sealed.values())), db.collection("c").schema, 300):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert recall(db, asked, nprobe=32) > 0.99
+
+
+def _fields(storage: Storage) -> dict[str, object]:
+    return {name: getattr(storage, name) for name in storage.__struct_fields__}
+
+
+def vector_file(db: Database, directory: Path) -> tuple[Path, str]:
+    (header,) = db.collection("c").manifest.segments
+    column = next(one for one in header.columns if one.name == "vector.v")
+    return directory / "cache" / column.ref.name.replace("/", "+"), column.ref.name
+
+
+@pytest.fixture
+def wide(reopen: Callable[..., Database], tmp_path: Path) -> Database:
+    """40,000 points: 2.5 chunks of vectors."""
+    db = reopen(SETTINGS)
+    db.create_collection("c", schema(parse_index("flat | int8")))
+    for start in range(0, len(WIDE), 10_000):
+        rows = WIDE[start : start + 10_000]
+        vectors = {"v": VectorBatch(rows), "b": VectorBatch(np.packbits(rows > 0, axis=1))}
+        db.write(UpsertRequest("c", PointBatch(list(range(start, start + len(rows))), vectors)))
+    settle(db, db.compact("c"))
+    return db
+
+
+def test_rows_are_verified_when_they_are_read(
+    wide: Database, reopen: Callable[..., Database], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = vector_file(wide, tmp_path / "data")
+    assert 2 * CHUNK_BYTES < 40_000 * 64 < 3 * CHUNK_BYTES
+    wide.close()
+    content = bytearray(path.read_bytes())
+    content[2 * CHUNK_BYTES + 999] ^= 1
+    path.write_bytes(content)
+    db = reopen(SETTINGS)
+    (segment,) = db.collection("c").sealed.values()
+    first = query(db, WIDE[5], k=1).hits[0]
+    assert first.id == 5
+    assert not segment.rows("v").checked, "a query reads the chunks of its rows"
+    # The damaged chunk is repaired from RocksDB when it is needed, in the mapped file.
+    last = 39_990
+    assert query(db, WIDE[last], k=1).hits[0].id == last
+    read, _ = db.get(GetRequest("c", [last], Selection(vectors=True)))
+    np.testing.assert_array_equal(read[0].vectors["v"], WIDE[last])  # type: ignore[index]
+    assert path.read_bytes()[2 * CHUNK_BYTES + 999] == content[2 * CHUNK_BYTES + 999] ^ 1
+    assert query(db, WIDE[7], k=1, params=SearchParams(exact=True)).hits[0].id == 7
+    assert segment.rows("v").checked
+
+
+def test_a_chunk_that_is_lost_fails_what_needs_it_and_nothing_else(
+    wide: Database, reopen: Callable[..., Database], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = vector_file(wide, tmp_path / "data")
+    wide.close()
+    content = bytearray(path.read_bytes())
+    content[2 * CHUNK_BYTES + 999] ^= 1
+    path.write_bytes(content)
+    db = reopen(SETTINGS)
+
+    def lost(*_: object) -> bytes:
+        raise Corruption("the stored chunk is damaged, too")
+
+    monkeypatch.setattr(type(db._storage.blobs), "_chunk", lost)
+    assert query(db, WIDE[5], k=1).hits[0].id == 5
+    for _ in range(2):
+        with pytest.raises(Corruption, match="is damaged"):
+            query(db, WIDE[39_990], k=1)
+    assert query(db, WIDE[6], k=1).hits[0].id == 6
+    with pytest.raises(Corruption):
+        query(db, WIDE[5], k=1, params=SearchParams(exact=True))
+    assert "vector.v" in db.stats("c")["segments"][0]["damaged"]
+    assert db.query(QueryRequest("c", np.zeros(2, np.uint8), using="b", k=1)).hits
+
+
+def test_pages_are_given_back(wide: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once mapped files hold more memory than the bound, and only then."""
+    (segment,) = wide.collection("c").sealed.values()
+    gone: list[None] = []
+    query(wide, questions(1)[0])
+    monkeypatch.setattr(type(segment.rows("v")), "let_go", lambda self: gone.append(None))
+    monkeypatch.setattr(guard, "mapped_bytes", lambda: segment.rows("v")._mapped_before + guard.KEPT_MIN)
+    query(wide, questions(1)[0])
+    assert not gone
+    monkeypatch.setattr(guard, "mapped_bytes", lambda: segment.rows("v")._mapped_before + guard.KEPT_MIN + 1)
+    query(wide, questions(1)[0])
+    assert gone
