@@ -37,6 +37,12 @@ class Ranked:
         lists, distances = np.ascontiguousarray(self.lists[:, :n]), np.ascontiguousarray(self.distances[:, :n])
         return Ranked(lists, distances, self.squares)
 
+    def bound(self, metric: Metric, slack: float) -> Float32Array:
+        """The distance (nq, 1) of a list whose squared distance is `slack` above that of the nearest; see `gaps`."""
+        factor = slack if metric is Metric.L2 else np.sqrt(self.squares) * np.float32(0.5 * slack)
+        bound: Float32Array = self.distances[:, :1] + factor
+        return bound
+
     def gaps(self, metric: Metric) -> Float32Array:
         """Squared distances to the centroids; under DOT between directions (0..4)."""
         if metric is Metric.L2:
@@ -72,7 +78,7 @@ class Coarse:
         lists = np.empty((len(queries), n), np.int64)
         distances = np.empty((len(queries), n), np.float32)
         kernels.scan(self.metric, queries, self.centroids, None, None, lists, distances)
-        return Ranked(lists, distances, np.einsum("qd,qd->q", queries, queries)[:, None])
+        return Ranked(lists, distances, np.vecdot(queries, queries)[:, None])
 
     def probes(self, ranked: Ranked, keep: NDArray[np.bool_] | None, low: int = 0) -> Probes:
         """Ranks `low` and up of those lists, without those that `keep` (nq, n - low) drops."""

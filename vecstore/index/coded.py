@@ -27,6 +27,7 @@ from vecstore.quantize.base import Codes, Found, Lists, Probes
 from vecstore.schema import Metric, VectorField
 
 _VERSION = 1
+_PLANS_MAX = 256
 _SELECTIVE = 10  # a filter whose matches are fewer than the rows to scan by this factor is scanned exactly
 
 
@@ -57,6 +58,7 @@ class CodedIndex(BuiltIndex):
         self.field, self.spec, self.learned, self.lists = source.field, spec, learned, lists
         self.ntotal = len(source)
         self.calibration = uncalibrated()
+        self._plans: dict[tuple[int, SearchParams, int], ivf_search.Plan] = {}
         self._code_arrays, self._copy_arrays = code_arrays, copy_arrays
         self._exact = FlatIndex(source.field, source.rows, source.inverse_norms)
         stored = RowRescorer(source.field.metric, source.rows, source.inverse_norms)
@@ -124,13 +126,24 @@ class CodedIndex(BuiltIndex):
         if params.exact or params.truncate_dim or k == 0 or matches <= k:
             return self._exact.search(kernels, queries, k, allowed, params)
         nlist = self.learned.coarse.nlist
-        how = ivf_search.plan(self.calibration, nlist, self._nprobe, k, params, matches / self.ntotal)
+        how = self._plan(k, params, matches)
         if allowed is not None and matches * nlist * _SELECTIVE <= how.lists * self.ntotal:
             return self._exact.search(kernels, queries, k, allowed, params)
         found = self._candidates(kernels, queries, k, allowed, how, params.rescore)
         if found.rows[:, -1].min(initial=0) < 0:
             self._top_up(kernels, queries, allowed, found)
         return found
+
+    def _plan(self, k: int, params: SearchParams, matches: int) -> ivf_search.Plan:
+        key = (k, params, matches)
+        known = self._plans.get(key)
+        if known is None:
+            if len(self._plans) >= _PLANS_MAX:
+                self._plans.clear()
+            share = matches / self.ntotal
+            known = ivf_search.plan(self.calibration, self.learned.coarse.nlist, self._nprobe, k, params, share)
+            self._plans[key] = known
+        return known
 
     def _candidates(
         self,
@@ -186,9 +199,8 @@ class CodedIndex(BuiltIndex):
     def _unit(self, queries: Float32Array) -> Float32Array:
         if self.field.metric is not Metric.COSINE:
             return queries
-        squares = np.einsum("qd,qd->q", queries, queries)
-        inverse = np.float32(1) / np.sqrt(np.maximum(squares, np.float32(1e-30)))
-        unit: Float32Array = queries * inverse[:, None]
+        lengths = np.sqrt(np.vecdot(queries, queries))
+        unit: Float32Array = queries / np.maximum(lengths, np.float32(1e-15))[:, None]
         return unit
 
     def _top_up(self, kernels: Kernels, queries: Float32Array, allowed: Bitmap | None, found: Candidates) -> None:

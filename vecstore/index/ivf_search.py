@@ -69,9 +69,11 @@ def candidates(
     """Up to `how.m` rows for each query, ascending by (estimated distance, row)."""
     ranked = coarse.rank(queries, how.lists, kernels)
     if how.slack is not None:
-        keep = probing.nearly_nearest(ranked.gaps(coarse.metric), how.slack)
-        visited = int(keep.sum(axis=1).max(initial=1))  # lists come in order: those kept are the first
-        return scan(coarse.probes(ranked.nearest(visited), keep[:, :visited]), k, how.m)
+        keep = ranked.distances <= ranked.bound(coarse.metric, how.slack)
+        visited = keep.sum(axis=1)  # lists come in order: those kept are the first
+        most = int(visited.max(initial=1))
+        cut = keep[:, :most] if len(keep) > 1 else None
+        return scan(coarse.probes(ranked.nearest(most), cut), k, how.m)
     if how.mass is None or how.first >= how.lists:
         return scan(coarse.probes(ranked, None), k, how.m)
     found = scan(coarse.probes(ranked.nearest(how.first), None), k, how.m)

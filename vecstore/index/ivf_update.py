@@ -22,7 +22,7 @@ from vecstore.index.stored_rows import BATCH, StoredRows
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
 from vecstore.schema import Metric
 
-ROUNDS = 3
+ROUNDS = 4
 LONG = 3.0  # times the mean length: such a list is halved
 SHORT = 0.2  # times the mean length: such a list is dissolved
 NEIGHBOURS = 64  # lists around a changed one whose rows may now stand elsewhere
@@ -48,13 +48,14 @@ def adapt(
     progress("assign", 0, n)
     assign_rows(coarse, homes, everything, take, kernels)
     most = max(nlist, coarse.nlist)
+    near = np.empty(0, np.int64)
     for number in range(ROUNDS):
         progress("adapt lists", number, ROUNDS)
-        coarse, changed = change_lists(coarse, homes, most, take, kernels)
+        coarse, changed = change_lists(coarse, homes, near, most, take, kernels)
         if not changed.size:
             break
-        moved = np.flatnonzero(np.isin(homes, around(coarse, changed, kernels)) | (homes < 0))
-        assign_rows(coarse, homes, moved, take, kernels)
+        near = around(coarse, changed, kernels)
+        assign_rows(coarse, homes, np.flatnonzero(np.isin(homes, near) | (homes < 0)), take, kernels)
     if coarse is not learned.coarse and coarse.metric is Metric.DOT:
         unscaled = replace(coarse, scales=np.ones(coarse.nlist, np.float32))
         coarse = replace(coarse, scales=direction_scales(unscaled, take(sample), homes[sample]))
@@ -68,9 +69,10 @@ def assign_rows(coarse: Coarse, homes: Int64Array, numbers: Int64Array, take: Ta
 
 
 def change_lists(
-    coarse: Coarse, homes: Int64Array, most: int, take: Take, kernels: Kernels
+    coarse: Coarse, homes: Int64Array, unsettled: Int64Array, most: int, take: Take, kernels: Kernels
 ) -> tuple[Coarse, Int64Array]:
-    """Halve, dissolve and re-centre. Returns the lists, and the numbers of those that are new or moved or next to one
+    """Halve, dissolve and re-centre; lists that are `unsettled`, next to those of the last round, whenever their mean
+    has moved at all. Returns the lists, and the numbers of those that are new or moved or next to one
     that went; `homes` holds the new numbers, -1 for rows of dissolved lists."""
     counts = np.bincount(homes, minlength=coarse.nlist)
     mean = len(homes) / coarse.nlist
@@ -81,7 +83,7 @@ def change_lists(
         long = np.union1d(long, np.argsort(-counts, kind="stable")[:wanted])
         long = long[counts[long] > max(mean, 4)]
     long = long[np.argsort(-counts[long], kind="stable")][: max(0, most - coarse.nlist + len(short))]
-    centroids, moved = _recentred(coarse, homes, counts, take)
+    centroids, moved = _recentred(coarse, homes, counts, unsettled, take)
     order, ends = np.argsort(homes, kind="stable"), np.cumsum(counts)
     new = []
     for split in long:
@@ -112,7 +114,7 @@ def around(coarse: Coarse, lists: Int64Array, kernels: Kernels, n: int = NEIGHBO
 
 
 def _recentred(
-    coarse: Coarse, homes: Int64Array, counts: NDArray[np.integer], take: Take
+    coarse: Coarse, homes: Int64Array, counts: NDArray[np.integer], unsettled: Int64Array, take: Take
 ) -> tuple[Float32Array, NDArray[np.bool_]]:
     """Centroids, those replaced by their rows' mean that it has left, and which these are."""
     sums, spread = np.zeros(coarse.centroids.shape), np.zeros(coarse.nlist)
@@ -132,7 +134,9 @@ def _recentred(
         normalize(means)
     radius = np.sqrt(spread / held)
     shift = np.linalg.norm(means - coarse.centroids, axis=1)
-    moved = (counts > 0) & (shift > (DRIFT + 2 / np.sqrt(held)) * radius)
+    tolerated = (DRIFT + 2 / np.sqrt(held)) * radius
+    tolerated[unsettled] = 0
+    moved = (counts > 0) & (shift > tolerated)
     return np.where(moved[:, None], means, coarse.centroids), moved
 
 

@@ -25,15 +25,8 @@ from numpy.typing import NDArray
 
 from vecstore.kernels.base import Float32Array
 
-Keep = NDArray[np.bool_]
 _POINTS = 1000  # of the table over h / rho
 _FINER = 16  # steps of the integral for each point
-
-
-def nearly_nearest(gaps: Float32Array, slack: float) -> Keep:
-    """Lists whose squared distance (nq, n), ascending, is at most `slack` above that of the nearest."""
-    keep: Keep = gaps <= gaps[:, :1] + np.float32(slack)
-    return keep
 
 
 def mass_before(gaps: Float32Array, rho: Float32Array, spacing: float, dim: float) -> Float32Array:

@@ -22,6 +22,9 @@ _MAGNITUDE = np.int32(0x7FFFFFFF)
 
 def smallest(rows: Int64Array, distances: Float32Array, m: int) -> tuple[Int64Array, Float32Array]:
     """The m smallest pairs of each query, ascending by (distance, row); places of row -1 hold +inf and come last."""
+    if len(rows) == 1 and rows.shape[1] >= m:  # fewer calls, where calls are what costs
+        order = np.lexsort((rows[0].view(np.uint64), distances[0]))[:m]
+        return rows[:, order], distances[:, order]
     pairs = _pairs(rows, distances)
     nq, n = pairs.shape
     if n > m:
