@@ -17,7 +17,7 @@ from bench import contest, indexes, results
 from bench.frontier import installed
 from bench.peers import turbovec_flat
 from vecstore.errors import VecstoreError
-from vecstore.index_spec import SAQ, Flat, Int8, LloydMax, Quantizer, RaBitQ
+from vecstore.index_spec import SAQ, Flat, Int4, Int8, LloydMax, Quantizer, RaBitQ
 from vecstore.kernels.select import get_kernels
 from vecstore.quantize.base import Codes, Lists, Probes
 from vecstore.quantize.registry import QUANTIZERS
@@ -117,7 +117,7 @@ def attempt(part: Callable[..., list[dict[str, Any]]], *arguments: Any) -> list[
 def bandwidth(data: contest.Data, rounds: int, k: int, clock: Any) -> list[dict[str, Any]]:
     records = []
     get_kernels().set_threads(1)
-    specs: list[Quantizer] = [RaBitQ(bits=1), LloydMax(bits=4), RaBitQ(bits=4)]
+    specs: list[Quantizer] = [RaBitQ(bits=1), LloydMax(bits=1), LloydMax(bits=4), Int4(), Int8()]
     for spec in specs:
         contest.say(f"bandwidth of {spec} ...")
         scan = make_scan(spec, data.rows)
@@ -154,7 +154,7 @@ def stages(data: contest.Data, rounds: int, k: int, clock: Any) -> list[dict[str
 
 def beside(data: contest.Data, specs: list[str], rounds: int, k: int, clock: Any, peers: bool) -> list[dict[str, Any]]:
     """Time per query alone and in a batch of 32, everybody in turn."""
-    quantizers: list[Quantizer] = [LloydMax(bits=4), RaBitQ(bits=4), SAQ(bits=4.0)]
+    quantizers: list[Quantizer] = [LloydMax(bits=4), RaBitQ(bits=4), SAQ(bits=4.0), Int4(), RaBitQ(bits=5)]
     chosen = indexes.parsed(specs) or [Flat(quantizer, rerank="none") for quantizer in quantizers]
     entrants = [indexes.entrant(spec) for spec in chosen]
     if peers:

@@ -15,7 +15,8 @@ from typing import Any
 
 import psutil
 
-PACKAGES = ("vecstore", "numpy", "rocksdict", "grpcio", "faiss-cpu", "hnswlib", "numba", "qdrant-edge-py", "lancedb",
+PACKAGES = ("vecstore", "numpy", "rocksdict", "grpcio", "faiss-cpu", "hnswlib", "rabitqlib", "turbovec", "scann",
+            "numba", "qdrant-edge-py", "lancedb",
             "chromadb")  # fmt: skip
 
 
