@@ -6,22 +6,35 @@ asked the file's own queries over the same rows, and the pick's recall is set be
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from bench import contest, datasets, results
-from vecstore.advise import Option, default_options, take_sample
-from vecstore.advise.advisor import advise, choose_again
-from vecstore.advise.measure import Built
+from vecstore.advise import default_options, take_sample
+from vecstore.advise.advisor import choose_again, conclude, measure_all
 from vecstore.advise.report import write_png
-from vecstore.errors import VecstoreError
 from vecstore.index_text import format_index
 from vecstore.kernels.select import get_kernels
 from vecstore.schema import Metric
 
-COLUMNS = ["budget_bytes", "pick", "bytes_per_vector", "told", "low", "high", "fresh", "best_fresh", "gap", "best"]
+HELD_OUT = 1_000
+COLUMNS = [
+    "budget_bytes",
+    "codes_only",
+    "pick",
+    "bytes_per_vector",
+    "told",
+    "low",
+    "high",
+    "fresh",
+    "best_fresh",
+    "gap",
+    "best",
+]
 
 
 def judge(data: str, budgets: list[float], rows: int, k: int, out: str) -> list[dict[str, Any]]:
@@ -36,28 +49,26 @@ def judge(data: str, budgets: list[float], rows: int, k: int, out: str) -> list[
 
 def measure(path: str, budgets: list[float], rows: int, k: int, out: str) -> list[dict[str, Any]]:
     dataset = datasets.load(path)
-    order = np.random.default_rng(1).permutation(len(dataset.train))[: min(rows + 1_000, len(dataset.train))]
-    sample = take_sample(Metric(dataset.metric), dataset.train[np.sort(order)], k)
-    options = default_options(dataset.dim)
-    kernels = get_kernels()
-    advice = advise(sample, options, kernels, progress=lambda spec, done, total: contest.say(f"{done}/{total} {spec}"))
-    fresh_sample = sample.asked(dataset.test)
-    fresh = {
-        format_index(option.spec): recall_of(option, fresh_sample, kernels)
-        for option in options
-        if format_index(option.spec) not in advice.left_out
-    }
+    order = np.random.default_rng(1).permutation(len(dataset.train))[: min(rows + HELD_OUT, len(dataset.train))]
+    sample = take_sample(Metric(dataset.metric), dataset.train[np.sort(order)], k, held_out=HELD_OUT)
+    own = len(sample.queries)
+    both = sample.asked(np.concatenate([sample.queries, dataset.test]))  # every option is built once and asked both
+    measured, left_out = measure_all(both, default_options(dataset.dim), get_kernels(), progress)
+    told = [(option, replace(one, recalls=one.recalls[:own])) for option, one in measured]
+    fresh = {format_index(option.spec): float(one.recalls[own:].mean()) for option, one in measured}
+    advice = conclude(sample, told, left_out)
+    codes_only = structs.replace(advice, points=[one for one in advice.points if not one.reads_stored])
     records = []
-    for budget in budgets:
-        again = choose_again(advice, budget_bytes=budget)
+    for offered, budget in ((offered, budget) for offered in (advice, codes_only) for budget in budgets):
+        again = choose_again(offered, budget_bytes=budget)
         if again.pick is None:
             continue
-        fitting = [one.spec for one in advice.points if one.bytes_per_vector <= budget]
+        fitting = [one.spec for one in offered.points if one.bytes_per_vector <= budget]
         best = max(fitting, key=lambda spec: fresh[spec])
         pick = again.pick
         records.append({
             "bench": "advise", "dataset": dataset.name, "rows": len(sample.rows), "k": k, "budget_bytes": budget,
-            "options": len(advice.points), "pick": pick.spec, "bytes_per_vector": pick.bytes_per_vector,
+            "codes_only": offered is codes_only, "options": len(offered.points), "pick": pick.spec, "bytes_per_vector": pick.bytes_per_vector,
             "told": pick.recall, "low": pick.low, "high": pick.high, "fresh": round(fresh[pick.spec], 5),
             "best": best, "best_fresh": round(fresh[best], 5), "gap": round(fresh[best] - fresh[pick.spec], 5),
         })  # fmt: skip
@@ -66,9 +77,5 @@ def measure(path: str, budgets: list[float], rows: int, k: int, out: str) -> lis
     return records
 
 
-def recall_of(option: Option, sample: Any, kernels: Any) -> float:
-    try:
-        return float(Built(sample, option, kernels).measure(option).recalls.mean())
-    except VecstoreError as error:
-        contest.say(f"  {format_index(option.spec)} is left out: {error}")
-        return 0.0
+def progress(spec: str, done: int, total: int) -> None:
+    contest.say(f"{done}/{total} {spec}")

@@ -59,6 +59,14 @@ def test_a_table_for_people(run: Any, file: Path, tmp_path: Path) -> None:
     assert (tmp_path / "a.png").stat().st_size > 1_000
 
 
+def test_codes_only(run: Any, file: Path) -> None:
+    done = run(file, "--json", "--codes-only", "--sample", "500")
+    assert done.exit_code == 0, done.output
+    advice = json.loads(done.stdout)
+    assert len(advice["points"]) == 3
+    assert not any(one["reads_stored"] for one in advice["points"])
+
+
 def test_nothing_fits(run: Any, file: Path) -> None:
     done = run(file, "--budget-total", "1kB")
     assert done.exit_code == 1

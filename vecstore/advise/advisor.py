@@ -59,25 +59,24 @@ def advise(
     progress: Progress | None = None,
 ) -> Advice:
     """Measure every option and pick. Options that do not suit the vectors are left out, with the reason."""
-    threads = kernels.threads
-    kernels.set_threads(1)  # times of one thread; small scans gain nothing from more
-    try:
-        measured, left_out = _measure(sample, options, kernels, progress)
-    finally:
-        kernels.set_threads(threads)
+    measured, left_out = measure_all(sample, options, kernels, progress)
+    return choose_again(conclude(sample, measured, left_out), budget_bytes, min_recall)
+
+
+def conclude(sample: Sample, measured: Sequence[tuple[Option, Measured]], left_out: dict[str, str]) -> Advice:
+    """Points and front, nothing picked yet."""
     points = score(measured)
-    advice = Advice(
+    return Advice(
         metric=str(sample.metric),
         dim=sample.rows.shape[1],
         rows=len(sample.rows),
-        queries=len(sample.queries),
+        queries=len(measured[0][1].recalls) if measured else 0,
         k=sample.k,
-        oversampling=max((option.oversampling for option in options), default=1.0),
+        oversampling=max((option.oversampling for option, _ in measured), default=1.0),
         points=points,
         front=pareto(points),
         left_out=left_out,
     )
-    return choose_again(advice, budget_bytes, min_recall)
 
 
 def choose_again(advice: Advice, budget_bytes: float | None = None, min_recall: float | None = None) -> Advice:
@@ -110,6 +109,19 @@ def score(measured: Iterable[tuple[Option, Measured]]) -> list[Scored]:
         )
         for (option, one), (low, high) in zip(pairs, bounds, strict=True)
     ]
+
+
+def measure_all(
+    sample: Sample, options: Sequence[Option], kernels: Kernels, progress: Progress | None = None
+) -> tuple[list[tuple[Option, Measured]], dict[str, str]]:
+    """What was measured, and what was left out for which reason. Times are of one thread, and small scans gain nothing
+    from more, so the kernels use one meanwhile."""
+    threads = kernels.threads
+    kernels.set_threads(1)
+    try:
+        return _measure(sample, options, kernels, progress)
+    finally:
+        kernels.set_threads(threads)
 
 
 def _measure(

@@ -47,6 +47,9 @@ def advise_command(
     sample: Annotated[int, typer.Option(min=100, help="Vectors to measure on.")] = ROWS,
     metric: Annotated[str | None, typer.Option(help="For a file: cosine, dot or l2.")] = None,
     prefix: Annotated[list[int] | None, typer.Option(help="A length that a Matryoshka model was trained for.")] = None,
+    codes_only: Annotated[
+        bool, typer.Option("--codes-only", help="Leave out options whose rerank reads the stored vectors.")
+    ] = False,
     png: Annotated[Path | None, typer.Option(help="Write a picture.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page.")] = None,
     as_json: Json = False,
@@ -60,6 +63,8 @@ def advise_command(
     measured = take_sample(chosen, rows, k, None if queries is None else read_queries(queries))
     budget = _budget(budget_bytes, budget_total, points or reader.seen)
     options = default_options(field.dim, tuple(prefix or ()))
+    if codes_only:
+        options = [option for option in options if option.exact or option.spec.rerank != "stored"]
     with progress_bar("advise", len(options), None) as advance:
         last = 0
 
