@@ -1,9 +1,10 @@
 """SAQ: principal directions with bits where the variance is, and one scale a row.
 
 After arXiv 2509.12086 (segments of the PCA axis with their own bits), cut down to single directions: each has a uniform
-grid that is the same for all rows, so a row stores its cells and one factor that makes inner products unbiased. Where
-only that factor is stored, the first direction is the mean's, because queries lie along it too. With more than two
-bits a dimension, stage one holds about one bit of them, chosen by the same rule.
+grid that is the same for all rows, so a row stores its cells and one factor, |r|^2 / <r, y>, which makes its inner
+product with itself right. It would also stretch the directions that are told finely and need no stretching; these are
+coded divided by it, with the factor that the coarse directions ask for. With more than two bits a dimension, stage one
+holds about one bit of them, chosen by the same rule.
 """
 
 from __future__ import annotations
@@ -19,13 +20,12 @@ from vecstore.index_spec import Quantizer as QuantizerSpec
 from vecstore.kernels import encode
 from vecstore.kernels.base import Float32Array
 from vecstore.kernels.encode import Float64Array
-from vecstore.quantize import saq_plan
 from vecstore.quantize.base import Encoded
-from vecstore.quantize.codebooks import BITS_MAX, grid_step
+from vecstore.quantize.codebooks import BITS_MAX
 from vecstore.quantize.estimates import Residuals, halves_suffice, ratios, scale_and_add, stored
 from vecstore.quantize.grid import Grid
 from vecstore.quantize.projected import ProjectedQuantizer
-from vecstore.quantize.saq_basis import directions, moments
+from vecstore.quantize.saq_layout import Layout, code_bytes, fitted
 from vecstore.schema import Metric
 from vecstore.transform.arrays import number, stored_number, take
 
@@ -36,18 +36,16 @@ HALF_BITS_MAX = 5.0  # with more, a half float's rounding would show beside the 
 class SAQ(ProjectedQuantizer):
     name: ClassVar[str] = "saq"
 
-    def __init__(
-        self, metric: Metric, basis: Float32Array, grid: Grid, dropped: float, columns: int, half: tuple[bool, bool]
-    ) -> None:
-        """`basis` (dim, dims) has a column for each direction with bits; grid.weights are the root mean squares of
-        queries along them, `dropped` the mean square of queries along the other directions, as a row's energy there
-        weighs them; `columns` of factors are stored, as half floats where `half` says so for each stage."""
-        self.metric, self.dim = metric, len(basis)
-        self._basis, self._grid = basis, grid
-        self._dropped, self._columns, self._half = dropped, columns, half
+    def __init__(self, metric: Metric, layout: Layout, columns: int, half: tuple[bool, bool]) -> None:
+        """`columns` of factors are stored in the first stage, as half floats where `half` says so for each stage."""
+        self.metric, self.dim = metric, len(layout.basis)
+        self._layout, self._basis, self._grid = layout, layout.basis, layout.grid
+        self._columns, self._half = columns, half
+        self._coarse = (layout.grid.bits <= layout.coarse_bits).astype(np.float32)
+        grid = layout.grid
         self.has_bounds = grid.staged
         self.tables = grid.tables()
-        self.code_bytes = float(_code_bytes(grid) + _factor_bytes(columns, grid.staged, half))
+        self.code_bytes = float(code_bytes(grid) + _factor_bytes(columns, grid.staged, half))
 
     @classmethod
     def train(
@@ -64,21 +62,15 @@ class SAQ(ProjectedQuantizer):
         suffices = halves_suffice(metric, sample)
         half = suffices, suffices and spec.bits <= HALF_BITS_MAX
         residuals = sample if centroids is None else sample - centroids
-        basis = directions(residuals, sample.mean(axis=0, dtype=np.float64) if columns == 1 else None)
-        variances = moments(residuals, basis)
-        queries = moments(sample, basis) if columns == 1 else variances
-        room = int(spec.bits * len(basis) / 8) - _factor_bytes(columns, staged, half)
+        room = int(spec.bits * sample.shape[1] / 8) - _factor_bytes(columns, staged, half)
         if room < 4:
             raise InvalidArgument(
-                f"SAQ.bits={spec.bits} of {len(basis)} dimensions leaves {max(room, 0)} bytes for a code, at least 4 "
-                "are needed",
+                f"SAQ.bits={spec.bits} of {sample.shape[1]} dimensions leaves {max(room, 0)} bytes for a code, "
+                "at least 4 are needed",
                 reason=index_spec.BAD_INDEX_SPEC,
             )
-        grid, used = _planned(variances, queries, room, staged)
-        rest = np.setdiff1d(np.arange(len(basis)), used)
-        energy = variances[rest].sum()
-        dropped = float((variances[rest] * queries[rest]).sum() / energy) if energy > 0 else 0.0
-        return cls(metric, np.ascontiguousarray(basis[:, used], np.float32), grid, dropped, columns, half)
+        layout = fitted(residuals, sample if columns == 1 else None, room, staged)
+        return cls(metric, layout, columns, half)
 
     @property
     def bits(self) -> np.ndarray:
@@ -92,9 +84,7 @@ class SAQ(ProjectedQuantizer):
         return projected @ self._basis.T
 
     def encode_residuals(self, residuals: Residuals) -> Encoded:
-        ones = np.ones(len(residuals.projected), np.float32)
-        halves = (np.int64(1) << (self._grid.bits - 1).astype(np.int64)).astype(np.float32)
-        codes = encode.grid_codes(residuals.projected, ones, np.float32(1) / self._grid.steps, halves)
+        codes = self._codes(residuals.projected)
         encoded: Encoded = {"nibbles": self._grid.nibbles(codes)}
         if self._grid.staged:
             encoded["factors"] = self._factors(residuals, self._grid.top_values(codes), 3, self._half[0])
@@ -103,6 +93,20 @@ class SAQ(ProjectedQuantizer):
         else:
             encoded["factors"] = self._factors(residuals, self._grid.values(codes), self._columns, self._half[0])
         return encoded
+
+    def _codes(self, projected: Float32Array) -> encode.UInt16Array:
+        grid, ones = self._grid, np.ones(len(projected), np.float32)
+        halves = (np.int64(1) << (grid.bits - 1).astype(np.int64)).astype(np.float32)
+        codes = encode.grid_codes(projected, ones, np.float32(1) / grid.steps, halves)
+        if self._coarse.all():
+            return codes
+        values = grid.values(codes)
+        coarse = encode.row_dots(projected, values * self._coarse)
+        missing = encode.row_dots(projected, projected) - encode.row_dots(projected, values)
+        divisors = 1 + np.divide(missing, coarse, out=np.zeros_like(coarse), where=coarse > 0)
+        inverse = (1 / np.clip(divisors, 0.5, 2)).astype(np.float32)
+        fine = encode.grid_codes(projected, inverse, np.float32(1) / grid.steps, halves)
+        return np.where(self._coarse, codes, fine)
 
     def _factors(self, residuals: Residuals, values: Float32Array, columns: int, half: bool) -> np.ndarray:
         ratio = ratios(residuals, values)
@@ -117,7 +121,7 @@ class SAQ(ProjectedQuantizer):
         missed = residuals.projected - ratio[:, None].astype(np.float32) * values
         missed *= self._grid.weights
         kept = encode.row_dots(residuals.projected, residuals.projected)
-        beside = np.maximum(residuals.squares - kept, 0) * self._dropped
+        beside = np.maximum(residuals.squares - kept, 0) * self._layout.dropped
         error: Float64Array = np.sqrt(encode.row_dots(missed, missed) + beside)
         return error * (2 if self.metric is Metric.L2 else 1)
 
@@ -133,7 +137,8 @@ class SAQ(ProjectedQuantizer):
             "top": self._grid.top,
             "steps": self._grid.steps,
             "weights": self._grid.weights,
-            "dropped": np.array([self._dropped], np.float64),
+            "dropped": np.array([self._layout.dropped], np.float64),
+            "coarse_bits": stored_number(self._layout.coarse_bits),
             "columns": stored_number(self._columns),
             "half": np.array(self._half, np.int64),
         }
@@ -152,37 +157,9 @@ class SAQ(ProjectedQuantizer):
         if grid.staged != (columns == 3):
             raise Corruption(f"SAQ stores {columns} columns of factors, which does not suit its stages")
         dropped = float(take(arrays, "dropped", np.float64, (1,))[0])
-        return cls(metric, basis, grid, dropped, columns, (bool(half[0]), bool(half[1])))
+        layout = Layout(basis, grid, dropped, number(arrays, "coarse_bits", 1, BITS_MAX))
+        return cls(metric, layout, columns, (bool(half[0]), bool(half[1])))
 
 
 def _factor_bytes(columns: int, staged: bool, half: tuple[bool, bool]) -> int:
     return columns * (2 if half[0] else 4) + (2 * (2 if half[1] else 4) if staged else 0)
-
-
-def _code_bytes(grid: Grid) -> int:
-    """Bytes of both stages; nibbles are stored eight together."""
-    tables = grid.tables()
-    return -(-len(tables.table_dims) // 8) * 4 + tables.extra_bytes
-
-
-def _planned(variances: Float64Array, queries: Float64Array, room: int, staged: bool) -> tuple[Grid, np.ndarray]:
-    """Grids for the directions that get bits, and which these are: at most `room` bytes a row."""
-    group = 8 if staged else 4  # runs of stage two are padded to 8 dimensions
-    floor = 1e-12 * variances.mean() or 1.0
-    deviations = np.sqrt(np.maximum(variances, floor))
-    total = np.maximum(queries.sum(), np.finfo(np.float64).tiny)
-    shares = np.maximum(variances, floor) * np.maximum(queries, 1e-12 * total)
-    budget = room * 8 if staged else room // 4 * 32
-    while True:
-        bits = saq_plan.plan(shares, budget, group)
-        top = bits
-        if staged:
-            top = saq_plan.first_stage(shares, bits, min(budget, -(-len(bits) // 32) * 32), group)
-        used = np.flatnonzero(bits)
-        steps = np.array([grid_step(count) for count in bits[used].tolist()]) * deviations[used]
-        weights = np.sqrt(queries[used] / total)
-        grid = Grid(bits[used], top[used], steps.astype(np.float32), weights.astype(np.float32))
-        over = _code_bytes(grid) - room
-        if over <= 0:
-            return grid, used
-        budget -= 8 * over
