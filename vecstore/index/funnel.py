@@ -41,6 +41,7 @@ class Stage:
 class FunnelIndex(BuiltIndex):
     name: ClassVar[str] = "funnel"
     truncates: ClassVar[bool] = True
+    reads_by_kernels: ClassVar[bool] = True
 
     def __init__(
         self,

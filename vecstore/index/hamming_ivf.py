@@ -65,6 +65,7 @@ class _Curve:
 
 class HammingIvfIndex(BuiltIndex):
     name: ClassVar[str] = "hamming_ivf"
+    reads_by_kernels: ClassVar[bool] = True
 
     def __init__(self, spec: HammingIVF, rows: UInt8Array, lists: _Lists, curve: _Curve) -> None:
         """`rows` is uint8 (n, dim / 8)."""

@@ -31,7 +31,7 @@ class ByteSearch(Codes):
 
     def __init__(self, arrays: Mapping[str, np.ndarray], lists: Lists, tables: Tables) -> None:
         """Raises Corruption when an array is missing or its shape does not follow from `lists` and `tables`."""
-        offsets, _ = block_offsets(lists)
+        offsets, places = block_offsets(lists)
         length = int(offsets[-1]) * BLOCK
         expected: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
             "rows": (np.uint32, (length,)),
@@ -45,6 +45,8 @@ class ByteSearch(Codes):
             if array.dtype != dtype or array.shape != shape:
                 want = f"{np.dtype(dtype)} {shape}"
                 raise Corruption(f"array {name} of codes is {array.dtype} of shape {array.shape}, not {want}")
+        if (arrays["rows"][places] != lists.rows).any():
+            raise Corruption("the codes are of other rows than their lists")
         self.codes = ByteCodes(
             offsets, np.diff(lists.offsets), arrays["rows"], arrays["codes"], arrays["factors"],
             tables.table_dims, tables.table_values,

@@ -96,11 +96,13 @@ class RowSearch(Codes):
     ) -> None:
         """`levels` (16,) are what nibbles stand for. Raises Corruption when an array is missing or its shape does not
         follow from `lists` and `dim`."""
-        offsets, _ = block_offsets(lists)
+        offsets, places = block_offsets(lists)
         n = int(offsets[-1])
         groups = -(-dim // 8) * (2 if kind == "int8" else 1)
         block = (groups, BLOCK, 4) if kind in ("int8", "nibble") else (BLOCK, dim)
         rows = _checked(arrays, "rows", [(n * BLOCK,)], np.dtype(np.uint32))
+        if (rows[places] != lists.rows).any():
+            raise Corruption("the codes are of other rows than their lists")
         blocks = _checked(arrays, "blocks", [(n, *block)], code_dtype(kind))
         shapes: list[tuple[int, ...]] = [(n, columns, BLOCK) for columns in (1, 2, 3)]
         factors = _checked(arrays, "factors", shapes, np.dtype(np.float32), np.dtype(np.float16))

@@ -80,9 +80,11 @@ class TableSearch(Codes):
 
     def __init__(self, arrays: Mapping[str, np.ndarray], lists: Lists, tables: Tables) -> None:
         """Raises Corruption when an array is missing or its shape does not follow from `lists` and `tables`."""
-        offsets, _ = block_offsets(lists)
+        offsets, places = block_offsets(lists)
         n = int(offsets[-1])
         _check(arrays, "rows", (n * BLOCK,), (np.uint32,))
+        if (arrays["rows"][places] != lists.rows).any():
+            raise Corruption("the codes are of other rows than their lists")
         _check(arrays, "blocks", (n, -(-len(tables.table_dims) // 8), BLOCK, 4), (np.uint8,))
         _check(arrays, "factors", (n, -1, BLOCK), (np.float32, np.float16))
         if tables.extra_runs is not None:
