@@ -81,6 +81,26 @@ def test_changing_the_index_keeps_the_answers(indexed: Database, text: str) -> N
         assert query(indexed, vectors_of([point])[0], k=1).hits[0].id == point
 
 
+@pytest.mark.parametrize(
+    ("field", "text"), [("v", "funnel([12])"), ("b", "hamming_ivf(nlist=8)"), ("b", "mih"), ("v", "flat | float16")]
+)
+def test_every_structure_is_built_opened_and_asked(
+    indexed: Database, reopen: Callable[..., Database], field: str, text: str
+) -> None:
+    settle(indexed, indexed.update_index(VectorIndexRequest("c", field, parse_index(text))))
+    again = reopen(SETTINGS)
+    assert again.stats("c")["vectors"][field]["rows_indexed"] == 2_000
+    for vector in questions(5):
+        asked = vector if field == "v" else np.packbits(vector > 0)
+        answers = [
+            again.query(QueryRequest("c", asked, using=field, explain=True, params=params))
+            for params in (SearchParams(exact=True), SearchParams(nprobe=8, oversampling=90.0))
+        ]
+        (used,) = answers[1].explain["segments"]  # type: ignore[index]
+        assert used["strategy"] != "exact_scan"
+        assert [hit.score for hit in answers[0].hits] == pytest.approx([hit.score for hit in answers[1].hits], abs=1e-5)
+
+
 CHILD = """
 import os, sys
 sys.path[:0] = {paths!r}

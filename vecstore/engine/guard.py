@@ -25,7 +25,7 @@ from vecstore.storage.interfaces import CheckedBlob
 
 KEPT_PART = 16  # pages are given back once files take such a part of the column more of this process's memory
 KEPT_MIN = 8 << 20  # bytes
-SINGLE_ROWS = 4_096  # more allowed rows than this are checked as a whole column
+SINGLE_ROWS = 65_536  # more allowed rows than this are checked as a whole column
 
 
 def mapped_bytes() -> int:
@@ -149,6 +149,9 @@ class _Guard:
         else:
             with self._checked.reading_all():
                 kernel(*arguments)
+
+    def inverse_norms(self, rows: np.ndarray, out: Float32Array) -> None:
+        self._whole(self._kernels.inverse_norms, rows, None, (rows, out))
 
     def rerank(
         self,

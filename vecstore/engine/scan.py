@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from vecstore.engine import bitmaps
-from vecstore.engine.prefix import scan_prefix
 from vecstore.engine.segment import SegmentView
 from vecstore.index.base import BuiltIndex, Candidates, SearchParams
 from vecstore.kernels.base import Bitmap, Kernels
-from vecstore.schema import VectorField
 
 FEW_ROWS = 1_000  # allowed rows that are scanned whatever the index
 FEW_SHARE = 50  # and one row in so many
@@ -22,7 +19,6 @@ FEW_SHARE = 50  # and one row in so many
 def search_segment(
     kernels: Kernels,
     view: SegmentView,
-    field: VectorField,
     name: str,
     queries: np.ndarray,
     k: int,
@@ -35,12 +31,13 @@ def search_segment(
     index = _usable(view, name, n_allowed, params)
     kernels = view.segment.guard(kernels, name)
     if index is not None:
-        return _by_index(kernels, index, view, field, name, queries, k, allowed, params), index.name
+        return _by_index(kernels, index, view, name, queries, k, allowed, params), index.name
+    flat = view.segment.flat(name, view.n_rows)
     if view.segment.sorted_by_id:
-        return _exact(kernels, view, field, name, queries, k, allowed, params), "exact_scan"
+        return flat.search(kernels, queries, k, allowed, params), "exact_scan"
     wide = min(k + 1, view.n_rows)
     while True:
-        candidates = _exact(kernels, view, field, name, queries, wide, allowed, params)
+        candidates = flat.search(kernels, queries, wide, allowed, params)
         if wide in (k, view.n_rows):
             return candidates, "exact_scan"
         last = candidates.distances[:, -1]
@@ -56,27 +53,10 @@ def _usable(view: SegmentView, name: str, n_allowed: int, params: SearchParams) 
     return index if index is None or not params.truncate_dim or index.truncates else None
 
 
-def _exact(
-    kernels: Kernels,
-    view: SegmentView,
-    field: VectorField,
-    name: str,
-    queries: np.ndarray,
-    k: int,
-    allowed: Bitmap | None,
-    params: SearchParams,
-) -> Candidates:
-    if params.truncate_dim and params.truncate_dim < field.dim:
-        rows = view.segment.vectors(name, view.n_rows)
-        return scan_prefix(kernels, field.metric, queries, rows, params.truncate_dim, k, allowed)
-    return view.segment.flat(name, view.n_rows).search(kernels, queries, k, allowed)
-
-
 def _by_index(
     kernels: Kernels,
     index: BuiltIndex,
     view: SegmentView,
-    field: VectorField,
     name: str,
     queries: np.ndarray,
     k: int,
@@ -86,12 +66,9 @@ def _by_index(
     found = index.search(kernels, queries, k, allowed, params)
     short = np.flatnonzero(found.rows[:, k - 1] < 0)
     if len(short):
-        exact = _exact(kernels, view, field, name, np.ascontiguousarray(queries[short]), k, allowed, params)
+        flat = view.segment.flat(name, view.n_rows)
+        exact = flat.search(kernels, np.ascontiguousarray(queries[short]), k, allowed, params)
         found.rows[short, :k], found.distances[short, :k] = exact.rows, exact.distances
         found.counters["queries_rescanned"] = len(short)
-        found.counters["rows_scanned"] = found.counters.get("rows_scanned", 0) + bitmaps_scanned(view, allowed)
+        found.counters["rows_scanned"] = found.counters.get("rows_scanned", 0) + exact.counters["rows_scanned"]
     return found
-
-
-def bitmaps_scanned(view: SegmentView, allowed: Bitmap | None) -> int:
-    return view.n_rows if allowed is None else bitmaps.count_bits(allowed)

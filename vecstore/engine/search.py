@@ -57,7 +57,6 @@ def search_view(
 
     Raises DeadlineExceeded between segments once `deadline` (time.monotonic) has passed."""
     found: list[tuple[int, Candidates]] = []
-    field = view.schema.vectors[name]
     for place, segment in enumerate(view.segments):
         check_deadline(deadline)
         started = time.perf_counter()
@@ -68,7 +67,7 @@ def search_view(
         candidates, strategy = None, "none"
         if n_allowed:
             candidates, strategy = search_segment(
-                kernels, segment, field, name, queries, min(k, n_allowed), allowed, n_allowed, params
+                kernels, segment, name, queries, min(k, n_allowed), allowed, n_allowed, params
             )
             found.append((place, candidates))
         if plan is not None:
