@@ -9,6 +9,7 @@ from transform_support import embeddings, nearest, principal_angle, recall, unit
 from vecstore import index_spec
 from vecstore.errors import Corruption
 from vecstore.schema import Metric
+from vecstore.transform.judge import neighbours_kept
 from vecstore.transform.moments import Moments
 from vecstore.transform.pca import PCA, fix_signs
 from vecstore.transform.range_finder import leading_directions
@@ -107,6 +108,41 @@ def test_mean_shifted_table() -> None:
     other = measured(PCA.fit(index_spec.PCA(k, centered=True), rows, Metric.DOT, True), renormalise=True)
     assert uncentered > other + 0.1, (uncentered, documents, other)
     assert abs(uncentered - documents) < 0.03, (uncentered, documents, other)
+
+
+@pytest.mark.parametrize(("shared", "mean"), [(True, 0.0), (False, 3.0)])
+def test_unit_length_where_it_keeps_more_neighbours(shared: bool, mean: float) -> None:
+    """What PCA drops differs in length from row to row. Where neighbours share it, unit length makes up for it; where
+    it is noise beside a common mean that all share, unit length lets the noise rank."""
+    rng = np.random.default_rng(13)
+    scales = np.where(np.arange(128) < 32, 1.0, 0.5)
+    groups = rng.standard_normal((300, 128)) * scales
+    groups[:, 32:] *= rng.uniform(0, 2, (300, 1))
+    member = rng.integers(0, 300, 4000)
+    points = groups[member] + 0.5 * scales * rng.standard_normal((4000, 128))
+    if not shared:
+        points[:, 32:] = rng.standard_normal((4000, 96)) * rng.uniform(0, 1, (4000, 1))
+    rows = unit(points + mean)
+    pca = PCA.fit(index_spec.PCA(33), rows, Metric.DOT, True)
+    assert pca.unit == shared
+    assert pca.linear != shared
+    truth = nearest(rows[:200] @ rows.T, 11)
+    mapped = rows @ pca.basis
+    plain, scaled = (recall(truth, nearest(some[:200] @ some.T, 11)) for some in (mapped, unit(mapped)))
+    assert (scaled > plain) == shared, (scaled, plain)
+
+
+def test_neighbours_kept() -> None:
+    rows = embeddings(1500, 16, 20)
+    assert neighbours_kept(rows, rows) == 1
+    assert neighbours_kept(rows, np.roll(rows, 1, axis=0)) < 0.05
+    queries = np.arange(0, 1500, 11)
+    truth, found = (
+        [set(np.argsort(-(some @ some[q]))[:11].tolist()) - {q} for q in queries] for some in (rows, rows[:, :8])
+    )
+    # A query that is not its own nearest has 11 others here: judge those that are.
+    shares = [len(a & b) / 10 for a, b in zip(truth, found, strict=True) if len(a) == len(b) == 10]
+    assert neighbours_kept(rows, rows[:, :8]) == pytest.approx(np.mean(shares), abs=0.05)
 
 
 def test_energy_falls_when_data_moves_on() -> None:

@@ -2,7 +2,8 @@
 
 Metrics are L2 and DOT only. Cosine comes as DOT with `unit` true: vectors have unit length, and a transform that
 shortens them (truncate, pca) gives them unit length again, stored vectors and queries alike, because a prefix without
-renormalisation scores too low and ranks by its length (specs, dimension-reduction section 9).
+renormalisation scores too low and ranks by its length (specs, dimension-reduction section 9); pca does so unless its
+sample shows that this keeps fewer neighbours. `unit_after` tells.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Principal directions: the linear map to fewer dimensions that keeps the most.
 
 Which PCA suits which metric (specs, dimension-reduction section 1.1):
-    cosine  uncentred, both sides at unit length again: the best rank-k approximation of the inner products
+    cosine  uncentred: the best rank-k approximation of the inner products. Both sides at unit length again where
+            that keeps more neighbours of the sample: usually so, but where all vectors share a long mean, the lengths
+            of what is left differ by less than the vectors do, and dividing by them is noise
     dot     uncentred; centred moves only the stored vectors, <q, x> ~ <W'q, W'(x - m)> + <q, m>
     l2      centred: distances do not see the mean, and mapped distances never exceed the true ones
 """
@@ -22,6 +24,7 @@ from vecstore.kernels.encode import project
 from vecstore.schema import Metric
 from vecstore.transform.arrays import number, stored_number, take
 from vecstore.transform.base import Transform
+from vecstore.transform.judge import judges, neighbours_kept
 from vecstore.transform.linear import check_dim, check_orthonormal, check_sample, unit_length
 from vecstore.transform.moments import Moments
 from vecstore.transform.range_finder import leading_directions
@@ -48,16 +51,25 @@ class PCA(Transform):
     @classmethod
     def fit(cls, spec: TransformSpec, sample: Float32Array, metric: Metric, unit: bool) -> Self:
         assert isinstance(spec, index_spec.PCA)
-        dim_in = sample.shape[1]
-        check_dim("pca", spec.dim, dim_in)
+        check_dim("pca", spec.dim, sample.shape[1])
         check_sample("pca", sample, 2)
         centered = metric is Metric.L2 if spec.centered is None else spec.centered
-        if dim_in <= EIGH_DIM_MAX:
-            moments = Moments(dim_in)
+        pca = cls._from_sample(sample, spec.dim, centered, metric, unit)
+        rows = judges(sample) if pca.unit else None
+        if rows is not None:
+            mapped = project(rows, pca.basis)
+            if neighbours_kept(rows, mapped) > neighbours_kept(rows, unit_length(mapped)):
+                pca.unit, pca.linear = False, True
+        return pca
+
+    @classmethod
+    def _from_sample(cls, sample: Float32Array, dim: int, centered: bool, metric: Metric, unit: bool) -> Self:
+        if sample.shape[1] <= EIGH_DIM_MAX:
+            moments = Moments(sample.shape[1])
             moments.add(sample)
-            return cls.from_moments(moments, spec.dim, centered, metric, unit)
+            return cls.from_moments(moments, dim, centered, metric, unit)
         mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32) if centered else None
-        basis, energy = leading_directions(sample if mean is None else sample - mean, spec.dim)
+        basis, energy = leading_directions(sample if mean is None else sample - mean, dim)
         return cls._made(basis, mean, metric, unit, energy)
 
     @classmethod
