@@ -43,7 +43,7 @@ class SAQ(ProjectedQuantizer):
         self._columns, self._half = columns, half
         self._coarse = (layout.grid.bits <= layout.coarse_bits).astype(np.float32)
         grid = layout.grid
-        self.has_bounds = grid.staged
+        self.has_bounds = columns == 3
         self.tables = grid.tables()
         self.code_bytes = float(code_bytes(grid) + _factor_bytes(columns, grid.staged, half))
 
@@ -154,8 +154,8 @@ class SAQ(ProjectedQuantizer):
             raise Corruption("arrays bits, top and steps of SAQ do not describe grids")
         grid = Grid(bits, top, steps, weights)
         columns = number(arrays, "columns", 1, 3)
-        if grid.staged != (columns == 3):
-            raise Corruption(f"SAQ stores {columns} columns of factors, which does not suit its stages")
+        if grid.staged and columns != 3:
+            raise Corruption(f"SAQ stores {columns} columns of factors, its first stage needs 3")
         dropped = float(take(arrays, "dropped", np.float64, (1,))[0])
         layout = Layout(basis, grid, dropped, number(arrays, "coarse_bits", 1, BITS_MAX))
         return cls(metric, layout, columns, (bool(half[0]), bool(half[1])))
