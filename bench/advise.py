@@ -68,9 +68,10 @@ def measure(path: str, budgets: list[float], rows: int, k: int, out: str) -> lis
         pick = again.pick
         records.append({
             "bench": "advise", "dataset": dataset.name, "rows": len(sample.rows), "k": k, "budget_bytes": budget,
-            "codes_only": offered is codes_only, "options": len(offered.points), "pick": pick.spec, "bytes_per_vector": pick.bytes_per_vector,
-            "told": pick.recall, "low": pick.low, "high": pick.high, "fresh": round(fresh[pick.spec], 5),
-            "best": best, "best_fresh": round(fresh[best], 5), "gap": round(fresh[best] - fresh[pick.spec], 5),
+            "codes_only": offered is codes_only, "options": len(offered.points), "pick": pick.spec,
+            "bytes_per_vector": pick.bytes_per_vector, "told": pick.recall, "low": pick.low, "high": pick.high,
+            "fresh": round(fresh[pick.spec], 5), "best": best, "best_fresh": round(fresh[best], 5),
+            "gap": round(fresh[best] - fresh[pick.spec], 5),
         })  # fmt: skip
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     write_png(advice, Path(out).with_name(f"{Path(out).stem}-{dataset.name}.png"))
