@@ -33,7 +33,16 @@ from vecstore.index.registry import BUILT
 from vecstore.index_spec import IVF, MIH, Flat
 from vecstore.query.builder import F
 from vecstore.schema import Metric
-from vecstore.types import DeleteRequest, OperationInfo, OperationState, QueryRequest, VectorIndexRequest
+from vecstore.types import (
+    DeleteRequest,
+    OperationInfo,
+    OperationState,
+    PointBatch,
+    QueryRequest,
+    UpsertRequest,
+    VectorBatch,
+    VectorIndexRequest,
+)
 
 SPEC, OTHER = IVF(16), IVF(32)
 
@@ -137,6 +146,19 @@ def test_deletes_and_rewrites_after_the_build_hold(indexed: Database) -> None:
     victim = query(indexed, questions(1)[0], k=1).hits[0].id
     indexed.write(DeleteRequest("c", ids=[victim]))
     assert victim not in [hit.id for hit in query(indexed, questions(1)[0], k=50).hits]
+
+
+def test_points_without_the_vector_are_no_answers(reopen: Callable[..., Database]) -> None:
+    db = reopen(INDEXED)
+    db.create_collection("c", schema(SPEC))
+    load(db, 0, 400)
+    bits = VectorBatch(np.zeros((400, 2), np.uint8))
+    db.write(UpsertRequest("c", PointBatch(list(range(400, 800)), {"b": bits})))
+    settle(db, db.compact("c"))
+    assert strategies(db) == ["toy_ivf"]
+    hits = query(db, questions(1)[0], k=390, params=SearchParams(nprobe=1)).hits
+    assert len(hits) == 390
+    assert max(hit.id for hit in hits) < 400
 
 
 def test_update_index_rebuilds_while_queries_and_writes_go_on(

@@ -44,7 +44,7 @@ def _check_truncation(dim: int, field: VectorField, vector: np.ndarray) -> None:
         raise _bad("truncate_dim", f"{dim} does not apply to a binary field")
     if not 1 <= dim <= field.dim:
         raise _bad("truncate_dim", f"{dim} must be in 1..{field.dim}, the dimension of the field")
-    if field.metric is Metric.COSINE and not vector[:dim].any():
+    if field.metric is Metric.COSINE and not np.dot(vector[:dim], vector[:dim]):
         message = f"the first {dim} components of the query are zero, which cosine cannot use"
         raise invalid("ZERO_VECTOR", message, "query")
 

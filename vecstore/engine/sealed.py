@@ -144,11 +144,17 @@ class SealedSegment:
     def _by_rows(self, name: str) -> bool:
         """Whether the stored vectors are checked as kernels read them, for an index that reads them in no other way."""
         entry = self.header.indexes.get(name)
-        return entry is not None and built_index(entry.spec).reads_by_kernels
+        try:
+            return entry is not None and built_index(entry.spec).reads_by_kernels
+        except Unimplemented:
+            return False
 
     def guard(self, kernels: Kernels, name: str) -> Kernels:
         """Kernels for searching a field of this segment."""
-        return guarded(kernels, self.rows(name)) if self._by_rows(name) else kernels
+        checked = self._rows.get(name)
+        if checked is None or (checked.checked and not self._by_rows(name)):
+            return kernels
+        return guarded(kernels, checked)
 
     def index(self, name: str) -> BuiltIndex | None:
         """The built index of a vector field; None while there is none, or a damaged one."""
