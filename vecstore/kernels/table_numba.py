@@ -1,4 +1,4 @@
-"""The compiled loops of `table_scan` for the Numba backend: float32 tables, one query at a time, list after list.
+"""The compiled loops of `table_scan` for the Numba backend: float32 tables for pairs of nibbles, one query at a time.
 
 Factors come as float32 or as the bits of float16 in int16. Optional arrays come empty where a code has none.
 """
@@ -21,14 +21,21 @@ _INF = np.float32(np.inf)
 
 
 @njit(nogil=True, cache=True)
-def _tables(query: Any, table_dims: Any, table_values: Any, out: Any) -> None:
-    for j in range(len(table_dims)):
-        out[j] = 0
+def _pair_tables(query: Any, table_dims: Any, table_values: Any, out: Any) -> None:
+    """A table of 256 for each byte of codes: the sum of its two nibbles' entries; past the last they add nothing."""
+    m = len(table_dims)
+    tables = np.zeros((2 * len(out), 16), np.float32)
+    for j in range(m):
         for w in range(table_dims.shape[1]):
             dim = table_dims[j, w]
             if dim >= 0:
                 for v in range(16):
-                    out[j, v] += query[dim] * table_values[j, w, v]
+                    tables[j, v] += query[dim] * table_values[j, w, v]
+    for byte in range(len(out)):
+        low = tables[2 * byte]
+        for high in range(16):
+            for v in range(16):
+                out[byte, 16 * high + v] = low[v] + tables[2 * byte + 1, high]
 
 
 @njit(nogil=True, cache=True)
@@ -46,14 +53,15 @@ def _weights(query: Any, runs: Any, dims: Any, steps: Any, out: Any) -> Any:
 
 
 @njit(nogil=True, cache=True, fastmath=_SUMS)
-def _first_sums(tables: Any, block: Any, sums: Any) -> None:
-    """S of the block's 32 rows. Each byte is split once; the entries are gathered."""
+def _first_sums(pairs: Any, block: Any, sums: Any) -> None:
+    """S of the block's 32 rows: a table at a time, so that the compiler gathers for many rows at once."""
     sums[:] = 0
-    for j in range(len(tables)):
-        table, group, byte = tables[j], block[j // 8], j % 8 // 2
-        shift = np.uint8(j % 2 * 4)
-        for i in range(32):
-            sums[i] += table[(group[i, byte] >> shift) & 15]
+    for group in range(len(block)):
+        codes = block[group]
+        for byte in range(4):
+            table = pairs[4 * group + byte]
+            for lane in range(_LANES):
+                sums[lane] += table[codes[lane, byte]]
 
 
 @njit(nogil=True, cache=True, fastmath=_SUMS)
@@ -64,10 +72,11 @@ def _low_sum(stored: Any, runs: Any, weights: Any) -> Any:
     for run in range(len(runs)):
         bits, count = runs[run]
         width = count * bits // 8
-        mask = np.uint8((1 << bits) - 1)
-        for shift in range(0, 8, bits):
-            for i in range(width):
-                total += weights[dim + i] * np.float32((stored[byte + i] >> np.uint8(shift)) & mask)
+        mask, codes = np.int32((1 << bits) - 1), stored[byte : byte + width]
+        for first in range(0, 8, bits):
+            shift, part = np.int32(first), weights[dim : dim + width]
+            for i in range(len(part)):
+                total += part[i] * np.float32((np.int32(codes[i]) >> shift) & mask)
             dim += width
         byte += width
     return total
@@ -113,12 +122,12 @@ def scan_query(
     """Fill the heap of the m nearest; returns the k-th smallest upper bound, or +inf where there are no bounds."""
     offsets, counts, places_rows, blocks, factors, table_dims, table_values = codes[:7]
     has_extra, extra, extra_factors, runs, extra_dims, extra_steps = codes[7:]
-    m, columns = len(table_dims), factors.shape[1]
+    columns = factors.shape[1]
     last_columns = extra_factors.shape[1] if has_extra else columns
     bounded = eps > 0 and last_columns == 3
     prunes = eps > 0 and columns == 3 and has_extra
-    tables, sums = np.empty((m, 16), np.float32), np.empty(_LANES, np.float32)
-    _tables(query, table_dims, table_values, tables)
+    pairs, sums = np.empty((4 * blocks.shape[1], 256), np.float32), np.empty(_LANES, np.float32)
+    _pair_tables(query, table_dims, table_values, pairs)
     weights = np.empty(len(extra_dims), np.float32)
     means = _weights(query, runs, extra_dims, extra_steps, weights)
     uppers, upper_rows = np.full(k, _INF), np.full(k, _LAST_ROW)
@@ -143,7 +152,7 @@ def scan_query(
             if listed == 0:
                 continue
             counters[0] += listed
-            _first_sums(tables, blocks[block], sums)
+            _first_sums(pairs, blocks[block], sums)
             for lane in range(lanes):
                 if not keep[lane]:
                     continue
