@@ -39,8 +39,14 @@ def flat_specs(dim: int) -> list[Flat]:
 
 
 def race_specs(nlists: Iterable[int], dim: int) -> list[IVF]:
-    codes = (LloydMax(bits=4), RaBitQ(bits=4), SAQ(bits=4.0), RaBitQ(bits=8), RaBitQ(bits=1), PQ(m=dim // 2, bits=4))
-    return [IVF(nlist=nlist, quantizer=quantizer) for nlist in nlists for quantizer in codes]
+    """Coarse codes and deep rerank, fine codes and shallow rerank, rows in one list or in two."""
+    half, quarter = PQ(m=dim // 2), PQ(m=dim // 4)
+    once = (half, quarter, LloydMax(bits=4), Int4(), RaBitQ(bits=1), RaBitQ(bits=4), SAQ(bits=2.0))
+    twice = (half, quarter, LloydMax(bits=4))
+    return [
+        *(IVF(nlist=nlist, quantizer=quantizer) for nlist in nlists for quantizer in once),
+        *(IVF(nlist=nlist, quantizer=quantizer, spill="soar") for nlist in nlists for quantizer in twice),
+    ]
 
 
 def parsed(texts: Iterable[str]) -> list[IndexSpec]:

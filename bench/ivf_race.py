@@ -18,7 +18,6 @@ from bench.contest import Built, Entrant, Point
 from bench.frontier import installed
 from bench.peers import faiss_ivf, rabitq_library, scann_ah
 from vecstore.errors import VecstoreError
-from vecstore.index_spec import IVF
 
 PEERS = (faiss_ivf, rabitq_library, scann_ah)
 NPROBES = (2, 3, 4, 6, 8, 11, 16, 22, 32, 45, 64, 90, 128, 180, 256)
@@ -74,9 +73,11 @@ def measure(
 
 def family_of(spec: Any) -> str:
     """Ours run as one family for each quantizer, and are judged by their best."""
-    tag = type(spec.quantizer).__name__ if isinstance(spec, IVF) and spec.quantizer else type(spec).__name__
-    bits = getattr(getattr(spec, "quantizer", None), "bits", "")
-    return f"vecstore IVF {tag}{f' {bits:g}' if bits else ''}"
+    quantizer = getattr(spec, "quantizer", None)
+    tag = type(quantizer or spec).__name__
+    size = getattr(quantizer, "m", getattr(quantizer, "bits", ""))
+    soar = " soar" if getattr(spec, "spill", "none") == "soar" else ""
+    return f"vecstore IVF {tag}{f' {size:g}' if size else ''}{soar}"
 
 
 def build_all(entrants: list[Entrant], rows: np.ndarray) -> list[tuple[Entrant, Built]]:
