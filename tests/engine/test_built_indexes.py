@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_support import settle, vectors_of
+from engine_support import batch_of, settle, vectors_of
 from index_support import load, named_blobs, query, questions, recall, schema, stored_blobs, strategies
 
 from vecstore.config import Settings, Storage
@@ -22,6 +23,7 @@ from vecstore.index.base import SearchParams
 from vecstore.index_text import format_index, parse_index
 from vecstore.storage.format import CHUNK_BYTES
 from vecstore.types import (
+    DeleteRequest,
     GetRequest,
     PointBatch,
     QueryRequest,
@@ -237,3 +239,39 @@ def test_pages_are_given_back(wide: Database, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(guard, "mapped_bytes", lambda: segment.rows("v")._mapped_before + guard.KEPT_MIN + 1)
     query(wide, questions(1)[0])
     assert gone
+
+
+def test_queries_and_writes_go_on_while_indexes_come_and_go(indexed: Database) -> None:
+    """Every answer in between is whole: k points, each point finds itself, and no deleted one comes back."""
+    stop = threading.Event()
+    wrong: list[object] = []
+
+    def ask(turn: int) -> None:
+        while not stop.is_set():
+            turn = (turn + 37) % 2_000
+            try:
+                hits = query(indexed, vectors_of([turn])[0], k=5, params=SearchParams(nprobe=16, oversampling=8.0)).hits
+            except Exception as error:
+                wrong.append(error)
+                return
+            if len(hits) != 5 or hits[0].id != turn or any(hit.id >= 5_000 for hit in hits):
+                wrong.append((turn, [hit.id for hit in hits]))
+
+    indexed.write(UpsertRequest("c", batch_of(range(5_000, 5_100))))
+    indexed.write(DeleteRequest("c", ids=list(range(5_000, 5_100))))
+    threads = [threading.Thread(target=ask, args=(place,)) for place in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for place, text in enumerate(["flat | int8", None, "ivf(nlist=16) | rabitq"]):
+            spec = None if text is None else parse_index(text)
+            operation = indexed.update_index(VectorIndexRequest("c", "v", spec))
+            load(indexed, 3_000 + 10 * place, 3_010 + 10 * place)
+            settle(indexed, operation)
+            settle(indexed, indexed.compact("c"))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+    assert strategies(indexed) == ["ivf"]
