@@ -36,7 +36,7 @@ def build(text: str, metric: Metric, n: int = 1500) -> Any:
 
 @pytest.mark.parametrize("metric", [Metric.COSINE, Metric.DOT, Metric.L2])
 @pytest.mark.parametrize("text", QUANTIZED)
-@pytest.mark.parametrize("structure", ["ivf(nlist=12) | ", ""])
+@pytest.mark.parametrize("structure", ["ivf(nlist=12) | ", "ivf(nlist=12, spill=soar) | ", ""])
 def test_estimates_and_answers(structure: str, text: str, metric: Metric) -> None:
     field, kept, norms, index, queries = build(structure + text, metric)
     truth, distances = exact(field, queries, kept, norms, 10)

@@ -25,6 +25,8 @@ SPECS: dict[str, Index] = {
     "lists, centred": IVF(quantizer=Float16(), transforms=(Rotate(), Center())),
     "lists without codes": IVF(),
     "flat": Flat(quantizer=Float16()),
+    "spilled": IVF(nlist=40, quantizer=Float16(), spill="soar"),
+    "spilled without codes": IVF(nlist=40, spill="soar"),
     "few lists": IVF(nlist=5, nprobe=2, quantizer=Float16()),
 }
 
@@ -51,7 +53,8 @@ def test_every_list_visited_is_an_exact_answer(metric: Metric, name: str) -> Non
     found = index.search(get_kernels(), queries, 10, None, EVERYWHERE)
     assert found.rows.tolist() == truth.tolist()
     assert found.distances.tobytes() == distances.tobytes()
-    assert found.counters["rows_scanned"] == 40 * 2500
+    copies = 2 if "spilled" in name else 1
+    assert found.counters["rows_scanned"] == 40 * 2500 * copies
     estimated = index.search(get_kernels(), queries, 10, None, SearchParams(nprobe=1_000_000, rescore=False))
     assert recall(estimated.rows, truth) > 0.995
     np.testing.assert_allclose(estimated.distances, distances, atol=2e-3 if metric is not Metric.COSINE else 1e-5)
@@ -240,10 +243,33 @@ def test_arrays_that_do_not_fit_are_corruption(name: str, number: int) -> None:
         type(index).from_arrays(field, kept, arrays)
 
 
-def test_what_is_not_built_says_so() -> None:
-    rows = clustered(np.random.default_rng(12), 100, 16)
-    with pytest.raises(Unimplemented, match="soar"):
-        build(IVF(quantizer=Float16(), spill="soar"), Metric.DOT, rows)
+@pytest.mark.parametrize("change", ["once", "thrice", "short"])
+def test_spilled_lists_hold_every_row_twice(change: str) -> None:
+    rows = clustered(np.random.default_rng(12), 300, 16)
+    field, kept, _, index = build(IVF(nlist=6, quantizer=Float16(), spill="soar"), Metric.L2, rows)
+    arrays = index.arrays()
+    listed = arrays["lists.rows"].copy()
+    assert np.bincount(listed).tolist() == [2] * 300
+    if change == "short":
+        listed = listed[:300]
+    else:
+        listed[listed == 7] = 8 if change == "thrice" else 299
+    with pytest.raises(Corruption):
+        type(index).from_arrays(field, kept, arrays | {"lists.rows": listed})
+
+
+def test_spilling_finds_more_in_as_many_lists() -> None:
+    both = clustered(np.random.default_rng(14), 6200, 24, clusters=80, spread=1.0)
+    rows, queries = both[:6000], both[6000:]
+    recalls = []
+    for spill in ("none", "soar"):
+        field, kept, norms, index = build(IVF(nlist=128, quantizer=Float16(), spill=spill), Metric.COSINE, rows)
+        truth, _ = exact(field, queries, kept, norms, 10)
+        recalls.append(recall(index.search(get_kernels(), queries, 10, None, SearchParams(nprobe=4)).rows, truth))
+        found = index.search(get_kernels(), queries, 10, None)
+        assert recall(found.rows, truth) > 0.9
+        assert all(len(set(each.tolist())) == 10 for each in found.rows)
+    assert recalls[1] > recalls[0] + 0.05
 
 
 def test_int8_rerank_needs_its_quantizer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,13 +111,14 @@ class Truth:
 
 
 def calibrate(coarse: Coarse, scan: Scanner, homes: Int64Array, truth: Truth, kernels: Kernels) -> Calibration:
-    """`homes` (n,) is the list of each row; `scan` searches the codes for the truth's queries."""
+    """`homes` (n, copies) are the lists of each row; `scan` searches the codes for the truth's queries."""
     known = truth.rows.shape[1]
     ks = tuple(k for k in KS if k <= known) or (known,)
     ranked = coarse.rank(truth.queries, coarse.nlist, kernels)
     ranks = np.empty(ranked.lists.shape, np.int64)
     np.put_along_axis(ranks, ranked.lists, np.arange(coarse.nlist)[None, :].repeat(len(ranks), 0), axis=1)
-    at = np.take_along_axis(ranks, homes[truth.rows], axis=1)  # (nq, known): the rank of each neighbour's list
+    lists = homes[truth.rows]  # (nq, known, copies)
+    at = np.take_along_axis(ranks[:, None, :], lists, axis=2).min(axis=2)  # (nq, known): a neighbour's first rank
     nprobe = tuple(tuple(int(_reaching(at[:, :k], t)) + 1 for t in TARGETS) for k in ks)
     judged = ks.index(DEPTH_K) if DEPTH_K in ks else len(ks) - 1
     depth = tuple(_depths(coarse, scan, ranked, at, truth, nprobe[judged][-1]))

@@ -67,6 +67,10 @@ class Coarse:
         origins: Float32Array = self.centroids[lists] * self.scales[lists, None]
         return origins
 
+    def copies(self, spill: str) -> int:
+        """The lists that each row stands in."""
+        return 2 if spill == "soar" and self.nlist > 1 else 1
+
     def home(self, rows: Float32Array, kernels: Kernels) -> Int64Array:
         """The list of each row (n,)."""
         if self.nlist == 1:
@@ -111,24 +115,29 @@ def open_coarse(metric: Metric, centroids: np.ndarray | None, scales: np.ndarray
     return Coarse(metric, np.ascontiguousarray(centroids), np.ascontiguousarray(scales))
 
 
-def make_lists(homes: Int64Array, nlist: int) -> Lists:
-    """Rows by list, ascending within a list."""
+def make_lists(homes: Int64Array, nlist: int) -> tuple[Lists, Lists]:
+    """Rows by list, ascending within a list, from the lists (n, copies) that each row stands in; and the same with
+    `copy * n + row` in place of the row, which tells its codes relative to one centroid from those to another."""
+    n, copies = homes.shape
     offsets = np.zeros(nlist + 1, np.int64)
-    np.cumsum(np.bincount(homes, minlength=nlist), out=offsets[1:])
-    return Lists(offsets, np.argsort(homes, kind="stable").astype(np.uint32))
+    np.cumsum(np.bincount(homes.ravel(), minlength=nlist), out=offsets[1:])
+    order = np.argsort(homes.ravel(), kind="stable")  # row-major: rows ascend within a list
+    rows, copy = order // copies, order % copies
+    return Lists(offsets, rows.astype(np.uint32)), Lists(offsets, (copy * n + rows).astype(np.uint32))
 
 
-def open_lists(offsets: np.ndarray | None, rows: np.ndarray | None, nlist: int, n: int) -> Lists:
-    """Raises Corruption unless every row 0..n-1 stands in exactly one list, ascending within it."""
+def open_lists(offsets: np.ndarray | None, rows: np.ndarray | None, nlist: int, n: int, copies: int) -> Lists:
+    """Raises Corruption unless every row 0..n-1 stands in as many lists as it has copies, ascending within each."""
     if offsets is None or rows is None:
         raise Corruption("an index lacks its list offsets or rows")
-    if offsets.dtype != np.int64 or offsets.shape != (nlist + 1,) or rows.dtype != np.uint32 or rows.shape != (n,):
+    total = n * copies
+    if offsets.dtype != np.int64 or offsets.shape != (nlist + 1,) or rows.dtype != np.uint32 or rows.shape != (total,):
         got = f"{offsets.dtype} {offsets.shape} and {rows.dtype} {rows.shape}"
-        raise Corruption(f"list offsets and rows are {got}, not int64 ({nlist + 1},) and uint32 ({n},)")
-    if offsets[0] != 0 or offsets[-1] != n or (np.diff(offsets) < 0).any():
-        raise Corruption(f"list offsets do not rise from 0 to {n}")
-    if n and (int(rows.max()) >= n or (np.bincount(rows, minlength=n) != 1).any()):
-        raise Corruption(f"lists do not hold each of {n} rows once")
+        raise Corruption(f"list offsets and rows are {got}, not int64 ({nlist + 1},) and uint32 ({total},)")
+    if offsets[0] != 0 or offsets[-1] != total or (np.diff(offsets) < 0).any():
+        raise Corruption(f"list offsets do not rise from 0 to {total}")
+    if n and (int(rows.max()) >= n or (np.bincount(rows, minlength=n) != copies).any()):
+        raise Corruption(f"lists do not hold each of {n} rows {copies} times")
     falls = np.flatnonzero(rows[1:] <= rows[:-1]) + 1
     if not np.isin(falls, offsets).all():
         raise Corruption("rows do not ascend within their list")

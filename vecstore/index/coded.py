@@ -9,7 +9,7 @@ from typing import Any, Self
 import msgspec
 import numpy as np
 
-from vecstore.errors import Corruption, Unimplemented
+from vecstore.errors import Corruption
 from vecstore.index import ivf_build, ivf_search
 from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams
 from vecstore.index.calibration import EPS, Calibration, calibrate, uncalibrated
@@ -18,7 +18,7 @@ from vecstore.index.exact_lists import ExactLists
 from vecstore.index.flat import FlatIndex
 from vecstore.index.ivf_update import adapt
 from vecstore.index.learned import Learned, learn, list_count, open_learned, within
-from vecstore.index.rerank import Rescorer, RowRescorer, smallest
+from vecstore.index.rerank import Rescorer, RowRescorer, distinct, smallest
 from vecstore.index.rerank_copy import make_copy, open_copy, rescorer
 from vecstore.index.stored_rows import StoredRows
 from vecstore.index_spec import IVF, Flat
@@ -65,11 +65,12 @@ class CodedIndex(BuiltIndex):
         self._codes: Codes | None = None
         self._rescorer: Rescorer | None = stored
         self.code_bytes = 0.0
+        self._copies = learned.coarse.copies(_spill(spec))
         if learned.quantizer is not None:
             self._codes = learned.quantizer.open(code_arrays, lists)
             self._rescorer = rescorer(spec.rerank, source, copy_arrays)
             copied = sum(array.nbytes for name, array in copy_arrays.items() if name.startswith("row."))
-            self.code_bytes = learned.quantizer.code_bytes + copied / max(1, self.ntotal)
+            self.code_bytes = learned.quantizer.code_bytes * self._copies + copied / max(1, self.ntotal)
         self._lists_exact = ExactLists(lists, stored)
 
     @classmethod
@@ -83,8 +84,6 @@ class CodedIndex(BuiltIndex):
         progress: Progress,
         warm: Self | None = None,
     ) -> Self:
-        if isinstance(spec, IVF) and spec.spill != "none":
-            raise Unimplemented(f"an index with spill={spec.spill!r} is not built in this version")
         source = StoredRows(field, rows, inverse_norms)
         chosen = ivf_build.choose(spec, len(rows))
         homes = None
@@ -92,10 +91,11 @@ class CodedIndex(BuiltIndex):
             learned = learn(spec, source, chosen.sample, field.metric is Metric.COSINE, kernels, progress)
         else:
             learned, homes = adapt(warm.learned, source, chosen.sample, list_count(spec, len(rows)), kernels, progress)
-        homes, encoded = ivf_build.encode(learned, source, kernels, progress, homes)
-        lists = make_lists(homes, learned.coarse.nlist)
+        copies = learned.coarse.copies(_spill(spec))
+        homes, encoded = ivf_build.encode(learned, source, copies, kernels, progress, homes)
+        lists, coded = make_lists(homes, learned.coarse.nlist)
         progress("pack", 0, 1)
-        packed = {} if learned.quantizer is None else learned.quantizer.pack(encoded, lists)
+        packed = ivf_build.pack(learned, encoded, lists, coded)
         copied = make_copy(spec, source, chosen.sample, progress)
         index = cls(source, spec, learned, lists, packed, copied)
         progress("calibrate", 0, 1)
@@ -186,9 +186,15 @@ class CodedIndex(BuiltIndex):
         k: int,
         m: int,
     ) -> Found:
+        """Candidates of distinct rows; a row that stands in several of the lists takes as many places till then."""
+        k, places = k * self._copies, m * self._copies
         if self._codes is None:
-            return self._lists_exact.search(kernels, queries, probes, m, allowed)
-        return self._codes.search(kernels, vectors, probes, k, m, allowed, EPS)
+            found = self._lists_exact.search(kernels, queries, probes, places, allowed)
+        else:
+            found = self._codes.search(kernels, vectors, probes, k, places, allowed, EPS)
+        if self._copies > 1:
+            found.rows, found.distances = distinct(found.rows, found.distances, m)
+        return found
 
     def _shift(self, vectors: Float32Array, shift: Float32Array | None) -> Float32Array | None:
         """What is to be taken from scanned distances so that they are -<q, x>: without codes, distances are whole."""
@@ -235,12 +241,17 @@ class CodedIndex(BuiltIndex):
         source = StoredRows(field, rows, norms)
         learned = open_learned(header.spec, source.metric, field.dim, arrays)
         nlist = learned.coarse.nlist
-        lists = open_lists(arrays.get("lists.offsets"), arrays.get("lists.rows"), nlist, len(rows))
+        copies = learned.coarse.copies(_spill(header.spec))
+        lists = open_lists(arrays.get("lists.offsets"), arrays.get("lists.rows"), nlist, len(rows), copies)
         header.calibration.check(nlist)
         copied = open_copy(header.spec, source, within(arrays, "rerank."))
         index = cls(source, header.spec, learned, lists, within(arrays, "codes."), copied)
         index.calibration = header.calibration
         return index
+
+
+def _spill(spec: IVF | Flat) -> str:
+    return spec.spill if isinstance(spec, IVF) else "none"
 
 
 def _open_header(field: VectorField, n: int, arrays: Mapping[str, np.ndarray]) -> Header:

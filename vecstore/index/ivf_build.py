@@ -9,10 +9,11 @@ import numpy as np
 from vecstore.index.base import Progress
 from vecstore.index.calibration import KS, QUERIES, Truth
 from vecstore.index.learned import SEED, Learned, sample_size
+from vecstore.index.soar import soar_assignments
 from vecstore.index.stored_rows import BATCH, StoredRows
 from vecstore.index_spec import IVF, Flat
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
-from vecstore.quantize.base import Encoded
+from vecstore.quantize.base import Encoded, Lists
 from vecstore.schema import Metric
 
 
@@ -33,24 +34,44 @@ def choose(spec: Flat | IVF, n: int) -> Chosen:
 
 
 def encode(
-    learned: Learned, source: StoredRows, kernels: Kernels, progress: Progress, homes: Int64Array | None = None
+    learned: Learned,
+    source: StoredRows,
+    copies: int,
+    kernels: Kernels,
+    progress: Progress,
+    homes: Int64Array | None = None,
 ) -> tuple[Int64Array, Encoded]:
-    """The list of each row (n,), found here unless given, and the codes of all rows in row order."""
-    n = len(source)
-    found = np.empty(n, np.int64) if homes is None else homes
+    """The lists of each row (n, copies), the first found here unless `homes` gives it and a second by SOAR; and the
+    codes of `copy * n + row`, relative to the centroid of that list."""
+    n, coarse = len(source), learned.coarse
+    found = np.empty((n, copies), np.int64)
     encoded: Encoded = {}
+    origins = coarse.origins(np.arange(coarse.nlist))
     for low, rows in source.batches(BATCH):
         progress("encode", low, n)
         vectors = learned.chain.apply(rows)
         part = slice(low, low + len(vectors))
-        if homes is None:
-            found[part] = learned.coarse.home(vectors, kernels)
+        found[part, 0] = coarse.home(vectors, kernels) if homes is None else homes[part]
+        if copies > 1:
+            found[part, 1] = soar_assignments(vectors, origins, found[part, 0])
         if learned.quantizer is not None:
-            for name, array in learned.quantizer.encode(vectors, learned.coarse.origins(found[part])).items():
-                whole = encoded.setdefault(name, np.empty((n, *array.shape[1:]), array.dtype))
-                whole[part] = array
+            for copy in range(copies):
+                codes = learned.quantizer.encode(vectors, origins[found[part, copy]])
+                for name, array in codes.items():
+                    whole = encoded.setdefault(name, np.empty((n * copies, *array.shape[1:]), array.dtype))
+                    whole[copy * n + low : copy * n + low + len(array)] = array
     progress("encode", n, n)
     return found, encoded
+
+
+def pack(learned: Learned, encoded: Encoded, lists: Lists, coded: Lists) -> dict[str, np.ndarray]:
+    """The arrays of the scan layout, with the rows of `lists` for the codes of `coded`."""
+    if learned.quantizer is None:
+        return {}
+    packed = learned.quantizer.pack(encoded, coded)
+    if "rows" in packed and lists.rows.max(initial=0) < coded.rows.max(initial=0):
+        packed["rows"] %= np.uint32(lists.rows.max() + 1)
+    return packed
 
 
 def truth(learned: Learned, source: StoredRows, held_out: Int64Array, kernels: Kernels) -> Truth:

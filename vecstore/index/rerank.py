@@ -40,6 +40,15 @@ def smallest(rows: Int64Array, distances: Float32Array, m: int) -> tuple[Int64Ar
     return out
 
 
+def distinct(rows: Int64Array, distances: Float32Array, m: int) -> tuple[Int64Array, Float32Array]:
+    """The m smallest pairs of distinct rows, each with its least distance, as `smallest` orders them."""
+    order = np.lexsort((distances, rows), axis=1)
+    rows, distances = np.take_along_axis(rows, order, axis=1), np.take_along_axis(distances, order, axis=1)
+    again = rows[:, 1:] == rows[:, :-1]
+    rows[:, 1:][again], distances[:, 1:][again] = -1, np.inf
+    return smallest(rows, distances, m)
+
+
 def _pairs(rows: Int64Array, distances: Float32Array) -> Int64Array:
     bits = (distances + np.float32(0)).view(np.int32)  # adding zero makes -0.0 the same as 0.0
     bits = bits ^ ((bits >> 31) & _MAGNITUDE)
