@@ -57,7 +57,7 @@ class PCA(Transform):
         pca = cls._from_sample(sample, spec.dim, centered, metric, unit)
         rows = judges(sample) if pca.unit else None
         if rows is not None:
-            mapped = project(rows, pca.basis)
+            mapped = project(np.ascontiguousarray(rows), pca.basis)
             if neighbours_kept(rows, mapped) > neighbours_kept(rows, unit_length(mapped)):
                 pca.unit, pca.linear = False, True
         return pca
