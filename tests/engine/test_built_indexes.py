@@ -275,3 +275,15 @@ def test_queries_and_writes_go_on_while_indexes_come_and_go(indexed: Database) -
             thread.join()
     assert wrong == []
     assert strategies(indexed) == ["ivf"]
+
+
+def test_in_memory_too() -> None:
+    with Database.open(None, SETTINGS) as db:
+        db.create_collection("c", schema(parse_index(SPEC)))
+        load(db, 0, 1_000, 1_000)
+        settle(db, db.compact("c"))
+        assert strategies(db) == ["ivf"]
+        assert recall(db, questions(5), nprobe=16) > 0.95
+        settle(db, db.update_index(VectorIndexRequest("c", "v", None)))
+        assert strategies(db) == ["exact_scan"]
+        assert stored_blobs(db) == named_blobs(db)

@@ -37,7 +37,7 @@ from vecstore.index_spec import (
     Truncate,
 )
 from vecstore.index_text import format_index, parse_index
-from vecstore.schema import VectorField
+from vecstore.schema import Schema, VectorField
 
 
 def random_spec(rng: random.Random) -> Index:
@@ -274,3 +274,11 @@ def test_dictionaries_that_are_no_spec_are_refused(value: Any) -> None:
     with pytest.raises(InvalidArgument) as error:
         read_index(value)
     assert error.value.reason == "BAD_INDEX_SPEC"
+
+
+def test_schemas_from_before_there_were_indexes_still_read() -> None:
+    old = {"vectors": {"v": {"kind": "dense", "dim": 4, "metric": "l2", "datatype": "float32"}}, "fields": {}}
+    schema = msgspec.convert(old, Schema)
+    assert schema.vectors["v"].index is None
+    again = msgspec.convert(msgspec.to_builtins(schema), Schema)
+    assert again == schema

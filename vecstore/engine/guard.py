@@ -23,7 +23,7 @@ from vecstore.schema import Metric
 from vecstore.storage.format import CHUNK_BYTES
 from vecstore.storage.interfaces import CheckedBlob
 
-KEPT_PART = 16  # pages are given back once files take such a part of the column more of this process's memory
+KEPT_PART = 32  # pages are given back once files take such a part of the column more of this process's memory
 KEPT_MIN = 8 << 20  # bytes
 SINGLE_ROWS = 65_536  # more allowed rows than this are checked as a whole column
 
