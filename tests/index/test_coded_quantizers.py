@@ -24,7 +24,7 @@ QUANTIZED = {
 EVERYWHERE = SearchParams(nprobe=1000, oversampling=20)
 
 
-def build(text: str, metric: Metric, n: int = 1500) -> Any:
+def build(text: str, metric: Metric, n: int = 800) -> Any:
     rng = np.random.default_rng(1)
     both = clustered(rng, n + 30, 64, spread=0.8) + np.float32(0.5)
     field = dense(64, metric)
@@ -34,16 +34,21 @@ def build(text: str, metric: Metric, n: int = 1500) -> Any:
     return field, kept, norms, index, both[n:]
 
 
+SPILLED = ("int8", "rabitq(bits=4)", "pq(m=32, bits=8)")  # one of each layout
+STRUCTURED = [(f"ivf(nlist=8) | {text}", text) for text in QUANTIZED]
+STRUCTURED += [(text, text) for text in QUANTIZED]
+STRUCTURED += [(f"ivf(nlist=8, spill=soar) | {text}", text) for text in SPILLED]
+
+
 @pytest.mark.parametrize("metric", [Metric.COSINE, Metric.DOT, Metric.L2])
-@pytest.mark.parametrize("text", QUANTIZED)
-@pytest.mark.parametrize("structure", ["ivf(nlist=12) | ", "ivf(nlist=12, spill=soar) | ", ""])
-def test_estimates_and_answers(structure: str, text: str, metric: Metric) -> None:
-    field, kept, norms, index, queries = build(structure + text, metric)
+@pytest.mark.parametrize(("spec", "text"), STRUCTURED)
+def test_estimates_and_answers(spec: str, text: str, metric: Metric) -> None:
+    field, kept, norms, index, queries = build(spec, metric)
     truth, distances = exact(field, queries, kept, norms, 10)
     found = index.search(get_kernels(), queries, 10, None, EVERYWHERE)
     assert recall(found.rows, truth) > 0.98
     assert (found.distances[:, 0] == distances[:, 0]).mean() > 0.9
-    everything, whole = exact(field, queries, kept, norms, 1500)
+    everything, whole = exact(field, queries, kept, norms, 800)
     spread = whole.std(axis=1).mean()
     estimated = index.search(get_kernels(), queries, 10, None, SearchParams(nprobe=1000, rescore=False))
     place = (everything[:, None, :] == estimated.rows[:, :, None]).argmax(axis=2)

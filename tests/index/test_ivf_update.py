@@ -6,22 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ivf_support import Residuals, bitmap, clustered, dense, exact, recall, silent, stored
+from ivf_support import bitmap, clustered, dense, exact, recall, silent, stored
 
 from vecstore.index.base import SearchParams
 from vecstore.index.coded import IVFIndex
 from vecstore.index.kmeans import assign_all, imbalance
 from vecstore.index_spec import IVF, Float16
 from vecstore.kernels.select import get_kernels
-from vecstore.quantize.registry import QUANTIZERS
 from vecstore.schema import Metric, VectorField
 
-SPEC = IVF(quantizer=Float16())
-
-
-@pytest.fixture(autouse=True)
-def lossless(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(QUANTIZERS, "float16", Residuals)
+SPEC = IVF()
 
 
 def build(field: VectorField, rows: np.ndarray, warm: IVFIndex | None = None, spec: Any = SPEC) -> IVFIndex:
@@ -34,16 +28,17 @@ def test_an_append_learns_nothing_new_and_finds_everything(metric: Metric) -> No
     rng = np.random.default_rng(1)
     rows = clustered(rng, 3000, 16)
     field = dense(16, metric)
-    first = build(field, rows[:2700])
+    spec = IVF(quantizer=Float16())
+    first = build(field, rows[:2700], spec=spec)
     phases: list[str] = []
     kept, norms = stored(field, rows)
     kernels = get_kernels()
-    more = IVFIndex.build(field, SPEC, kept, norms, kernels, lambda phase, *_: phases.append(phase), first)
+    more = IVFIndex.build(field, spec, kept, norms, kernels, lambda phase, *_: phases.append(phase), first)
     assert "train lists" not in phases
     assert "train codes" not in phases
     assert more.learned.quantizer is first.learned.quantizer
     truth, distances = exact(field, rows[:50], kept, norms, 10)
-    found = more.search(kernels, rows[:50], 10, None, SearchParams(nprobe=10_000))
+    found = more.search(kernels, rows[:50], 10, None, SearchParams(nprobe=10_000, oversampling=4))
     assert found.rows.tolist() == truth.tolist()
     assert found.distances.tobytes() == distances.tobytes()
     assert recall(more.search(kernels, rows[:50], 10, None).rows, truth) > 0.9
@@ -107,7 +102,7 @@ def test_deleted_rows_never_come_back() -> None:
     compacted = build(field, rows[alive], index)
     fresh = build(field, rows[alive])
     assert compacted.ntotal == alive.sum()
-    assert len(compacted.lists.rows) == len(fresh.lists.rows)
+    assert compacted.learned.coarse.nlist <= 1.3 * fresh.learned.coarse.nlist  # short lists scan slowly
     kept = exact(field, rows[:200], rows[alive], None, 10)[0]
     assert recall(compacted.search(get_kernels(), rows[:200], 10, None).rows, kept) > 0.9
 
@@ -118,7 +113,7 @@ def test_lists_that_lost_their_rows_are_dissolved() -> None:
     field = dense(12, Metric.L2)
     index = build(field, rows)
     left = build(field, rows[:3000], index)
-    assert left.learned.coarse.nlist < index.learned.coarse.nlist
+    assert left.learned.coarse.nlist < 0.8 * index.learned.coarse.nlist
     assert np.diff(left.lists.offsets).min() > 0
 
 

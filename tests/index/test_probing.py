@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from ivf_support import Residuals, clustered, dense, exact, recall, silent, stored
+from ivf_support import clustered, dense, exact, recall, silent, stored
 
 from vecstore.errors import Corruption
 from vecstore.index.base import SearchParams
@@ -14,15 +14,9 @@ from vecstore.index.calibration import TARGETS, Calibration, uncalibrated
 from vecstore.index.coded import IVFIndex
 from vecstore.index.ivf_search import plan
 from vecstore.index.probing import beyond, intrinsic_dim, mass_before
-from vecstore.index_spec import IVF, Float16
+from vecstore.index_spec import IVF
 from vecstore.kernels.select import get_kernels
-from vecstore.quantize.registry import QUANTIZERS
 from vecstore.schema import Metric
-
-
-@pytest.fixture(autouse=True)
-def lossless(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(QUANTIZERS, "float16", Residuals)
 
 
 def test_the_cap_of_a_ball() -> None:
@@ -67,7 +61,7 @@ def test_predicted_recall_is_measured_recall(metric: Metric) -> None:
     both = clustered(rng, 20_500, 16, clusters=300, spread=0.6)
     field = dense(16, metric)
     rows, norms = stored(field, both[:20_000])
-    index = IVFIndex.build(field, IVF(quantizer=Float16()), rows, norms, get_kernels(), silent)
+    index = IVFIndex.build(field, IVF(), rows, norms, get_kernels(), silent)
     queries = both[20_000:]
     for k in (3, 10, 20, 30):
         truth, _ = exact(field, queries, rows, norms, k)
@@ -80,7 +74,7 @@ def test_predicted_recall_is_measured_recall(metric: Metric) -> None:
 
 def test_a_target_of_one_visits_every_list() -> None:
     rows = clustered(np.random.default_rng(4), 3000, 8)
-    index = IVFIndex.build(dense(8, Metric.L2), IVF(quantizer=Float16()), rows, None, get_kernels(), silent)
+    index = IVFIndex.build(dense(8, Metric.L2), IVF(), rows, None, get_kernels(), silent)
     found = index.search(get_kernels(), rows[:20], 10, None, SearchParams(recall_target=1.0))
     assert found.counters["rows_scanned"] == 20 * 3000
     assert (found.rows == exact(dense(8, Metric.L2), rows[:20], rows, None, 10)[0]).all()

@@ -25,6 +25,7 @@ from vecstore.schema import Metric
 ROUNDS = 4
 LONG = 3.0  # times the mean length: such a list is halved
 SHORT = 0.2  # times the mean length: such a list is dissolved
+SPARE = 1.25  # times the lists that an index of so many rows would have: more are too many
 NEIGHBOURS = 64  # lists around a changed one whose rows may now stand elsewhere
 DRIFT = 0.1  # of the radius that a list's mean may move, beyond what chance moves it
 
@@ -34,8 +35,7 @@ Take = Callable[[Int64Array], Float32Array]  # rows by number, as codes see them
 def adapt(
     learned: Learned, source: StoredRows, sample: Int64Array, nlist: int, kernels: Kernels, progress: Progress
 ) -> tuple[Learned, Int64Array]:
-    """The same transforms and quantizer, at most about `nlist` lists (never fewer than there were by splitting), and
-    the list of each row."""
+    """The same transforms and quantizer, about `nlist` lists, and the list of each row."""
 
     def take(numbers: Int64Array) -> Float32Array:
         return learned.chain.apply(source.take(numbers))
@@ -47,11 +47,10 @@ def adapt(
     everything = np.arange(n)
     progress("assign", 0, n)
     assign_rows(coarse, homes, everything, take, kernels)
-    most = max(nlist, coarse.nlist)
     near = np.empty(0, np.int64)
     for number in range(ROUNDS):
         progress("adapt lists", number, ROUNDS)
-        coarse, changed = change_lists(coarse, homes, near, most, take, kernels)
+        coarse, changed = change_lists(coarse, homes, near, nlist, take, kernels)
         if not changed.size:
             break
         near = around(coarse, changed, kernels)
@@ -69,20 +68,23 @@ def assign_rows(coarse: Coarse, homes: Int64Array, numbers: Int64Array, take: Ta
 
 
 def change_lists(
-    coarse: Coarse, homes: Int64Array, unsettled: Int64Array, most: int, take: Take, kernels: Kernels
+    coarse: Coarse, homes: Int64Array, unsettled: Int64Array, nlist: int, take: Take, kernels: Kernels
 ) -> tuple[Coarse, Int64Array]:
     """Halve, dissolve and re-centre; lists that are `unsettled`, next to those of the last round, whenever their mean
     has moved at all. Returns the lists, and the numbers of those that are new or moved or next to one
     that went; `homes` holds the new numbers, -1 for rows of dissolved lists."""
     counts = np.bincount(homes, minlength=coarse.nlist)
     mean = len(homes) / coarse.nlist
+    by_length = np.argsort(counts, kind="stable")
     short = np.flatnonzero(counts < SHORT * mean)
+    if coarse.nlist > SPARE * nlist:  # rows have gone: lists of a few rows scan slowly
+        short = np.union1d(short, by_length[: coarse.nlist - nlist])
     long = np.flatnonzero(counts > max(LONG * mean, 4))
-    if coarse.nlist < most:  # there may be more lists: the longer half of the rest, too
-        wanted = min(most - coarse.nlist, coarse.nlist)
-        long = np.union1d(long, np.argsort(-counts, kind="stable")[:wanted])
+    if coarse.nlist < nlist:  # there may be more lists: the longest of the rest, too
+        long = np.union1d(long, by_length[coarse.nlist - min(nlist - coarse.nlist, coarse.nlist) :])
         long = long[counts[long] > max(mean, 4)]
-    long = long[np.argsort(-counts[long], kind="stable")][: max(0, most - coarse.nlist + len(short))]
+    room = max(0, max(nlist, min(coarse.nlist, int(SPARE * nlist))) - coarse.nlist + len(short))
+    long = long[np.argsort(-counts[long], kind="stable")][:room]
     centroids, moved = _recentred(coarse, homes, counts, unsettled, take)
     order, ends = np.argsort(homes, kind="stable"), np.cumsum(counts)
     new = []
