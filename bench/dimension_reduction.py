@@ -98,15 +98,16 @@ def pca_table(report: Report, v: Vectors, target: bool) -> None:
     moments.add(v.rows)
     for k in (dim // 2, dim // 4, dim // 8):
         chosen = PCA.fit(index_spec.PCA(k), v.rows[:20_000], Metric.DOT, True)
-        centered = PCA.from_moments(moments, k, True, Metric.DOT, True)
-        plain, asked = v.rows @ chosen.basis, v.queries @ chosen.basis
+        centered = PCA.from_moments(moments, k, True, Metric.DOT)
+        basis = PCA.from_moments(moments, k, False, Metric.DOT).basis
+        plain, asked = v.rows @ basis, v.queries @ basis
         scaled = v.recall_of(unit(plain), unit(asked))
         other = v.recall_of(unit(centered.apply(v.rows)), unit(centered.apply(v.queries)))
         moved = centered.apply(v.rows), centered.apply_queries(v.queries)[0]
         turned = [unit(Rotation.random(dim, 0).apply(part)[:, :k]) for part in (v.rows, v.queries)]
         report.add(f"recall@10, {k} dims: uncentred, unit length", scaled)
         report.add(f"recall@10, {k} dims: uncentred", v.recall_of(plain, asked))
-        report.add(f"recall@10, {k} dims: pca({k}), which chose {'unit length' if chosen.unit else 'neither'}",
+        report.add(f"recall@10, {k} dims: pca({k}), dropped part weighs {chosen.weight:g}",
                    v.recall_of(chosen.apply(v.rows), chosen.apply_queries(v.queries)[0]))  # fmt: skip
         report.add(f"recall@10, {k} dims: centred rows, raw queries, dot", v.recall_of(*moved))
         report.add(f"recall@10, {k} dims: centred + cosine", other)
@@ -115,7 +116,7 @@ def pca_table(report: Report, v: Vectors, target: bool) -> None:
         if k == dim // 2:
             wanted = 0.1 if target else None
             report.add("row 1: uncentred, unit length - (centred + cosine) at half the dims", scaled - other, wanted)
-    half = PCA.from_moments(moments, dim // 2, False, Metric.DOT, True)
+    half = PCA.from_moments(moments, dim // 2, False, Metric.DOT)
     report.add(f"energy captured by {dim // 2} dims", half.energy)
 
 
@@ -194,7 +195,7 @@ def merged_pca(report: Report, v: Vectors) -> None:
         one = Moments(v.rows.shape[1])
         one.add(part)
         merged.merge(one)
-    a, b = (PCA.from_moments(m, k, False, Metric.DOT, True).basis.astype(np.float64) for m in (batch, merged))
+    a, b = (PCA.from_moments(m, k, False, Metric.DOT).basis.astype(np.float64) for m in (batch, merged))
     report.add(
         "row 4: largest angle, PCA merged over 10 segments", float(np.linalg.norm(a - b @ (b.T @ a), 2)), 1e-3, True
     )

@@ -28,7 +28,6 @@ def test_steps_are_applied_in_order(rows: np.ndarray) -> None:
     queries, add = chain.apply_queries(rows[:3])
     assert add is None
     np.testing.assert_allclose(queries, chain.apply(rows[:3]), atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(queries, axis=1), 1, atol=1e-5)
 
 
 def test_each_step_is_fitted_to_what_reaches_it(rows: np.ndarray) -> None:

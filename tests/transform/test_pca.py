@@ -9,7 +9,7 @@ from transform_support import embeddings, nearest, principal_angle, recall, unit
 from vecstore import index_spec
 from vecstore.errors import Corruption
 from vecstore.schema import Metric
-from vecstore.transform.judge import neighbours_kept
+from vecstore.transform.judge import Judge
 from vecstore.transform.moments import Moments
 from vecstore.transform.pca import PCA, fix_signs
 from vecstore.transform.range_finder import leading_directions
@@ -27,8 +27,8 @@ def test_merged_over_ten_segments_is_the_batch(centered: bool) -> None:
     merged = Moments(96)
     for part in np.array_split(rows, 10):
         merged.merge(moments_of(part))
-    one = PCA.from_moments(merged, 24, centered, Metric.L2, False)
-    other = PCA.from_moments(moments_of(rows), 24, centered, Metric.L2, False)
+    one = PCA.from_moments(merged, 24, centered, Metric.L2)
+    other = PCA.from_moments(moments_of(rows), 24, centered, Metric.L2)
     assert merged.n == 12_000
     assert principal_angle(one.basis, other.basis) < 1e-3
     np.testing.assert_allclose(one.basis, other.basis, atol=1e-4)  # signs are fixed
@@ -79,10 +79,11 @@ def test_which_pca_suits_the_metric() -> None:
     rows = unit(embeddings(500, 30, 6, mean=1.0))
     cosine = PCA.fit(index_spec.PCA(10), rows, Metric.DOT, True)
     assert cosine.mean is None
-    assert cosine.unit
+    assert cosine.weight > 0
+    assert cosine.dim_out == 10
     dot = PCA.fit(index_spec.PCA(10), rows, Metric.DOT, False)
     assert dot.mean is None
-    assert not dot.unit
+    assert dot.weight == 0
     centered = PCA.fit(index_spec.PCA(30, centered=True), rows, Metric.DOT, True)
     mapped, add = centered.apply_queries(rows[:7])
     assert add is not None, "queries are not centred: the constant part of their products comes back"
@@ -106,42 +107,54 @@ def test_mean_shifted_table() -> None:
     uncentered = measured(PCA.fit(index_spec.PCA(k), rows, Metric.DOT, True))
     documents = measured(PCA.fit(index_spec.PCA(k, centered=True), rows, Metric.DOT, True))
     other = measured(PCA.fit(index_spec.PCA(k, centered=True), rows, Metric.DOT, True), renormalise=True)
+    basis = PCA.from_moments(moments_of(rows), k, False, Metric.DOT).basis
+    renormalised = recall(truth, nearest(unit(queries @ basis) @ unit(rows @ basis).T, 10))
+    assert renormalised > other + 0.1, (renormalised, other)
+    assert uncentered >= renormalised - 0.01, (uncentered, renormalised)
     assert uncentered > other + 0.1, (uncentered, documents, other)
     assert abs(uncentered - documents) < 0.03, (uncentered, documents, other)
 
 
-@pytest.mark.parametrize(("shared", "mean"), [(True, 0.0), (False, 3.0)])
-def test_unit_length_where_it_keeps_more_neighbours(shared: bool, mean: float) -> None:
-    """What PCA drops differs in length from row to row. Where neighbours share it, unit length makes up for it; where
-    it is noise beside a common mean that all share, unit length lets the noise rank."""
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_weight_of_what_is_dropped_keeps_more_neighbours(shared: bool) -> None:
+    """What PCA drops differs in length from row to row. Neighbours may share it, or it is noise."""
     rng = np.random.default_rng(13)
     scales = np.where(np.arange(128) < 32, 1.0, 0.5)
     groups = rng.standard_normal((300, 128)) * scales
     groups[:, 32:] *= rng.uniform(0, 2, (300, 1))
-    member = rng.integers(0, 300, 4000)
-    points = groups[member] + 0.5 * scales * rng.standard_normal((4000, 128))
+    points = groups[rng.integers(0, 300, 4000)] + 0.5 * scales * rng.standard_normal((4000, 128))
     if not shared:
         points[:, 32:] = rng.standard_normal((4000, 96)) * rng.uniform(0, 1, (4000, 1))
-    rows = unit(points + mean)
+    rows = unit(points + (0.0 if shared else 3.0))
     pca = PCA.fit(index_spec.PCA(33), rows, Metric.DOT, True)
-    assert pca.unit == shared
-    assert pca.linear != shared
+    assert (pca.weight >= 0.2) if shared else (pca.weight <= 0.1)
     truth = nearest(rows[:200] @ rows.T, 11)
-    mapped = rows @ pca.basis
-    plain, scaled = (recall(truth, nearest(some[:200] @ some.T, 11)) for some in (mapped, unit(mapped)))
-    assert (scaled > plain) == shared, (scaled, plain)
+    plain = PCA.from_moments(moments_of(rows), 33, False, Metric.DOT).apply(rows)
+    kept = [recall(truth, nearest(some[:200] @ some.T, 11)) for some in (pca.apply(rows), plain, unit(plain))]
+    assert kept[0] >= max(kept[1:]) - 0.01, (pca.weight, kept)
+
+
+def test_the_last_component_is_the_length_of_what_is_dropped() -> None:
+    rows = unit(embeddings(300, 24, 15))
+    pca = PCA.fit(index_spec.PCA(9), rows, Metric.DOT, True)
+    assert pca.basis.shape == (24, 8)
+    mapped = pca.apply(rows)
+    dropped = rows - (rows @ pca.basis) @ pca.basis.T
+    np.testing.assert_allclose(mapped[:, 8], np.sqrt(pca.weight) * np.linalg.norm(dropped, axis=1), atol=1e-5)
+    assert PCA.fit(index_spec.PCA(24), rows, Metric.DOT, True).weight == 0, "nothing is dropped"
 
 
 def test_neighbours_kept() -> None:
     rows = embeddings(1500, 16, 20)
-    assert neighbours_kept(rows, rows) == 1
-    assert neighbours_kept(rows, np.roll(rows, 1, axis=0)) < 0.05
+    judge = Judge(rows)
+    assert judge.kept(rows) == 1
+    assert judge.kept(np.roll(rows, 1, axis=0)) < 0.05
     shares = []
-    for q in range(0, 1500, 1500 // 512):
+    for q in range(0, 1500, 1500 // 256):
         others = np.delete(np.arange(1500), q)
         near = [others[np.argsort(-(some[others] @ some[q]))[:3]] for some in (rows, rows[:, :8])]
         shares.append(len(np.intersect1d(*near)) / 3)
-    assert neighbours_kept(rows, rows[:, :8]) == pytest.approx(np.mean(shares))
+    assert judge.kept(rows[:, :8]) == pytest.approx(np.mean(shares))
 
 
 def test_energy_falls_when_data_moves_on() -> None:
@@ -160,7 +173,7 @@ def test_random_range_finder_agrees_with_eigenvectors() -> None:
     rows = embeddings(2000, 256, 11, decay=1.2)
     basis, energy = leading_directions(rows, 16)
     moments = moments_of(rows)
-    full = PCA.from_moments(moments, 16, False, Metric.DOT, False)
+    full = PCA.from_moments(moments, 16, False, Metric.DOT)
     assert principal_angle(basis, full.basis) < 0.1
     assert energy == pytest.approx(full.energy, abs=1e-4)
 
@@ -169,7 +182,7 @@ def test_very_many_dimensions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vecstore.transform.pca.EIGH_DIM_MAX", 100)
     rows = embeddings(2000, 128, 12, mean=1.0, decay=1.2)
     few = PCA.fit(index_spec.PCA(8), rows, Metric.L2, False)
-    full = PCA.from_moments(moments_of(rows), 8, True, Metric.L2, False)
+    full = PCA.from_moments(moments_of(rows), 8, True, Metric.L2)
     assert principal_angle(few.basis, full.basis) < 0.1
     assert few.energy == pytest.approx(full.energy, abs=1e-3)
     np.testing.assert_allclose(few.basis, full.basis, atol=0.05)  # signs are fixed on this way too

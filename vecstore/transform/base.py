@@ -1,9 +1,8 @@
 """What every transform offers: fit to a sample, map stored vectors and queries, survive a restart.
 
 Metrics are L2 and DOT only. Cosine comes as DOT with `unit` true: vectors have unit length, and a transform that
-shortens them (truncate, pca) gives them unit length again, stored vectors and queries alike, because a prefix without
-renormalisation scores too low and ranks by its length (specs, dimension-reduction section 9); pca does so unless its
-sample shows that this keeps fewer neighbours. `unit_after` tells.
+shortens them must not rank by how much it leaves (specs, dimension-reduction section 9): truncate and opq give them
+unit length again, stored vectors and queries alike; pca keeps a component for what it drops. `unit_after` tells.
 """
 
 from __future__ import annotations
