@@ -1,8 +1,8 @@
 """Recall@10 of codes alone, without a rerank: every quantizer at the same bytes a row, flat, on real queries.
 
 `python -m bench.code_recall ../shared/data/dense-minilm-100k-384-angular.hdf5` prints a table: bytes a row with
-factors, recall, the share of rows that stage two looked at under error bounds of 1.9 deviations, and CPU microseconds for
-encoding a row and for scanning one by one query.
+factors, recall, the share of rows that stage two looked at under error bounds of 1.9 deviations, CPU microseconds for
+encoding a row and nanoseconds for scanning one by one query.
 """
 
 from __future__ import annotations
