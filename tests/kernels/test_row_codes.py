@@ -85,12 +85,13 @@ def test_ties_fall_to_the_lower_row(any_kernels: Kernels, kind: CodeKind) -> Non
     rng = np.random.default_rng(3)
     codes = random_codes(rng, kind, 16, [100, 90], 1)
     codes.factors[:] = 0
-    rows, distances, _ = scan(
-        any_kernels, codes, np.ones((1, 16), np.float32), np.array([[1, 0]], np.int32), np.ones((1, 2), np.float32), 150
-    )
-    used = np.concatenate([codes.rows[:100], codes.rows[4 * LANES : 4 * LANES + 90]])
-    assert rows[0].tolist() == np.sort(used)[:150].tolist()
-    assert (distances == 1).all()
+    query, add = np.ones((1, 16), np.float32), np.ones((1, 2), np.float32)
+    for m in (20, 150):  # few enough that a bound is set before the other list, whose rows may be lower, is visited
+        for visited in ([1, 0], [0, 1]):
+            rows, distances, _ = scan(any_kernels, codes, query, np.array([visited], np.int32), add, m)
+            used = np.concatenate([codes.rows[:100], codes.rows[4 * LANES : 4 * LANES + 90]])
+            assert rows[0].tolist() == np.sort(used)[:m].tolist()
+            assert (distances == 1).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
