@@ -195,6 +195,32 @@ def scan_rows(
 
 
 @njit(nogil=True, cache=True)
+def _hamming_in_order(query: Any, rows: Any, begin: int, end: int, heap_rows: Any, heap: Any) -> None:
+    """One query over rows begin..end-1: without the steps that a mask and further queries need between rows."""
+    i = begin
+    while i + 4 <= end:
+        b0, b1, b2, b3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
+        n0 = n1 = n2 = n3 = 0
+        for w in range(len(query)):
+            word = query[w]
+            n0 += _popcount(word ^ b0[w])
+            n1 += _popcount(word ^ b1[w])
+            n2 += _popcount(word ^ b2[w])
+            n3 += _popcount(word ^ b3[w])
+        if min(n0, n1, n2, n3) <= heap[0]:
+            _offer(heap, heap_rows, np.float32(n0), i)
+            _offer(heap, heap_rows, np.float32(n1), i + 1)
+            _offer(heap, heap_rows, np.float32(n2), i + 2)
+            _offer(heap, heap_rows, np.float32(n3), i + 3)
+        i += 4
+    for last in range(i, end):
+        count = 0
+        for w in range(len(query)):
+            count += _popcount(query[w] ^ rows[last, w])
+        _offer(heap, heap_rows, np.float32(count), last)
+
+
+@njit(nogil=True, cache=True)
 def hamming_rows(
     queries: Any,
     rows: Any,
@@ -205,6 +231,9 @@ def hamming_rows(
     heap_rows: Any,
     heap_distances: Any,
 ) -> None:
+    if every_row and len(queries) == 1:
+        _hamming_in_order(queries[0], rows, begin, end, heap_rows[0], heap_distances[0])
+        return
     last = end - 1
     for i in range(begin, end, 4):
         # Four rows at a time, the last one repeated at the end: short rows are bound by the loop's own cost.
