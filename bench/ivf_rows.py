@@ -1,0 +1,214 @@
+"""What lists are worth, on real data: `python -m bench.ivf_rows FILE [--spec S] [--only kmeans,rules,...] [--rows N]`.
+
+Each part prints the rows of one claim of the IVF chapter: k-means and balance beside faiss, recall and rows scanned by
+nprobe beside faiss, rules of probing at equal recall, calibrated recall targets, drift with and without adapted lists,
+deletes and compaction, and a table of nprobe and oversampling. Times are CPU time of one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from bench.datasets import Dataset, load, nearest
+from bench.indexes import make
+from vecstore.index import probing
+from vecstore.index.balance import balanced
+from vecstore.index.base import SearchParams
+from vecstore.index.calibration import FIRST, TARGETS
+from vecstore.index.coded import CodedIndex
+from vecstore.index.kmeans import assign_all, imbalance, inertia, kmeans
+from vecstore.index.learned import list_count
+from vecstore.index_spec import IVF
+from vecstore.index_text import parse_index
+from vecstore.kernels.select import get_kernels
+from vecstore.schema import Metric, VectorField, VectorKind
+
+K = 10
+BUDGETS = (1000, 2000, 4000, 8000, 16000)
+
+
+def silent(phase: str, done: int, total: int) -> None:
+    pass
+
+
+def recall(found: np.ndarray, truth: np.ndarray) -> float:
+    return float((found[:, :, None] == truth[:, None, :]).any(axis=1).mean())
+
+
+def searched(index: CodedIndex, data: Dataset, truth: np.ndarray, params: SearchParams) -> tuple[float, float, float]:
+    """Recall@K, rows scanned and microseconds for each query."""
+    kernels = get_kernels()
+    kernels.set_threads(1)
+    index.search(kernels, data.test[:8], K, None, params)
+    start = time.thread_time()
+    found = index.search(kernels, data.test, K, None, params)
+    spent = time.thread_time() - start
+    kernels.set_threads(0)
+    return recall(found.rows, truth), found.counters["rows_scanned"] / len(data.test), spent / len(data.test) * 1e6
+
+
+def show_kmeans(data: Dataset, truth: np.ndarray) -> None:
+    import faiss
+
+    nlist, kernels = list_count(IVF(), len(data.train)), get_kernels()
+    sample = data.train[
+        np.sort(np.random.default_rng(0).choice(len(data.train), min(len(data.train), 64 * nlist), False))
+    ]
+    for metric in (Metric.L2, Metric.DOT):
+        ours = kmeans(metric, sample, nlist, kernels, silent, iterations=10)
+        even = balanced(metric, sample, ours, kernels, silent)
+        theirs = faiss.Kmeans(data.dim, nlist, niter=10, seed=1, spherical=metric is Metric.DOT)
+        theirs.cp.min_points_per_centroid = 1
+        theirs.train(sample)
+        base = inertia(metric, sample, ours, kernels)
+        other = np.ascontiguousarray(theirs.centroids)
+        ratio, loss = base / inertia(metric, sample, other, kernels), inertia(metric, sample, even, kernels) / base
+        print(f"k-means {metric} nlist={nlist} inertia ours/faiss {ratio:.4f}; balanced/ours {loss:.4f}")
+        for name, centroids in (("ours", ours), ("faiss", other), ("balanced", even)):
+            counts = np.bincount(assign_all(metric, data.train, centroids, kernels), minlength=nlist)
+            print(f"    imbalance of all rows, {name}: {imbalance(counts):.3f}")
+
+
+def show_faiss(data: Dataset, truth: np.ndarray) -> None:
+    import faiss
+
+    index = make(data.train, IVF())
+    assert isinstance(index, CodedIndex)
+    nlist = index.learned.coarse.nlist
+    theirs = faiss.IndexIVFFlat(faiss.IndexFlatIP(data.dim), data.dim, nlist, faiss.METRIC_INNER_PRODUCT)
+    theirs.cp.spherical = True
+    theirs.train(data.train)
+    theirs.add(data.train)
+    curves: list[list[tuple[float, float]]] = [[], []]
+    for nprobe in (1, 2, 4, 8, 16, 32, 64, 128):
+        got, rows, _ = searched(index, data, truth, SearchParams(nprobe=nprobe))
+        theirs.nprobe = nprobe
+        faiss.cvar.indexIVF_stats.reset()
+        found = theirs.search(data.test, K)[1]
+        scanned = faiss.cvar.indexIVF_stats.ndis / len(data.test)
+        curves[0].append((rows, got))
+        other = recall(found, truth)
+        curves[1].append((scanned, other))
+        print(f"nprobe {nprobe}: recall ours {got:.4f} ({rows:.0f} rows), faiss {other:.4f} ({scanned:.0f} rows)")
+    for budget in BUDGETS:
+        ours, other = (
+            float(np.interp(np.log(budget), np.log([rows for rows, _ in curve]), [got for _, got in curve]))
+            for curve in curves
+        )
+        print(f"at {budget} rows: recall ours {ours:.4f}, faiss {other:.4f} ({100 * (ours - other):+.2f} points)")
+
+
+def show_rules(data: Dataset, truth: np.ndarray) -> None:
+    """Rows that each rule scans when its threshold is set for a recall on these very queries."""
+    index = make(data.train, IVF())
+    assert isinstance(index, CodedIndex)
+    coarse, known, kernels = index.learned.coarse, index.calibration, get_kernels()
+    ranked = coarse.rank(data.test, coarse.nlist, kernels)
+    homes, sizes = np.empty(len(data.train), np.int64), np.diff(index.lists.offsets)
+    homes[index.lists.rows] = np.repeat(np.arange(coarse.nlist), sizes)
+    ranks = np.argsort(ranked.lists, axis=1)
+    at = np.take_along_axis(ranks, homes[truth], axis=1)
+    gaps = ranked.gaps(coarse.metric)
+    first = known.lists_for(TARGETS[FIRST], K)
+    near = index.search(kernels, data.test, K, None, SearchParams(nprobe=first)).distances[:, -1]
+    rho = np.sqrt(np.maximum(2 * near, 0)).astype(np.float32)
+    rules = {
+        "fixed nprobe": np.broadcast_to(np.arange(coarse.nlist, dtype=np.float32), gaps.shape),
+        "relative (SPANN)": gaps / gaps[:, :1],
+        "slack": gaps - gaps[:, :1],
+        "mass (APS)": probing.mass_before(gaps, rho, known.spacing, known.dim),
+    }
+    for target in (0.8, 0.9, 0.95, 0.98):
+        line = []
+        for name, score in rules.items():
+            needed = np.sort(np.take_along_axis(score, at, axis=1), axis=None)
+            bound = needed[int(np.ceil(target * needed.size)) - 1]
+            line.append(f"{name} {(sizes[ranked.lists] * (score <= bound)).sum() / len(data.test):.0f}")
+        print(f"rows scanned at recall {target}: " + ", ".join(line))
+
+
+def show_targets(data: Dataset, truth: np.ndarray, spec: str) -> None:
+    index = make(data.train, parse_index(spec))
+    assert isinstance(index, CodedIndex)
+    for target in (0.8, 0.9, 0.95, 0.99):
+        got, rows, spent = searched(index, data, truth, SearchParams(recall_target=target))
+        said = f"measured {got:.4f} ({100 * (got - target):+.1f} points)"
+        print(f"{spec}: target {target} {said}, {rows:.0f} rows, {spent:.0f} us")
+    got, rows, spent = searched(index, data, truth, SearchParams())
+    print(f"{spec}: default, measured {got:.4f}, {rows:.0f} rows, {spent:.0f} us")
+
+
+def show_table(data: Dataset, truth: np.ndarray, spec: str) -> None:
+    index = make(data.train, parse_index(spec))
+    assert isinstance(index, CodedIndex)
+    print(f"{spec}: nlist {index.learned.coarse.nlist}, {index.code_bytes:.0f} bytes a row")
+    for nprobe in (8, 16, 32, 64, 128, 256):
+        for oversampling in (1.0, 2.0, 4.0):
+            got, rows, spent = searched(index, data, truth, SearchParams(nprobe=nprobe, oversampling=oversampling))
+            told = f"recall {got:.4f}, {rows:.0f} rows, {spent:.0f} us"
+            print(f"    nprobe {nprobe:4d} oversampling {oversampling:g}: {told}")
+
+
+def show_updates(data: Dataset, truth: np.ndarray, spec: str) -> None:
+    """Half of the rows, those far along the first principal direction, come after training; then half are deleted."""
+    _, _, directions = np.linalg.svd(
+        data.train[:: max(1, len(data.train) // 5000)] - data.train.mean(axis=0), full_matrices=False
+    )
+    order = np.argsort(data.train @ directions[0], kind="stable")
+    rows = np.ascontiguousarray(data.train[order])
+    truth = nearest("cosine", rows, data.test, K)
+    parsed, kernels = parse_index(spec), get_kernels()
+    field = VectorField(VectorKind.DENSE, data.dim, Metric.COSINE, index=parsed)
+    old = make(rows[: len(rows) // 2], parsed)
+
+    def warm(vectors: np.ndarray, index: CodedIndex) -> CodedIndex:
+        return type(index).build(field, parsed, vectors, np.ones(len(vectors), np.float32), kernels, silent, index)
+
+    entrants = {"rebuilt": make(rows, parsed), "adapted": warm(rows, old)}
+    for name, index in entrants.items():
+        shown = [searched(index, data, truth, SearchParams(nprobe=nprobe))[:2] for nprobe in (8, 16, 32, 64, 128)]
+        at = np.interp(np.log(BUDGETS), np.log([s[1] for s in shown]), [s[0] for s in shown])
+        sizes = imbalance(np.diff(index.lists.offsets))
+        print(f"drift, {name}: " + ", ".join(f"{b} rows {r:.4f}" for b, r in zip(BUDGETS, at, strict=True)) +
+              f"; {index.learned.coarse.nlist} lists, imbalance {sizes:.2f}")  # fmt: skip
+    kept = np.ascontiguousarray(rows[np.random.default_rng(1).random(len(rows)) < 0.5])
+    compacted, fresh = warm(kept, entrants["rebuilt"]), make(kept, parsed)
+    rates = []
+    for _ in range(7):
+        spent = [searched(index, data, truth, SearchParams(nprobe=64, rescore=False)) for index in (compacted, fresh)]
+        rates.append((spent[1][2] / spent[1][1]) / (spent[0][2] / spent[0][1]))
+    print(f"deletes: rows scanned a second, compacted / fresh: {np.median(rates):.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file")
+    parser.add_argument("--spec", default="ivf | rabitq(bits=4)")
+    parser.add_argument("--only", default="kmeans,faiss,rules,targets,table,updates")
+    parser.add_argument("--rows", type=int, default=0, help="the first rows only, with their own ground truth")
+    given = parser.parse_args()
+    data = load(given.file)
+    for part in (data.train, data.test):
+        part /= np.linalg.norm(part, axis=1, keepdims=True)
+    truth = data.neighbors[:, :K]
+    if given.rows:
+        data.train = np.ascontiguousarray(data.train[: given.rows])
+        truth = nearest("cosine", data.train, data.test, K)
+    parts: dict[str, Callable[[], None]] = {
+        "kmeans": lambda: show_kmeans(data, truth),
+        "faiss": lambda: show_faiss(data, truth),
+        "rules": lambda: show_rules(data, truth),
+        "targets": lambda: show_targets(data, truth, given.spec),
+        "table": lambda: show_table(data, truth, given.spec),
+        "updates": lambda: show_updates(data, truth, given.spec),
+    }
+    for name in given.only.split(","):
+        parts[name]()
+
+
+if __name__ == "__main__":
+    main()
