@@ -57,8 +57,10 @@ def _recover_collection(record: CollectionRecord, storage: Storage, settings: St
     if record.dropping:
         return collection
     try:
-        _bury(collection, storage)
+        newest = _bury(collection, storage)
         _replay(collection, storage, settings)
+        if newest > collection.view.seq:
+            raise Corruption(f"log record {newest}, which deleted rows, is missing")
     except Corruption as error:
         return _failed(collection, error)
     return collection
@@ -72,13 +74,15 @@ def _failed(collection: Collection, error: Corruption) -> Collection:
     return collection
 
 
-def _bury(collection: Collection, storage: Storage) -> None:
-    """Hide the rows of sealed segments that later writes superseded or deleted."""
+def _bury(collection: Collection, storage: Storage) -> int:
+    """Hide the rows of sealed segments that later writes superseded or deleted; the newest of these writes."""
     dead: dict[int, BitMap] = {}
+    newest = 0
     number = collection.number
     low, high = keys.before_collection(number), keys.after_collection(number)
     for key, value in storage.kv.scan(Family.TOMBSTONES, low, high):
-        segment = keys.parse_tombstone(key)[1]
+        _, segment, seq = keys.parse_tombstone(key)
+        newest = max(newest, seq)
         dead.setdefault(segment, BitMap()).update(read_tombstones(key, value))
     uids = {segment.header.id: segment.uid for segment in collection.sealed.values()}
     for segment_id, rows in dead.items():
@@ -88,6 +92,7 @@ def _bury(collection: Collection, storage: Storage) -> None:
         if rows and rows.max() >= collection.sealed[uid].header.n_rows:
             raise Corruption(f"tombstones of segment {segment_id} point past its rows")
         collection.kill(uid, np.frombuffer(rows.to_array(), dtype=np.uint32))
+    return newest
 
 
 def read_tombstones(key: bytes, value: bytes) -> BitMap:
