@@ -182,8 +182,75 @@ void level_codes(const float* rows, std::size_t n, std::size_t dim, const float*
     }
 }
 
+// The least of a vector's elements, by halves.
+template <std::size_t kCount, class V>
+inline auto least(V v) {
+    if constexpr (kCount == 1) {
+        return v[0];
+    } else {
+        typedef decltype(v[0] + v[0]) Element;
+        typedef Element Half __attribute__((vector_size(kCount / 2 * sizeof(Element))));
+        Half low, high;
+        __builtin_memcpy(&low, &v, sizeof low);
+        __builtin_memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
+        return least<kCount / 2>(low < high ? low : high);
+    }
+}
+
+// Part of kRows rows, `stride` floats apart, against one codebook.
+template <int kRows>
+inline void nearest_in_part(const float* part, std::size_t stride, const float* columns, const float* half_squares,
+                            std::size_t subdim, std::size_t size, std::uint8_t* codes, std::size_t m) {
+    Vec best[kRows];
+    IntVec number[kRows], lane;
+    for (std::size_t l = 0; l < kWidth; ++l) lane[l] = static_cast<std::int32_t>(l);
+    for (int r = 0; r < kRows; ++r) {
+        best[r] = __builtin_inff() + Vec{};
+        number[r] = lane;
+    }
+    for (std::size_t v = 0; v < size; v += kWidth, lane += static_cast<std::int32_t>(kWidth)) {
+        Vec products[kRows] = {};
+        for (std::size_t d = 0; d < subdim; ++d) {
+            const Vec column = load(columns + d * size + v);
+#pragma GCC unroll 4
+            for (int r = 0; r < kRows; ++r) products[r] += part[r * stride + d] * column;
+        }
+        const Vec half = load(half_squares + v);
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) {
+            const Vec score = half - products[r];
+            const IntVec nearer = score < best[r];
+            best[r] = nearer ? score : best[r];
+            number[r] = nearer ? lane : number[r];
+        }
+    }
+    for (int r = 0; r < kRows; ++r) {
+        const IntVec at_least = best[r] == least<kWidth>(best[r]) + Vec{};
+        codes[r * m] = static_cast<std::uint8_t>(least<kWidth>(at_least ? number[r] : 255 + IntVec{}));
+    }
+}
+
+void nearest_codes(const float* rows, std::size_t n, const float* columns, const float* half_squares, std::size_t m,
+                   std::size_t subdim, std::size_t size, std::uint8_t* codes) {
+    constexpr std::size_t kRows = 4, kBlock = 16;  // rows of a block stay in the cache for all parts
+    const std::size_t dim = m * subdim;
+    for (std::size_t first = 0; first < n; first += kBlock) {
+        const std::size_t end = first + kBlock < n ? first + kBlock : n;
+        for (std::size_t j = 0; j < m; ++j) {
+            const float* of_part = columns + j * subdim * size;
+            const float* squares = half_squares + j * size;
+            const float* parts = rows + j * subdim;
+            std::size_t i = first;
+            for (; i + kRows <= end; i += kRows)
+                nearest_in_part<kRows>(parts + i * dim, dim, of_part, squares, subdim, size, codes + i * m + j, m);
+            for (; i < end; ++i)
+                nearest_in_part<1>(parts + i * dim, dim, of_part, squares, subdim, size, codes + i * m + j, m);
+        }
+    }
+}
+
 constexpr EncodeOps encode_ops(const char* isa) {
-    return {isa, project, row_dots, grid_steps, grid_codes, level_codes};
+    return {isa, project, row_dots, grid_steps, grid_codes, level_codes, nearest_codes};
 }
 
 }  // namespace

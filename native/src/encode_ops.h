@@ -30,6 +30,10 @@ struct EncodeOps {
     // codes[i, j] = how many of the ascending `bounds` are below rows[i, j] * inverse_rows[i].
     void (*level_codes)(const float* rows, std::size_t n, std::size_t dim, const float* inverse_rows,
                         const float* bounds, std::size_t nbounds, std::uint16_t* codes);
+    // codes[i, j] = the v for which half_squares[j, v] - <part j of row i, columns[j, :, v]> is least, the lowest such
+    // v; products are summed over the part in ascending order. `size` is a multiple of 16, at most 256.
+    void (*nearest_codes)(const float* rows, std::size_t n, const float* columns, const float* half_squares,
+                          std::size_t m, std::size_t subdim, std::size_t size, std::uint8_t* codes);
 };
 
 // How many steps grid_steps tries: 8 or 16 equal ratios, because a ratio's square root is exact everywhere. From 6 bits

@@ -80,6 +80,20 @@ void level_codes(Input rows, Input inverse_rows, Input bounds, Output codes) {
     });
 }
 
+void nearest_codes(Input rows, Input columns, Input half_squares, Output codes) {
+    check("columns", columns, kFloat32, {kAny, kAny, kAny});
+    const std::size_t m = columns.shape(0), subdim = columns.shape(1), size = columns.shape(2);
+    if (size == 0 || size % 16 != 0 || size > 256) fail("codebooks must have a multiple of 16 entries, at most 256");
+    check("half_squares", half_squares, kFloat32, {m, size});
+    check("rows", rows, kFloat32, {kAny, m * subdim});
+    check("codes", codes, kUInt8, {rows.shape(0), m});
+    const EncodeOps& ops = current_encode_ops();
+    for_row_pieces(rows.shape(0), m * (subdim + 4) * size / 8, [&](std::size_t begin, std::size_t end) {
+        ops.nearest_codes(data_of<float>(rows) + begin * m * subdim, end - begin, data_of<float>(columns),
+                          data_of<float>(half_squares), m, subdim, size, to<std::uint8_t>(codes) + begin * m);
+    });
+}
+
 void gather(Input codes, Input fields, Output out) {
     check("codes", codes, kUInt16, {kAny, kAny});
     check("fields", fields, kInt32, {kAny, 5});
@@ -108,6 +122,8 @@ void bind_encode(nb::module_& m) {
     m.def("grid_codes", &grid_codes, array("rows"), array("inverse_rows"), array("inverse_dims"), array("halves"),
           array("codes"), Release());
     m.def("level_codes", &level_codes, array("rows"), array("inverse_rows"), array("bounds"), array("codes"),
+          Release());
+    m.def("nearest_codes", &nearest_codes, array("rows"), array("columns"), array("half_squares"), array("codes"),
           Release());
     m.def("gather_bits", &gather, array("codes"), array("fields"), array("out"), Release());
 }

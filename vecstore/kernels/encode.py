@@ -88,6 +88,19 @@ def level_codes(rows: Float32Array, inverse_rows: Float32Array, bounds: Float32A
     return codes
 
 
+def nearest_codes(rows: Float32Array, columns: Float32Array, half_squares: Float32Array) -> UInt8Array:
+    """For part j of each row (n, m * subdim), the v with the least half_squares[j, v] - <part, columns[j, :, v]>, that
+    is the nearest centroid; equal ones by number. `columns` is (m, subdim, 16 * any up to 256), the result (n, m)."""
+    codes = np.empty((len(rows), len(columns)), np.uint8)
+    if _native():
+        from vecstore.kernels import _native as native
+
+        native.nearest_codes(np.ascontiguousarray(rows), columns, half_squares, codes)
+    else:
+        encode_numpy.nearest_codes(rows, columns, half_squares, codes)
+    return codes
+
+
 def gather_bits(codes: UInt16Array, fields: BitFields, nbytes: int) -> UInt8Array:
     """Bytes (n, nbytes) put together from bits of codes: byte |= (code[dim] >> shift & mask) << position."""
     out = np.zeros((len(codes), nbytes), np.uint8)

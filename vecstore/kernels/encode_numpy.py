@@ -109,6 +109,16 @@ def level_codes(
         codes[part] = np.searchsorted(bounds, rows[part] * inverse_rows[part, None])
 
 
+def nearest_codes(rows: Float32Array, columns: Float32Array, half_squares: Float32Array, codes: UInt8Array) -> None:
+    _, subdim, size = columns.shape
+    for start in range(0, len(rows), _BATCH):
+        part = rows[start : start + _BATCH]
+        products = np.empty((len(part), size), np.float32)
+        for j, matrix in enumerate(columns):
+            project(part[:, j * subdim : (j + 1) * subdim], matrix, products)
+            codes[start : start + _BATCH, j] = np.argmin(half_squares[j] - products, axis=1)
+
+
 def gather_bits(codes: NDArray[np.uint16], fields: NDArray[np.int32], out: UInt8Array) -> None:
     for byte, dim, shift, mask, position in fields.tolist():
         out[:, byte] |= ((codes[:, dim] >> shift & mask) << position).astype(np.uint8)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vecstore import index_spec
 from vecstore.errors import Corruption, InvalidArgument
 from vecstore.kernels.base import Float32Array, UInt8Array
-from vecstore.kernels.encode import project, row_dots
+from vecstore.kernels.encode import nearest_codes, row_dots
 from vecstore.quantize.base import Codes, Encoded, Lists, Quantizer
 from vecstore.quantize.pq8 import ByteSearch, pack_bytes
 from vecstore.quantize.pq_train import train_codebooks
@@ -40,6 +40,9 @@ class ProductQuantizer(Quantizer):
         self.codebooks = codebooks
         self.m, size, self.subdim = codebooks.shape
         self.bits = int(size).bit_length() - 1
+        self._columns = np.ascontiguousarray(codebooks.transpose(0, 2, 1))
+        centroids = codebooks.reshape(-1, self.subdim)
+        self._half_squares = (row_dots(centroids, centroids) / 2).astype(np.float32).reshape(self.m, -1)
         self.code_bytes = self.m * self.bits / 8 + _FACTOR_BYTES
 
     @classmethod
@@ -85,8 +88,7 @@ class ProductQuantizer(Quantizer):
     def open(self, arrays: Mapping[str, np.ndarray], lists: Lists) -> Codes:
         dims = np.arange(self.m * self.subdim, dtype=np.int32).reshape(self.m, self.subdim)
         dims[dims >= self.dim] = -1
-        values = np.ascontiguousarray(self.codebooks.transpose(0, 2, 1))
-        return (TableSearch if self.bits == 4 else ByteSearch)(arrays, lists, Tables(dims, values))
+        return (TableSearch if self.bits == 4 else ByteSearch)(arrays, lists, Tables(dims, self._columns))
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {"dim": np.array([self.dim], np.int64), "codebooks": self.codebooks}
@@ -106,13 +108,7 @@ class ProductQuantizer(Quantizer):
 
     def _nearest(self, residuals: Float32Array) -> UInt8Array:
         """The nearest centroid in each subspace (n, m); equal ones by number."""
-        padded = _padded(residuals, self.m * self.subdim)
-        codes = np.empty((len(padded), self.m), np.uint8)
-        for j, codebook in enumerate(self.codebooks):
-            part = np.ascontiguousarray(padded[:, j * self.subdim : (j + 1) * self.subdim])
-            half_squares = np.float32(0.5) * np.einsum("kd,kd->k", codebook, codebook)
-            codes[:, j] = np.argmin(half_squares - project(part, np.ascontiguousarray(codebook.T)), axis=1)
-        return codes
+        return nearest_codes(_padded(residuals, self.m * self.subdim), self._columns, self._half_squares)
 
     def _vectors(self, codes: UInt8Array) -> Float32Array:
         vectors = np.ascontiguousarray(self.codebooks[np.arange(self.m), codes].reshape(len(codes), -1)[:, : self.dim])
