@@ -28,7 +28,7 @@ from vecstore.kernels.select import get_kernels
 from vecstore.schema import Metric, VectorField, VectorKind
 
 K = 10
-BUDGETS = (1000, 2000, 4000, 8000, 16000)
+BUDGETS = (1000, 2000, 4000, 8000)
 
 
 def silent(phase: str, done: int, total: int) -> None:
@@ -84,7 +84,7 @@ def show_faiss(data: Dataset, truth: np.ndarray) -> None:
     theirs.train(data.train)
     theirs.add(data.train)
     curves: list[list[tuple[float, float]]] = [[], []]
-    for nprobe in (1, 2, 4, 8, 16, 32, 64, 128):
+    for nprobe in (1, 2, 4, 8, 16, 32, 64, 128, 256):
         got, rows, _ = searched(index, data, truth, SearchParams(nprobe=nprobe))
         theirs.nprobe = nprobe
         faiss.cvar.indexIVF_stats.reset()
@@ -170,7 +170,7 @@ def show_updates(data: Dataset, truth: np.ndarray, spec: str) -> None:
 
     entrants = {"rebuilt": make(rows, parsed), "adapted": warm(rows, old)}
     for name, index in entrants.items():
-        shown = [searched(index, data, truth, SearchParams(nprobe=nprobe))[:2] for nprobe in (8, 16, 32, 64, 128)]
+        shown = [searched(index, data, truth, SearchParams(nprobe=nprobe))[:2] for nprobe in (8, 16, 32, 64, 128, 256)]
         at = np.interp(np.log(BUDGETS), np.log([s[1] for s in shown]), [s[0] for s in shown])
         sizes = imbalance(np.diff(index.lists.offsets))
         print(f"drift, {name}: " + ", ".join(f"{b} rows {r:.4f}" for b, r in zip(BUDGETS, at, strict=True)) +

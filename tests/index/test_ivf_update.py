@@ -127,3 +127,4 @@ def test_warm_from_few_to_many_and_back(n: int) -> None:
         assert found.rows[0, 0] == 0
         assert index.ntotal == count
         assert (found.rows >= 0).sum() == min(5, count)
+    assert build(field, rows, few).learned.coarse.nlist == many.learned.coarse.nlist  # too little was learned

@@ -17,7 +17,7 @@ from vecstore.index.coarse import make_lists, open_lists
 from vecstore.index.exact_lists import ExactLists
 from vecstore.index.flat import FlatIndex
 from vecstore.index.ivf_update import adapt
-from vecstore.index.learned import Learned, learn, list_count, open_learned, within
+from vecstore.index.learned import Learned, learn, list_count, open_learned, outgrown, within
 from vecstore.index.rerank import Rescorer, RowRescorer, distinct, smallest
 from vecstore.index.rerank_copy import make_copy, open_copy, rescorer
 from vecstore.index.stored_rows import StoredRows
@@ -28,7 +28,7 @@ from vecstore.schema import Metric, VectorField
 
 _VERSION = 1
 _PLANS_MAX = 256
-_SELECTIVE = 10  # a filter whose matches are fewer than the rows to scan by this factor is scanned exactly
+_SELECTIVE = 20  # a filter whose matches are fewer than the rows to scan by this factor is scanned exactly
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,7 +87,7 @@ class CodedIndex(BuiltIndex):
         source = StoredRows(field, rows, inverse_norms)
         chosen = ivf_build.choose(spec, len(rows))
         homes = None
-        if warm is None:
+        if warm is None or outgrown(spec, warm.learned, warm.ntotal, len(rows)):
             learned = learn(spec, source, chosen.sample, field.metric is Metric.COSINE, kernels, progress)
         else:
             learned, homes = adapt(warm.learned, source, chosen.sample, list_count(spec, len(rows)), kernels, progress)

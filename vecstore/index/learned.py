@@ -23,6 +23,7 @@ from vecstore.transform.chain import Chain
 
 POINTS_PER_LIST = 39  # fewer make a poor centroid
 SAMPLE_MIN = 16384  # rows that transforms and quantizers are fitted to, where there are as many
+GROWTH_MAX = 4
 SEED = 0
 
 
@@ -96,6 +97,11 @@ def list_count(spec: Flat | IVF, n: int) -> int:
     wanted = 4.0 * math.sqrt(n)
     most = max(1, n // POINTS_PER_LIST)
     return min(1 << round(math.log2(wanted)), 1 << (most.bit_length() - 1))
+
+
+def outgrown(spec: Flat | IVF, learned: Learned, before: int, n: int) -> bool:
+    """Whether what was learned from `before` rows is too little for n: few lists, or codes fitted to a small sample."""
+    return list_count(spec, n) > GROWTH_MAX * learned.coarse.nlist or (before < SAMPLE_MIN and n > GROWTH_MAX * before)
 
 
 def sample_size(spec: Flat | IVF, n: int) -> int:
