@@ -166,6 +166,7 @@ class CodedIndex(BuiltIndex):
         if self._codes is None:
             return Candidates(found.rows[:, :k], found.distances[:, :k], found.counters)
         if rescore and self._rescorer is not None:
+            found.counters["reranked"] = int(np.count_nonzero(found.rows >= 0))
             near = self._rescorer.distances(queries, found.rows, kernels)
             rows, distances = smallest(found.rows, near, k)
             return Candidates(rows, distances, found.counters)
@@ -192,6 +193,7 @@ class CodedIndex(BuiltIndex):
             found = self._lists_exact.search(kernels, queries, probes, places, allowed)
         else:
             found = self._codes.search(kernels, vectors, probes, k, places, allowed, EPS)
+        found.counters["lists_probed"] = int(np.count_nonzero(probes.lists >= 0))
         if self._copies > 1:
             found.rows, found.distances = distinct(found.rows, found.distances, m)
         return found
