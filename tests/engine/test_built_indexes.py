@@ -57,6 +57,9 @@ def indexed(reopen: Callable[..., Database]) -> Database:
 
 def test_recall_stays_the_same_over_restart_and_compaction(indexed: Database, reopen: Callable[..., Database]) -> None:
     asked = questions(50)
+    explained = query(indexed, asked[0], explain=True, params=SearchParams(nprobe=8)).explain["segments"][0]
+    assert explained["counters"]["lists_probed"] == 8
+    assert 10 <= explained["counters"]["reranked"] <= explained["counters"]["rows_scanned"] < 2_000
     before = recall(indexed, asked, nprobe=8)
     assert before > 0.8
     again = reopen(SETTINGS)
