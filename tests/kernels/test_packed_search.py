@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from oracle import bitmap, outputs
@@ -81,6 +83,25 @@ def test_mih_proves_what_plain_numpy_finds(any_kernels: Kernels, bits: int, chun
             differing = _differing(query, rows)
             near = np.flatnonzero(differing <= radius)
             assert (answer[0][q].tolist(), answer[1][q].tolist()) == _expected(differing[near], near, k)
+
+
+@pytest.mark.parametrize("radius", [0, 1, 2])
+def test_mih_looks_until_nothing_as_near_can_be_left(any_kernels: Kernels, radius: int) -> None:
+    """Four chunks of 16 bits. The first row is seen last: at `radius` + 1 bits in the first chunks, at `radius` in the
+    others. A later row is as far, but all of its bits are in one chunk, so it is seen at once."""
+    for chunks_with_more in range(1, 5):
+        distance = 4 * radius + chunks_with_more
+        bits = np.ones((4, 64), np.uint8)
+        bits[0] = 0
+        for chunk in range(4):
+            bits[0, 16 * chunk : 16 * chunk + radius + (chunk < chunks_with_more)] = 1
+        bits[2] = 0
+        bits[2, 48 : 48 + distance] = 1
+        rows = np.packbits(bits, axis=1, bitorder="little")
+        tables = build_tables(rows, 4, lambda *_: None)
+        found, distances, counters = _mih(any_kernels, np.zeros((1, 8), np.uint8), rows, tables, 64, 1 << 40, 1)
+        assert (found.item(), distances.item(), counters[0, 2]) == (0, distance, 1)
+        assert counters[0, 0] <= sum(math.comb(16, r) for r in range(radius + 1)) * 4 + math.comb(16, radius + 1) * 4
 
 
 def test_mih_gives_up_at_its_budget(any_kernels: Kernels) -> None:
