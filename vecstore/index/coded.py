@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 import numpy as np
 
-from vecstore.errors import Corruption
 from vecstore.index import ivf_build, ivf_search
 from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams
-from vecstore.index.calibration import EPS, Calibration, calibrate, uncalibrated
+from vecstore.index.calibrate import calibrate
+from vecstore.index.calibration import EPS, uncalibrated
 from vecstore.index.coarse import make_lists, open_lists
+from vecstore.index.coded_header import VERSION, Header, open_header, spill
 from vecstore.index.exact_lists import ExactLists
 from vecstore.index.flat import FlatIndex
 from vecstore.index.ivf_update import adapt
@@ -26,18 +27,8 @@ from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, K
 from vecstore.quantize.base import Codes, Found, Lists, Probes
 from vecstore.schema import Metric, VectorField
 
-_VERSION = 1
 _PLANS_MAX = 256
 _SELECTIVE = 20  # a filter whose matches are fewer than the rows to scan by this factor is scanned exactly
-
-
-class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    version: int
-    n: int
-    dim: int
-    metric: Metric
-    spec: IVF | Flat
-    calibration: Calibration
 
 
 class CodedIndex(BuiltIndex):
@@ -65,7 +56,7 @@ class CodedIndex(BuiltIndex):
         self._codes: Codes | None = None
         self._rescorer: Rescorer | None = stored
         self.code_bytes = 0.0
-        self._copies = learned.coarse.copies(_spill(spec))
+        self._copies = learned.coarse.copies(spill(spec))
         if learned.quantizer is not None:
             self._codes = learned.quantizer.open(code_arrays, lists)
             self._rescorer = rescorer(spec.rerank, source, copy_arrays)
@@ -91,7 +82,7 @@ class CodedIndex(BuiltIndex):
             learned = learn(spec, source, chosen.sample, field.metric is Metric.COSINE, kernels, progress)
         else:
             learned, homes = adapt(warm.learned, source, chosen.sample, list_count(spec, len(rows)), kernels, progress)
-        copies = learned.coarse.copies(_spill(spec))
+        copies = learned.coarse.copies(spill(spec))
         homes, encoded = ivf_build.encode(learned, source, copies, kernels, progress, homes)
         lists, coded = make_lists(homes, learned.coarse.nlist)
         progress("pack", 0, 1)
@@ -225,7 +216,7 @@ class CodedIndex(BuiltIndex):
 
     def arrays(self) -> dict[str, np.ndarray]:
         field = self.field
-        header = Header(_VERSION, self.ntotal, field.dim, field.metric, self.spec, self.calibration)
+        header = Header(VERSION, self.ntotal, field.dim, field.metric, self.spec, self.calibration)
         return {
             "header": np.frombuffer(msgspec.json.encode(header), np.uint8),
             "lists.offsets": self.lists.offsets,
@@ -237,37 +228,19 @@ class CodedIndex(BuiltIndex):
 
     @classmethod
     def from_arrays(cls, field: VectorField, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> Self:
-        header = _open_header(field, len(rows), arrays)
+        header = open_header(field, len(rows), arrays)
         FlatIndex.from_arrays(field, rows, arrays)  # checks the rows and their norms
         norms = arrays.get("inverse_norms") if field.metric is Metric.COSINE else None
         source = StoredRows(field, rows, norms)
         learned = open_learned(header.spec, source.metric, field.dim, arrays)
         nlist = learned.coarse.nlist
-        copies = learned.coarse.copies(_spill(header.spec))
+        copies = learned.coarse.copies(spill(header.spec))
         lists = open_lists(arrays.get("lists.offsets"), arrays.get("lists.rows"), nlist, len(rows), copies)
         header.calibration.check(nlist)
         copied = open_copy(header.spec, source, within(arrays, "rerank."))
         index = cls(source, header.spec, learned, lists, within(arrays, "codes."), copied)
         index.calibration = header.calibration
         return index
-
-
-def _spill(spec: IVF | Flat) -> str:
-    return spec.spill if isinstance(spec, IVF) else "none"
-
-
-def _open_header(field: VectorField, n: int, arrays: Mapping[str, np.ndarray]) -> Header:
-    stored: Any = arrays.get("header")
-    if stored is None or stored.dtype != np.uint8 or stored.ndim != 1:
-        raise Corruption("an index lacks its header")
-    try:
-        header = msgspec.json.decode(stored.tobytes(), type=Header)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Corruption(f"the header of an index cannot be read: {error}") from None
-    got, wanted = (header.version, header.n, header.dim, header.metric), (_VERSION, n, field.dim, field.metric)
-    if got != wanted:
-        raise Corruption(f"an index is of (version, rows, dim, metric) {got}, its segment of {wanted}")
-    return header
 
 
 class IVFIndex(CodedIndex):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vecstore.index.base import Progress
-from vecstore.index.calibration import KS, QUERIES, Truth
+from vecstore.index.calibrate import Truth
+from vecstore.index.calibration import KS, QUERIES
 from vecstore.index.learned import SEED, Learned, sample_size
 from vecstore.index.soar import soar_assignments
 from vecstore.index.stored_rows import BATCH, StoredRows

@@ -12,7 +12,8 @@ import numpy as np
 
 from vecstore.index import probing
 from vecstore.index.base import SearchParams
-from vecstore.index.calibration import APS_LISTS, CAP_FACTOR, FIRST, TARGETS, Calibration, as_lengths
+from vecstore.index.calibrate import as_lengths
+from vecstore.index.calibration import APS_LISTS, CAP_FACTOR, FIRST, TARGETS, Calibration
 from vecstore.index.coarse import Coarse, Scanner
 from vecstore.index.rerank import smallest
 from vecstore.kernels.base import Float32Array, Kernels
