@@ -28,7 +28,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     from vecstore.cli.app import app
 
     few = [Flat(), Flat(Int8(), rerank="none"), Flat(LloydMax(bits=4), rerank="none"), Flat(LloydMax(bits=4))]
-    monkeypatch.setattr(command, "default_options", lambda dim, prefixes: [grid.Option(spec) for spec in few])
+    monkeypatch.setattr(command, "default_options", lambda dim, prefixes, thorough: [grid.Option(spec) for spec in few])
     monkeypatch.delenv("VECSTORE_TARGET", raising=False)
     return lambda *args: CliRunner().invoke(app, ["advise", *(str(arg) for arg in args)])
 

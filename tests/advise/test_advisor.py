@@ -19,8 +19,8 @@ from vecstore.kernels.select import get_kernels
 from vecstore.schema import Metric
 
 ROWS, DIM, K = 2_000, 32, 10
-SLOW_OR_TOO_SHORT = ("opq", "saq(bits=1)", "saq(bits=2)", "saq(bits=3)")  # at 32 dimensions
-OPTIONS = [one for one in default_options(DIM) if not any(what in format_index(one.spec) for what in SLOW_OR_TOO_SHORT)]
+TOO_SHORT = ("saq(bits=1)", "saq(bits=2)", "saq(bits=3)")  # at 32 dimensions
+OPTIONS = [one for one in default_options(DIM) if not any(what in format_index(one.spec) for what in TOO_SHORT)]
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +114,15 @@ def test_options_that_do_not_suit_are_left_out_with_the_reason(sample) -> None:
 def test_matryoshka_prefixes_are_options_only_where_named() -> None:
     assert not any("truncate" in format_index(option.spec) for option in default_options(64))
     assert any("truncate(16)" in format_index(option.spec) for option in default_options(64, (16, 64)))
+
+
+def test_learned_rotations_are_options_only_when_asked_for() -> None:
+    plain, thorough = (
+        [format_index(one.spec) for one in default_options(64, thorough=asked)] for asked in (False, True)
+    )
+    assert not any("opq" in spec for spec in plain)
+    assert {spec for spec in thorough if "opq" not in spec} == set(plain)
+    assert "opq(16) | flat | pq(16)" in thorough
 
 
 def test_threads_are_put_back(sample) -> None:

@@ -41,15 +41,16 @@ class Option:
         return self.spec.quantizer is None and not self.spec.transforms
 
 
-def default_options(dim: int, prefixes: tuple[int, ...] = ()) -> list[Option]:
-    """`prefixes` are the lengths that a Matryoshka model was trained for; others cannot be cut."""
+def default_options(dim: int, prefixes: tuple[int, ...] = (), thorough: bool = False) -> list[Option]:
+    """`prefixes` are the lengths that a Matryoshka model was trained for; others cannot be cut. `thorough` adds learned
+    rotations, whose training takes as long as all the rest."""
     options = [Option(Flat())]
-    for transforms, quantizer in _codes(dim, prefixes):
+    for transforms, quantizer in _codes(dim, prefixes, thorough):
         options += [Option(Flat(quantizer, transforms, rerank)) for rerank in _reranks(quantizer)]
     return options
 
 
-def _codes(dim: int, prefixes: tuple[int, ...]) -> list[tuple[tuple[Transform, ...], Quantizer]]:
+def _codes(dim: int, prefixes: tuple[int, ...], thorough: bool) -> list[tuple[tuple[Transform, ...], Quantizer]]:
     shorter = [part for part in (dim * 3 // 4, dim // 2, dim // 4) if part >= SMALLEST_DIM]
     cuts: list[tuple[Transform, ...]] = [(), *((PCA(part),) for part in shorter)]
     cuts += [(Truncate(part),) for part in prefixes if part < dim]
@@ -64,7 +65,9 @@ def _codes(dim: int, prefixes: tuple[int, ...]) -> list[tuple[tuple[Transform, .
     for width in (4, 2):  # dimensions of a subspace
         if dim % width == 0:
             parts = dim // width
-            found += [((), PQ(m=parts)), ((OPQ(m=parts),), PQ(m=parts))]
+            found.append(((), PQ(m=parts)))
+            if thorough:
+                found.append(((OPQ(m=parts),), PQ(m=parts)))
     return [(cut, quantizer) for cut, quantizer in found if str(type(quantizer).__struct_config__.tag) in QUANTIZERS]
 
 

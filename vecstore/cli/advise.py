@@ -50,6 +50,7 @@ def advise_command(
     codes_only: Annotated[
         bool, typer.Option("--codes-only", help="Leave out options whose rerank reads the stored vectors.")
     ] = False,
+    thorough: Annotated[bool, typer.Option("--thorough", help="Try learned rotations too, which take long.")] = False,
     png: Annotated[Path | None, typer.Option(help="Write a picture.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page.")] = None,
     as_json: Json = False,
@@ -62,7 +63,7 @@ def advise_command(
     chosen = _metric(metric) if metric else field.metric
     measured = take_sample(chosen, rows, k, None if queries is None else read_queries(queries))
     budget = _budget(budget_bytes, budget_total, points or reader.seen)
-    options = default_options(field.dim, tuple(prefix or ()))
+    options = default_options(field.dim, tuple(prefix or ()), thorough)
     if codes_only:
         options = [option for option in options if option.exact or option.spec.rerank != "stored"]
     with progress_bar("advise", len(options), None) as advance:
