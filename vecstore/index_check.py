@@ -43,6 +43,7 @@ NLIST_MAX = 1 << 20
 TRANSFORMS_MAX = 8
 FUNNEL_DIMS_MAX = 16
 OVERSAMPLING_MAX = 1_000
+MIH_CHUNK_BITS_MAX = 24  # a chunk's table has 2^bits places
 
 
 def bad_index(path: str, problem: str) -> InvalidArgument:
@@ -85,7 +86,7 @@ def check_index(field: VectorField, path: str = "index") -> None:
     elif isinstance(spec, Funnel):
         _check_funnel(spec, field.dim, path)
     elif isinstance(spec, MIH) and spec.chunks != "auto":
-        _bounded(f"{path}.chunks", spec.chunks, 1, field.dim, "the field's bits")
+        _bounded(f"{path}.chunks", spec.chunks, -(-field.dim // MIH_CHUNK_BITS_MAX), field.dim, "the field's bits")
 
 
 def _check_lists(spec: IVF | HammingIVF, path: str) -> None:

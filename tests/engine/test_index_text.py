@@ -234,6 +234,7 @@ DENSE, BITS = Dense(64), BinaryField(64)
         (BITS, Funnel((8,)), "index"),
         (BITS, Flat(Int8()), "index"),
         (BITS, MIH(65), "index.chunks"),
+        (BITS, MIH(2), "index.chunks"),
         (BITS, HammingIVF(4, 5), "index.nprobe"),
         (Dense(64, metric="dot"), Flat(Int8(), (Normalize(),)), "index.transforms[0]"),
         (DENSE, "ivf", "index"),

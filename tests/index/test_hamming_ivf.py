@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vecstore.errors import Cancelled, Corruption, InvalidArgument
+from vecstore.errors import Cancelled, Corruption
 from vecstore.index.base import SearchParams
 from vecstore.index.flat import BinaryFlatIndex
 from vecstore.index.hamming_ivf import HammingIvfIndex
@@ -119,8 +119,8 @@ def test_centroids_are_majorities_of_their_rows() -> None:
     assert within < 0.8 * np.unpackbits(ROWS[1:] ^ ROWS[:-1], axis=1).sum(axis=1).mean()
 
 
-def test_a_merge_trains_nothing() -> None:
-    spec = HammingIVF(nlist=32)
+@pytest.mark.parametrize("spec", [HammingIVF(nlist=32), HammingIVF()])
+def test_a_merge_trains_nothing(spec: HammingIVF) -> None:
     warm = _build(ROWS[:4000], spec)
     phases: list[str] = []
     merged = HammingIvfIndex.build(
@@ -158,11 +158,10 @@ def test_restart() -> None:
     assert before.counters == after.counters
 
 
-def test_bad_nlist_is_refused() -> None:
-    for nlist in (0, 11):
-        with pytest.raises(InvalidArgument, match=f"nlist is {nlist}") as error:
-            _build(ROWS[:10], HammingIVF(nlist=nlist))
-        assert error.value.reason == "BAD_INDEX_SPEC"
+def test_a_small_segment_has_no_more_lists_than_rows() -> None:
+    index = _build(ROWS[:10], HammingIVF(nlist=64))
+    assert len(index.arrays()["centroids"]) == 10
+    assert _build(ROWS[:0], HammingIVF(nlist=64), warm=index).ntotal == 0
 
 
 def test_arrays_that_do_not_fit_are_corruption() -> None:

@@ -12,15 +12,16 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.errors import Corruption, InvalidArgument
+from vecstore.errors import Corruption
 from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams
 from vecstore.index.flat import check_rows, scan_radius
 from vecstore.index.majority import nearest_centroids, train_centroids
-from vecstore.index_spec import BAD_INDEX_SPEC, HammingIVF
+from vecstore.index_spec import HammingIVF
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels, UInt8Array
 from vecstore.schema import VectorField
 
 DEFAULT_RECALL = 0.95  # what nprobe="auto" asks of the curve
+_GROWTH_MAX = 2  # lists wanted over lists learned before, up to which a merge trains nothing
 _ROWS_PER_LIST = 32  # at least, where nlist is chosen here
 _CALIBRATION_QUERIES = 256
 _CALIBRATION_K = 10
@@ -89,7 +90,7 @@ class HammingIvfIndex(BuiltIndex):
     ) -> Self:
         check_rows(field, rows)
         nlist = _nlist(spec, len(rows))
-        if warm is not None and len(warm._lists.centroids) == nlist:
+        if warm is not None and len(rows) and nlist <= _GROWTH_MAX * len(warm._lists.centroids):
             centroids = warm._lists.centroids
         else:
             centroids = train_centroids(kernels, rows, nlist, progress)
@@ -150,15 +151,12 @@ class HammingIvfIndex(BuiltIndex):
 def _nlist(spec: HammingIVF, n: int) -> int:
     if spec.nlist == "auto":
         return max(1, min(int(4 * np.sqrt(n)), n // _ROWS_PER_LIST))
-    if not 1 <= spec.nlist <= max(n, 1):
-        message = f"nlist is {spec.nlist}, {n} rows make 1 to {max(n, 1)} lists"
-        raise InvalidArgument(message, reason=BAD_INDEX_SPEC, field_violations=[("nlist", message)])
-    return spec.nlist
+    return max(1, min(spec.nlist, n))  # a segment may be smaller than the spec expects
 
 
 def _measure(kernels: Kernels, rows: UInt8Array, lists: _Lists, progress: Progress) -> _Curve:
-    """Recall at 10 by lists probed, in steps of about 1.4, until it is complete. A row is no answer to itself; a row as near as the
-    tenth is as good as the tenth."""
+    """Recall at 10 by lists probed, in steps of about 1.4, until it is complete. A row is no answer to itself; a row as
+    near as the tenth is as good as the tenth."""
     progress("calibrate", 0, 1)
     nlist, n = len(lists.centroids), len(rows)
     k = min(_CALIBRATION_K, n - 1)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from vecstore.errors import InvalidArgument
 from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams
 from vecstore.index.flat import check_rows, scan_radius
-from vecstore.index.mih_tables import CHUNK_BITS_MAX, auto_chunks, build_tables, open_tables, table_arrays
+from vecstore.index.mih_tables import auto_chunks, build_tables, open_tables, table_arrays
+from vecstore.index_check import MIH_CHUNK_BITS_MAX
 from vecstore.index_spec import BAD_INDEX_SPEC, MIH
 from vecstore.kernels.base import Bitmap, Float32Array, Kernels, MihTables, UInt8Array
 from vecstore.schema import VectorField
@@ -100,8 +101,10 @@ class MihIndex(BuiltIndex):
 def _chunks(spec: MIH, bits: int, n: int) -> int:
     if spec.chunks == "auto":
         return auto_chunks(bits, n)
-    least = -(-bits // CHUNK_BITS_MAX)
+    least = -(-bits // MIH_CHUNK_BITS_MAX)
     if not least <= spec.chunks <= bits:
-        message = f"chunks is {spec.chunks}, {bits} bits need {least} to {bits} (at most {CHUNK_BITS_MAX} bits each)"
+        message = (
+            f"chunks is {spec.chunks}, {bits} bits need {least} to {bits} (at most {MIH_CHUNK_BITS_MAX} bits each)"
+        )
         raise InvalidArgument(message, reason=BAD_INDEX_SPEC, field_violations=[("chunks", message)])
     return spec.chunks

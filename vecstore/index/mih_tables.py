@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from vecstore.errors import Corruption
 from vecstore.index.base import Progress
+from vecstore.index_check import MIH_CHUNK_BITS_MAX
 from vecstore.kernels.base import MihTables, UInt8Array
 from vecstore.kernels.hamming_numpy import chunk_values
-
-CHUNK_BITS_MAX = 24  # a table has 4 * 2^bits bytes besides its rows
 
 
 def chunk_starts(bits: int, chunks: int) -> NDArray[np.int32]:
@@ -23,8 +22,8 @@ def chunk_starts(bits: int, chunks: int) -> NDArray[np.int32]:
 
 def auto_chunks(bits: int, n: int) -> int:
     """Chunks of about log2(n) bits, so that a bucket holds about one row (Norouzi et al., section 4)."""
-    width = min(math.log2(max(n, 2)), CHUNK_BITS_MAX)
-    return max(round(bits / width), -(-bits // CHUNK_BITS_MAX), 1)
+    width = min(math.log2(max(n, 2)), MIH_CHUNK_BITS_MAX)
+    return max(round(bits / width), -(-bits // MIH_CHUNK_BITS_MAX), 1)
 
 
 def build_tables(rows: UInt8Array, chunks: int, progress: Progress) -> MihTables:
@@ -53,9 +52,9 @@ def open_tables(arrays: Mapping[str, np.ndarray], n: int, bits: int) -> MihTable
             raise Corruption(f"a multi-index hash lacks its array {name}")
     starts, buckets, rows = (arrays[name] for name in ("mih_starts", "mih_buckets", "mih_rows"))
     widths = np.diff(starts.astype(np.int64)) if starts.dtype == np.int32 and starts.ndim == 1 else np.empty(0)
-    fits = len(widths) and widths.min() >= 1 and widths.max() <= CHUNK_BITS_MAX
+    fits = len(widths) and widths.min() >= 1 and widths.max() <= MIH_CHUNK_BITS_MAX
     if not fits or starts[0] != 0 or starts[-1] != bits:
-        raise Corruption(f"mih_starts does not cut {bits} bits into chunks of 1 to {CHUNK_BITS_MAX}")
+        raise Corruption(f"mih_starts does not cut {bits} bits into chunks of 1 to {MIH_CHUNK_BITS_MAX}")
     sizes = (1 << widths.astype(np.int64)) + 1
     if buckets.dtype != np.uint32 or buckets.shape != (int(sizes.sum()),):
         raise Corruption(f"mih_buckets is {buckets.dtype} of shape {buckets.shape}, not uint32 ({sizes.sum()},)")
