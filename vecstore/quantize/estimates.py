@@ -33,10 +33,12 @@ class Residuals:
     centroid_dots: Float64Array  # (n,) <r, c>
 
 
-def ratios(residuals: Residuals, values: Float32Array) -> Float64Array:
-    """|z|^2 / <z, y>, 0 for a zero residual: what y must be stretched by for an unbiased inner product."""
-    squares = encode.row_dots(residuals.projected, residuals.projected)
-    dots = encode.row_dots(residuals.projected, values)
+def ratios(residuals: Residuals, values: Float32Array, weights: Float32Array | None = None) -> Float64Array:
+    """|z|^2 / <z, y>, 0 for a zero residual: what y must be stretched by for an unbiased inner product. `weights`
+    (dims,) multiply the terms of both."""
+    weighted = residuals.projected if weights is None else residuals.projected * weights
+    squares = encode.row_dots(weighted, residuals.projected)
+    dots = encode.row_dots(weighted, values)
     divided: Float64Array = np.divide(squares, dots, out=np.zeros_like(dots), where=dots > 0)
     return divided
 

@@ -109,7 +109,9 @@ class SAQ(ProjectedQuantizer):
         return np.where(self._coarse, codes, fine)
 
     def _factors(self, residuals: Residuals, values: Float32Array, columns: int, half: bool) -> np.ndarray:
-        ratio = ratios(residuals, values)
+        # The first stage only has to rule rows out: its scale leans towards the directions that weigh most in a query,
+        # which nearly halves its error. The last stage ranks neighbours, whose direction is the row's own.
+        ratio = ratios(residuals, values, np.sqrt(self._grid.weights) if columns == 3 else None)
         factors = [*scale_and_add(self.metric, residuals, values, ratio)]
         if columns == 3:
             factors.append(self._error(residuals, values, ratio))
@@ -117,7 +119,8 @@ class SAQ(ProjectedQuantizer):
 
     def _error(self, residuals: Residuals, values: Float32Array, ratio: Float64Array) -> Float64Array:
         """Root mean square of the estimate's error over queries like the sample's rows, for |q - c| = 1: what of the
-        residual the code does not tell, each direction weighed by the queries' energy along it."""
+        residual the code does not tell, each direction weighed by the queries' energy along it. Near neighbours come
+        out a little too far: of these 5 to 7 % lie beyond 1.9 errors (of all rows 3 %), 1 % beyond 3."""
         missed = residuals.projected - ratio[:, None].astype(np.float32) * values
         missed *= self._grid.weights
         kept = encode.row_dots(residuals.projected, residuals.projected)
