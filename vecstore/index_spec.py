@@ -43,7 +43,8 @@ class Truncate(_Spec, frozen=True, tag="truncate"):
 
 
 class PCA(_Spec, frozen=True, tag="pca"):
-    """Keep the `dim` leading principal directions; centred under l2, uncentred under cosine and dot by default."""
+    """Keep the `dim` leading principal directions; centred under l2, uncentred under cosine and dot by default. Under
+    cosine the last component stands for the length of what is dropped."""
 
     dim: int
     centered: bool | None = None
