@@ -17,7 +17,7 @@ from typing import Final
 
 from vecstore.errors import InvalidArgument
 
-STORE_FORMAT: Final = 1  # the directory layout and the keys of the meta family
+STORE_FORMAT: Final = 2  # directory layout, keys and values of the meta family; 2: vector indexes
 CHUNK_TABLE_VERSION: Final = 1
 ARRAYS_VERSION: Final = 1
 
