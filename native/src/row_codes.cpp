@@ -24,6 +24,7 @@ struct Run {
     std::size_t last_visit;
 };
 
+constexpr std::size_t kFetchBytes = 40 * 1024;
 constexpr std::size_t kChunkBytes = 48 * 1024;  // stays in the second-level cache while all tiles pass over it
 
 class RowScan {
@@ -44,6 +45,7 @@ class RowScan {
         std::vector<Worker> workers(std::max<std::size_t>(1, std::min(workers_, runs_.size())));
         parallel_for(runs_.size(), workers.size(), [&](std::size_t w, std::size_t r) {
             if (workers[w].nearest.empty()) workers[w].prepare(*this);
+            if (r + 1 < runs_.size()) fetch(runs_[r + 1]);
             scan(runs_[r], workers[w]);
         });
         for (std::size_t q = 0; q < nq_; ++q) {
@@ -127,6 +129,19 @@ class RowScan {
             total += static_cast<std::size_t>(std::popcount(mask));
         }
         return total;
+    }
+
+    // Lists lie far apart: memory answers for the next one while this one is scored.
+    void fetch(const Run& run) const {
+        const auto lines = [](const void* first, std::size_t bytes) {
+            for (std::size_t b = 0; b < bytes; b += 64)
+                __builtin_prefetch(static_cast<const std::uint8_t*>(first) + b, 0, 2);
+        };
+        const std::size_t column_bytes = kBlockRows * (codes_.factors.half ? 2 : 4);
+        const std::size_t factor_bytes = column_bytes * static_cast<std::size_t>(codes_.factors.columns);
+        lines(codes_.blocks + run.block * block_bytes_, std::min(kFetchBytes, run.blocks * block_bytes_));
+        lines(codes_.factors.data + run.block * factor_bytes, std::min(kFetchBytes / 8, run.blocks * factor_bytes));
+        lines(codes_.layout.rows + run.block * kBlockRows, std::min(kFetchBytes / 8, run.blocks * kBlockRows * 4));
     }
 
     std::vector<CodeQueries::Tile> tiles_of(const Run& run) const {
