@@ -52,7 +52,7 @@ def test_the_exact_search_finds_the_best_code_of_all(bits: int) -> None:
     ],
 )
 def test_the_one_shot_encoder_is_near_the_exact_search(bits: int, exact: float, ratio: float) -> None:
-    rows = gaussian(2, 150 if bits < 8 else 60)
+    rows = gaussian(2, 120 if bits < 8 else 50)
     best = losses(rows, exact_codes(rows, bits), bits)
     shot = losses(rows, one_shot(rows, bits), bits)
     assert best.mean() == pytest.approx(exact, rel=0.05)

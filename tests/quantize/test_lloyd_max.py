@@ -72,7 +72,7 @@ def turboquant_product(rng: np.random.Generator, x: np.ndarray, q: np.ndarray, b
 @pytest.mark.parametrize(("bits", "product", "grid"), [(2, 4.3, 1.02), (4, 5.7, 1.18)])
 def test_variance_beside_turboquant_product_and_rabitq(bits: int, product: float, grid: float) -> None:
     rng = np.random.default_rng(30 + bits)
-    q, x = pairs(rng, 10_000, 384, 0.0)
+    q, x = pairs(rng, 7000, 384, 0.0)
     spec = index_spec.RaBitQ(bits=bits)
     rabitq = RaBitQ.train(spec, Metric.DOT, x[:50], None, 1)
     ours = pair_estimates(trained(bits, 384), x, q).var()

@@ -29,7 +29,7 @@ def trained(bits: int, dim: int, metric: Metric = Metric.DOT, seed: int = 0, len
 
 @pytest.mark.parametrize("cosine", [0.5, 0.9])
 def test_one_bit_is_unbiased(cosine: float) -> None:
-    q, x = pairs(np.random.default_rng(1), 8000, 768, cosine)
+    q, x = pairs(np.random.default_rng(1), 5000, 768, cosine)
     errors = pair_estimates(trained(1, 768), x, q) - cosine
     assert abs(errors.mean()) < 1e-3
     signs = np.sign(x) / np.sqrt(768)  # without the scale, as a check that this test can fail
@@ -55,7 +55,7 @@ def test_bounds_fail_as_often_as_they_should(bits: int, metric: Metric) -> None:
     rng = np.random.default_rng(20 + bits)
     quantizer = trained(bits, 256, metric)
     for cosine, low, high in ((0.0, 0.025, 0.033), (0.9, 0.0, 0.001)):
-        q, x = pairs(rng, 10_000, 256, cosine)
+        q, x = pairs(rng, 7000, 256, cosine)
         encoded = quantizer.encode(x, None)
         for stage in ("factors", "extra_factors")[: 1 if bits == 1 else 2]:
             error = encoded[stage][:, 2].astype(np.float64)

@@ -43,7 +43,7 @@ def trained(bits: float, sample: np.ndarray, metric: Metric = Metric.DOT, centro
 @pytest.mark.parametrize(("bits", "gain"), [(1, 0.62), (2, 0.52), (4, 0.53)])
 def test_gain_over_one_grid_for_all(bits: int, gain: float) -> None:
     rng = np.random.default_rng(bits)
-    sample, x, q = (rows_of(rng, n, 768, 1.0) for n in (8000, 800, 800))
+    sample, x, q = (rows_of(rng, n, 768, 1.0) for n in (6000, 600, 600))
     saq, rabitq = trained(bits, sample), RaBitQ.train(index_spec.RaBitQ(bits=bits), Metric.DOT, sample, None, 0)
     lengths = np.linalg.norm(x, axis=1)[:, None] * np.linalg.norm(q, axis=1)
     errors = [(each.decode(each.encode(x, None), None) - x) @ q.T / lengths for each in (rabitq, saq)]
