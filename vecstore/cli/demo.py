@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,9 @@ SHOWN_QUERIES = (17, 61, 190)
 SHOWN_HITS = 3
 PAYLOAD = ("id", "lemma", "pos", "topic", "sense_count", "frequency", "text")
 START_S = 60.0
+INDEX = "ivf | saq(bits=2) | rerank(stored)"
+INDEX_FROM_ROWS = 1_000  # the sample is smaller than what is worth an index otherwise
+RECALL_MIN = 0.9  # of the compressed queries; exact ones must be exact
 
 console = Console(width=140, highlight=False)
 
@@ -49,18 +53,20 @@ class Sample:
 
 @dataclass(slots=True)
 class Kind:
-    """One way of asking. `allowed` (bool, by row) says in numpy what `filter` says to the server."""
+    """One way of asking. `allowed` (bool, by row) says in numpy what `filter` says to the server; `indexed` answers
+    come from codes and a rerank."""
 
     name: str
     using: str
     filter: dict[str, Any] | None
     allowed: np.ndarray
+    indexed: bool = False
     answers: list[Hits] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
 
 def main() -> int:
-    """Run it all; 0 when every answer was exact."""
+    """Run it all; 0 when every exact answer was exact, and the compressed ones nearly so."""
     sample = load_sample()
     with tempfile.TemporaryDirectory(prefix="vecstore-demo-") as directory, server(Path(directory) / "db") as target:
         console.print(f"[bold]vecstore[/bold] serves an embedded database at {target}")
@@ -68,6 +74,8 @@ def main() -> int:
             docs = load(db, sample)
             kinds = kinds_of(sample)
             for kind in kinds:
+                if kind.indexed:
+                    build_index(docs)
                 ask(docs, kind, sample)
             show_answers(kinds, sample)
             exact = show_figures(kinds, sample)
@@ -98,7 +106,8 @@ def load_sample() -> Sample:
 def server(path: Path) -> Iterator[str]:
     """A server process on a free port; yields its target once it answers, and stops it gracefully."""
     command = [sys.executable, "-m", "vecstore.cli.main", "serve", str(path), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 (our own command)
+    settings = {**os.environ, "VECSTORE_STORAGE_INDEX_ROWS_MIN": str(INDEX_FROM_ROWS)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=settings)  # noqa: S603 (our own command)
     try:
         line = process.stdout.readline() if process.stdout else ""  # ends when the process does
         if not line.startswith(READY):
@@ -147,7 +156,19 @@ def kinds_of(sample: Sample) -> list[Kind]:
         Kind("dense, pos = noun and frequency >= 10", "dense", frequent_nouns, noun & frequent),
         Kind("binary", "bits", None, everything),
         Kind("binary, pos = verb", "bits", verbs, verb),
+        Kind("dense, by an index", "dense", None, everything, indexed=True),
+        Kind("dense, by an index, pos = verb", "dense", verbs, verb, indexed=True),
     ]
+
+
+def build_index(docs: Collection) -> None:
+    """Seal what was loaded and index its dense vectors; the second call finds it done."""
+    if docs.stats()["vectors"]["dense"]["index_state"] == "ready":
+        return
+    started = time.perf_counter()
+    docs.compact()
+    docs.update_index("dense", INDEX)
+    console.print(f"Built [bold]{INDEX}[/bold] over the dense vectors: {time.perf_counter() - started:.2f} s.")
 
 
 def ask(docs: Collection, kind: Kind, sample: Sample) -> None:
@@ -209,7 +230,7 @@ def show_answers(kinds: list[Kind], sample: Sample) -> None:
 
 
 def show_figures(kinds: list[Kind], sample: Sample) -> bool:
-    """Print the table; True when all recalls are 1."""
+    """Print the table; True when all recalls are what they should be."""
     table = Table(title=f"{len(sample.texts)} queries of each kind, k = {K}, one after another", title_justify="left")
     for name in ("query", "rows searched", f"recall@{K}", f"right sense in top {K}", "p50", "p95"):
         table.add_column(name, justify="left" if name == "query" else "right")
@@ -226,7 +247,9 @@ def show_figures(kinds: list[Kind], sample: Sample) -> bool:
     console.print(
         "Recall: share of numpy's exact best, by distance. Right sense: of the queries that the filter lets find it."
     )
-    return all(value == 1.0 for value in recalls)
+    return all(
+        value >= RECALL_MIN if kind.indexed else value == 1.0 for kind, value in zip(kinds, recalls, strict=True)
+    )
 
 
 if __name__ == "__main__":
