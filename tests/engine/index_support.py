@@ -136,8 +136,9 @@ def strategies(db: Database) -> list[str]:
 
 
 def index_columns(db: Database) -> set[str]:
+    """Blobs of vector indexes: column names alone may come again in another segment."""
     headers = db.collection("c").manifest.segments
-    return {column.name for header in headers for column in header.columns if column.name.startswith("index.")}
+    return {column.ref.name for header in headers for column in header.columns if column.name.startswith("index.")}
 
 
 def stored_blobs(db: Database) -> set[str]:
