@@ -22,7 +22,7 @@ from pathlib import Path
 from rocksdict import Rdict, RdictIter, WriteBatch
 
 from vecstore.errors import FailedPrecondition, VecstoreError
-from vecstore.storage import format
+from vecstore.storage import format, witness
 from vecstore.storage.disk_space import DiskSpace
 from vecstore.storage.interfaces import Delete, DeleteRange, Family, Op, Put
 from vecstore.storage.reclaim import Reclaimer
@@ -58,6 +58,7 @@ class RocksKV:
         self._refused: _Refused | None = None
         with database.using():
             self._position = read_number(database.family(Family.META), format.POSITION_KEY)
+        witness.check(database.rocksdb_directory.parent, self._position)
         self._synced = self._position  # the constructor of the database synced its epoch behind it
         self.epoch = database.epoch
 
@@ -132,6 +133,7 @@ class RocksKV:
         """Closes the database behind this KV, and with it the blobs."""
         self._reclaimer.close()
         self._database.close()
+        witness.remember(self._database.rocksdb_directory.parent, self._synced)
 
     def _sync_now(self) -> None:
         try:

@@ -1,0 +1,27 @@
+"""What the store was durable to when it was closed is compared with what is found at the next open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vecstore.errors import Corruption
+from vecstore.storage import witness
+
+
+def test_a_store_that_fell_behind_is_refused(tmp_path: Path) -> None:
+    witness.remember(tmp_path, 7)
+    witness.check(tmp_path, 7)
+    witness.check(tmp_path, 8)
+    with pytest.raises(Corruption, match="position 6, but was durable to 7"):
+        witness.check(tmp_path, 6)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"\xff", b'{"position":9,"checksum":0}', b'{"position":-1,"checksum":-1}']
+)
+def test_a_damaged_witness_proves_nothing(tmp_path: Path, content: bytes) -> None:
+    witness.check(tmp_path, 0)
+    (tmp_path / witness.WITNESS_FILE).write_bytes(content)
+    witness.check(tmp_path, 0)
