@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from vecstore.config import Storage as StorageSettings
 from vecstore.errors import Corruption
 from vecstore.storage import witness
+from vecstore.storage.interfaces import Family, Put
+from vecstore.storage.open import open_storage
 
 
 def test_a_store_that_fell_behind_is_refused(tmp_path: Path) -> None:
@@ -25,3 +28,16 @@ def test_a_damaged_witness_proves_nothing(tmp_path: Path, content: bytes) -> Non
     witness.check(tmp_path, 0)
     (tmp_path / witness.WITNESS_FILE).write_bytes(content)
     witness.check(tmp_path, 0)
+
+
+def test_closing_remembers_what_opening_checks(tmp_path: Path) -> None:
+    storage = open_storage(tmp_path, StorageSettings())
+    position = storage.kv.write([Put(Family.META, b"a", b"1")])
+    storage.kv.durable(position)
+    storage.close()
+    open_storage(tmp_path, StorageSettings()).close()
+    witness.remember(tmp_path, position + 1)
+    with pytest.raises(Corruption, match=f"position {position}, but was durable to {position + 1}"):
+        open_storage(tmp_path, StorageSettings())
+    witness.remember(tmp_path, position)
+    open_storage(tmp_path, StorageSettings()).close()
