@@ -17,16 +17,6 @@ COUNTS = [33, 0, 1, 31, 32, 100]
 RUNS = {"1": [(1, 40)], "2": [(2, 24)], "4": [(4, 40)], "8": [(8, 16)], "5": [(4, 40), (1, 40)]}
 
 
-@pytest.fixture
-def table_kernels(any_kernels: Kernels) -> Kernels:
-    if any_kernels.name == "native":
-        from vecstore.kernels import _native
-
-        if not hasattr(_native, "table_scan"):
-            pytest.skip("the native extension is older than table_scan")
-    return any_kernels
-
-
 def _queries(rng: np.random.Generator, nq: int, dim: int) -> np.ndarray:
     return rng.standard_normal((nq, dim)).astype(np.float32)
 
@@ -39,67 +29,67 @@ def _probes(rng: np.random.Generator, nq: int, nlist: int) -> np.ndarray:
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("columns", [1, 2, 3])
-def test_nibbles_alone(table_kernels: Kernels, columns: int, dtype: str) -> None:
+def test_nibbles_alone(any_kernels: Kernels, columns: int, dtype: str) -> None:
     rng = np.random.default_rng(columns)
     shapes = ((1, 1, 1), (2, 3, 10), (17, 4, 300), (24, 4, 1), (33, 1, 10), (96, 2, 10))
     for m, width, places in shapes:
         codes = random_codes(rng, COUNTS, m, 40, width=width, columns=columns, dtype=dtype)
         for nq in (1, 5):
-            check(table_kernels, codes, _queries(rng, nq, 40), _probes(rng, nq, len(COUNTS)), 1, places)
+            check(any_kernels, codes, _queries(rng, nq, 40), _probes(rng, nq, len(COUNTS)), 1, places)
 
 
 @pytest.mark.parametrize("extra_columns", [1, 2, 3])
 @pytest.mark.parametrize("runs", RUNS)
-def test_low_bits(table_kernels: Kernels, runs: str, extra_columns: int) -> None:
+def test_low_bits(any_kernels: Kernels, runs: str, extra_columns: int) -> None:
     rng = np.random.default_rng(extra_columns)
     for dtype, columns, m in (("float32", 3, 24), ("float16", 1, 9)):
         shape = {"columns": columns, "extra_columns": extra_columns, "dtype": dtype}
         codes = random_codes(rng, COUNTS, m, 33, runs=RUNS[runs], **shape)
         for nq in (1, 5):
             queries, probes = _queries(rng, nq, 33), _probes(rng, nq, len(COUNTS))
-            refined = check(table_kernels, codes, queries, probes, 5, 20)
+            refined = check(any_kernels, codes, queries, probes, 5, 20)
             assert refined > 0
-            check(table_kernels, codes, queries, probes, 5, 20, eps=1.5)
+            check(any_kernels, codes, queries, probes, 5, 20, eps=1.5)
 
 
 @pytest.mark.parametrize("eps", [0.5, 1.9])
 @pytest.mark.parametrize("runs", [None, "4", "5"])
-def test_rows_beyond_the_bounds_are_left_out(table_kernels: Kernels, runs: str | None, eps: float) -> None:
+def test_rows_beyond_the_bounds_are_left_out(any_kernels: Kernels, runs: str | None, eps: float) -> None:
     rng = np.random.default_rng(3)
     codes = random_codes(rng, [200, 77], 24, 40, runs=RUNS[runs] if runs else None, error=0.2)
     queries, probes = _queries(rng, 3, 40), _probes(rng, 3, 2)
     add, radius = np.zeros(probes.shape, np.float32), np.ones(probes.shape, np.float32)
     for k, m in ((1, 1), (1, 50), (10, 10), (10, 270), (277, 277)):
-        check(table_kernels, codes, queries, probes, k, m, eps=eps)
-    rows, _, _ = scan(table_kernels, codes, queries, probes, add, radius, 10, 270, eps)
+        check(any_kernels, codes, queries, probes, k, m, eps=eps)
+    rows, _, _ = scan(any_kernels, codes, queries, probes, add, radius, 10, 270, eps)
     assert ((rows >= 0).sum(axis=1) < 200).all()
 
 
-def test_without_an_error_column_nothing_is_bounded(table_kernels: Kernels) -> None:
+def test_without_an_error_column_nothing_is_bounded(any_kernels: Kernels) -> None:
     rng = np.random.default_rng(4)
     for columns, extra_columns, runs in ((2, 1, None), (3, 2, RUNS["4"]), (2, 2, RUNS["4"])):
         codes = random_codes(rng, [90], 24, 40, columns=columns, runs=runs, extra_columns=extra_columns)
-        check(table_kernels, codes, _queries(rng, 3, 40), np.zeros((3, 1), np.int32), 2, 30, eps=2.0)
+        check(any_kernels, codes, _queries(rng, 3, 40), np.zeros((3, 1), np.int32), 2, 30, eps=2.0)
 
 
 @pytest.mark.parametrize("m", [255, 256, 257, 258, 512, 1024, 2048])
-def test_sums_of_many_tables_do_not_overflow(table_kernels: Kernels, m: int) -> None:
+def test_sums_of_many_tables_do_not_overflow(any_kernels: Kernels, m: int) -> None:
     """Sixteen bits hold the sum of 257 entries of 8-bit tables; nibbles of 15 in rising tables give the largest."""
     rng = np.random.default_rng(m)
     codes = random_codes(rng, [33, 40], m, 50, width=2)
     queries, probes = _queries(rng, 3, 50), _probes(rng, 3, 2)
-    check(table_kernels, codes, queries, probes, 5, 73)
+    check(any_kernels, codes, queries, probes, 5, 73)
     rising = np.broadcast_to(np.arange(16, dtype=np.float32), codes.table_values.shape).copy()
     blocks = codes.blocks.copy()
     blocks[0], blocks[2] = 0xFF, 0x00
     largest = replace(codes, blocks=blocks, table_values=rising, table_dims=np.zeros_like(codes.table_dims))
     for queries in (np.ones((1, 50), np.float32), -np.ones((1, 50), np.float32)):
-        check(table_kernels, largest, queries, probes[:1], 5, 10)
-        check(table_kernels, largest, queries, probes[:1], 5, 10, eps=1.0)
+        check(any_kernels, largest, queries, probes[:1], 5, 10)
+        check(any_kernels, largest, queries, probes[:1], 5, 10, eps=1.0)
 
 
 @pytest.mark.parametrize("runs", [None, "4"])
-def test_masks(table_kernels: Kernels, runs: str | None) -> None:
+def test_masks(any_kernels: Kernels, runs: str | None) -> None:
     rng = np.random.default_rng(6)
     codes = random_codes(rng, COUNTS, 24, 40, runs=RUNS[runs] if runs else None)
     queries, probes = _queries(rng, 3, 40), _probes(rng, 3, len(COUNTS))
@@ -108,40 +98,40 @@ def test_masks(table_kernels: Kernels, runs: str | None) -> None:
     one[rng.integers(n)] = True
     for mask in (np.zeros(n, bool), np.ones(n, bool), one, rng.random(n) < 0.05, rng.random(n) < 0.5):
         for eps in (0.0, 1.0):
-            check(table_kernels, codes, queries, probes, 3, 12, eps=eps, mask=mask)
+            check(any_kernels, codes, queries, probes, 3, 12, eps=eps, mask=mask)
 
 
-def test_rows_past_the_bitmap_are_not_allowed(table_kernels: Kernels) -> None:
+def test_rows_past_the_bitmap_are_not_allowed(any_kernels: Kernels) -> None:
     rng = np.random.default_rng(7)
     codes = random_codes(rng, [100], 8, 16)
     args = _queries(rng, 1, 16), np.zeros((1, 1), np.int32), *(np.ones((1, 1), np.float32),) * 2
-    rows, _, counters = scan(table_kernels, codes, *args, 1, 100, mask=np.ones(64, bool))
+    rows, _, counters = scan(any_kernels, codes, *args, 1, 100, mask=np.ones(64, bool))
     assert sorted(rows[0].tolist()) == [-1] * 36 + list(range(64))
     assert 64 <= counters[0, 0] <= 100
 
 
-def test_fewer_rows_than_places(table_kernels: Kernels) -> None:
+def test_fewer_rows_than_places(any_kernels: Kernels) -> None:
     rng = np.random.default_rng(8)
     for counts in ([0], [0, 0], [1], [31]):
         codes = random_codes(rng, counts, 5, 8, runs=RUNS["8"])
         for eps in (0.0, 1.0):
-            check(table_kernels, codes, _queries(rng, 2, 8), _probes(rng, 2, len(counts)), 40, 50, eps=eps)
+            check(any_kernels, codes, _queries(rng, 2, 8), _probes(rng, 2, len(counts)), 40, 50, eps=eps)
 
 
-def test_no_probes_and_no_queries(table_kernels: Kernels) -> None:
+def test_no_probes_and_no_queries(any_kernels: Kernels) -> None:
     rng = np.random.default_rng(9)
     codes = random_codes(rng, [40], 5, 8)
     for nq, nprobe in ((2, 0), (0, 1), (0, 0)):
         lists = np.zeros((nq, nprobe), np.int32)
         nothing = np.zeros((nq, nprobe), np.float32)
-        rows, distances, counters = scan(table_kernels, codes, _queries(rng, nq, 8), lists, nothing, nothing, 2, 3)
+        rows, distances, counters = scan(any_kernels, codes, _queries(rng, nq, 8), lists, nothing, nothing, 2, 3)
         assert (rows == -1).all()
         assert np.isposinf(distances).all()
         assert (counters == 0).all()
 
 
 @pytest.mark.parametrize("runs", [None, "2"])
-def test_ties_are_ordered_by_row(table_kernels: Kernels, runs: str | None) -> None:
+def test_ties_are_ordered_by_row(any_kernels: Kernels, runs: str | None) -> None:
     rng = np.random.default_rng(10)
     codes = random_codes(rng, [300, 200], 12, 16, columns=1, runs=RUNS[runs] if runs else None, extra_columns=1)
     same: dict[str, Any] = {"blocks": np.broadcast_to(codes.blocks[:1, :, :1], codes.blocks.shape) & 15}
@@ -151,12 +141,12 @@ def test_ties_are_ordered_by_row(table_kernels: Kernels, runs: str | None) -> No
         same |= {"extra": np.full_like(codes.extra, 7), "extra_factors": np.full_like(codes.extra_factors, 0.5)}
     codes = replace(codes, **same)
     args = _queries(rng, 3, 16), _probes(rng, 3, 2), *(np.ones((3, 3), np.float32),) * 2
-    rows, distances, _ = scan(table_kernels, codes, *args, 10, 100)
+    rows, distances, _ = scan(any_kernels, codes, *args, 10, 100)
     assert (rows == np.arange(100)).all()
     assert all(len(set(found.tolist())) == 1 for found in distances)
 
 
-def test_bits_of_threads_and_batches_agree(table_kernels: Kernels) -> None:
+def test_bits_of_threads_and_batches_agree(any_kernels: Kernels) -> None:
     rng = np.random.default_rng(11)
     codes = random_codes(rng, [3000, 500, 2500], 48, 64, width=2, runs=RUNS["4"])
     queries, probes = _queries(rng, 9, 64), _probes(rng, 9, 3)
@@ -164,19 +154,19 @@ def test_bits_of_threads_and_batches_agree(table_kernels: Kernels) -> None:
     radius = np.ones(probes.shape, np.float32)
     answers = []
     for threads in (1, 2, 3):
-        table_kernels.set_threads(threads)
-        rows, distances, _ = scan(table_kernels, codes, queries, probes, add, radius, 10, 40)
+        any_kernels.set_threads(threads)
+        rows, distances, _ = scan(any_kernels, codes, queries, probes, add, radius, 10, 40)
         answers.append((rows.tobytes(), distances.tobytes()))
         singles = [
-            scan(table_kernels, codes, queries[i], probes[i], add[i], radius[i], 10, 40)[:2]
+            scan(any_kernels, codes, queries[i], probes[i], add[i], radius[i], 10, 40)[:2]
             for i in (slice(q, q + 1) for q in range(9))
         ]
         answers.append((b"".join(r.tobytes() for r, _ in singles), b"".join(d.tobytes() for _, d in singles)))
-    table_kernels.set_threads(0)
+    any_kernels.set_threads(0)
     assert len(set(answers)) == 1
 
 
-def test_any_shape(table_kernels: Kernels) -> None:
+def test_any_shape(any_kernels: Kernels) -> None:
     seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
     print(f"SEED={seed}")
     rng = np.random.default_rng(seed)
@@ -192,7 +182,7 @@ def test_any_shape(table_kernels: Kernels) -> None:
         k = int(rng.integers(1, 20))
         m = k + int(rng.integers(0, 60))
         eps = float(rng.choice([0.0, 0.7, 2.0]))
-        check(table_kernels, codes, _queries(rng, nq, dim), _probes(rng, nq, len(counts)), k, m, eps=eps, mask=mask)
+        check(any_kernels, codes, _queries(rng, nq, dim), _probes(rng, nq, len(counts)), k, m, eps=eps, mask=mask)
 
 
 def _wrong() -> dict[str, dict[str, Any]]:
@@ -229,7 +219,7 @@ def _wrong() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("wrong", _wrong())
-def test_wrong_arguments_are_refused(table_kernels: Kernels, wrong: str) -> None:
+def test_wrong_arguments_are_refused(any_kernels: Kernels, wrong: str) -> None:
     arguments: dict[str, Any] = {
         "codes": random_codes(np.random.default_rng(12), [40, 3], 9, 8, runs=[(4, 16)]),
         "queries": np.ones((2, 8), np.float32),
@@ -244,7 +234,7 @@ def test_wrong_arguments_are_refused(table_kernels: Kernels, wrong: str) -> None
         "out_counters": np.empty((2, 3), np.int64),
     } | _wrong()[wrong]
     if wrong == "nothing":
-        table_kernels.table_scan(**arguments)
+        any_kernels.table_scan(**arguments)
         return
     with pytest.raises(ValueError, match=r"\w"):
-        table_kernels.table_scan(**arguments)
+        any_kernels.table_scan(**arguments)
