@@ -35,14 +35,20 @@ $(VENV)/.made: pyproject.toml
 	  "cmake>=3.24" ninja
 	@touch $@
 
-# The package itself, editable: once with what users need, once with what developers need.
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable
+# What the package needs, once for users and once for developers; then the package itself, editable.
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+NEEDS = $(BIN)/python tools/requirements.py
+ITSELF = $(PIP) --no-build-isolation --no-deps --editable .
 $(VENV)/.users: $(VENV)/.made $(NATIVE)
-	$(INSTALL) ".[all]"
+	$(NEEDS) all > $(VENV)/users.txt
+	$(PIP) --requirement $(VENV)/users.txt
+	$(ITSELF)
 	@touch $@
 
 $(VENV)/.developers: $(VENV)/.made $(NATIVE)
-	$(INSTALL) ".[dev]"
+	$(NEEDS) dev > $(VENV)/developers.txt
+	$(PIP) --requirement $(VENV)/developers.txt
+	$(ITSELF)
 	@touch $@ $(VENV)/.users
 
 demo: $(VENV)/.users
