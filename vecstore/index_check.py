@@ -23,6 +23,7 @@ from vecstore.index_spec import (
     Binary,
     Flat,
     Funnel,
+    Graph,
     HammingIVF,
     Index,
     Int4,
@@ -43,6 +44,8 @@ NLIST_MAX = 1 << 20
 TRANSFORMS_MAX = 8
 FUNNEL_DIMS_MAX = 16
 OVERSAMPLING_MAX = 1_000
+DEGREE_STEP, DEGREE_MAX = 16, 128
+EF_MAX = 10_000
 MIH_CHUNK_BITS_MAX = 24  # a chunk's table has 2^bits places
 
 
@@ -75,7 +78,7 @@ def check_index(field: VectorField, path: str = "index") -> None:
     binary = field.kind is VectorKind.BINARY
     if isinstance(spec, HammingIVF | MIH) and not binary:
         raise bad_index(path, f"is {_tag(spec)}, which is for binary fields; this one is dense")
-    if isinstance(spec, IVF | Funnel) and binary:
+    if isinstance(spec, IVF | Graph | Funnel) and binary:
         raise bad_index(path, f"is {_tag(spec)}, which is for dense fields; this one is binary")
     if isinstance(spec, Flat) and binary and spec != Flat():
         raise bad_index(path, "is flat over bits, which takes no transforms, quantizer or rerank")
@@ -83,6 +86,8 @@ def check_index(field: VectorField, path: str = "index") -> None:
         _check_lists(spec, path)
     if isinstance(spec, Flat | IVF):
         _check_codes(spec, field, path)
+    elif isinstance(spec, Graph):
+        _check_graph(spec, field.dim, path)
     elif isinstance(spec, Funnel):
         _check_funnel(spec, field.dim, path)
     elif isinstance(spec, MIH) and spec.chunks != "auto":
@@ -141,6 +146,22 @@ def _check_quantizer(spec: Quantizer, dim: int, path: str) -> None:
         _bounded(f"{path}.bits", spec.bits, 1, most, "the dimension" if spec.itq else "8 times the dimension")
 
 
+def _check_graph(spec: Graph, dim: int, path: str) -> None:
+    if spec.degree != "auto":
+        _bounded(f"{path}.degree", spec.degree, DEGREE_STEP, DEGREE_MAX)
+        if spec.degree % DEGREE_STEP:
+            raise bad_index(f"{path}.degree", f"is {spec.degree}, it must be a multiple of {DEGREE_STEP}")
+    if spec.ef != "auto":
+        _bounded(f"{path}.ef", spec.ef, 1, EF_MAX)
+    if spec.quantizer is None:
+        return
+    if not isinstance(spec.quantizer, SAQ | RaBitQ):
+        raise bad_index(f"{path}.quantizer", f"is {_tag(spec.quantizer)}, a graph is walked by saq or rabitq")
+    if isinstance(spec.quantizer, RaBitQ) and spec.quantizer.bits not in (1, 2, 4):
+        raise bad_index(f"{path}.quantizer.bits", f"is {spec.quantizer.bits}, a graph takes 1, 2 or 4 bits of rabitq")
+    _check_quantizer(spec.quantizer, dim, f"{path}.quantizer")
+
+
 def _check_funnel(spec: Funnel, dim: int, path: str) -> None:
     if not 1 <= len(spec.dims) <= FUNNEL_DIMS_MAX:
         raise bad_index(f"{path}.dims", f"are {len(spec.dims)}, there must be 1 to {FUNNEL_DIMS_MAX}")
@@ -158,5 +179,5 @@ def _bounded(path: str, value: N, low: float, high: float, what: str = "") -> N:
     return value
 
 
-def _tag(spec: Index) -> str:
+def _tag(spec: Index | Quantizer) -> str:
     return str(type(spec).__struct_config__.tag)

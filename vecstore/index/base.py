@@ -25,6 +25,7 @@ class SearchParams:
     exact: bool = False  # scan the stored vectors
     truncate_dim: int = 0  # compare this prefix of the vectors only
     recall_target: float = 0.0  # 0 < r <= 1: choose the rest by it
+    ef: int = 0  # width of a graph walk: the candidates it keeps, at least k
 
 
 DEFAULT_PARAMS = SearchParams()
