@@ -17,7 +17,7 @@ from bench.datasets import Dataset, load, nearest
 from bench.indexes import make
 from vecstore.index import probing
 from vecstore.index.balance import balanced
-from vecstore.index.base import SearchParams
+from vecstore.index.base import SearchParams, Warm
 from vecstore.index.calibration import FIRST, TARGETS
 from vecstore.index.coded import CodedIndex
 from vecstore.index.kmeans import assign_all, imbalance, inertia, kmeans
@@ -166,7 +166,8 @@ def show_updates(data: Dataset, truth: np.ndarray, spec: str) -> None:
     old = make(rows[: len(rows) // 2], parsed)
 
     def warm(vectors: np.ndarray, index: CodedIndex) -> CodedIndex:
-        return type(index).build(field, parsed, vectors, np.ones(len(vectors), np.float32), kernels, silent, index)
+        start = Warm(index, np.full(index.ntotal, -1))  # lists do not ask where rows went
+        return type(index).build(field, parsed, vectors, np.ones(len(vectors), np.float32), kernels, silent, start)
 
     entrants = {"rebuilt": make(rows, parsed), "adapted": warm(rows, old)}
     for name, index in entrants.items():

@@ -161,8 +161,8 @@ class IVF(_Spec, frozen=True, tag="ivf"):
 
 class Graph(_Spec, frozen=True, tag="graph"):
     """Walk a graph of near neighbours by short codes, then rescore: the fastest at high recall. `degree` is a row's
-    neighbours (a multiple of 16), `quantizer` the code that the walk reads (SAQ or RaBitQ; by default SAQ in whole cache
-    lines), `ef` the width of the walk where a query does not say."""
+    neighbours (a multiple of 16), `quantizer` the code that the walk reads (SAQ or RaBitQ; by default SAQ in whole
+    cache lines), `ef` the width of the walk where a query does not say."""
 
     degree: int | Literal["auto"] = "auto"
     quantizer: Quantizer | None = None

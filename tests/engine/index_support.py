@@ -11,7 +11,7 @@ from engine_support import DIM, batch_of, vectors_of
 from vecstore.config import Settings, Storage
 from vecstore.engine.database import Database
 from vecstore.errors import Corruption, InvalidArgument
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, SearchParams
+from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, SearchParams, Warm
 from vecstore.index.flat import FlatIndex
 from vecstore.index_spec import IVF
 from vecstore.kernels.base import Bitmap, Float32Array, Kernels
@@ -53,7 +53,7 @@ class ToyIVF(BuiltIndex):
         inverse_norms: Float32Array | None,
         kernels: Kernels,
         progress: Callable[[str, int, int], None],
-        warm: Self | None = None,
+        warm: Warm[Self] | None = None,
     ) -> Self:
         assert field.index == spec
         for step in range(4):
@@ -69,7 +69,7 @@ class ToyIVF(BuiltIndex):
             cls.trained += 1
             centroids = np.array(rows[:: len(rows) // nlist][:nlist], dtype=np.float32)
         else:
-            centroids = np.array(warm._arrays["centroids"])
+            centroids = np.array(warm.index._arrays["centroids"])
         nearest = np.argmax(np.asarray(rows, np.float32) @ centroids.T, axis=1).astype(np.int32)
         return cls(field, rows, inverse_norms, {"centroids": centroids, "lists": nearest})
 

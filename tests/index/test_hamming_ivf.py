@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vecstore.errors import Cancelled, Corruption
-from vecstore.index.base import SearchParams
+from vecstore.index.base import SearchParams, Warm
 from vecstore.index.flat import BinaryFlatIndex
 from vecstore.index.hamming_ivf import HammingIvfIndex
 from vecstore.index.majority import nearest_centroids, train_centroids
@@ -25,7 +25,8 @@ def _field(spec: HammingIVF) -> VectorField:
 
 def _build(rows: np.ndarray, spec: HammingIVF | None = None, warm: HammingIvfIndex | None = None) -> HammingIvfIndex:
     spec = spec or HammingIVF()
-    return HammingIvfIndex.build(_field(spec), spec, rows, None, get_kernels(), lambda *_: None, warm)
+    start = None if warm is None else Warm(warm, np.full(warm.ntotal, -1))
+    return HammingIvfIndex.build(_field(spec), spec, rows, None, get_kernels(), lambda *_: None, start)
 
 
 def _clustered(seed: int, n: int) -> np.ndarray:
@@ -124,8 +125,9 @@ def test_a_merge_trains_nothing(spec: HammingIVF) -> None:
     warm = _build(ROWS[:4000], spec)
     phases: list[str] = []
     merged = HammingIvfIndex.build(
-        _field(spec), spec, ROWS, None, get_kernels(), lambda phase, *_: phases.append(phase), warm
-    )
+        _field(spec), spec, ROWS, None, get_kernels(), lambda phase, *_: phases.append(phase),
+        Warm(warm, np.arange(4000)),
+    )  # fmt: skip
     assert "train" not in phases
     np.testing.assert_array_equal(merged.arrays()["centroids"], warm.arrays()["centroids"])
     assert merged.ntotal == len(ROWS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ivf_support import bitmap, clustered, dense, exact, recall, silent, stored
 
-from vecstore.index.base import SearchParams
+from vecstore.index.base import SearchParams, Warm
 from vecstore.index.coded import IVFIndex
 from vecstore.index.kmeans import assign_all, imbalance
 from vecstore.index_spec import IVF, Float16
@@ -20,7 +20,8 @@ SPEC = IVF()
 
 def build(field: VectorField, rows: np.ndarray, warm: IVFIndex | None = None, spec: Any = SPEC) -> IVFIndex:
     kept, norms = stored(field, rows)
-    return IVFIndex.build(field, spec, kept, norms, get_kernels(), silent, warm)
+    start = None if warm is None else Warm(warm, np.full(warm.ntotal, -1))  # lists do not ask where rows went
+    return IVFIndex.build(field, spec, kept, norms, get_kernels(), silent, start)
 
 
 @pytest.mark.parametrize("metric", [Metric.COSINE, Metric.DOT, Metric.L2])
@@ -32,8 +33,8 @@ def test_an_append_learns_nothing_new_and_finds_everything(metric: Metric) -> No
     first = build(field, rows[:2700], spec=spec)
     phases: list[str] = []
     kept, norms = stored(field, rows)
-    kernels = get_kernels()
-    more = IVFIndex.build(field, spec, kept, norms, kernels, lambda phase, *_: phases.append(phase), first)
+    kernels, start = get_kernels(), Warm(first, np.arange(2700))
+    more = IVFIndex.build(field, spec, kept, norms, kernels, lambda phase, *_: phases.append(phase), start)
     assert "train lists" not in phases
     assert "train codes" not in phases
     assert more.learned.quantizer is first.learned.quantizer

@@ -20,7 +20,7 @@ from vecstore.engine import bitmaps
 from vecstore.engine.ids import encoded_keys, sealed_ids
 from vecstore.engine.segment import decode_payload
 from vecstore.errors import Corruption
-from vecstore.index.base import BuiltIndex
+from vecstore.index.base import BuiltIndex, Warm
 from vecstore.index.registry import built_index
 from vecstore.index_spec import Index
 from vecstore.kernels.base import Bitmap
@@ -173,7 +173,7 @@ def index_arrays(
     name: str,
     spec: Index,
     columns: Mapping[str, np.ndarray],
-    warm: BuiltIndex | None,
+    warm: Warm[BuiltIndex] | None,
     progress: Progress,
 ) -> dict[str, np.ndarray]:
     """Build a vector index over all rows of a segment; its arrays, less the inverse norms that the segment has."""

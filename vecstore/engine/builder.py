@@ -29,17 +29,17 @@ from vecstore.engine.jobs import (
     run_job,
     stage_into,
     write_alive,
+    write_new_rows,
     write_packed,
 )
 from vecstore.engine.sealed import SealedSegment
 from vecstore.engine.worker import Line
 from vecstore.errors import Corruption, InvalidArgument, IoFailed, Unimplemented, VecstoreError
-from vecstore.index.base import BuiltIndex
-from vecstore.kernels.base import Bitmap
+from vecstore.index.base import BuiltIndex, Warm
+from vecstore.kernels.base import Bitmap, Int64Array
 from vecstore.storage.open import Storage
 from vecstore.storage.staging import load_staged
 
-NO_SEGMENTS: Mapping[str, SealedSegment] = MappingProxyType({})
 LISTEN_S = 0.2
 
 
@@ -60,6 +60,18 @@ class JobSource:
         return Source({name: segment.column(name) for name in names}, self.alive)
 
 
+@dataclass(frozen=True, slots=True)
+class WarmSegment:
+    """A segment whose vector index a job starts from; `new_rows` says where its rows are in the job's segment, -1 for
+    nowhere."""
+
+    segment: SealedSegment
+    new_rows: Int64Array
+
+
+NOTHING_WARM: Mapping[str, WarmSegment] = MappingProxyType({})
+
+
 class Builder:
     def __init__(self, storage: Storage, in_place_rows: int) -> None:
         self._storage = storage
@@ -70,7 +82,7 @@ class Builder:
         job: Job,
         sources: Sequence[JobSource],
         progress: Progress,
-        warm: Mapping[str, SealedSegment] = NO_SEGMENTS,
+        warm: Mapping[str, WarmSegment] = NOTHING_WARM,
     ) -> SegmentHeader:
         """Build and publish; the blobs are durable but belong to no manifest yet. `warm` has segments whose vector
         indexes of the same spec the job's start from. Raises Cancelled, Corruption, ResourceExhausted or IoFailed,
@@ -92,7 +104,10 @@ class Builder:
                 opened = [source.in_process(job) for source in sources]
                 header = run_job(job, opened, partial(stage_into, place), progress, _opened(warm))
             else:
-                described = {name: self._describe_warm(name, segment) for name, segment in warm.items()}
+                described = {
+                    name: self._describe_warm(name, one, place / f"new-rows-{number}.bin")
+                    for number, (name, one) in enumerate(warm.items())
+                }
                 header = self._in_worker(msgspec.structs.replace(job, warm=described), sources, place, progress)
             progress("publish", 0, 1)
             if header.columns:
@@ -129,13 +144,15 @@ class Builder:
         wanted = tuple(self._file(source.sealed, column) for column in columns if job.reads(column.name))
         return SourceFiles(str(alive), columns=wanted)
 
-    def _describe_warm(self, name: str, segment: SealedSegment) -> WarmFiles:
+    def _describe_warm(self, name: str, warm: WarmSegment, new_rows: Path) -> WarmFiles:
+        segment = warm.segment
         entry = segment.header.indexes[name]
         columns = {column.name: column for column in segment.header.columns}
         arrays = {array: self._file(segment, columns[column]) for array, column in entry.arrays.items()}
         if f"norms.{name}" in columns:
             arrays["inverse_norms"] = self._file(segment, columns[f"norms.{name}"])
-        return WarmFiles(entry.spec, self._file(segment, columns[f"vector.{name}"]), arrays)
+        rows = self._file(segment, columns[f"vector.{name}"])
+        return WarmFiles(entry.spec, rows, arrays, write_new_rows(new_rows, warm.new_rows))
 
     def _file(self, segment: SealedSegment, column: Column) -> FileColumn:
         segment.column(column.name)  # verified by this process before the worker trusts the file
@@ -171,9 +188,9 @@ class Builder:
             progress(line.phase, line.done, line.total)
 
 
-def _opened(warm: Mapping[str, SealedSegment]) -> dict[str, BuiltIndex]:
-    opened = {name: segment.index(name) for name, segment in warm.items()}
-    return {name: index for name, index in opened.items() if index is not None}
+def _opened(warm: Mapping[str, WarmSegment]) -> dict[str, Warm[BuiltIndex]]:
+    opened = {name: (one.segment.index(name), one.new_rows) for name, one in warm.items()}
+    return {name: Warm(index, new_rows) for name, (index, new_rows) in opened.items() if index is not None}
 
 
 def worker_error(reason: str, message: str) -> VecstoreError:

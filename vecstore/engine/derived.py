@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection as Container
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from vecstore.engine import bitmaps, changes
-from vecstore.engine.builder import NO_SEGMENTS, Builder, JobSource
+from vecstore.engine.builder import NOTHING_WARM, Builder, JobSource, WarmSegment
+from vecstore.engine.changes import Replaced
 from vecstore.engine.collection import Collection
 from vecstore.engine.committer import Committer
 from vecstore.engine.header import Column, SegmentHeader
+from vecstore.engine.id_match import rows_in
 from vecstore.engine.jobs import Job
 from vecstore.engine.operations import Operation
 from vecstore.engine.sealed import Refused, SealedSegment
 from vecstore.errors import Cancelled, Corruption, IoFailed, ResourceExhausted, Unavailable, VecstoreError
 from vecstore.index_spec import Index
+from vecstore.kernels.base import Bitmap
 from vecstore.schema import Schema
 from vecstore.storage.interfaces import Blobs
 
@@ -54,15 +59,16 @@ class DerivedData:
             self._index_vector(collection, segment, name, spec, operation)
 
     def index_merged(
-        self, collection: Collection, made: SealedSegment, sources: Sequence[SealedSegment], operation: Operation
+        self, collection: Collection, made: SealedSegment, replaced: Sequence[Replaced], operation: Operation
     ) -> None:
-        """Index a segment that is not in use yet, as far as its sources have learned what that takes, so that a merge
-        does not put queries back to scanning. Raises when the merge had better stop."""
+        """Index a segment that is not in use yet, as far as those it replaces have learned what that takes, so that a
+        merge does not put queries back to scanning. Raises when the merge had better stop."""
         for name, spec in missing_vectors(made, collection.schema, self._rows_min).items():
-            warm = _largest_with(sources, name, spec)
-            if warm is None:
+            largest = _largest_with(replaced, name, spec)
+            if largest is None:
                 continue
             try:
+                warm = {name: _moved(*largest, made)}
                 header = self._built(collection, made, name, spec, operation, warm)
             except (Cancelled, IoFailed):
                 raise
@@ -85,7 +91,7 @@ class DerivedData:
         self, collection: Collection, segment: SealedSegment, name: str, spec: Index, operation: Operation
     ) -> None:
         try:
-            header = self._built(collection, segment, name, spec, operation, None)
+            header = self._built(collection, segment, name, spec, operation)
         except Cancelled:
             segment.refused[name] = Refused(spec, "cancelled")  # or it would begin again at once
             raise
@@ -102,15 +108,14 @@ class DerivedData:
         name: str,
         spec: Index,
         operation: Operation,
-        warm: SealedSegment | None,
+        warm: Mapping[str, WarmSegment] = NOTHING_WARM,
     ) -> SegmentHeader:
         job = Job(
             collection.number, segment.header.id, collection.schema, segment.header.max_seq,
             generation=segment.header.generation + 1, indexes={name: spec},
         )  # fmt: skip
-        from_segments = NO_SEGMENTS if warm is None else {name: warm}
         try:
-            return self._builder.build(job, [self._source(segment)], operation.progress, from_segments)
+            return self._builder.build(job, [self._source(segment)], operation.progress, warm)
         except VecstoreError:
             raise
         except Exception as error:  # a mistake in an index is no reason to try it for ever
@@ -176,10 +181,19 @@ def _gone(before: SegmentHeader, after: SegmentHeader) -> list[Column]:
     return [column for column in before.columns if column.ref.name not in kept]
 
 
-def _largest_with(segments: Sequence[SealedSegment], name: str, spec: Index) -> SealedSegment | None:
-    """The segment with the most rows whose index on the field is of this spec and opens."""
-    for segment in sorted(segments, key=lambda segment: segment.header.n_rows, reverse=True):
+def _largest_with(replaced: Sequence[Replaced], name: str, spec: Index) -> tuple[SealedSegment, Bitmap] | None:
+    """The segment with the most rows left whose index on the field is of this spec and opens, and these rows."""
+    sealed = [(old.segment, old.alive) for old in replaced if isinstance(old.segment, SealedSegment)]
+    for segment, alive in sorted(sealed, key=lambda one: bitmaps.count_bits(one[1]), reverse=True):
         entry = segment.header.indexes.get(name)
         if entry is not None and entry.spec == spec and segment.index(name) is not None:
-            return segment
+            return segment, alive
     return None
+
+
+def _moved(segment: SealedSegment, alive: Bitmap, made: SealedSegment) -> WarmSegment:
+    """A segment and where its rows are in the one that takes its place. A dead row's id may be there with another
+    vector."""
+    new_rows = rows_in(segment.ids, made.ids)
+    new_rows[~bitmaps.are_set(alive, np.arange(len(new_rows)))] = -1
+    return WarmSegment(segment, new_rows)

@@ -20,6 +20,7 @@ from vecstore.kernels.base import Int64Array
 from vecstore.query.filter import PointId
 
 _NUM, _UUID, _STR = 0, 1, 2
+KEY_OF_NUMBER_BYTES = 9
 
 
 def encode_id(point_id: PointId) -> bytes:
@@ -33,7 +34,7 @@ def encode_id(point_id: PointId) -> bytes:
 
 def decode_id(key: bytes) -> PointId:
     """The inverse of `encode_id`. Raises Corruption for bytes that are no key."""
-    if len(key) == 9 and key[0] == _NUM:
+    if len(key) == KEY_OF_NUMBER_BYTES and key[0] == _NUM:
         return int.from_bytes(key[1:], "big")
     if len(key) == 17 and key[0] == _UUID:
         return UUID(bytes=bytes(key[1:]))
@@ -96,6 +97,7 @@ class IdColumn:
     """The ids of a sealed segment, ascending; row i has the i-th id."""
 
     def __init__(self, arrays: Mapping[str, np.ndarray], n_rows: int) -> None:
+        self.arrays = arrays
         self._numbers = arrays.get("ids.num")
         if self._numbers is not None:
             if len(self._numbers) != n_rows:

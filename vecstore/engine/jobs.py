@@ -25,16 +25,16 @@ from vecstore.engine.build import (
 )
 from vecstore.engine.header import Column, FieldColumns, IndexColumns, SegmentHeader, is_derived
 from vecstore.engine.segment import decode_payload
-from vecstore.index.base import BuiltIndex
+from vecstore.index.base import BuiltIndex, Warm
 from vecstore.index.registry import built_index
 from vecstore.index_spec import Index
-from vecstore.kernels.base import Bitmap
+from vecstore.kernels.base import Bitmap, Int64Array
 from vecstore.schema import Schema
 from vecstore.storage.arrays import array_blob, pack, unpack
 from vecstore.storage.interfaces import BlobRef
 from vecstore.storage.staging import stage_blobs
 
-NOTHING: Mapping[str, BuiltIndex] = MappingProxyType({})
+NOTHING: Mapping[str, Warm[BuiltIndex]] = MappingProxyType({})
 STAGED = "blobs"  # the folder of a job's directory that receives the staged blobs
 Stage = Callable[[Iterable[tuple[str, Iterable[Any]]]], Iterable[BlobRef]]
 
@@ -57,11 +57,12 @@ class SourceFiles(msgspec.Struct, frozen=True):
 
 
 class WarmFiles(msgspec.Struct, frozen=True):
-    """A vector index of another segment as files, for what it has learned."""
+    """A vector index of another segment as files, and where its rows went (`index.base.Warm`)."""
 
     spec: Index
     rows: FileColumn
     arrays: dict[str, FileColumn]
+    new_rows: FileColumn
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -95,7 +96,7 @@ class _Plan:
 
 
 def run_job(
-    job: Job, sources: list[Source], stage: Stage, progress: Progress, warm: Mapping[str, BuiltIndex] = NOTHING
+    job: Job, sources: list[Source], stage: Stage, progress: Progress, warm: Mapping[str, Warm[BuiltIndex]] = NOTHING
 ) -> SegmentHeader:
     """Build the job's columns and stage them as blobs; returns the header that makes them a segment (for
     `fields_only` and `indexes`, a header of the new columns alone)."""
@@ -149,7 +150,7 @@ def _field_plan(
 
 
 def _index_plan(
-    job: Job, source: Source, warm: Mapping[str, BuiltIndex], plan: _Plan, progress: Progress
+    job: Job, source: Source, warm: Mapping[str, Warm[BuiltIndex]], plan: _Plan, progress: Progress
 ) -> Iterator[BuiltColumn]:
     for name, spec in job.indexes.items():
         arrays = index_arrays(job.schema.vectors[name], name, spec, source.arrays, warm.get(name), progress)
@@ -205,13 +206,20 @@ def open_source(files: SourceFiles) -> Source:
     return Source({column.name: _open_column(column) for column in files.columns}, alive)
 
 
-def open_warm(job: Job) -> dict[str, BuiltIndex]:
-    """The indexes that a worker starts from."""
+def write_new_rows(path: Path, new_rows: Int64Array) -> FileColumn:
+    """Where the rows of an index went, for a worker."""
+    path.write_bytes(new_rows.data)
+    return FileColumn(path.name, new_rows.dtype.str, new_rows.shape, str(path))
+
+
+def open_warm(job: Job) -> dict[str, Warm[BuiltIndex]]:
+    """What a worker starts from."""
     opened = {}
     for name, files in job.warm.items():
         arrays = {array: _open_column(column) for array, column in files.arrays.items()}
         field = msgspec.structs.replace(job.schema.vectors[name], index=files.spec)
-        opened[name] = built_index(files.spec).from_arrays(field, _open_column(files.rows), arrays)
+        index = built_index(files.spec).from_arrays(field, _open_column(files.rows), arrays)
+        opened[name] = Warm(index, _open_column(files.new_rows))
     return opened
 
 

@@ -318,8 +318,7 @@ class Maintenance:
             made = collection.open_segment(header)
         try:
             if made is not None:
-                merged = [old.segment for old in replaced if isinstance(old.segment, SealedSegment)]
-                self._derived.index_merged(collection, made, merged, operation)
+                self._derived.index_merged(collection, made, replaced, operation)
                 operation.progress("open", 0, 1)
                 for column in made.header.columns:
                     made.column(column.name)  # verified and mapped before a query waits for it

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
@@ -72,6 +72,20 @@ class Index(ABC):
         mapped, read-only. Raises Corruption when they do not fit together."""
 
 
+I_co = TypeVar("I_co", bound="BuiltIndex", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Warm(Generic[I_co]):
+    """What a build may start from: an index of the same spec over another segment, of whose rows some are here.
+
+    `rows` is (index.ntotal,): where each of its rows stands among those to index, -1 for one that is not there any more
+    (deleted or superseded). Rows ascend by id in both, so that what is not -1 ascends."""
+
+    index: I_co
+    rows: Int64Array
+
+
 class BuiltIndex(Index):
     """An index that is built in the background from a sealed segment's rows, and stored with it.
 
@@ -91,7 +105,7 @@ class BuiltIndex(Index):
         inverse_norms: Float32Array | None,  # (n,), cosine only
         kernels: Kernels,
         progress: Progress,
-        warm: Self | None = None,
+        warm: Warm[Self] | None = None,
     ) -> Self:
-        """`warm` is an index of the same spec over some of the rows: what it has learned is used again, so that a
-        merge trains nothing. Raises InvalidArgument (BAD_INDEX_SPEC), Cancelled."""
+        """What `warm` has learned is used again, so that a merge trains nothing. Raises InvalidArgument
+        (BAD_INDEX_SPEC), Cancelled."""

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from vecstore.index import ivf_build, ivf_search
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams
+from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
 from vecstore.index.calibrate import calibrate
 from vecstore.index.calibration import EPS, uncalibrated
 from vecstore.index.coarse import make_lists, open_lists
@@ -73,15 +73,17 @@ class CodedIndex(BuiltIndex):
         inverse_norms: Float32Array | None,
         kernels: Kernels,
         progress: Progress,
-        warm: Self | None = None,
+        warm: Warm[Self] | None = None,
     ) -> Self:
         source = StoredRows(field, rows, inverse_norms)
         chosen = ivf_build.choose(spec, len(rows))
         homes = None
-        if warm is None or outgrown(spec, warm.learned, warm.ntotal, len(rows)):
+        if warm is None or outgrown(spec, warm.index.learned, warm.index.ntotal, len(rows)):
             learned = learn(spec, source, chosen.sample, field.metric is Metric.COSINE, kernels, progress)
         else:
-            learned, homes = adapt(warm.learned, source, chosen.sample, list_count(spec, len(rows)), kernels, progress)
+            learned, homes = adapt(
+                warm.index.learned, source, chosen.sample, list_count(spec, len(rows)), kernels, progress
+            )
         copies = learned.coarse.copies(spill(spec))
         homes, encoded = ivf_build.encode(learned, source, copies, kernels, progress, homes)
         lists, coded = make_lists(homes, learned.coarse.nlist)

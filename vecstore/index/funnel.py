@@ -18,7 +18,7 @@ import numpy as np
 
 from vecstore import index_spec
 from vecstore.errors import Corruption, InvalidArgument
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams
+from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
 from vecstore.index.flat import FlatIndex
 from vecstore.index.prefixes import Prefixes
 from vecstore.index.rerank import smallest
@@ -71,7 +71,7 @@ class FunnelIndex(BuiltIndex):
         inverse_norms: Float32Array | None,
         kernels: Kernels,
         progress: Progress,
-        warm: Self | None = None,
+        warm: Warm[Self] | None = None,
     ) -> Self:
         """Copies prefixes; there is nothing to train."""
         _check_spec(spec, field.dim)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import Corruption
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams
+from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
 from vecstore.index.flat import check_rows, scan_radius
 from vecstore.index.majority import nearest_centroids, train_centroids
 from vecstore.index_spec import HammingIVF
@@ -86,12 +86,12 @@ class HammingIvfIndex(BuiltIndex):
         inverse_norms: Float32Array | None,
         kernels: Kernels,
         progress: Progress,
-        warm: Self | None = None,
+        warm: Warm[Self] | None = None,
     ) -> Self:
         check_rows(field, rows)
         nlist = _nlist(spec, len(rows))
-        if warm is not None and len(rows) and nlist <= _GROWTH_MAX * len(warm._lists.centroids):
-            centroids = warm._lists.centroids
+        if warm is not None and len(rows) and nlist <= _GROWTH_MAX * len(warm.index._lists.centroids):
+            centroids = warm.index._lists.centroids
         else:
             centroids = train_centroids(kernels, rows, nlist, progress)
         assigned = nearest_centroids(kernels, rows, centroids, progress)

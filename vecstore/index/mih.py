@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import InvalidArgument
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams
+from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
 from vecstore.index.flat import check_rows, scan_radius
 from vecstore.index.mih_tables import auto_chunks, build_tables, open_tables, table_arrays
 from vecstore.index_check import MIH_CHUNK_BITS_MAX
@@ -46,7 +46,7 @@ class MihIndex(BuiltIndex):
         inverse_norms: Float32Array | None,
         kernels: Kernels,
         progress: Progress,
-        warm: Self | None = None,
+        warm: Warm[Self] | None = None,
     ) -> Self:
         """Nothing is learned, so `warm` has nothing to give."""
         del inverse_norms, kernels, warm
