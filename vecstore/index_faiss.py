@@ -1,7 +1,8 @@
-"""Index strings of faiss's factory that mean something here: `IVF4096,PQ48x4fs,RFlat`, `OPQ48_384,PQ48`, `SQ8`.
+"""Index strings of faiss's factory that mean something here: `IVF4096,PQ48x4fs,RFlat`, `OPQ48_384,PQ48`, `HNSW32,SQ8`.
 
 Layout suffixes (`fs`, a block size) say nothing about the answer and are dropped. The stored vectors rerank, with or
-without `RFlat`, unless `Refine(...)` names something smaller. Everything else is refused by name.
+without `RFlat`, unless `Refine(...)` names something smaller. A graph is walked by codes of its own here: what faiss
+walks by is what ours reranks by. Everything else is refused by name.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from vecstore.index_spec import (
     Binary,
     Flat,
     Float16,
+    Graph,
     HammingIVF,
     Index,
     Int4,
@@ -58,6 +60,13 @@ _RERANKS: dict[str, Rerank] = {
     "RFlat": "stored", "Refine(Flat)": "stored", "Refine(SQfp16)": "float16", "Refine(SQbf16)": "bfloat16",
     "Refine(SQ8)": "int8",
 }  # fmt: skip
+# What a graph of faiss walks by, as the code that ours walks by and what it reranks by.
+_GRAPHS: dict[str, tuple[Quantizer | None, Rerank]] = {
+    "Flat": (None, "stored"), "SQ8": (None, "int8"), "SQfp16": (None, "float16"), "SQbf16": (None, "bfloat16"),
+    "RaBitQ": (RaBitQ(1), "stored"), "RaBitQ1": (RaBitQ(1), "stored"), "RaBitQ2": (RaBitQ(2), "stored"),
+    "RaBitQ4": (RaBitQ(4), "stored"),
+}  # fmt: skip
+_DEGREE_STEP = 16
 
 
 def parse_faiss(text: str) -> Index:
@@ -67,6 +76,8 @@ def parse_faiss(text: str) -> Index:
         return Flat()
     if (found := re.fullmatch(r"BIVF(\d+)", text.strip())) is not None:
         return HammingIVF(int(found[1]))
+    if (found := re.fullmatch(r"(HNSW|NSG)(\d*)(?:_(.+))?", tokens[0])) is not None:
+        return _graph(text, found[1], int(found[2] or 32), [*([found[3]] if found[3] else []), *tokens[1:]])
     transforms: list[Transform] = []
     while tokens and (more := _match(_TRANSFORMS, tokens[0])) is not None:
         transforms += more
@@ -84,6 +95,17 @@ def parse_faiss(text: str) -> Index:
     if nlist is not None:
         return IVF(nlist, quantizer, tuple(transforms), rerank)
     return Flat(quantizer, tuple(transforms), rerank)
+
+
+def _graph(text: str, kind: str, links: int, tokens: list[str]) -> Graph:
+    """HNSW keeps twice its links in the layer that holds all rows."""
+    quantizer, rerank = _GRAPHS[tokens.pop(0)] if tokens and tokens[0] in _GRAPHS else _GRAPHS["Flat"]
+    if tokens and tokens[0] in _RERANKS:
+        rerank = _RERANKS[tokens.pop(0)]
+    if tokens:
+        raise _unknown(text, tokens[0])
+    degree = 2 * links if kind == "HNSW" else links
+    return Graph(-(-degree // _DEGREE_STEP) * _DEGREE_STEP, quantizer, rerank)
 
 
 def _quantizer(tokens: list[str], ivf: bool) -> Quantizer | None:

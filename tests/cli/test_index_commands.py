@@ -47,10 +47,13 @@ def test_import_with_an_index_and_query_with_parameters(run: Callable[..., Any],
     vector = json.dumps(ROWS[7].tolist())
     common = ["query", "docs", "-t", target, "--vector", vector, "-k", 3]
     plain = json.loads(run(*common, "--json").stdout)
-    tuned = run(*common, "--json", "--nprobe", 3, "--oversampling", 2, "--recall", 0.9, "--no-rescore", "--exact")
+    tuned = run(
+        *common, "--json", "--nprobe", 3, "--ef", 50, "--oversampling", 2, "--recall", 0.9, "--no-rescore", "--exact"
+    )
     assert json.loads(tuned.stdout) == plain
     explained = json.loads(run(*common, "--json", "--explain", "--truncate-dim", 8).stdout)
     assert explained["hits"][0]["id"] == plain[0]["id"]
     assert explained["explain"]["segments"][0]["strategy"] == "exact_scan"
     assert "exact_scan" in run(*common, "--explain").stdout
     assert "nprobe" in run(*common, "--nprobe", 0).stderr
+    assert "params.ef=10001 must be in 1..10000" in run(*common, "--ef", 10_001).stderr

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vecstore import IVF, PCA, Binary, Dense, HammingIVF, InvalidArgument, RaBitQ, parse_index
+from vecstore import IVF, PCA, SAQ, Binary, Dense, Graph, HammingIVF, InvalidArgument, RaBitQ, parse_index
 
 RNG = np.random.default_rng(20261122)
 ROWS = RNG.standard_normal((100, 16)).astype(np.float32)
@@ -27,6 +27,8 @@ def test_every_form_of_a_spec_is_the_same_collection(db: Any) -> None:
     assert db.get_collection("docs").schema().vectors["text"].index == SPEC
     bits = db.create_collection("bits", binary=Binary(64, index="hamming_ivf(nlist=8)"))
     assert bits.schema().vectors["default"].index == HammingIVF(8)
+    walked = db.create_collection("walked", Dense(16, index="graph(degree=48, ef=64) | saq(bits=1.5) | rerank(int8)"))
+    assert walked.schema().vectors["default"].index == Graph(48, SAQ(1.5), "int8", 64)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,8 @@ def test_every_form_of_a_spec_is_the_same_collection(db: Any) -> None:
         (Dense(16, index="mih"), "vectors.default.index"),
         (Binary(64, index="ivf"), "vectors.default.index"),
         (Dense(16, index="rabitq(bits=9)"), "vectors.default.index.quantizer.bits"),
+        (Dense(16, index="graph(degree=20)"), "vectors.default.index.degree"),
+        (Binary(64, index="graph"), "vectors.default.index"),
     ],
 )
 def test_a_spec_that_does_not_suit_is_refused(db: Any, field: Any, path: str) -> None:
@@ -75,10 +79,12 @@ def test_parameters_of_queries(db: Any) -> None:
     docs.upsert(range(100), ROWS)
     truth = np.argsort(((ROWS - ROWS[3]) ** 2).sum(axis=1), kind="stable")[:5].tolist()
     assert docs.query(ROWS[3], k=5, exact=True).ids.tolist() == truth
-    assert docs.query(ROWS[3], k=5, nprobe=2, oversampling=4, rescore=False, recall=0.9).ids.tolist() == truth
+    assert (
+        docs.query(ROWS[3], k=5, nprobe=2, ef=10_000, oversampling=4, rescore=False, recall=0.9).ids.tolist() == truth
+    )
     short = np.argsort(((ROWS - ROWS[3])[:, :4] ** 2).sum(axis=1), kind="stable")[:5].tolist()
     assert docs.query(ROWS[3], k=5, truncate_dim=4).ids.tolist() == short
-    assert docs.query_batch(ROWS[3:5], k=5, truncate_dim=4)[0].ids.tolist() == short
+    assert docs.query_batch(ROWS[3:5], k=5, truncate_dim=4, ef=1)[0].ids.tolist() == short
     explained = docs.query(ROWS[3], k=5, explain=True).explain["segments"][0]
     assert explained["strategy"] == "exact_scan"
 
@@ -88,7 +94,7 @@ def test_parameters_of_queries(db: Any) -> None:
     [
         {"nprobe": 0}, {"nprobe": -1}, {"nprobe": 1 << 21}, {"oversampling": 0.5}, {"oversampling": 1e9}, {"recall": 0},
         {"recall": 1.5}, {"truncate_dim": 17}, {"truncate_dim": -1}, {"nprobe": 2.5}, {"oversampling": float("nan")},
-        {"exact": "yes"}, {"oversampling": "many"},
+        {"exact": "yes"}, {"oversampling": "many"}, {"ef": 0}, {"ef": 10_001}, {"ef": -1}, {"ef": 2.5}, {"ef": True},
     ],
 )  # fmt: skip
 def test_parameters_out_of_bounds_are_refused(db: Any, how: dict[str, Any]) -> None:

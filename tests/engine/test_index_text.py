@@ -26,6 +26,7 @@ from vecstore.index_spec import (
     Float8,
     Float16,
     Funnel,
+    Graph,
     HammingIVF,
     Index,
     Int4,
@@ -72,6 +73,7 @@ def random_spec(rng: random.Random) -> Index:
         lambda: Funnel(tuple(sorted(rng.sample(range(1, 500), rng.randint(1, 4)))), rng.choice([8.0, 2.5])),
         lambda: HammingIVF(lists, probes),
         lambda: MIH(lists),
+        lambda: Graph(rng.choice(["auto", 32, 5]), rng.choice(quantizer)(), rerank, probes),
     ]
     spec: Index = rng.choice(kinds)()
     return spec
@@ -95,6 +97,10 @@ def test_text_of_the_manual() -> None:
     assert parse_index("pca(dim=256)|ivf|rabitq(5)|rerank(float16)") == spec
     assert format_index(spec) == "pca(256) | ivf | rabitq(bits=5) | rerank(float16)"
     assert parse_index("  int8 ") == Flat(Int8())
+    graph = Graph(48, SAQ(1.5), "int8", 64)
+    assert parse_index("graph(degree=48, ef=64) | saq(bits=1.5) | rerank(int8)") == graph
+    assert format_index(graph) == "graph(degree=48, ef=64) | saq(bits=1.5) | rerank(int8)"
+    assert (parse_index("graph"), format_index(Graph())) == (Graph(), "graph")
     assert IVF(transforms=[PCA(2)]) == IVF(transforms=(PCA(2),))  # type: ignore[arg-type]
 
 
@@ -113,6 +119,15 @@ def test_text_of_the_manual() -> None:
         ("RaBitQfs4_64", Flat(RaBitQ(4))),
         ("BFlat", Flat()),
         ("BIVF32", HammingIVF(32)),
+        ("HNSW", Graph(64)),
+        ("HNSW16", Graph(32)),
+        ("HNSW20,Flat", Graph(48)),
+        ("HNSW32,SQ8", Graph(64, rerank="int8")),
+        ("HNSW32_SQ8", Graph(64, rerank="int8")),
+        ("HNSW32,SQ8,RFlat", Graph(64)),
+        ("HNSW32,SQfp16", Graph(64, rerank="float16")),
+        ("HNSW32,RaBitQ2,Refine(SQfp16)", Graph(64, RaBitQ(2), "float16")),
+        ("NSG32", Graph(32)),
     ],
 )
 def test_strings_of_faiss(text: str, spec: Index) -> None:
@@ -122,7 +137,11 @@ def test_strings_of_faiss(text: str, spec: Index) -> None:
 @pytest.mark.parametrize(
     ("text", "token"),
     [
-        ("HNSW32", "HNSW32"),
+        ("HNSW32,PQ16", "PQ16"),
+        ("HNSW32,SQ8,SQ8", "SQ8"),
+        ("HNSW32_PQ16x4", "PQ16x4"),
+        ("PCA64,HNSW32", "HNSW32"),
+        ("HNSWx", "HNSWx"),
         ("IVF4096_HNSW32,Flat", "IVF4096_HNSW32"),
         ("SQ6", "SQ6"),
         ("PCAW64,Flat", "PCAW64"),
@@ -159,6 +178,8 @@ def test_strings_of_faiss_without_counterpart_are_refused_by_name(text: str, tok
         ("funnel([8,[9]])", 10, "a value"),
         ("center(1)", 7, "takes none"),
         ("ivf) ", 3, "'|' or the end"),
+        ("pca(8) | graph", 9, "no transforms beside graph"),
+        ("graph(nlist=8)", 12, "degree, ef"),
     ],
 )
 def test_errors_say_where_and_what(text: str, at: int, expected: str) -> None:
@@ -240,6 +261,17 @@ DENSE, BITS = Dense(64), BinaryField(64)
         (DENSE, "ivf", "index"),
         (DENSE, IVF(nlist="many"), "index"),
         (DENSE, Flat(RaBitQ(2.5)), "index"),
+        (BITS, Graph(), "index"),
+        (DENSE, Graph(0), "index.degree"),
+        (DENSE, Graph(24), "index.degree"),
+        (DENSE, Graph(144), "index.degree"),
+        (DENSE, Graph(ef=0), "index.ef"),
+        (DENSE, Graph(ef=10_001), "index.ef"),
+        (DENSE, Graph(quantizer=Int8()), "index.quantizer"),
+        (DENSE, Graph(quantizer=RaBitQ(3)), "index.quantizer.bits"),
+        (DENSE, Graph(quantizer=SAQ(9)), "index.quantizer.bits"),
+        (DENSE, Graph(degree="many"), "index"),
+        (DENSE, Graph(rerank="int4"), "index"),
     ],
 )
 def test_a_spec_that_does_not_suit_the_field_is_refused_at_its_path(field: VectorField, spec: Any, path: str) -> None:
@@ -264,6 +296,8 @@ def test_a_spec_that_does_not_suit_the_field_is_refused_at_its_path(field: Vecto
         (BITS, HammingIVF()),
         (DENSE, Flat(RaBitQ(8), (Normalize(),))),
         (DENSE, IVF(transforms=(PCA(8),))),
+        (DENSE, Graph(16, RaBitQ(4), "none", 1)),
+        (DENSE, Graph(128, SAQ(0.25), "int8", 10_000)),
     ],
 )
 def test_bounds_are_inclusive(field: VectorField, spec: Any) -> None:

@@ -8,14 +8,20 @@ import pytest
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
-from vecstore.index_spec import IVF, MIH, PCA, Funnel, Index, RaBitQ
+from vecstore.index_spec import IVF, MIH, PCA, SAQ, Funnel, Graph, Index, RaBitQ
 from vecstore.pb.v1 import collections_pb2, points_pb2
 from vecstore.schema import Metric, Schema, VectorField, VectorKind
 from vecstore.types import QueryRequest, VectorIndexRequest
 from vecstore.wire.reads import query_from_pb, query_to_pb
 from vecstore.wire.schemas import schema_from_pb, schema_to_pb, vector_index_from_pb, vector_index_to_pb
 
-SPECS = [None, IVF("auto", RaBitQ(5), (PCA(8),), "float16"), Funnel((4, 8), 2.5), MIH(4)]
+SPECS = [
+    None,
+    IVF("auto", RaBitQ(5), (PCA(8),), "float16"),
+    Funnel((4, 8), 2.5),
+    MIH(4),
+    Graph(48, SAQ(1.5), "int8", 64),
+]
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -31,7 +37,7 @@ def test_specs_round_trip(spec: Index | None) -> None:
     "params",
     [
         DEFAULT_PARAMS,
-        SearchParams(nprobe=7, oversampling=2.5, rescore=False, exact=True, truncate_dim=3, recall_target=0.9),
+        SearchParams(nprobe=7, oversampling=2.5, rescore=False, exact=True, truncate_dim=3, recall_target=0.9, ef=80),
         SearchParams(rescore=False),
         SearchParams(nprobe=-4, oversampling=-1.0),
     ],

@@ -41,6 +41,7 @@ def query(
     ] = None,
     threshold: Annotated[float | None, typer.Option(help="Drop points with a worse score.")] = None,
     nprobe: Annotated[int | None, typer.Option(help="Lists to visit at most.")] = None,
+    ef: Annotated[int | None, typer.Option(help="Candidates that a walk of a graph keeps.")] = None,
     oversampling: Annotated[float | None, typer.Option(help="Candidates to rerank, as a multiple of -k.")] = None,
     recall: Annotated[float | None, typer.Option(help="The share of the true nearest to find.")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Scan the stored vectors.")] = False,
@@ -64,7 +65,7 @@ def query(
             tree = Filter(must=() if tree is None else (tree,), must_not=(HasId((own,)),))
         hits = handle.query(
             given, k, using=name, filter=tree, score_threshold=threshold, with_payload=payload, nprobe=nprobe,
-            oversampling=oversampling, recall=recall, exact=exact, rescore=rescore, truncate_dim=truncate_dim,
+            ef=ef, oversampling=oversampling, recall=recall, exact=exact, rescore=rescore, truncate_dim=truncate_dim,
             explain=explain,
         )  # fmt: skip
     if as_json:

@@ -45,6 +45,7 @@ def search_params(
     exact: bool,
     truncate_dim: int | None,
     recall: float | None,
+    ef: int | None,
 ) -> SearchParams:
     """What is left out is the index's choice; 0 is not a choice here. Upper bounds are checked by the engine."""
     return SearchParams(
@@ -54,6 +55,7 @@ def search_params(
         exact=_flag("exact", exact),
         truncate_dim=0 if truncate_dim is None else as_count("truncate_dim", _positive("truncate_dim", truncate_dim)),
         recall_target=0.0 if recall is None else _positive("recall", recall),
+        ef=0 if ef is None else as_count("ef", _positive("ef", ef)),
     )
 
 

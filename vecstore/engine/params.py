@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
+from vecstore.index_check import EF_MAX
 from vecstore.schema import Metric, VectorField, VectorKind
 from vecstore.validate import invalid
 
@@ -18,7 +19,7 @@ def check_params(params: SearchParams, field: VectorField, vector: np.ndarray) -
     """Raises InvalidArgument (BAD_ARGUMENT, ZERO_VECTOR) naming the parameter, the bound and the value."""
     if params is DEFAULT_PARAMS:
         return
-    for name in ("nprobe", "truncate_dim"):
+    for name in ("nprobe", "truncate_dim", "ef"):
         value = getattr(params, name)
         if isinstance(value, bool) or not isinstance(value, int):
             raise _bad(name, f"{value!r:.40} must be an integer")
@@ -31,6 +32,8 @@ def check_params(params: SearchParams, field: VectorField, vector: np.ndarray) -
             raise _bad(name, f"{value!r:.40} must be a finite number")
     if not 0 <= params.nprobe <= NPROBE_MAX:
         raise _bad("nprobe", f"{params.nprobe} must be in 1..{NPROBE_MAX}, or 0 for the index's own choice")
+    if not 0 <= params.ef <= EF_MAX:
+        raise _bad("ef", f"{params.ef} must be in 1..{EF_MAX}, or 0 for the index's own choice")
     if params.oversampling != 0 and not 1 <= params.oversampling <= OVERSAMPLING_MAX:
         raise _bad("oversampling", f"{params.oversampling} must be in 1..{OVERSAMPLING_MAX:g}")
     if not 0 <= params.recall_target <= 1:

@@ -114,6 +114,7 @@ def _params_from_pb(message: pb.SearchParams) -> SearchParams:
         message.exact,
         message.truncate_dim,
         message.recall_target,
+        message.ef,
     )
 
 

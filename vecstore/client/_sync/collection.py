@@ -215,6 +215,7 @@ class Collection:
         with_payload: bool | Sequence[str] = True,
         with_vectors: bool | Sequence[str] = False,
         nprobe: int | None = None,
+        ef: int | None = None,
         oversampling: float | None = None,
         rescore: bool = True,
         exact: bool = False,
@@ -230,9 +231,9 @@ class Collection:
         and hamming (small is near); `score_threshold` drops what is worse. If at least k live points match the filter,
         k come back.
 
-        How hard an index looks, each left to it by default: `nprobe` lists to visit, `oversampling` times `k`
-        candidates to rerank, `recall` to reach. `exact` scans the stored vectors; `rescore=False` answers with
-        estimated scores; `truncate_dim` compares this many leading components only.
+        How hard an index looks, each left to it by default: `nprobe` lists to visit, `ef` candidates that a walk of a
+        graph keeps, `oversampling` times `k` candidates to rerank, `recall` to reach. `exact` scans the stored vectors;
+        `rescore=False` answers with estimated scores; `truncate_dim` compares this many leading components only.
         """
         schema = self.schema()
         field = schema.vectors[only_vector(schema, using)]
@@ -248,7 +249,7 @@ class Collection:
             min_seq=self._seq,
             timeout_s=self._timeout_s if timeout_s is None else timeout_s,
             explain=explain,
-            params=search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall),
+            params=search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall, ef),
         )
         return Hits.of(self._transport.query(request))
 
@@ -264,6 +265,7 @@ class Collection:
         with_payload: bool | Sequence[str] = True,
         with_vectors: bool | Sequence[str] = False,
         nprobe: int | None = None,
+        ef: int | None = None,
         oversampling: float | None = None,
         rescore: bool = True,
         exact: bool = False,
@@ -277,7 +279,7 @@ class Collection:
         tree = as_filter(filter, self._limits)
         selection = select(with_payload, with_vectors)
         count, start = as_count("k", k), as_count("offset", offset)
-        params = search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall)
+        params = search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall, ef)
         requests = [
             QueryRequest(
                 self.name,
