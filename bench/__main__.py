@@ -42,6 +42,20 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: on a machine that others use")
     one.add_argument("--singles", type=positive, default=200, help="queries asked one at a time")
 
+    one = add(commands, "graph-race", do_graph_race, "queries a second at a recall: graph indexes, batch and single")
+    contested(one, "bench/results/graph-race.jsonl")
+    one.add_argument("--targets", type=float, nargs="+", default=[0.95, 0.99], help="recalls where rates are read off")
+    one.add_argument("--rounds", type=positive, default=7, help="interleaved repeats; medians count")
+    one.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: on a machine that others use")
+    one.add_argument("--no-single", dest="single", action="store_false", help="batch calls only")
+    one.add_argument("--threads", type=positive, nargs="+", default=[1, 2], help="of builds; the last one is searched")
+    one.add_argument("--only", nargs="+", default=[], metavar="NAME", help="families whose name has one of these in it")
+    one.add_argument("--keep", metavar="FOLDER", help="keep what was built, and use what is kept there")
+
+    one = add(commands, "graph-build", do_graph_build, "build time, peak memory and the graph's hash by threads")
+    grown(one, "bench/results/graph-build.jsonl")
+    one.add_argument("--threads", type=positive, nargs="+", default=[1, 2, 8])
+
     one = add(commands, "flat-codes", do_flat_codes, "scans of codes: share of memory bandwidth, time beside turbovec")
     contested(one, "bench/results/flat-codes.jsonl")
     one.add_argument("--rounds", type=positive, default=9, help="interleaved repeats; medians count")
@@ -110,6 +124,15 @@ def contested(one: argparse.ArgumentParser, out: str) -> None:
     one.add_argument("--out", default=out)
 
 
+def grown(one: argparse.ArgumentParser, out: str) -> None:
+    """What benchmarks of our graph have in common."""
+    one.add_argument("data", help="a file in ann-benchmarks' format, angular")
+    one.add_argument("--ours", nargs="+", default=["graph"], metavar="SPEC", help="as index text")
+    one.add_argument("--rows", type=positive, help="only the first so many rows, for a try")
+    one.add_argument("--folder", help="where to keep the data meanwhile; default: the machine's temporary folder")
+    one.add_argument("--out", default=out)
+
+
 def add(commands: Any, name: str, do: Callable[[argparse.Namespace], object], about: str) -> argparse.ArgumentParser:
     one: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about)
     one.set_defaults(do=do)
@@ -160,6 +183,20 @@ def do_ivf_race(args: argparse.Namespace) -> None:
 
     race(args.data, args.ours, args.nlist, args.recall, args.rounds, args.k, args.queries, args.rows, args.clock,
          args.out, args.peers, args.singles)  # fmt: skip
+
+
+def do_graph_race(args: argparse.Namespace) -> None:
+    from bench.graph_ours import DEFAULT
+    from bench.graph_race import race
+
+    race(args.data, args.ours or [DEFAULT], args.targets, args.rounds, args.k, args.queries, args.rows, args.clock,
+         args.out, args.peers, args.single, args.threads, args.only, args.keep)  # fmt: skip
+
+
+def do_graph_build(args: argparse.Namespace) -> None:
+    from bench.graph_build import graph_build
+
+    graph_build(args.data, args.ours, args.threads, args.rows, args.folder, args.out)
 
 
 def do_flat_codes(args: argparse.Namespace) -> None:

@@ -88,6 +88,7 @@ def child(place: Path, stage: str, index: str, target: float, k: int) -> dict[st
 def stage(place: Path, name: str, index: str, target: float, k: int, began: float) -> dict[str, Any]:
     """One stage, in a process that holds nothing but the database; times run from the start of the process."""
     import vecstore
+    from bench.memory import memory_kib
 
     queries = np.load(place / "queries.npy")
     with vecstore.connect(place / "db") as db:
@@ -128,14 +129,6 @@ def build(db: Any, place: Path, index: str) -> None:
         part = np.array(rows[low : low + BATCH])
         collection.upsert(np.arange(low, low + len(part)), part)
     collection.compact(timeout_s=7_200)
-
-
-def memory_kib() -> dict[str, int]:
-    """What this process holds in memory: pages of its own, of mapped files, shared."""
-    fields = {"RssAnon": "anon", "RssFile": "file", "RssShmem": "shmem"}
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    values = dict(line.split(":", 1) for line in lines)
-    return {name: int(values[field].split()[0]) for field, name in fields.items()}
 
 
 if __name__ == "__main__":

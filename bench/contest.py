@@ -34,6 +34,8 @@ class Built:
     search: Search
     bytes_per_vector: float
     settings: list[dict[str, Any]] = field(default_factory=lambda: [{}])
+    knob: str = "nprobe"  # the setting that a race sweeps
+    rows_of: Callable[[Any], np.ndarray] = np.asarray  # row numbers of what `search` answers; not timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +116,9 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(rows / np.maximum(norms, np.float32(1e-30)), np.float32)
 
 
-def alone(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call in a process of its own whose libraries start with one thread each."""
-    wanted = dict.fromkeys(ONE_THREAD, "1") | {"OMP_WAIT_POLICY": "passive"}  # idle OpenMP threads do not spin
+def alone(function: Callable[..., Any], *arguments: Any, threads: int = 1) -> Any:
+    """Call in a process of its own whose libraries start with one thread each, or so many."""
+    wanted = dict.fromkeys(ONE_THREAD, str(threads)) | {"OMP_WAIT_POLICY": "passive"}  # idle OpenMP threads do not spin
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 
 PACKAGES = ("vecstore", "numpy", "rocksdict", "grpcio", "faiss-cpu", "hnswlib", "rabitqlib", "turbovec", "scann",
-            "numba", "qdrant-edge-py", "lancedb",
-            "chromadb")  # fmt: skip
+            "numba", "kannolo", "pyglass-portable", "pyvsag", "scalable-vs", "usearch", "voyager", "qdrant-edge-py",
+            "lancedb", "chromadb")  # fmt: skip
 
 
 def surroundings() -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import multiprocessing
 import os
 import sys
@@ -15,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from bench import datasets, load, metrics, peers, results
 from bench.configs import CONFIGS, Config, default_for
+from bench.memory import trimmed_rss
 from bench.systems.base import Setup, System
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -120,16 +118,6 @@ def many(job: Job, system: System, dataset: datasets.Dataset) -> load.Rate:
 
 def figures(rate: load.Rate) -> dict[str, float]:
     return {"qps": round(rate.qps, 1), **metrics.latency(rate.seconds)}
-
-
-def trimmed_rss() -> int:
-    """Resident bytes of this process after what is free has been given back (glibc keeps it otherwise)."""
-    gc.collect()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
-    return int(psutil.Process().memory_info().rss)
 
 
 def run(

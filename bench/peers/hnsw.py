@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.graph_library import GraphLibrary
 from bench.systems.base import Peer
 
 SPACES = {"cosine": "cosine", "l2": "l2", "dot": "ip"}
@@ -55,3 +58,40 @@ class HnswlibHnsw(Peer):
 
     def facts(self) -> dict[str, Any]:
         return {"build": {"M": M, "ef_construction": EF_CONSTRUCTION}}
+
+
+class Hnswlib(GraphLibrary):
+    system = needs = "hnswlib"
+
+    def __init__(self, m: int) -> None:
+        super().__init__("hnswlib", f"M={m} ef_construction={EF_CONSTRUCTION} ip")
+        self.m = m
+
+    def make(self, dim: int) -> Any:
+        import hnswlib
+
+        return hnswlib.Index(space="ip", dim=dim)
+
+    def build(self, rows: np.ndarray, threads: int, folder: Path) -> None:
+        self.index = self.make(rows.shape[1])
+        self.index.init_index(max_elements=len(rows), ef_construction=EF_CONSTRUCTION, M=self.m)
+        self.index.add_items(rows, np.arange(len(rows)), num_threads=threads)
+
+    def save(self, folder: Path) -> None:
+        self.index.save_index(str(folder / "index"))
+
+    def open(self, folder: Path, rows: np.ndarray) -> None:
+        self.index = self.make(rows.shape[1])
+        self.index.load_index(str(folder / "index"))
+        self.index.set_num_threads(1)
+
+    def batch(self, queries: np.ndarray, k: int, ef: int) -> Any:
+        self.index.set_ef(ef)
+        return self.index.knn_query(queries, k, num_threads=1)[0]
+
+    def single(self, query: np.ndarray, k: int, ef: int) -> Any:
+        return self.batch(query, k, ef)
+
+
+def graphs() -> Iterable[GraphLibrary]:
+    return Hnswlib(M), Hnswlib(24)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.graph_library import GraphLibrary
 from bench.systems.base import Peer, folder_bytes
 
 DISTANCES = {"cosine": "Cosine", "l2": "Euclid", "dot": "Dot"}
@@ -78,3 +81,71 @@ class QdrantLocal(Peer):
     def query(self, vector: np.ndarray, k: int) -> list[Any]:
         answer = self.client.query_points("bench", query=vector, limit=k, with_payload=False)
         return [point.id for point in answer.points]
+
+
+class QdrantGraph(GraphLibrary):
+    """Loading the points is part of its build."""
+
+    system, needs = "qdrant-edge", "qdrant_edge"
+
+    def __init__(self, codes: str) -> None:
+        super().__init__(f"qdrant-edge HNSW {codes}", "m=16 ef_construct=200")
+        self.codes = codes
+
+    def config(self, dim: int, threads: int) -> Any:
+        import qdrant_edge as qdrant
+
+        coded = qdrant.ScalarQuantizationConfig(type=qdrant.ScalarType.Int8, always_ram=True)
+        return qdrant.EdgeConfig(
+            vectors=qdrant.EdgeVectorParams(size=dim, distance=qdrant.Distance.Dot),
+            hnsw_config=qdrant.HnswIndexConfig(16, 200, 10_000, max_indexing_threads=threads),
+            quantization_config=coded if self.codes == "int8" else None,
+            optimizers=qdrant.EdgeOptimizersConfig(default_segment_number=1),
+            max_search_threads=threads,
+        )
+
+    def build(self, rows: np.ndarray, threads: int, folder: Path) -> None:
+        import qdrant_edge as qdrant
+
+        self.shard = qdrant.EdgeShard.create(str(folder), self.config(rows.shape[1], threads))
+        for low in range(0, len(rows), BATCH_POINTS):
+            part = enumerate(rows[low : low + BATCH_POINTS].tolist(), low)
+            points = [qdrant.Point(id=row, vector=vector, payload={}) for row, vector in part]
+            self.shard.update(qdrant.UpdateOperation.upsert_points(points))
+        self.shard.flush()
+        self.shard.optimize()
+
+    def save(self, folder: Path) -> None:
+        self.shard.close()
+
+    def open(self, folder: Path, rows: np.ndarray) -> None:
+        import qdrant_edge as qdrant
+
+        self.shard = qdrant.EdgeShard.load(str(folder), self.config(rows.shape[1], 1))
+
+    def request(self, query: np.ndarray, k: int, ef: int) -> Any:
+        import qdrant_edge as qdrant
+
+        return qdrant.QueryRequest(limit=k, query=qdrant.Query.Nearest(query.tolist()), with_payload=False,
+                                   with_vector=False, params=qdrant.SearchParams(hnsw_ef=ef))  # fmt: skip
+
+    def batch(self, queries: np.ndarray, k: int, ef: int) -> Any:
+        import qdrant_edge as qdrant
+
+        return self.shard.query_batch(qdrant.QueryBatchRequest([self.request(query, k, ef) for query in queries]))
+
+    def single(self, query: np.ndarray, k: int, ef: int) -> Any:
+        return self.shard.query(self.request(query, k, ef))
+
+    def rows_of(self, answer: Any) -> np.ndarray:
+        return np.array([[point.id for point in points] for points in answer], np.int64)
+
+    def row_of(self, answer: Any) -> np.ndarray:
+        return np.array([point.id for point in answer], np.int64)
+
+    def close(self) -> None:
+        self.shard.close()
+
+
+def graphs() -> Iterable[GraphLibrary]:
+    return QdrantGraph("f32"), QdrantGraph("int8")

@@ -9,8 +9,8 @@ import pytest
 
 from bench import contest, datasets, frontier
 from bench.contest import Built, Entrant, Point
-from bench.ivf_race import bracket, finalists
 from bench.metrics import recall as recall_of
+from bench.races import bracket, finalists
 
 
 def made(recall: float, qps: float, family: str = "a") -> Point:
