@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vecstore.client._sync.collection import Collection
     from vecstore.client.connect import connect, connect_async
     from vecstore.client.fields import Binary, Dense
-    from vecstore.client.results import Hits, UploadResult
+    from vecstore.client.results import UploadResult
     from vecstore.config import Limits, Settings, load_settings
     from vecstore.errors import (
         AlreadyExists,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Unimplemented,
         VecstoreError,
     )
+    from vecstore.hits import Hits
     from vecstore.index_spec import (
         IVF,
         MIH,
@@ -163,10 +164,7 @@ _MODULES = {
         "Binary",
         "Dense",
     ),
-    "vecstore.client.results": (
-        "Hits",
-        "UploadResult",
-    ),
+    "vecstore.client.results": ("UploadResult",),
     "vecstore.config": (
         "Limits",
         "Settings",
@@ -188,6 +186,7 @@ _MODULES = {
         "Unimplemented",
         "VecstoreError",
     ),
+    "vecstore.hits": ("Hits",),
     "vecstore.index_spec": (
         "BFloat16",
         "Center",

@@ -152,7 +152,8 @@ class CountRequest:
 
 @dataclass(slots=True)
 class QueryRequest:
-    """The k nearest points to `vector` (float32 of length dim, or packed uint8 for a binary field)."""
+    """The k nearest points to `vector` (float32 of length dim, or packed uint8 for a binary field), or in `query_many`
+    to each row of it."""
 
     collection: str
     vector: np.ndarray
@@ -166,13 +167,6 @@ class QueryRequest:
     timeout_s: float | None = None
     explain: bool = False
     params: SearchParams = DEFAULT_PARAMS
-
-
-@dataclass(slots=True)
-class QueryResult:
-    hits: list[Hit]
-    seq: int
-    explain: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)

@@ -140,19 +140,44 @@ def check_query_vector(vector: np.ndarray, field: VectorField, path: str = "quer
     vector = np.asarray(vector)
     if vector.ndim != 1:
         raise invalid("BAD_VECTOR", f"{path} must be one vector, got an array of shape {vector.shape}", path)
-    _check_width(vector.shape[0], field, path)
+    _check_query_kind(vector, field, path)
     if field.kind is VectorKind.BINARY:
-        if vector.dtype != np.uint8:
-            raise invalid("BAD_VECTOR", f"{path} of a binary field must be packed uint8, got {vector.dtype}", path)
         return np.ascontiguousarray(vector)
-    if vector.dtype.kind not in "fiu":
-        raise invalid("BAD_VECTOR", f"{path} must hold numbers, got {vector.dtype}", path)
     with np.errstate(over="ignore"):
         values = np.ascontiguousarray(vector, dtype=np.float32)
         squared = float(np.dot(values, values))
     if not squared <= _SQUARED_LENGTH_MAX or (squared == 0.0 and field.metric is Metric.COSINE):
         _check_values(values[None, :], field, path, None)
     return values
+
+
+def check_query_vectors(vectors: np.ndarray, field: VectorField, path: str = "queries") -> np.ndarray:
+    """A query a row, as float32 (n, dim) or packed uint8 (n, dim / 8). Raises like `check_query_vector`, with the place
+    of the first bad one."""
+    vectors = np.asarray(vectors)
+    if vectors.ndim != 2:
+        raise invalid("BAD_VECTOR", f"{path} must be two-dimensional, got {vectors.ndim} dimensions", path)
+    _check_query_kind(vectors, field, path)
+    if field.kind is VectorKind.BINARY:
+        return np.ascontiguousarray(vectors)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.ascontiguousarray(vectors, dtype=np.float32)
+        squared = np.vecdot(values, values)
+    fine = squared <= _SQUARED_LENGTH_MAX
+    if field.metric is Metric.COSINE:
+        fine &= squared > 0
+    if not fine.all():
+        _check_values(values, field, path, None)
+    return values
+
+
+def _check_query_kind(vectors: np.ndarray, field: VectorField, path: str) -> None:
+    _check_width(vectors.shape[-1], field, path)
+    if field.kind is VectorKind.BINARY:
+        if vectors.dtype != np.uint8:
+            raise invalid("BAD_VECTOR", f"{path} of a binary field must be packed uint8, got {vectors.dtype}", path)
+    elif vectors.dtype.kind not in "fiu":
+        raise invalid("BAD_VECTOR", f"{path} must hold numbers, got {vectors.dtype}", path)
 
 
 def _check_width(width: int, field: VectorField, path: str) -> None:

@@ -75,7 +75,7 @@ class Embedded(System):
 
     def query(self, vector: np.ndarray, k: int) -> list[Any]:
         request = QueryRequest(COLLECTION, vector, k=k, filter=self.filter, select=Selection(payload=False))
-        return [hit.id for hit in self.database.query(request).hits]
+        return [hit.id for hit in self.database.query(request)]
 
     def facts(self) -> dict[str, Any]:
         info: Any = self.database.info()

@@ -121,8 +121,8 @@ def recall(db: Database, queries: np.ndarray, k: int = 10, **params: Any) -> flo
     """Against the exact answers of the same database."""
     found = 0
     for vector in queries:
-        truth = {hit.id for hit in query(db, vector, k, params=SearchParams(exact=True)).hits}
-        found += len(truth & {hit.id for hit in query(db, vector, k, params=SearchParams(**params)).hits})
+        truth = {hit.id for hit in query(db, vector, k, params=SearchParams(exact=True))}
+        found += len(truth & {hit.id for hit in query(db, vector, k, params=SearchParams(**params))})
     return found / (k * len(queries))
 
 

@@ -83,7 +83,7 @@ def test_changing_the_index_keeps_the_answers(indexed: Database, text: str) -> N
     assert format_index(entry.spec) == format_index(parse_index(text))
     assert recall(indexed, questions(20), oversampling=8.0, nprobe=8) > 0.8
     for point in (3, 1_999):
-        assert query(indexed, vectors_of([point])[0], k=1).hits[0].id == point
+        assert query(indexed, vectors_of([point])[0], k=1)[0].id == point
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_every_structure_is_built_opened_and_asked(
         ]
         (used,) = answers[1].explain["segments"]  # type: ignore[index]
         assert used["strategy"] != "exact_scan"
-        assert [hit.score for hit in answers[0].hits] == pytest.approx([hit.score for hit in answers[1].hits], abs=1e-5)
+        assert [hit.score for hit in answers[0]] == pytest.approx([hit.score for hit in answers[1]], abs=1e-5)
 
 
 CHILD = """
@@ -192,16 +192,16 @@ def test_rows_are_verified_when_they_are_read(
     path.write_bytes(content)
     db = reopen(SETTINGS)
     (segment,) = db.collection("c").sealed.values()
-    first = query(db, WIDE[5], k=1).hits[0]
+    first = query(db, WIDE[5], k=1)[0]
     assert first.id == 5
     assert not segment.rows("v").checked, "a query reads the chunks of its rows"
     # The damaged chunk is repaired from RocksDB when it is needed, in the mapped file.
     last = 39_990
-    assert query(db, WIDE[last], k=1).hits[0].id == last
+    assert query(db, WIDE[last], k=1)[0].id == last
     read, _ = db.get(GetRequest("c", [last], Selection(vectors=True)))
     np.testing.assert_array_equal(read[0].vectors["v"], WIDE[last])  # type: ignore[index]
     assert path.read_bytes()[2 * CHUNK_BYTES + 999] == content[2 * CHUNK_BYTES + 999] ^ 1
-    assert query(db, WIDE[7], k=1, params=SearchParams(exact=True)).hits[0].id == 7
+    assert query(db, WIDE[7], k=1, params=SearchParams(exact=True))[0].id == 7
     assert segment.rows("v").checked
 
 
@@ -219,15 +219,15 @@ def test_a_chunk_that_is_lost_fails_what_needs_it_and_nothing_else(
         raise Corruption("the stored chunk is damaged, too")
 
     monkeypatch.setattr(type(db._storage.blobs), "_chunk", lost)
-    assert query(db, WIDE[5], k=1).hits[0].id == 5
+    assert query(db, WIDE[5], k=1)[0].id == 5
     for _ in range(2):
         with pytest.raises(Corruption, match="is damaged"):
             query(db, WIDE[39_990], k=1)
-    assert query(db, WIDE[6], k=1).hits[0].id == 6
+    assert query(db, WIDE[6], k=1)[0].id == 6
     with pytest.raises(Corruption):
         query(db, WIDE[5], k=1, params=SearchParams(exact=True))
     assert "vector.v" in db.stats("c")["segments"][0]["damaged"]
-    assert db.query(QueryRequest("c", np.zeros(2, np.uint8), using="b", k=1)).hits
+    assert db.query(QueryRequest("c", np.zeros(2, np.uint8), using="b", k=1))
 
 
 def test_pages_are_given_back(wide: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +253,7 @@ def test_queries_and_writes_go_on_while_indexes_come_and_go(indexed: Database) -
         while not stop.is_set():
             turn = (turn + 37) % 2_000
             try:
-                hits = query(indexed, vectors_of([turn])[0], k=5, params=SearchParams(nprobe=16, oversampling=8.0)).hits
+                hits = query(indexed, vectors_of([turn])[0], k=5, params=SearchParams(nprobe=16, oversampling=8.0))
             except Exception as error:
                 wrong.append(error)
                 return

@@ -14,8 +14,9 @@ from vecstore.engine import coalesce
 from vecstore.engine.coalesce import Coalescer, Patience
 from vecstore.engine.database import Database
 from vecstore.errors import DeadlineExceeded, InvalidArgument
+from vecstore.hits import Hits
 from vecstore.query.builder import F
-from vecstore.types import QueryRequest, QueryResult
+from vecstore.types import QueryRequest
 
 
 def request(point_id: int, **options: object) -> QueryRequest:
@@ -34,14 +35,14 @@ def test_answers_equal_those_alone_and_batches_form(db: Database) -> None:
     put(db, range(300))
     asked = [request(n, filter=F("n").lt(100 + n % 3), k=5 + n % 2, explain=True) for n in range(100)]
 
-    async def run(coalescer: Coalescer) -> list[QueryResult]:
+    async def run(coalescer: Coalescer) -> list[Hits]:
         return await asyncio.gather(*(coalescer.query(one) for one in asked))
 
     results = gather(db, run)
     assert isinstance(results, list)
     for one, together in zip(asked, results, strict=True):
         alone = db.query(one)
-        assert [(hit.id, hit.score) for hit in together.hits] == [(hit.id, hit.score) for hit in alone.hits]
+        assert [(hit.id, hit.score) for hit in together] == [(hit.id, hit.score) for hit in alone]
     assert max(result.explain["batch"] for result in results) > 5
 
 
@@ -52,15 +53,15 @@ def test_answers_are_the_same_on_the_loop_and_in_threads(
     monkeypatch.setattr(coalesce, "INLINE_WORK", work)
     put(db, range(300))
 
-    async def run(coalescer: Coalescer) -> list[QueryResult]:
-        async def caller(first: int) -> list[QueryResult]:
+    async def run(coalescer: Coalescer) -> list[Hits]:
+        async def caller(first: int) -> list[Hits]:
             return [await coalescer.query(request(n, k=3)) for n in range(first, first + 10)]
 
         return [result for part in await asyncio.gather(*(caller(10 * n) for n in range(16))) for result in part]
 
     results = gather(db, run)
     assert isinstance(results, list)
-    assert [result.hits[0].id for result in results] == list(range(160))
+    assert [result[0].id for result in results] == list(range(160))
 
 
 def test_waiting_is_given_up_for_a_lone_caller_and_kept_for_many() -> None:
@@ -89,7 +90,7 @@ def test_a_bad_request_fails_alone(db: Database) -> None:
         return await asyncio.gather(*(coalescer.query(one) for one in asked), return_exceptions=True)
 
     first, failed, second = gather(db, run)  # type: ignore[misc]
-    assert (first.hits[0].id, second.hits[0].id) == (1, 2)
+    assert (first[0].id, second[0].id) == (1, 2)
     assert isinstance(failed, InvalidArgument)
     assert failed.reason == "DIMENSION_MISMATCH"
 
@@ -115,5 +116,5 @@ def test_time_spent_waiting_counts(db: Database, monkeypatch: pytest.MonkeyPatch
         return await asyncio.gather(running, waiting, return_exceptions=True)
 
     first, late = gather(db, run)  # type: ignore[misc]
-    assert first.hits[0].id == 1
+    assert first[0].id == 1
     assert isinstance(late, DeadlineExceeded)

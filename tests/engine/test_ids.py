@@ -36,7 +36,7 @@ def test_packed_and_sealed_ids_are_found(ids: list, others: list) -> None:
     assert encoded_keys(pack_ids(ids)) == [encode_id(i) for i in ids]
     ordered = sorted(ids, key=encode_id)
     column = IdColumn(sealed_ids([encode_id(i) for i in ordered]), len(ids))
-    assert column.take(range(len(ids))) == ordered
+    assert column.take(np.arange(len(ids))).tolist() == ordered
     asked = [*ids, *others]
     places = {point_id: row for row, point_id in enumerate(ordered)}
     assert column.find(asked).tolist() == [places.get(i, -1) for i in asked]

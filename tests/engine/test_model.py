@@ -252,10 +252,10 @@ class EngineMachine(RuleBasedStateMachine):
             for i in self.matching(where)
             if self.model[i][name] is not None
         )[:k]
-        assert [hit.id for hit in result.hits] == [i for _, _, i in expected]
+        assert [hit.id for hit in result] == [i for _, _, i in expected]
         scores = {"l2": np.sqrt, "dot": np.negative, "bits": np.asarray}[name]
-        np.testing.assert_allclose([hit.score for hit in result.hits], [scores(d) for d, _, _ in expected], rtol=1e-6)
-        assert [hit.payload for hit in result.hits] == [self.model[hit.id]["payload"] for hit in result.hits]
+        np.testing.assert_allclose([hit.score for hit in result], [scores(d) for d, _, _ in expected], rtol=1e-6)
+        assert [hit.payload for hit in result] == [self.model[hit.id]["payload"] for hit in result]
         assert result.seq == self.seq
         REACHED[f"query {name}"] += bool(expected)
 

@@ -187,23 +187,23 @@ def test_every_datatype_and_metric_agrees_with_numpy(db: Database, datatype: Dat
         Metric.L2: np.linalg.norm(stored - query, axis=1),
     }[metric]
     order = np.argsort(expected if metric is Metric.L2 else -expected, kind="stable")[:10]
-    hits = db.query(QueryRequest("d", query, k=10)).hits
+    hits = db.query(QueryRequest("d", query, k=10))
     assert [hit.id for hit in hits] == order.tolist()
     np.testing.assert_allclose([hit.score for hit in hits], expected[order], rtol=1e-5)
     bound = float(expected[order][4]) + (1e-4 if metric is Metric.L2 else -1e-4)
     near = db.query(QueryRequest("d", query, k=10, score_threshold=bound))
-    assert [hit.id for hit in near.hits] == order[:5].tolist()
+    assert [hit.id for hit in near] == order[:5].tolist()
     paged = db.query(QueryRequest("d", query, k=4, offset=3))
-    assert [hit.id for hit in paged.hits] == order[3:7].tolist()
+    assert [hit.id for hit in paged] == order[3:7].tolist()
 
 
 def test_selection_limits_what_comes_back(db: Database) -> None:
     put(db, ["a"])
-    hit = db.query(QueryRequest("c", GOOD[0], "v", select=Selection(["n", "zz"], ["b"]))).hits[0]
+    hit = db.query(QueryRequest("c", GOOD[0], "v", select=Selection(["n", "zz"], ["b"])))[0]
     assert hit.payload == {"n": 0}
     assert hit.vectors is not None
     assert list(hit.vectors) == ["b"]
-    hit = db.query(QueryRequest("c", GOOD[0], "v", select=Selection(False))).hits[0]
+    hit = db.query(QueryRequest("c", GOOD[0], "v", select=Selection(False)))[0]
     assert (hit.payload, hit.vectors) == (None, None)
 
 
@@ -285,5 +285,5 @@ def test_in_memory_offers_the_same(reopen: Callable[..., Database]) -> None:
         put(db, range(700))
         settle(db, db.compact("c"))
         assert [segment["kind"] for segment in db.stats("c")["segments"]] == ["sealed"]
-        assert db.query(QueryRequest("c", vectors_of([5])[0], "v", k=1)).hits[0].id == 5
+        assert db.query(QueryRequest("c", vectors_of([5])[0], "v", k=1))[0].id == 5
         assert db.wait_operation(db.verify().id, 30).error is None

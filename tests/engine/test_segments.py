@@ -49,7 +49,7 @@ def check_all(db: Database, ids: list) -> None:
     assert len(seen) == len(ids)
     assert set(seen) == set(ids)
     for point_id in ids[:: max(1, len(ids) // 20)]:
-        hit = db.query(QueryRequest("c", vectors_of([point_id])[0], using="v", k=1)).hits[0]
+        hit = db.query(QueryRequest("c", vectors_of([point_id])[0], using="v", k=1))[0]
         assert hit.id == point_id
         assert hit.score == pytest.approx(1.0, abs=1e-5)
 
@@ -186,7 +186,7 @@ def test_reads_see_whole_batches_while_everything_moves(db: Database) -> None:
         while not stop.is_set():
             page = db.scroll(ScrollRequest("c", None, 200))
             rounds = {point.payload["round"] for point in page.points if point.payload}
-            hits = db.query(QueryRequest("c", vectors_of([7])[0], "v", k=100)).hits
+            hits = db.query(QueryRequest("c", vectors_of([7])[0], "v", k=100))
             found = {msgspec.json.decode(hit.payload_json or b"{}")["round"] for hit in hits}
             now = max(rounds | {seen})
             if len(page.points) != 100 or len(rounds) != 1 or len(hits) != 100 or len(found) != 1 or now < seen:
@@ -225,5 +225,5 @@ def test_ties_are_broken_by_id_wherever_the_rows_are(db: Database) -> None:
         if len(part) == 10:
             settle(db, db.compact("c"))
     for k in (1, 5, 39, 40, 41):
-        hits = db.query(QueryRequest("c", same[0], "v", k=k)).hits
+        hits = db.query(QueryRequest("c", same[0], "v", k=k))
         assert [hit.id for hit in hits] == list(range(min(k, 40)))

@@ -90,7 +90,7 @@ def check_exact(db: Database) -> None:
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     for vector in questions(5):
         truth = ids[np.argsort(-(rows @ vector), kind="stable")[:10]]
-        assert [hit.id for hit in query(db, vector, params=SearchParams(exact=True)).hits] == truth.tolist()
+        assert [hit.id for hit in query(db, vector, params=SearchParams(exact=True))] == truth.tolist()
 
 
 def test_sealed_segments_are_indexed_and_merge_with_growing_ones(indexed: Database) -> None:
@@ -100,7 +100,7 @@ def test_sealed_segments_are_indexed_and_merge_with_growing_ones(indexed: Databa
     assert recall(indexed, questions(20), nprobe=16) == 1.0
     assert recall(indexed, questions(20), nprobe=1) < 0.8
     for point in (5, 1_999, 2_050):  # sealed, sealed, growing
-        assert query(indexed, vectors_of([point])[0], k=1).hits[0].id == point
+        assert query(indexed, vectors_of([point])[0], k=1)[0].id == point
     explained = query(indexed, questions(1)[0], explain=True).explain["segments"][0]
     assert explained["counters"]["lists_probed"] == 8
     assert 0 < explained["counters"]["rows_scanned"] < 2_000
@@ -136,16 +136,16 @@ def test_filters_get_their_k(indexed: Database) -> None:
         where = F("n").lt(high)
         expected = sum(high for _ in range(4)) + min(high, 100)  # n counts from 0 in each of the batches
         got = query(indexed, vector, k=min(expected, 300), filter=where, params=SearchParams(nprobe=1))
-        assert len(got.hits) == min(expected, 300)
+        assert len(got) == min(expected, 300)
     explained = query(indexed, vector, k=300, filter=F("n").lt(60), params=SearchParams(nprobe=1), explain=True).explain
     assert explained["segments"][0]["counters"]["queries_rescanned"] == 1
     assert query(indexed, vector, filter=F("n").lt(4), explain=True).explain["segments"][0]["strategy"] == "exact_scan"
 
 
 def test_deletes_and_rewrites_after_the_build_hold(indexed: Database) -> None:
-    victim = query(indexed, questions(1)[0], k=1).hits[0].id
+    victim = query(indexed, questions(1)[0], k=1)[0].id
     indexed.write(DeleteRequest("c", ids=[victim]))
-    assert victim not in [hit.id for hit in query(indexed, questions(1)[0], k=50).hits]
+    assert victim not in [hit.id for hit in query(indexed, questions(1)[0], k=50)]
 
 
 def test_points_without_the_vector_are_no_answers(reopen: Callable[..., Database]) -> None:
@@ -156,7 +156,7 @@ def test_points_without_the_vector_are_no_answers(reopen: Callable[..., Database
     db.write(UpsertRequest("c", PointBatch(list(range(400, 800)), {"b": bits})))
     settle(db, db.compact("c"))
     assert strategies(db) == ["toy_ivf"]
-    hits = query(db, questions(1)[0], k=390, params=SearchParams(nprobe=1)).hits
+    hits = query(db, questions(1)[0], k=390, params=SearchParams(nprobe=1))
     assert len(hits) == 390
     assert max(hit.id for hit in hits) < 400
 
@@ -179,7 +179,7 @@ def test_update_index_rebuilds_while_queries_and_writes_go_on(
     wait_until(
         lambda: any(one.kind == "seal" and one.state is OperationState.DONE for one in indexed.list_operations())
     )
-    assert query(indexed, vectors_of([3_100])[0], k=1).hits[0].id == 3_100
+    assert query(indexed, vectors_of([3_100])[0], k=1)[0].id == 3_100
     go.set()
     settle(indexed, operation)
     wait_indexed_or_growing(indexed)
@@ -364,7 +364,7 @@ def test_prefixes_are_compared_exactly(reopen: Callable[..., Database], metric: 
                 distance = -(part @ q)
             else:
                 distance = ((part - q) ** 2).sum(axis=1)
-            got = query(db, vector, params=SearchParams(truncate_dim=dim, exact=True)).hits
+            got = query(db, vector, params=SearchParams(truncate_dim=dim, exact=True))
             np.testing.assert_allclose(distance[[hit.id for hit in got]], np.sort(distance)[:10], rtol=1e-4, atol=1e-5)
 
 
@@ -404,7 +404,7 @@ def known(db: Database) -> set[int]:
     found: set[int] = set()
     for segment in view.segments:
         bits = np.unpackbits(segment.alive.view(np.uint8), bitorder="little")[: segment.n_rows]
-        found |= set(segment.segment.take_ids(np.flatnonzero(bits).tolist()))  # type: ignore[arg-type]
+        found |= set(segment.segment.take_ids(np.flatnonzero(bits)).tolist())  # type: ignore[arg-type]
     return found
 
 
@@ -418,8 +418,8 @@ def compare(db: Database, alive: set[int]) -> None:
     for vector in questions(3):
         k = min(10, len(ids))
         truth = set(ids[np.argsort(-(rows @ vector), kind="stable")[:k]].tolist())
-        assert {hit.id for hit in query(db, vector, k, params=SearchParams(exact=True)).hits} == truth
-        got = {hit.id for hit in query(db, vector, k).hits}
+        assert {hit.id for hit in query(db, vector, k, params=SearchParams(exact=True))} == truth
+        got = {hit.id for hit in query(db, vector, k)}
         assert len(got) == k
         assert got <= alive
-        assert {hit.id for hit in query(db, vector, k, params=SearchParams(nprobe=64)).hits} == truth
+        assert {hit.id for hit in query(db, vector, k, params=SearchParams(nprobe=64))} == truth

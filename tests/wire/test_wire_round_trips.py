@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vecstore.config import Limits
+from vecstore.hits import Hits
 from vecstore.pb.v1 import collections_pb2, common_pb2, points_pb2
 from vecstore.query.filter import Filter
 from vecstore.schema import DataType, Schema, VectorField
@@ -125,10 +126,12 @@ def test_queries(request: QueryRequest) -> None:
     check(reads.query_from_pb(sent(reads.query_to_pb(request)), LIMITS), request)
 
 
-@given(values.QUERY_RESULTS)
-def test_query_results(result: Any) -> None:
-    answer = reads.query_result_to_pb(result, common_pb2.PAYLOAD_ENCODING_JSON)
-    check(reads.query_result_from_pb(sent(answer)), result)
+@given(values.HITS_OF_QUERIES)
+def test_hits(hits: Hits) -> None:
+    answer = reads.hits_to_pb(hits, common_pb2.PAYLOAD_ENCODING_JSON)
+    back = reads.hits_from_pb(sent(answer))
+    check(list(back), list(hits))
+    check((back.seq, back.explain, back.ids.dtype), (hits.seq, hits.explain, hits.ids.dtype))
 
 
 @given(values.SCROLL_RESULTS)
@@ -140,9 +143,9 @@ def test_scroll_results(result: Any) -> None:
 @given(st.lists(st.tuples(values.IDS, values.PAYLOADS.filter(bool)), max_size=4))
 def test_payloads_of_answers_as_maps(drawn: list[tuple[Any, dict[str, Any]]]) -> None:
     hits = [values.Hit(point_id, 1, msgspec.json.encode(payload)) for point_id, payload in drawn]
-    answer = reads.query_result_to_pb(values.QueryResult(hits, 1), common_pb2.PAYLOAD_ENCODING_UNSPECIFIED)
-    back = reads.query_result_from_pb(sent(answer))
-    check([hit.payload for hit in back.hits], [payload for _, payload in drawn])
+    answer = reads.hits_to_pb(Hits.of(hits, 1), common_pb2.PAYLOAD_ENCODING_UNSPECIFIED)
+    back = reads.hits_from_pb(sent(answer))
+    check([hit.payload for hit in back], [payload for _, payload in drawn])
     assert not any(point.HasField("payload_json") for point in answer.points)
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import numpy as np
 from hypothesis import strategies as st
 
+from vecstore.hits import Hits
 from vecstore.query import filter as f
 from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, VectorKind
 from vecstore.types import (
@@ -20,7 +21,6 @@ from vecstore.types import (
     Point,
     PointBatch,
     QueryRequest,
-    QueryResult,
     ScrollRequest,
     ScrollResult,
     Selection,
@@ -169,7 +169,7 @@ PAYLOAD_JSON = st.none() | st.binary(max_size=9)
 FLOAT32 = st.floats(width=32, allow_nan=False)
 POINTS = st.builds(Point, IDS, U64, PAYLOAD_JSON, ANSWER_VECTORS)
 HITS = st.builds(Hit, IDS, U64, PAYLOAD_JSON, ANSWER_VECTORS, FLOAT32)
-QUERY_RESULTS = st.builds(QueryResult, st.lists(HITS, max_size=3), U64, st.none() | PAYLOADS)
+HITS_OF_QUERIES = st.builds(Hits.of, st.lists(HITS, max_size=3), U64, st.none() | PAYLOADS)
 SCROLL_RESULTS = st.builds(ScrollResult, st.lists(POINTS, max_size=3), st.none() | IDS, U64)
 
 FIELDS = st.builds(VectorField, st.sampled_from(VectorKind), I64, st.sampled_from(Metric), st.sampled_from(DataType))

@@ -24,8 +24,8 @@ from vecstore.client._sync.client import Client
 from vecstore.client._sync.collection import Collection
 from vecstore.client.connect import connect
 from vecstore.client.fields import Binary, Dense
-from vecstore.client.results import Hits
 from vecstore.errors import Unavailable
+from vecstore.hits import Hits
 
 K = 10
 SHOWN_QUERIES = (17, 61, 190)

@@ -17,10 +17,10 @@ from vecstore.cli.render import as_text, show_json, show_table, show_tree
 from vecstore.cli.target import Json, Target, open_client
 from vecstore.client._sync.collection import Collection as CollectionHandle
 from vecstore.client.filters import as_filter
-from vecstore.client.results import Hits
 from vecstore.client.vectors import only_vector
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument, NotFound
+from vecstore.hits import Hits
 from vecstore.io.jsonl import read_vector, write_id
 from vecstore.query.filter import Filter, HasId, PointId
 from vecstore.schema import VectorField, larger_is_nearer

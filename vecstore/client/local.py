@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from vecstore.config import Settings
 from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
+from vecstore.hits import Hits
 from vecstore.schema import Schema
 from vecstore.types import (
     CollectionInfo,
@@ -23,7 +24,6 @@ from vecstore.types import (
     PayloadRequest,
     Point,
     QueryRequest,
-    QueryResult,
     ScrollRequest,
     ScrollResult,
     UpsertRequest,
@@ -76,11 +76,11 @@ class AsyncLocal:
     async def count(self, request: CountRequest) -> tuple[int, int]:
         return await self._run(self._database.count, request)
 
-    async def query(self, request: QueryRequest) -> QueryResult:
+    async def query(self, request: QueryRequest) -> Hits:
         return await self._coalescer.query(request)
 
-    async def query_batch(self, requests: Sequence[QueryRequest]) -> list[QueryResult]:
-        return await self._run(self._database.query_batch, requests)
+    async def query_many(self, request: QueryRequest) -> list[Hits]:
+        return await self._run(self._database.query_many, request)
 
     async def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
         return await self._run(self._database.create_field_index, request)

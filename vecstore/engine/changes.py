@@ -88,7 +88,7 @@ def late_deletes(collection: Collection, made: SealedSegment | None, replaced: S
         now = bitmaps.resized(collection.alive(old.segment.uid), len(old.alive) * 64)
         died = bitmaps.set_bits(old.alive & ~now)
         if len(died):
-            rows = made.find(old.segment.take_ids(died.tolist()), made.header.n_rows)
+            rows = made.find(old.segment.take_ids(died).tolist(), made.header.n_rows)
             found.append(rows[rows >= 0])
     return np.sort(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
 

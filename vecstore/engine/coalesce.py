@@ -23,7 +23,8 @@ from vecstore.engine.collection import Collection
 from vecstore.engine.database import Database
 from vecstore.engine.read_path import batch_key, deadline_of
 from vecstore.errors import DeadlineExceeded
-from vecstore.types import QueryRequest, QueryResult
+from vecstore.hits import Hits
+from vecstore.types import QueryRequest
 
 WINDOW_S = 0.002
 INLINE_WORK = 48 << 20  # components of all rows times queries: up to about 5 ms, in which the kernels use every core
@@ -37,9 +38,9 @@ Key = tuple[Any, ...]
 @dataclass(slots=True)
 class _Waiting:
     request: QueryRequest
-    vector: np.ndarray
+    vectors: np.ndarray  # (1, width)
     deadline: float
-    future: asyncio.Future[QueryResult]
+    future: asyncio.Future[Hits]
 
 
 class Patience:
@@ -105,11 +106,11 @@ class Coalescer:
         self._patience: LRUCache[Key, Patience] = LRUCache(KEYS_REMEMBERED)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def query(self, request: QueryRequest) -> QueryResult:
+    async def query(self, request: QueryRequest) -> Hits:
         """As `Database.query`. A bad request fails alone, before it joins others."""
         database = self._database
         collection = database.collection(request.collection)
-        vector = database.reader.check(collection, request)
+        vectors = database.reader.check(collection, request)
         deadline = deadline_of(request.timeout_s, database.settings)
         if request.min_seq and request.min_seq <= collection.view.seq:
             request = dataclasses.replace(request, min_seq=0)  # fulfilled: no reason to keep it apart
@@ -117,7 +118,7 @@ class Coalescer:
         queue = self._queues.get(key)
         loop = asyncio.get_running_loop()
         if queue is not None:
-            waiting = _Waiting(request, vector, deadline, loop.create_future())
+            waiting = _Waiting(request, vectors, deadline, loop.create_future())
             queue.add(waiting)
             return await waiting.future
         patience = self._patience.get(key)
@@ -125,8 +126,8 @@ class Coalescer:
             patience = self._patience[key] = Patience()
         target = patience.target()
         if target == 1 and self._is_small(collection, request, 1):
-            return database.reader.run(collection, [request], [vector], deadline)[0]  # alone, and quick
-        waiting = _Waiting(request, vector, deadline, loop.create_future())
+            return database.reader.run(collection, request, vectors, deadline)[0]  # alone, and quick
+        waiting = _Waiting(request, vectors, deadline, loop.create_future())
         queue = self._queues[key] = _Queue([waiting])
         task = loop.create_task(self._drain(key, queue, collection, patience, target))
         self._tasks.add(task)
@@ -191,7 +192,7 @@ class Coalescer:
             return False
         return True
 
-    def _run(self, collection: Collection, batch: Sequence[_Waiting]) -> list[QueryResult]:
+    def _run(self, collection: Collection, batch: Sequence[_Waiting]) -> list[Hits]:
         deadline = max(waiting.deadline for waiting in batch)
-        requests = [waiting.request for waiting in batch]
-        return self._database.reader.run(collection, requests, [waiting.vector for waiting in batch], deadline)
+        vectors = np.concatenate([waiting.vectors for waiting in batch])
+        return self._database.reader.run(collection, batch[0].request, vectors, deadline)

@@ -32,10 +32,7 @@ class View:
     seq: int
     schema: Schema
     segments: tuple[SegmentView, ...]
-
-    @property
-    def points(self) -> int:
-        return sum(view.n_alive for view in self.segments)
+    points: int = 0  # live ones
 
 
 class Collection:
@@ -147,5 +144,5 @@ class Collection:
         order = [*self.sealed, *(segment.uid for segment in self.frozen), self.growing.uid]
         segments = tuple(self._views[uid] for uid in order if uid in self._views)
         with self.changed:
-            self.view = View(seq, self.record.schema, segments)
+            self.view = View(seq, self.record.schema, segments, sum(view.n_alive for view in segments))
             self.changed.notify_all()

@@ -1,9 +1,9 @@
-"""What a read returns of each row: id, seq, and the chosen parts of payload and vectors."""
+"""What a read returns of each row, by column: id, seq, and the chosen parts of payload and vectors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,51 +11,64 @@ import numpy as np
 from vecstore import validate
 from vecstore.engine import bitmaps
 from vecstore.engine.segment import SegmentView, decode_payload
-from vecstore.query.filter import PointId
+from vecstore.hits import Payloads, PointColumns, VectorsOf
+from vecstore.kernels.base import Int64Array
 from vecstore.schema import Schema, VectorKind
 from vecstore.types import Selection
 
-Content: TypeAlias = tuple[PointId, int, bytes | None, dict[str, np.ndarray] | None]  # as the fields of `Point`
 
-
-def contents(segment: SegmentView, rows: Sequence[int], schema: Schema, select: Selection) -> list[Content]:
+def contents(segment: SegmentView, rows: Int64Array, schema: Schema, select: Selection) -> PointColumns:
     """The contents of a segment's rows, in the order of `rows`."""
     stored = segment.segment
-    ids = stored.take_ids(rows)
-    seqs: list[int] = stored.seqs(np.asarray(rows, dtype=np.int64)).tolist()
-    payload = _payload_reader(segment, select)
-    vectors = _vectors_reader(segment, schema, select)
-    return [(ids[at], seqs[at], payload(row), vectors(row)) for at, row in enumerate(rows)]
+    return PointColumns(
+        stored.take_ids(rows),
+        stored.seqs(rows),
+        _payloads(segment, rows, select.payload) if select.payload else None,
+        _vectors(segment, rows, schema, select.vectors) if select.vectors else None,
+    )
 
 
-def _payload_reader(segment: SegmentView, select: Selection) -> Callable[[int], bytes | None]:
-    stored, chosen = segment.segment.payload, select.payload
+def gathered(
+    views: Sequence[SegmentView], places: Int64Array, rows: Int64Array, schema: Schema, select: Selection
+) -> PointColumns:
+    """The contents of rows of several segments, `places` in `views`, read segment by segment, in the order given."""
+    parts = [(np.flatnonzero(places == place), views[place]) for place in np.unique(places).tolist()]
+    read = [(ats, contents(view, rows[ats], schema, select)) for ats, view in parts]
+    numbers = all(part.ids.dtype == np.uint64 for _, part in read)
+    ids = np.empty(len(rows), dtype=np.uint64 if numbers else object)
+    seqs = np.empty(len(rows), dtype=np.uint64)
+    payloads: list[Any] | None = [None] * len(rows) if select.payload else None
+    vectors: list[Any] | None = [None] * len(rows) if select.vectors else None
+    for ats, part in read:
+        ids[ats], seqs[ats] = part.ids, part.seqs
+        for column, values in ((payloads, part.payloads), (vectors, part.vectors)):
+            if column is not None and values is not None:
+                for at, value in zip(ats.tolist(), values, strict=True):
+                    column[at] = value
+    return PointColumns(ids, seqs, payloads, vectors)
+
+
+def _payloads(segment: SegmentView, rows: Int64Array, chosen: bool | Sequence[str]) -> Payloads:
+    stored = segment.segment.take_payloads(rows)
     if chosen is True:
-        return lambda row: stored(row) or b"{}"
-    if not chosen:
-        return lambda row: None
-
-    def some(row: int) -> bytes:
-        encoded = stored(row)
+        return [encoded or b"{}" for encoded in stored]
+    assert not isinstance(chosen, bool)
+    found: list[bytes | None] = []
+    for encoded in stored:
         payload = decode_payload(encoded) if encoded else {}
-        return msgspec.json.encode({key: payload[key] for key in chosen if key in payload})
+        found.append(msgspec.json.encode({key: payload[key] for key in chosen if key in payload}))
+    return found
 
-    return some
 
-
-def _vectors_reader(
-    segment: SegmentView, schema: Schema, select: Selection
-) -> Callable[[int], dict[str, np.ndarray] | None]:
-    if not select.vectors:
-        return lambda row: None
-    names = list(schema.vectors) if select.vectors is True else list(select.vectors)
+def _vectors(segment: SegmentView, rows: Int64Array, schema: Schema, chosen: bool | Sequence[str]) -> VectorsOf:
+    names = list(schema.vectors) if isinstance(chosen, bool) else list(chosen)
+    found: list[dict[str, np.ndarray] | None] = []
     present = {name: segment.segment.present(name, segment.n_rows) for name in names}
-
-    def has(row: int, name: str) -> bool:
-        words = present[name]
-        return words is None or bool(bitmaps.are_set(words, np.array([row]))[0])
-
-    return lambda row: {name: _vector(segment, row, name, schema) for name in names if has(row, name)}
+    has = {name: None if words is None else bitmaps.are_set(words, rows) for name, words in present.items()}
+    for at, row in enumerate(rows.tolist()):
+        there = [name for name, flags in has.items() if flags is None or flags[at]]
+        found.append({name: _vector(segment, row, name, schema) for name in there})
+    return found
 
 
 def _vector(segment: SegmentView, row: int, name: str, schema: Schema) -> np.ndarray:

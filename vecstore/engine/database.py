@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import msgspec
+import numpy as np
 
 from vecstore import validate
 from vecstore.config import Settings
@@ -27,6 +28,7 @@ from vecstore.engine.stats import collection_stats
 from vecstore.engine.verify import run_verify
 from vecstore.engine.writes import prepare_delete, prepare_payload, prepare_upsert
 from vecstore.errors import AlreadyExists, NotFound, VecstoreError, limit_exceeded
+from vecstore.hits import Hits
 from vecstore.index_check import check_index
 from vecstore.kernels.select import describe, get_kernels
 from vecstore.schema import FieldKind, Schema
@@ -42,7 +44,6 @@ from vecstore.types import (
     PayloadRequest,
     Point,
     QueryRequest,
-    QueryResult,
     ScrollRequest,
     ScrollResult,
     UpsertRequest,
@@ -213,19 +214,22 @@ class Database:
 
     # --- reads ---
 
-    def query(self, request: QueryRequest) -> QueryResult:
+    def query(self, request: QueryRequest) -> Hits:
         collection = self.collection(request.collection)
-        vector = self.reader.check(collection, request)
-        return self.reader.run(collection, [request], [vector], deadline_of(request.timeout_s, self.settings))[0]
+        vectors = self.reader.check(collection, request)
+        return self.reader.run(collection, request, vectors, deadline_of(request.timeout_s, self.settings))[0]
 
-    def query_batch(self, requests: Sequence[QueryRequest]) -> list[QueryResult]:
+    def query_many(self, request: QueryRequest) -> list[Hits]:
+        """`query` for each row of `request.vector`, in one pass."""
+        self._check_queries(len(request.vector))
+        collection = self.collection(request.collection)
+        vectors = self.reader.check_many(collection, request)
+        return self.reader.run(collection, request, vectors, deadline_of(request.timeout_s, self.settings))
+
+    def query_batch(self, requests: Sequence[QueryRequest]) -> list[Hits]:
         """Answers in order. Requests that differ only in the vector share one pass. One bad request fails them all,
         named by its place."""
-        bound = self.settings.limits.queries_per_request_max
-        if not requests:
-            raise validate.invalid("EMPTY_BATCH", "queries is empty", "queries")
-        if len(requests) > bound:
-            raise limit_exceeded("queries_per_request_max", len(requests), bound, path="queries count")
+        self._check_queries(len(requests))
         groups: dict[tuple[Any, ...], list[int]] = {}
         vectors = []
         for place, request in enumerate(requests):
@@ -234,14 +238,21 @@ class Database:
             except VecstoreError as error:
                 raise error.at(f"queries[{place}]") from None
             groups.setdefault(batch_key(request), []).append(place)
-        results: dict[int, QueryResult] = {}
+        results: dict[int, Hits] = {}
         for places in groups.values():
-            members = [requests[place] for place in places]
-            deadline = deadline_of(members[0].timeout_s, self.settings)
-            collection = self.collection(members[0].collection)
-            answers = self.reader.run(collection, members, [vectors[place] for place in places], deadline)
+            first = requests[places[0]]
+            deadline = deadline_of(first.timeout_s, self.settings)
+            together = np.concatenate([vectors[place] for place in places])
+            answers = self.reader.run(self.collection(first.collection), first, together, deadline)
             results.update(zip(places, answers, strict=True))
         return [results[place] for place in range(len(requests))]
+
+    def _check_queries(self, count: int) -> None:
+        bound = self.settings.limits.queries_per_request_max
+        if not count:
+            raise validate.invalid("EMPTY_BATCH", "queries is empty", "queries")
+        if count > bound:
+            raise limit_exceeded("queries_per_request_max", count, bound, path="queries count")
 
     def get(self, request: GetRequest) -> tuple[list[Point], int]:
         """Points that exist, in the order asked for, and the seq read."""

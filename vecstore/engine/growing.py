@@ -16,6 +16,7 @@ from vecstore.engine.columns import GrowingArray
 from vecstore.engine.ids import encode_id, pack_ids
 from vecstore.engine.records import pack_payloads
 from vecstore.engine.segment import decode_payload
+from vecstore.hits import id_array
 from vecstore.index.base import BuiltIndex, Index
 from vecstore.index.flat import flat_index
 from vecstore.kernels.base import Bitmap, Int64Array, Kernels
@@ -113,8 +114,9 @@ class GrowingSegment:
             rows[place] = row
         return rows
 
-    def take_ids(self, rows: Sequence[int] | Int64Array) -> list[PointId]:
-        return [self._ids[row] for row in rows]
+    def take_ids(self, rows: Int64Array) -> np.ndarray:
+        ids = self._ids
+        return id_array([ids[row] for row in rows.tolist()])
 
     def rows_after(self, after: PointId | None, n_rows: int) -> Iterator[tuple[bytes, int]]:
         known = self._sorted
@@ -133,6 +135,10 @@ class GrowingSegment:
 
     def payload(self, row: int) -> bytes | None:
         return self._payloads[row]
+
+    def take_payloads(self, rows: Int64Array) -> list[bytes | None]:
+        payloads = self._payloads
+        return [payloads[row] for row in rows.tolist()]
 
     def vectors(self, name: str, n_rows: int) -> np.ndarray:
         return self._rows[name].view(n_rows)

@@ -119,11 +119,14 @@ class IdColumn:
             return b"\x00" + int(self._numbers[row]).to_bytes(8, "big")
         return self._bytes[int(self._offsets[row]) : int(self._offsets[row + 1])].tobytes()
 
-    def take(self, rows: Sequence[int] | Int64Array) -> list[PointId]:
+    def take(self, rows: Int64Array) -> np.ndarray:
+        """uint64 when all ids of the segment are numbers, else objects."""
         if self._numbers is not None:
-            numbers: list[PointId] = self._numbers[np.asarray(rows, dtype=np.int64)].tolist()
+            numbers: np.ndarray = self._numbers[rows]
             return numbers
-        return [decode_id(self.key(int(row))) for row in rows]
+        ids = np.empty(len(rows), dtype=object)
+        ids[:] = [decode_id(self.key(row)) for row in rows.tolist()]
+        return ids
 
     def find(self, ids: Sequence[PointId]) -> Int64Array:
         """The row of each id, -1 where absent."""

@@ -9,28 +9,28 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vecstore import validate
 from vecstore.config import Settings
 from vecstore.engine import bitmaps
 from vecstore.engine.collection import Collection, View
-from vecstore.engine.contents import Content, contents
+from vecstore.engine.contents import contents, gathered
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.params import check_params
 from vecstore.engine.search import Plan, Ranked, check_deadline, search_view
 from vecstore.engine.segment import SegmentView
-from vecstore.errors import DeadlineExceeded
-from vecstore.kernels.base import Kernels
+from vecstore.errors import DeadlineExceeded, VecstoreError
+from vecstore.hits import Answers, Hits
+from vecstore.kernels.base import Float32Array, Int64Array, Kernels
 from vecstore.query.filter import Filter, PointId
 from vecstore.query.parse import check_filter
 from vecstore.schema import Schema, VectorField, larger_is_nearer, score_of
 from vecstore.types import (
     CountRequest,
     GetRequest,
-    Hit,
     Point,
     QueryRequest,
-    QueryResult,
     ScrollRequest,
     ScrollResult,
     Selection,
@@ -46,31 +46,38 @@ class Reader:
         self._filtering = filtering
 
     def check(self, collection: Collection, request: QueryRequest) -> np.ndarray:
-        """Everything about a request that can be wrong; returns its vector as the kernels take it."""
-        _, spec = self.field_of(collection.schema, request.using)
-        self._check_query(request, collection.schema)
+        """Everything about a request that can be wrong; returns its vector as the kernels take it, (1, width)."""
+        spec = self._check_settings(request, collection.schema)
         vector = validate.check_query_vector(request.vector, spec)
         check_params(request.params, spec, vector)
-        return vector
+        return vector[None]
 
-    def run(
-        self, collection: Collection, requests: Sequence[QueryRequest], vectors: Sequence[np.ndarray], deadline: float
-    ) -> list[QueryResult]:
-        """Answer checked requests that differ in nothing but the vector (see `batch_key`) in one pass over the data."""
-        first = requests[0]
+    def check_many(self, collection: Collection, request: QueryRequest) -> np.ndarray:
+        """The same where `request.vector` has a row for each query; errors of a row name its place."""
+        spec = self._check_settings(request, collection.schema)
+        vectors = validate.check_query_vectors(request.vector, spec)
+        for place, vector in enumerate(vectors if request.params.truncate_dim else vectors[:1]):
+            try:
+                check_params(request.params, spec, vector)
+            except VecstoreError as error:
+                raise error.at(f"queries[{place}]") from None
+        return vectors
+
+    def run(self, collection: Collection, request: QueryRequest, vectors: np.ndarray, deadline: float) -> list[Hits]:
+        """Answer a checked request for each of `vectors` (n, width), in one pass over the data."""
         started = time.perf_counter()
-        name, spec = self.field_of(collection.schema, first.using)
-        view = self.view_at(collection, first.min_seq, deadline)
-        plan = Plan() if first.explain else None
-        k = min(first.k + first.offset, max(1, view.points))
+        name, spec = self.field_of(collection.schema, request.using)
+        view = self.view_at(collection, request.min_seq, deadline)
+        plan = Plan() if request.explain else None
+        k = min(request.k + request.offset, max(1, view.points))
         ranked = search_view(
-            self._kernels, view, name, np.stack(vectors), k, first.filter, self._filtering, deadline, plan, first.params
+            self._kernels, view, name, vectors, k, request.filter, self._filtering, deadline, plan, request.params
         )
-        explain = _explained(plan, view, name, len(requests), started)
-        return [QueryResult(self._hits(view, answer, spec, first), view.seq, explain) for answer in ranked]
+        return _hits(view, ranked, spec, request, _explained(plan, view, name, len(vectors), started))
 
-    def _check_query(self, request: QueryRequest, schema: Schema) -> None:
+    def _check_settings(self, request: QueryRequest, schema: Schema) -> VectorField:
         limits = self._settings.limits
+        _, spec = self.field_of(schema, request.using)
         k = validate.check_count(request.k, "k", 1, "k_max", limits.k_max)
         offset = validate.check_count(request.offset, "offset", 0, "k_max", limits.k_max)
         validate.check_count(k + offset, "k + offset", 1, "k_max", limits.k_max)
@@ -78,6 +85,7 @@ class Reader:
             raise validate.invalid("NAN_OR_INF", "score_threshold must be finite", "score_threshold")
         request.filter = self._checked_filter(request.filter, schema)
         _check_selection(request.select, schema)
+        return spec
 
     def _checked_filter(self, where: Filter | None, schema: Schema) -> Filter | None:
         if where is None:
@@ -88,15 +96,15 @@ class Reader:
 
     def field_of(self, schema: Schema, using: str | None) -> tuple[str, VectorField]:
         """The vector field a query means. Raises VECTOR_NAME_UNKNOWN."""
-        names = ", ".join(sorted(schema.vectors))
         if using is None:
             if len(schema.vectors) > 1:
+                names = ", ".join(sorted(schema.vectors))
                 message = f"the collection has several vector fields ({names}); name one with `using`"
                 raise validate.invalid("VECTOR_NAME_UNKNOWN", message, "using")
             return next(iter(schema.vectors.items()))
         spec = schema.vectors.get(using)
         if spec is None:
-            message = f"no vector field named {using!r:.80}; the collection has {names}"
+            message = f"no vector field named {using!r:.80}; the collection has {', '.join(sorted(schema.vectors))}"
             raise validate.invalid("VECTOR_NAME_UNKNOWN", message, "using")
         return using, spec
 
@@ -112,18 +120,6 @@ class Reader:
             raise DeadlineExceeded(f"min_seq={min_seq} was not reached in time; the collection is at seq={view.seq}")
         return view
 
-    def _hits(self, view: View, ranked: Ranked, spec: VectorField, request: QueryRequest) -> list[Hit]:
-        scores = score_of(spec.metric, ranked.distances)
-        keep = slice(request.offset, request.offset + request.k)
-        segments, rows = ranked.segments[keep].tolist(), ranked.rows[keep].tolist()
-        kept: list[float] = scores[keep].tolist()
-        if request.score_threshold is not None:
-            bound, up = request.score_threshold, larger_is_nearer(spec.metric)
-            near = sum(1 for score in kept if (score >= bound if up else score <= bound))
-            segments, rows, kept = segments[:near], rows[:near], kept[:near]
-        found = _contents(view, segments, rows, request.select)
-        return [Hit(*content, score) for content, score in zip(found, kept, strict=True)]
-
     def get(self, collection: Collection, request: GetRequest) -> tuple[list[Point], int]:
         ids = validate.check_ids(request.ids, self._settings.limits)
         _check_selection(request.select, collection.schema)
@@ -133,8 +129,8 @@ class Reader:
             rows = segment.find(ids)
             places = np.flatnonzero(rows >= 0)
             if len(places):
-                read = contents(segment, rows[places].tolist(), view.schema, request.select)
-                found.update((place, Point(*one)) for place, one in zip(places.tolist(), read, strict=True))
+                read = contents(segment, rows[places], view.schema, request.select)
+                found.update(zip(places.tolist(), read.points(), strict=True))
         return [found[place] for place in sorted(found)], view.seq
 
     def scroll(self, collection: Collection, request: ScrollRequest) -> ScrollResult:
@@ -147,10 +143,8 @@ class Reader:
         streams = [self._in_order(segment, place, after, where) for place, segment in enumerate(view.segments)]
         page = list(itertools.islice(heapq.merge(*streams), limit + 1))
         more = len(page) > limit
-        found = _contents(
-            view, [place for _, place, _ in page[:limit]], [row for *_, row in page[:limit]], request.select
-        )
-        points = [Point(*content) for content in found]
+        places, rows = (np.array([one[at] for one in page[:limit]], dtype=np.int64) for at in (1, 2))
+        points = gathered(view.segments, places, rows, view.schema, request.select).points()
         return ScrollResult(points, points[-1].id if more else None, view.seq)
 
     def _in_order(
@@ -205,15 +199,40 @@ def _check_selection(select: Selection, schema: Schema) -> None:
             raise validate.invalid("VECTOR_NAME_UNKNOWN", message, "with_vectors")
 
 
-def _contents(view: View, places: Sequence[int], rows: Sequence[int], select: Selection) -> list[Content]:
-    """The contents of rows of several segments, read segment by segment, in the order given."""
-    found: list[Content | None] = [None] * len(rows)
-    for place in set(places):
-        ats = [at for at, other in enumerate(places) if other == place]
-        read = contents(view.segments[place], [rows[at] for at in ats], view.schema, select)
-        for at, content in zip(ats, read, strict=True):
-            found[at] = content
-    return [content for content in found if content is not None]
+def _hits(
+    view: View, ranked: Ranked, spec: VectorField, request: QueryRequest, explain: dict[str, Any] | None
+) -> list[Hits]:
+    """The hits of each query, read for all of them at once."""
+    window = slice(request.offset, request.offset + request.k)
+    rows, places = ranked.rows[:, window], ranked.segments
+    scores = score_of(spec.metric, ranked.distances[:, window])
+    nq, width = rows.shape
+    bounds: Sequence[int] = range(0, nq * width + 1, width) if width else [0] * (nq + 1)
+    kept = _kept(rows, scores, spec, request.score_threshold)
+    if isinstance(places, np.ndarray):
+        places = places[:, window].ravel() if kept is None else places[:, window][kept]
+    if kept is not None:
+        bounds = [0, *np.cumsum(np.count_nonzero(kept, axis=1)).tolist()]
+        rows, scores = rows[kept], scores[kept]
+    rows, scores = rows.ravel(), scores.ravel()
+    if isinstance(places, np.ndarray):
+        points = gathered(view.segments, places, rows, view.schema, request.select)
+    else:
+        points = contents(view.segments[places], rows, view.schema, request.select)
+    answers = Answers(points, scores, view.seq, explain)
+    return [Hits(answers, low, high) for low, high in itertools.pairwise(bounds)]
+
+
+def _kept(
+    rows: Int64Array, scores: Float32Array, spec: VectorField, threshold: float | None
+) -> NDArray[np.bool_] | None:
+    """Places that are used and not worse than the threshold, which are the first of each query; None when all are."""
+    if threshold is None and min(rows[:, -1:].ravel().tolist(), default=0) >= 0:
+        return None
+    kept = rows >= 0
+    if threshold is not None:
+        kept &= scores >= threshold if larger_is_nearer(spec.metric) else scores <= threshold
+    return kept
 
 
 def _explained(plan: Plan | None, view: View, name: str, batch: int, started: float) -> dict[str, Any] | None:

@@ -58,7 +58,7 @@ def _resolve_delete(write: Delete, view: View, overlay: Overlay, filtering: Filt
             if segment.segment.sorted_by_id:
                 dead[segment.segment.uid] = rows  # the tombstones say it all, the record need not name the ids
             else:
-                deleted.extend(segment.segment.take_ids(rows.tolist()))
+                deleted.extend(segment.segment.take_ids(rows).tolist())
     overlay.update(dict.fromkeys(deleted, False))
     record = WriteRecord(PointBatch([]), deleted)
     return Resolved(record, encode_record(record), dead, changed)
@@ -94,7 +94,7 @@ def _read_points(found: Sequence[tuple[SegmentView, np.ndarray]], view: View) ->
     batch = PointBatch([], payloads=[])
     assert batch.payloads is not None
     for segment, rows in found:
-        batch.ids.extend(segment.segment.take_ids(rows))
+        batch.ids.extend(segment.segment.take_ids(rows).tolist())
         batch.payloads.extend(segment.segment.payload(row) for row in rows.tolist())
     if not batch.ids:
         return batch

@@ -210,7 +210,7 @@ class SealedSegment:
     def find(self, ids: Sequence[PointId], n_rows: int) -> Int64Array:
         return self.ids.find(ids)
 
-    def take_ids(self, rows: Sequence[int] | Int64Array) -> list[PointId]:
+    def take_ids(self, rows: Int64Array) -> np.ndarray:
         return self.ids.take(rows)
 
     def rows_after(self, after: PointId | None, n_rows: int) -> Iterator[tuple[bytes, int]]:
@@ -223,11 +223,20 @@ class SealedSegment:
 
     def payload(self, row: int) -> bytes | None:
         offsets = self.column("payload.offsets")
-        low, high = int(offsets[row]), int(offsets[row + 1])
-        data = self.column("payload.bytes")
-        if not low <= high <= len(data):
+        return self._payload(self._payload_bytes(), int(offsets[row]), int(offsets[row + 1]))
+
+    def take_payloads(self, rows: Int64Array) -> list[bytes | None]:
+        offsets, content = self.column("payload.offsets"), self._payload_bytes()
+        bounds = zip(offsets[rows].tolist(), offsets[rows + 1].tolist(), strict=True)
+        return [self._payload(content, low, high) for low, high in bounds]
+
+    def _payload_bytes(self) -> memoryview:
+        return self.column("payload.bytes").data
+
+    def _payload(self, content: memoryview, low: int, high: int) -> bytes | None:
+        if not low <= high <= len(content):
             raise Corruption(f"payload offsets of segment {self.header.id} leave the payload bytes")
-        return data[low:high].tobytes() or None
+        return bytes(content[low:high]) or None
 
     def vectors(self, name: str, n_rows: int) -> np.ndarray:
         return self.column(f"vector.{name}")
@@ -238,13 +247,13 @@ class SealedSegment:
         return np.array(checked.rows[row])
 
     def present(self, name: str, n_rows: int) -> Bitmap | None:
-        column = f"present.{name}"
-        if column not in self._columns:
-            return None
-        if name not in self._present:
-            flags = self.column(column)
-            self._present[name] = None if flags.all() else bitmaps.from_bools(flags)
-        return self._present[name]
+        try:
+            return self._present[name]
+        except KeyError:
+            column = f"present.{name}"
+            flags = self.column(column) if column in self._columns else None
+            present = None if flags is None or flags.all() else bitmaps.from_bools(flags)
+            return self._present.setdefault(name, present)
 
     def field_index(self, key: str) -> FieldIndex | None:
         index = self._fields.get(key)

@@ -26,9 +26,10 @@ from vecstore.query.filter import Filter
 
 @dataclass(slots=True)
 class Ranked:
-    """The answer to one query: places in `segments` and rows there, ascending by (distance, id)."""
+    """Answers to queries, (nq, n) each, ascending by (distance, id): rows, and which of the view's segments they are
+    of (one number where a single segment answered). Unused places are last, with row -1."""
 
-    segments: Int64Array
+    segments: int | Int64Array
     rows: Int64Array
     distances: Float32Array
 
@@ -52,7 +53,7 @@ def search_view(
     deadline: float | None,
     plan: Plan | None = None,
     params: SearchParams = DEFAULT_PARAMS,
-) -> list[Ranked]:
+) -> Ranked:
     """The k nearest live points that match, for each query. If at least k points match, k come back.
 
     Raises DeadlineExceeded between segments once `deadline` (time.monotonic) has passed."""
@@ -73,7 +74,7 @@ def search_view(
         if plan is not None:
             plan.segments.append(_explain(segment, strategy, n_allowed, stats, candidates, started, filtered))
     started = time.perf_counter()
-    ranked = [merge(view, found, query, k) for query in range(len(queries))]
+    ranked = merge(view, found, len(queries), k)
     if plan is not None:
         plan.merge_ms = 1e3 * (time.perf_counter() - started)
     return ranked
@@ -95,50 +96,53 @@ def allowed_rows(
     return allowed if present is None else allowed & present
 
 
-def merge(view: View, found: list[tuple[int, Candidates]], query: int, k: int) -> Ranked:
-    """The k best of one query over all segments, ties by id."""
+def merge(view: View, found: list[tuple[int, Candidates]], nq: int, k: int) -> Ranked:
+    """The k best of each query over all segments, ties by id."""
     if not found:
-        return Ranked(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-    if len(found) == 1:
-        place, candidates = found[0]
-        distances, rows = candidates.distances[query], candidates.rows[query]
-        used = int(np.count_nonzero(rows >= 0))
-        distances, rows = distances[:used], rows[:used]
-        segments = np.full(used, place, dtype=np.int64)
-        if view.segments[place].segment.sorted_by_id:
-            return Ranked(segments[:k], rows[:k], distances[:k])
-    else:
-        distances = np.concatenate([candidates.distances[query] for _, candidates in found])
-        rows = np.concatenate([candidates.rows[query] for _, candidates in found])
-        segments = np.repeat(
-            np.array([place for place, _ in found]), [candidates.rows.shape[1] for _, candidates in found]
-        )
-        order = np.argsort(distances, kind="stable")
-        order = order[rows[order] >= 0]
-        distances, rows, segments = distances[order], rows[order], segments[order]
-    if not (distances[1:] == distances[:-1]).any():
-        return Ranked(segments[:k], rows[:k], distances[:k])
-    order = np.arange(len(rows))
-    for low, high in _tied_runs(distances, k):
-        tied = order[low:high].tolist()
-        order[low:high] = sorted(tied, key=lambda at: _id_key(view, int(segments[at]), int(rows[at])))
-    order = order[:k]
-    return Ranked(segments[order], rows[order], distances[order])
+        none = np.empty((nq, 0), np.int64)
+        return Ranked(none, none, none.astype(np.float32))
+    place, candidates = found[0]
+    if len(found) == 1 and view.segments[place].segment.sorted_by_id:
+        return Ranked(place, candidates.rows[:, :k], candidates.distances[:, :k])
+    distances = np.concatenate([candidates.distances for _, candidates in found], axis=1)
+    rows = np.concatenate([candidates.rows for _, candidates in found], axis=1)
+    widths = [candidates.rows.shape[1] for _, candidates in found]
+    segments = np.broadcast_to(np.repeat([place for place, _ in found], widths), rows.shape)
+    order = np.argsort(distances, axis=1, kind="stable")  # unused places are last: +inf, and nothing else is
+    distances, rows, segments = (np.take_along_axis(each, order, axis=1) for each in (distances, rows, segments))
+    for query in _tied(view, segments, rows, distances, k):
+        order = np.arange(rows.shape[1])
+        for low, high in _tied_runs(distances[query], k):
+            tied = order[low:high].tolist()
+            order[low:high] = sorted(tied, key=lambda at: _id_key(view, int(segments[query, at]), int(rows[query, at])))
+        rows[query], segments[query] = rows[query, order], segments[query, order]
+    return Ranked(segments[:, :k], rows[:, :k], distances[:, :k])
+
+
+def _tied(view: View, segments: Int64Array, rows: Int64Array, distances: Float32Array, k: int) -> list[int]:
+    """Queries with equal distances among their first k whose order by segment and row may not be that by id."""
+    equal = distances[:, 1 : k + 1] == distances[:, :-1][:, :k]
+    if not equal.any():
+        return []
+    equal &= rows[:, 1 : k + 1] >= 0
+    ordered = np.array([segment.segment.sorted_by_id for segment in view.segments])
+    same = segments[:, 1 : k + 1] == segments[:, :-1][:, :k]
+    return np.flatnonzero((equal & ~(same & ordered[segments[:, 1 : k + 1]])).any(axis=1)).tolist()
 
 
 def _tied_runs(distances: Float32Array, k: int) -> Iterator[tuple[int, int]]:
-    """Half-open runs of equal distances that begin before place k."""
+    """Half-open runs of equal distances that begin before place k; unused places are not equal to anything."""
     edges = np.flatnonzero(distances[1:] != distances[:-1]) + 1
     bounds = [0, *edges.tolist(), len(distances)]
     for low, high in itertools.pairwise(bounds):
-        if low >= k:
+        if low >= k or distances[low] == np.inf:
             return
         if high - low > 1:
             yield low, high
 
 
 def _id_key(view: View, place: int, row: int) -> bytes:
-    return encode_id(view.segments[place].segment.take_ids([row])[0])
+    return encode_id(view.segments[place].segment.take_ids(np.array([row])).tolist()[0])
 
 
 def _explain(

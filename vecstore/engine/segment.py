@@ -35,12 +35,15 @@ class Segment(Protocol):
     def find(self, ids: Sequence[PointId], n_rows: int) -> Int64Array:
         """The newest row below `n_rows` of each id, dead or alive; -1 where absent."""
 
-    def take_ids(self, rows: Sequence[int] | Int64Array) -> list[PointId]: ...
+    def take_ids(self, rows: Int64Array) -> np.ndarray:
+        """uint64 when all ids of the rows are numbers, else objects."""
+
     def rows_after(self, after: PointId | None, n_rows: int) -> Iterator[tuple[bytes, int]]:
         """(encoded id, row) in id order, from the first id greater than `after`."""
 
     def seqs(self, rows: Int64Array) -> np.ndarray: ...
     def payload(self, row: int) -> bytes | None: ...
+    def take_payloads(self, rows: Int64Array) -> list[bytes | None]: ...
     def vectors(self, name: str, n_rows: int) -> np.ndarray: ...
     def vector(self, name: str, row: int) -> np.ndarray:
         """A copy of one stored vector."""

@@ -19,9 +19,9 @@ from vecstore.validate import invalid
 from vecstore.wire.reads import (
     count_from_pb,
     get_from_pb,
+    hits_to_pb,
     points_to_pb,
     query_from_pb,
-    query_result_to_pb,
     scroll_from_pb,
     scroll_result_to_pb,
 )
@@ -120,12 +120,12 @@ class Points:
         request = query_from_pb(message, self._limits)
         self._check_kind(request, "nearest")
         _bound_time(request, remaining_s)
-        result = await self._coalescer.query(request)
-        if len(result.hits) <= HITS_ON_LOOP:
-            query_result_to_pb(result, message.payload_encoding, answer)
+        hits = await self._coalescer.query(request)
+        if len(hits) <= HITS_ON_LOOP:
+            hits_to_pb(hits, message.payload_encoding, answer)
         else:
             encoding = message.payload_encoding
-            await self._loop.run_in_executor(self._reads, query_result_to_pb, result, encoding, answer)
+            await self._loop.run_in_executor(self._reads, hits_to_pb, hits, encoding, answer)
 
     async def query_batch(self, data: bytes, remaining_s: float) -> bytes:
         return await self._loop.run_in_executor(self._reads, self._query_batch, data, remaining_s)
@@ -142,8 +142,8 @@ class Points:
             self._check_kind(request, f"queries[{place}].nearest")
             _bound_time(request, remaining_s)
         answer = pb.QueryBatchResponse()
-        for query, result in zip(queries, self._database.query_batch(requests), strict=True):
-            query_result_to_pb(result, query.payload_encoding, answer.results.add())
+        for query, hits in zip(queries, self._database.query_batch(requests), strict=True):
+            hits_to_pb(hits, query.payload_encoding, answer.results.add())
         return answer.SerializeToString()
 
     def _check_kind(self, request: QueryRequest, path: str) -> None:

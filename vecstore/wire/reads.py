@@ -4,6 +4,7 @@ messages that exist and touches no value twice."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -11,16 +12,15 @@ import numpy as np
 
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument
+from vecstore.hits import Answers, Hits, PointColumns, id_array
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.pb.v1 import common_pb2
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.types import (
     CountRequest,
     GetRequest,
-    Hit,
     Point,
     QueryRequest,
-    QueryResult,
     ScrollRequest,
     ScrollResult,
     Selection,
@@ -89,6 +89,20 @@ def query_to_pb(request: QueryRequest) -> pb.QueryRequest:
     if request.params != DEFAULT_PARAMS:
         _params_to_pb(message.params, request.params)
     return message
+
+
+def query_many_to_pb(request: QueryRequest) -> pb.QueryBatchRequest:
+    """A query for each row of `request.vector`."""
+    batch = pb.QueryBatchRequest()
+    rows = np.asarray(request.vector)
+    if not len(rows):
+        return batch
+    first = query_to_pb(replace(request, vector=rows[0]))
+    for row in rows:
+        query = batch.queries.add()
+        query.CopyFrom(first)
+        set_vector(query.nearest, row)
+    return batch
 
 
 def _params_to_pb(message: pb.SearchParams, params: SearchParams) -> None:
@@ -218,33 +232,34 @@ def points_to_pb(points: Sequence[Point], target: Any, encoding: int) -> None:
     for point in points:
         message = add(seq=point.seq)
         set_id(message.id, point.id)
-        _contents_to_pb(point, message, as_json)
+        if point.payload_json is not None:
+            _payload_to_pb(point.payload_json, message, as_json)
+        if point.vectors is not None:
+            _vectors_to_pb(point.vectors, message)
 
 
-def query_result_to_pb(result: QueryResult, encoding: int, message: pb.QueryResponse | None = None) -> pb.QueryResponse:
+def hits_to_pb(hits: Hits, encoding: int, message: pb.QueryResponse | None = None) -> pb.QueryResponse:
     """Write an answer into `message` (a new one when None)."""
     if message is None:
         message = pb.QueryResponse()
-    message.seq = result.seq
+    message.seq = hits.seq
     add = message.points.add
     as_json = encoding == JSON
-    for hit in result.hits:
-        point = add(score=hit.score, seq=hit.seq)
-        value = hit.id
+    for value, seq, payload, vectors, score in hits.values():
+        point = add(score=score, seq=seq)
         if type(value) is str:
             point.id.str = value
         elif type(value) is int:
             point.id.num = value
         else:
             set_id(point.id, value)
-        if as_json and hit.vectors is None:
-            if hit.payload_json is not None:
-                point.payload_json = hit.payload_json
-        else:
-            _contents_to_pb(hit, point, as_json)
-    if result.explain is not None:
+        if payload is not None:
+            _payload_to_pb(payload, point, as_json)
+        if vectors is not None:
+            _vectors_to_pb(vectors, point)
+    if hits.explain is not None:
         message.explain.SetInParent()
-        set_fields(message.explain.fields, result.explain)
+        set_fields(message.explain.fields, hits.explain)
     return message
 
 
@@ -256,15 +271,16 @@ def scroll_result_to_pb(result: ScrollResult, encoding: int) -> pb.ScrollRespons
     return message
 
 
-def _contents_to_pb(point: Point, message: Any, as_json: bool) -> None:
-    if point.payload_json is not None:
-        if as_json:
-            message.payload_json = point.payload_json
-        else:
-            set_payload(message.payload, point.payload_json)
-    if point.vectors is not None:
-        for name, vector in point.vectors.items():
-            set_vector(message.vectors[name], vector)
+def _payload_to_pb(payload: bytes, message: Any, as_json: bool) -> None:
+    if as_json:
+        message.payload_json = payload
+    else:
+        set_payload(message.payload, payload)
+
+
+def _vectors_to_pb(vectors: Mapping[str, np.ndarray], message: Any) -> None:
+    for name, vector in vectors.items():
+        set_vector(message.vectors[name], vector)
 
 
 # ---- answers from the wire
@@ -283,11 +299,17 @@ def scroll_result_from_pb(message: pb.ScrollResponse) -> ScrollResult:
     return ScrollResult(points_from_answer(message.points), after, message.seq)
 
 
-def query_result_from_pb(message: pb.QueryResponse) -> QueryResult:
-    hits = [Hit(id_from_pb(m.id), m.seq, _payload_json(m), _vectors(m), m.score) for m in message.points]
-    return QueryResult(
-        hits, message.seq, fields_from_pb(message.explain.fields) if message.HasField("explain") else None
+def hits_from_pb(message: pb.QueryResponse) -> Hits:
+    points = message.points
+    columns = PointColumns(
+        id_array([id_from_pb(point.id) for point in points]),
+        np.array([point.seq for point in points], dtype=np.uint64),
+        [_payload_json(point) for point in points],
+        [_vectors(point) for point in points],
     )
+    scores = np.array([point.score for point in points], dtype=np.float32)
+    explain = fields_from_pb(message.explain.fields) if message.HasField("explain") else None
+    return Hits(Answers(columns, scores, message.seq, explain), 0, len(points))
 
 
 def _payload_json(message: pb.Point | pb.ScoredPoint) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from vecstore.client.batches import UPLOAD_BYTES, check, request_bytes_max, skip_points, split
@@ -12,10 +13,11 @@ from vecstore.client.payloads import Payload, encode_payload
 from vecstore.client.points import PointLike, batches_of
 from vecstore.client.progress import Advance, progress_bar
 from vecstore.client.requests import as_count, as_mode, field_index, finished, search_params, select
-from vecstore.client.results import Hits, UploadResult
+from vecstore.client.results import UploadResult
 from vecstore.client.transport import AsyncTransport
 from vecstore.client.vectors import Ids, Vectors, as_ids, as_queries, as_query, build_batch, only_vector
 from vecstore.errors import VecstoreError
+from vecstore.hits import Hits
 from vecstore.index_check import IndexLike, read_index
 from vecstore.query.filter import PointId
 from vecstore.schema import Schema
@@ -250,7 +252,7 @@ class AsyncCollection:
             explain=explain,
             params=search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall, ef),
         )
-        return Hits.of(await self._transport.query(request))
+        return await self._transport.query(request)
 
     async def query_batch(
         self,
@@ -275,31 +277,24 @@ class AsyncCollection:
         """`query` for each row of `vectors`, array-like of shape (n, dim), in as few requests as the limits allow."""
         schema = await self.schema()
         rows = as_queries(vectors, schema.vectors[only_vector(schema, using)])
-        tree = as_filter(filter, self._limits)
-        selection = select(with_payload, with_vectors)
-        count, start = as_count("k", k), as_count("offset", offset)
-        params = search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall, ef)
-        requests = [
-            QueryRequest(
-                self.name,
-                row,
-                using=using,
-                filter=tree,
-                k=count,
-                offset=start,
-                score_threshold=score_threshold,
-                select=selection,
-                min_seq=self._seq,
-                timeout_s=self._timeout_s if timeout_s is None else timeout_s,
-                params=params,
-            )
-            for row in rows
-        ]
+        request = QueryRequest(
+            self.name,
+            rows,
+            using=using,
+            filter=as_filter(filter, self._limits),
+            k=as_count("k", k),
+            offset=as_count("offset", offset),
+            score_threshold=score_threshold,
+            select=select(with_payload, with_vectors),
+            min_seq=self._seq,
+            timeout_s=self._timeout_s if timeout_s is None else timeout_s,
+            params=search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall, ef),
+        )
         fit = request_bytes_max(self._limits) // max(1, rows.shape[1] * rows.itemsize + 64)
         step = max(1, min(self._limits.queries_per_request_max, fit))
         answers: list[Hits] = []
-        for first in range(0, len(requests), step):
-            answers += [Hits.of(one) for one in await self._transport.query_batch(requests[first : first + step])]
+        for first in range(0, len(rows), step):
+            answers += await self._transport.query_many(replace(request, vector=rows[first : first + step]))
         return answers
 
     async def get(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -12,7 +11,8 @@ from vecstore.client.channel import channel_options, credentials, metadata, payl
 from vecstore.client.retry import Attempts, RetryPolicy
 from vecstore.config import Settings
 from vecstore.errors import DeadlineExceeded, FailedPrecondition
-from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2
+from vecstore.hits import Hits
+from vecstore.pb.v1 import collections_pb2, operations_pb2
 from vecstore.schema import Schema
 from vecstore.types import (
     CollectionInfo,
@@ -25,7 +25,6 @@ from vecstore.types import (
     PayloadRequest,
     Point,
     QueryRequest,
-    QueryResult,
     ScrollRequest,
     ScrollResult,
     UpsertRequest,
@@ -38,7 +37,8 @@ from vecstore.wire.reads import (
     count_to_pb,
     get_result_from_pb,
     get_to_pb,
-    query_result_from_pb,
+    hits_from_pb,
+    query_many_to_pb,
     query_to_pb,
     scroll_result_from_pb,
     scroll_to_pb,
@@ -139,15 +139,14 @@ class AsyncGrpcTransport:
         answer = await self._call(self._points.Count, count_to_pb(request))
         return answer.count, answer.seq
 
-    async def query(self, request: QueryRequest) -> QueryResult:
+    async def query(self, request: QueryRequest) -> Hits:
         timeout_s = rpc_deadline_s(request.timeout_s)
-        return query_result_from_pb(await self._call(self._points.Query, query_to_pb(request), timeout_s=timeout_s))
+        return hits_from_pb(await self._call(self._points.Query, query_to_pb(request), timeout_s=timeout_s))
 
-    async def query_batch(self, requests: Sequence[QueryRequest]) -> list[QueryResult]:
-        message = points_pb2.QueryBatchRequest(queries=[query_to_pb(request) for request in requests])
-        timeout_s = rpc_deadline_s(requests[0].timeout_s) if requests else None
-        answer = await self._call(self._points.QueryBatch, message, timeout_s=timeout_s)
-        return [query_result_from_pb(one) for one in answer.results]
+    async def query_many(self, request: QueryRequest) -> list[Hits]:
+        timeout_s = rpc_deadline_s(request.timeout_s)
+        answer = await self._call(self._points.QueryBatch, query_many_to_pb(request), timeout_s=timeout_s)
+        return [hits_from_pb(one) for one in answer.results]
 
     async def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
         answer = await self._call(self._collections.CreateFieldIndex, field_index_to_pb(request), idempotent=False)

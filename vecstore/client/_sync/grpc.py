@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -13,7 +12,8 @@ from vecstore.client.channel import channel_options, credentials, metadata, payl
 from vecstore.client.retry import Attempts, RetryPolicy
 from vecstore.config import Settings
 from vecstore.errors import DeadlineExceeded, FailedPrecondition
-from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2
+from vecstore.hits import Hits
+from vecstore.pb.v1 import collections_pb2, operations_pb2
 from vecstore.schema import Schema
 from vecstore.types import (
     CollectionInfo,
@@ -26,7 +26,6 @@ from vecstore.types import (
     PayloadRequest,
     Point,
     QueryRequest,
-    QueryResult,
     ScrollRequest,
     ScrollResult,
     UpsertRequest,
@@ -39,7 +38,8 @@ from vecstore.wire.reads import (
     count_to_pb,
     get_result_from_pb,
     get_to_pb,
-    query_result_from_pb,
+    hits_from_pb,
+    query_many_to_pb,
     query_to_pb,
     scroll_result_from_pb,
     scroll_to_pb,
@@ -140,15 +140,14 @@ class GrpcTransport:
         answer = self._call(self._points.Count, count_to_pb(request))
         return answer.count, answer.seq
 
-    def query(self, request: QueryRequest) -> QueryResult:
+    def query(self, request: QueryRequest) -> Hits:
         timeout_s = rpc_deadline_s(request.timeout_s)
-        return query_result_from_pb(self._call(self._points.Query, query_to_pb(request), timeout_s=timeout_s))
+        return hits_from_pb(self._call(self._points.Query, query_to_pb(request), timeout_s=timeout_s))
 
-    def query_batch(self, requests: Sequence[QueryRequest]) -> list[QueryResult]:
-        message = points_pb2.QueryBatchRequest(queries=[query_to_pb(request) for request in requests])
-        timeout_s = rpc_deadline_s(requests[0].timeout_s) if requests else None
-        answer = self._call(self._points.QueryBatch, message, timeout_s=timeout_s)
-        return [query_result_from_pb(one) for one in answer.results]
+    def query_many(self, request: QueryRequest) -> list[Hits]:
+        timeout_s = rpc_deadline_s(request.timeout_s)
+        answer = self._call(self._points.QueryBatch, query_many_to_pb(request), timeout_s=timeout_s)
+        return [hits_from_pb(one) for one in answer.results]
 
     def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
         answer = self._call(self._collections.CreateFieldIndex, field_index_to_pb(request), idempotent=False)
