@@ -28,6 +28,7 @@ import psutil
 
 from vecstore.config import Server, Settings
 from vecstore.engine.database import Database
+from vecstore.index_spec import Flat
 from vecstore.schema import Metric, Schema, VectorField, VectorKind
 from vecstore.types import PointBatch, QueryRequest, UpsertRequest, VectorBatch
 from vecstore.wire.reads import query_to_pb
@@ -57,7 +58,8 @@ def load(rows: int | None) -> tuple[Database, np.ndarray]:
         ids, payloads = list(range(rows)), [b'{"n": %d, "kind": "k%d"}' % (n, n % 7) for n in range(rows)]
         queries = rng.standard_normal((QUERIES, 384), dtype=np.float32)
     database = Database.open(None, Settings(server=Server(port=0)))
-    database.create_collection("bench", Schema({"text": VectorField(VectorKind.DENSE, 384, Metric.COSINE)}))
+    field = VectorField(VectorKind.DENSE, 384, Metric.COSINE, index=Flat())
+    database.create_collection("bench", Schema({"text": field}))
     for start in range(0, len(ids), BATCH):
         part = slice(start, start + BATCH)
         batch = PointBatch(ids[part], {"text": VectorBatch(vectors[part])}, payloads[part])

@@ -102,11 +102,11 @@ def ingest(
         with Server(Path(own) / "data") as server, vecstore.connect(server.url) as client:
             for count in writers:
                 name = f"batches-{count}"
-                client.create_collection(name, vecstore.Dense(dim), indexes=INDEXES)
+                client.create_collection(name, vecstore.Dense(dim, index="flat"), indexes=INDEXES)
                 measured = asyncio.run(batches(server.url, name, points, dim, batch, count))
                 records.append({"what": "batches", "dim": dim, "points": points, **measured, **probe})
                 client.delete_collection(name)
-            client.create_collection("single", vecstore.Dense(dim), indexes=INDEXES)
+            client.create_collection("single", vecstore.Dense(dim, index="flat"), indexes=INDEXES)
             rate = remote_callers(server.url, SinglePoints("single", dim), max(writers), window_s)
             measured = {"writers": max(writers), "batch": 1, "points_s": round(rate.qps), "acks_s": round(rate.qps, 1)}
             records.append({"what": "single", "dim": dim, **measured, **metrics.latency(rate.seconds), **probe})

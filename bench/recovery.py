@@ -34,7 +34,7 @@ def fill_and_crash(data: Path, rows: int, dim: int, sealed: bool) -> None:
     try:
         server.wait_ready()
         with vecstore.connect(server.url, timeout_s=600) as client:
-            collection = client.create_collection(COLLECTION, vecstore.Dense(dim), indexes=INDEXES)
+            collection = client.create_collection(COLLECTION, vecstore.Dense(dim, index="flat"), indexes=INDEXES)
             for number, low in enumerate(range(0, rows, BATCH)):
                 count = min(BATCH, rows - low)
                 payloads = [payload(row) for row in range(low, low + count)]

@@ -34,7 +34,7 @@ def searches(search: Callable[[], object], until: Callable[[], bool]) -> np.ndar
 def round_of(rows: int, dim: int, folder: Path) -> dict[str, Any]:
     settings = Settings(storage=Storage(maintenance=False), search=Search(threads=1))
     with vecstore.connect(folder, settings=settings, timeout_s=600) as client:
-        collection = client.create_collection("bench", vecstore.Dense(dim))
+        collection = client.create_collection("bench", vecstore.Dense(dim, index="flat"))
         rng = np.random.default_rng(3)
         for low in range(0, rows, BATCH):
             count = min(BATCH, rows - low)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         PCA,
         PQ,
         SAQ,
+        Auto,
         BFloat16,
         Center,
         Flat,
@@ -89,6 +90,7 @@ __all__ = [
     "AlreadyExists",
     "AsyncClient",
     "AsyncCollection",
+    "Auto",
     "BFloat16",
     "Binary",
     "Cancelled",
@@ -188,6 +190,7 @@ _MODULES = {
     ),
     "vecstore.hits": ("Hits",),
     "vecstore.index_spec": (
+        "Auto",
         "BFloat16",
         "Center",
         "Flat",

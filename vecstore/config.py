@@ -54,6 +54,8 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     segment_bytes_max: int = 1_024 * MIB  # a merge does not make larger segments
     compact_deleted_ratio: float = 0.25  # a sealed segment with more dead rows than this is rewritten
     index_rows_min: int = 10_000  # smaller sealed segments get no vector index: they are scanned exactly
+    auto_index_rows_min: int = 20_000  # and with index "auto", fewer rows than this are scanned exactly
+    index_memory_bytes: int = 0  # what indexes may take where the engine chooses them; 0: a quarter of the memory
     in_place_rows: int = 5_000  # segments up to this size are built in process, larger ones in a worker
     wal_bytes_max: int = 64 * MIB
     disk_reserve_bytes: int = 64 * MIB  # writes are refused when less than this is free

@@ -55,7 +55,7 @@ def bad_index(path: str, problem: str) -> InvalidArgument:
 
 
 def read_index(value: IndexLike, path: str = "index") -> Index | None:
-    """A spec from a builder, a dictionary with `type`, or a line of text; None is exact search."""
+    """A spec from a builder, a dictionary with `type`, or a line of text; None says nothing."""
     if value is None:
         return None
     if isinstance(value, str):

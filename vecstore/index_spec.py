@@ -193,4 +193,8 @@ class MIH(_Spec, frozen=True, tag="mih"):
     chunks: int | Literal["auto"] = "auto"
 
 
-Index = Flat | IVF | Graph | Funnel | HammingIVF | MIH
+class Auto(_Spec, frozen=True, tag="auto"):
+    """Left to the engine: an exact scan of small segments, else a graph or lists, as memory allows."""
+
+
+Index = Flat | IVF | Graph | Funnel | HammingIVF | MIH | Auto

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.index_spec import Flat, Index
+from vecstore.index_spec import Index
 
 
 class VectorKind(StrEnum):
@@ -58,12 +58,7 @@ class VectorField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dim: int
     metric: Metric
     datatype: DataType = DataType.FLOAT32
-    index: Index | None = None  # None is exact search
-
-    @property
-    def built(self) -> Index | None:
-        """The spec that sealed segments build an index by; None when exact search is all that is asked."""
-        return None if self.index == Flat() else self.index
+    index: Index | None = None  # None says nothing, which the engine takes for Auto()
 
     @property
     def storage_dtype(self) -> np.dtype[np.generic]:
@@ -86,6 +81,15 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     vectors: dict[str, VectorField]
     fields: dict[str, FieldKind] = {}
+
+
+def with_indexes(schema: Schema, default: Index) -> Schema:
+    """The schema with `default` for the fields that say nothing of an index."""
+    vectors = {
+        name: field if field.index is not None else msgspec.structs.replace(field, index=default)
+        for name, field in schema.vectors.items()
+    }
+    return msgspec.structs.replace(schema, vectors=vectors)
 
 
 def score_of(metric: Metric, distances: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -204,7 +204,7 @@ class OperationInfo:
 
 @dataclass(slots=True)
 class VectorIndexRequest:
-    """Index the vector field `vector` by `spec` from now on; None is exact search."""
+    """Index the vector field `vector` by `spec` from now on; None leaves it to the engine."""
 
     collection: str
     vector: str

@@ -34,7 +34,7 @@ class Vecstore(BaseANN):
             field = vecstore.Binary(X.shape[1] * 8)
             self.collection = self.database.create_collection("ann", binary=field)
         else:
-            field = vecstore.Dense(X.shape[1], metric=self.metric, datatype=self.datatype)
+            field = vecstore.Dense(X.shape[1], metric=self.metric, datatype=self.datatype, index="flat")
             self.collection = self.database.create_collection("ann", field)
         self.collection.upload(ids=np.arange(len(X)), vectors=X, progress=False)
         self.collection.compact()

@@ -14,6 +14,7 @@ from bench.configs import BUCKETS, Config, buckets
 from bench.systems.base import System, folder_bytes
 from vecstore.config import Search, Settings
 from vecstore.engine.database import Database
+from vecstore.index_spec import Flat
 from vecstore.query.filter import Filter, Range
 from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, VectorKind
 from vecstore.types import PointBatch, QueryRequest, Selection, UpsertRequest, VectorBatch
@@ -25,9 +26,9 @@ BATCHES_IN_FLIGHT = 4
 
 def schema(metric: str, dim: int, config: Config) -> Schema:
     if config.datatype == "bits":
-        field = VectorField(VectorKind.BINARY, dim, Metric.HAMMING)
+        field = VectorField(VectorKind.BINARY, dim, Metric.HAMMING, index=Flat())
     else:
-        field = VectorField(VectorKind.DENSE, dim, Metric(metric), DataType(config.datatype))
+        field = VectorField(VectorKind.DENSE, dim, Metric(metric), DataType(config.datatype), Flat())
     indexed = config.filter_share is not None and config.field_index
     return Schema({"v": field}, {"bucket": FieldKind.INTEGER} if indexed else {})
 

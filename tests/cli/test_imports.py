@@ -41,7 +41,7 @@ def test_parquet_columns_by_default(run: Callable[..., Any], tmp_path: Path) -> 
     assert done.exit_code == 0, done.output
     with vecstore.connect(tmp_path / "db") as db:
         docs = db.get_collection("c")
-        assert docs.schema().vectors == {"emb": Dense(8)}
+        assert docs.schema().vectors == {"emb": Dense(8, index="auto")}
         assert docs.schema().fields == {"year": "integer"}
         assert docs.get(3)[0].payload == {"key": "k3", "year": 2003, "name": "name 3"}
         assert docs.get(4)[0].payload == {"key": "k4", "name": "name 4"}
@@ -66,7 +66,7 @@ def test_parquet_columns_by_name(run: Callable[..., Any], tmp_path: Path) -> Non
     assert done.exit_code == 0, done.output
     with vecstore.connect(tmp_path / "db") as db:
         docs = db.get_collection("c")
-        assert docs.schema().vectors == {"text": Dense(8, metric="dot", datatype="float16")}
+        assert docs.schema().vectors == {"text": Dense(8, metric="dot", datatype="float16", index="auto")}
         assert docs.get("k7")[0].payload == {"year": 2007, "tags": ["x"]}
 
 
@@ -106,7 +106,7 @@ def test_ann_benchmarks_files(run: Callable[..., Any], tmp_path: Path) -> None:
     assert run("import", tmp_path / "a.hdf5", "a", "-t", tmp_path / "db", *flags).exit_code == 0
     assert run("import", tmp_path / "h.hdf5", "h", "-t", tmp_path / "db", "--create").exit_code == 0
     with vecstore.connect(tmp_path / "db") as db:
-        assert db.get_collection("a").schema().vectors == {"default": Dense(8, metric="l2")}
+        assert db.get_collection("a").schema().vectors == {"default": Dense(8, metric="l2", index="auto")}
         assert db.collection("a").query(ROWS[31], k=1)[0].payload == {"names": "n31"}
         assert db.collection("h").query(ROWS[31] > 0, k=1).scores.tolist() == [0.0]
 

@@ -7,7 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vecstore import IVF, PCA, SAQ, Binary, Dense, Graph, HammingIVF, InvalidArgument, RaBitQ, parse_index
+from vecstore import (
+    IVF,
+    PCA,
+    SAQ,
+    AlreadyExists,
+    Auto,
+    Binary,
+    Dense,
+    Flat,
+    Graph,
+    HammingIVF,
+    InvalidArgument,
+    RaBitQ,
+    parse_index,
+)
 
 RNG = np.random.default_rng(20261122)
 ROWS = RNG.standard_normal((100, 16)).astype(np.float32)
@@ -25,6 +39,9 @@ def test_every_form_of_a_spec_is_the_same_collection(db: Any) -> None:
         assert docs.schema().vectors["text"].index == SPEC
         db.create_collection("docs", vectors={"text": {"dim": 16, "index": form}}, exist_ok=True)
     assert db.get_collection("docs").schema().vectors["text"].index == SPEC
+    db.create_collection("docs", vectors={"text": Dense(16)}, exist_ok=True)  # says nothing, so any will do
+    with pytest.raises(AlreadyExists):
+        db.create_collection("docs", vectors={"text": Dense(16, index="flat")}, exist_ok=True)
     bits = db.create_collection("bits", binary=Binary(64, index="hamming_ivf(nlist=8)"))
     assert bits.schema().vectors["default"].index == HammingIVF(8)
     walked = db.create_collection("walked", Dense(16, index="graph(degree=48, ef=64) | saq(bits=1.5) | rerank(int8)"))
@@ -60,14 +77,18 @@ def test_text_that_is_no_spec_is_refused_where_it_is_written() -> None:
 def test_update_index_and_stats(db: Any) -> None:
     docs = db.create_collection("docs", vectors=Dense(16))
     docs.upsert(range(100), ROWS)
-    assert docs.stats()["vectors"]["default"]["index"] == "flat"
+    assert docs.stats()["vectors"]["default"]["index"] == "auto"
+    assert docs.schema().vectors["default"].index == Auto()
     docs.update_index("default", "ivf | int8")
     assert docs.schema().vectors["default"].index == parse_index("ivf | int8")
     stats = docs.stats()["vectors"]["default"]
     assert (stats["index"], stats["index_state"], stats["rows_indexed"]) == ("ivf | int8", "ready", 0)
     docs.update_index("default", None)
-    assert docs.schema().vectors["default"].index is None
-    assert docs.stats()["vectors"]["default"]["index_state"] == "none"
+    assert docs.schema().vectors["default"].index == Auto()
+    docs.update_index("default", "flat")
+    assert docs.schema().vectors["default"].index == Flat()
+    stats = docs.stats()["vectors"]["default"]
+    assert (stats["index"], stats["index_state"], stats["served_by"]) == ("flat", "none", {"flat": 100})
     with pytest.raises(InvalidArgument, match="BAD_INDEX_SPEC"):
         docs.update_index("default", "mih")
     with pytest.raises(InvalidArgument, match="VECTOR_NAME_UNKNOWN"):

@@ -21,7 +21,7 @@ import vecstore
 from vecstore.config import Settings, Storage
 rows = np.random.default_rng(8).standard_normal(({ROWS}, {DIM}), dtype=np.float32)
 client = vecstore.connect(sys.argv[1], settings=Settings(storage=Storage(seal_rows=int(sys.argv[2]))))
-docs = client.create_collection("docs", vecstore.Dense({DIM}))
+docs = client.create_collection("docs", vecstore.Dense({DIM}, index="flat"))
 docs.upload(ids=range({ROWS}), vectors=rows, batch_bytes=200_000, progress=False)
 docs.delete(range(0, {ROWS}, 10))
 os._exit(0)

@@ -149,10 +149,10 @@ def test_a_crash_at_the_end_of_a_build_leaves_the_old_index_or_the_new(
     assert strategies(db) == ["ivf"]
     assert recall(db, asked, nprobe=32) > 0.99
     (segment,) = db.collection("c").sealed.values()
-    assert bool(missing_vectors(segment, db.collection("c").schema, 300)) is not after
+    assert bool(missing_vectors(segment, db.collection("c").schema, db._indexing)) is not after
     db = reopen(SETTINGS)
     end = time.monotonic() + 60
-    while missing_vectors(next(iter(db.collection("c").sealed.values())), db.collection("c").schema, 300):
+    while missing_vectors(next(iter(db.collection("c").sealed.values())), db.collection("c").schema, db._indexing):
         assert time.monotonic() < end
         time.sleep(0.05)
     assert recall(db, asked, nprobe=32) > 0.99

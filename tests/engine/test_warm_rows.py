@@ -94,7 +94,9 @@ def ids_of_segments(db: Database) -> list[tuple[list[Any], np.ndarray]]:
     """Ids and which of them are alive, for each sealed segment."""
     views = [view for view in db.collection("c").view.segments if view.segment.sorted_by_id]
     alive = [np.unpackbits(v.alive.view(np.uint8), bitorder="little")[: v.n_rows].astype(bool) for v in views]
-    return [(view.segment.take_ids(range(view.n_rows)), live) for view, live in zip(views, alive, strict=True)]
+    return [
+        (view.segment.take_ids(np.arange(view.n_rows)).tolist(), live) for view, live in zip(views, alive, strict=True)
+    ]
 
 
 @pytest.mark.parametrize(("place", "in_place_rows"), [("here", 100_000), ("worker", 0)])

@@ -11,10 +11,11 @@ from vecstore.cli.inspect import Collection, show_operations
 from vecstore.cli.target import Target, open_client
 from vecstore.client.fields import vector_field
 from vecstore.index_check import read_index
+from vecstore.index_spec import Flat
 from vecstore.schema import VectorField
 
 VectorIndex = Annotated[
-    str | None, typer.Option(help='Index of the vectors, such as "pca(256) | ivf | rabitq(bits=4)"; default: exact.')
+    str | None, typer.Option(help='Index of the vectors, such as "ivf | rabitq(bits=4)" or "flat"; default: auto.')
 ]
 
 
@@ -40,13 +41,16 @@ def create(
 
 def update_index(
     collection: Collection,
-    spec: Annotated[str, typer.Argument(help='Such as "ivf | rabitq(bits=4)", or "none" for exact search.')],
+    spec: Annotated[
+        str,
+        typer.Argument(help='Such as "ivf | rabitq(bits=4)"; "flat" (or "none") is exact search.'),
+    ],
     target: Target,
     using: Annotated[str | None, typer.Option(help="The vector field, when there are several.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait until every segment is indexed.")] = True,
 ) -> None:
     """Index a vector field by another spec. Queries go on meanwhile."""
-    chosen = None if spec == "none" else read_index(spec)
+    chosen = Flat() if spec == "none" else read_index(spec)
     with open_client(target) as db:
         handle = db.get_collection(collection)
         name = only_field(handle.schema().vectors, using)

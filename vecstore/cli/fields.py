@@ -10,6 +10,6 @@ def describe(field: VectorField) -> str:
     parts = [str(field.kind), str(field.dim), str(field.metric)]
     if field.kind == "dense" and field.datatype != "float32":
         parts.append(str(field.datatype))
-    if field.built is not None:
-        parts.append(format_index(field.built))
+    if field.index is not None:
+        parts.append(format_index(field.index))
     return " ".join(parts)

@@ -26,8 +26,8 @@ def Dense(  # noqa: N802 (reads as a type where schemas are written)
     index: IndexLike = None,
 ) -> VectorField:
     """A dense vector field: `dim` numbers, compared by `metric`, stored as `datatype`. `index` is a builder such as
-    `IVF(quantizer=RaBitQ(bits=4))`, the same as a dictionary, or a line such as "ivf | rabitq(bits=4)"; without one,
-    search is exact."""
+    `IVF(quantizer=RaBitQ(bits=4))`, the same as a dictionary, or a line such as "ivf | rabitq(bits=4)"; "flat" is exact
+    search. Without one the engine chooses: exact search of small segments, else a graph or lists, as memory allows."""
     return vector_field({"kind": "dense", "dim": dim, "metric": metric, "datatype": datatype, "index": index})
 
 

@@ -20,6 +20,7 @@ from vecstore.engine.collection import Collection
 from vecstore.engine.committer import Change, Committer
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.header import CollectionRecord, Manifest
+from vecstore.engine.indexing import Indexing
 from vecstore.engine.maintenance import Maintenance
 from vecstore.engine.operations import Operations
 from vecstore.engine.read_path import Reader, batch_key, deadline_of
@@ -30,8 +31,9 @@ from vecstore.engine.writes import prepare_delete, prepare_payload, prepare_upse
 from vecstore.errors import AlreadyExists, NotFound, VecstoreError, limit_exceeded
 from vecstore.hits import Hits
 from vecstore.index_check import check_index
+from vecstore.index_spec import Auto
 from vecstore.kernels.select import describe, get_kernels
-from vecstore.schema import FieldKind, Schema
+from vecstore.schema import FieldKind, Schema, with_indexes
 from vecstore.storage.interfaces import Family, Put
 from vecstore.storage.open import Storage, open_storage
 from vecstore.types import (
@@ -77,8 +79,9 @@ class Database:
             self._next_number = max(self._next_number, int(stored))
         self._committer = Committer(storage.kv, settings, self._filtering, self._committed)
         builder = Builder(storage, settings.storage.in_place_rows)
+        self._indexing = Indexing(settings.storage, self._list)
         self._maintenance = Maintenance(
-            settings.storage, self._committer, builder, storage.blobs, self._operations, self._list
+            settings.storage, self._committer, builder, storage.blobs, self._operations, self._indexing, self._list
         )
         self._closed = False
         for collection in recovered:
@@ -125,7 +128,7 @@ class Database:
         with self._lock:
             there = self._collections.get(name)
             if there is not None:
-                if exist_ok and there.schema.vectors == schema.vectors:
+                if exist_ok and _is_like(there.schema, schema):
                     return self.collection_info(name)
                 why = "exists with another schema" if exist_ok else "exists"
                 raise AlreadyExists(f"collection {name!r} {why}", reason="COLLECTION_EXISTS")
@@ -133,7 +136,7 @@ class Database:
                 raise limit_exceeded("collections_max", len(self._collections) + 1, limits.collections_max)
             number = self._next_number
             self._next_number += 1
-            record = CollectionRecord(number, name, schema, time.time())
+            record = CollectionRecord(number, name, with_indexes(schema, Auto()), time.time())
             collection = Collection(record, Manifest(), self._storage.blobs)
             ops = [
                 changes.put_collection(collection.record),
@@ -290,14 +293,15 @@ class Database:
         return True
 
     def update_index(self, request: VectorIndexRequest) -> OperationInfo:
-        """Index a vector field by another spec, or by none. Queries go on meanwhile, by the old index until the new one
-        takes its place. The operation ends when every sealed segment follows; it fails when one cannot.
+        """Index a vector field by another spec; None leaves it to the engine. Queries go on meanwhile, by the old index
+        until the new one takes its place. The operation ends when every sealed segment follows; it fails when one
+        cannot.
 
         Raises VECTOR_NAME_UNKNOWN, BAD_INDEX_SPEC."""
         with self._lock:
             collection = self.collection(request.collection)
             _, field = self.reader.field_of(collection.schema, request.vector)
-            field = msgspec.structs.replace(field, index=request.spec)
+            field = msgspec.structs.replace(field, index=request.spec or Auto())
             check_index(field, f"vectors.{request.vector}.index")
             vectors = {**collection.schema.vectors, request.vector: field}
             schema = msgspec.structs.replace(collection.schema, vectors=vectors)
@@ -316,7 +320,7 @@ class Database:
 
     def stats(self, collection: str) -> dict[str, Any]:
         """Rows, segments, bytes by component, index state. JSON-able."""
-        return collection_stats(self.collection(collection), self.settings.storage.index_rows_min)
+        return collection_stats(self.collection(collection), self._indexing)
 
     def verify(self, collection: str | None = None) -> OperationInfo:
         """Read every stored byte of one collection (or all) and check it, in the background. The operation fails with
@@ -364,6 +368,19 @@ class Database:
 
     def _committed(self) -> None:
         self._maintenance.wake()
+
+
+def _is_like(schema: Schema, wanted: Schema) -> bool:
+    """Whether it has the vector fields that are wanted; one that says nothing of an index is content with any."""
+    there = {
+        name: msgspec.structs.replace(field, index=None) if _says_nothing(wanted, name) else field
+        for name, field in schema.vectors.items()
+    }
+    return there == wanted.vectors
+
+
+def _says_nothing(wanted: Schema, name: str) -> bool:
+    return name in wanted.vectors and wanted.vectors[name].index is None
 
 
 def _no_collection(name: str) -> NotFound:

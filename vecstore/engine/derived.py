@@ -19,6 +19,7 @@ from vecstore.engine.collection import Collection
 from vecstore.engine.committer import Committer
 from vecstore.engine.header import Column, SegmentHeader
 from vecstore.engine.id_match import rows_in
+from vecstore.engine.indexing import Indexing
 from vecstore.engine.jobs import Job
 from vecstore.engine.operations import Operation
 from vecstore.engine.sealed import Refused, SealedSegment
@@ -33,42 +34,42 @@ PASSING = (Cancelled, Corruption, IoFailed, ResourceExhausted, Unavailable)  # s
 
 
 class DerivedData:
-    def __init__(self, builder: Builder, committer: Committer, blobs: Blobs, rows_min: int) -> None:
-        """Segments with fewer than `rows_min` rows get no vector index."""
+    def __init__(self, builder: Builder, committer: Committer, blobs: Blobs, indexing: Indexing) -> None:
         self._builder = builder
         self._committer = committer
         self._blobs = blobs
-        self._rows_min = rows_min
+        self._indexing = indexing
 
     def lacking(self, segment: SealedSegment, collection: Collection) -> bool:
         return bool(
             missing_fields(segment, collection)
-            or missing_vectors(segment, collection.schema, self._rows_min)
-            or unwanted_vectors(segment, collection.schema)
+            or missing_vectors(segment, collection.schema, self._indexing)
+            or unwanted_vectors(segment, collection.schema, self._indexing)
         )
 
     def build(self, collection: Collection, segment: SealedSegment, operation: Operation) -> None:
         """Everything that the segment lacks, and away with what it should not have. Raises what a build raises."""
         if missing_fields(segment, collection):
             self._index_fields(collection, segment, operation)
-        if unwanted := unwanted_vectors(segment, collection.schema):
+        if unwanted := unwanted_vectors(segment, collection.schema, self._indexing):
             before = segment.header
             if self._committer.exclusive(lambda: changes.drop_indexes(collection, segment.uid, unwanted)):
                 self._delete(_gone(before, segment.header))
-        for name, spec in missing_vectors(segment, collection.schema, self._rows_min).items():
+        for name, spec in missing_vectors(segment, collection.schema, self._indexing).items():
             self._index_vector(collection, segment, name, spec, operation)
 
     def index_merged(
         self, collection: Collection, made: SealedSegment, replaced: Sequence[Replaced], operation: Operation
     ) -> None:
-        """Index a segment that is not in use yet, as far as those it replaces have learned what that takes, so that a
-        merge does not put queries back to scanning. Raises when the merge had better stop."""
-        for name, spec in missing_vectors(made, collection.schema, self._rows_min).items():
-            largest = _largest_with(replaced, name, spec)
-            if largest is None:
-                continue
+        """Index a segment that is not in use yet, if one of those that it replaces is indexed, so that a merge does not
+        put queries back to scanning. Raises when the merge had better stop."""
+        sealed = {old.segment: old.alive for old in replaced if isinstance(old.segment, SealedSegment)}
+        for name, spec in missing_vectors(made, collection.schema, self._indexing, list(sealed)).items():
+            if not any(segment.index(name) is not None for segment in sealed):
+                continue  # they were scanned so far
+            largest = _largest_with(sealed, name, spec)
             try:
-                warm = {name: _moved(*largest, made)}
+                warm = NOTHING_WARM if largest is None else {name: _moved(*largest, made)}
                 header = self._built(collection, made, name, spec, operation, warm)
             except (Cancelled, IoFailed):
                 raise
@@ -149,22 +150,25 @@ def missing_fields(segment: SealedSegment, collection: Collection) -> set[str]:
     return {key for key, kind in collection.schema.fields.items() if key not in have or have[key].kind is not kind}
 
 
-def missing_vectors(segment: SealedSegment, schema: Schema, rows_min: int) -> dict[str, Index]:
+def missing_vectors(
+    segment: SealedSegment, schema: Schema, indexing: Indexing, replaced: Sequence[SealedSegment] = ()
+) -> dict[str, Index]:
     """Specs of vector fields that the segment is not indexed by, or whose index is damaged, and which may be built."""
     missing = {}
-    if segment.header.n_rows >= rows_min:
-        for name, field in schema.vectors.items():
-            entry, refused = segment.header.indexes.get(name), segment.refused.get(name)
-            if field.built is None or (refused is not None and refused.spec == field.built):
-                continue
-            if entry is None or entry.spec != field.built or f"index.{name}" in segment.quarantined:
-                missing[name] = field.built
+    for name, field in schema.vectors.items():
+        spec = indexing.wanted(segment, name, field, replaced).spec
+        entry, refused = segment.header.indexes.get(name), segment.refused.get(name)
+        if spec is None or (refused is not None and refused.spec == spec):
+            continue
+        if entry is None or entry.spec != spec or f"index.{name}" in segment.quarantined:
+            missing[name] = spec
     return missing
 
 
-def unwanted_vectors(segment: SealedSegment, schema: Schema) -> list[str]:
-    """Vector fields that the segment indexes and the schema does not."""
-    return [name for name in segment.header.indexes if schema.vectors[name].built is None]
+def unwanted_vectors(segment: SealedSegment, schema: Schema, indexing: Indexing) -> list[str]:
+    """Vector fields that the segment indexes and should not."""
+    indexed = segment.header.indexes
+    return [name for name in indexed if indexing.wanted(segment, name, schema.vectors[name]).spec is None]
 
 
 def delete_columns(blobs: Blobs, columns: Container[Column]) -> None:
@@ -181,10 +185,11 @@ def _gone(before: SegmentHeader, after: SegmentHeader) -> list[Column]:
     return [column for column in before.columns if column.ref.name not in kept]
 
 
-def _largest_with(replaced: Sequence[Replaced], name: str, spec: Index) -> tuple[SealedSegment, Bitmap] | None:
+def _largest_with(
+    sealed: Mapping[SealedSegment, Bitmap], name: str, spec: Index
+) -> tuple[SealedSegment, Bitmap] | None:
     """The segment with the most rows left whose index on the field is of this spec and opens, and these rows."""
-    sealed = [(old.segment, old.alive) for old in replaced if isinstance(old.segment, SealedSegment)]
-    for segment, alive in sorted(sealed, key=lambda one: bitmaps.count_bits(one[1]), reverse=True):
+    for segment, alive in sorted(sealed.items(), key=lambda one: bitmaps.count_bits(one[1]), reverse=True):
         entry = segment.header.indexes.get(name)
         if entry is not None and entry.spec == spec and segment.index(name) is not None:
             return segment, alive

@@ -60,6 +60,11 @@ class SegmentHeader(msgspec.Struct, frozen=True):
         """What is not derived: the columns that a merge reads."""
         return [column for column in self.columns if not is_derived(column.name)]
 
+    def index_bytes(self) -> dict[str, int]:
+        """What the vector indexes take, by field."""
+        sizes = {column.name: column.ref.length for column in self.columns}
+        return {name: sum(map(sizes.__getitem__, entry.arrays.values())) for name, entry in self.indexes.items()}
+
     def extended(self, made: SegmentHeader) -> SegmentHeader:
         """With the derived columns of `made`, which replace older ones of the same fields."""
         gone = {

@@ -18,6 +18,7 @@ from vecstore.engine.changes import Replaced
 from vecstore.engine.collection import Collection
 from vecstore.engine.committer import Committer
 from vecstore.engine.derived import DerivedData, delete_columns
+from vecstore.engine.indexing import Indexing
 from vecstore.engine.jobs import Job
 from vecstore.engine.operations import Operation, Operations
 from vecstore.engine.sealed import SealedSegment
@@ -39,6 +40,7 @@ class Maintenance:
         builder: Builder,
         blobs: Blobs,
         operations: Operations,
+        indexing: Indexing,
         collections: Callable[[], list[Collection]],
     ) -> None:
         self._settings = settings
@@ -46,8 +48,9 @@ class Maintenance:
         self._builder = builder
         self._blobs = blobs
         self._operations = operations
+        self._indexing = indexing
         self._collections = collections
-        self._derived = DerivedData(builder, committer, blobs, settings.index_rows_min)
+        self._derived = DerivedData(builder, committer, blobs, indexing)
         self._wanted: list[Callable[[], None]] = []  # work that someone asked for
         self._given_up: set[str] = set()  # uids of damaged segments, until reopened
         self._sealing = threading.Lock()  # one seal, or the end of a collection, at a time
@@ -195,10 +198,10 @@ class Maintenance:
 
     def _reindex(self, collection: Collection, name: str, operation: Operation) -> None:
         self._index_all(collection, operation)
-        wanted = collection.schema.vectors[name].built
+        field = collection.schema.vectors[name]
         for segment in list(collection.sealed.values()):
             refused = segment.refused.get(name)
-            if refused is not None and refused.spec == wanted:
+            if refused is not None and refused.spec == self._indexing.wanted(segment, name, field).spec:
                 raise VecstoreError(f"segment {segment.header.id}: {refused.why}", reason="OPERATION_FAILED")
 
     def _seal_all(self, collection: Collection, operation: Operation) -> None:

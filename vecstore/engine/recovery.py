@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
 import numpy as np
 from pyroaring import BitMap
 
@@ -16,6 +17,8 @@ from vecstore.engine.resolve import sealed_rows
 from vecstore.engine.structure import check_manifest
 from vecstore.engine.writes import Resolved
 from vecstore.errors import Corruption
+from vecstore.index_spec import Flat
+from vecstore.schema import with_indexes
 from vecstore.storage.arrays import unpack
 from vecstore.storage.interfaces import Family
 from vecstore.storage.open import Storage
@@ -33,6 +36,9 @@ def recover(storage: Storage, settings: StorageSettings) -> list[Collection]:
         record = decode_meta(value, CollectionRecord)
         if key != keys.collection(record.number):
             raise Corruption(f"the record under {key!r} is that of collection number {record.number}")
+        record = msgspec.structs.replace(
+            record, schema=with_indexes(record.schema, Flat())
+        )  # of before there was a choice
         collections.append(_recover_collection(record, storage, settings))
     known = {keys.manifest(collection.number) for collection in collections}
     for key, _ in storage.kv.scan(Family.META, keys.MANIFESTS_LOW, keys.MANIFESTS_HIGH):

@@ -17,7 +17,7 @@ from typing import Final
 
 from vecstore.errors import InvalidArgument
 
-STORE_FORMAT: Final = 2  # directory layout, keys and values of the meta family; 2: vector indexes
+STORE_FORMAT: Final = 3  # directory layout, keys and values of the meta family; 2: vector indexes; 3: auto, graph
 CHUNK_TABLE_VERSION: Final = 1
 ARRAYS_VERSION: Final = 1
 

@@ -351,8 +351,8 @@ class AsyncCollection:
     async def update_index(
         self, vector: str, index: IndexLike, *, wait: bool = True, timeout_s: float | None = None
     ) -> OperationInfo:
-        """Index a vector field by another spec: a builder, a dictionary, a line of text, or None for exact search.
-        Queries go on meanwhile, by the old index until the new one takes its place."""
+        """Index a vector field by another spec: a builder, a dictionary, a line of text ("flat" is exact search), or
+        None, which leaves it to the engine. Queries go on meanwhile, by the old index until the new one is there."""
         request = VectorIndexRequest(self.name, vector, read_index(index))
         return await self._finish(await self._transport.update_index(request), wait, timeout_s)
 

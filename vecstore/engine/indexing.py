@@ -1,0 +1,65 @@
+"""Which index each segment should have: what the schema says, or what the engine chooses where it says `auto`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from vecstore.config import Storage as StorageSettings
+from vecstore.engine.collection import Collection
+from vecstore.engine.header import Manifest
+from vecstore.engine.machine import memory_bytes
+from vecstore.engine.sealed import SealedSegment
+from vecstore.index.auto import Choice, choose
+from vecstore.index_spec import Auto, Flat, Index
+from vecstore.schema import VectorField
+
+MEMORY_PART = 4  # of the machine's memory, the part that indexes may take when the setting says nothing
+
+
+class Indexing:
+    """Threads may share one object."""
+
+    def __init__(self, settings: StorageSettings, collections: Callable[[], Sequence[Collection]]) -> None:
+        self._settings = settings
+        self._collections = collections
+        self._sums: dict[int, tuple[Manifest, int]] = {}  # by collection; a manifest is replaced when it changes
+        self.budget = settings.index_memory_bytes or memory_bytes() // MEMORY_PART
+
+    def wanted(
+        self, segment: SealedSegment, name: str, field: VectorField, replaced: Sequence[SealedSegment] = ()
+    ) -> Choice:
+        """`replaced` are the segments in whose place `segment` is about to come; they are in use still."""
+        n_rows, entry = segment.header.n_rows, segment.header.indexes.get(name)
+        if not isinstance(field.index, Auto):
+            few = n_rows < self._settings.index_rows_min and entry is None
+            return Choice(None if few or field.index == Flat() else field.index)
+        has = entry.spec if entry is not None else _most_rows_by(replaced, name)
+        rows_min = self._settings.auto_index_rows_min
+        return choose(field, n_rows, has, self._used_by_others(segment, name, replaced), self.budget, rows_min)
+
+    def used(self) -> int:
+        """Bytes of all vector indexes."""
+        return sum(self._used(collection) for collection in self._collections())
+
+    def _used_by_others(self, segment: SealedSegment, name: str, replaced: Sequence[SealedSegment]) -> int:
+        own = segment.header.index_bytes()
+        others = own.pop(name, 0)
+        if replaced:  # `segment` does not count yet, and they will not count any more
+            gone = sum(sum(old.header.index_bytes().values()) for old in replaced)
+            return max(0, self.used() - gone + sum(own.values()))
+        return max(0, self.used() - others)
+
+    def _used(self, collection: Collection) -> int:
+        manifest = collection.manifest
+        known = self._sums.get(collection.number)
+        if known is None or known[0] is not manifest:
+            total = sum(sum(header.index_bytes().values()) for header in manifest.segments)
+            known = self._sums[collection.number] = manifest, total
+        return known[1]
+
+
+def _most_rows_by(segments: Sequence[SealedSegment], name: str) -> Index | None:
+    """The spec of the largest segment's index."""
+    indexed = [segment.header for segment in segments if name in segment.header.indexes]
+    largest = max(indexed, key=lambda header: header.n_rows, default=None)
+    return None if largest is None else largest.indexes[name].spec

@@ -1,0 +1,84 @@
+"""What a field without an index setting is indexed by: a graph, or lists of ever shorter codes, as memory allows.
+
+The choice follows from the field, a segment's rows, what it has, and the memory of all other indexes against a budget.
+A segment keeps what it has while the budget is not clearly exceeded and nothing better clearly fits, so that nothing is
+rebuilt back and forth when the budget is nearly full.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vecstore.index.registry import is_built
+from vecstore.index_spec import IVF, SAQ, Graph, Index
+from vecstore.index_text import format_index
+from vecstore.schema import VectorField, VectorKind
+
+TIGHT = 1.25  # what a segment has may lead this far past the budget
+ROOMY = 0.75  # something better takes its place only if it leads no further than this
+_MIB = 1 << 20
+_GRAPH_DEGREE, _GRAPH_BITS, _LINE = 48, 2, 64  # of a default graph: edges of 4 bytes, codes in whole cache lines
+_ROW_NUMBER = 4.0
+_CODE_BITS_MIN = 256  # shorter codes are mostly factors; such short vectors are compared as they are stored
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The spec that a segment's index is built by, None for an exact scan; and why, where the engine chose."""
+
+    spec: Index | None
+    why: str = ""
+
+
+def tiers(field: VectorField) -> tuple[Index, ...]:
+    """What can be chosen: the fastest first, then what takes less. Scans of bits are fast enough without."""
+    if field.kind is VectorKind.BINARY:
+        return ()
+    codes = (SAQ(bits=bits) for bits in (4.0, 2.0, 1.0) if bits * field.dim >= _CODE_BITS_MIN)
+    every: list[Index] = [Graph(), *(IVF(quantizer=code) for code in codes)]
+    if len(every) == 1:
+        every.append(IVF())
+    kept: list[Index] = []
+    for spec in filter(is_built, every):
+        if not kept or row_bytes(spec, field) < row_bytes(kept[-1], field):
+            kept.append(spec)
+    return tuple(kept)
+
+
+def row_bytes(spec: Index, field: VectorField) -> float:
+    """About what a row takes in memory."""
+    if isinstance(spec, Graph):
+        return 4.0 * _GRAPH_DEGREE + _LINE * -(-field.dim * _GRAPH_BITS // (8 * _LINE))
+    if isinstance(spec, IVF) and isinstance(spec.quantizer, SAQ):
+        return _ROW_NUMBER + spec.quantizer.bits * field.dim / 8
+    return _ROW_NUMBER
+
+
+def choose(field: VectorField, n_rows: int, has: Index | None, used: int, budget: int, rows_min: int) -> Choice:
+    """`has` is the spec of the index that the segment has, or that of what it replaces; `used` are the bytes of all
+    other indexes, `budget` those that all may take. Fewer than `rows_min` rows are scanned exactly."""
+    every = tiers(field)
+    if not every:
+        return Choice(None, f"{field.kind.value} vectors are scanned exactly")
+    if n_rows < rows_min:
+        return Choice(None, f"fewer than {rows_min:,} rows are scanned exactly")
+    sizes = [int(row_bytes(spec, field) * n_rows) for spec in every]
+
+    def fits(place: int, share: float) -> bool:
+        return used + sizes[place] <= share * budget
+
+    if has in every:
+        at = every.index(has)
+        chosen = next((place for place in range(at) if fits(place, ROOMY)), at)
+        if chosen == at and not fits(at, TIGHT):
+            chosen = next((place for place in range(at, len(every)) if fits(place, 1)), len(every) - 1)
+    else:
+        chosen = next((place for place in range(len(every)) if fits(place, 1)), len(every) - 1)
+    why = f"about {_mib(sizes[chosen])} beside {_mib(used)} of other indexes, of {_mib(budget)} that all may take"
+    if chosen and not fits(chosen - 1, 1):
+        why += f"; {format_index(every[chosen - 1])} would take {_mib(sizes[chosen - 1])}"
+    return Choice(every[chosen], why)
+
+
+def _mib(nbytes: float) -> str:
+    return f"{nbytes / _MIB:,.1f} MiB"
