@@ -15,6 +15,7 @@ from engine_support import SCHEMA, batch_of, put, settle, vectors_of
 from vecstore.config import Settings, Storage
 from vecstore.engine import maintenance, stepper
 from vecstore.engine.database import Database
+from vecstore.engine.search import search_view
 from vecstore.errors import NotFound, ResourceExhausted
 from vecstore.query.builder import F
 from vecstore.schema import FieldKind
@@ -97,6 +98,26 @@ def test_deleting_everything_leaves_no_segment_and_keeps_the_seq(db: Database, r
     again = reopen()
     assert again.collection_info("c").seq == seq
     assert put(again, [1]).seq == seq + 1
+
+
+def test_a_reader_may_be_late_for_a_segment_without_rows(db: Database, reopen: Callable[..., Database]) -> None:
+    """After a restart nothing of it is mapped, no merge reads it, and a reader has it in its view."""
+    rows = batch_of(range(50))
+    rows.vectors["b"] = VectorBatch(rows.vectors["b"].rows, np.arange(50) % 2 == 0)
+    db.write(UpsertRequest("c", rows))
+    settle(db, db.compact("c"))
+    db = reopen()
+    late = db.collection("c").view
+    db.write(DeleteRequest("c", list(range(50))))
+    settle(db, db.compact("c"))
+    assert not db.collection("c").sealed
+    (segment,) = [view for view in late.segments if view.segment.sorted_by_id]
+    found = search_view(
+        db.reader._kernels, late, "b", np.packbits(vectors_of([4]) > 0, axis=1), 1, F("n").eq(4), db._filtering, None
+    )
+    assert segment.segment.take_ids(found.rows[0]).tolist() == [4]
+    assert segment.segment.payload(4) is not None
+    assert segment.segment.vectors("v", 50).shape == (50, 16)
 
 
 def test_a_field_index_reaches_every_segment(db: Database, reopen: Callable[..., Database]) -> None:

@@ -302,6 +302,7 @@ class Maintenance:
             self._given_up.update(segment.uid for segment in victims if segment.data_damaged)
             raise
         for segment in victims:
+            segment.hold()  # a build read it, unless no row was left
             delete_columns(self._blobs, segment.header.columns)
 
     def _replace(

@@ -6,6 +6,7 @@ index is derived data: while it is missing or damaged, the stored vectors are sc
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,15 @@ class SealedSegment:
         """The column's array. Raises Corruption for a quarantined one."""
         array = self._arrays.get(name)
         return array if array is not None else self._map(name)
+
+    def hold(self) -> None:
+        """Map what is not derived and not mapped yet, for readers of older views that come after the blobs are gone."""
+        for column in self.header.data_columns:
+            with contextlib.suppress(Corruption):  # it would have been so for them as well
+                if column.name.startswith("vector."):
+                    self.rows(column.name.removeprefix("vector."))
+                else:
+                    self.column(column.name)
 
     def _map(self, name: str) -> np.ndarray:
         with self._lock:
