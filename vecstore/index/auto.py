@@ -19,6 +19,7 @@ ROOMY = 0.75  # something better takes its place only if it leads no further tha
 _MIB = 1 << 20
 _GRAPH_DEGREE, _GRAPH_BITS, _LINE = 48, 2, 64  # of a default graph: edges of 4 bytes, codes in whole cache lines
 _ROW_NUMBER = 4.0
+_FILLED = 1.2  # lists are filled up to whole blocks
 _CODE_BITS_MIN = 256  # shorter codes are mostly factors; such short vectors are compared as they are stored
 
 
@@ -50,7 +51,7 @@ def row_bytes(spec: Index, field: VectorField) -> float:
     if isinstance(spec, Graph):
         return 4.0 * _GRAPH_DEGREE + _LINE * -(-field.dim * _GRAPH_BITS // (8 * _LINE))
     if isinstance(spec, IVF) and isinstance(spec.quantizer, SAQ):
-        return _ROW_NUMBER + spec.quantizer.bits * field.dim / 8
+        return _ROW_NUMBER + _FILLED * spec.quantizer.bits * field.dim / 8
     return _ROW_NUMBER
 
 
