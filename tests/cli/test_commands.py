@@ -91,7 +91,7 @@ def test_bad_queries_are_one_line_and_exit_code_1(run: Callable[..., Any], targe
 
 def test_stats_collections_operations_and_verify(run: Callable[..., Any], target: Path) -> None:
     for command, words in {
-        ("stats", "docs"): ["points", "50"],
+        ("stats", "docs"): ["points", "50", "index_bytes.budget", "segment", "growing", "0 (0.0%)"],
         ("collections",): ["docs", "text: dense 8 l2", "bits: binary 16 hamming"],
         ("verify",): ["verify", "done"],
         ("verify", "docs"): ["docs", "done"],

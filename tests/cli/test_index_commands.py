@@ -30,6 +30,8 @@ def test_create_index_and_show(run: Callable[..., Any], tmp_path: Path) -> None:
     stats = json.loads(run("stats", "docs", "-t", target, "--json").stdout)
     assert stats["vectors"]["default"]["index"] == "flat | int8"
     assert "flat | int8" in run("stats", "docs", "-t", target).stdout
+    assert run("index", "docs", "auto", "-t", target).exit_code == 0
+    assert json.loads(run("stats", "docs", "-t", target, "--json").stdout)["vectors"]["default"]["index"] == "auto"
     assert run("index", "docs", "none", "-t", target).exit_code == 0
     refused = run("index", "docs", "hnsw", "-t", target)
     assert refused.exit_code == 1

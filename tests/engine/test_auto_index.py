@@ -86,8 +86,8 @@ def test_it_chooses_by_rows_and_says_so(reopen: Callable[..., Database]) -> None
     assert stats["segments"][0]["chosen"]["v"]["index"] == format_index(FAST)
     assert "MiB that all may take" in stats["segments"][0]["chosen"]["v"]["why"]
     assert stats["segments"][0]["chosen"]["b"] == {"index": "flat", "why": "binary vectors are scanned exactly"}
-    assert stats["index_memory"] == {"used": db._indexing.used(), "budget": 1 << 30}
-    assert 2_000 < stats["index_memory"]["used"] == stats["segments"][0]["bytes"]["index"]
+    assert stats["index_bytes"] == {"used": db._indexing.used(), "budget": 1 << 30}
+    assert 2_000 < stats["index_bytes"]["used"] == stats["segments"][0]["bytes"]["index"]
     assert recall(db, questions(20)) > 0.8
     load(db, 2_000, 2_010)
     assert db.stats("c")["vectors"]["v"]["served_by"] == {format_index(FAST): 2_000, "flat": 10}

@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from vecstore.cli.fields import describe
-from vecstore.cli.render import as_time, show_json, show_table, show_tree
+from vecstore.cli.render import as_bytes, as_time, show_json, show_table, show_tree
 from vecstore.cli.target import Json, Target, open_client
 from vecstore.client.connect import connect
 from vecstore.config import load_settings
@@ -26,7 +26,28 @@ def stats(collection: Collection, target: Target, as_json: Json = False) -> None
     if as_json:
         show_json(values)
     else:
-        show_tree(values, collection)
+        show_stats(values, collection)
+
+
+def show_stats(values: dict[str, Any], collection: str) -> None:
+    segments = values.pop("segments")
+    show_tree(values, collection)
+    columns = ("segment", "kind", "rows", "dead", "bytes", "indexes", "damaged")
+    show_table(columns, [_segment_row(one) for one in segments])
+    chosen = [
+        (one["id"], name, choice["index"], choice["why"])
+        for one in segments
+        for name, choice in sorted(one["chosen"].items())
+    ]
+    if chosen:
+        show_table(("segment", "field", "chosen", "why"), chosen)
+
+
+def _segment_row(one: dict[str, Any]) -> tuple[object, ...]:
+    indexes = [f"{name}: {text}" for name, text in sorted(one["vector_indexes"].items())]
+    size = as_bytes(sum(one["bytes"].values()))
+    dead = f"{one['deleted']:,} ({one['dead_share']:.1%})"
+    return one["id"], one["kind"], one["rows"], dead, size, [*indexes, *one["indexed"]], sorted(one["damaged"])
 
 
 def verify(target: Target, collection: AnyCollection = None, as_json: Json = False) -> None:

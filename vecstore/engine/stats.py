@@ -16,7 +16,7 @@ from vecstore.schema import VectorField
 
 
 def collection_stats(collection: Collection, indexing: Indexing) -> dict[str, Any]:
-    """Counts in rows, sizes in bytes. `deleted` counts rows that compaction will remove; `index_memory` is of all
+    """Counts in rows, sizes in bytes. `deleted` counts rows that compaction will remove; `index_bytes` is of all
     collections."""
     view = collection.view
     segments = [_segment(segment, collection, indexing) for segment in view.segments]
@@ -39,7 +39,7 @@ def collection_stats(collection: Collection, indexing: Indexing) -> dict[str, An
         },
         "fields": {key: kind.value for key, kind in collection.schema.fields.items()},
         "bytes": component_bytes,
-        "index_memory": {"used": indexing.used(), "budget": indexing.budget},
+        "index_bytes": {"used": indexing.used(), "budget": indexing.budget},
         "log_bytes": collection.log_bytes,
         "segments": segments,
         "state": "ok" if all(not segment["damaged"] for segment in segments) else "damaged",
