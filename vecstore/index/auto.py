@@ -7,6 +7,7 @@ rebuilt back and forth when the budget is nearly full.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from vecstore.index.registry import is_built
@@ -17,7 +18,7 @@ from vecstore.schema import VectorField, VectorKind
 TIGHT = 1.25  # what a segment has may lead this far past the budget
 ROOMY = 0.75  # something better takes its place only if it leads no further than this
 _MIB = 1 << 20
-_GRAPH_DEGREE, _GRAPH_BITS, _LINE = 48, 2, 64  # of a default graph: edges of 4 bytes, codes in whole cache lines
+_GRAPH_DEGREE, _GRAPH_BITS, _LINE = 48, 2.5, 64  # of a default graph: edges of 4 bytes, codes in whole cache lines
 _ROW_NUMBER = 4.0
 _FILLED = 1.2  # lists are filled up to whole blocks
 _CODE_BITS_MIN = 256  # shorter codes are mostly factors; such short vectors are compared as they are stored
@@ -49,7 +50,7 @@ def tiers(field: VectorField) -> tuple[Index, ...]:
 def row_bytes(spec: Index, field: VectorField) -> float:
     """About what a row takes in memory."""
     if isinstance(spec, Graph):
-        return 4.0 * _GRAPH_DEGREE + _LINE * -(-field.dim * _GRAPH_BITS // (8 * _LINE))
+        return 4.0 * _GRAPH_DEGREE + _LINE * math.ceil(field.dim * _GRAPH_BITS / (8 * _LINE))
     if isinstance(spec, IVF) and isinstance(spec.quantizer, SAQ):
         return _ROW_NUMBER + _FILLED * spec.quantizer.bits * field.dim / 8
     return _ROW_NUMBER
