@@ -56,6 +56,14 @@ def parser() -> argparse.ArgumentParser:
     grown(one, "bench/results/graph-build.jsonl")
     one.add_argument("--threads", type=positive, nargs="+", default=[1, 2, 8])
 
+    one = add(commands, "graph-filters", do_graph_filters, "filtered queries: random and negatively correlated filters")
+    grown(one, "bench/results/graph-filters.jsonl")
+    one.add_argument("--no-peers", dest="peers", action="store_false", help="ours only")
+    one.add_argument("--target", type=float, default=0.97, help="the recall that settings are chosen for")
+    one.add_argument("--rounds", type=positive, default=3, help="interleaved repeats; medians count")
+    one.add_argument("--k", type=positive, default=10)
+    one.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: on a machine that others use")
+
     one = add(commands, "flat-codes", do_flat_codes, "scans of codes: share of memory bandwidth, time beside turbovec")
     contested(one, "bench/results/flat-codes.jsonl")
     one.add_argument("--rounds", type=positive, default=9, help="interleaved repeats; medians count")
@@ -197,6 +205,14 @@ def do_graph_build(args: argparse.Namespace) -> None:
     from bench.graph_build import graph_build
 
     graph_build(args.data, args.ours, args.threads, args.rows, args.folder, args.out)
+
+
+def do_graph_filters(args: argparse.Namespace) -> None:
+    from bench.graph_filters import graph_filters
+
+    for spec in args.ours:
+        graph_filters(args.data, spec, args.target, args.rounds, args.k, args.rows, args.clock, args.peers,
+                      args.folder, args.out)  # fmt: skip
 
 
 def do_flat_codes(args: argparse.Namespace) -> None:

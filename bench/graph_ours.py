@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.graph_library import GraphLibrary
+from bench.payloads import Payload, payloads, stacked
 from vecstore.index.base import SearchParams
 from vecstore.index.registry import built_index
 from vecstore.index_spec import IVF
@@ -78,9 +79,10 @@ class OurCollection(GraphLibrary):
 
     system, needs = "vecstore", "vecstore"
 
-    def __init__(self, spec: str) -> None:
+    def __init__(self, spec: str, payload: Payload | None = None) -> None:
         super().__init__(f"vecstore collection {spec}", spec)
         self.knob = knob_of(spec)
+        self.payload = payload or {}
 
     def connect(self, folder: Path, threads: int) -> None:
         import vecstore
@@ -93,10 +95,12 @@ class OurCollection(GraphLibrary):
 
         self.connect(folder, threads)
         field = vecstore.Dense(rows.shape[1], metric="cosine", datatype=STORED.value, index=self.spec)
-        self.collection: Any = self.client.create_collection(COLLECTION, field)
+        self.collection: Any = self.client.create_collection(
+            COLLECTION, field, indexes=dict.fromkeys(self.payload, "integer")
+        )
         for low in range(0, len(rows), BATCH):
             part = rows[low : low + BATCH]
-            self.collection.upsert(np.arange(low, low + len(part)), part)
+            self.collection.upsert(np.arange(low, low + len(part)), part, payloads(self.payload, low, low + len(part)))
         self.collection.compact(timeout_s=COMPACT_S)
 
     def save(self, folder: Path) -> None:
@@ -113,10 +117,7 @@ class OurCollection(GraphLibrary):
         return self.collection.query(query, k, with_payload=False, **chosen(settings))
 
     def rows_of(self, answer: Any) -> np.ndarray:
-        found = np.full((len(answer), max((len(hits) for hits in answer), default=0)), -1, np.int64)
-        for row, hits in zip(found, answer, strict=True):
-            row[: len(hits)] = [hit.id for hit in hits]
-        return found
+        return stacked([[hit.id for hit in hits] for hits in answer])
 
     def row_of(self, answer: Any) -> np.ndarray:
         return np.array([hit.id for hit in answer], np.int64)

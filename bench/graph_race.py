@@ -20,6 +20,7 @@ import numpy as np
 from bench import contest, graph_costs, graph_ours, races, results
 from bench.contest import Built, Entrant, Point
 from bench.graph_library import GraphLibrary
+from bench.payloads import stacked
 from bench.peers import (  # fmt: skip
     faiss_hnsw,
     glass_hnsw,
@@ -138,14 +139,6 @@ def entrant(library: GraphLibrary) -> tuple[Entrant, Built]:
 def one_by_one(library: GraphLibrary, data: contest.Data, k: int, settings: dict[str, Any]) -> list[Any]:
     ask = library.single
     return [ask(query, k, **settings) for query in data.queries]
-
-
-def stacked(library: GraphLibrary, answers: list[Any], k: int) -> np.ndarray:
-    found = np.full((len(answers), k), -1, np.int64)
-    for row, answer in zip(found, answers, strict=True):
-        rows = library.row_of(answer)
-        row[: len(rows)] = rows
-    return found
 
 
 def timed(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.graph_library import GraphLibrary
+from bench.payloads import Payload, payloads, stacked
 from bench.systems.base import Peer, folder_bytes
 
 DISTANCES = {"cosine": "Cosine", "l2": "Euclid", "dot": "Dot"}
@@ -88,9 +89,9 @@ class QdrantGraph(GraphLibrary):
 
     system, needs = "qdrant-edge", "qdrant_edge"
 
-    def __init__(self, codes: str) -> None:
+    def __init__(self, codes: str, payload: Payload | None = None) -> None:
         super().__init__(f"qdrant-edge HNSW {codes}", "m=16 ef_construct=200")
-        self.codes = codes
+        self.codes, self.payload = codes, payload or {}
 
     def config(self, dim: int, threads: int) -> Any:
         import qdrant_edge as qdrant
@@ -108,9 +109,13 @@ class QdrantGraph(GraphLibrary):
         import qdrant_edge as qdrant
 
         self.shard = qdrant.EdgeShard.create(str(folder), self.config(rows.shape[1], threads))
+        for name in self.payload:
+            field = qdrant.UpdateOperation.create_field_index(name, qdrant.PayloadSchemaType.Integer)
+            self.shard.update(field)
         for low in range(0, len(rows), BATCH_POINTS):
-            part = enumerate(rows[low : low + BATCH_POINTS].tolist(), low)
-            points = [qdrant.Point(id=row, vector=vector, payload={}) for row, vector in part]
+            vectors = rows[low : low + BATCH_POINTS].tolist()
+            carried = payloads(self.payload, low, low + len(vectors))
+            points = [qdrant.Point(id=low + n, vector=vectors[n], payload=carried[n]) for n in range(len(vectors))]
             self.shard.update(qdrant.UpdateOperation.upsert_points(points))
         self.shard.flush()
         self.shard.optimize()
@@ -123,11 +128,16 @@ class QdrantGraph(GraphLibrary):
 
         self.shard = qdrant.EdgeShard.load(str(folder), self.config(rows.shape[1], 1))
 
-    def request(self, query: np.ndarray, k: int, ef: int) -> Any:
+    def request(self, query: np.ndarray, k: int, ef: int, below: tuple[str, int] | None = None) -> Any:
+        """`below`: only points whose field has less; by ACORN where the engine finds that few enough match."""
         import qdrant_edge as qdrant
 
-        return qdrant.QueryRequest(limit=k, query=qdrant.Query.Nearest(query.tolist()), with_payload=False,
-                                   with_vector=False, params=qdrant.SearchParams(hnsw_ef=ef))  # fmt: skip
+        chosen = None
+        if below is not None:
+            chosen = qdrant.Filter([qdrant.FieldCondition(below[0], range=qdrant.RangeFloat(lt=below[1]))])
+        params = qdrant.SearchParams(hnsw_ef=ef or None, acorn=qdrant.AcornSearchParams(enable=below is not None))
+        return qdrant.QueryRequest(limit=k, query=qdrant.Query.Nearest(query.tolist()), filter=chosen, params=params,
+                                   with_payload=False, with_vector=False)  # fmt: skip
 
     def batch(self, queries: np.ndarray, k: int, ef: int) -> Any:
         import qdrant_edge as qdrant
@@ -138,7 +148,7 @@ class QdrantGraph(GraphLibrary):
         return self.shard.query(self.request(query, k, ef))
 
     def rows_of(self, answer: Any) -> np.ndarray:
-        return np.array([[point.id for point in points] for points in answer], np.int64)
+        return stacked([[point.id for point in points] for points in answer])
 
     def row_of(self, answer: Any) -> np.ndarray:
         return np.array([point.id for point in answer], np.int64)

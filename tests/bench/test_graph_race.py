@@ -13,6 +13,7 @@ from bench import contest, datasets, graph_build, graph_race
 from bench.contest import Built, Entrant, Point
 from bench.graph_library import GraphLibrary
 from bench.graph_ours import OurCollection, OurIndex
+from bench.payloads import stacked
 
 DIM = 64
 SPEC = "ivf(nlist=8) | rabitq(bits=4)"  # lists answer by the same interface, and are built faster
@@ -41,7 +42,7 @@ def test_a_library_finds_the_nearest(library: GraphLibrary, data: contest.Data, 
     try:
         settings = library.settings()[-1] | {library.knob: 8 if library.knob == "nprobe" else 128}
         found = library.rows_of(library.batch(data.queries, 10, **settings))
-        one_by_one = graph_race.stacked(library, graph_race.one_by_one(library, data, 10, settings), 10)
+        one_by_one = stacked([library.row_of(one) for one in graph_race.one_by_one(library, data, 10, settings)])
         assert found.shape == (30, 10)
         assert data.truth.recall(found) > 0.7, "chance is 0.005"
         assert data.truth.recall(one_by_one) == pytest.approx(data.truth.recall(found), abs=0.02)
