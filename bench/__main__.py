@@ -64,6 +64,26 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--k", type=positive, default=10)
     one.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: on a machine that others use")
 
+    one = add(
+        commands, "graph-churn", do_graph_churn, "a graph after deletes, inserts and compaction, beside a fresh one"
+    )
+    grown(one, "bench/results/graph-churn.jsonl")
+    one.add_argument("--churns", type=positive, default=5, help="rounds of churn")
+    one.add_argument("--ef", type=int, default=0, help="constant for all; default: the index's own choice")
+    one.add_argument("--rounds", type=positive, default=5, help="interleaved repeats; medians count")
+    one.add_argument("--k", type=positive, default=10)
+    one.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: on a machine that others use")
+
+    one = add(
+        commands, "grpc-graph", do_grpc_graph, "a graph through gRPC: rate and latency, share of an empty handler"
+    )
+    grown(one, "bench/results/grpc-graph.jsonl")
+    one.add_argument("--target", type=float, default=0.95, help="the recall that ef is chosen for")
+    one.add_argument("--clients", type=positive, default=16)
+    one.add_argument("--rounds", type=positive, default=5, help="medians count")
+    one.add_argument("--seconds", type=float, default=2.0, help="of each case in each round")
+    one.add_argument("--k", type=positive, default=10)
+
     one = add(commands, "flat-codes", do_flat_codes, "scans of codes: share of memory bandwidth, time beside turbovec")
     contested(one, "bench/results/flat-codes.jsonl")
     one.add_argument("--rounds", type=positive, default=9, help="interleaved repeats; medians count")
@@ -213,6 +233,22 @@ def do_graph_filters(args: argparse.Namespace) -> None:
     for spec in args.ours:
         graph_filters(args.data, spec, args.target, args.rounds, args.k, args.rows, args.clock, args.peers,
                       args.folder, args.out)  # fmt: skip
+
+
+def do_graph_churn(args: argparse.Namespace) -> None:
+    from bench.graph_churn import graph_churn
+
+    for spec in args.ours:
+        graph_churn(args.data, spec, args.churns, args.ef, args.rounds, args.k, args.rows, args.clock, args.folder,
+                    args.out)  # fmt: skip
+
+
+def do_grpc_graph(args: argparse.Namespace) -> None:
+    from bench.grpc_graph import grpc_graph
+
+    for spec in args.ours:
+        grpc_graph(args.data, spec, args.target, args.clients, args.rounds, args.seconds, args.k, args.rows,
+                   args.folder, args.out)  # fmt: skip
 
 
 def do_flat_codes(args: argparse.Namespace) -> None:

@@ -108,21 +108,18 @@ def measure(
     top = max(targets) + PAST
     points = [point for library in libraries for point in races.sweep(*entrant(library), data, k, clock, top)]
     finals = races.finalists(points, targets)
-    near = [point for mine in races.by_family(finals).values() for point in races.beside(contest.front(mine), targets)]
     contest.say(f"{len(points)} settings swept, {len(finals)} timed in {rounds} interleaved rounds ...")
     batch = timed(finals, [lambda p=point: p.built.search(data.queries, k, **p.settings) for point in finals],
                   [point.built.rows_of for point in finals], data, rounds, clock)  # fmt: skip
     alone = []
     if singles:
+        near = [one for mine in races.by_family(batch).values() for one in races.beside(contest.front(mine), targets)]
         contest.say(f"{len(near)} timed one query at a time ...")
-        by_name = {(library.family, library.spec): library for library in libraries}
-        made = [by_name[point.entrant.family, point.entrant.spec] for point in near]
-        calls = [
-            lambda p=point, g=graph: one_by_one(g, data, k, p.settings) for point, graph in zip(near, made, strict=True)
-        ]
-        alone = timed(
-            near, calls, [lambda answer, g=graph: stacked(g, answer, k) for graph in made], data, rounds, clock
-        )
+        named = {(library.family, library.spec): library for library in libraries}
+        graphs = [named[point.entrant.family, point.entrant.spec] for point in near]
+        calls = [lambda p=p, g=g: one_by_one(g, data, k, p.settings) for p, g in zip(near, graphs, strict=True)]
+        rows_of = [lambda answers, g=g: stacked([g.row_of(one) for one in answers], k) for g in graphs]
+        alone = timed(near, calls, rows_of, data, rounds, clock)
     for library in libraries:
         library.close()
     shared = {"dataset": data.name, "rows": len(data.rows), "k": k, "rounds": rounds, "clock": clock_name}

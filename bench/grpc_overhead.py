@@ -71,13 +71,15 @@ def dense(table: Any) -> np.ndarray:
     return table["dense"].combine_chunks().flatten().to_numpy().reshape(-1, 384).astype(np.float32)
 
 
-def serve(rows: int | None) -> None:
+def serve(rows: int | None, folder: str | None = None) -> None:
+    """Made-up points, or a database that `folder` holds; prints the ports, and stops when its input closes."""
     import uvloop
 
     from vecstore.server.app import GrpcServer
 
     async def run() -> None:
-        database, _ = load(rows)
+        settings = Settings(server=Server(port=0))
+        database = load(rows)[0] if folder is None else Database.open(Path(folder), settings)
         server = GrpcServer(database, database.settings)
         await server.start()
 
@@ -161,6 +163,20 @@ def child(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
+def ask(
+    client: subprocess.Popen[str], server: int, case: str, callers: int, seconds: float, pause_s: float = 0.0
+) -> dict[str, float]:
+    """One measurement by a `--drive` process, with the server's CPU time."""
+    assert client.stdin is not None
+    assert client.stdout is not None
+    before = cpu_seconds(server)
+    client.stdin.write(f"{case} {callers} {seconds} {pause_s}\n")
+    client.stdin.flush()
+    result: dict[str, float] = json.loads(client.stdout.readline())
+    result["server_cpu_us"] = 1e6 * (cpu_seconds(server) - before) / max(1.0, result["qps"] * seconds)
+    return result
+
+
 def compare(options: argparse.Namespace) -> None:
     database, queries = load(options.rows)
     requests = [query_to_pb(QueryRequest("bench", vector)).SerializeToString().hex() for vector in queries]
@@ -184,13 +200,8 @@ def compare(options: argparse.Namespace) -> None:
                 result = in_process(database, queries, options.seconds, PAUSE_S if case == "paced" else 0.0)
                 pause_s = result["p50_ms"] / 1e3
             else:
-                before = cpu_seconds(server.pid)
                 name, pause = ("empty", pause_s) if case == "idle" else (case, 0.0)
-                client.stdin.write(f"{name} {count} {options.seconds} {pause}\n")
-                client.stdin.flush()
-                result = json.loads(client.stdout.readline())
-                calls = result["qps"] * options.seconds
-                result["server_cpu_us"] = 1e6 * (cpu_seconds(server.pid) - before) / calls
+                result = ask(client, server.pid, name, count, options.seconds, pause)
             if number >= 0:
                 seen.setdefault((case, count), []).append(result)
                 line = {"bench": "grpc_overhead", "round": number, "case": case, "clients": count, **result}
@@ -226,10 +237,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each case in each round")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)  # of the database to serve
     parser.add_argument("--drive", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        serve(options.rows)
+        serve(options.rows, options.folder)
     elif options.drive:
         ports, requests = json.loads(sys.stdin.readline()), json.loads(sys.stdin.readline())
         drive(ports, [bytes.fromhex(request) for request in requests], options.clients)
