@@ -37,6 +37,7 @@ class ByteScorer {
  public:
     using Query = std::vector<float>;  // (bytes, 256)
     static constexpr bool kRefines = false;
+    static constexpr std::size_t kTogether = 1;
 
     ByteScorer(const ByteCodes& codes, const float* queries, std::size_t dim)
         : codes_(codes), queries_(queries), dim_(dim) {}
@@ -58,8 +59,11 @@ class ByteScorer {
     bool has_lower() const { return false; }
     std::size_t place_bytes() const { return codes_.bytes + 2 * sizeof(float); }
 
-    void score(Query& tables, const ListRun& run, float* est, float*) const {
+    void score(const Query* queries, const ListRun* runs, std::size_t, const ListScores* scores) const {
         constexpr int kRows = 4;
+        const Query& tables = *queries;
+        const ListRun& run = *runs;
+        float* const est = scores->est;
         const std::uint8_t* codes = codes_.codes + run.place * codes_.bytes;
         std::size_t i = 0;
         for (; i + kRows <= run.count; i += kRows)

@@ -40,7 +40,14 @@ struct Lanes {
         const __m256i keep = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask));
         return _mm256_and_ps(load(row + dim - kLanes + kPart * kWidth), _mm256_castsi256_ps(keep));
     }
+    // kWidth bytes, each shifted down and masked.
+    static Reg load_bits(const std::uint8_t* p, int shift, int mask) {
+        const __m256i wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+        const __m256i bits = _mm256_srl_epi32(wide, _mm_cvtsi32_si128(shift));
+        return _mm256_cvtepi32_ps(_mm256_and_si256(bits, _mm256_set1_epi32(mask)));
+    }
     static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
+    static Reg mul(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
     static Reg sub(Reg a, Reg b) { return _mm256_sub_ps(a, b); }
     static Reg sub_by_fma(Reg a, Reg b) { return _mm256_fmsub_ps(a, _mm256_set1_ps(1.0f), b); }
     static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }

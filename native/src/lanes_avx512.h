@@ -39,7 +39,14 @@ struct Lanes {
     static Reg load_tail(const E5M2* row, std::size_t dim) {
         return from_e5m2(_mm_maskz_loadu_epi8(tail_mask(dim), before_end(row, dim)));
     }
+    // kWidth bytes, each shifted down and masked.
+    static Reg load_bits(const std::uint8_t* p, int shift, int mask) {
+        const __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+        const __m512i bits = _mm512_srl_epi32(wide, _mm_cvtsi32_si128(shift));
+        return _mm512_cvtepi32_ps(_mm512_and_si512(bits, _mm512_set1_epi32(mask)));
+    }
     static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
+    static Reg mul(Reg a, Reg b) { return _mm512_mul_ps(a, b); }
     static Reg sub(Reg a, Reg b) { return _mm512_sub_ps(a, b); }
     static Reg sub_by_fma(Reg a, Reg b) { return _mm512_fmsub_ps(a, _mm512_set1_ps(1.0f), b); }
     static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }

@@ -28,7 +28,13 @@ struct Lanes {
     static Reg load_tail(const T* row, std::size_t dim) {
         return load_tail_by_copy<Lanes, kPart>(row, dim);
     }
+    // kWidth bytes, each shifted down and masked.
+    static Reg load_bits(const std::uint8_t* p, int shift, int mask) {
+        const auto bits = [=](int i) { return static_cast<float>(p[i] >> shift & mask); };
+        return Reg{bits(0), bits(1), bits(2), bits(3)};
+    }
     static Reg add(Reg a, Reg b) { return a + b; }
+    static Reg mul(Reg a, Reg b) { return a * b; }
     static Reg sub(Reg a, Reg b) { return a - b; }
     static Reg sub_by_fma(Reg a, Reg b) { return a - b; }
     static Reg fma(Reg a, Reg b, Reg c) { return a * b + c; }

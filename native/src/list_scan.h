@@ -2,7 +2,8 @@
 //
 // A Scorer knows one family of codes. It offers
 //   Query, prepare(q, query)               what one query needs over all lists; queries are used again for others
-//   has_lower(), score(query, run, est, lower)   first estimates of a run of places, and lower bounds where it has them
+//   kTogether, has_lower(), score(queries, runs, n, scores)   first estimates of the same places for n <= kTogether
+//                                          queries, and lower bounds where it has them
 //   expect(place), if it wants             prefetches the beginning of the list that comes next
 //   kRefines: refine(query, place, add, radius) -> Refined, the full estimate of one place, called for survivors only,
 //             and prefetch(place); without it finish(query, place, add, radius) -> Refined, an estimate without
@@ -11,54 +12,11 @@
 // Places are rows in list order, each list padded to whole blocks of 32.
 #pragma once
 
-#include <cmath>
-#include <limits>
+#include <memory>
 
-#include "list_nearest.h"
-#include "scan.h"
+#include "list_tile.h"
 
 namespace vecstore {
-
-inline constexpr std::size_t kBlockRows = 32;
-
-struct ListLayout {
-    std::size_t nlist;
-    const std::int64_t* offsets;   // (nlist + 1,) in blocks
-    const std::int64_t* counts;    // (nlist,) in rows
-    const std::uint32_t* rows;     // the row of each place
-    const std::uint64_t* allowed;  // by row; null allows all
-    std::size_t allowed_words;
-
-    // Row numbers come from a file: one past the bitmap is no row.
-    bool allows(std::uint32_t row) const {
-        return allowed == nullptr || (row / 64 < allowed_words && (allowed[row / 64] >> row % 64 & 1) != 0);
-    }
-};
-
-struct ListProbes {
-    std::size_t nq;
-    std::size_t nprobe;
-    const std::int32_t* lists;  // (nq, nprobe)
-    const float* add;
-    const float* radius;
-};
-
-struct ListOutput {
-    std::size_t k;
-    std::size_t m;
-    bool bounded;
-    std::int64_t* rows;      // (nq, m)
-    float* distances;        // (nq, m)
-    std::int64_t* counters;  // (nq, 3)
-};
-
-// Consecutive places of one list.
-struct ListRun {
-    std::size_t place;
-    std::size_t count;
-    float add;
-    float radius;
-};
 
 template <class Scorer>
 class ListScan {
@@ -72,19 +30,22 @@ class ListScan {
         const std::size_t groups = (probes_.nq + tile - 1) / tile;
         const std::size_t workers = workers_for(bytes_touched());
         const std::size_t parts = groups >= workers ? 1 : (workers + groups - 1) / groups;
-        std::vector<Worker> state(std::max<std::size_t>(workers, 1));
-        std::vector<ListNearest> found(parts == 1 ? 0 : probes_.nq * parts, new_nearest());
+        std::vector<std::unique_ptr<ListTile<Scorer>>> tiles(std::max<std::size_t>(workers, 1));
+        std::vector<ListNearest> found(parts == 1 ? 0 : probes_.nq * parts,
+                                       ListNearest(output_.k, output_.m, output_.bounded));
         parallel_for(groups * parts, workers, [&](std::size_t w, std::size_t task) {
-            Worker& worker = state[w];
-            if (worker.queries.empty()) start(worker, tile);
+            if (!tiles[w]) tiles[w] = new_tile(tile);
+            ListTile<Scorer>& queries = *tiles[w];
             const std::size_t first = task / parts * tile;
             const std::size_t count = std::min(probes_.nq - first, tile);
-            scan(worker, first, count, task % parts, parts);
+            queries.begin(first, count);
+            scan(queries, first, task % parts, parts);
+            queries.finish();
             for (std::size_t i = 0; i < count; ++i) {
                 if (parts == 1)
-                    write(first + i, worker.nearest[i]);
+                    write(first + i, queries.nearest(i));
                 else
-                    std::swap(found[(first + i) * parts + task % parts], worker.nearest[i]);
+                    std::swap(found[(first + i) * parts + task % parts], queries.nearest(i));
             }
         });
         for (std::size_t q = 0; parts > 1 && q < probes_.nq; ++q) {
@@ -112,34 +73,18 @@ class ListScan {
         return blocks * kBlockRows * scorer_.place_bytes();
     }
 
-    // What one thread works with, kept from task to task.
-    struct Worker {
-        std::vector<typename Scorer::Query> queries;
-        std::vector<ListNearest> nearest;
-        std::vector<float> est, lower;
-        std::vector<std::uint32_t> positions;
-    };
-
-    ListNearest new_nearest() const { return ListNearest(output_.k, output_.m, output_.bounded); }
-
     std::size_t run_blocks() const {
         return std::max<std::size_t>(1, kRunBytes / (kBlockRows * std::max<std::size_t>(1, scorer_.place_bytes())));
     }
 
-    void start(Worker& worker, std::size_t tile) const {
-        worker.queries.resize(tile);
-        worker.nearest.assign(tile, new_nearest());
-        worker.est.resize(run_blocks() * kBlockRows + kOutPadding);
-        worker.lower.resize(worker.est.size());
-        worker.positions.resize(worker.est.size());
+    // What one thread works with, kept from task to task.
+    std::unique_ptr<ListTile<Scorer>> new_tile(std::size_t queries) const {
+        return std::make_unique<ListTile<Scorer>>(ops_, scorer_, layout_, probes_, output_, queries,
+                                                  run_blocks() * kBlockRows);
     }
 
-    // Part `part` of `parts` of the lists that queries first..first + count - 1 probe.
-    void scan(Worker& worker, std::size_t first, std::size_t count, std::size_t part, std::size_t parts) const {
-        for (std::size_t i = 0; i < count; ++i) {
-            scorer_.prepare(first + i, worker.queries[i]);
-            worker.nearest[i].reset();
-        }
+    // Part `part` of `parts` of the lists that a tile's first query probes: if there are several, they probe the same.
+    void scan(ListTile<Scorer>& tile, std::size_t first, std::size_t part, std::size_t parts) const {
         const std::size_t step = run_blocks();
         std::size_t total = 0;
         const std::int32_t* lists = probes_.lists + first * probes_.nprobe;
@@ -163,50 +108,9 @@ class ListScan {
             for (std::size_t b = from; b < to; b += step) {
                 const std::size_t place = (list_first + b) * kBlockRows;
                 const std::size_t run_end = (list_first + std::min(to, b + step)) * kBlockRows;
-                for (std::size_t i = 0; i < count; ++i) {
-                    const std::size_t probe = (first + i) * probes_.nprobe + p;
-                    const ListRun run{place, std::min(run_end, list_end) - place, probes_.add[probe],
-                                      probes_.radius[probe]};
-                    take(worker, i, run, p);
-                }
+                tile.scan(p, place, std::min(run_end, list_end) - place);
             }
             passed += list_blocks;
-        }
-        if constexpr (!Scorer::kRefines)
-            for (std::size_t i = 0; i < count; ++i)
-                worker.nearest[i].finish([&](std::size_t place, std::size_t p) {
-                    const std::size_t probe = (first + i) * probes_.nprobe + p;
-                    return scorer_.finish(worker.queries[i], place, probes_.add[probe], probes_.radius[probe]);
-                });
-    }
-
-    void take(Worker& worker, std::size_t i, const ListRun& run, std::size_t probe) const {
-        typename Scorer::Query& query = worker.queries[i];
-        ListNearest& nearest = worker.nearest[i];
-        float* const est = worker.est.data();
-        float* const lower = scorer_.has_lower() ? worker.lower.data() : est;
-        scorer_.score(query, run, est, lower);
-        nearest.scanned += static_cast<std::int64_t>(run.count);
-        constexpr std::size_t kStep = 256;  // the gate falls quickly at first: do not select far ahead of it
-        for (std::size_t start = 0; start < run.count; start += kStep) {
-            const std::size_t n = std::min(kStep, run.count - start);
-            const std::size_t found = ops_.below(lower + start, n, nearest.gate(), worker.positions.data());
-            if constexpr (Scorer::kRefines)
-                for (std::size_t f = 0; f < found; ++f) scorer_.prefetch(run.place + start + worker.positions[f]);
-            for (std::size_t f = 0; f < found; ++f) {
-                const std::size_t at = start + worker.positions[f];
-                if (!(lower[at] < nearest.gate())) continue;
-                const std::size_t place = run.place + at;
-                const std::uint32_t row = layout_.rows[place];
-                if (!layout_.allows(row)) continue;
-                if constexpr (Scorer::kRefines) {
-                    const Refined full = scorer_.refine(query, place, run.add, run.radius);
-                    ++nearest.refined;
-                    nearest.add(row, place, probe, full.distance, full.error);
-                } else {
-                    nearest.add(row, place, probe, est[at], est[at] - lower[at]);
-                }
-            }
         }
     }
 

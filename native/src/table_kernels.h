@@ -1,44 +1,76 @@
 // Leaf routines over nibble codes. Included once by each instruction set's file, after its lanes_*.h and
-// `block_sums(blocks, count, groups, bytes, out)`, which adds up the looked-up bytes of each row.
+// `block_sums(blocks, count, groups, bytes, out)`, which adds up the looked-up bytes of each row, and
+// `query_sums(block, groups, asks, nq, out)`, the same of one block for at most kSumQueries queries.
 #pragma once
 
 #include "elements.h"
+#include "extra_sums.h"
 #include "factors.h"
 
 namespace vecstore {
 namespace {
 
-inline void table_estimates(const TableRun& run, const ByteTables& tables, float list_add, float error_scale,
-                            float* est, float* lower) {
-    const std::size_t factor_bytes = 32 * (run.half_factors ? 2 : 4);
-    alignas(64) std::int32_t two_blocks[64];
-    for (std::size_t b = 0; b < run.count; ++b) {
-        alignas(64) float scale[32], add[32], error[32];
-        if (b % 2 == 0) {
-            const std::size_t count = b + 2 <= run.count ? 2 : 1;
-            block_sums(run.blocks + b * run.groups * 128, count, run.groups, tables.bytes, two_blocks);
-        }
-        const std::int32_t* sums = two_blocks + b % 2 * 32;
-        const std::uint8_t* factors = run.factors + b * run.columns * factor_bytes;
-        widen_factors(factors, run.half_factors, scale);
-        float* const to = est + b * 32;
-        if (run.columns == 1) {
-            for (int i = 0; i < 32; ++i)
-                to[i] = list_add + scale[i] * (tables.bias + tables.delta * static_cast<float>(sums[i]));
-        } else {
-            widen_factors(factors + factor_bytes, run.half_factors, add);
-            for (int i = 0; i < 32; ++i)
-                to[i] = list_add + add[i] + scale[i] * (tables.bias + tables.delta * static_cast<float>(sums[i]));
-        }
-        if (lower == est) continue;
+struct BlockFactors {
+    alignas(64) float scale[32], add[32], error[32];
+
+    BlockFactors(const TableRun& run, std::size_t block) {
+        const std::size_t column = 32 * (run.half_factors ? 2 : 4);
+        const std::uint8_t* from = run.factors + block * run.columns * column;
+        widen_factors(from, run.half_factors, scale);
+        if (run.columns > 1) widen_factors(from + column, run.half_factors, add);
         if (run.columns == 3) {
-            widen_factors(factors + 2 * factor_bytes, run.half_factors, error);
+            widen_factors(from + 2 * column, run.half_factors, error);
         } else {
             for (float& e : error) e = 0;
         }
-        for (int i = 0; i < 32; ++i) {
-            const float spread = scale[i] < 0 ? -scale[i] : scale[i];
-            lower[b * 32 + i] = to[i] - error_scale * error[i] - tables.rounding * spread;
+    }
+};
+
+// Nothing is fused here (-ffp-contract=off): distances have the same bits on every instruction set.
+template <bool kAdds, bool kLower>
+inline void finish_sums(const TableAsk& ask, const std::int32_t* sums, const BlockFactors& factors, std::size_t block) {
+    const float list_add = ask.list_add, error_scale = ask.error_scale;
+    const float bias = ask.tables->bias, delta = ask.tables->delta, rounding = ask.tables->rounding;
+    float* __restrict const est = ask.est + block * 32;
+    float* __restrict const lower = ask.lower + block * 32;
+    for (int i = 0; i < 32; ++i) {
+        const float scale = factors.scale[i];
+        const float add = kAdds ? list_add + factors.add[i] : list_add;
+        const float distance = add + scale * (bias + delta * static_cast<float>(sums[i]));
+        est[i] = distance;
+        const float spread = scale < 0 ? -scale : scale;
+        if (kLower) lower[i] = distance - error_scale * factors.error[i] - rounding * spread;
+    }
+}
+
+inline void finish_sums(const TableAsk& ask, const std::int32_t* sums, const BlockFactors& factors, bool adds,
+                        std::size_t block) {
+    const bool bounds = ask.lower != ask.est;
+    if (adds)
+        return bounds ? finish_sums<true, true>(ask, sums, factors, block)
+                      : finish_sums<true, false>(ask, sums, factors, block);
+    return bounds ? finish_sums<false, true>(ask, sums, factors, block)
+                  : finish_sums<false, false>(ask, sums, factors, block);
+}
+
+// One query reads two blocks at a time, several queries read a block together.
+inline void table_estimates(const TableRun& run, const TableAsk* asks, std::size_t nq) {
+    constexpr std::size_t kMost = kSumQueries > 2 ? kSumQueries : 2;
+    alignas(64) std::int32_t sums[kMost * 32];
+    const std::size_t block_bytes = run.groups * 128;
+    for (std::size_t b = 0; b < run.count; ++b) {
+        const BlockFactors factors(run, b);
+        if (nq == 1) {
+            const std::size_t count = b + 2 <= run.count ? 2 : 1;
+            if (b % 2 == 0) block_sums(run.blocks + b * block_bytes, count, run.groups, asks->tables->bytes, sums);
+            finish_sums(*asks, sums + b % 2 * 32, factors, run.columns > 1, b);
+            continue;
+        }
+        for (std::size_t q = 0; q < nq; q += kSumQueries) {
+            const std::size_t count = nq - q < kSumQueries ? nq - q : kSumQueries;
+            query_sums(run.blocks + b * block_bytes, run.groups, asks + q, count, sums);
+            for (std::size_t i = 0; i < count; ++i)
+                finish_sums(asks[q + i], sums + i * 32, factors, run.columns > 1, b);
         }
     }
 }
@@ -82,26 +114,15 @@ inline void fill_tables(const TableTerms& terms, const float* query, float* tabl
     *delta = range / table_top;
 }
 
-// Sixteen sums in fixed places: the same bits on every instruction set.
 inline float extra_dot(const std::uint8_t* row, const std::int32_t* runs, std::size_t nruns, const float* weights) {
-    float sums[16] = {};
+    ExtraSums sums;
     for (std::size_t r = 0; r < nruns; ++r) {
         const int bits = runs[2 * r];
         const auto nbytes = static_cast<std::size_t>(runs[2 * r + 1]) * bits / 8;
-        const std::uint8_t mask = static_cast<std::uint8_t>((1 << bits) - 1);
-        for (int shift = 0; shift < 8; shift += bits, weights += nbytes) {
-            std::size_t i = 0;
-            for (; i + 16 <= nbytes; i += 16)
-                for (std::size_t l = 0; l < 16; ++l)
-                    sums[l] += static_cast<float>(row[i + l] >> shift & mask) * weights[i + l];
-            for (std::size_t l = 0; i < nbytes; ++i, ++l)
-                sums[l] += static_cast<float>(row[i] >> shift & mask) * weights[i];
-        }
+        for (int shift = 0; shift < 8; shift += bits) weights += sums.add(row, nbytes, shift, (1 << bits) - 1, weights);
         row += nbytes;
     }
-    for (int half = 8; half > 0; half /= 2)
-        for (int l = 0; l < half; ++l) sums[l] += sums[l + half];
-    return sums[0];
+    return sums.total();
 }
 
 inline void add_table_ops(Ops& ops) {

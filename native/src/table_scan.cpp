@@ -14,11 +14,20 @@ constexpr float kRoundingDeviations = 3;
 // Of the next list, while this one is scanned: what the scan's own prefetching would reach too late.
 constexpr std::size_t kExpectedBytes = 4096;
 
+// A load whose result nobody waits for: under way for certain, unlike a prefetch, which the CPU may drop.
+void touch(const void* p) { asm volatile("" ::"r"(*static_cast<const std::uint8_t*>(p))); }
+
+constexpr std::size_t kCacheLine = 64;
+
+std::uint8_t* aligned(std::uint8_t* bytes) {
+    return bytes + (kCacheLine - reinterpret_cast<std::uintptr_t>(bytes) % kCacheLine) % kCacheLine;
+}
+
 struct TableQuery {
     std::vector<float> tables;        // (nibbles, 16)
-    std::vector<std::uint8_t> bytes;  // the same, rounded; zeros where a group lacks nibbles
+    std::vector<std::uint8_t> bytes;  // the same, rounded, from a cache line's start; zeros where a group lacks nibbles
     ByteTables rounded;
-    std::vector<float> weights;  // of stage two, one for each extra dim
+    std::vector<float> weights;  // of stage two, as ExtraDotFn takes them
     float weights_mean;          // what they add up to for codes in the middle of their range
 };
 
@@ -41,27 +50,37 @@ class TableQueries {
     void prepare(std::size_t q, TableQuery& query) const {
         const float* x = queries_ + q * dim_;
         query.tables.resize(codes_.nibbles * 16);
-        query.bytes.resize(codes_.groups * 128);
+        query.bytes.resize(codes_.groups * 128 + kCacheLine);
+        std::uint8_t* const bytes = aligned(query.bytes.data());
         const TableTerms terms{codes_.nibbles, codes_.width, codes_.table_dims, codes_.table_values};
-        ops_.fill_tables(terms, x, query.tables.data(), query.bytes.data(), static_cast<float>(ops_.table_top),
-                         &query.rounded.delta, &query.rounded.bias);
-        query.rounded.bytes = query.bytes.data();
+        ops_.fill_tables(terms, x, query.tables.data(), bytes, static_cast<float>(ops_.table_top), &query.rounded.delta,
+                         &query.rounded.bias);
+        query.rounded.bytes = bytes;
         query.rounded.rounding =
             kRoundingDeviations * query.rounded.delta * std::sqrt(static_cast<float>(codes_.nibbles) / 12);
-        query.weights.resize(codes_.extra_count);
+        prepare_weights(x, query);
+    }
+
+ private:
+    void prepare_weights(const float* x, TableQuery& query) const {
+        query.weights.clear();
         query.weights_mean = 0;
         std::size_t at = 0;
         for (std::size_t r = 0; r < codes_.nruns; ++r) {
-            const auto middle = static_cast<float>((1 << codes_.extra_runs[2 * r]) - 1) / 2;
-            for (std::int32_t i = 0; i < codes_.extra_runs[2 * r + 1]; ++i, ++at) {
-                const std::int32_t d = codes_.extra_dims[at];
-                query.weights[at] = d < 0 ? 0 : x[d] * codes_.extra_steps[at];
-                query.weights_mean += middle * query.weights[at];
+            const int bits = codes_.extra_runs[2 * r];
+            const auto nbytes = static_cast<std::size_t>(codes_.extra_runs[2 * r + 1]) * bits / 8;
+            const auto middle = static_cast<float>((1 << bits) - 1) / 2;
+            for (int shift = 0; shift < 8; shift += bits) {
+                for (std::size_t b = 0; b < nbytes; ++b, ++at) {
+                    if (b == nbytes / 16 * 16) query.weights.resize(query.weights.size() + 16 - nbytes % 16);
+                    const std::int32_t d = codes_.extra_dims[at];
+                    query.weights.push_back(d < 0 ? 0 : x[d] * codes_.extra_steps[at]);
+                    query.weights_mean += middle * query.weights.back();
+                }
             }
         }
     }
 
- private:
     const Ops& ops_;
     const TableCodes& codes_;
     const float* queries_;
@@ -73,6 +92,7 @@ class TableScorer {
  public:
     using Query = TableQuery;
     static constexpr bool kRefines = kWithExtra;
+    static constexpr std::size_t kTogether = 4;
 
     TableScorer(const Ops& ops, const TableCodes& codes, const TableQueries& queries, float eps)
         : ops_(ops), codes_(codes), queries_(queries), eps_(eps) {}
@@ -84,9 +104,11 @@ class TableScorer {
     // Without errors nothing tells which rows stage two may skip: it refines all.
     bool has_lower() const { return eps_ > 0 && codes_.columns == 3; }
 
-    void score(Query& query, const ListRun& run, float* est, float* lower) const {
+    void score(const Query* queries, const ListRun* runs, std::size_t n, const ListScores* scores) const {
+        const ListRun& run = *runs;  // all are of the same places
         if (kRefines && !has_lower()) {
-            std::fill(lower, lower + run.count, -std::numeric_limits<float>::infinity());
+            for (std::size_t q = 0; q < n; ++q)
+                std::fill(scores[q].lower, scores[q].lower + run.count, -std::numeric_limits<float>::infinity());
             return;
         }
         const std::size_t block = run.place / kBlockRows;
@@ -96,7 +118,10 @@ class TableScorer {
                              codes_.half_factors,
                              codes_.columns,
                              (run.count + kBlockRows - 1) / kBlockRows};
-        ops_.table_estimates(codes, query.rounded, run.add, eps_ * run.radius, est, lower);
+        TableAsk asks[kTogether];
+        for (std::size_t q = 0; q < n; ++q)
+            asks[q] = {&queries[q].rounded, runs[q].add, eps_ * runs[q].radius, scores[q].est, scores[q].lower};
+        ops_.table_estimates(codes, asks, n);
     }
 
     void expect(std::size_t place) const {
@@ -109,7 +134,10 @@ class TableScorer {
 
     void prefetch(std::size_t place) const {
         const std::uint8_t* row = codes_.extra + place * codes_.extra_bytes;
-        for (std::size_t b = 0; b < codes_.extra_bytes; b += 64) __builtin_prefetch(row + b);
+        for (std::size_t b = 0; b < codes_.extra_bytes; b += 64) touch(row + b);
+        touch(row + codes_.extra_bytes - 1);
+        touch(codes_.extra_factors + place * codes_.extra_columns * (codes_.half_extra_factors ? 2 : 4));
+        touch(codes_.layout.rows + place);
     }
 
     Refined refine(const Query& query, std::size_t place, float add, float radius) const {

@@ -52,9 +52,18 @@ struct ByteTables {
     float rounding;  // standard deviation of the sum's rounding error times how many to allow for
 };
 
-// Distances list_add + add + scale * sum; with `lower`, also less errors * error_scale and the tables' rounding.
-using TableEstimatesFn = void (*)(const TableRun& run, const ByteTables& tables, float list_add, float error_scale,
-                                  float* est, float* lower);
+// What one query wants of a run: distances list_add + add + scale * sum in `est`; in `lower`, unless it is `est`, the
+// same less errors * error_scale and the tables' rounding. Both take whole blocks.
+struct TableAsk {
+    const ByteTables* tables;
+    float list_add;
+    float error_scale;
+    float* est;
+    float* lower;
+};
+
+// A query's answers have the same bits alone as among others.
+using TableEstimatesFn = void (*)(const TableRun& run, const TableAsk* asks, std::size_t nq);
 
 // A query's tables, which are linear in it: (nibbles, 16) floats from dims and values of `width` terms each.
 struct TableTerms {
@@ -68,7 +77,8 @@ struct TableTerms {
 using FillTablesFn = void (*)(const TableTerms& terms, const float* query, float* tables, std::uint8_t* bytes,
                               float table_top, float* delta, float* bias);
 
-// The stage-two sum of one row: run r holds bits[r] bits of count[r] dims.
+// The stage-two sum of one row: run r holds bits[r] bits of count[r] dims, byte for byte those at one shift, then those
+// at the next. The weights of a shift take whole sixteens: in the last, if it is not full, zeros come first.
 using ExtraDotFn = float (*)(const std::uint8_t* row, const std::int32_t* runs, std::size_t nruns,
                              const float* weights);
 
