@@ -89,4 +89,7 @@ void bind_binary(nb::module_& m);
 // Adds encoding.
 void bind_encode(nb::module_& m);
 
+// Adds the graph index.
+void bind_graph(nb::module_& m);
+
 }  // namespace vecstore

@@ -19,6 +19,7 @@ import numpy as np
 from vecstore.engine import bitmaps
 from vecstore.errors import Corruption
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
+from vecstore.kernels.graph import OpenGraph, Walk
 from vecstore.schema import Metric
 from vecstore.storage.format import CHUNK_BYTES
 from vecstore.storage.interfaces import CheckedBlob
@@ -165,6 +166,46 @@ class _Guard:
         if np.may_share_memory(rows, self._checked.rows):
             self._checked.check_rows(candidates.ravel())
         self._kernels.rerank(metric, queries, rows, inverse_norms, candidates, out_distances)
+
+    def graph_search(
+        self,
+        graph: OpenGraph,
+        queries: Float32Array,
+        walk: Walk,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        if walk.rescored and self._unchecked(graph):  # the same walk, for the rows that it will rescore
+            rows, estimates = _places(len(queries), walk.rescored)
+            first = Walk(walk.ef, 0, walk.detours)
+            self._kernels.graph_search(graph, queries, first, allowed, rows, estimates, out_counters)
+            self._checked.check_rows(rows.ravel())
+        self._kernels.graph_search(graph, queries, walk, allowed, out_rows, out_distances, out_counters)
+
+    def graph_scan(
+        self,
+        graph: OpenGraph,
+        queries: Float32Array,
+        rescored: int,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        if rescored and self._unchecked(graph):
+            rows, estimates = _places(len(queries), rescored)
+            self._kernels.graph_scan(graph, queries, 0, allowed, rows, estimates, out_counters)
+            self._checked.check_rows(rows.ravel())
+        self._kernels.graph_scan(graph, queries, rescored, allowed, out_rows, out_distances, out_counters)
+
+    def _unchecked(self, graph: OpenGraph) -> bool:
+        return not self._checked.checked and np.may_share_memory(graph.rows, self._checked.rows)
+
+
+def _places(nq: int, k: int) -> tuple[Int64Array, Float32Array]:
+    return np.empty((nq, k), np.int64), np.empty((nq, k), np.float32)
 
 
 def guarded(kernels: Kernels, checked: CheckedRows) -> Kernels:

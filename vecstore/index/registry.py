@@ -7,6 +7,7 @@ from vecstore.index.base import BuiltIndex, Index
 from vecstore.index.coded import FlatCodesIndex, IVFIndex
 from vecstore.index.flat import BinaryFlatIndex, FlatIndex
 from vecstore.index.funnel import FunnelIndex
+from vecstore.index.graph import GraphIndex
 from vecstore.index.hamming_ivf import HammingIvfIndex
 from vecstore.index.mih import MihIndex
 from vecstore.index_spec import Index as IndexSpec
@@ -20,6 +21,7 @@ INDEXES: dict[str, type[Index]] = {
 BUILT: dict[str, type[BuiltIndex]] = {
     "ivf": IVFIndex,
     "flat": FlatCodesIndex,
+    "graph": GraphIndex,
     "funnel": FunnelIndex,
     HammingIvfIndex.name: HammingIvfIndex,
     MihIndex.name: MihIndex,

@@ -17,6 +17,7 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.kernels.graph import BuildParams, ByteRows, GraphArrays, GraphBuilder, OpenGraph, UInt32Array, Walk
 from vecstore.schema import Metric
 
 Float32Array: TypeAlias = NDArray[np.float32]
@@ -243,6 +244,38 @@ class Kernels(Protocol):
         out_counters: Int64Array,  # (nq, 3): rows scanned, 0, rows found
     ) -> None:
         """The m nearest allowed rows of the probed lists by estimated distance."""
+
+    def open_graph(
+        self, metric: Metric, rows: DenseRows, inverse_norms: Float32Array | None, arrays: GraphArrays
+    ) -> OpenGraph:
+        """A graph over `rows` for this backend's searches; the arrays are kept, not copied."""
+
+    def graph_search(
+        self,
+        graph: OpenGraph,
+        queries: Float32Array,  # (nq, dim)
+        walk: Walk,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,  # (nq, k)
+        out_distances: Float32Array,  # (nq, k)
+        out_counters: Int64Array,  # (nq, 4): kernels.graph.COUNTERS
+    ) -> None:
+        """The k nearest of the allowed rows that a walk from the entries met, fewer where it met fewer."""
+
+    def graph_scan(
+        self,
+        graph: OpenGraph,
+        queries: Float32Array,  # (nq, dim)
+        rescored: int,  # of all allowed rows the nearest by their codes, scored by the stored rows; 0: by codes only
+        allowed: Bitmap | None,
+        out_rows: Int64Array,  # (nq, k)
+        out_distances: Float32Array,  # (nq, k)
+        out_counters: Int64Array,  # (nq, 4)
+    ) -> None:
+        """The k nearest of all allowed rows by their codes, without walking."""
+
+    def graph_builder(self, rows: ByteRows, params: BuildParams, neighbours: UInt32Array) -> GraphBuilder:
+        """What fills `neighbours` (n, degree), the same for any number of threads."""
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         """1 / |row| of each row, 0 for a zero row."""

@@ -20,6 +20,7 @@ from vecstore.kernels.base import (
     TableCodes,
     UInt8Array,
 )
+from vecstore.kernels.graph import BuildParams, ByteRows, GraphArrays, GraphBuilder, OpenGraph, UInt32Array, Walk
 from vecstore.schema import Metric
 
 _CODE_KINDS = {kind: number for number, kind in enumerate(get_args(CodeKind))}
@@ -175,6 +176,49 @@ class NativeKernels:
             c.offsets, c.counts, c.rows, c.codes, c.factors, c.table_dims, c.table_values, queries, probes, list_add,
             allowed, out_rows, out_distances, out_counters,
         )  # fmt: skip
+
+    def open_graph(
+        self, metric: Metric, rows: DenseRows, inverse_norms: Float32Array | None, arrays: GraphArrays
+    ) -> OpenGraph:
+        a = arrays
+        handle = _native.Graph(
+            _code(metric), rows, inverse_norms, a.neighbours, a.codes, a.entries, a.mean, a.directions,
+            a.direction_scales, a.fields, a.field_weights, a.add_unit, a.scale_unit,
+        )  # fmt: skip
+        return OpenGraph(rows, handle)
+
+    def graph_search(
+        self,
+        graph: OpenGraph,
+        queries: Float32Array,
+        walk: Walk,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        outputs = (out_rows, out_distances, out_counters)
+        graph.handle.search(queries, walk.ef, walk.rescored, walk.detours, allowed, walk.skipped, *outputs)
+
+    def graph_scan(
+        self,
+        graph: OpenGraph,
+        queries: Float32Array,
+        rescored: int,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        graph.handle.scan(queries, rescored, allowed, out_rows, out_distances, out_counters)
+
+    def graph_builder(self, rows: ByteRows, params: BuildParams, neighbours: UInt32Array) -> GraphBuilder:
+        p = params
+        builder: GraphBuilder = _native.GraphBuilder(
+            rows.bytes, rows.scales, rows.squares, rows.sums, p.leaf_rows, p.leaf_nearest, p.reservoir, list(p.fanout),
+            p.seed, p.alpha, neighbours,
+        )  # fmt: skip
+        return builder
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         _native.inverse_norms(rows, out)

@@ -17,10 +17,13 @@ Int32Array = NDArray[np.int32]
 Float64Array = NDArray[np.float64]
 
 
-def plan(shares: Float64Array, budget: int, group: int) -> Int32Array:
+def plan(shares: Float64Array, budget: int, group: int, allowed: tuple[int, ...] | None = None) -> Int32Array:
     """Bits (dims,) that sum to at most `budget`, equal within each `group` of consecutive dimensions; `shares` (dims,)
-    are each dimension's error without bits. What is left of the budget is less than a group's bit."""
-    errors = np.array([grid_error(bits) for bits in range(BITS_MAX + 1)])
+    are each dimension's error without bits, `allowed` the bits that a dimension may get (any, ascending from 0, where
+    not given). What is left of the budget is less than a group's next step."""
+    allowed = allowed or tuple(range(BITS_MAX + 1))
+    errors = np.full(allowed[-1] + 1, np.inf)
+    errors[list(allowed)] = [grid_error(bits) for bits in allowed]
     left, sizes = _grouped(shares, group)
     chosen = _spend(left[:, None] * errors, sizes, budget)
     return np.repeat(chosen, sizes).astype(np.int32)

@@ -1,0 +1,27 @@
+#include <string_view>
+
+#include "dispatch.h"
+#include "graph_ops.h"
+#include "graph_scalar.h"
+
+namespace vecstore {
+
+GraphOps scalar_graph_ops() { return {"scalar", estimates_by_rows}; }
+
+const GraphOps& current_graph_ops() {
+    static const GraphOps scalar = scalar_graph_ops();
+    // Only names of instruction sets that this CPU has come from current_ops.
+    const std::string_view isa = current_ops().isa;
+#if defined(__x86_64__)
+    static const GraphOps avx2 = avx2_graph_ops(), vnni = vnni_graph_ops();
+    static const bool has_vnni = __builtin_cpu_supports("avx512vnni");
+    if (isa == "avx512") return has_vnni ? vnni : avx2;
+    if (isa == "avx2") return avx2;
+#elif defined(__aarch64__)
+    static const GraphOps neon = neon_graph_ops();
+    if (isa == "neon") return neon;
+#endif
+    return scalar;
+}
+
+}  // namespace vecstore

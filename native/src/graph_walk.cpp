@@ -1,0 +1,169 @@
+#include "graph_walk.h"
+
+#include <algorithm>
+
+#include "dispatch.h"
+#include "top_k.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::size_t kBridgeEvery = 8;
+
+}  // namespace
+
+inline bool Walk::seen(std::uint32_t row) {
+    std::uint64_t& word = seen_[row >> 6];
+    const std::uint64_t bit = std::uint64_t{1} << (row & 63);
+    const bool before = (word & bit) != 0;
+    word |= bit;
+    return before;
+}
+
+inline bool Walk::allowed(std::uint32_t row) const {
+    return params_.allowed == nullptr || (params_.allowed[row >> 6] >> (row & 63) & 1) != 0;
+}
+
+inline void Walk::fetch_neighbours(std::uint32_t row) const {
+    const char* ids = reinterpret_cast<const char*>(graph_->neighbours + row * graph_->degree);
+    for (std::size_t b = 0; b < graph_->degree * 4; b += kCodeLine) __builtin_prefetch(ids + b);
+}
+
+void Walk::begin(const GraphArrays& graph, const EntryCodes& entries, const CodeQuery& code, const float* query,
+                 float base, const GraphSearchParams& params, const GraphTuning& tuning, std::size_t number) {
+    graph_ = &graph;
+    ops_ = &current_graph_ops();
+    code_ = code;
+    query_ = query;
+    base_ = base;
+    params_ = params;
+    tuning_ = tuning;
+    number_ = number;
+    hops_ = inserted_ = 0;
+    pool_.reset(params.ef);
+    seen_.assign((graph.rows.rows.n + 63) / 64, 0);
+    found_.resize(2 * graph.degree);
+    refused_.resize(graph.degree);
+    estimates_.resize(std::max(2 * graph.degree, graph.nentries) + kEstimatePadding);
+    const std::int64_t skipped = params.skipped == nullptr ? -1 : params.skipped[number];
+    if (skipped >= 0) seen(static_cast<std::uint32_t>(skipped));
+    ops_->estimates(code_, entries.codes, entries.places, graph.nentries, estimates_.data());
+    scored_ = static_cast<std::int64_t>(graph.nentries);
+    const std::size_t starts = std::min(tuning.starts, params.ef);
+    keys_.clear();
+    for (std::size_t e = 0; e < graph.nentries; ++e)
+        if (graph.entries[e] != skipped) keys_.push_back(GraphPool::key(estimates_[e], graph.entries[e]));
+    const std::size_t first = std::min(starts, keys_.size());
+    std::partial_sort(keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(first), keys_.end());
+    for (std::size_t e = 0; e < first; ++e) {
+        pool_.insert(keys_[e]);
+        seen(GraphPool::row(keys_[e]));
+    }
+    if (first != 0) fetch_neighbours(GraphPool::row(pool_.at(0)));
+    step_ = Step::expand;
+}
+
+bool Walk::advance(const GraphOutput& output) {
+    switch (step_) {
+        case Step::expand:
+            expand();
+            return true;
+        case Step::score:
+            score();
+            return true;
+        case Step::rescore:
+            rescore(output);
+            return false;
+    }
+    return false;
+}
+
+void Walk::expand() {
+    const std::size_t head = pool_.head();
+    if (head == pool_.size()) return finish();
+    const std::uint32_t* ids = graph_->neighbours + pool_.expand(head) * graph_->degree;
+    const std::size_t stride = graph_->lines * kCodeLine, lines = std::min(graph_->lines, tuning_.code_lines);
+    std::size_t count = 0;
+    std::uint32_t* found = found_.data();
+    for (std::size_t j = 0; j < graph_->degree; ++j) {
+        found[count] = ids[j];
+        count += !seen(ids[j]);
+    }
+    if (params_.detour == Detour::two_hops) count = take_detours(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::uint8_t* code = graph_->codes + found[i] * stride;
+        for (std::size_t line = 0; line < lines; ++line) __builtin_prefetch(code + line * kCodeLine);
+    }
+    nfound_ = count;
+    ++hops_;
+    scored_ += static_cast<std::int64_t>(count);
+    step_ = Step::score;
+}
+
+// Of new neighbours only allowed ones are scored, and in place of the others allowed rows next to them (ACORN-1, arXiv
+// 2403.04871). One refused neighbour in kBridgeEvery stays as a bridge, or a walk would end where no allowed row is
+// near (RACORN-1, arXiv 2607.00768).
+std::size_t Walk::take_detours(std::size_t count) {
+    std::uint32_t* found = found_.data();
+    std::size_t refused = 0, kept = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        const bool good = allowed(found[i]);
+        refused_[refused] = found[i];
+        found[kept] = found[i];
+        refused += !good;
+        kept += good;
+    }
+    for (std::size_t i = 0; i < refused; ++i) fetch_neighbours(refused_[i]);
+    for (std::size_t i = 0; i < refused && kept < graph_->degree; ++i) {
+        const std::uint32_t* ids = graph_->neighbours + refused_[i] * graph_->degree;
+        for (std::size_t j = 0; j < graph_->degree && kept < graph_->degree; ++j)
+            if (allowed(ids[j]) && !seen(ids[j])) found[kept++] = ids[j];
+    }
+    for (std::size_t i = 0; i < refused; i += kBridgeEvery) found[kept++] = refused_[i];
+    return kept;
+}
+
+void Walk::score() {
+    float* estimates = estimates_.data();
+    ops_->estimates(code_, graph_->codes, found_.data(), nfound_, estimates);
+    for (std::size_t i = 0; i < nfound_; ++i) {
+        if (!(estimates[i] < pool_.bound())) continue;
+        pool_.insert(GraphPool::key(estimates[i], found_[i]));
+        ++inserted_;
+    }
+    const std::size_t head = pool_.head();
+    if (head == pool_.size()) return finish();
+    fetch_neighbours(GraphPool::row(pool_.at(head)));
+    step_ = Step::expand;
+}
+
+void Walk::finish() {
+    // Rows to rescore, or to answer with.
+    const std::size_t most = params_.rescored == 0 ? params_.k : params_.rescored;
+    offsets_.clear();
+    answers_.clear();
+    for (std::size_t i = 0; i < pool_.size() && offsets_.size() < most; ++i) {
+        const GraphPool::Key key = pool_.at(i);
+        if (!allowed(GraphPool::row(key))) continue;
+        offsets_.push_back(GraphPool::row(key));
+        answers_.push_back({base_ + GraphPool::estimate(key), GraphPool::row(key)});
+    }
+    const Rows& rows = graph_->rows.rows;
+    for (std::size_t i = 0; i < (params_.rescored == 0 ? 0 : offsets_.size()); ++i) {
+        const std::uint8_t* row = rows.data + static_cast<std::size_t>(offsets_[i]) * rows.row_bytes;
+        for (std::size_t b = 0; b < rows.bytes_read(); b += kCodeLine) __builtin_prefetch(row + b, 0, 2);
+    }
+    step_ = Step::rescore;
+}
+
+void Walk::rescore(const GraphOutput& output) {
+    std::int64_t* rows = output.rows + number_ * output.k;
+    float* distances = output.distances + number_ * output.k;
+    std::int64_t* counters = output.counters + number_ * kGraphCounters;
+    counters[0] = hops_, counters[1] = scored_, counters[2] = inserted_;
+    counters[3] = params_.rescored == 0 ? 0 : static_cast<std::int64_t>(offsets_.size());
+    if (params_.rescored != 0) rescore_rows(*graph_, query_, offsets_.data(), answers_);
+    write_nearest(answers_, output.k, rows, distances, output.k);
+}
+
+}  // namespace vecstore

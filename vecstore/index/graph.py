@@ -1,0 +1,269 @@
+"""A graph of near neighbours, walked by short codes, its best candidates scored by the stored vectors.
+
+The layout is lean: neighbour numbers and one code for each row, in whole cache lines (native/src/graph_*.h). The graph
+is made by carving and joining, without search (PiPNN, arXiv 2602.21247), the same for any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import msgspec
+import numpy as np
+
+from vecstore.errors import Corruption
+from vecstore.index import graph_codes
+from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
+from vecstore.index.flat import FlatIndex
+from vecstore.index.graph_build import DEGREE, neighbours_of
+from vecstore.index.graph_calibration import QUERIES, WalkTable, calibrated, uncalibrated
+from vecstore.index.graph_codes import GraphCodes
+from vecstore.index.graph_connect import connect
+from vecstore.index.graph_plan import Plan, plan
+from vecstore.index.graph_rows import entries
+from vecstore.index.learned import SAMPLE_MIN, within
+from vecstore.index.rerank import smallest
+from vecstore.index.rerank_copy import make_copy, open_copy, rescorer
+from vecstore.index.stored_rows import StoredRows
+from vecstore.index_spec import SAQ, Flat, Graph
+from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels, UInt8Array
+from vecstore.kernels.graph import COUNTERS, LINE, GraphArrays, OpenGraph, UInt32Array, Walk
+from vecstore.schema import Metric, VectorField
+
+VERSION = 1
+SEED = 0
+_PLANS_MAX = 256
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    version: int
+    n: int
+    dim: int
+    metric: Metric
+    spec: Graph
+    table: WalkTable
+
+
+class GraphIndex(BuiltIndex):
+    name: ClassVar[str] = "graph"
+    reads_by_kernels: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        source: StoredRows,
+        spec: Graph,
+        codes: GraphCodes,
+        coded: UInt8Array,  # (n, lines * 64)
+        neighbours: UInt32Array,  # (n, degree)
+        starts: UInt32Array,
+        copy: dict[str, np.ndarray],
+        table: WalkTable,
+    ) -> None:
+        self.field, self.spec, self.table = source.field, spec, table
+        self.ntotal = len(source)
+        self.neighbours, self.entries = neighbours, starts
+        self._codes, self._coded, self._copy = codes, aligned(coded), copy
+        self._exact = FlatIndex(source.field, source.rows, source.inverse_norms)
+        self._rescorer = rescorer(spec.rerank, source, copy)
+        values = copy.get("row.values")
+        self._rescored_in_walk = spec.rerank not in ("none", "int8")
+        self._rows = source.rows if values is None else values
+        self._inverse_norms = source.inverse_norms
+        copied = sum(array.nbytes for name, array in copy.items() if name.startswith("row."))
+        self.code_bytes = (coded.nbytes + neighbours.nbytes + copied) / max(1, self.ntotal)
+        self._open: dict[str, OpenGraph] = {}
+        self._plans: dict[tuple[int, SearchParams, int], Plan] = {}
+
+    @classmethod
+    def build(
+        cls,
+        field: VectorField,
+        spec: Graph,
+        rows: DenseRows,
+        inverse_norms: Float32Array | None,
+        kernels: Kernels,
+        progress: Progress,
+        warm: Warm[Self] | None = None,
+    ) -> Self:
+        """A warm start keeps the codes and the edges of rows that are still here."""
+        source = StoredRows(field, rows, inverse_norms)
+        n = len(source)
+        mixed = np.random.default_rng(SEED).permutation(n)
+        sample = np.sort(mixed[:SAMPLE_MIN])
+        progress("train codes", 0, 1)
+        known = None
+        if warm is not None and warm.index.ntotal and 4 * warm.index.ntotal >= n:
+            codes, known = warm.index._codes, (warm.index.neighbours, warm.rows)
+        else:
+            codes = graph_codes.train(spec.quantizer, source.metric, source.take(sample) if n else _nothing(field))
+        degree = DEGREE if spec.degree == "auto" else spec.degree
+        if n:
+            lists = neighbours_of(source, codes.mean, degree, known, kernels, progress)
+            starts = connect(lists, entries(source, sample, kernels, progress))
+        else:
+            lists, starts = np.empty((0, degree), np.uint32), np.empty(0, np.uint32)
+        coded = _encoded(source, codes, progress)
+        copy = make_copy(_coded_spec(spec), source, sample, progress)
+        index = cls(source, spec, codes, coded, lists, starts, copy, uncalibrated())
+        progress("calibrate", 0, 1)
+        if n:
+            held_out = np.sort(mixed[-min(n, QUERIES) :])
+            index.table = calibrated(index._opened(kernels), source, held_out, kernels)
+        progress("calibrate", 1, 1)
+        return index
+
+    def search(
+        self,
+        kernels: Kernels,
+        queries: Float32Array,
+        k: int,
+        allowed: Bitmap | None,
+        params: SearchParams = DEFAULT_PARAMS,
+    ) -> Candidates:
+        matches = self.ntotal if allowed is None else min(self.ntotal, int(np.bitwise_count(allowed).sum()))
+        if params.exact or params.truncate_dim or k == 0 or matches <= k:
+            return self._exact.search(kernels, queries, k, allowed, params)
+        how = self._plan(k, params, matches)
+        in_walk = self._rescored_in_walk and params.rescore
+        deep = in_walk or not params.rescore or self._rescorer is None
+        found, counters = self._found(kernels, queries, k if deep else how.rescored, how, in_walk, allowed)
+        if not deep:
+            assert self._rescorer is not None
+            near = self._rescorer.distances(queries, found.rows, kernels)
+            found = Candidates(*smallest(found.rows, near, k), found.counters)
+            counters[:, COUNTERS.index("rows_rescored")] = how.rescored
+        found.counters = dict(zip(COUNTERS, counters.sum(axis=0).tolist(), strict=True)) | {
+            f"by_{how.how}": len(queries)
+        }
+        found.counters["rows_scanned"] = found.counters["codes_scored"]
+        if found.rows[:, -1].min(initial=0) < 0:
+            self._top_up(kernels, queries, allowed, found)
+        return found
+
+    def _found(
+        self, kernels: Kernels, queries: Float32Array, k: int, how: Plan, rescore: bool, allowed: Bitmap | None
+    ) -> tuple[Candidates, Int64Array]:
+        nq = len(queries)
+        found = Candidates(np.empty((nq, k), np.int64), np.empty((nq, k), np.float32))
+        counters = np.empty((nq, len(COUNTERS)), np.int64)
+        graph, rescored = self._opened(kernels), how.rescored if rescore else 0
+        if how.how == "scan":
+            kernels.graph_scan(graph, queries, rescored, allowed, found.rows, found.distances, counters)
+        else:
+            walk = Walk(how.ef, rescored, how.how == "detours")
+            kernels.graph_search(graph, queries, walk, allowed, found.rows, found.distances, counters)
+        return found, counters
+
+    def _plan(self, k: int, params: SearchParams, matches: int) -> Plan:
+        key = (k, params, matches)
+        known = self._plans.get(key)
+        if known is None:
+            if len(self._plans) >= _PLANS_MAX:
+                self._plans.clear()
+            spec_ef = 0 if self.spec.ef == "auto" else self.spec.ef
+            known = self._plans[key] = plan(self.table, spec_ef, self.ntotal, k, params, matches)
+        return known
+
+    def _top_up(self, kernels: Kernels, queries: Float32Array, allowed: Bitmap | None, found: Candidates) -> None:
+        """Scan exactly for the queries whose walk met fewer than k matches: there are at least k."""
+        short = np.flatnonzero(found.rows[:, -1] < 0)
+        exact = self._exact.search(kernels, np.ascontiguousarray(queries[short]), found.rows.shape[1], allowed)
+        found.rows[short], found.distances[short] = exact.rows, exact.distances
+        found.counters["queries_topped_up"] = len(short)
+        found.counters["rows_scanned"] += exact.counters["rows_scanned"] * len(short)
+
+    def _opened(self, kernels: Kernels) -> OpenGraph:
+        graph = self._open.get(kernels.name)
+        if graph is None:
+            codes = self._codes
+            fields, weights, _ = codes.fields
+            turned, scales = codes.rotation()
+            arrays = GraphArrays(
+                self.neighbours, self._coded, self.entries, codes.mean, turned, scales, fields, weights,
+                float(codes.units[0]), float(codes.units[1]),
+            )  # fmt: skip
+            opened = kernels.open_graph(self.field.metric, self._rows, self._inverse_norms, arrays)
+            graph = self._open[kernels.name] = opened
+        return graph
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        header = Header(VERSION, self.ntotal, self.field.dim, self.field.metric, self.spec, self.table)
+        return {
+            "header": np.frombuffer(msgspec.json.encode(header), np.uint8),
+            "neighbours": self.neighbours,
+            "codes": self._coded,
+            "entries": self.entries,
+            **{f"coder.{name}": array for name, array in self._codes.arrays().items()},
+            **{f"rerank.{name}": array for name, array in self._copy.items()},
+        }
+
+    @classmethod
+    def from_arrays(cls, field: VectorField, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> Self:
+        header = _open_header(field, len(rows), arrays)
+        header.table.check(len(rows))
+        FlatIndex.from_arrays(field, rows, arrays)  # checks the rows and their norms
+        norms = arrays.get("inverse_norms") if field.metric is Metric.COSINE else None
+        source = StoredRows(field, rows, norms)
+        codes = graph_codes.open_codes(within(arrays, "coder."), field.dim)
+        n = len(rows)
+        coded = _take(arrays, "codes", np.uint8, (n, codes.lines * LINE))
+        lists = _take(arrays, "neighbours", np.uint32, (n, None))
+        starts = _take(arrays, "entries", np.uint32, (None,))
+        if n and (not len(starts) or max(int(lists.max(initial=0)), int(starts.max())) >= n):
+            raise Corruption(f"the neighbours or entries of a graph index point past its {n} rows")
+        copy = open_copy(_coded_spec(header.spec), source, within(arrays, "rerank."))
+        return cls(source, header.spec, codes, coded, lists, starts, copy, header.table)
+
+
+def _coded_spec(spec: Graph) -> Flat:
+    """What copies for the rerank are made by."""
+    return Flat(quantizer=spec.quantizer or SAQ(), rerank=spec.rerank)
+
+
+def _nothing(field: VectorField) -> Float32Array:
+    return np.zeros((1, field.dim), np.float32)
+
+
+def _encoded(source: StoredRows, codes: GraphCodes, progress: Progress) -> UInt8Array:
+    packed = codes.fields[2]
+    out = aligned(np.empty((len(source), codes.lines * LINE), np.uint8), copy=False)
+    for low, rows in source.batches():
+        progress("encode", low, len(source))
+        out[low : low + len(rows)] = codes.encode(rows, source.metric, packed)
+    return out
+
+
+def aligned(array: UInt8Array, copy: bool = True) -> UInt8Array:
+    """The same array, or a copy of it, at a multiple of 64 bytes."""
+    if array.ctypes.data % LINE == 0 or not array.size:
+        return array
+    room = np.empty(array.nbytes + LINE, np.uint8)
+    first = -room.ctypes.data % LINE
+    out = room[first : first + array.nbytes].reshape(array.shape)
+    if copy:
+        out[...] = array
+    return out
+
+
+def _open_header(field: VectorField, n: int, arrays: Mapping[str, np.ndarray]) -> Header:
+    stored: Any = arrays.get("header")
+    if stored is None or stored.dtype != np.uint8 or stored.ndim != 1:
+        raise Corruption("a graph index lacks its header")
+    try:
+        header = msgspec.json.decode(stored.tobytes(), type=Header)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Corruption(f"the header of a graph index cannot be read: {error}") from None
+    got, wanted = (header.version, header.n, header.dim, header.metric), (VERSION, n, field.dim, field.metric)
+    if got != wanted:
+        raise Corruption(f"a graph index is of (version, rows, dim, metric) {got}, its segment of {wanted}")
+    return header
+
+
+def _take(arrays: Mapping[str, np.ndarray], name: str, dtype: type[np.generic], shape: tuple[int | None, ...]) -> Any:
+    array = arrays.get(name)
+    fits = array is not None and array.dtype == dtype and array.ndim == len(shape)
+    if array is None or not fits or any(w is not None and g != w for g, w in zip(array.shape, shape, strict=True)):
+        got = "missing" if array is None else f"{array.dtype} of shape {array.shape}"
+        raise Corruption(f"array {name} of a graph index is {got}, not {np.dtype(dtype)} of {shape}")
+    return array

@@ -1,0 +1,102 @@
+"""The neighbour lists of a graph: carve, join, prune (native/src/graph_builder.h), a part at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from vecstore.index.base import Progress
+from vecstore.index.graph_rows import byte_rows, distinct, taken
+from vecstore.index.stored_rows import StoredRows
+from vecstore.kernels.base import Float32Array, Int64Array, Kernels
+from vecstore.kernels.graph import BuildParams, UInt32Array
+
+DEGREE = 48
+MERGE_FANOUT = (4, 2, 1)  # where most edges are known
+KNOWN_SHARE = 0.5  # of the rows
+BRANCHES = 4  # edges from a row to others that equal it
+_LEAVES, _ROWS = 64, 8192  # of one step
+
+
+def neighbours_of(
+    source: StoredRows,
+    mean: Float32Array,
+    degree: int,
+    known: tuple[UInt32Array, Int64Array] | None,
+    kernels: Kernels,
+    progress: Progress,
+) -> UInt32Array:
+    """(n, degree). `known` has the lists of another graph, (m, degree), and where its rows stand here (m,), or -1."""
+    rows = byte_rows(source, mean, progress)
+    kept = distinct(rows)
+    rows = taken(rows, kept.rows)
+    n = len(rows.bytes)
+    lists = np.empty((n, degree), np.uint32)
+    params = BuildParams()
+    edges = None
+    if known is not None:
+        edges = _translated(*known, kept.rows, len(source))
+        if len(edges[0]) >= KNOWN_SHARE * n:
+            params = BuildParams(fanout=MERGE_FANOUT)
+    builder = kernels.graph_builder(rows, params, lists)
+    progress("carve", 0, 1)
+    leaves = builder.carve()
+    if edges is not None:
+        builder.seed(*edges)
+    _steps("join", builder.join, leaves, _LEAVES, progress)
+    _steps("prune", builder.prune, n, _ROWS, progress)
+    builder.reverse()
+    _steps("finish", builder.finish, n, _ROWS, progress)
+    return _with_equals(lists, kept.rows, kept.again, kept.first, len(source))
+
+
+def _steps(phase: str, step: Callable[[int, int], None], total: int, size: int, progress: Progress) -> None:
+    for low in range(0, total, size):
+        progress(phase, low, total)
+        step(low, min(total, low + size))
+    progress(phase, total, total)
+
+
+def _translated(lists: UInt32Array, where: Int64Array, kept: Int64Array, n: int) -> tuple[UInt32Array, UInt32Array]:
+    """Rows that are still here and their edges, numbered as in `kept`; own numbers for none. The first neighbour that is
+    gone is replaced by its own neighbours (FreshDiskANN, arXiv 2105.09613, section 5)."""
+    number = np.full(n, -1, np.int64)
+    number[kept] = np.arange(len(kept))
+    now = np.where(where >= 0, number[np.maximum(where, 0)], -1)
+    old = np.flatnonzero(now >= 0)
+    own = now[old]
+    targets = now[lists[old]]
+    gone = np.argmax(targets < 0, axis=1)  # the first one that is gone
+    around = now[lists[lists[old, gone]]]
+    around[targets[np.arange(len(old)), gone] >= 0] = -1
+    both = np.concatenate([targets, around], axis=1)
+    both = np.where(both < 0, own[:, None], both)
+    return own.astype(np.uint32), np.ascontiguousarray(both.astype(np.uint32))
+
+
+def _with_equals(lists: UInt32Array, kept: Int64Array, again: Int64Array, first: Int64Array, n: int) -> UInt32Array:
+    """Lists of all rows. Equal rows form a tree of BRANCHES edges each, below the first of them; the rest of a list is
+    the first row's, so that a walk finds all of a large group and is never caught in it."""
+    if not len(again):
+        return lists
+    degree = lists.shape[1]
+    out = np.empty((n, degree), np.uint32)
+    out[kept] = kept[lists]
+    order = np.argsort(first, kind="stable")
+    again, first = again[order], first[order]
+    starts = np.flatnonzero(np.append(True, first[1:] != first[:-1]))
+    sizes = np.diff(np.append(starts, len(first)))
+    place = np.arange(len(first)) - np.repeat(starts, sizes) + 1  # in its group, the first row being 0
+    size = np.repeat(sizes, sizes) + 1
+    root = kept[first]
+    out[again] = out[root]
+    out[again, 0] = root
+    group_start = np.repeat(starts, sizes)
+    for branch in range(BRANCHES):
+        child = BRANCHES * place + 1 + branch
+        has = child < size
+        out[again[has], degree - 1 - branch] = again[group_start[has] + child[has] - 1]
+        roots = starts[sizes > branch]
+        out[kept[first[roots]], degree - 1 - branch] = again[roots + branch]
+    return out

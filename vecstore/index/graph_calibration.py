@@ -1,0 +1,128 @@
+"""How wide a walk a wanted recall takes: measured at build on held-out rows, stored with the index."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+
+from vecstore.errors import Corruption
+from vecstore.index.stored_rows import StoredRows
+from vecstore.kernels.base import Float32Array, Int64Array, Kernels
+from vecstore.kernels.graph import COUNTERS, OpenGraph, Walk
+
+TARGETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
+KS = (1, 10, 100)
+QUERIES = 512  # a recall of .95 is then known to about half a point
+WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
+RESCORE_COST = 0.15  # of scoring a row by its vector, where looking at one more candidate's neighbours costs 1
+
+
+class WalkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For each of `ks` and each of `TARGETS`."""
+
+    ks: tuple[int, ...]
+    ef: tuple[tuple[int, ...], ...]
+    rescored: tuple[tuple[int, ...], ...]
+
+    def width(self, target: float, k: int) -> int:
+        return max(k, math.ceil(_along(k, self.ks, [_between(target, row) for row in self.ef])))
+
+    def depth(self, target: float, k: int) -> int:
+        return max(k, math.ceil(_along(k, self.ks, [_between(target, row) for row in self.rescored])))
+
+    def depth_for_width(self, ef: int, k: int) -> int:
+        """How many of `ef` candidates are worth rescoring: as where a target takes that width."""
+        widths = [_along(k, self.ks, [row[t] for row in self.ef]) for t in range(len(TARGETS))]
+        depths = [_along(k, self.ks, [row[t] for row in self.rescored]) for t in range(len(TARGETS))]
+        shares = [depth / max(1.0, width) for width, depth in zip(widths, depths, strict=True)]
+        return max(k, min(ef, math.ceil(ef * float(np.interp(ef, np.maximum.accumulate(widths), shares)))))
+
+    def check(self, n: int) -> None:
+        """Raises Corruption for what `calibrated` would not have made."""
+        tables = (*self.ef, *self.rescored)
+        fits = len(self.ks) == len(self.ef) == len(self.rescored) >= 1 and list(self.ks) == sorted(set(self.ks))
+        fits = fits and all(len(row) == len(TARGETS) for row in tables)
+        if not fits or min(self.ks) < 1 or any(not 1 <= value <= 1 << 31 for row in tables for value in row):
+            raise Corruption(f"the calibration of a graph index over {n} rows does not hold tables of recall")
+
+
+def uncalibrated() -> WalkTable:
+    """For graphs too small to measure: wide enough for any."""
+    return WalkTable((10,), ((64,) * len(TARGETS),), ((64,) * len(TARGETS),))
+
+
+def calibrated(graph: OpenGraph, source: StoredRows, held_out: Int64Array, kernels: Kernels) -> WalkTable:
+    """Walk for the held-out rows at each width, around the row itself: it would lead straight to its neighbours."""
+    n = len(source)
+    if n < 2 * KS[1]:
+        return uncalibrated()
+    asked = source.take(held_out)
+    ks = tuple(k for k in KS if k < n // 4)
+    limits = _kth_distances(source, asked, held_out, ks, kernels)
+    widths = [width for width in WIDTHS if width <= n] or [min(n, WIDTHS[0])]
+    curves = [_curve(graph, source, asked, held_out, width, ks, limits, kernels) for width in widths]
+    ef, rescored = [], []
+    for place, k in enumerate(ks):
+        picked = [_cheapest([curve[place] for curve in curves], widths, k, target) for target in TARGETS]
+        ef.append(tuple(np.maximum.accumulate([width for width, _ in picked]).tolist()))
+        rescored.append(tuple(np.maximum.accumulate([depth for _, depth in picked]).tolist()))
+    return WalkTable(ks, tuple(ef), tuple(rescored))
+
+
+def _kth_distances(
+    source: StoredRows, asked: Float32Array, held_out: Int64Array, ks: tuple[int, ...], kernels: Kernels
+) -> Float32Array:
+    """(nq, len(ks)): the distance of the k-th nearest other row."""
+    rows = np.empty((len(asked), ks[-1] + 1), np.int64)
+    distances = np.empty(rows.shape, np.float32)
+    kernels.scan(source.field.metric, asked, source.rows, source.inverse_norms, None, rows, distances)
+    distances[rows == held_out[:, None]] = np.inf
+    distances.sort(axis=1)
+    return distances[:, [k - 1 for k in ks]]
+
+
+def _curve(
+    graph: OpenGraph, source: StoredRows, asked: Float32Array, held_out: Int64Array, width: int, ks: tuple[int, ...],
+    limits: Float32Array, kernels: Kernels,
+) -> list[Float32Array]:  # fmt: skip
+    """For each k the recall when the first m candidates are rescored, for m = 1 to width."""
+    rows, estimates = np.empty((len(asked), width), np.int64), np.empty((len(asked), width), np.float32)
+    counters = np.empty((len(asked), len(COUNTERS)), np.int64)
+    kernels.graph_search(graph, asked, Walk(width, 0, skipped=held_out), None, rows, estimates, counters)
+    exact = np.empty(rows.shape, np.float32)
+    kernels.rerank(source.field.metric, asked, source.rows, source.inverse_norms, rows, exact)
+    found = []
+    for place, k in enumerate(ks):
+        good = np.cumsum(exact <= limits[:, place : place + 1] + 1e-6, axis=1)
+        found.append(np.minimum(good, k).mean(axis=0) / k)
+    return found
+
+
+def _cheapest(curves: list[Float32Array], widths: list[int], k: int, target: float) -> tuple[int, int]:
+    """The width and depth that reach the target at least cost; the widest and deepest where none does."""
+    best: tuple[float, int, int] | None = None
+    for curve, width in zip(curves, widths, strict=True):
+        if width < k or curve[-1] < target:
+            continue
+        depth = max(k, int(np.argmax(curve >= target)) + 1)
+        cost = width + RESCORE_COST * depth
+        if best is None or cost < best[0]:
+            best = cost, width, min(depth, width)
+    return (widths[-1], widths[-1]) if best is None else best[1:]
+
+
+def _nines(target: float) -> float:
+    return -math.log(max(1.0 - target, 1e-4))
+
+
+def _between(target: float, values: tuple[int, ...]) -> float:
+    return float(np.exp(np.interp(_nines(target), [_nines(each) for each in TARGETS], np.log(values))))
+
+
+def _along(k: float, ks: tuple[int, ...], values: list[float] | list[int]) -> float:
+    """Along the logarithms, and in proportion beyond the last."""
+    if k > ks[-1]:
+        return values[-1] * k / ks[-1]
+    return float(np.exp(np.interp(math.log(k), [math.log(each) for each in ks], np.log(values))))

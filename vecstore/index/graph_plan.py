@@ -1,0 +1,44 @@
+"""How a graph answers: a walk past what a filter refuses, a walk around it, or a scan of what it allows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from vecstore.index.base import SearchParams
+from vecstore.index.graph_calibration import WalkTable
+
+DEFAULT_RECALL = 0.98
+# Nanoseconds, measured on one core (bench graph-filters); only their ratios matter here.
+SCAN_ROW = 6.0  # a code in order
+HOP = 320.0  # a candidate's neighbours: fetch, score, insert
+DETOUR_HOP = 2_500.0  # the same with the lists behind refused neighbours
+DETOURS_FROM = 0.2  # share of allowed rows below which detours find what is behind
+DETOUR_WIDTH = 4  # times the candidates: bridges take places
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    how: Literal["walk", "detours", "scan"]
+    ef: int
+    rescored: int
+
+
+def plan(table: WalkTable, spec_ef: int, n: int, k: int, params: SearchParams, matches: int) -> Plan:
+    """`matches` of the n rows are allowed; `spec_ef` is 0 for automatic."""
+    target = params.recall_target or DEFAULT_RECALL
+    fixed = params.ef or (0 if params.recall_target else spec_ef)
+    ef = max(k, fixed) if fixed else table.width(target, k)
+    depth = table.depth_for_width(ef, k) if fixed else table.depth(target, k)
+    if params.oversampling:
+        depth = max(k, math.ceil(k * params.oversampling))
+        ef = max(ef, depth)
+    share = matches / n
+    ways = [(matches * SCAN_ROW, Plan("scan", 0, min(depth, matches)))]
+    if target < 1 or fixed:
+        wide = min(n, math.ceil(ef / share))
+        ways.append((wide * HOP, Plan("walk", wide, min(depth, ef))))
+        if share < DETOURS_FROM:
+            ways.append((ef * DETOUR_WIDTH * DETOUR_HOP, Plan("detours", ef * DETOUR_WIDTH, min(depth, ef))))
+    return min(ways, key=lambda way: way[0])[1]
