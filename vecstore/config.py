@@ -50,6 +50,7 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     durability: Literal["fsync", "os"] = "fsync"
     seal_rows: int = 200_000  # a growing segment with this many rows is sealed
     seal_bytes: int = 256 * MIB  # or with this many bytes of vectors and payloads
+    seal_idle_s: float = 30.0  # or one large enough for an index, when no write came for so long
     merge_factor: int = 4  # this many sealed segments of one size class are merged
     segment_bytes_max: int = 1_024 * MIB  # a merge does not make larger segments
     compact_deleted_ratio: float = 0.25  # a sealed segment with more dead rows than this is rewritten

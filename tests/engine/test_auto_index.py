@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from engine_support import batch_of, settle
@@ -150,6 +151,35 @@ def test_a_merge_is_not_put_back_to_scanning(sealed: Callable[..., Database], mo
     assert [header.n_rows for header in db.collection("c").manifest.segments] == [2_100]
 
 
+def test_rows_at_rest_are_sealed_once_they_are_worth_an_index(reopen: Callable[..., Database]) -> None:
+    db = reopen(settings(seal_idle_s=0.1))
+    for name, field in (("c", None), ("exact", Flat())):
+        db.create_collection(name, schema(field))
+        db.write(UpsertRequest(name, batch_of(range(ROWS_MIN))))
+    wait_until(lambda: specs(db) == [FAST])  # nobody writes, asks or compacts
+    assert not db.collection("exact").manifest.segments, "an exact scan gains nothing"
+
+
+def test_what_is_at_rest_and_what_is_not(reopen: Callable[..., Database]) -> None:
+    db = reopen(settings(seal_idle_s=1_000.0))
+    db.create_collection("c", schema(None))
+    collection, at_rest = db.collection("c"), db._maintenance._is_at_rest
+    for rows, expected in ((ROWS_MIN - 1, False), (ROWS_MIN, True), (ROWS_MIN + 1, True)):
+        load(db, collection.growing.n_rows, rows)
+        assert not at_rest(collection), "just written"
+        collection.written_at -= 1_001
+        assert at_rest(collection) is expected
+    collection.record = msgspec.structs.replace(collection.record, schema=schema(IVF(8)))
+    assert not at_rest(collection), "an index of one's own is built from 10,000 rows on"
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "nothing happened in time"
+        time.sleep(0.02)
+
+
 def test_the_dead_rows_of_an_index_are_counted(sealed: Callable[..., Database]) -> None:
     db = sealed(settings(compact_deleted_ratio=0.2))
     assert (db.stats("c")["vectors"]["v"]["rows_dead"], db.stats("c")["vectors"]["v"]["dead_share"]) == (0, 0.0)
@@ -158,10 +188,7 @@ def test_the_dead_rows_of_an_index_are_counted(sealed: Callable[..., Database]) 
     assert (described["rows_dead"], described["dead_share"], described["rows_indexed"]) == (300, 0.15, 2_000)
     assert db.stats("c")["segments"][0]["dead_share"] == 0.15
     db.write(DeleteRequest("c", list(range(300, 450))))  # more than the ratio: the segment is rewritten
-    end = time.monotonic() + 60
-    while db.stats("c")["segments"][0]["rows"] != 1_550:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    wait_until(lambda: db.stats("c")["segments"][0]["rows"] == 1_550)
     described = db.stats("c")["vectors"]["v"]
     assert (described["rows_dead"], described["rows_indexed"]) == (0, 1_550)
 

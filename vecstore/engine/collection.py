@@ -7,6 +7,7 @@ that is replaced whole, so every read sees exactly one seq and never waits.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,7 @@ class Collection:
         self.manifest = manifest
         self.failed: VecstoreError | None = None  # damaged beyond serving: every call raises this
         self.log_bytes = 0  # since the growing segment began
+        self.written_at = time.monotonic()
         self.changed = threading.Condition()  # notified when a new view is there
         self.on_damage: Callable[[], None] = lambda: None  # an index needs to be built again
         self._blobs = blobs
@@ -91,6 +93,7 @@ class Collection:
             superseded = growing.append(record.batch, seq)
             self._grow(before, superseded)
         self.log_bytes += len(resolved.encoded)
+        self.written_at = time.monotonic()
 
     def _grow(self, before: int, superseded: Sequence[int]) -> None:
         growing = self.growing

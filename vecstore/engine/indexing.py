@@ -9,9 +9,9 @@ from vecstore.engine.collection import Collection
 from vecstore.engine.header import Manifest
 from vecstore.engine.machine import memory_bytes
 from vecstore.engine.sealed import SealedSegment
-from vecstore.index.auto import Choice, choose
+from vecstore.index.auto import Choice, choose, tiers
 from vecstore.index_spec import Auto, Flat, Index
-from vecstore.schema import VectorField
+from vecstore.schema import Schema, VectorField
 
 MEMORY_PART = 4  # of the machine's memory, the part that indexes may take when the setting says nothing
 
@@ -36,6 +36,16 @@ class Indexing:
         has = entry.spec if entry is not None else _most_rows_by(replaced, name)
         rows_min = self._settings.auto_index_rows_min
         return choose(field, n_rows, has, self._used_by_others(segment, name, replaced), self.budget, rows_min)
+
+    def rows_min(self, schema: Schema) -> int | None:
+        """From how many rows on a segment has an index; None where no field asks for one."""
+        found = []
+        for field in schema.vectors.values():
+            if isinstance(field.index, Auto) and tiers(field):
+                found.append(self._settings.auto_index_rows_min)
+            elif field.index not in (None, Auto(), Flat()):
+                found.append(self._settings.index_rows_min)
+        return min(found, default=None)
 
     def used(self) -> int:
         """Bytes of all vector indexes."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from vecstore.config import Storage as StorageSettings
@@ -130,7 +131,7 @@ class Maintenance:
     def _tend_growing(self, collection: Collection) -> bool:
         if collection.failed is not None or collection.record.dropping:
             return False
-        if self._is_full(collection):
+        if self._is_full(collection) or self._is_at_rest(collection):
             self._committer.exclusive(lambda: changes.freeze(collection))
         if not collection.frozen:
             return False
@@ -231,6 +232,16 @@ class Maintenance:
             or growing.nbytes >= settings.seal_bytes
             or collection.log_bytes >= 2 * settings.seal_bytes  # deletes and rewrites alone
         )
+
+    def _is_at_rest(self, collection: Collection) -> bool:
+        """Whether the growing segment is worth an index and has not been written to for a while."""
+        rows_min = self._indexing.rows_min(collection.schema)
+        if rows_min is None or collection.growing.n_rows < rows_min:
+            return False
+        left = collection.written_at + self._settings.seal_idle_s - time.monotonic()
+        if left > 0:
+            self._sealer.wake_in(left)
+        return left <= 0
 
     def _lacking_indexes(self, collection: Collection) -> SealedSegment | None:
         for segment in list(collection.sealed.values()):

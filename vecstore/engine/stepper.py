@@ -18,7 +18,7 @@ class Stepper:
         self._wake = threading.Condition()
         self._signalled = False
         self._closing = False
-        self._retry_at = 0.0
+        self._retry_at = self._due_at = 0.0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -28,6 +28,11 @@ class Stepper:
         with self._wake:
             self._signalled = True
             self._wake.notify()
+
+    def wake_in(self, seconds: float) -> None:
+        """Step again by then, if nothing wakes it before. Called from the step."""
+        at = time.monotonic() + seconds
+        self._due_at = min(self._due_at, at) if self._due_at else at
 
     def hold_off(self) -> None:
         """Leave work that nobody waits for alone for a while."""
@@ -49,8 +54,9 @@ class Stepper:
     def _run(self) -> None:
         while not self._closing:
             with self._wake:
-                self._wake.wait_for(lambda: self._signalled or self._closing, timeout=self._retry_in())
+                self._wake.wait_for(lambda: self._signalled or self._closing, timeout=self._timeout())
                 self._signalled = False
+            self._due_at = 0.0
             try:
                 while not self._closing and self._step():
                     pass
@@ -58,5 +64,6 @@ class Stepper:
                 log.exception("maintenance failed; trying again in %s s", RETRY_S)
                 self.hold_off()
 
-    def _retry_in(self) -> float | None:
-        return max(0.0, self._retry_at - time.monotonic()) if self._retry_at else None
+    def _timeout(self) -> float | None:
+        times = [at for at in (self._retry_at, self._due_at) if at]
+        return max(0.0, min(times) - time.monotonic()) if times else None
