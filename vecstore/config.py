@@ -58,6 +58,7 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     auto_index_rows_min: int = 20_000  # and with index "auto", fewer rows than this are scanned exactly
     index_memory_bytes: int = 0  # what indexes may take where the engine chooses them; 0: a quarter of the memory
     in_place_rows: int = 5_000  # segments up to this size are built in process, larger ones in a worker
+    resident_vectors_bytes: int = 256 * MIB  # stored vectors of indexed fields that may stay in memory
     wal_bytes_max: int = 64 * MIB
     disk_reserve_bytes: int = 64 * MIB  # writes are refused when less than this is free
     verify_on_open: bool = True  # checksum a column's bytes when it is first mapped

@@ -143,9 +143,8 @@ def check_query_vector(vector: np.ndarray, field: VectorField, path: str = "quer
     _check_query_kind(vector, field, path)
     if field.kind is VectorKind.BINARY:
         return np.ascontiguousarray(vector)
-    with np.errstate(over="ignore"):
-        values = np.ascontiguousarray(vector, dtype=np.float32)
-        squared = float(np.dot(values, values))
+    values = _as_float32(vector)
+    squared = float(np.vdot(values, values))  # unlike other products, it does not warn when this overflows
     if not squared <= _SQUARED_LENGTH_MAX or (squared == 0.0 and field.metric is Metric.COSINE):
         _check_values(values[None, :], field, path, None)
     return values
@@ -160,8 +159,8 @@ def check_query_vectors(vectors: np.ndarray, field: VectorField, path: str = "qu
     _check_query_kind(vectors, field, path)
     if field.kind is VectorKind.BINARY:
         return np.ascontiguousarray(vectors)
+    values = _as_float32(vectors)
     with np.errstate(over="ignore", invalid="ignore"):
-        values = np.ascontiguousarray(vectors, dtype=np.float32)
         squared = np.vecdot(values, values)
     fine = squared <= _SQUARED_LENGTH_MAX
     if field.metric is Metric.COSINE:
@@ -169,6 +168,13 @@ def check_query_vectors(vectors: np.ndarray, field: VectorField, path: str = "qu
     if not fine.all():
         _check_values(values, field, path, None)
     return values
+
+
+def _as_float32(vectors: np.ndarray) -> Float32Array:
+    if vectors.dtype == np.float32:
+        return np.ascontiguousarray(vectors)
+    with np.errstate(over="ignore"):  # beyond float32 becomes infinite, which the callers refuse
+        return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
 def _check_query_kind(vectors: np.ndarray, field: VectorField, path: str) -> None:
@@ -264,6 +270,8 @@ def json_depth(encoded: bytes) -> int:
 
 def check_count(value: object, name: str, low: int, limit_name: str, bound: int) -> int:
     """An integer in low..bound; past the bound it is LIMIT_EXCEEDED naming `limit_name`."""
+    if type(value) is int and low <= value <= bound:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise invalid("BAD_ARGUMENT", f"{name}={value!r:.40} must be an integer", name)
     if value < low:

@@ -86,6 +86,9 @@ void bind_codes(nb::module_& m);
 // Adds searches over packed bits, other than the scan.
 void bind_binary(nb::module_& m);
 
+// Adds reading from files.
+void bind_files(nb::module_& m);
+
 // Adds encoding.
 void bind_encode(nb::module_& m);
 

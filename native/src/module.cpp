@@ -172,6 +172,7 @@ NB_MODULE(_native, m) {
     bind_binary(m);
     bind_codes(m);
     bind_encode(m);
+    bind_files(m);
     bind_graph(m);
     m.def("set_threads", &set_threads, nb::arg("threads"));
     m.def("threads", &threads);

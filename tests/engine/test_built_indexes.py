@@ -230,8 +230,47 @@ def test_a_chunk_that_is_lost_fails_what_needs_it_and_nothing_else(
     assert db.query(QueryRequest("c", np.zeros(2, np.uint8), using="b", k=1))
 
 
-def test_pages_are_given_back(wide: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_memory() -> Settings:
+    """Settings by which no stored vectors stay in memory."""
+    return Settings(storage=Storage(**{**_fields(STORAGE), "resident_vectors_bytes": 0}))  # type: ignore[arg-type]
+
+
+def test_rows_that_may_not_stay_in_memory_are_copied(
+    wide: Database, reopen: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few are read from the file and many through the mapping; the answers are the same."""
+    asked = np.concatenate([WIDE[:3] + np.float32(0.01), questions(20)])
+    expected = [query(wide, vector, k=12, params=SearchParams(oversampling=2.0)) for vector in asked]
+    (segment,) = wide.collection("c").sealed.values()
+    assert segment.rows("v")._blob.stay()
+    wide.close()
+    db = reopen(no_memory())
+    (segment,) = db.collection("c").sealed.values()
+    query(db, asked[0])
+    rows = segment.rows("v")
+    assert not rows._blob.stay()
+    copied: list[int] = []
+    copy = rows.copy
+    monkeypatch.setattr(rows, "copy", lambda numbers: copied.append(len(numbers)) or copy(numbers))
+    for share, count in ((guard.FEW_SHARE, len(asked)), (1 << 40, 0)):
+        monkeypatch.setattr(guard, "FEW_SHARE", share)
+        assert [query(db, vector, k=12, params=SearchParams(oversampling=2.0)) for vector in asked] == expected
+        assert copied == [24] * count
+        copied.clear()
+    monkeypatch.setattr(guard, "FEW_SHARE", 1)
+    for at_once, blocks in ((guard.COPIED_AT_ONCE, 1), (24 * 64 * 5, 5), (1, len(asked))):
+        monkeypatch.setattr(guard, "COPIED_AT_ONCE", at_once)
+        many = QueryRequest("c", asked, using="v", k=12, params=SearchParams(oversampling=2.0))
+        assert db.query_many(many) == expected
+        assert len(copied) == blocks
+        copied.clear()
+
+
+def test_pages_are_given_back(wide: Database, reopen: Callable[..., Database], monkeypatch: pytest.MonkeyPatch) -> None:
     """Once mapped files hold more memory than the bound, and only then."""
+    wide.close()
+    wide = reopen(no_memory())
+    monkeypatch.setattr(guard, "FEW_SHARE", 1 << 40)  # no rows are few
     (segment,) = wide.collection("c").sealed.values()
     gone: list[None] = []
     query(wide, questions(1)[0])

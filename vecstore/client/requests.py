@@ -10,7 +10,7 @@ import numpy as np
 
 from vecstore.client.fields import IndexKind
 from vecstore.errors import Cancelled, InvalidArgument, VecstoreError
-from vecstore.index.base import SearchParams
+from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.schema import FieldKind
 from vecstore.types import FieldIndexRequest, OperationInfo, OperationState, Selection, WriteMode
 
@@ -48,6 +48,8 @@ def search_params(
     ef: int | None,
 ) -> SearchParams:
     """What is left out is the index's choice; 0 is not a choice here. Upper bounds are checked by the engine."""
+    if rescore is True and exact is False and nprobe is oversampling is truncate_dim is recall is ef is None:
+        return DEFAULT_PARAMS
     return SearchParams(
         nprobe=0 if nprobe is None else as_count("nprobe", _positive("nprobe", nprobe)),
         oversampling=0.0 if oversampling is None else _positive("oversampling", oversampling),

@@ -67,7 +67,10 @@ def as_rows(values: Any, field: VectorField, path: str) -> np.ndarray:
 
 def as_query(vector: Any, field: VectorField) -> np.ndarray:
     """One query vector: float32 of shape (dim,), or packed uint8."""
-    rows = as_rows(vector, field, "vector")
+    if type(vector) is np.ndarray and vector.dtype == np.float32 and field.kind is VectorKind.DENSE:
+        rows = vector
+    else:
+        rows = as_rows(vector, field, "vector")
     if rows.ndim != 1:
         raise _bad("vector", f"must have one dimension, not shape {rows.shape}")
     return rows if rows.dtype == np.uint8 else rows.astype(np.float32, copy=False)

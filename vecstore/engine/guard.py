@@ -3,7 +3,9 @@
 A query by an index reads the stored vectors of a few candidates. Their column is mapped without being read, and its
 chunks are verified when the first of their rows is asked for (`storage.checked`), so that a restart does not read the
 column before the first answer, and nothing unverified is ever used. All reading goes through kernels, which is where it
-is noticed; the pages that reading leaves in memory are given back now and then.
+is noticed. Columns that may stay in memory (`storage.resident_vectors_bytes`) need nothing else once they are checked.
+Of others, a few rows are copied from the file; many are read through the mapping, and the pages that this leaves in
+memory are given back now and then.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from vecstore.storage.interfaces import CheckedBlob
 
 KEPT_PART = 32  # pages are given back once files take such a part of the column more of this process's memory
 KEPT_MIN = 8 << 20  # bytes
+FEW_SHARE = 16 << 10  # one row for so many bytes of the column: more are read faster through the mapping
+COPIED_AT_ONCE = 1 << 20  # bytes
 SINGLE_ROWS = 65_536  # more allowed rows than this are checked as a whole column
 
 
@@ -50,25 +54,43 @@ class CheckedRows:
         self.rows = rows
         self._blob = blob
         self._on_damage = on_damage
-        self._row_bytes = max(1, rows.nbytes // max(1, len(rows)))
-        self._frugal = False
+        self.row_bytes = max(1, rows.nbytes // max(1, len(rows)))
+        self._few = False
         self._mapped_before = 0
 
     @property
     def checked(self) -> bool:
         return self._blob.checked
 
+    @property
+    def frugal(self) -> bool:
+        """Whether reading must not make the process larger for long."""
+        return self._few and not self._blob.stay()
+
     def check_all(self) -> None:
         self._check(None)
 
     def check_rows(self, numbers: np.ndarray) -> None:
-        """Before these rows are read; -1 is none."""
-        if not self._blob.checked:
-            first = np.maximum(numbers, 0) * self._row_bytes
-            ends = np.concatenate([first, first + (self._row_bytes - 1)]) // CHUNK_BYTES
-            self._check(np.unique(ends))
-        if self._frugal and mapped_bytes() - self._mapped_before > max(KEPT_MIN, len(self._blob.content) // KEPT_PART):
+        """Before these rows are read through the mapping; -1 is none."""
+        self._check_chunks(numbers)
+        if self.frugal and mapped_bytes() - self._mapped_before > max(KEPT_MIN, len(self._blob.content) // KEPT_PART):
             self.let_go()
+
+    def better_copied(self, numbers: np.ndarray) -> bool:
+        """Whether so few rows are better copied from the file than read through the mapping."""
+        return numbers.size <= self.rows.nbytes // FEW_SHARE and self.frugal
+
+    def copy(self, numbers: Int64Array) -> tuple[np.ndarray, int]:
+        """These rows, (n, width), where -1 gives any row, and how many are not -1."""
+        self._check_chunks(numbers)
+        copied = np.empty((len(numbers), self.rows.shape[1]), self.rows.dtype)
+        return copied, self._blob.read_rows(numbers, copied)
+
+    def _check_chunks(self, numbers: np.ndarray) -> None:
+        if not self._blob.checked:
+            first = np.maximum(numbers, 0) * self.row_bytes
+            ends = np.concatenate([first, first + (self.row_bytes - 1)]) // CHUNK_BYTES
+            self._check(np.unique(ends))
 
     def _check(self, chunks: np.ndarray | None) -> None:
         try:
@@ -80,17 +102,17 @@ class CheckedRows:
             raise self._on_damage(error) from error
 
     def expect(self, *, few: bool) -> None:
-        """Few rows are read at a time, and their pages are not kept; or many, as a scan does."""
-        self._frugal = few
+        """Few rows are read at a time, or many, as a scan does."""
+        self._few = few
         self._blob.expect(few=few)
-        if few:
+        if self.frugal:
             self.let_go()
 
     @contextlib.contextmanager
     def reading_all(self) -> Iterator[None]:
         """Around a scan of the whole column."""
         self.check_all()
-        if not self._frugal:
+        if not self.frugal:
             yield
             return
         self._blob.expect(few=False)
@@ -163,9 +185,32 @@ class _Guard:
         candidates: Int64Array,
         out_distances: Float32Array,
     ) -> None:
-        if np.may_share_memory(rows, self._checked.rows):
-            self._checked.check_rows(candidates.ravel())
+        checked = self._checked
+        if rows is checked.rows and checked.better_copied(candidates):
+            step = max(1, COPIED_AT_ONCE // max(1, checked.row_bytes * candidates.shape[1]))
+            for low in range(0, len(queries), step):
+                part = slice(low, low + step)
+                self._rerank_copied(metric, queries[part], inverse_norms, candidates[part], out_distances[part])
+            return
+        if rows is checked.rows or np.may_share_memory(rows, checked.rows):
+            checked.check_rows(candidates.ravel())
         self._kernels.rerank(metric, queries, rows, inverse_norms, candidates, out_distances)
+
+    def _rerank_copied(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        inverse_norms: Float32Array | None,
+        candidates: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        listed = candidates.ravel()
+        rows, found = self._checked.copy(listed)
+        norms = None if inverse_norms is None else inverse_norms[listed]
+        places = np.arange(candidates.size).reshape(candidates.shape)
+        if found < candidates.size:
+            places = np.where(candidates < 0, -1, places)
+        self._kernels.rerank(metric, queries, rows, norms, places, out_distances)
 
     def graph_search(
         self,

@@ -203,14 +203,17 @@ def _hits(
     view: View, ranked: Ranked, spec: VectorField, request: QueryRequest, explain: dict[str, Any] | None
 ) -> list[Hits]:
     """The hits of each query, read for all of them at once."""
-    window = slice(request.offset, request.offset + request.k)
-    rows, places = ranked.rows[:, window], ranked.segments
-    scores = score_of(spec.metric, ranked.distances[:, window])
+    rows, places, distances = ranked.rows, ranked.segments, ranked.distances
+    if request.offset or rows.shape[1] > request.k:
+        window = slice(request.offset, request.offset + request.k)
+        rows, distances = rows[:, window], distances[:, window]
+        places = places[:, window] if isinstance(places, np.ndarray) else places
+    scores = score_of(spec.metric, distances)
     nq, width = rows.shape
     bounds: Sequence[int] = range(0, nq * width + 1, width) if width else [0] * (nq + 1)
     kept = _kept(rows, scores, spec, request.score_threshold)
     if isinstance(places, np.ndarray):
-        places = places[:, window].ravel() if kept is None else places[:, window][kept]
+        places = places.ravel() if kept is None else places[kept]
     if kept is not None:
         bounds = [0, *np.cumsum(np.count_nonzero(kept, axis=1)).tolist()]
         rows, scores = rows[kept], scores[kept]
@@ -227,7 +230,7 @@ def _kept(
     rows: Int64Array, scores: Float32Array, spec: VectorField, threshold: float | None
 ) -> NDArray[np.bool_] | None:
     """Places that are used and not worse than the threshold, which are the first of each query; None when all are."""
-    if threshold is None and min(rows[:, -1:].ravel().tolist(), default=0) >= 0:
+    if threshold is None and (not rows.size or min(rows[:, -1].tolist()) >= 0):
         return None
     kept = rows >= 0
     if threshold is not None:

@@ -64,8 +64,8 @@ def _by_index(
     params: SearchParams,
 ) -> Candidates:
     found = index.search(kernels, queries, k, allowed, params)
-    short = np.flatnonzero(found.rows[:, k - 1] < 0)
-    if len(short):
+    if min(found.rows[:, k - 1].tolist()) < 0:
+        short = np.flatnonzero(found.rows[:, k - 1] < 0)
         flat = view.segment.flat(name, view.n_rows)
         exact = flat.search(kernels, np.ascontiguousarray(queries[short]), k, allowed, params)
         found.rows[short, :k], found.distances[short, :k] = exact.rows, exact.distances

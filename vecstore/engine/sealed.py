@@ -162,7 +162,7 @@ class SealedSegment:
     def guard(self, kernels: Kernels, name: str) -> Kernels:
         """Kernels for searching a field of this segment."""
         checked = self._rows.get(name)
-        if checked is None or (checked.checked and not self._by_rows(name)):
+        if checked is None or (checked.checked and not checked.frugal):
             return kernels
         return guarded(kernels, checked)
 
@@ -232,21 +232,14 @@ class SealedSegment:
         return self.column("seqs")[rows]
 
     def payload(self, row: int) -> bytes | None:
-        offsets = self.column("payload.offsets")
-        return self._payload(self._payload_bytes(), int(offsets[row]), int(offsets[row + 1]))
+        offsets, content = self.column("payload.offsets"), self.column("payload.bytes").data
+        # `check_column` has seen to the offsets.
+        return bytes(content[int(offsets[row]) : int(offsets[row + 1])]) or None
 
     def take_payloads(self, rows: Int64Array) -> list[bytes | None]:
-        offsets, content = self.column("payload.offsets"), self._payload_bytes()
+        offsets, content = self.column("payload.offsets"), self.column("payload.bytes").data
         bounds = zip(offsets[rows].tolist(), offsets[rows + 1].tolist(), strict=True)
-        return [self._payload(content, low, high) for low, high in bounds]
-
-    def _payload_bytes(self) -> memoryview:
-        return self.column("payload.bytes").data
-
-    def _payload(self, content: memoryview, low: int, high: int) -> bytes | None:
-        if not low <= high <= len(content):
-            raise Corruption(f"payload offsets of segment {self.header.id} leave the payload bytes")
-        return bytes(content[low:high]) or None
+        return [bytes(content[low:high]) or None for low, high in bounds]
 
     def vectors(self, name: str, n_rows: int) -> np.ndarray:
         return self.column(f"vector.{name}")

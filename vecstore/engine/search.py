@@ -103,7 +103,8 @@ def merge(view: View, found: list[tuple[int, Candidates]], nq: int, k: int) -> R
         return Ranked(none, none, none.astype(np.float32))
     place, candidates = found[0]
     if len(found) == 1 and view.segments[place].segment.sorted_by_id:
-        return Ranked(place, candidates.rows[:, :k], candidates.distances[:, :k])
+        rows, distances = candidates.rows, candidates.distances
+        return Ranked(place, rows, distances) if rows.shape[1] <= k else Ranked(place, rows[:, :k], distances[:, :k])
     distances = np.concatenate([candidates.distances for _, candidates in found], axis=1)
     rows = np.concatenate([candidates.rows for _, candidates in found], axis=1)
     widths = [candidates.rows.shape[1] for _, candidates in found]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from vecstore.errors import Corruption
+from vecstore.storage.allowance import Allowance
 from vecstore.storage.checked import CheckedFile
 from vecstore.storage.checksum import ChunkTable, table_bytes
 from vecstore.storage.format import cache_file_name
@@ -22,8 +23,10 @@ _TEMPORARY = "~"  # no blob's file name contains it
 class CacheFiles:
     """The files in one directory, named by `cache_file_name`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, resident_bytes: int) -> None:
+        """`resident_bytes` of blobs that are checked as they are read may stay in memory."""
         self._directory = directory
+        self._allowance = Allowance(resident_bytes)
 
     def path(self, name: str) -> Path:
         return self._directory / cache_file_name(name)
@@ -42,7 +45,8 @@ class CacheFiles:
         """The blob with its chunks to be checked when they are needed. Raises Corruption when the file is missing or
         its length or chunk table is wrong."""
         mapped, content, table = self._open(ref)
-        return CheckedFile(ref.name, self.path(ref.name), mapped, content, table, good_chunk, verify=verify)
+        path = self.path(ref.name)
+        return CheckedFile(ref.name, path, mapped, content, table, good_chunk, self._allowance, verify=verify)
 
     def _open(self, ref: BlobRef) -> tuple[mmap.mmap, memoryview, ChunkTable]:
         path = self.path(ref.name)

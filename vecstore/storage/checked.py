@@ -14,7 +14,12 @@ import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
+
 from vecstore.errors import Corruption
+from vecstore.kernels.base import Int64Array
+from vecstore.kernels.file_rows import read_rows
+from vecstore.storage.allowance import Allowance
 from vecstore.storage.checksum import ChunkTable
 from vecstore.storage.format import CHUNK_BYTES
 from vecstore.storage.interfaces import CheckedBlob
@@ -32,6 +37,7 @@ class CheckedFile(CheckedBlob):
         content: memoryview,
         table: ChunkTable,
         good_chunk: Callable[[int], bytes],
+        allowance: Allowance,
         *,
         verify: bool,
     ) -> None:
@@ -39,6 +45,7 @@ class CheckedFile(CheckedBlob):
         super().__init__(content)
         self._name, self._path, self._mapped, self._table = name, path, mapped, table
         self._good_chunk = good_chunk
+        self._allowance, self._stays = allowance, False
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # stays readable when the blob is deleted
         weakref.finalize(self, os.close, self._file)
         self._good = bytearray(len(table.checksums))
@@ -81,7 +88,22 @@ class CheckedFile(CheckedBlob):
             raise from_os(error, f"repairing {self._path.name}") from None
         self._table.check_chunk(self._name, index, self._read(index))
 
+    def stay(self) -> bool:
+        if not self._stays and self._allowance.take(len(self.content)):
+            self._stays = True
+            weakref.finalize(self, self._allowance.give_back, len(self.content))
+        return self._stays
+
+    def read_rows(self, numbers: Int64Array, out: np.ndarray) -> int:
+        n = len(self.content) // max(1, out.itemsize * out.shape[1])
+        try:
+            return read_rows(self._file, n, numbers, out)
+        except OSError as error:
+            raise from_os(error, f"reading {self._path.name}") from None
+
     def expect(self, *, few: bool) -> None:
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_RANDOM if few else os.POSIX_FADV_NORMAL)
         self._mapped.madvise(mmap.MADV_RANDOM if few else mmap.MADV_NORMAL)
 
     def let_go(self) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+import numpy as np
 
+from vecstore.kernels.base import Int64Array
 from vecstore.storage.format import CHUNK_BYTES
 
 
@@ -114,6 +116,17 @@ class CheckedBlob:
 
     def check_all(self) -> None:
         self.check(range(-(-len(self.content) // CHUNK_BYTES)))
+
+    def stay(self) -> bool:
+        """Whether the content may stay in memory once it was read; asked again, the answer may become True."""
+        return True
+
+    def read_rows(self, numbers: Int64Array, out: np.ndarray) -> int:
+        """Copy rows like those of `out` (n, width), already checked, without mapping more of `content`; -1 leaves its
+        place as it is. Returns how many are not -1. Raises IoFailed."""
+        wanted = numbers >= 0
+        out[wanted] = np.frombuffer(self.content, out.dtype).reshape(-1, out.shape[1])[numbers[wanted]]
+        return int(np.count_nonzero(wanted))
 
     def expect(self, *, few: bool) -> None:
         """Say what will be read: a few places (no reading ahead), or all of it."""

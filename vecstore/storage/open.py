@@ -48,7 +48,8 @@ def open_storage(path: str | Path | None, settings: StorageSettings) -> Storage:
     try:
         reclaimer = Reclaimer(database)
         kv = RocksKV(database, DiskSpace(directory, settings.disk_reserve_bytes), reclaimer)
-        blobs = RocksBlobs(database, kv, verify_on_open=settings.verify_on_open)
+        resident_bytes = settings.resident_vectors_bytes
+        blobs = RocksBlobs(database, kv, verify_on_open=settings.verify_on_open, resident_bytes=resident_bytes)
     except BaseException as error:
         if reclaimer is not None:
             reclaimer.close()

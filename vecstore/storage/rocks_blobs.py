@@ -31,7 +31,7 @@ from vecstore.storage.staging import discard_staged, load_staged, stage_blobs, s
 class RocksBlobs:
     """See `interfaces.Blobs`. Threads may share one object. Closed with its KV; mappings outlive it."""
 
-    def __init__(self, database: RocksDatabase, kv: RocksKV, *, verify_on_open: bool) -> None:
+    def __init__(self, database: RocksDatabase, kv: RocksKV, *, verify_on_open: bool, resident_bytes: int) -> None:
         self._database = database
         self._kv = kv
         self._verify_on_open = verify_on_open
@@ -39,7 +39,7 @@ class RocksBlobs:
         cache = database.directory / format.CACHE_DIRECTORY
         for directory in (self._staging, cache):
             directory.mkdir(exist_ok=True)
-        self._cache = CacheFiles(cache)
+        self._cache = CacheFiles(cache, resident_bytes)
         self._publish_lock = threading.Lock()
         self._map_lock = threading.Lock()
         self._mapped: dict[str, tuple[BlobRef, memoryview]] = {}
