@@ -15,9 +15,10 @@ from index_support import load, query, questions, recall, schema, strategies
 from vecstore.config import Settings, Storage
 from vecstore.engine import database, indexing, machine, maintenance, scan
 from vecstore.engine.database import Database
-from vecstore.errors import AlreadyExists, InvalidArgument
+from vecstore.errors import AlreadyExists, Cancelled, InvalidArgument
 from vecstore.index import auto
 from vecstore.index.base import SearchParams
+from vecstore.index.coded import IVFIndex
 from vecstore.index.registry import built_index
 from vecstore.index_spec import IVF, Auto, Flat, Float16, Index, Int8
 from vecstore.index_text import format_index
@@ -161,7 +162,7 @@ def test_rows_at_rest_are_sealed_once_they_are_worth_an_index(reopen: Callable[.
 
 
 def test_what_is_at_rest_and_what_is_not(reopen: Callable[..., Database]) -> None:
-    db = reopen(settings(seal_idle_s=1_000.0))
+    db = reopen(settings(seal_idle_s=1_000.0, maintenance=False))
     db.create_collection("c", schema(None))
     collection, at_rest = db.collection("c"), db._maintenance._is_at_rest
     for rows, expected in ((ROWS_MIN - 1, False), (ROWS_MIN, True), (ROWS_MIN + 1, True)):
@@ -233,23 +234,54 @@ def test_from_an_index_of_ones_own_to_auto_and_to_exact(sealed: Callable[..., Da
     assert strategies(db) == ["exact_scan"]
 
 
-def test_an_index_that_cannot_be_built_leaves_the_scan(
-    reopen: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
+def test_what_cannot_be_built_leaves_the_next_and_at_last_the_scan(
+    sealed: Callable[..., Database], reopen: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: Any) -> Any:
-        raise InvalidArgument("no", reason="BAD_INDEX_SPEC")
+    build, refused = IVFIndex.build.__func__, [FAST]  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(built_index(FAST), "build", refuse)
-    db = reopen(settings())
+    def refuse(cls: Any, field: VectorField, spec: Any, *rest: Any) -> Any:
+        if spec in refused:
+            raise InvalidArgument("no, thanks", reason="BAD_INDEX_SPEC")
+        return build(cls, field, spec, *rest)
+
+    monkeypatch.setattr(IVFIndex, "build", classmethod(refuse))
+    db = sealed(settings())
+    assert specs(db) == [SMALL]
+    described = db.stats("c")
+    assert (described["vectors"]["v"]["index_state"], described["vectors"]["v"]["rows_indexed"]) == ("ready", 2_000)
+    assert (
+        f"{format_index(FAST)} could not be built: BAD_INDEX_SPEC: no" in described["segments"][0]["chosen"]["v"]["why"]
+    )
+    refused.append(SMALL)
+    db.delete_collection("c")
     db.create_collection("c", schema(None))
     load(db, 0, 2_000, 1_000)
     assert "BAD_INDEX_SPEC: no" in str(db.wait_operation(db.compact("c").id, 60).error)
     assert strategies(db) == ["exact_scan"]
     described = db.stats("c")["vectors"]["v"]
     assert described["index_state"] == "failed"
-    assert "no" in described["index_error"]
+    assert "no, thanks" in described["index_error"]
     exact = query(db, questions(1)[0], params=SearchParams(exact=True))
     assert [hit.id for hit in query(db, questions(1)[0])] == [hit.id for hit in exact]
+    refused.clear()
+    db = reopen(settings())  # it is tried again
+    wait_until(lambda: specs(db) == [FAST])
+
+
+def test_a_cancelled_build_is_not_followed_by_another(
+    reopen: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancel(*_: Any) -> Any:
+        raise Cancelled("enough")
+
+    monkeypatch.setattr(IVFIndex, "build", cancel)
+    db = reopen(settings())
+    db.create_collection("c", schema(None))
+    load(db, 0, 2_000, 1_000)
+    db.wait_operation(db.compact("c").id, 60)
+    (segment,) = db.collection("c").sealed.values()
+    assert db._indexing.wanted(segment, "v", db.collection("c").schema.vectors["v"]).spec == FAST
+    assert not db._maintenance._derived.lacking(segment, db.collection("c"))
 
 
 def test_the_real_choices_can_be_built(reopen: Callable[..., Database], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,11 +94,14 @@ class DerivedData:
         try:
             header = self._built(collection, segment, name, spec, operation)
         except Cancelled:
-            segment.refused[name] = Refused(spec, "cancelled")  # or it would begin again at once
+            segment.refused[name] = Refused(spec, "cancelled", cancelled=True)  # or it would begin again at once
             raise
         except VecstoreError as error:
             if not isinstance(error, PASSING):
                 segment.refused[name] = Refused(spec, str(error))
+                if name in missing_vectors(segment, collection.schema, self._indexing):
+                    log.warning("segment %s gets another index on %r: %s", segment.header.id, name, error)
+                    return  # what comes next is built when it is asked again what is lacking
             raise
         self._add(collection, segment, header)
 

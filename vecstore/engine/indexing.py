@@ -9,8 +9,10 @@ from vecstore.engine.collection import Collection
 from vecstore.engine.header import Manifest
 from vecstore.engine.machine import memory_bytes
 from vecstore.engine.sealed import SealedSegment
-from vecstore.index.auto import Choice, choose, tiers
+from vecstore.index import auto
+from vecstore.index.auto import Choice
 from vecstore.index_spec import Auto, Flat, Index
+from vecstore.index_text import format_index
 from vecstore.schema import Schema, VectorField
 
 MEMORY_PART = 4  # of the machine's memory, the part that indexes may take when the setting says nothing
@@ -35,13 +37,18 @@ class Indexing:
             return Choice(None if few or field.index == Flat() else field.index)
         has = entry.spec if entry is not None else _most_rows_by(replaced, name)
         rows_min = self._settings.auto_index_rows_min
-        return choose(field, n_rows, has, self._used_by_others(segment, name, replaced), self.budget, rows_min)
+        used, refused = self._used_by_others(segment, name, replaced), segment.refused.get(name)
+        without = refused.spec if refused is not None and not refused.cancelled else None
+        choice = auto.choose(field, n_rows, has, used, self.budget, rows_min, without)
+        if refused is None or without is None:
+            return choice
+        return Choice(choice.spec, f"{choice.why}; {format_index(without)} could not be built: {refused.why}")
 
     def rows_min(self, schema: Schema) -> int | None:
         """From how many rows on a segment has an index; None where no field asks for one."""
         found = []
         for field in schema.vectors.values():
-            if isinstance(field.index, Auto) and tiers(field):
+            if isinstance(field.index, Auto) and auto.tiers(field):
                 found.append(self._settings.auto_index_rows_min)
             elif field.index not in (None, Auto(), Flat()):
                 found.append(self._settings.index_rows_min)

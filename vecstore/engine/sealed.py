@@ -41,6 +41,7 @@ class Refused:
 
     spec: IndexSpec
     why: str
+    cancelled: bool = False
 
 
 class SealedSegment:

@@ -86,7 +86,7 @@ def _indexing(name: str, field: VectorField, view: View, collection: Collection,
 
 def _refused(segment: SealedSegment, name: str, field: VectorField, indexing: Indexing) -> bool:
     refused = segment.refused.get(name)
-    return refused is not None and refused.spec == indexing.wanted(segment, name, field).spec
+    return refused is not None and indexing.wanted(segment, name, field).spec in (None, refused.spec)
 
 
 def _segment(view: SegmentView, collection: Collection, indexing: Indexing) -> dict[str, Any]:

@@ -10,15 +10,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from vecstore.index.registry import is_built
+from vecstore.index.graph_build import DEGREE
+from vecstore.index.graph_codes import DEFAULT_BITS
 from vecstore.index_spec import IVF, SAQ, Graph, Index
 from vecstore.index_text import format_index
+from vecstore.kernels.graph import LINE
 from vecstore.schema import VectorField, VectorKind
 
 TIGHT = 1.25  # what a segment has may lead this far past the budget
 ROOMY = 0.75  # something better takes its place only if it leads no further than this
 _MIB = 1 << 20
-_GRAPH_DEGREE, _GRAPH_BITS, _LINE = 48, 2.5, 64  # of a default graph: edges of 4 bytes, codes in whole cache lines
 _ROW_NUMBER = 4.0
 _FILLED = 1.2  # lists are filled up to whole blocks
 _CODE_BITS_MIN = 256  # shorter codes are mostly factors; such short vectors are compared as they are stored
@@ -41,7 +42,7 @@ def tiers(field: VectorField) -> tuple[Index, ...]:
     if len(every) == 1:
         every.append(IVF())
     kept: list[Index] = []
-    for spec in filter(is_built, every):
+    for spec in every:
         if not kept or row_bytes(spec, field) < row_bytes(kept[-1], field):
             kept.append(spec)
     return tuple(kept)
@@ -50,20 +51,33 @@ def tiers(field: VectorField) -> tuple[Index, ...]:
 def row_bytes(spec: Index, field: VectorField) -> float:
     """About what a row takes in memory."""
     if isinstance(spec, Graph):
-        return 4.0 * _GRAPH_DEGREE + _LINE * math.ceil(field.dim * _GRAPH_BITS / (8 * _LINE))
+        return 4.0 * DEGREE + LINE * math.ceil(field.dim * DEFAULT_BITS / (8 * LINE))
     if isinstance(spec, IVF) and isinstance(spec.quantizer, SAQ):
         return _ROW_NUMBER + _FILLED * spec.quantizer.bits * field.dim / 8
     return _ROW_NUMBER
 
 
-def choose(field: VectorField, n_rows: int, has: Index | None, used: int, budget: int, rows_min: int) -> Choice:
+def choose(
+    field: VectorField,
+    n_rows: int,
+    has: Index | None,
+    used: int,
+    budget: int,
+    rows_min: int,
+    refused: Index | None = None,
+) -> Choice:
     """`has` is the spec of the index that the segment has, or that of what it replaces; `used` are the bytes of all
-    other indexes, `budget` those that all may take. Fewer than `rows_min` rows are scanned exactly."""
+    other indexes, `budget` those that all may take. Fewer than `rows_min` rows are scanned exactly. What comes after
+    `refused`, which could not be built, is left."""
     every = tiers(field)
     if not every:
         return Choice(None, f"{field.kind.value} vectors are scanned exactly")
     if n_rows < rows_min:
         return Choice(None, f"fewer than {rows_min:,} rows are scanned exactly")
+    if refused in every:
+        every = every[every.index(refused) + 1 :]
+        if not every:
+            return Choice(None, "no index could be built")
     sizes = [int(row_bytes(spec, field) * n_rows) for spec in every]
 
     def fits(place: int, share: float) -> bool:

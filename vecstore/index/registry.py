@@ -28,11 +28,6 @@ BUILT: dict[str, type[BuiltIndex]] = {
 }
 
 
-def is_built(spec: IndexSpec) -> bool:
-    """Whether this version builds indexes of the spec's type."""
-    return str(type(spec).__struct_config__.tag) in BUILT
-
-
 def built_index(spec: IndexSpec) -> type[BuiltIndex]:
     """The class that builds and opens indexes of this spec. Raises Unimplemented."""
     tag = str(type(spec).__struct_config__.tag)
