@@ -40,8 +40,8 @@ def search_segment(
         candidates = flat.search(kernels, queries, wide, allowed, params)
         if wide in (k, view.n_rows):
             return candidates, "exact_scan"
-        last = candidates.distances[:, -1]
-        if not (np.isfinite(last) & (last == candidates.distances[:, k - 1])).any():
+        tied = candidates.distances[:, -1] == candidates.distances[:, k - 1]
+        if not tied.any() or not (tied & (candidates.rows[:, -1] >= 0)).any():
             return candidates, "exact_scan"
         wide = min(2 * wide, view.n_rows)
 

@@ -101,34 +101,44 @@ def merge(view: View, found: list[tuple[int, Candidates]], nq: int, k: int) -> R
     if not found:
         none = np.empty((nq, 0), np.int64)
         return Ranked(none, none, none.astype(np.float32))
-    place, candidates = found[0]
-    if len(found) == 1 and view.segments[place].segment.sorted_by_id:
+    if len(found) == 1:
+        place, candidates = found[0]
+        segments: int | Int64Array = place
         rows, distances = candidates.rows, candidates.distances
-        return Ranked(place, rows, distances) if rows.shape[1] <= k else Ranked(place, rows[:, :k], distances[:, :k])
-    distances = np.concatenate([candidates.distances for _, candidates in found], axis=1)
-    rows = np.concatenate([candidates.rows for _, candidates in found], axis=1)
-    widths = [candidates.rows.shape[1] for _, candidates in found]
-    segments = np.broadcast_to(np.repeat([place for place, _ in found], widths), rows.shape)
-    order = np.argsort(distances, axis=1, kind="stable")  # unused places are last: +inf, and nothing else is
-    distances, rows, segments = (np.take_along_axis(each, order, axis=1) for each in (distances, rows, segments))
-    for query in _tied(view, segments, rows, distances, k):
-        order = np.arange(rows.shape[1])
-        for low, high in _tied_runs(distances[query], k):
-            tied = order[low:high].tolist()
-            order[low:high] = sorted(tied, key=lambda at: _id_key(view, int(segments[query, at]), int(rows[query, at])))
-        rows[query], segments[query] = rows[query, order], segments[query, order]
-    return Ranked(segments[:, :k], rows[:, :k], distances[:, :k])
+    else:
+        distances = np.concatenate([candidates.distances for _, candidates in found], axis=1)
+        rows = np.concatenate([candidates.rows for _, candidates in found], axis=1)
+        numbers = np.repeat([place for place, _ in found], [candidates.rows.shape[1] for _, candidates in found])
+        order = np.argsort(distances, axis=1, kind="stable")  # unused places are last: +inf, and nothing else is
+        segments, rows = numbers[order], np.take_along_axis(rows, order, axis=1)
+        distances = np.take_along_axis(distances, order, axis=1)
+    if len(found) > 1 or not view.segments[place].segment.sorted_by_id:
+        segments, rows = _ties_by_id(view, segments, rows, distances, k)
+    if rows.shape[1] > k:
+        segments = segments if isinstance(segments, int) else segments[:, :k]
+        rows, distances = rows[:, :k], distances[:, :k]
+    return Ranked(segments, rows, distances)
 
 
-def _tied(view: View, segments: Int64Array, rows: Int64Array, distances: Float32Array, k: int) -> list[int]:
-    """Queries with equal distances among their first k whose order by segment and row may not be that by id."""
+def _ties_by_id(
+    view: View, segments: int | Int64Array, rows: Int64Array, distances: Float32Array, k: int
+) -> tuple[int | Int64Array, Int64Array]:
+    """Segments and rows with runs of equal distances that begin among the first k ordered by id."""
     equal = distances[:, 1 : k + 1] == distances[:, :-1][:, :k]
     if not equal.any():
-        return []
-    equal &= rows[:, 1 : k + 1] >= 0
-    ordered = np.array([segment.segment.sorted_by_id for segment in view.segments])
-    same = segments[:, 1 : k + 1] == segments[:, :-1][:, :k]
-    return np.flatnonzero((equal & ~(same & ordered[segments[:, 1 : k + 1]])).any(axis=1)).tolist()
+        return segments, rows
+    rows = rows.copy()
+    for query in np.flatnonzero(equal.any(axis=1)).tolist():
+        own = rows[query]
+        places = np.full(len(own), segments) if isinstance(segments, int) else segments[query]
+        order = np.arange(len(own))
+        for low, high in _tied_runs(distances[query], k):
+            keys = {at: _id_key(view, int(places[at]), int(own[at])) for at in range(low, high)}
+            order[low:high] = sorted(keys, key=keys.__getitem__)
+        rows[query] = own[order]
+        if not isinstance(segments, int):
+            segments[query] = places[order]
+    return segments, rows
 
 
 def _tied_runs(distances: Float32Array, k: int) -> Iterator[tuple[int, int]]:

@@ -25,7 +25,8 @@ def set_id(message: pb.PointId, value: PointId) -> None:
     if isinstance(value, int):
         message.num = value
     elif isinstance(value, UUID):
-        message.uuid = str(value)
+        digits = value.bytes.hex()  # faster than str(value)
+        message.uuid = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
     else:
         message.str = value
 
@@ -94,9 +95,10 @@ def column_from_pb(column: pb.IdColumn, path: str = "ids") -> list[PointId]:
 
 
 def _uuid(text: str, path: str) -> UUID:
+    digits = text.replace("-", "")
     try:
-        if len(text) == 36:  # UUID() also takes braces, URNs and other notations
-            return UUID(text)
+        if len(text) == 36 and len(digits) == 32:
+            return UUID(int=int(digits, 16))  # faster than UUID(text), which takes other notations too
     except ValueError:
         pass
     raise bad_id(path, f"is no UUID: {text[:64]!r}")
