@@ -59,8 +59,8 @@ def _steps(phase: str, step: Callable[[int, int], None], total: int, size: int, 
 
 
 def _translated(lists: UInt32Array, where: Int64Array, kept: Int64Array, n: int) -> tuple[UInt32Array, UInt32Array]:
-    """Rows that are still here and their edges, numbered as in `kept`; own numbers for none. The first neighbour that is
-    gone is replaced by its own neighbours (FreshDiskANN, arXiv 2105.09613, section 5)."""
+    """Rows that are still here and their edges, numbered as in `kept`; own numbers for none. The first neighbour that
+    is gone is replaced by its own neighbours (FreshDiskANN, arXiv 2105.09613, section 5)."""
     number = np.full(n, -1, np.int64)
     number[kept] = np.arange(len(kept))
     now = np.where(where >= 0, number[np.maximum(where, 0)], -1)

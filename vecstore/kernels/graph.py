@@ -45,9 +45,9 @@ class GraphArrays:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """`ef` candidates are kept, at least k; the walk ends when the neighbours of all were scored. The nearest `rescored`
-    allowed ones are scored by the stored rows; 0 answers with estimates. With `detours`, neighbours that are not
-    allowed are replaced by allowed rows next to them; else the walk passes through them."""
+    """`ef` candidates are kept, at least k; the walk ends when the neighbours of all were scored. The nearest
+    `rescored` allowed ones are scored by the stored rows; 0 answers with estimates. With `detours`, neighbours that are
+    not allowed are replaced by allowed rows next to them; else the walk passes through them."""
 
     ef: int
     rescored: int
