@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from engine_support import batch_of, settle, vectors_of
@@ -16,8 +17,11 @@ from index_support import load, named_blobs, query, questions, recall, schema, s
 
 from vecstore.config import Settings, Storage
 from vecstore.engine import guard, scan
+from vecstore.engine.builder import worker_error
 from vecstore.engine.database import Database
-from vecstore.engine.derived import missing_vectors
+from vecstore.engine.derived import PASSING, missing_vectors
+from vecstore.engine.jobs import Job
+from vecstore.engine.worker import Line
 from vecstore.errors import Corruption
 from vecstore.index.base import SearchParams
 from vecstore.index_text import format_index, parse_index
@@ -156,6 +160,24 @@ def test_a_crash_at_the_end_of_a_build_leaves_the_old_index_or_the_new(
         assert time.monotonic() < end
         time.sleep(0.05)
     assert recall(db, asked, nprobe=32) > 0.99
+
+
+def test_a_mistake_in_a_worker_is_told_and_not_tried_for_ever(tmp_path: Path) -> None:
+    job = Job(1, 1, schema(None), 1, indexes={"v": parse_index(SPEC)})  # without a source to read
+    (tmp_path / "job.json").write_bytes(msgspec.json.encode(job))
+    command = [sys.executable, "-m", "vecstore.engine.worker", str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        assert worker.stderr is not None
+        said, traceback = worker.stdout.read(), worker.stderr.read()
+    line = msgspec.json.decode(said.splitlines()[-1], type=Line)
+    assert line.error is not None
+    assert line.error[0] == "INTERNAL"
+    assert "IndexError" in line.error[1]
+    assert b"Traceback" in traceback
+    error = worker_error(*line.error)
+    assert not isinstance(error, PASSING)
+    assert isinstance(worker_error("RESOURCE_EXHAUSTED", "no memory"), PASSING)
 
 
 def _fields(storage: Storage) -> dict[str, object]:

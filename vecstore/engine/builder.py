@@ -34,7 +34,7 @@ from vecstore.engine.jobs import (
 )
 from vecstore.engine.sealed import SealedSegment
 from vecstore.engine.worker import Line
-from vecstore.errors import Corruption, InvalidArgument, IoFailed, Unimplemented, VecstoreError
+from vecstore.errors import Corruption, InvalidArgument, IoFailed, ResourceExhausted, Unimplemented, VecstoreError
 from vecstore.index.base import BuiltIndex, Warm
 from vecstore.kernels.base import Bitmap, Int64Array
 from vecstore.storage.open import Storage
@@ -196,5 +196,6 @@ def _opened(warm: Mapping[str, WarmSegment]) -> dict[str, Warm[BuiltIndex]]:
 def worker_error(reason: str, message: str) -> VecstoreError:
     kinds: dict[str, Callable[..., VecstoreError]] = {
         "CHECKSUM_MISMATCH": Corruption, "BAD_INDEX_SPEC": InvalidArgument, "UNIMPLEMENTED": Unimplemented,
+        "RESOURCE_EXHAUSTED": ResourceExhausted, "INTERNAL": VecstoreError,
     }  # fmt: skip
     return kinds.get(reason, IoFailed)(f"worker: {message}", reason=reason)

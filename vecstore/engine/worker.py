@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,13 @@ def main(directory: Path) -> int:
         reason = error.reason if isinstance(error, VecstoreError) else "IO_FAILED"
         message = error.message if isinstance(error, VecstoreError) else str(error)
         _say(Line(error=(reason, message)))
+        return 1
+    except MemoryError:
+        _say(Line(error=("RESOURCE_EXHAUSTED", "the memory does not suffice")))
+        return 1
+    except Exception as error:  # a mistake: it would be the same next time
+        traceback.print_exc()
+        _say(Line(error=("INTERNAL", f"{type(error).__name__}: {error}")))
         return 1
     _say(Line(header=header))
     return 0
