@@ -1,7 +1,7 @@
 """`python -m bench graph-build`: build time, memory at the peak and the graph itself for several numbers of threads.
 
-Each build is a process of its own. `graph` is a hash of the neighbours and `index` one of all that is stored: the same
-for any number of threads. The peak is what the process grows by beyond the input.
+Each build is a process of its own, whose BLAS has as many threads. `graph` is a hash of the neighbours and `index` one
+of all that is stored: the same for any number of threads. The peak is what the process grows by beyond the input.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def graph_build(
     print(results.table(records, COLUMNS))
     for spec in specs:
         mine = [record for record in records if record["spec"] == spec]
-        same = len({record["graph"] for record in mine}) == len({record["index"] for record in mine}) == 1
-        print(f"{spec}: {'the same' if same else 'NOT the same'} for {', '.join(map(str, threads))} threads")
+        for what in ("graph", "index"):
+            same = len({record[what] for record in mine}) == 1
+            print(f"{spec}: {what} {'the same' if same else 'NOT the same'} for {', '.join(map(str, threads))} threads")
     return records
 
 

@@ -57,7 +57,7 @@ class OurIndex(GraphLibrary):
         self.kernels.set_threads(1)
         stored = np.load(folder / "stored.npy", mmap_mode="r")
         paths = folder.glob("array.*.npy")
-        arrays = {path.stem.removeprefix("array."): np.load(path, mmap_mode="r") for path in paths}
+        arrays = {path.stem.removeprefix("array."): np.load(path) for path in paths}
         arrays["inverse_norms"] = inverse_norms(stored)
         self.index = built_index(self.parsed).from_arrays(self.field, stored, arrays)
 

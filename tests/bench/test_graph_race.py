@@ -107,7 +107,7 @@ def test_builds_are_hashed_by_threads(tmp_path: Path, capsys: pytest.CaptureFixt
     assert [record["threads"] for record in records] == [1, 2]
     assert all(record["seconds"] > 0 for record in records)
     assert records[0]["index"] == records[1]["index"]
-    assert "the same for 1, 2 threads" in capsys.readouterr().out
+    assert "index the same for 1, 2 threads" in capsys.readouterr().out
 
 
 def test_a_digest_tells_arrays_apart() -> None:
