@@ -46,11 +46,11 @@ def test_answers_equal_those_alone_and_batches_form(db: Database) -> None:
     assert max(result.explain["batch"] for result in results) > 5
 
 
-@pytest.mark.parametrize("work", [0, 1 << 40])
+@pytest.mark.parametrize("seconds", [0, 1e9])
 def test_answers_are_the_same_on_the_loop_and_in_threads(
-    db: Database, monkeypatch: pytest.MonkeyPatch, work: int
+    db: Database, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    monkeypatch.setattr(coalesce, "INLINE_WORK", work)
+    monkeypatch.setattr(coalesce, "INLINE_S", seconds)
     put(db, range(300))
 
     async def run(coalescer: Coalescer) -> list[Hits]:
@@ -62,6 +62,44 @@ def test_answers_are_the_same_on_the_loop_and_in_threads(
     results = gather(db, run)
     assert isinstance(results, list)
     assert [result[0].id for result in results] == list(range(160))
+
+
+def test_a_batch_is_judged_by_what_the_last_ones_took() -> None:
+    patience = Patience()
+    assert patience.query_s is None
+    patience.timed(0.016, 16)
+    assert patience.query_s == pytest.approx(0.001)
+    patience.timed(1.0, 1)  # another program had the processor
+    assert patience.query_s == pytest.approx(0.00125)
+    patience.timed(0.0005, 1)
+    assert patience.query_s == pytest.approx(0.0005)
+    for _ in range(20):
+        patience.timed(0.004, 1)
+    assert patience.query_s == pytest.approx(0.004)
+
+
+@pytest.mark.parametrize(("query_s", "inline"), [(0.0001, True), (0.1, False)])
+def test_slow_queries_leave_the_loop_free(
+    db: Database, monkeypatch: pytest.MonkeyPatch, query_s: float, inline: bool
+) -> None:
+    put(db, range(50))
+    threads: set[int] = set()
+    real = db.reader.run
+
+    def noted(*arguments: object) -> object:
+        threads.add(threading.get_ident())
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(db.reader, "run", noted)
+    monkeypatch.setattr(Patience, "timed", lambda self, seconds, size: setattr(self, "query_s", query_s))
+
+    async def run(coalescer: Coalescer) -> None:
+        await coalescer.query(request(1))
+        threads.clear()
+        await coalescer.query(request(2))
+
+    gather(db, run)
+    assert (threads == {threading.get_ident()}) is inline
 
 
 def test_waiting_is_given_up_for_a_lone_caller_and_kept_for_many() -> None:
@@ -97,7 +135,7 @@ def test_a_bad_request_fails_alone(db: Database) -> None:
 
 def test_time_spent_waiting_counts(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     put(db, range(10))
-    monkeypatch.setattr(coalesce, "INLINE_WORK", 0)  # in a thread, so that the loop can be waited on
+    monkeypatch.setattr(coalesce, "INLINE_S", 0)  # in a thread, so that the loop can be waited on
     go = threading.Event()
     real = db.reader.run
 

@@ -27,7 +27,8 @@ from vecstore.hits import Hits
 from vecstore.types import QueryRequest
 
 WINDOW_S = 0.002
-INLINE_WORK = 48 << 20  # components of all rows times queries: up to about 5 ms, in which the kernels use every core
+INLINE_S = 0.005  # what a batch may take on the loop; the kernels use every core meanwhile
+COMPONENTS_PER_S = 10 << 30  # of a scan, about; by it a batch is judged before any of its kind has been timed
 KEYS_REMEMBERED = 1_000
 PROBE_EVERY = 16  # batches
 SKIP_MAX = 256  # queries
@@ -48,9 +49,11 @@ class Patience:
 
     A caller that sends one query after another never sends while it waits, so that waiting for it is in vain: after a
     vain wait the next queries go ahead, twice as many each time, up to SKIP_MAX. After a wait that brought others, the
-    next batch waits for as many, and now and then for twice as many, in case more callers came."""
+    next batch waits for as many, and now and then for twice as many, in case more callers came.
 
-    __slots__ = ("_batches", "_growing", "_left", "_skip", "_target")
+    `query_s` is the least that a query of these took lately, in seconds; None before the first."""
+
+    __slots__ = ("_batches", "_growing", "_left", "_skip", "_target", "query_s")
 
     def __init__(self) -> None:
         self._target = 1
@@ -58,6 +61,7 @@ class Patience:
         self._left = 1
         self._batches = 0
         self._growing = True  # until a wait brought fewer than wanted
+        self.query_s: float | None = None
 
     def target(self) -> int:
         """The number of queries to wait for; 1 is not to wait."""
@@ -76,6 +80,12 @@ class Patience:
         elif target > 1:
             self._target, self._growing = 1, True
             self._skip = self._left = min(2 * self._skip, SKIP_MAX)
+
+    def timed(self, seconds: float, size: int) -> None:
+        """A batch of `size` took so long. On a busy machine any batch may take long, so that only several in a row
+        count: the time kept follows a longer one by a quarter at most."""
+        took = seconds / size
+        self.query_s = took if self.query_s is None else min(took, 1.25 * self.query_s)
 
 
 @dataclass(slots=True)
@@ -125,8 +135,8 @@ class Coalescer:
         if patience is None:
             patience = self._patience[key] = Patience()
         target = patience.target()
-        if target == 1 and self._is_small(collection, request, 1):
-            return database.reader.run(collection, request, vectors, deadline)[0]  # alone, and quick
+        if target == 1 and self._is_small(collection, request, 1, patience):
+            return self._timed(patience, collection, request, vectors, deadline)[0]  # alone, and quick
         waiting = _Waiting(request, vectors, deadline, loop.create_future())
         queue = self._queues[key] = _Queue([waiting])
         task = loop.create_task(self._drain(key, queue, collection, patience, target))
@@ -143,7 +153,7 @@ class Coalescer:
             patience.learn(target, len(batch))
             batch = [waiting for waiting in batch if self._is_wanted(waiting)]
             if batch:
-                await self._answer(collection, batch)
+                await self._answer(collection, batch, patience)
             target = patience.target()
         del self._queues[key]
 
@@ -155,14 +165,14 @@ class Coalescer:
         timer.cancel()
         queue.enough = None
 
-    async def _answer(self, collection: Collection, batch: Sequence[_Waiting]) -> None:
-        inline = self._is_small(collection, batch[0].request, len(batch))
+    async def _answer(self, collection: Collection, batch: Sequence[_Waiting], patience: Patience) -> None:
+        inline = self._is_small(collection, batch[0].request, len(batch), patience)
         try:
             if inline:
-                results = self._run(collection, batch)
+                results = self._run(collection, batch, patience)
             else:
                 loop = asyncio.get_running_loop()
-                results = await loop.run_in_executor(self._executor, self._run, collection, batch)
+                results = await loop.run_in_executor(self._executor, self._run, collection, batch, patience)
         except Exception as error:  # the waiters' to handle
             for waiting in batch:
                 if not waiting.future.done():
@@ -174,14 +184,16 @@ class Coalescer:
         if inline:
             await asyncio.sleep(0)  # others' turn
 
-    def _is_small(self, collection: Collection, request: QueryRequest, queries: int) -> bool:
+    def _is_small(self, collection: Collection, request: QueryRequest, queries: int, patience: Patience) -> bool:
         if request.filter is not None or request.k + request.offset > 100 or request.min_seq:
             return False  # reading payloads, building large answers and waiting for writes are no work for the loop
+        if patience.query_s is not None:
+            return patience.query_s * queries <= INLINE_S
         name, spec = self._database.reader.field_of(collection.schema, request.using)
         segments = collection.view.segments
         whole = request.params.exact or request.params.truncate_dim > 0
         rows = sum(view.n_rows if whole else view.segment.work(name, view.n_rows) for view in segments)
-        return rows * spec.storage_width * queries <= INLINE_WORK
+        return rows * spec.storage_width * queries <= INLINE_S * COMPONENTS_PER_S
 
     def _is_wanted(self, waiting: _Waiting) -> bool:
         """False for a caller that has gone, or whose time ran out in the queue."""
@@ -192,7 +204,15 @@ class Coalescer:
             return False
         return True
 
-    def _run(self, collection: Collection, batch: Sequence[_Waiting]) -> list[Hits]:
+    def _run(self, collection: Collection, batch: Sequence[_Waiting], patience: Patience) -> list[Hits]:
         deadline = max(waiting.deadline for waiting in batch)
         vectors = np.concatenate([waiting.vectors for waiting in batch])
-        return self._database.reader.run(collection, batch[0].request, vectors, deadline)
+        return self._timed(patience, collection, batch[0].request, vectors, deadline)
+
+    def _timed(
+        self, patience: Patience, collection: Collection, request: QueryRequest, vectors: np.ndarray, deadline: float
+    ) -> list[Hits]:
+        started = time.perf_counter()
+        answers = self._database.reader.run(collection, request, vectors, deadline)
+        patience.timed(time.perf_counter() - started, len(vectors))
+        return answers
