@@ -78,6 +78,7 @@ def best_of(entrant: Entrant, data: contest.Data, k: int, clock: Any) -> dict[st
         rate = len(data.queries) / max(clock() - began, 1e-9)
         points.append(Point(entrant, settings, data.truth.recall(answers), rate, built))
     best = max(points, key=lambda point: point.recall)
+    contest.say(f"  {best.built.bytes_per_vector:.0f} bytes, recall {best.recall:.4f}, {build_s:.0f} s to build")
     return best.record() | {"build_s": round(build_s, 1), "ms_per_query": round(1e3 / best.qps, 3)}
 
 

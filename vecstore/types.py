@@ -212,6 +212,15 @@ class VectorIndexRequest:
 
 
 @dataclass(slots=True)
+class TuneRequest:
+    """Measure on `queries` (nq, dim) how hard the indexes of a vector field have to look; None is the only field."""
+
+    collection: str
+    queries: np.ndarray
+    using: str | None = None
+
+
+@dataclass(slots=True)
 class FieldIndexRequest:
     collection: str
     key: str

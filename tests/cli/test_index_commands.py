@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import vecstore
+from vecstore.config import Settings, Storage
 from vecstore.index_text import parse_index
 
 ROWS = np.random.default_rng(20261123).standard_normal((50, 16)).astype(np.float32)
@@ -59,3 +60,18 @@ def test_import_with_an_index_and_query_with_parameters(run: Callable[..., Any],
     assert "exact_scan" in run(*common, "--explain").stdout
     assert "nprobe" in run(*common, "--nprobe", 0).stderr
     assert "params.ef=10001 must be in 1..10000" in run(*common, "--ef", 10_001).stderr
+
+
+def test_tune(run: Callable[..., Any], tmp_path: Path) -> None:
+    target, file = tmp_path / "db", tmp_path / "queries.npy"
+    np.save(file, ROWS)
+    assert run("create", "docs", "-t", target, "--dim", 16, "--vector-index", "ivf | int8").exit_code == 0
+    refused = run("tune", "docs", file, "-t", target)
+    assert refused.exit_code == 1
+    assert "NOTHING_TO_TUNE" in refused.stderr
+    with vecstore.connect(target, settings=Settings(storage=Storage(index_rows_min=300))) as db:
+        db.get_collection("docs").upsert(range(2_000), np.random.default_rng(1).standard_normal((2_000, 16)))
+        db.get_collection("docs").compact()
+    done = run("tune", "docs", file, "-t", target)
+    assert done.exit_code == 0, done.output
+    assert "tune" in done.stdout

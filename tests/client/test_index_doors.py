@@ -20,6 +20,7 @@ from vecstore import (
     HammingIVF,
     InvalidArgument,
     RaBitQ,
+    VecstoreError,
     parse_index,
 )
 
@@ -93,6 +94,15 @@ def test_update_index_and_stats(db: Any) -> None:
         docs.update_index("default", "mih")
     with pytest.raises(InvalidArgument, match="VECTOR_NAME_UNKNOWN"):
         docs.update_index("other", "ivf")
+
+
+def test_tuning_needs_an_index_and_an_embedded_database(db: Any) -> None:
+    docs = db.create_collection("docs", vectors=Dense(16))
+    docs.upsert(range(100), ROWS)
+    with pytest.raises(VecstoreError, match=r"NOTHING_TO_TUNE|over gRPC"):
+        docs.tune(ROWS)
+    with pytest.raises(InvalidArgument, match="VECTOR_NAME_UNKNOWN"):
+        docs.tune(ROWS, using="other")
 
 
 def test_parameters_of_queries(db: Any) -> None:

@@ -22,7 +22,7 @@ from vecstore.engine.database import Database
 from vecstore.engine.derived import PASSING, missing_vectors
 from vecstore.engine.jobs import Job
 from vecstore.engine.worker import Line
-from vecstore.errors import Corruption
+from vecstore.errors import Corruption, InvalidArgument
 from vecstore.index.base import SearchParams
 from vecstore.index_text import format_index, parse_index
 from vecstore.storage.format import CHUNK_BYTES
@@ -32,6 +32,7 @@ from vecstore.types import (
     PointBatch,
     QueryRequest,
     Selection,
+    TuneRequest,
     UpsertRequest,
     VectorBatch,
     VectorIndexRequest,
@@ -78,6 +79,46 @@ def test_recall_stays_the_same_over_restart_and_compaction(indexed: Database, re
     assert (described["index"], described["index_state"], described["rows_indexed"]) == (SPEC, "ready", 2_010)
     assert described["bytes"]["codes"] > 2_010 * 16
     assert described["bytes"]["vectors"] == 2_010 * (16 * 4 + 4)
+
+
+def test_tuning_lasts_over_restart_and_merges_and_rewrites_no_codes(
+    indexed: Database, reopen: Callable[..., Database]
+) -> None:
+    def codes(db: Database) -> set[str]:
+        columns = [column for header in db.collection("c").manifest.segments for column in header.columns]
+        return {column.ref.name for column in columns if ".codes." in column.name}
+
+    def asked(db: Database) -> np.ndarray:
+        (segment,) = db.collection("c").sealed.values()
+        index = segment.index("v")
+        assert index is not None
+        return index.arrays()["asked"]
+
+    queries, before = questions(64), codes(indexed)
+    settle(indexed, indexed.tune(TuneRequest("c", queries, "v")))
+    assert codes(indexed) == before
+    assert stored_blobs(indexed) == named_blobs(indexed)
+    assert (asked(indexed) == queries).all()
+    assert recall(indexed, questions(50), recall_target=0.9) > 0.85
+    again = reopen(SETTINGS)
+    assert (asked(again) == queries).all()
+    load(again, 2_000, 2_010)
+    settle(again, again.compact("c"))
+    assert (asked(again) == queries).all()
+    assert strategies(again) == ["ivf"]
+
+
+def test_what_cannot_be_tuned_is_refused(indexed: Database) -> None:
+    with pytest.raises(InvalidArgument, match="TOO_FEW_QUERIES"):
+        indexed.tune(TuneRequest("c", questions(19), "v"))
+    with pytest.raises(InvalidArgument, match="DIMENSION_MISMATCH"):
+        indexed.tune(TuneRequest("c", questions(20)[:, :5], "v"))
+    with pytest.raises(InvalidArgument, match="VECTOR_NAME_UNKNOWN"):
+        indexed.tune(TuneRequest("c", questions(20), "w"))
+    bits = np.zeros((20, 2), np.uint8)
+    failed = indexed.wait_operation(indexed.tune(TuneRequest("c", bits, "b")).id)
+    assert failed.state == "failed"
+    assert "NOTHING_TO_TUNE" in str(failed.error)
 
 
 @pytest.mark.parametrize("text", ["flat | rabitq", "pca(12) | flat | int8", "ivf(nlist=8)"])

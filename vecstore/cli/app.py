@@ -37,6 +37,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("create")(create.create)
 app.command("index")(create.update_index)
+app.command("tune")(create.tune)
 app.command("import")(transfer.import_file)
 app.command("export")(transfer.export_file)
 app.command("query")(query.query)

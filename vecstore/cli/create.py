@@ -1,11 +1,14 @@
-"""vecstore create and index: a new collection, and another index for a vector field of one that exists."""
+"""vecstore create, index and tune: a new collection, another index for a vector field of one that exists, and what that
+index should know of the queries that come."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from vecstore.cli.advise import read_queries
 from vecstore.cli.fields import describe
 from vecstore.cli.inspect import Collection, show_operations
 from vecstore.cli.target import Target, open_client
@@ -55,6 +58,19 @@ def update_index(
         handle = db.get_collection(collection)
         name = only_field(handle.schema().vectors, using)
         show_operations([handle.update_index(name, chosen, wait=wait)])
+
+
+def tune(
+    collection: Collection,
+    queries: Annotated[Path, typer.Argument(help="Like those to come: a .npy matrix, or an .hdf5 file's `test`.")],
+    target: Target,
+    using: Annotated[str | None, typer.Option(help="The vector field, when there are several.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until every segment is tuned.")] = True,
+) -> None:
+    """Calibrate the index on queries of your own, so that --recall holds for queries like these."""
+    rows = read_queries(queries)
+    with open_client(target) as db:
+        show_operations([db.get_collection(collection).tune(rows, using=using, wait=wait)])
 
 
 def only_field(fields: dict[str, VectorField], using: str | None) -> str:

@@ -26,6 +26,7 @@ from vecstore.types import (
     QueryRequest,
     ScrollRequest,
     ScrollResult,
+    TuneRequest,
     UpsertRequest,
     VectorIndexRequest,
     WriteResult,
@@ -87,6 +88,9 @@ class AsyncLocal:
 
     async def update_index(self, request: VectorIndexRequest) -> OperationInfo:
         return await self._run(self._database.update_index, request)
+
+    async def tune(self, request: TuneRequest) -> OperationInfo:
+        return await self._run(self._database.tune, request)
 
     async def delete_field_index(self, request: FieldIndexRequest) -> bool:
         return await self._run(self._database.delete_field_index, request)

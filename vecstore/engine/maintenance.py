@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from vecstore.config import Storage as StorageSettings
 from vecstore.engine import bitmaps, changes
 from vecstore.engine.builder import Builder, JobSource
@@ -24,7 +26,8 @@ from vecstore.engine.jobs import Job
 from vecstore.engine.operations import Operation, Operations
 from vecstore.engine.sealed import SealedSegment
 from vecstore.engine.stepper import Stepper
-from vecstore.errors import Cancelled, IoFailed, ResourceExhausted, VecstoreError
+from vecstore.engine.tuning import Tuning
+from vecstore.errors import Cancelled, FailedPrecondition, IoFailed, ResourceExhausted, VecstoreError
 from vecstore.schema import Schema
 from vecstore.storage.interfaces import Blobs
 
@@ -52,6 +55,7 @@ class Maintenance:
         self._indexing = indexing
         self._collections = collections
         self._derived = DerivedData(builder, committer, blobs, indexing)
+        self._tuning = Tuning(committer, blobs)
         self._wanted: list[Callable[[], None]] = []  # work that someone asked for
         self._given_up: set[str] = set()  # uids of damaged segments, until reopened
         self._sealing = threading.Lock()  # one seal, or the end of a collection, at a time
@@ -91,6 +95,12 @@ class Maintenance:
         except VecstoreError as error:
             operation.finish(error)
             raise
+        return operation
+
+    def tune(self, collection: Collection, name: str, queries: np.ndarray) -> Operation:
+        """Measure on these queries how hard the indexes of a vector field have to look."""
+        operation = self._operations.start("tune", collection.record.name)
+        self._want(lambda: self._finish(operation, lambda: self._tune(collection, name, queries, operation)))
         return operation
 
     def drop(self, collection: Collection) -> Operation:
@@ -204,6 +214,16 @@ class Maintenance:
             refused = segment.refused.get(name)
             if refused is not None and refused.spec == self._indexing.wanted(segment, name, field).spec:
                 raise VecstoreError(f"segment {segment.header.id}: {refused.why}", reason="OPERATION_FAILED")
+
+    def _tune(self, collection: Collection, name: str, queries: np.ndarray, operation: Operation) -> None:
+        tuned = 0
+        segments = list(collection.sealed.values())
+        for done, segment in enumerate(segments):
+            operation.progress("segments", done, len(segments))
+            tuned += self._tuning.tune(collection, segment, name, queries)
+        if not tuned:
+            message = f"no segment has an index of lists or codes on {name!r}: only those can be tuned"
+            raise FailedPrecondition(message, reason="NOTHING_TO_TUNE")
 
     def _seal_all(self, collection: Collection, operation: Operation) -> None:
         while collection.frozen:

@@ -95,6 +95,11 @@ class BuiltIndex(Index):
     reads_by_kernels: ClassVar[bool] = False  # search reads stored rows by kernels only: they are checked as it does
     truncates: ClassVar[bool] = False  # honours `truncate_dim`; else such queries scan prefixes of the stored vectors
 
+    def tuned(self, queries: np.ndarray, kernels: Kernels) -> Self | None:
+        """The same index, which knows from these queries (nq, dim) how hard to look for a recall; None when it has no
+        such tables. A build that starts from it (`Warm`) measures on the same queries."""
+        return None
+
     @classmethod
     @abstractmethod
     def build(

@@ -1,4 +1,4 @@
-"""Measuring a calibration on held-out rows, against exact search.
+"""Measuring a calibration on held-out rows, or on a user's queries, against exact search.
 
 The exact neighbours of a query stand in known lists, so recall as a function of the lists visited needs no search:
 it is the share of neighbours whose list ranks early (or near) enough. Only how deep estimates bury true neighbours,
@@ -22,11 +22,11 @@ from vecstore.schema import Metric
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Queries made of stored rows, and their nearest other rows."""
+    """Queries and their nearest rows; of queries made of stored rows, their nearest other rows."""
 
     queries: Float32Array  # (nq, dim), as codes see them
     shift: Float32Array | None  # (nq,), what transforms add to inner products
-    own: Int64Array  # (nq,) the row that each was made of
+    own: Int64Array | None  # (nq,) the row that each was made of, if they were
     rows: Int64Array  # (nq, k), nearest first
     lengths: Float32Array | None  # (nq, k), distances to them as lengths; None where the metric has none
 
@@ -78,10 +78,11 @@ def _slack(over: Float32Array, at: Int64Array, target: float, lists: int) -> flo
 def _depths(coarse: Coarse, scan: Scanner, ranked: Ranked, at: Int64Array, truth: Truth, nprobe: int) -> list[float]:
     """Candidates for each wanted row, so that a share TARGETS of the neighbours in visited lists are among them."""
     k = min(DEPTH_K, truth.rows.shape[1])
-    m = DEPTH_MAX * k + 1
+    itself = 0 if truth.own is None else 1
+    m = DEPTH_MAX * k + itself
     first = ranked.nearest(nprobe)
-    found = scan(coarse.probes(first, None), k + 1, m)
-    others = found.rows != truth.own[:, None]
+    found = scan(coarse.probes(first, None), k + itself, m)
+    others = found.rows >= 0 if truth.own is None else found.rows != truth.own[:, None]
     places = np.cumsum(others, axis=1)  # 1-based among rows that are not the query itself
     same = (truth.rows[:, :k, None] == found.rows[:, None, :]) & others[:, None, :]
     reached = np.where(same.any(axis=2), np.take_along_axis(places, same.argmax(axis=2), axis=1), DEPTH_MAX * k)
@@ -93,8 +94,9 @@ def _depths(coarse: Coarse, scan: Scanner, ranked: Ranked, at: Int64Array, truth
 
 def _radii(coarse: Coarse, scan: Scanner, ranked: Ranked, truth: Truth, k: int, first: int) -> Float32Array:
     """The k-th distance (nq,) among the first lists, as a search sees it."""
-    found = scan(coarse.probes(ranked.nearest(first), None), k + 1, k + 1)  # the query itself is one of them
-    return as_lengths(coarse.metric, found.distances[:, k], ranked.squares[:, 0], truth.shift)
+    among = k if truth.own is None else k + 1  # the query itself may be one of them
+    found = scan(coarse.probes(ranked.nearest(first), None), among, among)
+    return as_lengths(coarse.metric, found.distances[:, among - 1], ranked.squares[:, 0], truth.shift)
 
 
 def _mass(

@@ -126,6 +126,12 @@ def make_lists(homes: Int64Array, nlist: int) -> tuple[Lists, Lists]:
     return Lists(offsets, rows.astype(np.uint32)), Lists(offsets, (copy * n + rows).astype(np.uint32))
 
 
+def homes_of(lists: Lists, n: int) -> Int64Array:
+    """The lists (n, copies) that each of n rows stands in: what `make_lists` was given, copies in any order."""
+    numbers = np.repeat(np.arange(lists.nlist), np.diff(lists.offsets))
+    return numbers[np.argsort(lists.rows, kind="stable")].reshape(n, -1)
+
+
 def open_lists(offsets: np.ndarray | None, rows: np.ndarray | None, nlist: int, n: int, copies: int) -> Lists:
     """Raises Corruption unless every row 0..n-1 stands in as many lists as it has copies, ascending within each."""
     if offsets is None or rows is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Self
@@ -9,11 +10,12 @@ from typing import Self
 import msgspec
 import numpy as np
 
+from vecstore.errors import Corruption
 from vecstore.index import ivf_build, ivf_search
 from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
 from vecstore.index.calibrate import calibrate
 from vecstore.index.calibration import EPS, uncalibrated
-from vecstore.index.coarse import make_lists, open_lists
+from vecstore.index.coarse import homes_of, make_lists, open_lists
 from vecstore.index.coded_header import VERSION, Header, open_header, spill
 from vecstore.index.exact_lists import ExactLists
 from vecstore.index.flat import FlatIndex
@@ -49,6 +51,8 @@ class CodedIndex(BuiltIndex):
         self.field, self.spec, self.learned, self.lists = source.field, spec, learned, lists
         self.ntotal = len(source)
         self.calibration = uncalibrated()
+        self._source = source
+        self._asked: Float32Array | None = None  # the user's queries that the calibration was measured on
         self._plans: dict[tuple[int, SearchParams, int], ivf_search.Plan] = {}
         self._code_arrays, self._copy_arrays = code_arrays, copy_arrays
         self._exact = FlatIndex(source.field, source.rows, source.inverse_norms)
@@ -92,15 +96,25 @@ class CodedIndex(BuiltIndex):
         copied = make_copy(spec, source, chosen.sample, progress)
         index = cls(source, spec, learned, lists, packed, copied)
         progress("calibrate", 0, 1)
-        index._calibrate(source, chosen.held_out, homes, kernels)
+        index._asked = None if warm is None else warm.index._asked
+        index._calibrate(chosen.held_out, homes, kernels)
         progress("calibrate", 1, 1)
         return index
 
-    def _calibrate(self, source: StoredRows, held_out: Int64Array, homes: Int64Array, kernels: Kernels) -> None:
-        if len(source) > 1:
-            truth = ivf_build.truth(self.learned, source, held_out, kernels)
+    def tuned(self, queries: np.ndarray, kernels: Kernels) -> Self:
+        index = copy.copy(self)
+        index._plans = {}
+        index._asked = np.ascontiguousarray(queries, np.float32)
+        index._calibrate(np.empty(0, np.int64), homes_of(self.lists, self.ntotal), kernels)
+        return index
+
+    def _calibrate(self, held_out: Int64Array, homes: Int64Array, kernels: Kernels) -> None:
+        """By the user's queries where there are any, by held-out rows otherwise."""
+        if len(self._source) > 1:
+            asked = self._source.take(held_out) if self._asked is None else self._unit(self._asked)
+            own = held_out if self._asked is None else None
+            truth = ivf_build.truth(self.learned, self._source, asked, own, kernels)
             truth = replace(truth, shift=self._shift(truth.queries, truth.shift))
-            asked = source.take(held_out)
 
             def scan(probes: Probes, k: int, m: int) -> Found:
                 return self._scan(kernels, asked, truth.queries, None, probes, k, m)
@@ -219,8 +233,10 @@ class CodedIndex(BuiltIndex):
     def arrays(self) -> dict[str, np.ndarray]:
         field = self.field
         header = Header(VERSION, self.ntotal, field.dim, field.metric, self.spec, self.calibration)
+        asked = {} if self._asked is None else {"asked": self._asked}
         return {
             "header": np.frombuffer(msgspec.json.encode(header), np.uint8),
+            **asked,
             "lists.offsets": self.lists.offsets,
             "lists.rows": self.lists.rows,
             **self.learned.arrays(),
@@ -242,7 +258,16 @@ class CodedIndex(BuiltIndex):
         copied = open_copy(header.spec, source, within(arrays, "rerank."))
         index = cls(source, header.spec, learned, lists, within(arrays, "codes."), copied)
         index.calibration = header.calibration
+        index._asked = _open_asked(arrays.get("asked"), field.dim)
         return index
+
+
+def _open_asked(asked: np.ndarray | None, dim: int) -> Float32Array | None:
+    if asked is None:
+        return None
+    if asked.dtype != np.float32 or asked.ndim != 2 or asked.shape[1] != dim or not np.isfinite(asked).all():
+        raise Corruption(f"the queries of an index are {asked.dtype} {asked.shape}, not finite float32 of n x {dim}")
+    return asked
 
 
 class IVFIndex(CodedIndex):

@@ -75,19 +75,20 @@ def pack(learned: Learned, encoded: Encoded, lists: Lists, coded: Lists) -> dict
     return packed
 
 
-def truth(learned: Learned, source: StoredRows, held_out: Int64Array, kernels: Kernels) -> Truth:
-    """The held-out rows as queries, and their nearest other rows by an exact scan."""
-    k = min(KS[-1], len(source) - 1)
-    asked = source.take(held_out)
-    rows, distances = np.empty((len(asked), k + 1), np.int64), np.empty((len(asked), k + 1), np.float32)
+def truth(learned: Learned, source: StoredRows, asked: Float32Array, own: Int64Array | None, kernels: Kernels) -> Truth:
+    """Prepared queries, and their nearest rows by an exact scan: of queries that are rows themselves (`own`), other
+    rows."""
+    itself = 0 if own is None else 1
+    k = min(KS[-1], len(source) - itself)
+    rows, distances = np.empty((len(asked), k + itself), np.int64), np.empty((len(asked), k + itself), np.float32)
     metric = source.field.metric
     kernels.scan(metric, asked, source.rows, source.inverse_norms, None, rows, distances)
-    others = rows != held_out[:, None]
-    others[others.all(axis=1), -1] = False  # a row may have more than k duplicates
-    shape = (len(asked), k)
+    if own is not None:
+        others = rows != own[:, None]
+        others[others.all(axis=1), -1] = False  # a row may have more than k duplicates
+        rows, distances = rows[others].reshape(-1, k), distances[others].reshape(-1, k)
     vectors, shift = learned.chain.apply_queries(asked)
-    lengths = _lengths(metric, distances[others].reshape(shape))
-    return Truth(np.ascontiguousarray(vectors), shift, held_out, rows[others].reshape(shape), lengths)
+    return Truth(np.ascontiguousarray(vectors), shift, own, rows, _lengths(metric, distances))
 
 
 def _lengths(metric: Metric, distances: Float32Array) -> Float32Array | None:

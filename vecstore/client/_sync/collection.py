@@ -36,6 +36,7 @@ from vecstore.types import (
     PointBatch,
     QueryRequest,
     ScrollRequest,
+    TuneRequest,
     UpsertRequest,
     VectorIndexRequest,
     WriteMode,
@@ -355,6 +356,17 @@ class Collection:
         None, which leaves it to the engine. Queries go on meanwhile, by the old index until the new one is there."""
         request = VectorIndexRequest(self.name, vector, read_index(index))
         return self._finish(self._transport.update_index(request), wait, timeout_s)
+
+    def tune(
+        self, queries: Any, *, using: str | None = None, wait: bool = True, timeout_s: float | None = None
+    ) -> OperationInfo:
+        """Calibrate the index on queries of your own, a matrix with one a row (20 at least, 1,024 are used): `recall=`
+        then holds for queries like these, where without it is known for queries that resemble stored vectors. Kept
+        over restarts and merges."""
+        schema = self.schema()
+        name = only_vector(schema, using)
+        rows = as_queries(queries, schema.vectors[name])
+        return self._finish(self._transport.tune(TuneRequest(self.name, rows, name)), wait, timeout_s)
 
     def compact(self, *, wait: bool = True, timeout_s: float | None = None) -> OperationInfo:
         """Seal what is growing and merge all segments, in the background."""

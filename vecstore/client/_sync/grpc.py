@@ -11,7 +11,7 @@ import grpc
 from vecstore.client.channel import channel_options, credentials, metadata, payload_method, rpc_deadline_s, stubs
 from vecstore.client.retry import Attempts, RetryPolicy
 from vecstore.config import Settings
-from vecstore.errors import DeadlineExceeded, FailedPrecondition
+from vecstore.errors import DeadlineExceeded, FailedPrecondition, Unimplemented
 from vecstore.hits import Hits
 from vecstore.pb.v1 import collections_pb2, operations_pb2
 from vecstore.schema import Schema
@@ -28,6 +28,7 @@ from vecstore.types import (
     QueryRequest,
     ScrollRequest,
     ScrollResult,
+    TuneRequest,
     UpsertRequest,
     VectorIndexRequest,
     WriteMode,
@@ -156,6 +157,9 @@ class GrpcTransport:
     def update_index(self, request: VectorIndexRequest) -> OperationInfo:
         message = vector_index_to_pb(request)
         return operation_from_pb(self._call(self._collections.UpdateIndex, message, idempotent=False))
+
+    def tune(self, request: TuneRequest) -> OperationInfo:
+        raise Unimplemented(f"tune({request.collection!r}) works where the database is opened, not over gRPC yet")
 
     def delete_field_index(self, request: FieldIndexRequest) -> bool:
         message = collections_pb2.DeleteFieldIndexRequest(collection=request.collection, key=request.key)
