@@ -52,6 +52,6 @@ void estimates(const CodeQuery& query, const std::uint8_t* codes, const std::uin
 
 }  // namespace
 
-GraphOps avx2_graph_ops() { return {"avx2", estimates}; }
+GraphOps avx2_graph_ops() { return {"avx2", visit_by_rows, offer_by_rows, estimates}; }
 
 }  // namespace vecstore

@@ -6,7 +6,7 @@
 
 namespace vecstore {
 
-GraphOps scalar_graph_ops() { return {"scalar", estimates_by_rows}; }
+GraphOps scalar_graph_ops() { return {"scalar", visit_by_rows, offer_by_rows, estimates_by_rows}; }
 
 const GraphOps& current_graph_ops() {
     static const GraphOps scalar = scalar_graph_ops();

@@ -38,6 +38,6 @@ void estimates(const CodeQuery& query, const std::uint8_t* codes, const std::uin
 
 }  // namespace
 
-GraphOps neon_graph_ops() { return {"neon", estimates}; }
+GraphOps neon_graph_ops() { return {"neon", visit_by_rows, offer_by_rows, estimates}; }
 
 }  // namespace vecstore

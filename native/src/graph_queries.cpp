@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -26,7 +27,9 @@ float to_bytes(const float* values, std::size_t count, std::int8_t* bytes) {
         return 0;
     }
     const float inverse = kByteTop / top;
-    for (std::size_t i = 0; i < count; ++i) bytes[i] = static_cast<std::int8_t>(std::lrintf(values[i] * inverse));
+    // Adding 1.5 * 2^23 leaves the nearest integer, ties to even, in the low bits of the sum.
+    for (std::size_t i = 0; i < count; ++i)
+        bytes[i] = static_cast<std::int8_t>(std::bit_cast<std::uint32_t>(values[i] * inverse + 12582912.0f));
     return top / kByteTop;
 }
 

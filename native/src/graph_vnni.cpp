@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "graph_ops.h"
+#include "graph_scalar.h"
 
 namespace vecstore {
 namespace {
@@ -96,8 +97,75 @@ void estimates(const CodeQuery& query, const std::uint8_t* codes, const std::uin
     }
 }
 
+std::size_t visit(const std::uint32_t* rows, std::size_t count, std::uint32_t* seen, std::uint32_t* fresh) {
+    std::size_t found = 0;
+    const __m512i one = _mm512_set1_epi32(1), low = _mm512_set1_epi32(31);
+    for (std::size_t i = 0; i < count; i += 16) {
+        const std::size_t left = count - i;
+        const __mmask16 listed = static_cast<__mmask16>(left >= 16 ? 0xffff : (1u << left) - 1);
+        const __m512i row = _mm512_maskz_loadu_epi32(listed, rows + i);
+        const __m512i word =
+            _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), listed, _mm512_srli_epi32(row, 5), seen, 4);
+        const __m512i bit = _mm512_sllv_epi32(one, _mm512_and_si512(row, low));
+        const __mmask16 fresh_ones = _mm512_mask_testn_epi32_mask(listed, word, bit);
+        _mm512_storeu_si512(fresh + found, _mm512_maskz_compress_epi32(fresh_ones, row));
+        const std::size_t end = found + static_cast<std::size_t>(__builtin_popcount(fresh_ones));
+        for (; found < end; ++found) seen[fresh[found] >> 5] |= std::uint32_t{1} << (fresh[found] & 31);
+    }
+    return found;
+}
+
+// Keys are compared eight at a time, and moved up from the end.
+inline std::size_t insert(CandidateKey* keys, std::size_t size, std::size_t keep, CandidateKey key) {
+    const __m512i wanted = _mm512_set1_epi64(static_cast<long long>(key));
+    std::size_t place = 0;
+    while (place < size) {
+        const std::size_t left = size - place;  // what stands past them is not a key
+        const auto held = static_cast<__mmask8>(left >= 8 ? 0xff : (1u << left) - 1);
+        const std::uint32_t before = _mm512_mask_cmplt_epu64_mask(held, _mm512_loadu_si512(keys + place), wanted);
+        place += static_cast<std::size_t>(__builtin_popcount(before));
+        if (before != 0xff) break;
+    }
+    for (std::size_t at = keep; at > place;) {
+        const std::size_t step = at - place < 8 ? at - place : 8;
+        at -= step;
+        const auto mask = static_cast<__mmask8>((1u << step) - 1);
+        _mm512_mask_storeu_epi64(keys + at + 1, mask, _mm512_maskz_loadu_epi64(mask, keys + at));
+    }
+    keys[place] = key;
+    return place;
+}
+
+Offered offer(CandidateKey* keys, std::size_t* size, std::size_t capacity, const float* estimates,
+              const std::uint32_t* rows, std::size_t count) {
+    std::size_t first = capacity, held = *size;
+    std::size_t i = 0;
+    for (; i < count && held < capacity; ++i, ++held) {
+        const std::size_t place = insert(keys, held, held, candidate_key(estimates[i], rows[i]));
+        first = place < first ? place : first;
+    }
+    std::size_t taken = i;
+    float bound = held == capacity ? key_estimate(keys[held - 1]) : 0;
+    for (; i < count; i += 16) {
+        const std::size_t left = count - i;
+        const __mmask16 listed = static_cast<__mmask16>(left >= 16 ? 0xffff : (1u << left) - 1);
+        const __m512 estimate = _mm512_maskz_loadu_ps(listed, estimates + i);
+        std::uint32_t near = _mm512_mask_cmp_ps_mask(listed, estimate, _mm512_set1_ps(bound), _CMP_LT_OQ);
+        for (; near != 0; near &= near - 1) {
+            const std::size_t at = i + static_cast<std::size_t>(__builtin_ctz(near));
+            if (!(estimates[at] < bound)) continue;
+            const std::size_t place = insert(keys, held, held - 1, candidate_key(estimates[at], rows[at]));
+            bound = key_estimate(keys[held - 1]);
+            first = place < first ? place : first;
+            ++taken;
+        }
+    }
+    *size = held;
+    return {first, taken};
+}
+
 }  // namespace
 
-GraphOps vnni_graph_ops() { return {"avx512", estimates}; }
+GraphOps vnni_graph_ops() { return {"avx512", visit, offer, estimates}; }
 
 }  // namespace vecstore

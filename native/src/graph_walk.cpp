@@ -12,14 +12,6 @@ constexpr std::size_t kBridgeEvery = 8;
 
 }  // namespace
 
-inline bool Walk::seen(std::uint32_t row) {
-    std::uint64_t& word = seen_[row >> 6];
-    const std::uint64_t bit = std::uint64_t{1} << (row & 63);
-    const bool before = (word & bit) != 0;
-    word |= bit;
-    return before;
-}
-
 inline bool Walk::allowed(std::uint32_t row) const {
     return params_.allowed == nullptr || (params_.allowed[row >> 6] >> (row & 63) & 1) != 0;
 }
@@ -41,25 +33,25 @@ void Walk::begin(const GraphArrays& graph, const EntryCodes& entries, const Code
     number_ = number;
     hops_ = inserted_ = 0;
     pool_.reset(params.ef);
-    seen_.assign((graph.rows.rows.n + 63) / 64, 0);
-    found_.resize(2 * graph.degree);
+    seen_.assign((graph.rows.rows.n + 31) / 32, 0);
+    found_.resize(std::max(2 * graph.degree, graph.nentries) + kVisitPadding);
     refused_.resize(graph.degree);
     estimates_.resize(std::max(2 * graph.degree, graph.nentries) + kEstimatePadding);
-    const std::int64_t skipped = params.skipped == nullptr ? -1 : params.skipped[number];
-    if (skipped >= 0) seen(static_cast<std::uint32_t>(skipped));
+    std::uint32_t row;
+    if (params.skipped != nullptr && params.skipped[number] >= 0) {
+        row = static_cast<std::uint32_t>(params.skipped[number]);
+        ops_->visit(&row, 1, seen_.data(), found_.data());
+    }
     ops_->estimates(code_, entries.codes, entries.places, graph.nentries, estimates_.data());
     scored_ = static_cast<std::int64_t>(graph.nentries);
-    const std::size_t starts = std::min(tuning.starts, params.ef);
-    keys_.clear();
-    for (std::size_t e = 0; e < graph.nentries; ++e)
-        if (graph.entries[e] != skipped) keys_.push_back(GraphPool::key(estimates_[e], graph.entries[e]));
-    const std::size_t first = std::min(starts, keys_.size());
-    std::partial_sort(keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(first), keys_.end());
-    for (std::size_t e = 0; e < first; ++e) {
-        pool_.insert(keys_[e]);
-        seen(GraphPool::row(keys_[e]));
+    starts_.reset(std::min(tuning.starts, params.ef));
+    starts_.offer(*ops_, estimates_.data(), entries.places, graph.nentries);
+    for (std::size_t e = 0; e < starts_.size(); ++e) {
+        const std::uint32_t place = GraphPool::row(starts_.at(e));
+        if (ops_->visit(&graph.entries[place], 1, seen_.data(), found_.data()) != 0)
+            pool_.offer(*ops_, &estimates_[place], &graph.entries[place], 1);
     }
-    if (first != 0) fetch_neighbours(GraphPool::row(pool_.at(0)));
+    if (pool_.size() != 0) fetch_neighbours(GraphPool::row(pool_.at(0)));
     step_ = Step::expand;
 }
 
@@ -83,12 +75,8 @@ void Walk::expand() {
     if (head == pool_.size()) return finish();
     const std::uint32_t* ids = graph_->neighbours + pool_.expand(head) * graph_->degree;
     const std::size_t stride = graph_->lines * kCodeLine, lines = std::min(graph_->lines, tuning_.code_lines);
-    std::size_t count = 0;
     std::uint32_t* found = found_.data();
-    for (std::size_t j = 0; j < graph_->degree; ++j) {
-        found[count] = ids[j];
-        count += !seen(ids[j]);
-    }
+    std::size_t count = ops_->visit(ids, graph_->degree, seen_.data(), found);
     if (params_.detour == Detour::two_hops) count = take_detours(count);
     for (std::size_t i = 0; i < count; ++i) {
         const std::uint8_t* code = graph_->codes + found[i] * stride;
@@ -117,7 +105,7 @@ std::size_t Walk::take_detours(std::size_t count) {
     for (std::size_t i = 0; i < refused && kept < graph_->degree; ++i) {
         const std::uint32_t* ids = graph_->neighbours + refused_[i] * graph_->degree;
         for (std::size_t j = 0; j < graph_->degree && kept < graph_->degree; ++j)
-            if (allowed(ids[j]) && !seen(ids[j])) found[kept++] = ids[j];
+            if (allowed(ids[j])) kept += ops_->visit(ids + j, 1, seen_.data(), found + kept);
     }
     for (std::size_t i = 0; i < refused; i += kBridgeEvery) found[kept++] = refused_[i];
     return kept;
@@ -126,11 +114,7 @@ std::size_t Walk::take_detours(std::size_t count) {
 void Walk::score() {
     float* estimates = estimates_.data();
     ops_->estimates(code_, graph_->codes, found_.data(), nfound_, estimates);
-    for (std::size_t i = 0; i < nfound_; ++i) {
-        if (!(estimates[i] < pool_.bound())) continue;
-        pool_.insert(GraphPool::key(estimates[i], found_[i]));
-        ++inserted_;
-    }
+    inserted_ += static_cast<std::int64_t>(pool_.offer(*ops_, estimates, found_.data(), nfound_));
     const std::size_t head = pool_.head();
     if (head == pool_.size()) return finish();
     fetch_neighbours(GraphPool::row(pool_.at(head)));
@@ -143,10 +127,10 @@ void Walk::finish() {
     offsets_.clear();
     answers_.clear();
     for (std::size_t i = 0; i < pool_.size() && offsets_.size() < most; ++i) {
-        const GraphPool::Key key = pool_.at(i);
+        const CandidateKey key = pool_.at(i);
         if (!allowed(GraphPool::row(key))) continue;
         offsets_.push_back(GraphPool::row(key));
-        answers_.push_back({base_ + GraphPool::estimate(key), GraphPool::row(key)});
+        answers_.push_back({base_ + key_estimate(key), GraphPool::row(key)});
     }
     const Rows& rows = graph_->rows.rows;
     for (std::size_t i = 0; i < (params_.rescored == 0 ? 0 : offsets_.size()); ++i) {

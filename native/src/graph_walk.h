@@ -27,7 +27,6 @@ class Walk {
     void finish();
     void rescore(const GraphOutput& output);
     void fetch_neighbours(std::uint32_t row) const;
-    bool seen(std::uint32_t row);
     bool allowed(std::uint32_t row) const;
     std::size_t take_detours(std::size_t count);
 
@@ -40,13 +39,12 @@ class Walk {
     GraphTuning tuning_{};
     std::size_t number_ = 0;
     Step step_ = Step::expand;
-    GraphPool pool_;
-    std::vector<std::uint64_t> seen_;     // a bit for each row
+    GraphPool pool_, starts_;
+    std::vector<std::uint32_t> seen_;     // a bit for each row
     std::vector<std::uint32_t> found_;    // neighbours to score
     std::vector<std::uint32_t> refused_;  // neighbours that are not allowed
     std::size_t nfound_ = 0;
     std::vector<float> estimates_;
-    std::vector<GraphPool::Key> keys_;   // of the entries
     std::vector<std::int64_t> offsets_;  // rows to rescore
     std::vector<Neighbour> answers_;
     std::int64_t hops_ = 0, scored_ = 0, inserted_ = 0;
