@@ -1,0 +1,294 @@
+"""The graph index: recall, filters, equal rows, restart, merges, and the same graph for any number of threads."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from vecstore.errors import Corruption
+from vecstore.index.base import SearchParams, Warm
+from vecstore.index.graph import GraphIndex
+from vecstore.index.graph_connect import connect, reached
+from vecstore.index_spec import SAQ, Graph, RaBitQ
+from vecstore.kernels.base import Bitmap, Float32Array
+from vecstore.kernels.select import get_kernels
+from vecstore.schema import DataType, Metric, VectorField, VectorKind
+
+DIM, N, K = 40, 3_000, 10
+METRICS = (Metric.L2, Metric.DOT, Metric.COSINE)
+
+
+def quiet(phase: str, done: int, total: int) -> None:
+    del phase, done, total
+
+
+def clustered(n: int, seed: int, dim: int = DIM, scale: float = 1.0) -> Float32Array:
+    """Rows around 30 centres, with variances that fall, as embeddings have."""
+    rng = np.random.default_rng(seed)
+    spread = (1.0 / np.sqrt(1 + np.arange(dim))).astype(np.float32)
+    centres = np.random.default_rng(99).standard_normal((30, dim)).astype(np.float32)
+    rows = centres[rng.integers(0, 30, n)] + 1.5 * rng.standard_normal((n, dim)).astype(np.float32)
+    return (scale * rows * spread).astype(np.float32)
+
+
+def field_of(spec: Graph, metric: Metric = Metric.COSINE, dim: int = DIM) -> VectorField:
+    return VectorField(VectorKind.DENSE, dim, metric, DataType.FLOAT32, index=spec)
+
+
+def norms_of(rows: np.ndarray, metric: Metric) -> Float32Array | None:
+    if metric is not Metric.COSINE:
+        return None
+    out = np.empty(len(rows), np.float32)
+    get_kernels().inverse_norms(rows, out)
+    return out
+
+
+def built(rows: np.ndarray, spec: Graph | None = None, metric: Metric = Metric.COSINE, **more: object) -> GraphIndex:
+    spec = spec or Graph()
+    field = field_of(spec, metric, rows.shape[1])
+    return GraphIndex.build(field, spec, rows, norms_of(rows, metric), get_kernels(), quiet, **more)  # type: ignore[arg-type]
+
+
+def exact(rows: np.ndarray, queries: np.ndarray, k: int, metric: Metric, allowed: Bitmap | None = None) -> np.ndarray:
+    found = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
+    get_kernels().scan(metric, queries, rows, norms_of(rows, metric), allowed, *found)
+    return found[1]
+
+
+def recall(distances: np.ndarray, truth: np.ndarray) -> float:
+    return float((distances <= truth[:, -1:] + 1e-4 * np.abs(truth[:, -1:]) + 1e-6).mean())
+
+
+def bitmap(mask: np.ndarray) -> Bitmap:
+    padded = np.zeros(-(-len(mask) // 64) * 64, bool)
+    padded[: len(mask)] = mask
+    return np.packbits(padded, bitorder="little").view(np.uint64)
+
+
+@pytest.fixture(scope="module")
+def rows() -> Float32Array:
+    return clustered(N, 1)
+
+
+@pytest.fixture(scope="module")
+def queries() -> Float32Array:
+    return clustered(100, 2)
+
+
+@pytest.fixture(scope="module")
+def index(rows: Float32Array) -> GraphIndex:
+    return built(rows)
+
+
+@pytest.fixture
+def one_thread_after() -> Iterator[None]:
+    yield
+    get_kernels().set_threads(0)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("spec", [Graph(), Graph(quantizer=RaBitQ(2)), Graph(degree=32, quantizer=SAQ(1.5))])
+def test_recall_by_every_metric(rows: Float32Array, queries: Float32Array, metric: Metric, spec: Graph) -> None:
+    made = built(rows, spec, metric)
+    found = made.search(get_kernels(), queries, K, None, SearchParams(ef=128, oversampling=6))
+    truth = exact(rows, queries, K, metric)
+    assert recall(found.distances, truth) > 0.97
+    assert (np.diff(found.distances, axis=1) >= 0).all()
+
+
+def test_distances_are_those_of_the_stored_rows(index: GraphIndex, rows: Float32Array, queries: Float32Array) -> None:
+    found = index.search(get_kernels(), queries, K, None)
+    again = np.empty(found.rows.shape, np.float32)
+    get_kernels().rerank(Metric.COSINE, queries, rows, norms_of(rows, Metric.COSINE), found.rows, again)
+    np.testing.assert_allclose(found.distances, again, atol=1e-6)
+
+
+def test_a_wider_walk_finds_no_less_and_the_widest_everything(
+    index: GraphIndex, rows: Float32Array, queries: Float32Array
+) -> None:
+    truth = exact(rows, queries, K, Metric.COSINE)
+    found = [
+        recall(index.search(get_kernels(), queries, K, None, SearchParams(ef=ef, oversampling=ef / K)).distances, truth)
+        for ef in (10, 40, 160, 640, N)
+    ]
+    assert all(later >= earlier - 0.005 for earlier, later in itertools.pairwise(found)), found
+    assert found[-1] == 1.0
+
+
+@pytest.mark.parametrize("target", [0.8, 0.9, 0.95, 0.99])
+def test_a_recall_target_is_kept(index: GraphIndex, rows: Float32Array, target: float) -> None:
+    asked = clustered(400, 3)
+    found = index.search(get_kernels(), asked, K, None, SearchParams(recall_target=target))
+    assert recall(found.distances, exact(rows, asked, K, Metric.COSINE)) >= target - 0.02
+
+
+@pytest.mark.parametrize("k", [1, 100, 1_000])
+def test_few_and_many_answers(index: GraphIndex, rows: Float32Array, queries: Float32Array, k: int) -> None:
+    found = index.search(get_kernels(), queries, k, None)
+    assert (found.rows >= 0).all()
+    assert all(len(set(row)) == k for row in found.rows.tolist())
+    assert recall(found.distances, exact(rows, queries, k, Metric.COSINE)) > 0.95
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1, 0.02])
+@pytest.mark.parametrize("far", [False, True], ids=["random", "far from the queries"])
+def test_filters_are_complete(
+    index: GraphIndex, rows: Float32Array, queries: Float32Array, share: float, far: bool
+) -> None:
+    if far:
+        order = np.argsort(queries.mean(axis=0) @ rows.T)
+        mask = np.zeros(N, bool)
+        mask[order[: int(share * N)]] = True
+    else:
+        mask = np.random.default_rng(4).random(N) < share
+    allowed = bitmap(mask)
+    found = index.search(get_kernels(), queries, K, allowed)
+    assert (found.rows >= 0).all()
+    assert mask[found.rows].all()
+    assert recall(found.distances, exact(rows, queries, K, Metric.COSINE, allowed)) > 0.95
+
+
+@pytest.mark.parametrize("how", ["walk", "detours", "scan"])
+def test_each_way_through_a_filter(
+    index: GraphIndex, rows: Float32Array, queries: Float32Array, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vecstore.index.graph_plan import Plan
+
+    mask = np.random.default_rng(5).random(N) < 0.1
+    allowed = bitmap(mask)
+    monkeypatch.setattr(index, "_plan", lambda *_: Plan(how, 600, 60))  # type: ignore[arg-type]
+    found = index.search(get_kernels(), queries, K, allowed)
+    assert found.counters[f"by_{how}"] == len(queries)
+    assert mask[found.rows].all()
+    assert recall(found.distances, exact(rows, queries, K, Metric.COSINE, allowed)) > 0.9
+
+
+def test_fewer_matches_than_wanted_are_all_found(index: GraphIndex, queries: Float32Array) -> None:
+    allowed = bitmap(np.isin(np.arange(N), [3, 77, 2_999]))
+    found = index.search(get_kernels(), queries, K, allowed)
+    assert [sorted(row[:3]) for row in found.rows.tolist()] == [[3, 77, 2_999]] * len(queries)
+    assert (found.rows[:, 3:] == -1).all()
+
+
+def test_equal_rows_are_all_found(queries: Float32Array) -> None:
+    rows = clustered(2_000, 6)
+    rows[500:900] = rows[499]
+    rows[1_500:] = 0
+    made = built(rows, metric=Metric.L2)
+    found = made.search(get_kernels(), rows[499:500], 300, None, SearchParams(ef=500))
+    assert recall(found.distances, exact(rows, rows[499:500], 300, Metric.L2)) == 1.0
+    assert reached(made.neighbours, made.entries).all()
+    truth = exact(rows, queries, K, Metric.L2)
+    assert recall(made.search(get_kernels(), queries, K, None, SearchParams(ef=200)).distances, truth) > 0.95
+
+
+def test_every_row_is_within_reach(index: GraphIndex) -> None:
+    assert reached(index.neighbours, index.entries).all()
+    own = np.arange(N)[:, None]  # stands where there is no neighbour
+    lists = np.sort(index.neighbours, axis=1)
+    assert ((lists[:, 1:] != lists[:, :-1]) | (lists[:, 1:] == own)).all()
+    assert (index.neighbours != own).mean() > 0.9
+
+
+def test_rows_out_of_reach_are_given_an_edge() -> None:
+    rng = np.random.default_rng(7)
+    lists = np.concatenate([rng.integers(0, 50, (50, 8)), rng.integers(0, 100, (50, 8))]).astype(np.uint32)
+    entries = np.array([0], np.uint32)
+    assert not reached(lists, entries).all()
+    assert reached(lists, connect(lists, entries)).all()
+
+
+def test_the_same_graph_for_any_number_of_threads(rows: Float32Array, one_thread_after: None) -> None:
+    graphs = []
+    for threads in (1, 2, 8):
+        get_kernels().set_threads(threads)
+        graphs.append(built(rows).neighbours)
+    assert (graphs[0] == graphs[1]).all()
+    assert (graphs[0] == graphs[2]).all()
+
+
+def test_one_query_finds_what_a_batch_does(index: GraphIndex, queries: Float32Array) -> None:
+    batch = index.search(get_kernels(), queries, K, None)
+    for at in (0, 17, 99):
+        one = index.search(get_kernels(), queries[at : at + 1], K, None)
+        assert (one.rows[0] == batch.rows[at]).all()
+        assert (one.distances[0] == batch.distances[at]).all()
+
+
+@pytest.mark.parametrize("rerank", ["stored", "float16", "int8", "none"])
+def test_a_restart_changes_nothing(rows: Float32Array, queries: Float32Array, rerank: str) -> None:
+    spec = Graph(rerank=rerank)  # type: ignore[arg-type]
+    made = built(rows, spec)
+    norms = norms_of(rows, Metric.COSINE)
+    assert norms is not None
+    again = GraphIndex.from_arrays(field_of(spec), rows, made.arrays() | {"inverse_norms": norms})
+    before, after = (one.search(get_kernels(), queries, K, None) for one in (made, again))
+    assert (before.rows == after.rows).all()
+    assert (before.distances == after.distances).all()
+    true = np.empty(before.rows.shape, np.float32)
+    get_kernels().rerank(Metric.COSINE, queries, rows, norms, before.rows, true)
+    assert recall(true, exact(rows, queries, K, Metric.COSINE)) > (0.5 if rerank == "none" else 0.95)
+
+
+def test_a_merge_keeps_the_graph_and_loses_no_recall(rows: Float32Array) -> None:
+    asked = clustered(300, 8)
+    before = built(rows)
+    kept = np.random.default_rng(9).random(N) < 0.8
+    late = clustered(1_000, 10)
+    merged = np.concatenate([rows[kept], late])
+    where = np.full(N, -1, np.int64)
+    where[kept] = np.arange(kept.sum())
+    warm = built(merged, warm=Warm(before, where))
+    fresh = built(merged)
+    truth = exact(merged, asked, K, Metric.COSINE)
+    found = [
+        recall(one.search(get_kernels(), asked, K, None, SearchParams(ef=64)).distances, truth) for one in (warm, fresh)
+    ]
+    assert found[0] >= found[1] - 0.01, found
+    assert reached(warm.neighbours, warm.entries).all()
+    assert warm.arrays()["coder.basis"] is before.arrays()["coder.basis"]  # nothing was learned again
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 60])
+def test_a_handful_of_rows(n: int, queries: Float32Array) -> None:
+    rows = clustered(n, 11)
+    made = built(rows)
+    found = made.search(get_kernels(), queries, min(n, K), None)
+    assert recall(found.distances, exact(rows, queries, min(n, K), Metric.COSINE)) > 0.99
+
+
+def test_values_far_from_one_are_no_harder(queries: Float32Array) -> None:
+    for scale in (1e-4, 1e5):
+        rows = clustered(1_500, 12, scale=scale) + np.float32(scale)
+        asked = clustered(50, 13, scale=scale) + np.float32(scale)
+        made = built(rows, metric=Metric.L2)
+        found = made.search(get_kernels(), asked, K, None, SearchParams(ef=128))
+        assert recall(found.distances, exact(rows, asked, K, Metric.L2)) > 0.95, scale
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("neighbours", lambda a: np.full_like(a, 5_000)),
+        ("neighbours", lambda a: a[:-1]),
+        ("codes", lambda a: a[:, :32]),
+        ("entries", lambda a: a[:0]),
+        ("entries", lambda a: a + 5_000),
+        ("coder.bits", lambda a: a + 9),
+        ("coder.basis", lambda a: a[:-1]),
+        ("coder.mean", lambda a: a * np.nan),
+        ("header", lambda a: a[:-9]),
+        ("header", None),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(index: GraphIndex, rows: Float32Array, name: str, damage: object) -> None:
+    arrays = index.arrays() | {"inverse_norms": norms_of(rows, Metric.COSINE)}
+    if damage is None:
+        del arrays[name]
+    else:
+        arrays[name] = damage(np.array(arrays[name]))  # type: ignore[operator]
+    with pytest.raises(Corruption):
+        GraphIndex.from_arrays(field_of(Graph()), rows, arrays)  # type: ignore[arg-type]
