@@ -2,6 +2,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "dispatch.h"
 #include "graph_index.h"
@@ -22,11 +23,11 @@ double square_of(const float* v, std::size_t dim) {
 float to_bytes(const float* values, std::size_t count, std::int8_t* bytes) {
     float top = 0;
     for (std::size_t i = 0; i < count; ++i) top = std::max(top, std::fabs(values[i]));
-    if (!(top > 0)) {
+    const float inverse = kByteTop / top;
+    if (!(inverse > 0 && inverse <= std::numeric_limits<float>::max())) {  // all zero, or too small to divide by
         std::memset(bytes, 0, count);
         return 0;
     }
-    const float inverse = kByteTop / top;
     // Adding 1.5 * 2^23 leaves the nearest integer, ties to even, in the low bits of the sum.
     for (std::size_t i = 0; i < count; ++i)
         bytes[i] = static_cast<std::int8_t>(std::bit_cast<std::uint32_t>(values[i] * inverse + 12582912.0f));
@@ -85,13 +86,13 @@ void CodeQueries::prepare(const float* queries, std::size_t nq, Prepared* out) c
             double along = 0;
             for (std::size_t d = 0; d < dim; ++d) along += static_cast<double>(query[d]) * graph_.mean[d];
             const double square = square_of(query, dim);
-            float scale = 1;
+            double scale = 1;  // beyond a float's range for the shortest queries
             if (graph_.metric == Metric::l2) {
                 for (std::size_t d = 0; d < dim; ++d) centred[d] = query[d] - graph_.mean[d];
                 prepared.base = static_cast<float>(square - 2 * along + mean_square_);
             } else {
-                if (graph_.metric == Metric::cosine) scale = square > 0 ? static_cast<float>(1 / std::sqrt(square)) : 0;
-                for (std::size_t d = 0; d < dim; ++d) centred[d] = query[d] * scale;
+                if (graph_.metric == Metric::cosine) scale = square > 0 ? 1 / std::sqrt(square) : 0;
+                for (std::size_t d = 0; d < dim; ++d) centred[d] = static_cast<float>(query[d] * scale);
                 prepared.base = static_cast<float>(-along * scale) + (graph_.metric == Metric::cosine ? 1.0f : 0.0f);
             }
             std::int8_t* to = bytes.data() + q * stride;
