@@ -16,7 +16,16 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from vecstore.kernels import byte_numba, hamming_numba, row_numba, row_numpy, table_numba
+from vecstore.kernels import (
+    byte_numba,
+    graph_codes_numba,
+    graph_numba,
+    graph_numpy,
+    hamming_numba,
+    row_numba,
+    row_numpy,
+    table_numba,
+)
 from vecstore.kernels import numba_loops as loops
 from vecstore.kernels.base import (
     Bitmap,
@@ -39,6 +48,11 @@ from vecstore.kernels.checks import (
     check_scan,
     check_table_scan,
 )
+from vecstore.kernels.graph import LINE, BuildParams, ByteRows, GraphArrays, GraphBuilder, OpenGraph, UInt32Array, Walk
+from vecstore.kernels.graph_build_numba import NumbaGraphBuilder
+from vecstore.kernels.graph_checks import check_graph, check_graph_answers, check_graph_builder, check_walk
+from vecstore.kernels.graph_numpy import PythonGraph
+from vecstore.kernels.graph_queries import CodeQueries
 from vecstore.kernels.row_checks import check_row_scan
 from vecstore.schema import Metric
 
@@ -67,6 +81,12 @@ def _table_arguments(codes: TableCodes) -> tuple[Any, ...]:
     none: tuple[NDArray[Any], ...] = (_NO_BYTES, _typed(codes.factors)[:0, 0], _NO_RUNS, _NO_DIMS, _NO_NORMS)
     arrays = [absent if array is None else _typed(array) for array, absent in zip(extra, none, strict=True)]
     return (*first, codes.table_dims, codes.table_values, codes.extra is not None, *arrays)
+
+
+def _graph_codes(graph: PythonGraph) -> tuple[NDArray[Any], ...]:
+    """Headers, lines, masks and passes: how the loops read codes."""
+    codes, layout = graph.arrays.codes, graph.queries
+    return codes.view(np.int16), codes.reshape(len(codes), -1, LINE), layout.masks, layout.passes
 
 
 def _as_words(packed: UInt8Array) -> NDArray[Any]:
@@ -305,6 +325,76 @@ class NumbaKernels:
             out_counters[q] = scored, 0, found
 
         self._each(run, len(queries))
+
+    def open_graph(
+        self, metric: Metric, rows: DenseRows, inverse_norms: Float32Array | None, arrays: GraphArrays
+    ) -> OpenGraph:
+        check_graph(metric, rows, inverse_norms, arrays)
+        norms = inverse_norms if metric is Metric.COSINE else None
+        return OpenGraph(rows, PythonGraph(metric, rows, norms, arrays, CodeQueries(metric, arrays)))
+
+    def graph_search(
+        self,
+        graph: OpenGraph,
+        queries: Float32Array,
+        walk: Walk,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        opened: PythonGraph = graph.handle
+        outputs = (out_rows, out_distances, out_counters)
+        check_graph_answers(graph.rows.shape, walk.rescored, queries, allowed, *outputs)
+        check_walk(walk, len(graph.rows), out_rows)
+        a, ef, words = opened.arrays, min(walk.ef, len(graph.rows)), _NO_WORDS if allowed is None else allowed
+        norms = _NO_NORMS if opened.inverse_norms is None else opened.inverse_norms
+        arrays = (_graph_codes(opened), a.neighbours, a.entries, _typed(graph.rows), norms)
+        skipped = np.full(len(queries), -1) if walk.skipped is None else walk.skipped
+        params = (a.add_unit, ef, walk.rescored, walk.detours, allowed is None, words.view(np.int64))
+        is_l2 = opened.metric is Metric.L2
+
+        def part(first: int, last: int) -> None:
+            own, asked = (out[first:last] for out in outputs), queries[first:last]
+            prepared = opened.queries.prepare(asked, graph_codes_numba.products)
+            exact = _prepare(opened.metric, asked, 1)
+            graph_numba.search_queries(arrays, is_l2, tuple(prepared), exact, *params, skipped[first:last], *own)
+
+        if len(queries):
+            self._by_query(part, len(queries), len(queries) * ef * a.neighbours.shape[1] * a.codes.shape[1])
+
+    def graph_scan(
+        self,
+        graph: OpenGraph,
+        queries: Float32Array,
+        rescored: int,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        opened: PythonGraph = graph.handle
+        outputs = (out_rows, out_distances, out_counters)
+        check_graph_answers(graph.rows.shape, rescored, queries, allowed, *outputs)
+        n, codes, add_unit = len(graph.rows), _graph_codes(opened), np.float32(opened.arrays.add_unit)
+        listed = _NO_LIST if allowed is None else loops.list_allowed(allowed, 0, n)
+        scored = n if allowed is None else len(listed)
+        most = min(rescored or out_rows.shape[1], scored)
+        prepared = opened.queries.prepare(queries, graph_codes_numba.products)
+
+        def run(q: int) -> None:
+            heap, heap_rows = np.full(most, np.inf, np.float32), np.full(most, _LAST_ROW)
+            if most:
+                of_query = (prepared.weights[q], prepared.bias[q], prepared.scale[q], add_unit)
+                graph_codes_numba.scan_query(codes, of_query, n, allowed is None, listed, heap, heap_rows)
+            rescore, own = opened.rescore(self, queries[q : q + 1]), (out[q] for out in outputs)
+            graph_numpy.answer(prepared.base[q], heap_rows, heap, rescored, rescore, (0, scored, 0), *own)
+
+        self._each(run, len(queries))
+
+    def graph_builder(self, rows: ByteRows, params: BuildParams, neighbours: UInt32Array) -> GraphBuilder:
+        check_graph_builder(rows, params, neighbours)
+        return NumbaGraphBuilder(rows, params, neighbours, self._by_query)
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         check_inverse_norms(rows, out)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels import byte_numpy, hamming_numpy, row_numpy, table_numpy
+from vecstore.kernels import byte_numpy, graph_numpy, hamming_numpy, row_numpy, table_numpy
 from vecstore.kernels.base import (
     Bitmap,
     ByteCodes,
@@ -34,6 +34,11 @@ from vecstore.kernels.checks import (
     check_scan,
     check_table_scan,
 )
+from vecstore.kernels.graph import BuildParams, ByteRows, GraphArrays, GraphBuilder, OpenGraph, UInt32Array, Walk
+from vecstore.kernels.graph_build_numpy import NumpyGraphBuilder
+from vecstore.kernels.graph_checks import check_graph, check_graph_answers, check_graph_builder, check_walk
+from vecstore.kernels.graph_numpy import CodeQuery, PythonGraph
+from vecstore.kernels.graph_queries import CodeQueries, products
 from vecstore.kernels.row_checks import check_row_scan
 from vecstore.schema import Metric
 
@@ -250,6 +255,57 @@ class NumpyKernels:
         check_byte_scan(codes, queries, probes, list_add, allowed, *outputs)
         for q, query in enumerate(queries):
             byte_numpy.scan_query(codes, query, probes[q], list_add[q], allowed, *(out[q] for out in outputs))
+
+    def open_graph(
+        self, metric: Metric, rows: DenseRows, inverse_norms: Float32Array | None, arrays: GraphArrays
+    ) -> OpenGraph:
+        check_graph(metric, rows, inverse_norms, arrays)
+        return OpenGraph(rows, PythonGraph(metric, rows, inverse_norms, arrays, CodeQueries(metric, arrays)))
+
+    def graph_search(
+        self,
+        graph: OpenGraph,
+        queries: Float32Array,
+        walk: Walk,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        opened: PythonGraph = graph.handle
+        outputs = (out_rows, out_distances, out_counters)
+        check_graph_answers(graph.rows.shape, walk.rescored, queries, allowed, *outputs)
+        check_walk(walk, len(graph.rows), out_rows)
+        mask = np.zeros(len(graph.rows), bool)
+        mask[allowed_rows(allowed, len(graph.rows))] = True
+        skipped = [-1] * len(queries) if walk.skipped is None else walk.skipped.tolist()
+        prepared = opened.queries.prepare(queries, products)
+        for q in range(len(queries)):
+            code, rescore = CodeQuery(opened, prepared, q), opened.rescore(self, queries[q : q + 1])
+            graph_numpy.search_query(opened, code, walk, skipped[q], mask, rescore, *(out[q] for out in outputs))
+
+    def graph_scan(
+        self,
+        graph: OpenGraph,
+        queries: Float32Array,
+        rescored: int,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        opened: PythonGraph = graph.handle
+        outputs = (out_rows, out_distances, out_counters)
+        check_graph_answers(graph.rows.shape, rescored, queries, allowed, *outputs)
+        listed = allowed_rows(allowed, len(graph.rows))
+        prepared = opened.queries.prepare(queries, products)
+        for q in range(len(queries)):
+            code, rescore = CodeQuery(opened, prepared, q), opened.rescore(self, queries[q : q + 1])
+            graph_numpy.scan_query(code, listed, rescored, rescore, *(out[q] for out in outputs))
+
+    def graph_builder(self, rows: ByteRows, params: BuildParams, neighbours: UInt32Array) -> GraphBuilder:
+        check_graph_builder(rows, params, neighbours)
+        return NumpyGraphBuilder(rows, params, neighbours)
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         check_inverse_norms(rows, out)
