@@ -77,7 +77,9 @@ def _kth_distances(
     """(nq, len(ks)): the distance of the k-th nearest other row."""
     rows = np.empty((len(asked), ks[-1] + 1), np.int64)
     distances = np.empty(rows.shape, np.float32)
-    kernels.scan(source.field.metric, asked, source.rows, source.inverse_norms, None, rows, distances)
+    arrays = source.field.metric, asked, source.rows, source.inverse_norms
+    kernels.scan(*arrays, None, rows, distances)
+    kernels.rerank(*arrays, rows, distances)  # to the bits that candidates get: not every backend's scan has those
     distances[rows == held_out[:, None]] = np.inf
     distances.sort(axis=1)
     return distances[:, [k - 1 for k in ks]]
@@ -95,7 +97,7 @@ def _curve(
     kernels.rerank(source.field.metric, asked, source.rows, source.inverse_norms, rows, exact)
     found = []
     for place, k in enumerate(ks):
-        good = np.cumsum(exact <= limits[:, place : place + 1] + 1e-6, axis=1)
+        good = np.cumsum(exact <= limits[:, place : place + 1], axis=1)
         found.append(np.minimum(good, k).mean(axis=0) / k)
     return found
 
