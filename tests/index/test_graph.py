@@ -49,7 +49,7 @@ def norms_of(rows: np.ndarray, metric: Metric) -> Float32Array | None:
 def built(rows: np.ndarray, spec: Graph | None = None, metric: Metric = Metric.COSINE, **more: object) -> GraphIndex:
     spec = spec or Graph()
     field = field_of(spec, metric, rows.shape[1])
-    return GraphIndex.build(field, spec, rows, norms_of(rows, metric), get_kernels(), quiet, **more)  # type: ignore[arg-type]
+    return GraphIndex.build(field, spec, rows, norms_of(rows, metric), get_kernels(), quiet, **more)
 
 
 def exact(rows: np.ndarray, queries: np.ndarray, k: int, metric: Metric, allowed: Bitmap | None = None) -> np.ndarray:
