@@ -10,6 +10,7 @@ namespace vecstore {
 namespace {
 
 constexpr int kRows = 8;
+constexpr std::size_t kAhead = 4096;  // bytes that rows in sequence are prefetched before they are scanned
 
 // Byte i of every lane is from[i]'s lane. Counts must fit in bytes.
 template <int kCount>
@@ -93,7 +94,10 @@ void scan_words(const std::uint8_t* queries, std::size_t nq, const RowBlock& row
         for (; i + kRows <= rows.count; i += kRows, p += kTileBytes) {
             __m512i data[kWords];
 #pragma GCC unroll 8
-            for (int w = 0; w < kWords; ++w) data[w] = _mm512_loadu_si512(p + 64 * w);
+            for (int w = 0; w < kWords; ++w) {
+                data[w] = _mm512_loadu_si512(p + 64 * w);
+                __builtin_prefetch(p + kAhead + 64 * w);
+            }
             tile(i, data);
         }
         if (i < rows.count) {
@@ -139,6 +143,8 @@ void scan(const std::uint8_t* queries, std::size_t nq, std::size_t nbytes, const
             __m512i lane_counts[kRows];
 #pragma GCC unroll 8
             for (int r = 0; r < kRows; ++r) lane_counts[r] = counts<kOneChunk>(query, row[r], nbytes, last_mask);
+            if (q == 0 && rows.offsets == nullptr)
+                for (std::size_t b = 0; b < kRows * nbytes; b += 64) __builtin_prefetch(row[0] + kAhead + b);
             float* to = out + q * out_stride + i;
             switch (fields) {
                 case Fields::bytes:
