@@ -64,7 +64,9 @@ def test_graphs_are_the_law_s(kernels: Kernels, params: str, dim: int) -> None:
 
 
 @pytest.mark.parametrize("alpha", [1.0, 1.2])
-@pytest.mark.parametrize(("degree", "nearest", "reservoir"), [(8, 6, 20), (12, 59, 64), (1, 3, 4), (40, 2, 1024)])
+@pytest.mark.parametrize(
+    ("degree", "nearest", "reservoir"), [(8, 6, 20), (12, 59, 64), (1, 3, 4), (24, 8, 4), (40, 2, 1024)]
+)
 def test_one_leaf_is_as_it_is_described(
     any_kernels: Kernels, alpha: float, degree: int, nearest: int, reservoir: int
 ) -> None:
