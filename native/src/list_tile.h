@@ -144,9 +144,14 @@ class ListTile {
             const std::size_t found = ops_.below(lower, places, nearest_[i + q].gate(), positions_.data());
             for (std::size_t f = 0; f < found; ++f) {
                 const std::size_t at = positions_[f];
-                found_.push_back({static_cast<std::uint32_t>(i + q), static_cast<std::uint32_t>(p),
-                                  static_cast<std::uint32_t>(place + at), est[at], lower[at]});
-                if (opening_) lowest_[i + q].add(lower[at]);
+                const Found one{static_cast<std::uint32_t>(i + q), static_cast<std::uint32_t>(p),
+                                static_cast<std::uint32_t>(place + at), est[at], lower[at]};
+                if constexpr (Scorer::kRefines) {
+                    found_.push_back(one);
+                    if (opening_) lowest_[i + q].add(lower[at]);
+                } else {
+                    take(one);
+                }
             }
         }
     }
@@ -174,33 +179,31 @@ class ListTile {
 
     // Goes on with what was found before the last run: by now the stage-two codes are in the cache.
     void settle_before() {
-        if constexpr (Scorer::kRefines) {
-            prefetch(found_);
-            settle(before_);
-            std::swap(before_, found_);
-        } else {
-            settle(found_);
-        }
+        prefetch(found_);
+        settle(before_);
+        std::swap(before_, found_);
     }
 
-    // Each query gets its places in their order, and by its gate of that time.
     void settle(std::vector<Found>& found) {
-        for (const Found& one : found) {
-            ListNearest& nearest = nearest_[one.query];
-            if (!(one.lower < nearest.gate())) continue;
-            const std::uint32_t row = layout_.rows[one.place];
-            if (!layout_.allows(row)) continue;
-            if constexpr (Scorer::kRefines) {
-                const std::size_t probe = (first_ + one.query) * probes_.nprobe + one.probe;
-                const Refined full =
-                    scorer_.refine(queries_[one.query], one.place, probes_.add[probe], probes_.radius[probe]);
-                ++nearest.refined;
-                nearest.add(row, one.place, one.probe, full.distance, full.error);
-            } else {
-                nearest.add(row, one.place, one.probe, one.est, one.est - one.lower);
-            }
-        }
+        for (const Found& one : found) take(one);
         found.clear();
+    }
+
+    // Each query takes its places in the order they were found in, and by its gate of that time.
+    void take(const Found& one) {
+        ListNearest& nearest = nearest_[one.query];
+        if (!(one.lower < nearest.gate())) return;
+        const std::uint32_t row = layout_.rows[one.place];
+        if (!layout_.allows(row)) return;
+        if constexpr (Scorer::kRefines) {
+            const std::size_t probe = (first_ + one.query) * probes_.nprobe + one.probe;
+            const Refined full =
+                scorer_.refine(queries_[one.query], one.place, probes_.add[probe], probes_.radius[probe]);
+            ++nearest.refined;
+            nearest.add(row, one.place, one.probe, full.distance, full.error);
+        } else {
+            nearest.add(row, one.place, one.probe, one.est, one.est - one.lower);
+        }
     }
 
     const Ops& ops_;
