@@ -23,7 +23,7 @@ struct GraphSearchParams {
 struct GraphTuning {
     std::size_t interleave = 4;  // queries walked in turns
     std::size_t code_lines = 2;  // of each code, fetched ahead
-    std::size_t starts = 4;
+    std::size_t heads = 2;       // candidates next in line whose neighbours are fetched ahead
 };
 
 inline constexpr std::size_t kGraphCounters = 4;  // hops, estimates, insertions, rows rescored

@@ -9,6 +9,7 @@ namespace vecstore {
 namespace {
 
 constexpr std::size_t kBridgeEvery = 8;
+constexpr std::size_t kStarts = 4;  // entries that a walk begins from, the nearest
 
 }  // namespace
 
@@ -44,7 +45,7 @@ void Walk::begin(const GraphArrays& graph, const EntryCodes& entries, const Code
     }
     ops_->estimates(code_, entries.codes, entries.places, graph.nentries, estimates_.data());
     scored_ = static_cast<std::int64_t>(graph.nentries);
-    starts_.reset(std::min(tuning.starts, params.ef));
+    starts_.reset(std::min(kStarts, params.ef));
     starts_.offer(*ops_, estimates_.data(), entries.places, graph.nentries);
     for (std::size_t e = 0; e < starts_.size(); ++e) {
         const std::uint32_t place = GraphPool::row(starts_.at(e));
@@ -73,9 +74,9 @@ bool Walk::advance(const GraphOutput& output) {
 void Walk::expand() {
     const std::size_t head = pool_.head();
     if (head == pool_.size()) return finish();
-    const std::uint32_t* ids = graph_->neighbours + pool_.expand(head) * graph_->degree;
     const std::size_t stride = graph_->lines * kCodeLine, lines = std::min(graph_->lines, tuning_.code_lines);
     std::uint32_t* found = found_.data();
+    const std::uint32_t* ids = graph_->neighbours + pool_.expand(head) * graph_->degree;
     std::size_t count = ops_->visit(ids, graph_->degree, seen_.data(), found);
     if (params_.detour == Detour::two_hops) count = take_detours(count);
     for (std::size_t i = 0; i < count; ++i) {
@@ -117,7 +118,11 @@ void Walk::score() {
     inserted_ += static_cast<std::int64_t>(pool_.offer(*ops_, estimates, found_.data(), nfound_));
     const std::size_t head = pool_.head();
     if (head == pool_.size()) return finish();
-    fetch_neighbours(GraphPool::row(pool_.at(head)));
+    for (std::size_t at = head, fetched = 0; fetched < tuning_.heads && at < pool_.size(); ++at) {
+        if ((pool_.at(at) & 1) != 0) continue;
+        fetch_neighbours(GraphPool::row(pool_.at(at)));
+        ++fetched;
+    }
     step_ = Step::expand;
 }
 

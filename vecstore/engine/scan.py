@@ -47,10 +47,13 @@ def search_segment(
 
 
 def _usable(view: SegmentView, name: str, n_allowed: int, params: SearchParams) -> BuiltIndex | None:
-    if params.exact or n_allowed <= max(FEW_ROWS, view.n_rows // FEW_SHARE):
+    if params.exact:
         return None
     index = view.segment.index(name)
-    return index if index is None or not params.truncate_dim or index.truncates else None
+    if index is None or (params.truncate_dim and not index.truncates):
+        return None
+    few = n_allowed <= max(FEW_ROWS, view.n_rows // FEW_SHARE)
+    return None if few and not index.plans_filters else index
 
 
 def _by_index(

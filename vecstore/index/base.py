@@ -93,6 +93,7 @@ class BuiltIndex(Index):
 
     code_bytes: float
     reads_by_kernels: ClassVar[bool] = False  # search reads stored rows by kernels only: they are checked as it does
+    plans_filters: ClassVar[bool] = False  # does well by any filter: else few allowed rows are scanned without it
     truncates: ClassVar[bool] = False  # honours `truncate_dim`; else such queries scan prefixes of the stored vectors
 
     def tuned(self, queries: np.ndarray, kernels: Kernels) -> Self | None:

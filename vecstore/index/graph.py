@@ -27,7 +27,7 @@ from vecstore.index.rerank import smallest
 from vecstore.index.rerank_copy import make_copy, open_copy, rescorer
 from vecstore.index.stored_rows import StoredRows
 from vecstore.index_spec import SAQ, Flat, Graph
-from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels, UInt8Array
+from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Kernels, UInt8Array
 from vecstore.kernels.graph import COUNTERS, LINE, GraphArrays, OpenGraph, UInt32Array, Walk
 from vecstore.schema import Metric, VectorField
 
@@ -48,6 +48,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class GraphIndex(BuiltIndex):
     name: ClassVar[str] = "graph"
     reads_by_kernels: ClassVar[bool] = True
+    plans_filters: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -74,6 +75,12 @@ class GraphIndex(BuiltIndex):
         self.code_bytes = (coded.nbytes + neighbours.nbytes + copied) / max(1, self.ntotal)
         self._open: dict[str, OpenGraph] = {}
         self._plans: dict[tuple[int, SearchParams, int], Plan] = {}
+        self._last: tuple[Any, ...] = (
+            None,
+            0,
+            0,
+            None,
+        )  # of these the one that was asked for last: hashing takes a while
 
     @classmethod
     def build(
@@ -125,37 +132,46 @@ class GraphIndex(BuiltIndex):
         if params.exact or params.truncate_dim or k == 0 or matches <= k:
             return self._exact.search(kernels, queries, k, allowed, params)
         how = self._plan(k, params, matches)
-        in_walk = self._rescored_in_walk and params.rescore
-        deep = in_walk or not params.rescore or self._rescorer is None
-        found, counters = self._found(kernels, queries, k if deep else how.rescored, how, in_walk, allowed)
-        if not deep:
-            assert self._rescorer is not None
+        if not params.rescore or self._rescorer is None:
+            found, complete = self._found(kernels, queries, k, how, 0, allowed)
+        elif self._rescored_in_walk:
+            found, complete = self._found(kernels, queries, k, how, how.rescored, allowed)
+        else:
+            found, complete = self._found(kernels, queries, how.rescored, how, 0, allowed)
             near = self._rescorer.distances(queries, found.rows, kernels)
-            found = Candidates(*smallest(found.rows, near, k), found.counters)
-            counters[:, COUNTERS.index("rows_rescored")] = how.rescored
-        found.counters = dict(zip(COUNTERS, counters.sum(axis=0).tolist(), strict=True)) | {
-            f"by_{how.how}": len(queries)
-        }
-        found.counters["rows_scanned"] = found.counters["codes_scored"]
-        if found.rows[:, -1].min(initial=0) < 0:
+            rows, distances = smallest(found.rows, near, k)
+            found = Candidates(rows, distances, found.counters | {"rows_rescored": found.rows.size})
+            complete = bool((rows[:, -1] >= 0).all())
+        if not complete:
             self._top_up(kernels, queries, allowed, found)
         return found
 
     def _found(
-        self, kernels: Kernels, queries: Float32Array, k: int, how: Plan, rescore: bool, allowed: Bitmap | None
-    ) -> tuple[Candidates, Int64Array]:
+        self, kernels: Kernels, queries: Float32Array, k: int, how: Plan, rescored: int, allowed: Bitmap | None
+    ) -> tuple[Candidates, bool]:
+        """k candidates for each query, and whether all places are used."""
         nq = len(queries)
-        found = Candidates(np.empty((nq, k), np.int64), np.empty((nq, k), np.float32))
+        rows, distances = np.empty((nq, k), np.int64), np.empty((nq, k), np.float32)
         counters = np.empty((nq, len(COUNTERS)), np.int64)
-        graph, rescored = self._opened(kernels), how.rescored if rescore else 0
+        graph = self._opened(kernels)
         if how.how == "scan":
-            kernels.graph_scan(graph, queries, rescored, allowed, found.rows, found.distances, counters)
+            kernels.graph_scan(graph, queries, rescored, allowed, rows, distances, counters)
         else:
             walk = Walk(how.ef, rescored, how.how == "detours")
-            kernels.graph_search(graph, queries, walk, allowed, found.rows, found.distances, counters)
-        return found, counters
+            kernels.graph_search(graph, queries, walk, allowed, rows, distances, counters)
+        hops, scored, kept, finished = (counters[0] if nq == 1 else counters.sum(axis=0)).tolist()
+        counted = {
+            "hops": hops, "codes_scored": scored, "candidates_kept": kept, "rows_rescored": finished,
+            "rows_scanned": scored, f"by_{how.how}": nq,
+        }  # fmt: skip
+        last = rows[:, -1]
+        return Candidates(rows, distances, counted), bool(last[0] >= 0 if nq == 1 else (last >= 0).all())
 
     def _plan(self, k: int, params: SearchParams, matches: int) -> Plan:
+        last = self._last
+        if last[0] is params and last[1] == k and last[2] == matches:
+            chosen: Plan = last[3]
+            return chosen
         key = (k, params, matches)
         known = self._plans.get(key)
         if known is None:
@@ -163,6 +179,7 @@ class GraphIndex(BuiltIndex):
                 self._plans.clear()
             spec_ef = 0 if self.spec.ef == "auto" else self.spec.ef
             known = self._plans[key] = plan(self.table, spec_ef, self.ntotal, k, params, matches)
+        self._last = (params, k, matches, known)
         return known
 
     def _top_up(self, kernels: Kernels, queries: Float32Array, allowed: Bitmap | None, found: Candidates) -> None:
