@@ -25,6 +25,7 @@ from vecstore.index.graph_rows import entries
 from vecstore.index.learned import SAMPLE_MIN, within
 from vecstore.index.rerank import smallest
 from vecstore.index.rerank_copy import make_copy, open_copy, rescorer
+from vecstore.index.resident import aligned_empty, resident
 from vecstore.index.stored_rows import StoredRows
 from vecstore.index_spec import SAQ, Flat, Graph
 from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Kernels, UInt8Array
@@ -63,8 +64,8 @@ class GraphIndex(BuiltIndex):
     ) -> None:
         self.field, self.spec, self.table = source.field, spec, table
         self.ntotal = len(source)
-        self.neighbours, self.entries = neighbours, starts
-        self._codes, self._coded, self._copy = codes, aligned(coded), copy
+        self.neighbours, self.entries = resident(neighbours), starts
+        self._codes, self._coded, self._copy = codes, resident(coded), copy
         self._exact = FlatIndex(source.field, source.rows, source.inverse_norms)
         self._rescorer = rescorer(spec.rerank, source, copy)
         values = copy.get("row.values")
@@ -244,22 +245,10 @@ def _nothing(field: VectorField) -> Float32Array:
 
 def _encoded(source: StoredRows, codes: GraphCodes, progress: Progress) -> UInt8Array:
     packed = codes.fields[2]
-    out = aligned(np.empty((len(source), codes.lines * LINE), np.uint8), copy=False)
+    out = aligned_empty((len(source), codes.lines * LINE), np.uint8)
     for low, rows in source.batches():
         progress("encode", low, len(source))
         out[low : low + len(rows)] = codes.encode(rows, source.metric, packed)
-    return out
-
-
-def aligned(array: UInt8Array, copy: bool = True) -> UInt8Array:
-    """The same array, or a copy of it, at a multiple of 64 bytes."""
-    if array.ctypes.data % LINE == 0 or not array.size:
-        return array
-    room = np.empty(array.nbytes + LINE, np.uint8)
-    first = -room.ctypes.data % LINE
-    out = room[first : first + array.nbytes].reshape(array.shape)
-    if copy:
-        out[...] = array
     return out
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from vecstore.index.base import Progress
 from vecstore.index.graph_rows import byte_rows, distinct, taken
+from vecstore.index.resident import aligned_empty
 from vecstore.index.stored_rows import StoredRows
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
 from vecstore.kernels.graph import BuildParams, UInt32Array
@@ -32,7 +33,7 @@ def neighbours_of(
     kept = distinct(rows)
     rows = taken(rows, kept.rows)
     n = len(rows.bytes)
-    lists = np.empty((n, degree), np.uint32)
+    lists = aligned_empty((n, degree), np.uint32)
     params = BuildParams()
     edges = None
     if known is not None:
@@ -81,7 +82,7 @@ def _with_equals(lists: UInt32Array, kept: Int64Array, again: Int64Array, first:
     if not len(again):
         return lists
     degree = lists.shape[1]
-    out = np.empty((n, degree), np.uint32)
+    out = aligned_empty((n, degree), np.uint32)
     out[kept] = kept[lists]
     order = np.argsort(first, kind="stable")
     again, first = again[order], first[order]

@@ -14,11 +14,13 @@ SPARED = 2  # in so many places at a list's front nothing is replaced
 def reached(lists: UInt32Array, entries: UInt32Array) -> np.ndarray:
     """Whether walks from the entries can come to each row (n,)."""
     seen = np.zeros(len(lists), bool)
-    front = np.unique(entries)
+    seen[entries] = True
+    front = np.flatnonzero(seen)
     while len(front):
+        around = np.zeros(len(lists), bool)
+        around[lists[front].ravel()] = True
+        front = np.flatnonzero(around & ~seen)
         seen[front] = True
-        around = np.unique(lists[front])
-        front = around[~seen[around]]
     return seen
 
 
