@@ -109,8 +109,16 @@ std::size_t visit(const std::uint32_t* rows, std::size_t count, std::uint32_t* s
         const __m512i bit = _mm512_sllv_epi32(one, _mm512_and_si512(row, low));
         const __mmask16 fresh_ones = _mm512_mask_testn_epi32_mask(listed, word, bit);
         _mm512_storeu_si512(fresh + found, _mm512_maskz_compress_epi32(fresh_ones, row));
+        // Once more, and one at a time: a list that names a row twice names it in one register.
         const std::size_t end = found + static_cast<std::size_t>(__builtin_popcount(fresh_ones));
-        for (; found < end; ++found) seen[fresh[found] >> 5] |= std::uint32_t{1} << (fresh[found] & 31);
+        for (std::size_t at = found; at < end; ++at) {
+            const std::uint32_t one_row = fresh[at];
+            std::uint32_t& its_word = seen[one_row >> 5];
+            const std::uint32_t its_bit = std::uint32_t{1} << (one_row & 31);
+            fresh[found] = one_row;
+            found += (its_word & its_bit) == 0;
+            its_word |= its_bit;
+        }
     }
     return found;
 }

@@ -202,6 +202,16 @@ def test_an_entry_listed_twice_is_found_once(kernels: Kernels) -> None:
     assert all(len(set(found)) == 10 for found in rows.tolist())
 
 
+def test_a_neighbour_listed_twice_is_found_once(kernels: Kernels) -> None:
+    rng = seeded(8)
+    arrays = random_arrays(rng, N, 24)
+    lists = arrays.neighbours.copy()
+    lists[:, 1] = lists[:, 0]
+    arrays = replace(arrays, neighbours=lists)
+    rows = Pair(kernels, Metric.L2, arrays, *random_rows(rng, N, 24)).check(queries_of(rng, 20, 24), Walk(30, 20), 10)
+    assert all(len(set(found)) == 10 for found in rows.tolist())
+
+
 def test_a_graph_of_one_row(any_kernels: Kernels) -> None:
     rng = seeded(9)
     arrays = random_arrays(rng, 1, 8, degree=1)

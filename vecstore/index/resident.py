@@ -30,8 +30,8 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
 
 
 def resident(array: Array) -> Array:
-    """The same values, in memory of this process: a large read-only array is copied to huge pages, and what it was mapped
-    from is let go; any other is copied only when it is not aligned."""
+    """The same values, in memory of this process: a large read-only array is copied to huge pages, and what it was
+    mapped from is let go; any other is copied only when it is not aligned."""
     aligned = array.ctypes.data % LINE == 0 or not array.size
     if aligned and (array.flags.writeable or array.nbytes < HUGE_FROM):
         return array
