@@ -151,6 +151,21 @@ def test_filters_are_complete(
     assert recall(found.distances, exact(rows, queries, K, Metric.COSINE, allowed)) > 0.95
 
 
+def test_a_walk_that_meets_few_allowed_rows_gives_way_to_a_scan(
+    index: GraphIndex, rows: Float32Array, queries: Float32Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vecstore.index.graph_plan import Plan
+
+    asked = queries[:1]
+    order = np.argsort(-(asked @ rows.T)[0])
+    mask = np.zeros(N, bool)
+    mask[order[N // 2 :]] = True  # the far half: the walk's candidates are all refused
+    monkeypatch.setattr(index, "_plan", lambda *_: Plan("walk", 128, 40))
+    found = index.search(get_kernels(), asked, K, bitmap(mask))
+    assert found.counters["by_scan"] == 1
+    assert recall(found.distances, exact(rows, asked, K, Metric.COSINE, bitmap(mask))) > 0.95
+
+
 @pytest.mark.parametrize("how", ["walk", "detours", "scan"])
 def test_each_way_through_a_filter(
     index: GraphIndex, rows: Float32Array, queries: Float32Array, how: str, monkeypatch: pytest.MonkeyPatch

@@ -28,12 +28,13 @@ from vecstore.index.rerank_copy import make_copy, open_copy, rescorer
 from vecstore.index.resident import aligned_empty, resident
 from vecstore.index.stored_rows import StoredRows
 from vecstore.index_spec import SAQ, Flat, Graph
-from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Kernels, UInt8Array
+from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels, UInt8Array
 from vecstore.kernels.graph import COUNTERS, LINE, GraphArrays, OpenGraph, UInt32Array, Walk
 from vecstore.schema import Metric, VectorField
 
 VERSION = 1
 SEED = 0
+_RESCORED = COUNTERS.index("rows_rescored")
 _PLANS_MAX = 256
 
 
@@ -134,39 +135,50 @@ class GraphIndex(BuiltIndex):
             return self._exact.search(kernels, queries, k, allowed, params)
         how = self._plan(k, params, matches)
         if not params.rescore or self._rescorer is None:
-            found, complete = self._found(kernels, queries, k, how, 0, allowed)
-        elif self._rescored_in_walk:
-            found, complete = self._found(kernels, queries, k, how, how.rescored, allowed)
-        else:
-            found, complete = self._found(kernels, queries, how.rescored, how, 0, allowed)
-            near = self._rescorer.distances(queries, found.rows, kernels)
-            rows, distances = smallest(found.rows, near, k)
-            found = Candidates(rows, distances, found.counters | {"rows_rescored": found.rows.size})
-            complete = bool((rows[:, -1] >= 0).all())
-        if not complete:
-            self._top_up(kernels, queries, allowed, found)
-        return found
+            return self._found(kernels, queries, k, how, 0, allowed)
+        if self._rescored_in_walk:
+            return self._found(kernels, queries, k, how, how.rescored, allowed)
+        found = self._found(kernels, queries, how.rescored, how, 0, allowed)
+        near = self._rescorer.distances(queries, found.rows, kernels)
+        rows, distances = smallest(found.rows, near, k)
+        return Candidates(rows, distances, found.counters | {"rows_rescored": found.rows.size})
 
     def _found(
         self, kernels: Kernels, queries: Float32Array, k: int, how: Plan, rescored: int, allowed: Bitmap | None
-    ) -> tuple[Candidates, bool]:
-        """k candidates for each query, and whether all places are used."""
+    ) -> Candidates:
+        """k candidates for each query."""
         nq = len(queries)
         rows, distances = np.empty((nq, k), np.int64), np.empty((nq, k), np.float32)
         counters = np.empty((nq, len(COUNTERS)), np.int64)
-        graph = self._opened(kernels)
         if how.how == "scan":
-            kernels.graph_scan(graph, queries, rescored, allowed, rows, distances, counters)
-        else:
-            walk = Walk(how.ef, rescored, how.how == "detours")
-            kernels.graph_search(graph, queries, walk, allowed, rows, distances, counters)
-        hops, scored, kept, finished = (counters[0] if nq == 1 else counters.sum(axis=0)).tolist()
-        counted = {
-            "hops": hops, "codes_scored": scored, "candidates_kept": kept, "rows_rescored": finished,
-            "rows_scanned": scored, f"by_{how.how}": nq,
-        }  # fmt: skip
-        last = rows[:, -1]
-        return Candidates(rows, distances, counted), bool(last[0] >= 0 if nq == 1 else (last >= 0).all())
+            kernels.graph_scan(self._opened(kernels), queries, rescored, allowed, rows, distances, counters)
+            return Candidates(rows, distances, _counted(counters, how.how))
+        walk = Walk(how.ef, rescored, how.how == "detours")
+        kernels.graph_search(self._opened(kernels), queries, walk, allowed, rows, distances, counters)
+        found = Candidates(rows, distances, _counted(counters, how.how))
+        if allowed is not None:
+            thin = rows[:, -1] < 0
+            if rescored:
+                thin |= counters[:, _RESCORED] < rescored
+            if thin.any():
+                self._scan_instead(kernels, queries, rescored, allowed, found, np.flatnonzero(thin))
+        elif rows[:, -1].min() < 0:
+            self._scan_instead(kernels, queries, rescored, None, found, np.flatnonzero(rows[:, -1] < 0))
+        return found
+
+    def _scan_instead(
+        self, kernels: Kernels, queries: Float32Array, rescored: int, allowed: Bitmap | None, found: Candidates,
+        which: Int64Array,
+    ) -> None:  # fmt: skip
+        """For queries whose walk met too few allowed rows: these lie away from the query, and the nearest of them may be
+        anywhere."""
+        rows = np.empty((len(which), found.rows.shape[1]), np.int64)
+        distances, counters = np.empty(rows.shape, np.float32), np.empty((len(which), len(COUNTERS)), np.int64)
+        asked = np.ascontiguousarray(queries[which])
+        kernels.graph_scan(self._opened(kernels), asked, rescored, allowed, rows, distances, counters)
+        found.rows[which], found.distances[which] = rows, distances
+        for name, count in _counted(counters, "scan").items():
+            found.counters[name] = found.counters.get(name, 0) + count
 
     def _plan(self, k: int, params: SearchParams, matches: int) -> Plan:
         last = self._last
@@ -182,14 +194,6 @@ class GraphIndex(BuiltIndex):
             known = self._plans[key] = plan(self.table, spec_ef, self.ntotal, k, params, matches)
         self._last = (params, k, matches, known)
         return known
-
-    def _top_up(self, kernels: Kernels, queries: Float32Array, allowed: Bitmap | None, found: Candidates) -> None:
-        """Scan exactly for the queries whose walk met fewer than k matches: there are at least k."""
-        short = np.flatnonzero(found.rows[:, -1] < 0)
-        exact = self._exact.search(kernels, np.ascontiguousarray(queries[short]), found.rows.shape[1], allowed)
-        found.rows[short], found.distances[short] = exact.rows, exact.distances
-        found.counters["queries_topped_up"] = len(short)
-        found.counters["rows_scanned"] += exact.counters["rows_scanned"] * len(short)
 
     def _opened(self, kernels: Kernels) -> OpenGraph:
         graph = self._open.get(kernels.name)
@@ -232,6 +236,14 @@ class GraphIndex(BuiltIndex):
             raise Corruption(f"the neighbours or entries of a graph index point past its {n} rows")
         copy = open_copy(_coded_spec(header.spec), source, within(arrays, "rerank."))
         return cls(source, header.spec, codes, coded, lists, starts, copy, header.table)
+
+
+def _counted(counters: Int64Array, how: str) -> dict[str, int]:
+    hops, scored, kept, rescored = (counters[0] if len(counters) == 1 else counters.sum(axis=0)).tolist()
+    return {
+        "hops": hops, "codes_scored": scored, "candidates_kept": kept, "rows_rescored": rescored,
+        "rows_scanned": scored, f"by_{how}": len(counters),
+    }  # fmt: skip
 
 
 def _coded_spec(spec: Graph) -> Flat:

@@ -15,6 +15,9 @@ SCAN_ROW = 6.0  # a code in order
 HOP = 320.0  # a candidate's neighbours: fetch, score, insert
 DETOUR_HOP = 2_500.0  # the same with the lists behind refused neighbours
 DETOURS_FROM = 0.2  # share of allowed rows below which detours find what is behind
+SCAN_DEPTH = (
+    3  # times a walk's candidates to rescore: allowed rows may all be far, and codes tell those apart less well
+)
 DETOUR_WIDTH = 4  # times the candidates: bridges take places
 
 
@@ -34,11 +37,14 @@ def plan(table: WalkTable, spec_ef: int, n: int, k: int, params: SearchParams, m
     if params.oversampling:
         depth = max(k, math.ceil(k * params.oversampling))
         ef = max(ef, depth)
-    share = matches / n
-    ways = [(matches * SCAN_ROW, Plan("scan", 0, min(depth, matches)))]
+    if matches == n and (target < 1 or fixed):
+        return Plan("walk", min(n, ef), min(depth, ef))
+    ways = [(matches * SCAN_ROW, Plan("scan", 0, min(SCAN_DEPTH * depth, matches)))]
     if target < 1 or fixed:
+        share = matches / n
+        met = min(ef, max(depth, ef // 2))  # of the ef that a walk should meet; with fewer, it was in the wrong place
         wide = min(n, math.ceil(ef / share))
-        ways.append((wide * HOP, Plan("walk", wide, min(depth, ef))))
+        ways.append((wide * HOP, Plan("walk", wide, met)))
         if share < DETOURS_FROM:
-            ways.append((ef * DETOUR_WIDTH * DETOUR_HOP, Plan("detours", ef * DETOUR_WIDTH, min(depth, ef))))
+            ways.append((ef * DETOUR_WIDTH * DETOUR_HOP, Plan("detours", ef * DETOUR_WIDTH, met)))
     return min(ways, key=lambda way: way[0])[1]
