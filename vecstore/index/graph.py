@@ -20,7 +20,7 @@ from vecstore.index.graph_build import DEGREE, neighbours_of
 from vecstore.index.graph_calibration import QUERIES, WalkTable, calibrated, uncalibrated
 from vecstore.index.graph_codes import GraphCodes
 from vecstore.index.graph_connect import connect
-from vecstore.index.graph_plan import Plan, plan
+from vecstore.index.graph_plan import SCAN_DEPTH, Plan, plan
 from vecstore.index.graph_rows import entries
 from vecstore.index.learned import SAMPLE_MIN, within
 from vecstore.index.rerank import smallest
@@ -170,12 +170,13 @@ class GraphIndex(BuiltIndex):
         self, kernels: Kernels, queries: Float32Array, rescored: int, allowed: Bitmap | None, found: Candidates,
         which: Int64Array,
     ) -> None:  # fmt: skip
-        """For queries whose walk met too few allowed rows: these lie away from the query, and the nearest of them may be
-        anywhere."""
+        """For queries whose walk met too few allowed rows: these lie away from the query, and the nearest of them may
+        be anywhere."""
         rows = np.empty((len(which), found.rows.shape[1]), np.int64)
         distances, counters = np.empty(rows.shape, np.float32), np.empty((len(which), len(COUNTERS)), np.int64)
         asked = np.ascontiguousarray(queries[which])
-        kernels.graph_scan(self._opened(kernels), asked, rescored, allowed, rows, distances, counters)
+        deep = min(SCAN_DEPTH * rescored, self.ntotal)
+        kernels.graph_scan(self._opened(kernels), asked, deep, allowed, rows, distances, counters)
         found.rows[which], found.distances[which] = rows, distances
         for name, count in _counted(counters, "scan").items():
             found.counters[name] = found.counters.get(name, 0) + count
