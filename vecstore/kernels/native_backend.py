@@ -20,10 +20,21 @@ from vecstore.kernels.base import (
     TableCodes,
     UInt8Array,
 )
-from vecstore.kernels.graph import BuildParams, ByteRows, GraphArrays, GraphBuilder, OpenGraph, UInt32Array, Walk
+from vecstore.kernels.graph import (
+    COUNTERS,
+    BuildParams,
+    ByteRows,
+    GraphArrays,
+    GraphBuilder,
+    OpenGraph,
+    UInt32Array,
+    Walk,
+)
+from vecstore.kernels.graph_tuning import QUERIES, TUNED_FROM, tuned
 from vecstore.schema import Metric
 
 _CODE_KINDS = {kind: number for number, kind in enumerate(get_args(CodeKind))}
+TUNING_EF = 48
 _METRIC_CODES = {Metric.L2: 0, Metric.DOT: 1, Metric.COSINE: 2}
 
 
@@ -42,6 +53,21 @@ def supported_isas() -> list[str]:
 def use_isa(name: str) -> None:
     """Force an instruction set for the whole process. Raises ValueError for one that this machine lacks."""
     _native.use_isa(name)
+
+
+def _tune(graph: _native.Graph, mean: Float32Array) -> None:
+    """Walks without rescoring for queries around the mean; which stored rows they meet does not matter."""
+    rng = np.random.default_rng(0)
+    spread = np.float32(np.abs(mean).mean() + 1e-3)
+    queries = (mean + spread * rng.standard_normal((QUERIES, len(mean)))).astype(np.float32)
+    rows, distances = np.empty((QUERIES, 10), np.int64), np.empty((QUERIES, 10), np.float32)
+    counters = np.empty((QUERIES, len(COUNTERS)), np.int64)
+
+    def search(setting: tuple[int, int, int]) -> None:
+        graph.tune(*setting)
+        graph.search(queries, TUNING_EF, 0, False, None, None, rows, distances, counters)
+
+    graph.tune(*tuned(search))
 
 
 class NativeKernels:
@@ -185,6 +211,8 @@ class NativeKernels:
             _code(metric), rows, inverse_norms, a.neighbours, a.codes, a.entries, a.mean, a.directions,
             a.direction_scales, a.fields, a.field_weights, a.add_unit, a.scale_unit,
         )  # fmt: skip
+        if len(rows) >= TUNED_FROM:
+            _tune(handle, a.mean)
         return OpenGraph(rows, handle)
 
     def graph_search(
