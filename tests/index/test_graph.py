@@ -267,6 +267,28 @@ def test_a_merge_keeps_the_graph_and_loses_no_recall(rows: Float32Array) -> None
     assert warm.arrays()["coder.basis"] is before.arrays()["coder.basis"]  # nothing was learned again
 
 
+def test_targets_hold_for_foreign_queries_once_tuned() -> None:
+    rng = np.random.default_rng(14)
+    rows = clustered(8_000, 15)
+    foreign = np.float32(2) * rng.standard_normal((700, DIM)).astype(np.float32)
+    made = built(rows)
+    tuned = made.tuned(foreign[:400], get_kernels())
+    asked = foreign[400:]
+    truth = exact(rows, asked, K, Metric.COSINE)
+    norms = norms_of(rows, Metric.COSINE)
+    again = GraphIndex.from_arrays(field_of(Graph()), rows, tuned.arrays() | {"inverse_norms": norms})  # type: ignore[dict-item]
+    off, before = 0.0, 0.0
+    for target in (0.8, 0.9, 0.95):
+        params = SearchParams(recall_target=target)
+        measured = recall(again.search(get_kernels(), asked, K, None, params).distances, truth)
+        assert measured > target - 0.03, (target, measured)
+        off += abs(measured - target)
+        before += abs(recall(made.search(get_kernels(), asked, K, None, params).distances, truth) - target)
+    assert off <= before
+    warm = built(rows, warm=Warm(again, np.arange(len(rows))))
+    assert (warm.arrays()["asked"] == foreign[:400]).all()
+
+
 @pytest.mark.parametrize("n", [1, 2, 5, 60])
 def test_a_handful_of_rows(n: int, queries: Float32Array) -> None:
     rows = clustered(n, 11)

@@ -10,8 +10,8 @@ from typing import Self
 import msgspec
 import numpy as np
 
-from vecstore.errors import Corruption
 from vecstore.index import ivf_build, ivf_search
+from vecstore.index.asked import open_asked
 from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
 from vecstore.index.calibrate import calibrate
 from vecstore.index.calibration import EPS, uncalibrated
@@ -258,16 +258,8 @@ class CodedIndex(BuiltIndex):
         copied = open_copy(header.spec, source, within(arrays, "rerank."))
         index = cls(source, header.spec, learned, lists, within(arrays, "codes."), copied)
         index.calibration = header.calibration
-        index._asked = _open_asked(arrays.get("asked"), field.dim)
+        index._asked = open_asked(arrays.get("asked"), field.dim)
         return index
-
-
-def _open_asked(asked: np.ndarray | None, dim: int) -> Float32Array | None:
-    if asked is None:
-        return None
-    if asked.dtype != np.float32 or asked.ndim != 2 or asked.shape[1] != dim or not np.isfinite(asked).all():
-        raise Corruption(f"the queries of an index are {asked.dtype} {asked.shape}, not finite float32 of n x {dim}")
-    return asked
 
 
 class IVFIndex(CodedIndex):

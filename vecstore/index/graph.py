@@ -6,6 +6,7 @@ is made by carving and joining, without search (PiPNN, arXiv 2602.21247), the sa
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from vecstore.errors import Corruption
 from vecstore.index import graph_codes
+from vecstore.index.asked import open_asked
 from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
 from vecstore.index.flat import FlatIndex
 from vecstore.index.graph_build import DEGREE, neighbours_of
@@ -34,6 +36,7 @@ from vecstore.schema import Metric, VectorField
 
 VERSION = 1
 SEED = 0
+_NO_PLAN: tuple[Any, ...] = (None, 0, 0, None)
 _RESCORED = COUNTERS.index("rows_rescored")
 _PLANS_MAX = 256
 
@@ -60,29 +63,26 @@ class GraphIndex(BuiltIndex):
         coded: UInt8Array,  # (n, lines * 64)
         neighbours: UInt32Array,  # (n, degree)
         starts: UInt32Array,
-        copy: dict[str, np.ndarray],
+        copies: dict[str, np.ndarray],
         table: WalkTable,
     ) -> None:
         self.field, self.spec, self.table = source.field, spec, table
         self.ntotal = len(source)
         self.neighbours, self.entries = resident(neighbours), starts
-        self._codes, self._coded, self._copy = codes, resident(coded), copy
+        self._codes, self._coded, self._copy = codes, resident(coded), copies
         self._exact = FlatIndex(source.field, source.rows, source.inverse_norms)
-        self._rescorer = rescorer(spec.rerank, source, copy)
-        values = copy.get("row.values")
+        self._rescorer = rescorer(spec.rerank, source, copies)
+        values = copies.get("row.values")
         self._rescored_in_walk = spec.rerank not in ("none", "int8")
         self._rows = source.rows if values is None else values
         self._inverse_norms = source.inverse_norms
-        copied = sum(array.nbytes for name, array in copy.items() if name.startswith("row."))
+        copied = sum(array.nbytes for name, array in copies.items() if name.startswith("row."))
         self.code_bytes = (coded.nbytes + neighbours.nbytes + copied) / max(1, self.ntotal)
+        self._source = source
+        self._asked: Float32Array | None = None  # the user's queries that the table was measured on
         self._open: dict[str, OpenGraph] = {}
         self._plans: dict[tuple[int, SearchParams, int], Plan] = {}
-        self._last: tuple[Any, ...] = (
-            None,
-            0,
-            0,
-            None,
-        )  # of these the one that was asked for last: hashing takes a while
+        self._last = _NO_PLAN  # of these the one that was asked for last: hashing takes a while
 
     @classmethod
     def build(
@@ -113,14 +113,30 @@ class GraphIndex(BuiltIndex):
         else:
             lists, starts = np.empty((0, degree), np.uint32), np.empty(0, np.uint32)
         coded = _encoded(source, codes, progress)
-        copy = make_copy(_coded_spec(spec), source, sample, progress)
-        index = cls(source, spec, codes, coded, lists, starts, copy, uncalibrated())
+        copied = make_copy(_coded_spec(spec), source, sample, progress)
+        index = cls(source, spec, codes, coded, lists, starts, copied, uncalibrated())
         progress("calibrate", 0, 1)
+        index._asked = None if warm is None else warm.index._asked
         if n:
-            held_out = np.sort(mixed[-min(n, QUERIES) :])
-            index.table = calibrated(index._opened(kernels), source, held_out, kernels)
+            index._calibrate(np.sort(mixed[-min(n, QUERIES) :]), kernels)
         progress("calibrate", 1, 1)
         return index
+
+    def tuned(self, queries: np.ndarray, kernels: Kernels) -> Self:
+        index = copy.copy(self)
+        index._plans, index._last = {}, _NO_PLAN
+        index._asked = np.ascontiguousarray(queries, np.float32)
+        index._calibrate(np.empty(0, np.int64), kernels)
+        return index
+
+    def _calibrate(self, held_out: Int64Array, kernels: Kernels) -> None:
+        """By the user's queries where there are any, by held-out rows otherwise."""
+        asked, own = self._asked, held_out
+        if asked is None:
+            asked = self._source.take(held_out)
+        else:
+            own = np.full(len(asked), -1, np.int64)
+        self.table = calibrated(self._opened(kernels), self._source, asked, own, kernels)
 
     def search(
         self,
@@ -219,6 +235,7 @@ class GraphIndex(BuiltIndex):
             "entries": self.entries,
             **{f"coder.{name}": array for name, array in self._codes.arrays().items()},
             **{f"rerank.{name}": array for name, array in self._copy.items()},
+            **({} if self._asked is None else {"asked": self._asked}),
         }
 
     @classmethod
@@ -235,8 +252,10 @@ class GraphIndex(BuiltIndex):
         starts = _take(arrays, "entries", np.uint32, (None,))
         if n and (not len(starts) or max(int(lists.max(initial=0)), int(starts.max())) >= n):
             raise Corruption(f"the neighbours or entries of a graph index point past its {n} rows")
-        copy = open_copy(_coded_spec(header.spec), source, within(arrays, "rerank."))
-        return cls(source, header.spec, codes, coded, lists, starts, copy, header.table)
+        copied = open_copy(_coded_spec(header.spec), source, within(arrays, "rerank."))
+        index = cls(source, header.spec, codes, coded, lists, starts, copied, header.table)
+        index._asked = open_asked(arrays.get("asked"), field.dim)
+        return index
 
 
 def _counted(counters: Int64Array, how: str) -> dict[str, int]:

@@ -53,12 +53,14 @@ def uncalibrated() -> WalkTable:
     return WalkTable((10,), ((64,) * len(TARGETS),), ((64,) * len(TARGETS),))
 
 
-def calibrated(graph: OpenGraph, source: StoredRows, held_out: Int64Array, kernels: Kernels) -> WalkTable:
-    """Walk for the held-out rows at each width, around the row itself: it would lead straight to its neighbours."""
+def calibrated(
+    graph: OpenGraph, source: StoredRows, asked: Float32Array, held_out: Int64Array, kernels: Kernels
+) -> WalkTable:
+    """Walk for `asked` (nq, dim) at each width. `held_out` (nq,) is the row that each was made of: the walk goes around
+    it, which would lead straight to its neighbours; -1 for queries of a user's own."""
     n = len(source)
     if n < 2 * KS[1]:
         return uncalibrated()
-    asked = source.take(held_out)
     ks = tuple(k for k in KS if k < n // 4)
     limits = _kth_distances(source, asked, held_out, ks, kernels)
     widths = [width for width in WIDTHS if width <= n] or [min(n, WIDTHS[0])]
