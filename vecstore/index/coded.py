@@ -14,7 +14,7 @@ from vecstore.index import ivf_build, ivf_search
 from vecstore.index.asked import open_asked
 from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
 from vecstore.index.calibrate import calibrate
-from vecstore.index.calibration import EPS, uncalibrated
+from vecstore.index.calibration import EPS, EPS_FINE, FINE_BITS, uncalibrated
 from vecstore.index.coarse import homes_of, make_lists, open_lists
 from vecstore.index.coded_header import VERSION, Header, open_header, spill
 from vecstore.index.exact_lists import ExactLists
@@ -60,9 +60,11 @@ class CodedIndex(BuiltIndex):
         self._codes: Codes | None = None
         self._rescorer: Rescorer | None = stored
         self.code_bytes = 0.0
+        self._eps = EPS
         self._copies = learned.coarse.copies(spill(spec))
         if learned.quantizer is not None:
             self._codes = learned.quantizer.open(code_arrays, lists)
+            self._eps = EPS_FINE if learned.quantizer.code_bytes * 8 >= FINE_BITS * learned.quantizer.dim else EPS
             self._rescorer = rescorer(spec.rerank, source, copy_arrays)
             copied = sum(array.nbytes for name, array in copy_arrays.items() if name.startswith("row."))
             self.code_bytes = learned.quantizer.code_bytes * self._copies + copied / max(1, self.ntotal)
@@ -199,7 +201,7 @@ class CodedIndex(BuiltIndex):
         if self._codes is None:
             found = self._lists_exact.search(kernels, queries, probes, places, allowed)
         else:
-            found = self._codes.search(kernels, vectors, probes, k, places, allowed, EPS)
+            found = self._codes.search(kernels, vectors, probes, k, places, allowed, self._eps)
         found.counters["lists_probed"] = int(np.count_nonzero(probes.lists >= 0))
         if self._copies > 1:
             found.rows, found.distances = distinct(found.rows, found.distances, m)
