@@ -66,7 +66,8 @@ def churn(
 ) -> dict[str, Any]:
     count = len(data.rows)
     gone = np.sort(rng.choice(count, int(count * SHARE), replace=False))
-    library.collection.delete(gone)
+    for low in range(0, len(gone), BATCH):
+        library.collection.delete(gone[low : low + BATCH])
     kept = np.ones(count, bool)
     kept[gone] = False
     answers = library.rows_of(library.batch(data.queries, k, **settings))
