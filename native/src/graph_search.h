@@ -21,9 +21,10 @@ struct GraphSearchParams {
 
 // How the walk hides memory's latency; never changes what is found.
 struct GraphTuning {
-    std::size_t interleave = 4;  // queries walked in turns
-    std::size_t code_lines = 2;  // of each code, fetched ahead
-    std::size_t heads = 2;       // candidates next in line whose neighbours are fetched ahead
+    std::size_t interleave = 4;         // queries walked in turns
+    std::size_t code_lines = 2;         // of each code, fetched ahead
+    std::size_t heads = 2;              // candidates next in line whose neighbours are fetched ahead
+    std::size_t sparse_from = 1 << 21;  // rows from which visited ones are cleared one by one
 };
 
 inline constexpr std::size_t kGraphCounters = 4;  // hops, estimates, insertions, rows rescored

@@ -13,6 +13,8 @@ constexpr std::size_t kStarts = 4;  // entries that a walk begins from, the near
 
 }  // namespace
 
+inline bool Walk::sparse() const { return graph_->rows.rows.n >= tuning_.sparse_from; }
+
 inline bool Walk::allowed(std::uint32_t row) const {
     return params_.allowed == nullptr || (params_.allowed[row >> 6] >> (row & 63) & 1) != 0;
 }
@@ -20,6 +22,17 @@ inline bool Walk::allowed(std::uint32_t row) const {
 inline void Walk::fetch_neighbours(std::uint32_t row) const {
     const char* ids = reinterpret_cast<const char*>(graph_->neighbours + row * graph_->degree);
     for (std::size_t b = 0; b < graph_->degree * 4; b += kCodeLine) __builtin_prefetch(ids + b);
+}
+
+// Clears the bits of the walk before: all, or in a large graph those that were set.
+void Walk::forget() {
+    const std::size_t words = (graph_->rows.rows.n + 31) / 32;
+    if (!sparse() || seen_.size() != words || met_.size() > words / 16) {
+        seen_.assign(words, 0);
+    } else {
+        for (const std::uint32_t row : met_) seen_[row >> 5] = 0;
+    }
+    met_.clear();
 }
 
 void Walk::begin(const GraphArrays& graph, const EntryCodes& entries, const CodeQuery& code, const float* query,
@@ -34,7 +47,7 @@ void Walk::begin(const GraphArrays& graph, const EntryCodes& entries, const Code
     number_ = number;
     hops_ = inserted_ = 0;
     pool_.reset(params.ef);
-    seen_.assign((graph.rows.rows.n + 31) / 32, 0);
+    forget();
     found_.resize(std::max(2 * graph.degree, graph.nentries) + kVisitPadding);
     refused_.resize(graph.degree);
     estimates_.resize(std::max(2 * graph.degree, graph.nentries) + kEstimatePadding);
@@ -42,6 +55,7 @@ void Walk::begin(const GraphArrays& graph, const EntryCodes& entries, const Code
     if (params.skipped != nullptr && params.skipped[number] >= 0) {
         row = static_cast<std::uint32_t>(params.skipped[number]);
         ops_->visit(&row, 1, seen_.data(), found_.data());
+        met_.push_back(row);
     }
     ops_->estimates(code_, entries.codes, entries.places, graph.nentries, estimates_.data());
     scored_ = static_cast<std::int64_t>(graph.nentries);
@@ -51,6 +65,7 @@ void Walk::begin(const GraphArrays& graph, const EntryCodes& entries, const Code
         const std::uint32_t place = GraphPool::row(starts_.at(e));
         if (ops_->visit(&graph.entries[place], 1, seen_.data(), found_.data()) != 0)
             pool_.offer(*ops_, &estimates_[place], &graph.entries[place], 1);
+        met_.push_back(graph.entries[place]);
     }
     if (pool_.size() != 0) fetch_neighbours(GraphPool::row(pool_.at(0)));
     step_ = Step::expand;
@@ -78,6 +93,7 @@ void Walk::expand() {
     std::uint32_t* found = found_.data();
     const std::uint32_t* ids = graph_->neighbours + pool_.expand(head) * graph_->degree;
     std::size_t count = ops_->visit(ids, graph_->degree, seen_.data(), found);
+    if (sparse()) met_.insert(met_.end(), found, found + count);
     if (params_.detour == Detour::two_hops) count = take_detours(count);
     for (std::size_t i = 0; i < count; ++i) {
         const std::uint8_t* code = graph_->codes + found[i] * stride;
@@ -108,6 +124,7 @@ std::size_t Walk::take_detours(std::size_t count) {
         for (std::size_t j = 0; j < graph_->degree && kept < graph_->degree; ++j)
             if (allowed(ids[j])) kept += ops_->visit(ids + j, 1, seen_.data(), found + kept);
     }
+    if (sparse()) met_.insert(met_.end(), found, found + kept);
     for (std::size_t i = 0; i < refused; i += kBridgeEvery) found[kept++] = refused_[i];
     return kept;
 }

@@ -22,6 +22,8 @@ class Walk {
  private:
     enum class Step { expand, score, rescore };
 
+    bool sparse() const;
+    void forget();
     void expand();
     void score();
     void finish();
@@ -41,6 +43,7 @@ class Walk {
     Step step_ = Step::expand;
     GraphPool pool_, starts_;
     std::vector<std::uint32_t> seen_;     // a bit for each row
+    std::vector<std::uint32_t> met_;      // rows whose bit is set, in a large graph
     std::vector<std::uint32_t> found_;    // neighbours to score
     std::vector<std::uint32_t> refused_;  // neighbours that are not allowed
     std::size_t nfound_ = 0;

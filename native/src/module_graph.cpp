@@ -107,10 +107,10 @@ class NativeGraph {
                      {output.k, 0, rescored, Detour::none, data_of<std::uint64_t>(allowed)}, output);
     }
 
-    void tune(std::size_t interleave, std::size_t code_lines, std::size_t heads) {
+    void tune(std::size_t interleave, std::size_t code_lines, std::size_t heads, std::size_t sparse_from) {
         if (interleave == 0 || interleave > 64) fail("interleave must be in 1..64");
         if (heads > 64) fail("heads must be in 0..64");
-        tuning_ = {interleave, code_lines, heads};
+        tuning_ = {interleave, code_lines, heads, sparse_from};
     }
 
  private:
@@ -224,7 +224,8 @@ void bind_graph(nb::module_& m) {
              array("out_distances"), array("out_counters"), Release())
         .def("scan", &NativeGraph::scan, array("queries"), nb::arg("rescored"), nb::arg("allowed").noconvert().none(),
              array("out_rows"), array("out_distances"), array("out_counters"), Release())
-        .def("tune", &NativeGraph::tune, nb::arg("interleave"), nb::arg("code_lines"), nb::arg("heads"));
+        .def("tune", &NativeGraph::tune, nb::arg("interleave"), nb::arg("code_lines"), nb::arg("heads"),
+             nb::arg("sparse_from") = GraphTuning{}.sparse_from);
     nb::class_<NativeGraphBuilder>(m, "GraphBuilder")
         .def(nb::init<Input, Input, Input, Input, std::size_t, std::size_t, std::size_t, std::vector<std::size_t>,
                       std::uint64_t, float, Output>(),

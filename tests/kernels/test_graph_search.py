@@ -221,6 +221,22 @@ def test_a_graph_of_one_row(any_kernels: Kernels) -> None:
     assert counters.tolist() == [[1, 1, 0, 1]]
 
 
+@pytest.mark.parametrize("interleave", [1, 2, 7])
+def test_tuning_does_not_change_answers(interleave: int) -> None:
+    native = pytest.importorskip("vecstore.kernels.native_backend", reason="without the native extension")
+    kernels, rng = native.NativeKernels(), seeded(12)
+    arrays = random_arrays(rng, N, 96, lines=2)
+    rows, norms = random_rows(rng, N, 96)
+    graph = kernels.open_graph(Metric.COSINE, rows, norms, arrays)
+    queries, mask = queries_of(rng, 90, 96), rng.random(N) < 0.4
+    for walk in (Walk(25, 20), Walk(60, 20, True)):
+        before = [a.tobytes() for a in search(kernels, graph, queries, walk, 10, mask)]
+        graph.handle.tune(interleave, 1, 3, sparse_from=1)  # visited rows are cleared one by one
+        for _ in range(2):
+            assert [a.tobytes() for a in search(kernels, graph, queries, walk, 10, mask)] == before
+        graph.handle.tune(4, 2, 2)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_batches_and_threads_do_not_change_answers(kernels: Kernels, dtype: str) -> None:
     rng = seeded(10)

@@ -145,7 +145,7 @@ class Graph:
         self, queries: _Array, rescored: int, allowed: _Array | None, out_rows: _Array, out_distances: _Array,
         out_counters: _Array,
     ) -> None: ...  # fmt: skip
-    def tune(self, interleave: int, code_lines: int, heads: int) -> None: ...
+    def tune(self, interleave: int, code_lines: int, heads: int, sparse_from: int = ...) -> None: ...
 
 class GraphBuilder:
     def __init__(
