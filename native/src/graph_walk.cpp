@@ -27,12 +27,13 @@ inline void Walk::fetch_neighbours(std::uint32_t row) const {
 // Clears the bits of the walk before: all, or in a large graph those that were set.
 void Walk::forget() {
     const std::size_t words = (graph_->rows.rows.n + 31) / 32;
-    if (!sparse() || seen_.size() != words) {
+    if (!all_met_ || seen_.size() != words) {
         seen_.assign(words, 0);
     } else {
         for (const std::uint32_t row : met_) seen_[row >> 5] = 0;
     }
     met_.clear();
+    all_met_ = sparse();
 }
 
 void Walk::begin(const GraphArrays& graph, const EntryCodes& entries, const CodeQuery& code, const float* query,

@@ -43,6 +43,7 @@ class Walk {
     Step step_ = Step::expand;
     GraphPool pool_, starts_;
     std::vector<std::uint32_t> seen_;     // a bit for each row
+    bool all_met_ = false;                // met_ has all rows of the walk before
     std::vector<std::uint32_t> met_;      // rows whose bit is set, in a large graph
     std::vector<std::uint32_t> found_;    // neighbours to score
     std::vector<std::uint32_t> refused_;  // neighbours that are not allowed
