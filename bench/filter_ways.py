@@ -13,6 +13,7 @@ from bench.graph_ours import OurCollection, OurIndex
 from bench.payloads import Payload, stacked
 from bench.peers.hnsw import Hnswlib
 from bench.peers.qdrant import QdrantGraph
+from vecstore.config import Limits
 from vecstore.engine.bitmaps import from_bools
 from vecstore.index.base import SearchParams
 from vecstore.query.filter import Filter, Range
@@ -36,16 +37,18 @@ def by_index(library: OurIndex, group: Group, k: int, ef: int) -> np.ndarray:
 
 
 def asked_for_more(library: OurIndex, group: Group, k: int, ef: int) -> np.ndarray:
-    """Without the filter: k / share answers to each query, then twice as many while fewer than k match."""
+    """Without the filter: k / share answers to each query, then twice as many while fewer than k match, as far as a
+    query may ask."""
+    most = min(library.index.ntotal, Limits().k_max)
     found = np.full((len(group.queries), k), -1, np.int64)
     waiting, count = np.arange(len(found)), int(k / group.allowed.mean())
     while len(waiting):
-        many = min(count, library.index.ntotal)
+        many = min(count, most)
         params = SearchParams(**{library.knob: max(ef, many) if library.knob == "ef" else ef})
         rows = library.index.search(library.kernels, group.queries[waiting], many, None, params).rows
         matching = (rows >= 0) & group.allowed[np.maximum(rows, 0)]
         found[waiting] = stacked([one[good][:k] for one, good in zip(rows, matching, strict=True)], k)
-        if many == library.index.ntotal:
+        if many == most:
             break
         waiting, count = waiting[matching.sum(axis=1) < k], 2 * count
     return found
