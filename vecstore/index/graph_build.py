@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,8 +15,10 @@ from vecstore.kernels.base import Float32Array, Int64Array, Kernels
 from vecstore.kernels.graph import BuildParams, UInt32Array
 
 DEGREE = 48
-MERGE_FANOUT = (4, 2, 1)  # where most edges are known
+MERGE_FANOUT = (6, 2, 1)  # where most edges are known
 KNOWN_SHARE = 0.5  # of the rows
+LEAF_ROWS, LEAF_ROWS_MIN = 2048, 256
+LEAVES_MIN = 16  # in fewer, the nearest of every leaf are the same rows, and lists do not fill
 BRANCHES = 4  # edges from a row to others that equal it
 _LEAVES, _ROWS = 64, 8192  # of one step
 
@@ -34,12 +37,12 @@ def neighbours_of(
     rows = taken(rows, kept.rows)
     n = len(rows.bytes)
     lists = aligned_empty((n, degree), np.uint32)
-    params = BuildParams()
+    params = BuildParams(leaf_rows=min(LEAF_ROWS, max(LEAF_ROWS_MIN, n // LEAVES_MIN)))
     edges = None
     if known is not None:
         edges = _translated(*known, kept.rows, len(source))
         if len(edges[0]) >= KNOWN_SHARE * n:
-            params = BuildParams(fanout=MERGE_FANOUT)
+            params = replace(params, fanout=MERGE_FANOUT)
     builder = kernels.graph_builder(rows, params, lists)
     progress("carve", 0, 1)
     leaves = builder.carve()

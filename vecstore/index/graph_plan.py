@@ -15,9 +15,8 @@ SCAN_ROW = 6.0  # a code in order
 HOP = 320.0  # a candidate's neighbours: fetch, score, insert
 DETOUR_HOP = 2_500.0  # the same with the lists behind refused neighbours
 DETOURS_FROM = 0.2  # share of allowed rows below which detours find what is behind
-SCAN_DEPTH = (
-    3  # times a walk's candidates to rescore: allowed rows may all be far, and codes tell those apart less well
-)
+# Times a walk's candidates to rescore: allowed rows may all be far, and codes tell those apart less well.
+SCAN_DEPTH = 6
 DETOUR_WIDTH = 4  # times the candidates: bridges take places
 
 

@@ -102,6 +102,6 @@ class BuildParams:
     leaf_rows: int = 1024  # at most
     leaf_nearest: int = 8  # each row's nearest in a leaf that are kept
     reservoir: int = 64  # nearest rows kept for each row
-    fanout: tuple[int, ...] = (10, 2, 1)
+    fanout: tuple[int, ...] = (14, 2, 1)
     seed: int = 0
     alpha: float = 1.2  # a neighbour is left out when alpha * (its squared distance to a chosen one) <= to the row
