@@ -19,7 +19,7 @@ def test_demo_is_exact_and_readable() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     recalls = re.findall(r"│\s+([01]\.\d{4}) │", done.stdout)
     assert recalls[:4] == ["1.0000"] * 4, done.stdout
-    assert len(recalls) == 6, done.stdout
+    assert len(recalls) == 8, done.stdout
     assert all(float(recall) >= 0.9 for recall in recalls[4:]), done.stdout
     assert "55.5% of 200" in done.stdout  # what exact cosine search scores on these queries
     assert "the collection counts 4,000" in done.stdout

@@ -92,6 +92,7 @@ def test_a_newer_version_is_refused_by_name() -> None:
         b'{"header":{},"arrays":[["a","<f4",[17]]]}', b'{"header":{},"arrays":[["a","<f4",[4611686018427387905]]]}',
         b'{"header":{},"arrays":[["a","<f4",[4294967296,4294967296]]]}',
         b'{"header":{},"arrays":[["a","<f4",[0,9223372036854775807]]]}',
+        b'{"header":{},"arrays":[["a","<f4",[0,2305843009213693952]]]}',
         b'{"header":{},"arrays":[["a","<f4",[1,1,1,1,1]]]}', b'{"header":{},"arrays":[["a","<f4"]]}',
         b'{"header":{},"arrays":[["a","|u1",[1]]]}'.replace(b"[1]", b"[" * 5000),
         b'{"header":{},"arrays":[["a","|u1",[64]],["a","|u1",[0]]]}', b'{"header":{},"arrays":[]}',

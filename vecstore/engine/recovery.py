@@ -24,6 +24,7 @@ from vecstore.storage.interfaces import Family
 from vecstore.storage.open import Storage
 
 log = logging.getLogger("vecstore.recovery")
+DIM_STORED_MAX = 1 << 24  # above what any setting of `dim_max` is good for; rows of it can still be addressed
 
 
 def recover(storage: Storage, settings: StorageSettings) -> list[Collection]:
@@ -36,9 +37,11 @@ def recover(storage: Storage, settings: StorageSettings) -> list[Collection]:
         record = decode_meta(value, CollectionRecord)
         if key != keys.collection(record.number):
             raise Corruption(f"the record under {key!r} is that of collection number {record.number}")
-        record = msgspec.structs.replace(
-            record, schema=with_indexes(record.schema, Flat())
-        )  # of before there was a choice
+        for name, field in record.schema.vectors.items():
+            if not 1 <= field.dim <= DIM_STORED_MAX:
+                raise Corruption(f"vector field {name!r:.80} of collection {record.number} has dim={field.dim}")
+        # None is of before there was a choice.
+        record = msgspec.structs.replace(record, schema=with_indexes(record.schema, Flat()))
         collections.append(_recover_collection(record, storage, settings))
     known = {keys.manifest(collection.number) for collection in collections}
     for key, _ in storage.kv.scan(Family.META, keys.MANIFESTS_LOW, keys.MANIFESTS_HIGH):

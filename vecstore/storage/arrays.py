@@ -134,12 +134,12 @@ def _checked_size(name: str, code: str, shape: list[int]) -> tuple[np.dtype[Any]
     dtype = DTYPES.get(code)
     if dtype is None or len(shape) > _NDIM_MAX or any(extent < 0 for extent in shape):
         raise Corruption(f"array {name[:64]!r} has dtype {code[:16]!r} and shape {shape[:8]}")
-    size = dtype.itemsize
+    strides = dtype.itemsize  # numpy counts what stands beside a zero extent too, and refuses what it cannot address
     for extent in shape:
-        size *= extent
-    if max(shape, default=0) >= 1 << 62:  # beside a zero extent; numpy would refuse it
+        strides *= max(extent, 1)
+    if strides >= 1 << 62:
         raise Corruption(f"array {name[:64]!r} has shape {shape}")
-    return dtype, size
+    return dtype, 0 if 0 in shape else strides
 
 
 def _little_endian(name: str, array: Array) -> Array:
