@@ -16,6 +16,7 @@ TARGETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 KS = (1, 10, 100)
 QUERIES = 512  # a recall of .95 is then known to about half a point
 WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
+DEPTH_PART = 4
 RESCORE_COST = 0.15  # of scoring a row by its vector, where looking at one more candidate's neighbours costs 1
 
 
@@ -33,11 +34,13 @@ class WalkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return max(k, math.ceil(_along(k, self.ks, [_between(target, row) for row in self.rescored])))
 
     def depth_for_width(self, ef: int, k: int) -> int:
-        """How many of `ef` candidates are worth rescoring: as where a target takes that width."""
+        """How many of `ef` candidates are worth rescoring: as where a target takes that width, and no less than one in
+        DEPTH_PART, since queries that do not resemble the rows are told apart less well by codes."""
         widths = [_along(k, self.ks, [row[t] for row in self.ef]) for t in range(len(TARGETS))]
         depths = [_along(k, self.ks, [row[t] for row in self.rescored]) for t in range(len(TARGETS))]
         shares = [depth / max(1.0, width) for width, depth in zip(widths, depths, strict=True)]
-        return max(k, min(ef, math.ceil(ef * float(np.interp(ef, np.maximum.accumulate(widths), shares)))))
+        share = max(1 / DEPTH_PART, float(np.interp(ef, np.maximum.accumulate(widths), shares)))
+        return max(k, min(ef, math.ceil(ef * share)))
 
     def check(self, n: int) -> None:
         """Raises Corruption for what `calibrated` would not have made."""
