@@ -7,6 +7,8 @@
 #include <initializer_list>
 #include <string>
 
+#include "vecstore/ops.h"
+
 namespace nb = nanobind;
 
 namespace vecstore {
@@ -38,6 +40,13 @@ constexpr Type kUInt64{nb::dlpack::dtype_code::UInt, 64, "uint64"};
 constexpr Type kUInt32{nb::dlpack::dtype_code::UInt, 32, "uint32"};
 constexpr Type kInt32{nb::dlpack::dtype_code::Int, 32, "int32"};
 constexpr Type kInt64{nb::dlpack::dtype_code::Int, 64, "int64"};
+
+inline Element element_of(const Input& rows) {
+    if (kFloat32.matches(rows)) return Element::f32;
+    if (kFloat16.matches(rows)) return Element::f16;
+    if (kUInt16.matches(rows)) return Element::bf16;
+    fail("rows must have dtype float32, float16 or uint16 (bfloat16)");
+}
 
 constexpr std::size_t kAny = static_cast<std::size_t>(-1);
 

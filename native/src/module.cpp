@@ -19,13 +19,6 @@ using namespace vecstore;
 
 namespace {
 
-Element element_of(const Input& rows) {
-    if (kFloat32.matches(rows)) return Element::f32;
-    if (kFloat16.matches(rows)) return Element::f16;
-    if (kUInt16.matches(rows)) return Element::bf16;
-    fail("rows must have dtype float32, float16 or uint16 (bfloat16)");
-}
-
 // Rows may be some columns of a wider array: each contiguous, one stride apart.
 DenseRows dense_rows(const Input& rows, std::size_t dim) {
     const Element element = element_of(rows);

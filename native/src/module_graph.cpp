@@ -15,13 +15,6 @@ constexpr Type kInt8{nb::dlpack::dtype_code::Int, 8, "int8"};
 constexpr std::size_t kRowsMax = (std::size_t{1} << 31) - 1;  // a candidate's row has 31 bits
 constexpr std::size_t kDimMax = 1 << 16;
 
-Element element_of(const Input& rows) {
-    if (kFloat32.matches(rows)) return Element::f32;
-    if (kFloat16.matches(rows)) return Element::f16;
-    if (kUInt16.matches(rows)) return Element::bf16;
-    fail("rows must have dtype float32, float16 or uint16 (bfloat16)");
-}
-
 void check_below(const char* name, const std::uint32_t* values, std::size_t count, std::size_t bound) {
     std::uint32_t top = 0;
     for (std::size_t i = 0; i < count; ++i) top = std::max(top, values[i]);

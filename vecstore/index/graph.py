@@ -75,7 +75,6 @@ class GraphIndex(BuiltIndex):
         values = copies.get("row.values")
         self._rescored_in_walk = spec.rerank not in ("none", "int8")
         self._rows = source.rows if values is None else values
-        self._inverse_norms = source.inverse_norms
         copied = sum(array.nbytes for name, array in copies.items() if name.startswith("row."))
         self.code_bytes = (coded.nbytes + neighbours.nbytes + copied) / max(1, self.ntotal)
         self._source = source
@@ -222,7 +221,7 @@ class GraphIndex(BuiltIndex):
                 self.neighbours, self._coded, self.entries, codes.mean, turned, scales, fields, weights,
                 float(codes.units[0]), float(codes.units[1]),
             )  # fmt: skip
-            opened = kernels.open_graph(self.field.metric, self._rows, self._inverse_norms, arrays)
+            opened = kernels.open_graph(self.field.metric, self._rows, self._source.inverse_norms, arrays)
             graph = self._open[kernels.name] = opened
         return graph
 
