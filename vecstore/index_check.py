@@ -28,9 +28,11 @@ from vecstore.index_spec import (
     Index,
     Int4,
     Int8,
+    Inverted,
     Normalize,
     Quantizer,
     RaBitQ,
+    Seismic,
     Transform,
     Truncate,
 )
@@ -47,6 +49,20 @@ OVERSAMPLING_MAX = 1_000
 DEGREE_STEP, DEGREE_MAX = 16, 128
 EF_MAX = 10_000
 MIH_CHUNK_BITS_MAX = 24  # a chunk's table has 2^bits places
+
+_SUITED: dict[tuple[VectorKind, ...], tuple[type[Index], ...]] = {
+    (VectorKind.BINARY,): (HammingIVF, MIH),
+    (VectorKind.DENSE,): (IVF, Graph, Funnel),
+    (VectorKind.SPARSE,): (Seismic,),
+    (VectorKind.SPARSE, VectorKind.TEXT): (Inverted,),
+}
+_SEISMIC_BOUNDS = {
+    "postings": (1, 1 << 20),
+    "list_factor": (1, 100),
+    "block_share": (0.001, 1),
+    "summary_energy": (0.01, 1),
+    "neighbours": (0, 256),
+}
 
 
 def bad_index(path: str, problem: str) -> InvalidArgument:
@@ -75,13 +91,14 @@ def check_index(field: VectorField, path: str = "index") -> None:
         return
     if not isinstance(spec, get_args(Index)) or read_index(spec, path) != spec:
         raise bad_index(path, f"is {spec!r:.200}, not a spec with parameters of the right types")
-    binary = field.kind is VectorKind.BINARY
-    if isinstance(spec, HammingIVF | MIH) and not binary:
-        raise bad_index(path, f"is {_tag(spec)}, which is for binary fields; this one is dense")
-    if isinstance(spec, IVF | Graph | Funnel) and binary:
-        raise bad_index(path, f"is {_tag(spec)}, which is for dense fields; this one is binary")
-    if isinstance(spec, Flat) and binary and spec != Flat():
-        raise bad_index(path, "is flat over bits, which takes no transforms, quantizer or rerank")
+    for kinds, specs in _SUITED.items():
+        if isinstance(spec, specs) and field.kind not in kinds:
+            wanted = " or ".join(kind.value for kind in kinds)
+            raise bad_index(path, f"is {_tag(spec)}, which is for {wanted} fields; this one is {field.kind.value}")
+    if isinstance(spec, Flat) and field.kind is not VectorKind.DENSE and spec != Flat():
+        raise bad_index(
+            path, f"is flat over {field.kind.value} vectors, which takes no transforms, quantizer or rerank"
+        )
     if isinstance(spec, IVF | HammingIVF):
         _check_lists(spec, path)
     if isinstance(spec, Flat | IVF):
@@ -90,6 +107,8 @@ def check_index(field: VectorField, path: str = "index") -> None:
         _check_graph(spec, field.dim, path)
     elif isinstance(spec, Funnel):
         _check_funnel(spec, field.dim, path)
+    elif isinstance(spec, Seismic):
+        _check_seismic(spec, path)
     elif isinstance(spec, MIH) and spec.chunks != "auto":
         _bounded(f"{path}.chunks", spec.chunks, -(-field.dim // MIH_CHUNK_BITS_MAX), field.dim, "the field's bits")
 
@@ -170,6 +189,13 @@ def _check_funnel(spec: Funnel, dim: int, path: str) -> None:
     if list(spec.dims) != sorted(set(spec.dims)):
         raise bad_index(f"{path}.dims", f"{list(spec.dims)} must ascend")
     _bounded(f"{path}.oversampling", spec.oversampling, 1, OVERSAMPLING_MAX)
+
+
+def _check_seismic(spec: Seismic, path: str) -> None:
+    for name, (low, high) in _SEISMIC_BOUNDS.items():
+        value = getattr(spec, name)
+        if value != "auto":
+            _bounded(f"{path}.{name}", value, low, high)
 
 
 def _bounded(path: str, value: N, low: float, high: float, what: str = "") -> N:

@@ -193,8 +193,28 @@ class MIH(_Spec, frozen=True, tag="mih"):
     chunks: int | Literal["auto"] = "auto"
 
 
+class Inverted(_Spec, frozen=True, tag="inverted"):
+    """Exact search of sparse vectors by postings in windows of rows."""
+
+
+class Seismic(_Spec, frozen=True, tag="seismic"):
+    """Approximate search of sparse vectors: postings in blocks of similar rows with summaries, answers scored by whole
+    vectors. The more of each parameter, the larger the index and the better its answers.
+
+    `postings` is how many entries of a list are kept on average (at most `list_factor` times as many of one list),
+    `block_share` the blocks of a list as a share of its rows, `summary_energy` the share of a summary's weight that is
+    kept, `neighbours` the near rows known of each row, `values` how the vectors to score by are held."""
+
+    postings: int | Literal["auto"] = "auto"
+    list_factor: float | Literal["auto"] = "auto"
+    block_share: float | Literal["auto"] = "auto"
+    summary_energy: float | Literal["auto"] = "auto"
+    neighbours: int | Literal["auto"] = "auto"
+    values: Literal["float16", "fixed8", "delta8"] = "float16"
+
+
 class Auto(_Spec, frozen=True, tag="auto"):
     """Left to the engine: an exact scan of small segments, else a graph or lists, as memory allows."""
 
 
-Index = Flat | IVF | Graph | Funnel | HammingIVF | MIH | Auto
+Index = Flat | IVF | Graph | Funnel | HammingIVF | MIH | Inverted | Seismic | Auto

@@ -14,6 +14,8 @@ from vecstore.index_spec import Index
 class VectorKind(StrEnum):
     DENSE = "dense"
     BINARY = "binary"
+    SPARSE = "sparse"  # indices and weights, any number of them
+    TEXT = "text"  # terms and how often they occur, made from text by the field's analysis
 
 
 class Metric(StrEnum):
@@ -23,6 +25,7 @@ class Metric(StrEnum):
     DOT = "dot"  # minus the inner product
     L2 = "l2"  # squared Euclidean distance
     HAMMING = "hamming"  # number of differing bits
+    BM25 = "bm25"  # minus the BM25 score of a text for the terms asked for
 
 
 class DataType(StrEnum):
@@ -51,14 +54,33 @@ _STORAGE: dict[DataType, np.dtype[np.generic]] = {
 }
 
 
+class Analysis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How text becomes terms, and how BM25 weighs them (Robertson & Zaragoza 2009, section 3.4).
+
+    `language` chooses the stemmer and the stop words, "none" for neither; `k1` says how soon repeats of a term stop to
+    count, `b` (0 to 1) how much a text's length counts against it."""
+
+    language: str = "english"
+    stop_words: bool = True
+    k1: float = 1.2
+    b: float = 0.75
+
+
 class VectorField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One named vector of a collection. For BINARY, `dim` counts bits and must be a multiple of 8."""
+    """One named vector of a collection. For BINARY, `dim` counts bits and must be a multiple of 8; SPARSE and TEXT have
+    rows of any length (`vecstore.sparse`), and a `dim` of 0."""
 
     kind: VectorKind
     dim: int
     metric: Metric
     datatype: DataType = DataType.FLOAT32
     index: Index | None = None  # None says nothing, which the engine takes for Auto()
+    analysis: Analysis | None = None  # of TEXT
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether rows are `SparseRows`, of values of `storage_dtype`."""
+        return self.kind in (VectorKind.SPARSE, VectorKind.TEXT)
 
     @property
     def storage_dtype(self) -> np.dtype[np.generic]:
@@ -93,11 +115,11 @@ def with_indexes(schema: Schema, default: Index) -> Schema:
 
 
 def score_of(metric: Metric, distances: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn distances into API scores: similarity for cosine and dot (large is near), Euclidean distance for l2 and
-    differing bits for hamming (small is near)."""
+    """Turn distances into API scores: similarity for cosine, dot and bm25 (large is near), Euclidean distance for l2
+    and differing bits for hamming (small is near)."""
     if metric is Metric.COSINE:
         return np.float32(1.0) - distances
-    if metric is Metric.DOT:
+    if metric in (Metric.DOT, Metric.BM25):
         return -distances
     if metric is Metric.L2:
         roots: NDArray[np.float32] = np.sqrt(np.maximum(distances, np.float32(0.0)))
@@ -106,4 +128,4 @@ def score_of(metric: Metric, distances: NDArray[np.float32]) -> NDArray[np.float
 
 
 def larger_is_nearer(metric: Metric) -> bool:
-    return metric in (Metric.COSINE, Metric.DOT)
+    return metric in (Metric.COSINE, Metric.DOT, Metric.BM25)

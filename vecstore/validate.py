@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from vecstore.config import Limits
-from vecstore.errors import InvalidArgument, limit_exceeded
+from vecstore.errors import InvalidArgument, Unimplemented, limit_exceeded
 from vecstore.index_check import check_index
 from vecstore.kernels.base import Float32Array
 from vecstore.query.filter import PointId
@@ -51,6 +51,8 @@ def check_schema(schema: Schema, limits: Limits) -> None:
 
 def check_vector_field(name: str, field: VectorField, limits: Limits) -> None:
     path = f"vectors.{name}"
+    if field.is_sparse:
+        raise Unimplemented(f"{path}.kind={field.kind.value} is not built in this version")
     if isinstance(field.dim, bool) or not isinstance(field.dim, int) or field.dim < 1:
         raise invalid("BAD_SCHEMA", f"{path}.dim={field.dim!r} must be an integer of at least 1", f"{path}.dim")
     if field.dim > limits.dim_max:

@@ -26,6 +26,7 @@ class SearchParams:
     truncate_dim: int = 0  # compare this prefix of the vectors only
     recall_target: float = 0.0  # 0 < r <= 1: choose the rest by it
     ef: int = 0  # width of a graph walk: the candidates it keeps, at least k
+    block_factor: float = 0.0  # sparse: a block is read if its estimate times this reaches the k-th best score
 
 
 DEFAULT_PARAMS = SearchParams()
