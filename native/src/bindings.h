@@ -104,4 +104,7 @@ void bind_encode(nb::module_& m);
 // Adds the graph index.
 void bind_graph(nb::module_& m);
 
+// Adds searches over sparse rows.
+void bind_sparse(nb::module_& m);
+
 }  // namespace vecstore

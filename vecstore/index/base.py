@@ -52,14 +52,16 @@ class Index(ABC):
     def search(
         self,
         kernels: Kernels,
-        queries: np.ndarray,
+        queries: Any,
         k: int,
         allowed: Bitmap | None,
         params: SearchParams = DEFAULT_PARAMS,
     ) -> Candidates:
-        """The k nearest allowed rows for each query: float32 (nq, dim), or packed uint8 (nq, dim / 8) for binary.
+        """The k nearest allowed rows for each query: float32 (nq, dim), packed uint8 (nq, dim / 8) for binary,
+        `SparseRows` of float32 for sparse, `TermQueries` for text.
 
-        An index that looks at a part of the rows may find fewer than k; the engine then scans exactly."""
+        An index that looks at a part of the rows may find fewer than k; the engine then scans exactly. Of sparse rows
+        and text only those are found that share an index with the query: fewer than k is then no gap."""
 
     @abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:
@@ -68,7 +70,7 @@ class Index(ABC):
 
     @classmethod
     @abstractmethod
-    def from_arrays(cls, field: VectorField, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> Self:
+    def from_arrays(cls, field: VectorField, rows: Any, arrays: Mapping[str, np.ndarray]) -> Self:
         """Rebuild from the stored vectors and `arrays()`, with `inverse_norms` beside them for cosine. The arrays are
         mapped, read-only. Raises Corruption when they do not fit together."""
 
@@ -108,7 +110,7 @@ class BuiltIndex(Index):
         cls,
         field: VectorField,
         spec: Any,  # of index_spec, the kind that this class is registered for
-        rows: np.ndarray,  # (n, width) stored vectors, perhaps mapped; rows without a vector are zero
+        rows: Any,  # (n, width) stored vectors or `SparseRows`, perhaps mapped; rows without a vector are zero
         inverse_norms: Float32Array | None,  # (n,), cosine only
         kernels: Kernels,
         progress: Progress,

@@ -58,6 +58,32 @@ def block_scan(
     out_rows: _Array,
     out_distances: _Array,
 ) -> None: ...
+def sparse_scan(
+    query_offsets: _Array,
+    query_indices: _Array,
+    query_values: _Array,
+    offsets: _Array,
+    indices: _Array,
+    values: _Array,
+    norms: _Array | None,
+    allowed: _Array | None,
+    out_rows: _Array,
+    out_distances: _Array,
+) -> None: ...
+def sparse_rerank(
+    query_offsets: _Array,
+    query_indices: _Array,
+    query_values: _Array,
+    offsets: _Array,
+    indices: _Array,
+    values: _Array,
+    norms: _Array | None,
+    candidates: _Array,
+    out_distances: _Array,
+) -> None: ...
+def sparse_document_frequency(
+    terms: _Array, offsets: _Array, indices: _Array, values: _Array, allowed: _Array | None, out: _Array
+) -> None: ...
 def hadamard(rows: _Array, permutations: _Array, factors: _Array, block: int, out: _Array) -> None: ...
 def table_scan(
     offsets: _Array,

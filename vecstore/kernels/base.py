@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.graph import BuildParams, ByteRows, GraphArrays, GraphBuilder, OpenGraph, UInt32Array, Walk
+from vecstore.kernels.sparse import SparseKernels
 from vecstore.schema import Metric
 
 Float32Array: TypeAlias = NDArray[np.float32]
@@ -124,7 +125,7 @@ class MihTables:
     rows: NDArray[np.uint32]  # (chunks, n)
 
 
-class Kernels(Protocol):
+class Kernels(SparseKernels, Protocol):
     @property
     def name(self) -> str:
         """native, numba or numpy."""

@@ -32,6 +32,7 @@ from vecstore.kernels.graph import (
 )
 from vecstore.kernels.graph_tuning import QUERIES, TUNED_FROM, tuned
 from vecstore.schema import Metric
+from vecstore.sparse import SparseRows
 
 _CODE_KINDS = {kind: number for number, kind in enumerate(get_args(CodeKind))}
 TUNING_EF = 48
@@ -247,6 +248,36 @@ class NativeKernels:
             p.seed, p.alpha, neighbours,
         )  # fmt: skip
         return builder
+
+    def sparse_scan(
+        self,
+        queries: SparseRows,
+        rows: SparseRows,
+        norms: Float32Array | None,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        q, r = queries, rows
+        arrays = (q.offsets, q.indices, q.values, r.offsets, r.indices, r.values)
+        _native.sparse_scan(*arrays, norms, allowed, out_rows, out_distances)
+
+    def sparse_rerank(
+        self,
+        queries: SparseRows,
+        rows: SparseRows,
+        norms: Float32Array | None,
+        candidates: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        q, r = queries, rows
+        arrays = (q.offsets, q.indices, q.values, r.offsets, r.indices, r.values)
+        _native.sparse_rerank(*arrays, norms, candidates, out_distances)
+
+    def sparse_document_frequency(
+        self, terms: NDArray[np.uint32], rows: SparseRows, allowed: Bitmap | None, out: Int64Array
+    ) -> None:
+        _native.sparse_document_frequency(terms, rows.offsets, rows.indices, rows.values, allowed, out)
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         _native.inverse_norms(rows, out)

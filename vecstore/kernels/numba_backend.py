@@ -24,6 +24,8 @@ from vecstore.kernels import (
     hamming_numba,
     row_numba,
     row_numpy,
+    sparse_numba,
+    sparse_numpy,
     table_numba,
 )
 from vecstore.kernels import numba_loops as loops
@@ -54,7 +56,9 @@ from vecstore.kernels.graph_checks import check_graph, check_graph_answers, chec
 from vecstore.kernels.graph_numpy import PythonGraph
 from vecstore.kernels.graph_queries import CodeQueries
 from vecstore.kernels.row_checks import check_row_scan
+from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_rerank, check_sparse_scan
 from vecstore.schema import Metric
+from vecstore.sparse import SparseRows
 
 _BYTES_PER_THREAD = 1 << 20  # smaller jobs stay on the calling thread
 _NO_NORMS = np.empty(0, np.float32)
@@ -81,6 +85,10 @@ def _table_arguments(codes: TableCodes) -> tuple[Any, ...]:
     none: tuple[NDArray[Any], ...] = (_NO_BYTES, _typed(codes.factors)[:0, 0], _NO_RUNS, _NO_DIMS, _NO_NORMS)
     arrays = [absent if array is None else _typed(array) for array, absent in zip(extra, none, strict=True)]
     return (*first, codes.table_dims, codes.table_values, codes.extra is not None, *arrays)
+
+
+def _sparse_arguments(rows: SparseRows, norms: Float32Array | None) -> tuple[Any, ...]:
+    return rows.offsets, rows.indices, _typed(rows.values), norms is not None, _NO_NORMS if norms is None else norms
 
 
 def _graph_codes(graph: PythonGraph) -> tuple[NDArray[Any], ...]:
@@ -396,6 +404,48 @@ class NumbaKernels:
         check_graph_builder(rows, params, neighbours)
         return NumbaGraphBuilder(rows, params, neighbours, self._by_query)
 
+    def sparse_scan(
+        self,
+        queries: SparseRows,
+        rows: SparseRows,
+        norms: Float32Array | None,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        check_sparse_scan(queries, rows, norms, allowed, out_rows, out_distances)
+        by_rank = [sparse_numpy.by_weight(query) for query in queries]
+        arrays = _sparse_arguments(rows, norms)
+
+        def part(listed: Int64Array, begin: int, end: int, heap_rows: Int64Array, heap: Float32Array) -> None:
+            for q, query in enumerate(by_rank):
+                own: tuple[Any, ...] = (allowed is not None, listed, begin, end, heap_rows[q], heap[q])
+                sparse_numba.scan(*query, *arrays, *own)
+
+        row_bytes = rows.nbytes // max(1, len(rows))
+        self._top_k(part, len(rows), row_bytes * len(queries), allowed, out_rows, out_distances)
+
+    def sparse_rerank(
+        self,
+        queries: SparseRows,
+        rows: SparseRows,
+        norms: Float32Array | None,
+        candidates: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        check_sparse_rerank(queries, rows, norms, candidates, out_distances)
+        arrays = _sparse_arguments(rows, norms)
+        for q, query in enumerate(queries):
+            own: tuple[Any, ...] = (candidates[q], out_distances[q])
+            sparse_numba.rerank(*sparse_numpy.by_weight(query), *arrays, *own)
+
+    def sparse_document_frequency(
+        self, terms: NDArray[np.uint32], rows: SparseRows, allowed: Bitmap | None, out: Int64Array
+    ) -> None:
+        check_document_frequency(terms, rows, allowed, out)
+        listed = rows if allowed is None else rows.take(loops.list_allowed(allowed, 0, len(rows)))
+        out[:] = sparse_numpy.document_frequency(terms, listed)
+
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         check_inverse_norms(rows, out)
         loops.inverse_norms_of(_typed(rows), rows.shape[1], out)
@@ -435,6 +485,7 @@ class NumbaKernels:
             best = np.lexsort((rows, distances))[:k]  # unused places sort last: their row is the largest
             out_rows[q, :k] = rows[best]
             out_distances[q, :k] = distances[best]
+        out_rows[out_rows == _LAST_ROW] = -1
 
     def _each(self, run: Callable[[int], None], nq: int) -> None:
         """Run queries 0..nq-1, each on one thread."""

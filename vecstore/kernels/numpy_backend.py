@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels import byte_numpy, graph_numpy, hamming_numpy, row_numpy, table_numpy
+from vecstore.kernels import byte_numpy, graph_numpy, hamming_numpy, row_numpy, sparse_numpy, table_numpy
 from vecstore.kernels.base import (
     Bitmap,
     ByteCodes,
@@ -40,7 +40,9 @@ from vecstore.kernels.graph_checks import check_graph, check_graph_answers, chec
 from vecstore.kernels.graph_numpy import CodeQuery, PythonGraph
 from vecstore.kernels.graph_queries import CodeQueries, products
 from vecstore.kernels.row_checks import check_row_scan
+from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_rerank, check_sparse_scan
 from vecstore.schema import Metric
+from vecstore.sparse import SparseRows
 
 _BLOCK_BYTES = 1 << 20  # rows widened to float64 at once
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -306,6 +308,47 @@ class NumpyKernels:
     def graph_builder(self, rows: ByteRows, params: BuildParams, neighbours: UInt32Array) -> GraphBuilder:
         check_graph_builder(rows, params, neighbours)
         return NumpyGraphBuilder(rows, params, neighbours)
+
+    def sparse_scan(
+        self,
+        queries: SparseRows,
+        rows: SparseRows,
+        norms: Float32Array | None,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        check_sparse_scan(queries, rows, norms, allowed, out_rows, out_distances)
+        listed = allowed_rows(allowed, len(rows))
+        if allowed is not None:
+            rows, norms = rows.take(listed), None if norms is None else norms[listed]
+        for q, query in enumerate(queries):
+            distances, matched = sparse_numpy.row_distances(query, rows, norms)
+            sparse_numpy.write_nearest(listed[matched], distances[matched], out_rows[q], out_distances[q])
+
+    def sparse_rerank(
+        self,
+        queries: SparseRows,
+        rows: SparseRows,
+        norms: Float32Array | None,
+        candidates: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        check_sparse_rerank(queries, rows, norms, candidates, out_distances)
+        out_distances.fill(np.inf)
+        for q, query in enumerate(queries):
+            places = np.flatnonzero(candidates[q] >= 0)
+            listed = candidates[q, places]
+            own = None if norms is None else norms[listed]
+            distances, matched = sparse_numpy.row_distances(query, rows.take(listed), own)
+            out_distances[q, places[matched]] = distances[matched]
+
+    def sparse_document_frequency(
+        self, terms: NDArray[np.uint32], rows: SparseRows, allowed: Bitmap | None, out: Int64Array
+    ) -> None:
+        check_document_frequency(terms, rows, allowed, out)
+        listed = rows if allowed is None else rows.take(allowed_rows(allowed, len(rows)))
+        out[:] = sparse_numpy.document_frequency(terms, listed)
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         check_inverse_norms(rows, out)

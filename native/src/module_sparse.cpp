@@ -1,0 +1,88 @@
+// Bindings of searches over sparse rows.
+#include "bindings.h"
+#include "sparse_scan.h"
+
+using namespace vecstore;
+
+namespace {
+
+SparseView sparse_view(const std::string& name, const Input& offsets, const Input& indices, const Input& values) {
+    check((name + " offsets").c_str(), offsets, kInt64, {kAny});
+    if (offsets.shape(0) == 0) fail(name + " offsets must have an entry for the end of the last row");
+    check((name + " indices").c_str(), indices, kUInt32, {kAny});
+    const bool half = kFloat16.matches(values);
+    if (!half && !kFloat32.matches(values)) fail(name + " values must have dtype float32 or float16");
+    check_shape((name + " values").c_str(), values, {indices.shape(0)});
+    return {data_of<std::int64_t>(offsets),
+            data_of<std::uint32_t>(indices),
+            values.data(),
+            half,
+            offsets.shape(0) - 1,
+            indices.shape(0)};
+}
+
+SparseView query_view(const Input& offsets, const Input& indices, const Input& values) {
+    const SparseView view = sparse_view("query", offsets, indices, values);
+    if (view.half) fail("query values must have dtype float32");
+    return view;
+}
+
+const float* norms_of(const Input& norms, const SparseView& rows) {
+    if (norms.is_valid()) check("norms", norms, kFloat32, {rows.n});
+    static constexpr float kNoRow = 0;  // an empty array may come without a pointer, which would mean "none"
+    return norms.is_valid() && rows.n == 0 ? &kNoRow : data_of<float>(norms);
+}
+
+const std::uint64_t* mask_of(const Input& allowed, const SparseView& rows) {
+    if (!allowed.is_valid()) return nullptr;
+    check("allowed", allowed, kUInt64, {words(rows.n)});
+    static constexpr std::uint64_t kNoWord = 0;
+    return rows.n == 0 ? &kNoWord : data_of<std::uint64_t>(allowed);
+}
+
+void scan(Input query_offsets, Input query_indices, Input query_values, Input offsets, Input indices, Input values,
+          Input norms, Input allowed, Output out_rows, Output out_distances) {
+    const SparseView queries = query_view(query_offsets, query_indices, query_values);
+    const SparseView rows = sparse_view("row", offsets, indices, values);
+    const float* by_row = norms_of(norms, rows);
+    const std::uint64_t* mask = mask_of(allowed, rows);
+    check("out_rows", out_rows, kInt64, {queries.n, kAny});
+    check("out_distances", out_distances, kFloat32, {queries.n, out_rows.shape(1)});
+    if (out_rows.size() == 0) return;
+    sparse_scan(
+        queries, rows, by_row, mask,
+        {out_rows.shape(1), static_cast<std::int64_t*>(out_rows.data()), static_cast<float*>(out_distances.data())});
+}
+
+void rerank(Input query_offsets, Input query_indices, Input query_values, Input offsets, Input indices, Input values,
+            Input norms, Input candidates, Output out_distances) {
+    const SparseView queries = query_view(query_offsets, query_indices, query_values);
+    const SparseView rows = sparse_view("row", offsets, indices, values);
+    check("candidates", candidates, kInt64, {queries.n, kAny});
+    check("out_distances", out_distances, kFloat32, {queries.n, candidates.shape(1)});
+    sparse_rerank(queries, rows, norms_of(norms, rows), data_of<std::int64_t>(candidates), candidates.shape(1),
+                  static_cast<float*>(out_distances.data()));
+}
+
+void document_frequency(Input terms, Input offsets, Input indices, Input values, Input allowed, Output out) {
+    check("terms", terms, kUInt32, {kAny});
+    const SparseView rows = sparse_view("row", offsets, indices, values);
+    check("out", out, kInt64, {terms.shape(0)});
+    sparse_document_frequency(data_of<std::uint32_t>(terms), terms.shape(0), rows, mask_of(allowed, rows),
+                              static_cast<std::int64_t*>(out.data()));
+}
+
+}  // namespace
+
+void vecstore::bind_sparse(nb::module_& m) {
+    const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
+    const auto optional = [](const char* name) { return nb::arg(name).noconvert().none(); };
+    m.def("sparse_scan", &scan, array("query_offsets"), array("query_indices"), array("query_values"), array("offsets"),
+          array("indices"), array("values"), optional("norms"), optional("allowed"), array("out_rows"),
+          array("out_distances"), Release());
+    m.def("sparse_rerank", &rerank, array("query_offsets"), array("query_indices"), array("query_values"),
+          array("offsets"), array("indices"), array("values"), optional("norms"), array("candidates"),
+          array("out_distances"), Release());
+    m.def("sparse_document_frequency", &document_frequency, array("terms"), array("offsets"), array("indices"),
+          array("values"), optional("allowed"), array("out"), Release());
+}

@@ -1,0 +1,49 @@
+"""What a text field's indexes are asked: weighted terms, and how long the texts of the collection are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.schema import Analysis
+from vecstore.sparse import SparseRows
+
+
+@dataclass(frozen=True, slots=True)
+class TermQueries:
+    """A batch of BM25 queries, the `queries` of `Index.search` for a field of kind TEXT.
+
+    `terms` holds term ids and, as float32 values, idf(term) * times asked; `mean_length` is the mean number of terms of
+    all live rows of the collection. k1 and b are the field's own (`field.analysis`)."""
+
+    terms: SparseRows
+    mean_length: float
+
+    def __len__(self) -> int:
+        return len(self.terms)
+
+    def __getitem__(self, queries: slice) -> Self:
+        return type(self)(self.terms[queries], self.mean_length)
+
+    def weighted(self, analysis: Analysis) -> SparseRows:
+        """What kernels take: (k1 + 1) in the weights."""
+        values = self.terms.values.astype(np.float32) * np.float32(analysis.k1 + 1)
+        return SparseRows(self.terms.offsets, self.terms.indices, values)
+
+
+def row_lengths(rows: SparseRows) -> NDArray[np.float32]:
+    """(n,) sums of each row's values: the terms of a text, repeats counted. Exact up to 2^24."""
+    lengths = np.zeros(len(rows), np.float32)
+    filled = np.flatnonzero(np.diff(rows.offsets))
+    if len(filled):
+        lengths[filled] = np.add.reduceat(rows.values, rows.offsets[filled], dtype=np.float64)
+    return lengths
+
+
+def length_norms(analysis: Analysis, lengths: NDArray[np.float32], mean_length: float) -> NDArray[np.float32]:
+    """(n,) k1 * (1 - b + b * length / mean_length), what a term's frequency is weighed against."""
+    shares = lengths / np.float64(mean_length) if mean_length > 0 else np.zeros(len(lengths))
+    return (analysis.k1 * (1 - analysis.b + analysis.b * shares)).astype(np.float32)

@@ -1,0 +1,80 @@
+"""Checks of searches over sparse rows for the backends written in Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.kernels.checks import _check, _check_range, _check_shape, _check_top_k
+from vecstore.sparse import SparseRows
+
+
+def check_sparse_scan(
+    queries: SparseRows,
+    rows: SparseRows,
+    norms: NDArray[Any] | None,
+    allowed: NDArray[Any] | None,
+    out_rows: NDArray[Any],
+    out_distances: NDArray[Any],
+) -> None:
+    _check_both(queries, rows, norms)
+    _check_top_k(len(queries), len(rows), allowed, out_rows, out_distances)
+
+
+def check_sparse_rerank(
+    queries: SparseRows,
+    rows: SparseRows,
+    norms: NDArray[Any] | None,
+    candidates: NDArray[Any],
+    out_distances: NDArray[Any],
+) -> None:
+    _check_both(queries, rows, norms)
+    _check("candidates", candidates, np.int64, (len(queries), None))
+    _check_range("candidates", candidates, -1, len(rows) - 1)
+    _check("out_distances", out_distances, np.float32, candidates.shape)
+
+
+def check_document_frequency(
+    terms: NDArray[Any], rows: SparseRows, allowed: NDArray[Any] | None, out: NDArray[Any]
+) -> None:
+    _check("terms", terms, np.uint32, (None,))
+    if (np.diff(terms.astype(np.int64)) <= 0).any():
+        raise ValueError("terms must ascend")
+    _check_sparse("row", rows)
+    if allowed is not None:
+        _check("allowed", allowed, np.uint64, ((len(rows) + 63) // 64,))
+    _check("out", out, np.int64, terms.shape)
+
+
+def check_queries(queries: SparseRows) -> None:
+    _check_sparse("query", queries)
+    if queries.values.dtype != np.float32:
+        raise ValueError("query values must have dtype float32")
+    if not np.isfinite(queries.values).all():
+        raise ValueError("a query's weights must be finite")
+    ascends = np.diff(queries.indices.astype(np.int64)) > 0
+    starts = queries.offsets[1:-1]
+    ascends[starts[(starts > 0) & (starts < queries.nnz)] - 1] = True
+    if not ascends.all():
+        raise ValueError("a query's indices must ascend")
+
+
+def _check_both(queries: SparseRows, rows: SparseRows, norms: NDArray[Any] | None) -> None:
+    _check_sparse("row", rows)
+    check_queries(queries)
+    if norms is not None:
+        _check("norms", norms, np.float32, (len(rows),))
+
+
+def _check_sparse(name: str, rows: SparseRows) -> None:
+    _check(f"{name} offsets", rows.offsets, np.int64, (None,))
+    if len(rows.offsets) == 0:
+        raise ValueError(f"{name} offsets must have an entry for the end of the last row")
+    _check(f"{name} indices", rows.indices, np.uint32, (None,))
+    if rows.values.dtype not in (np.float32, np.float16):
+        raise ValueError(f"{name} values must have dtype float32 or float16")
+    _check_shape(f"{name} values", rows.values, (rows.nnz,))
+    if rows.offsets[0] < 0 or rows.offsets[-1] > rows.nnz or (np.diff(rows.offsets) < 0).any():
+        raise ValueError(f"{name} offsets must ascend within 0 and the {rows.nnz} entries")
