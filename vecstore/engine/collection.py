@@ -6,6 +6,7 @@ that is replaced whole, so every read sees exactly one seq and never waits.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -46,7 +47,7 @@ class Collection:
         self.changed = threading.Condition()  # notified when a new view is there
         self.on_damage: Callable[[], None] = lambda: None  # an index needs to be built again
         self._blobs = blobs
-        self._uids = 0
+        self._uids = itertools.count(1)  # two threads open segments
         self.sealed: dict[str, SealedSegment] = {}
         self.frozen: list[GrowingSegment] = []
         self.growing = self._new_growing()
@@ -65,8 +66,7 @@ class Collection:
         return self.record.schema
 
     def _uid(self, what: str) -> str:
-        self._uids += 1
-        return f"{self.record.number}/{what}/{self._uids}"
+        return f"{self.record.number}/{what}/{next(self._uids)}"
 
     def _new_growing(self) -> GrowingSegment:
         return GrowingSegment(self._uid("growing"), self.schema.vectors, self.schema.fields)

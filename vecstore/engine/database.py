@@ -90,7 +90,7 @@ class Database:
         for collection in recovered:
             collection.on_damage = self._maintenance.wake
             if collection.record.dropping:
-                self._maintenance.drop(collection)
+                self._maintenance.drop(collection, was_served=False)
         self._maintenance.wake()
 
     @classmethod
@@ -182,7 +182,7 @@ class Database:
 
             self._committer.exclusive(lambda: Change([changes.put_collection(record)], apply))
             self._collections = {key: value for key, value in self._collections.items() if key != name}
-        self._maintenance.drop(collection)
+        self._maintenance.drop(collection, was_served=True)
         return True
 
     def collection(self, name: str) -> Collection:

@@ -103,10 +103,11 @@ class Maintenance:
         self._want(lambda: self._finish(operation, lambda: self._tune(collection, name, queries, operation)))
         return operation
 
-    def drop(self, collection: Collection) -> Operation:
-        """Remove the data of a collection whose record says `dropping`."""
+    def drop(self, collection: Collection, *, was_served: bool) -> Operation:
+        """Remove the data of a collection whose record says `dropping`. Where it `was_served`, a reader may still have
+        a view of it."""
         operation = self._operations.start("drop", collection.record.name)
-        self._want(lambda: self._finish(operation, lambda: self._drop(collection, operation)))
+        self._want(lambda: self._finish(operation, lambda: self._drop(collection, was_served, operation)))
         return operation
 
     def _want(self, work: Callable[[], None]) -> None:
@@ -233,13 +234,15 @@ class Maintenance:
         while (lacking := self._lacking_indexes(collection)) is not None:
             self._index(collection, lacking, operation)
 
-    def _drop(self, collection: Collection, operation: Operation) -> None:
+    def _drop(self, collection: Collection, was_served: bool, operation: Operation) -> None:
         """When it fails, the record still says `dropping`: the next open goes on."""
         with self._sealing:
-            headers = collection.manifest.segments
-            for done, header in enumerate(headers):
-                operation.progress("segments", done, len(headers))
-                for column in header.columns:
+            segments = list(collection.sealed.values())
+            for done, segment in enumerate(segments):
+                operation.progress("segments", done, len(segments))
+                if was_served:
+                    segment.hold()
+                for column in segment.header.columns:
                     self._blobs.delete(column.ref.name)
             self._committer.exclusive(lambda: changes.forget(collection))
 

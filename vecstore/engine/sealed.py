@@ -103,7 +103,10 @@ class SealedSegment:
         return array if array is not None else self._map(name)
 
     def hold(self) -> None:
-        """Map what is not derived and not mapped yet, for readers of older views that come after the blobs are gone."""
+        """Map what is not derived and not mapped yet, for readers of older views that come after the blobs are gone.
+
+        A reader may have found a column unmapped before this and get the lock only once the blobs are gone: whoever
+        takes the lock looks again at what it guards."""
         for column in self.header.data_columns:
             with contextlib.suppress(Corruption):  # it would have been so for them as well
                 if column.name.startswith("vector."):
@@ -113,6 +116,8 @@ class SealedSegment:
 
     def _map(self, name: str) -> np.ndarray:
         with self._lock:
+            if name in self._arrays:
+                return self._arrays[name]
             if name in self.quarantined:
                 raise Corruption(self.quarantined[name])
             if name.startswith("vector."):
@@ -170,10 +175,13 @@ class SealedSegment:
     def index(self, name: str) -> BuiltIndex | None:
         """The built index of a vector field; None while there is none, or a damaged one."""
         index = self._built.get(name)
-        entry = self.header.indexes.get(name)
-        if index is not None or entry is None or f"index.{name}" in self.quarantined:
+        if index is not None or name not in self.header.indexes or f"index.{name}" in self.quarantined:
             return index
         with self._lock:
+            index = self._built.get(name)
+            entry = self.header.indexes.get(name)  # not one that `extend` took away meanwhile
+            if index is not None or entry is None or f"index.{name}" in self.quarantined:
+                return index
             try:
                 index = self._built[name] = self._open_index(name, entry)
             except (Corruption, Unimplemented) as error:
@@ -261,9 +269,12 @@ class SealedSegment:
 
     def field_index(self, key: str) -> FieldIndex | None:
         index = self._fields.get(key)
-        spec = self.header.fields.get(key)
-        if index is None and spec is not None:
-            with self._lock:
+        if index is not None or key not in self.header.fields:
+            return index
+        with self._lock:
+            index = self._fields.get(key)
+            spec = self.header.fields[key]  # `extend` may give another, but takes none away
+            if index is None:
                 try:
                     arrays = {name: self.column(column) for name, column in spec.arrays.items()}
                     index = open_field_index(key, spec.kind, arrays, self.header.n_rows)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from vecstore.engine import keys
 from vecstore.engine.collection import Collection
-from vecstore.engine.header import Manifest, decode_meta
+from vecstore.engine.header import Column, Manifest, decode_meta
 from vecstore.engine.operations import Operation
 from vecstore.engine.records import decode_record, join_parts
 from vecstore.engine.recovery import read_tombstones
@@ -35,16 +35,14 @@ def run_verify(collections: Sequence[Collection], storage: Storage, operation: O
 def _verify(collection: Collection, storage: Storage, operation: Operation) -> list[str]:
     name, number = collection.record.name, collection.number
     problems = [] if collection.failed is None else [collection.failed.message]
-    headers = collection.manifest.segments
-    columns = [(header, column) for header in headers for column in header.columns]
+    columns = [(header, column) for header in collection.manifest.segments for column in header.columns]
     for done, (header, column) in enumerate(columns):
         operation.progress(f"columns of {name}", done, len(columns))
-        if collection.manifest.segments is not headers and header not in collection.manifest.segments:
-            continue  # merged away meanwhile
         try:
             storage.blobs.verify(column.ref)
         except Corruption as error:
-            problems.append(f"{name}: segment {header.id} column {column.name}: {error.message}")
+            if not _is_gone(collection, column):  # asked now: a blob goes only once no manifest names it
+                problems.append(f"{name}: segment {header.id} column {column.name}: {error.message}")
     operation.progress(f"log of {name}", 0, 1)
     try:
         manifest = storage.kv.get(Family.META, keys.manifest(number))
@@ -58,3 +56,9 @@ def _verify(collection: Collection, storage: Storage, operation: Operation) -> l
     except Corruption as error:
         problems.append(f"{name}: {error.message}")
     return problems
+
+
+def _is_gone(collection: Collection, column: Column) -> bool:
+    """Whether the column was merged away, replaced or dropped."""
+    live = collection.manifest.segments
+    return collection.record.dropping or not any(column in header.columns for header in live)
