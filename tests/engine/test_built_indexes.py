@@ -268,6 +268,20 @@ def test_rows_are_verified_when_they_are_read(
     assert segment.rows("v").checked
 
 
+def test_rows_are_verified_by_a_scan_that_comes_before_any_query_by_the_index(
+    wide: Database, reopen: Callable[..., Database], tmp_path: Path
+) -> None:
+    path, _ = vector_file(wide, tmp_path / "data")
+    wide.close()
+    content = bytearray(path.read_bytes())
+    content[39_990 * 64 + 3] ^= 0x40  # an exponent of the row that is asked for
+    path.write_bytes(content)
+    db = reopen(SETTINGS)
+    assert query(db, WIDE[39_990], k=1, params=SearchParams(exact=True))[0].id == 39_990
+    (segment,) = db.collection("c").sealed.values()
+    assert segment.rows("v").checked
+
+
 def test_a_chunk_that_is_lost_fails_what_needs_it_and_nothing_else(
     wide: Database, reopen: Callable[..., Database], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,10 +29,11 @@ def search_segment(
     """The candidates and what found them. Kernels break ties by row, the API by id: where rows do not ascend by id, a
     tie at the last place may have kept the wrong one, so the search is widened until the tied run ends."""
     index = _usable(view, name, n_allowed, params)
-    kernels = view.segment.guard(kernels, name)
     if index is not None:
+        kernels = view.segment.guard(kernels, name)
         return _by_index(kernels, index, view, name, queries, k, allowed, params), index.name
     flat = view.segment.flat(name, view.n_rows)
+    kernels = view.segment.guard(kernels, name)  # after what opens the rows, or it sees nothing to guard
     if view.segment.sorted_by_id:
         return flat.search(kernels, queries, k, allowed, params), "exact_scan"
     wide = min(k + 1, view.n_rows)
