@@ -14,10 +14,11 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 
 from vecstore.query.filter import PointId
+from vecstore.sparse import StoredVector
 from vecstore.types import Hit, Point
 
 Payloads: TypeAlias = list[bytes | None] | None  # encoded, one a point; None when none was asked for
-VectorsOf: TypeAlias = list[dict[str, np.ndarray] | None] | None  # by field, one dictionary a point
+VectorsOf: TypeAlias = list[dict[str, StoredVector] | None] | None  # by field, one dictionary a point
 
 
 @dataclass(slots=True)
@@ -90,7 +91,7 @@ class Hits(Sequence[Hit]):
         """Scores in order, float32."""
         return self._answers.scores[self._low : self._high]
 
-    def values(self) -> Iterator[tuple[PointId, int, bytes | None, dict[str, np.ndarray] | None, float]]:
+    def values(self) -> Iterator[tuple[PointId, int, bytes | None, dict[str, StoredVector] | None, float]]:
         """The fields of each `Hit`, without making one."""
         part = slice(self._low, self._high)
         return zip(*self._answers.points.lists(part), self._answers.scores[part].tolist(), strict=False)

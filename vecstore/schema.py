@@ -28,8 +28,16 @@ class Metric(StrEnum):
     BM25 = "bm25"  # minus the BM25 score of a text for the terms asked for
 
 
+NEAREST = {  # the metric of a kind where none is named
+    VectorKind.DENSE: Metric.COSINE,
+    VectorKind.BINARY: Metric.HAMMING,
+    VectorKind.SPARSE: Metric.DOT,
+    VectorKind.TEXT: Metric.BM25,
+}
+
+
 class DataType(StrEnum):
-    """How the values of a dense field are stored."""
+    """How the values of a dense or sparse field are stored."""
 
     FLOAT32 = "float32"
     FLOAT16 = "float16"
@@ -47,6 +55,7 @@ class FieldKind(StrEnum):
     TEXT = "text"
 
 
+SPARSE_WIDTH = 128  # entries of a sparse row that plans reckon with
 _STORAGE: dict[DataType, np.dtype[np.generic]] = {
     DataType.FLOAT32: np.dtype(np.float32),
     DataType.FLOAT16: np.dtype(np.float16),
@@ -90,12 +99,15 @@ class VectorField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def storage_width(self) -> int:
-        """Elements of one stored row."""
+        """Elements of one stored row; of a sparse one, about as many as a scan is busy with."""
+        if self.is_sparse:
+            return SPARSE_WIDTH
         return self.dim // 8 if self.kind is VectorKind.BINARY else self.dim
 
     @property
     def row_bytes(self) -> int:
-        return self.storage_width * self.storage_dtype.itemsize
+        """Of one stored row, or about so many of a sparse one."""
+        return self.storage_width * (self.storage_dtype.itemsize + (4 if self.is_sparse else 0))
 
 
 class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,12 +117,12 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fields: dict[str, FieldKind] = {}
 
 
-def with_indexes(schema: Schema, default: Index) -> Schema:
-    """The schema with `default` for the fields that say nothing of an index."""
-    vectors = {
-        name: field if field.index is not None else msgspec.structs.replace(field, index=default)
-        for name, field in schema.vectors.items()
-    }
+def with_defaults(schema: Schema, index: Index) -> Schema:
+    """The schema with `index` for the fields that say nothing of an index, and an analysis for those of texts."""
+    vectors = {}
+    for name, field in schema.vectors.items():
+        analysis = field.analysis or Analysis() if field.kind is VectorKind.TEXT else field.analysis
+        vectors[name] = msgspec.structs.replace(field, index=field.index or index, analysis=analysis)
     return msgspec.structs.replace(schema, vectors=vectors)
 
 

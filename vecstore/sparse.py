@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class SparseVector(NamedTuple):
+    """One sparse vector: `indices` uint32 (nnz,), strictly ascending where it comes from a database, and `values`
+    float32 (nnz,)."""
+
+    indices: np.ndarray
+    values: np.ndarray
+
+
+StoredVector: TypeAlias = np.ndarray | SparseVector
 
 
 @dataclass(frozen=True, slots=True)
 class SparseRows:
     """n sparse vectors in compressed rows (CSR): row i is `indices[offsets[i]:offsets[i + 1]]`, strictly ascending, and
     the values beside them."""
-
-    PARTS: ClassVar[tuple[str, ...]] = ("indices", "values")
 
     offsets: NDArray[np.int64]  # (n + 1,), the first is 0
     indices: NDArray[np.uint32]  # (nnz,)
@@ -26,6 +35,7 @@ class SparseRows:
 
     @property
     def nnz(self) -> int:
+        """Entries of all rows."""
         return len(self.indices)
 
     @property
@@ -36,36 +46,34 @@ class SparseRows:
         return {"offsets": self.offsets, "indices": self.indices, "values": self.values}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> SparseRows:
         return cls(arrays["offsets"], arrays["indices"], arrays["values"])
 
     @classmethod
-    def empty(cls, n: int, values: np.dtype[np.generic]) -> Self:
+    def empty(cls, n: int, values: np.dtype[Any]) -> SparseRows:
         """`n` rows without an entry."""
         return cls(np.zeros(n + 1, np.int64), np.empty(0, np.uint32), np.empty(0, values))
 
-    def row(self, place: int) -> Self:
-        return self[place : place + 1]
+    def __iter__(self) -> Iterator[SparseRows]:
+        return (self[place : place + 1] for place in range(len(self)))
 
-    def __iter__(self) -> Iterator[Self]:
-        return (self.row(place) for place in range(len(self)))
-
-    def __getitem__(self, rows: slice) -> Self:
-        """A run of rows; the parts are views."""
+    def __getitem__(self, rows: slice | NDArray[np.integer]) -> SparseRows:
+        """A run of rows, whose parts are views, or copies of the rows listed."""
+        if not isinstance(rows, slice):
+            return self._take(np.asarray(rows, dtype=np.int64))
         start, stop, step = rows.indices(len(self))
         if step != 1:
             raise IndexError(f"rows are cut in runs, not with step {step}")
         offsets = self.offsets[start : max(start, stop) + 1]
         low, high = int(offsets[0]), int(offsets[-1])
-        return type(self)(offsets - low, self.indices[low:high], self.values[low:high])
+        return SparseRows(offsets - low, self.indices[low:high], self.values[low:high])
 
-    def take(self, rows: NDArray[np.int64]) -> Self:
-        """Copies of the rows listed."""
+    def _take(self, rows: NDArray[np.int64]) -> SparseRows:
         starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
         offsets = np.zeros(len(rows) + 1, np.int64)
         np.cumsum(lengths, out=offsets[1:])
         places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-        return type(self)(offsets, self.indices[places], self.values[places])
+        return SparseRows(offsets, self.indices[places], self.values[places])
 
     def astype(self, values: np.dtype[np.generic] | type[np.generic]) -> SparseRows:
         if self.values.dtype == values:
@@ -73,7 +81,7 @@ class SparseRows:
         return SparseRows(self.offsets, self.indices, self.values.astype(values))
 
     @classmethod
-    def concat(cls, parts: Sequence[SparseRows]) -> Self:
+    def concat(cls, parts: Sequence[SparseRows]) -> SparseRows:
         lengths = np.concatenate([np.diff(part.offsets) for part in parts])
         offsets = np.zeros(len(lengths) + 1, np.int64)
         np.cumsum(lengths, out=offsets[1:])
@@ -81,4 +89,39 @@ class SparseRows:
         return cls(offsets, indices, np.concatenate([part.values for part in parts]))
 
 
-Rows: TypeAlias = np.ndarray | SparseRows
+@dataclass(frozen=True, slots=True)
+class TextRows:
+    """Texts that a text field's analysis is about to turn into sparse rows."""
+
+    texts: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+Rows: TypeAlias = np.ndarray | SparseRows  # of a dense or binary field, of a sparse or text field
+GivenRows: TypeAlias = Rows | TextRows
+
+
+def sparse_rows(vectors: Sequence[SparseVector]) -> SparseRows:
+    """Sparse vectors as rows; each has its indices and values at the same places, and numbers in any dtype."""
+    offsets = np.zeros(len(vectors) + 1, np.int64)
+    np.cumsum([len(one.indices) for one in vectors], out=offsets[1:])
+    indices = np.concatenate([np.empty(0, np.uint32), *(one.indices for one in vectors)], dtype=np.uint32)
+    values = np.concatenate([np.empty(0, np.float32), *(one.values for one in vectors)], dtype=np.float32)
+    return SparseRows(offsets, indices, values)
+
+
+def taken(rows: GivenRows, places: NDArray[np.int64]) -> GivenRows:
+    """The rows at `places`."""
+    if isinstance(rows, TextRows):
+        return TextRows([rows.texts[place] for place in places.tolist()])
+    return rows[places]
+
+
+def concat(parts: Sequence[Rows]) -> Rows:
+    """All rows of parts of one field."""
+    sparse = [part for part in parts if isinstance(part, SparseRows)]
+    if sparse:
+        return SparseRows.concat(sparse)
+    return np.concatenate([part for part in parts if not isinstance(part, SparseRows)])

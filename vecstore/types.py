@@ -14,6 +14,7 @@ from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.index_spec import Index
 from vecstore.query.filter import Filter, PointId
 from vecstore.schema import FieldKind, Schema
+from vecstore.sparse import GivenRows, StoredVector
 
 Durability = Literal["fsync", "os"]
 
@@ -27,10 +28,11 @@ class WriteMode(StrEnum):
 @dataclass(slots=True)
 class VectorBatch:
     """Vectors of one field for a batch of points: `rows` is (len(ids), storage width) in float32 (dense), float16,
-    uint16 (bfloat16) or uint8 (packed bits, first dimension in the high bit of byte 0). `present` (bool, len(ids))
-    says which points have one; None means all. Rows that are not present are zero."""
+    uint16 (bfloat16) or uint8 (packed bits, first dimension in the high bit of byte 0), for a sparse field SparseRows,
+    for a text field TextRows or SparseRows of terms. `present` (bool, len(ids)) says which points have one; None means
+    all. Rows that are not present are zero or empty."""
 
-    rows: np.ndarray
+    rows: GivenRows
     present: np.ndarray | None = None
 
 
@@ -99,12 +101,13 @@ class Selection:
 @dataclass(slots=True)
 class Point:
     """One stored point. `payload_json` is the encoded payload (None when not asked for); `payload` decodes it.
-    `vectors` are in the field's storage dtype (bfloat16 widened to float32); binary ones are packed uint8."""
+    `vectors` are in the field's storage dtype (bfloat16 widened to float32); binary ones are packed uint8, sparse ones
+    and those of texts SparseVector."""
 
     id: PointId
     seq: int
     payload_json: bytes | None = None
-    vectors: dict[str, np.ndarray] | None = None
+    vectors: dict[str, StoredVector] | None = None
 
     @property
     def payload(self) -> dict[str, Any] | None:
@@ -152,11 +155,11 @@ class CountRequest:
 
 @dataclass(slots=True)
 class QueryRequest:
-    """The k nearest points to `vector` (float32 of length dim, or packed uint8 for a binary field), or in `query_many`
-    to each row of it."""
+    """The k nearest points to `vector` (float32 of length dim, packed uint8 for a binary field, one SparseRows for a
+    sparse field, one TextRows or SparseRows for a text field), or in `query_many` to each row of it."""
 
     collection: str
-    vector: np.ndarray
+    vector: GivenRows
     using: str | None = None  # may be left out when the collection has one vector field
     filter: Filter | None = None
     k: int = 10
@@ -213,10 +216,10 @@ class VectorIndexRequest:
 
 @dataclass(slots=True)
 class TuneRequest:
-    """Measure on `queries` (nq, dim) how hard the indexes of a vector field have to look; None is the only field."""
+    """Measure on `queries`, one a row, how hard the indexes of a vector field have to look; None is the only field."""
 
     collection: str
-    queries: np.ndarray
+    queries: GivenRows
     using: str | None = None
 
 

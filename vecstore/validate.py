@@ -15,12 +15,12 @@ from vecstore.errors import InvalidArgument, Unimplemented, limit_exceeded
 from vecstore.index_check import check_index
 from vecstore.kernels.base import Float32Array
 from vecstore.query.filter import PointId
-from vecstore.schema import DataType, Metric, Schema, VectorField, VectorKind
+from vecstore.schema import NEAREST, DataType, Metric, Schema, VectorField, VectorKind
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 _U64_MAX = (1 << 64) - 1
 # Squared lengths stay far enough from float32's end that a distance between two accepted vectors is finite.
-_SQUARED_LENGTH_MAX = float(np.finfo(np.float32).max) / 8
+SQUARED_LENGTH_MAX = float(np.finfo(np.float32).max) / 8
 
 
 def invalid(reason: str, message: str, path: str | None = None) -> InvalidArgument:
@@ -52,7 +52,12 @@ def check_schema(schema: Schema, limits: Limits) -> None:
 def check_vector_field(name: str, field: VectorField, limits: Limits) -> None:
     path = f"vectors.{name}"
     if field.is_sparse:
-        raise Unimplemented(f"{path}.kind={field.kind.value} is not built in this version")
+        _check_sparse_field(path, field)
+        check_index(field, f"{path}.index")
+        return
+    if field.analysis is not None:
+        message = f"{path}.analysis does not apply to a {field.kind.value} field"
+        raise invalid("BAD_SCHEMA", message, f"{path}.analysis")
     if isinstance(field.dim, bool) or not isinstance(field.dim, int) or field.dim < 1:
         raise invalid("BAD_SCHEMA", f"{path}.dim={field.dim!r} must be an integer of at least 1", f"{path}.dim")
     if field.dim > limits.dim_max:
@@ -60,12 +65,31 @@ def check_vector_field(name: str, field: VectorField, limits: Limits) -> None:
     binary = field.kind is VectorKind.BINARY
     if binary and field.dim % 8:
         raise invalid("BAD_SCHEMA", f"{path}.dim={field.dim} of a binary field must be a multiple of 8", f"{path}.dim")
-    if binary != (field.metric is Metric.HAMMING):
+    if binary != (field.metric is Metric.HAMMING) or field.metric is Metric.BM25:
         message = f"{path}.metric={field.metric.value} does not fit kind={field.kind.value}: binary fields use hamming"
         raise invalid("BAD_SCHEMA", message, f"{path}.metric")
     if binary and field.datatype is not DataType.FLOAT32:
         raise invalid("BAD_SCHEMA", f"{path}.datatype does not apply to a binary field", f"{path}.datatype")
     check_index(field, f"{path}.index")
+
+
+def _check_sparse_field(path: str, field: VectorField) -> None:
+    kind = field.kind.value
+    if field.dim != 0:
+        raise invalid(
+            "BAD_SCHEMA", f"{path}.dim={field.dim!r} must be 0: {kind} vectors have no dimension", f"{path}.dim"
+        )
+    if field.metric is not NEAREST[field.kind]:
+        message = f"{path}.metric={field.metric.value} does not fit kind={kind}: it uses {NEAREST[field.kind].value}"
+        raise invalid("BAD_SCHEMA", message, f"{path}.metric")
+    text = field.kind is VectorKind.TEXT
+    if field.datatype is DataType.BFLOAT16 or (text and field.datatype is not DataType.FLOAT32):
+        message = f"{path}.datatype={field.datatype.value} does not apply to a {kind} field"
+        raise invalid("BAD_SCHEMA", message, f"{path}.datatype")
+    if field.analysis is not None and not text:
+        raise invalid("BAD_SCHEMA", f"{path}.analysis does not apply to a {kind} field", f"{path}.analysis")
+    if text:
+        raise Unimplemented(f"{path}.kind={kind} is not built in this version")
 
 
 def check_payload_key(key: object) -> str:
@@ -147,7 +171,7 @@ def check_query_vector(vector: np.ndarray, field: VectorField, path: str = "quer
         return np.ascontiguousarray(vector)
     values = _as_float32(vector)
     squared = float(np.vdot(values, values))  # unlike other products, it does not warn when this overflows
-    if not squared <= _SQUARED_LENGTH_MAX or (squared == 0.0 and field.metric is Metric.COSINE):
+    if not squared <= SQUARED_LENGTH_MAX or (squared == 0.0 and field.metric is Metric.COSINE):
         _check_values(values[None, :], field, path, None)
     return values
 
@@ -164,7 +188,7 @@ def check_query_vectors(vectors: np.ndarray, field: VectorField, path: str = "qu
     values = _as_float32(vectors)
     with np.errstate(over="ignore", invalid="ignore"):
         squared = np.vecdot(values, values)
-    fine = squared <= _SQUARED_LENGTH_MAX
+    fine = squared <= SQUARED_LENGTH_MAX
     if field.metric is Metric.COSINE:
         fine &= squared > 0
     if not fine.all():
@@ -201,12 +225,12 @@ def _check_width(width: int, field: VectorField, path: str) -> None:
 def _check_values(values: Float32Array, field: VectorField, path: str, present: np.ndarray | None) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         squared = np.einsum("ij,ij->i", values, values)
-    bad = ~(squared <= _SQUARED_LENGTH_MAX)
+    bad = ~(squared <= SQUARED_LENGTH_MAX)
     if bad.any():
         row = int(np.argmax(bad))
         spot = path if len(values) == 1 and path == "query" else f"{path}[{row}]"
         if np.isfinite(values[row]).all():
-            message = f"{spot} has a squared length of more than {_SQUARED_LENGTH_MAX:.3g}: distances would overflow"
+            message = f"{spot} has a squared length of more than {SQUARED_LENGTH_MAX:.3g}: distances would overflow"
         else:
             column = int(np.argmax(~np.isfinite(values[row])))
             stored = f" as {field.datatype.value}" if field.datatype is not DataType.FLOAT32 else ""

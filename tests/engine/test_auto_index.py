@@ -199,7 +199,7 @@ def test_a_store_of_before_stays_exact(
 ) -> None:
     """Then, a schema that said nothing meant exact search."""
     with monkeypatch.context() as patched:
-        patched.setattr(database, "with_indexes", lambda schema, _: schema)
+        patched.setattr(database, "with_defaults", lambda schema, _: schema)
         db = sealed(settings(maintenance=False))
         assert db.collection("c").schema.vectors["v"].index is None
     db = reopen(settings())

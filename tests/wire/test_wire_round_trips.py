@@ -58,12 +58,16 @@ def test_payloads_as_maps(payload: dict[str, Any]) -> None:
     check(fields_from_pb(sent(message).fields), payload)
 
 
-@given(values.vector())
+@given(st.one_of(values.vector(), values.SPARSE_VECTORS, values.TEXT))
 def test_vectors(vector: Any) -> None:
     check(vectors.vector_from_pb(sent(vectors.vector_to_pb(vector)), "v"), vector)
 
 
-@given(st.integers(1, 20).flatmap(lambda count: st.tuples(st.just(count), values.column(count))))
+def columns(count: int) -> st.SearchStrategy[tuple[int, VectorBatch]]:
+    return st.tuples(st.just(count), values.column(count) | values.ragged(count))
+
+
+@given(st.integers(1, 20).flatmap(columns))
 def test_vector_columns(drawn: tuple[int, VectorBatch]) -> None:
     count, column = drawn
     back = vectors.column_from_pb(sent(vectors.column_to_pb(column)), count, "v")

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from vecstore.hits import Hits
 from vecstore.query import filter as f
-from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, VectorKind
+from vecstore.schema import Analysis, DataType, FieldKind, Metric, Schema, VectorField, VectorKind
+from vecstore.sparse import SparseVector, TextRows, sparse_rows
 from vecstore.types import (
     CountRequest,
     DeleteRequest,
@@ -99,6 +100,27 @@ FILTERS: st.SearchStrategy[f.Filter] = st.recursive(
 )
 
 
+SPARSE_ENTRIES = st.dictionaries(st.integers(0, 2**32 - 1), st.floats(width=32), max_size=4)
+
+
+def sparse_vector(entries: dict[int, float]) -> SparseVector:
+    return SparseVector(np.array(list(entries), np.uint32), np.array(list(entries.values()), np.float32))
+
+
+SPARSE_VECTORS = SPARSE_ENTRIES.map(sparse_vector)
+
+
+@st.composite
+def ragged(draw: st.DrawFn, count: int) -> VectorBatch:
+    """A column of sparse vectors or of texts."""
+    present = np.array(draw(st.lists(st.booleans(), min_size=count, max_size=count)), bool)
+    flags = None if present.all() else present
+    if draw(st.booleans()):
+        return VectorBatch(TextRows([draw(TEXT) if there else "" for there in present]), flags)
+    vectors = [draw(SPARSE_ENTRIES) if there else {} for there in present]
+    return VectorBatch(sparse_rows([sparse_vector(one) for one in vectors]), flags)
+
+
 @st.composite
 def vector(draw: st.DrawFn, dtype: type[np.generic] | None = None) -> np.ndarray:
     dtype = draw(DTYPES) if dtype is None else dtype
@@ -125,7 +147,8 @@ def batches(draw: st.DrawFn) -> PointBatch:
     ids = draw(st.lists(IDS, min_size=1, max_size=6))
     names = draw(st.lists(NAMES, unique=True, max_size=3))
     payloads = st.lists(st.none() | st.binary(min_size=1, max_size=9), min_size=len(ids), max_size=len(ids))
-    return PointBatch(ids, {name: draw(column(len(ids))) for name in names}, draw(st.none() | payloads))
+    columns = column(len(ids)) | ragged(len(ids))
+    return PointBatch(ids, {name: draw(columns) for name in names}, draw(st.none() | payloads))
 
 
 DURABILITIES = st.sampled_from([None, "fsync", "os"])
@@ -142,7 +165,12 @@ COUNTS = st.builds(CountRequest, NAMES, OPTIONAL_FILTERS, U64)
 QUERIES = st.builds(
     QueryRequest,
     collection=NAMES,
-    vector=vector(np.float32) | vector(np.uint8),
+    vector=st.one_of(
+        vector(np.float32),
+        vector(np.uint8),
+        SPARSE_VECTORS.map(lambda one: sparse_rows([one])),
+        TEXT.map(lambda text: TextRows([text])),
+    ),
     using=st.none() | NAMES,
     filter=OPTIONAL_FILTERS,
     k=I64,
@@ -164,7 +192,9 @@ def payload_requests(draw: st.DrawFn) -> PayloadRequest:
     return PayloadRequest(draw(NAMES), op, ids, chosen, payload, keys, durability)
 
 
-ANSWER_VECTORS = st.none() | st.dictionaries(NAMES, vector(np.float32) | vector(np.float16), min_size=1, max_size=2)
+ANSWER_VECTORS = st.none() | st.dictionaries(
+    NAMES, st.one_of(vector(np.float32), vector(np.float16), SPARSE_VECTORS), min_size=1, max_size=2
+)
 PAYLOAD_JSON = st.none() | st.binary(max_size=9)
 FLOAT32 = st.floats(width=32, allow_nan=False)
 POINTS = st.builds(Point, IDS, U64, PAYLOAD_JSON, ANSWER_VECTORS)
@@ -172,7 +202,15 @@ HITS = st.builds(Hit, IDS, U64, PAYLOAD_JSON, ANSWER_VECTORS, FLOAT32)
 HITS_OF_QUERIES = st.builds(Hits.of, st.lists(HITS, max_size=3), U64, st.none() | PAYLOADS)
 SCROLL_RESULTS = st.builds(ScrollResult, st.lists(POINTS, max_size=3), st.none() | IDS, U64)
 
-FIELDS = st.builds(VectorField, st.sampled_from(VectorKind), I64, st.sampled_from(Metric), st.sampled_from(DataType))
+ANALYSES = st.builds(Analysis, NAMES, st.booleans(), FINITE, FINITE)
+FIELDS = st.builds(
+    VectorField,
+    st.sampled_from(VectorKind),
+    I64,
+    st.sampled_from(Metric),
+    st.sampled_from(DataType),
+    analysis=st.none() | ANALYSES,
+)
 SCHEMAS = st.builds(
     Schema,
     st.dictionaries(NAMES, FIELDS, max_size=3),

@@ -118,6 +118,7 @@ def _read_file(path: Path, using: str | None, reader: SampleReader) -> VectorFie
     field = _dense(schema.vectors[name], name)
     for batch in source.batches(Schema({name: field})):
         found = batch.vectors[name]
+        assert isinstance(found.rows, np.ndarray)  # of a dense field
         reader.add(found.rows if found.present is None else found.rows[found.present])
     return field
 

@@ -24,6 +24,7 @@ from vecstore.hits import Hits
 from vecstore.io.jsonl import read_vector, write_id
 from vecstore.query.filter import Filter, HasId, PointId
 from vecstore.schema import VectorField, larger_is_nearer
+from vecstore.sparse import StoredVector
 
 
 def query(
@@ -114,7 +115,7 @@ def _vector(text: str, where: str) -> Any:
         raise InvalidArgument(f"{where} is text, but not bits in hexadecimal", reason="BAD_VECTOR") from None
 
 
-def find_point(collection: CollectionHandle, text: str, name: str) -> tuple[PointId, np.ndarray]:
+def find_point(collection: CollectionHandle, text: str, name: str) -> tuple[PointId, StoredVector]:
     """The point whose id reads as `text` (as a number, UUID or string, the first that exists) and its vector."""
     for one in ids_that_read(text):
         for point in collection.get([one], with_payload=False, with_vectors=[name]):

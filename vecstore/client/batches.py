@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from vecstore.config import Limits
+from vecstore.given import stored_rows
 from vecstore.schema import Schema
+from vecstore.sparse import GivenRows, SparseRows, TextRows
 from vecstore.types import PointBatch, VectorBatch
-from vecstore.validate import check_id, check_payload_json, check_vectors
+from vecstore.validate import check_id, check_payload_json
 
 POINT_OVERHEAD_BYTES = 64  # an id and the framing of one point
 VECTOR_OVERHEAD_BYTES = 16
@@ -26,11 +28,35 @@ def point_bytes(batch: PointBatch) -> np.ndarray:
     sizes = np.full(len(batch.ids), POINT_OVERHEAD_BYTES, dtype=np.int64)
     sizes += np.array([len(one) * 4 if isinstance(one, str) else 40 for one in batch.ids], dtype=np.int64)
     for name, column in batch.vectors.items():
-        width = column.rows[0].nbytes if len(column.rows) else 0
-        sizes += width + VECTOR_OVERHEAD_BYTES + 4 * len(name)
+        sizes += row_bytes(column.rows) + VECTOR_OVERHEAD_BYTES + 4 * len(name)
     if batch.payloads is not None:
         sizes += np.array([len(payload) if payload else 0 for payload in batch.payloads], dtype=np.int64)
     return sizes
+
+
+def row_bytes(rows: GivenRows) -> np.ndarray:
+    """The size of each row on the wire, from above: int64 (n,)."""
+    if isinstance(rows, TextRows):
+        return np.array([4 * len(text) for text in rows.texts], dtype=np.int64)
+    if isinstance(rows, SparseRows):
+        return np.diff(np.asarray(rows.offsets, dtype=np.int64)) * 12
+    return np.full(len(rows), rows[0].nbytes if len(rows) else 0, dtype=np.int64)
+
+
+def cut_rows(rows: GivenRows, start: int, stop: int) -> GivenRows:
+    return TextRows(rows.texts[start:stop]) if isinstance(rows, TextRows) else rows[start:stop]
+
+
+def pieces(rows: GivenRows, bytes_max: int, rows_max: int) -> Iterator[GivenRows]:
+    """Queries in order, as many at a time as fit."""
+    ends = np.cumsum(row_bytes(rows) + POINT_OVERHEAD_BYTES)
+    start = 0
+    while start < len(rows):
+        before = int(ends[start - 1]) if start else 0
+        fit = int(np.searchsorted(ends, before + bytes_max, side="right"))
+        stop = min(max(fit, start + 1), start + rows_max, len(rows))
+        yield cut_rows(rows, start, stop)
+        start = stop
 
 
 def cut(batch: PointBatch, start: int, stop: int) -> PointBatch:
@@ -39,7 +65,7 @@ def cut(batch: PointBatch, start: int, stop: int) -> PointBatch:
         return batch
     vectors = {
         name: VectorBatch(
-            rows=column.rows[start:stop], present=None if column.present is None else column.present[start:stop]
+            cut_rows(column.rows, start, stop), None if column.present is None else column.present[start:stop]
         )
         for name, column in batch.vectors.items()
     }
@@ -68,7 +94,7 @@ def check(batch: PointBatch, schema: Schema, limits: Limits) -> None:
     for row, one in enumerate(batch.ids):
         check_id(one, limits, f"ids[{row}]")
     for name, column in batch.vectors.items():
-        check_vectors(column.rows, schema.vectors[name], len(batch.ids), f"vectors.{name}", column.present)
+        stored_rows(column.rows, schema.vectors[name], len(batch.ids), f"vectors.{name}", limits, column.present)
     for row, payload in enumerate(batch.payloads or ()):
         if payload is not None:
             check_payload_json(payload, limits, f"points[{row}].payload")

@@ -9,7 +9,7 @@ import msgspec
 
 from vecstore.errors import InvalidArgument
 from vecstore.index_check import IndexLike, read_index
-from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, VectorKind
+from vecstore.schema import NEAREST, DataType, FieldKind, Metric, Schema, VectorField, VectorKind
 
 DEFAULT_VECTOR = "default"  # the name of a collection's vector field when it is given without one
 
@@ -37,8 +37,27 @@ def Binary(dim: int, *, index: IndexLike = None) -> VectorField:  # noqa: N802
     return vector_field({"kind": "binary", "dim": dim, "metric": "hamming", "index": index})
 
 
+def Sparse(  # noqa: N802
+    *, datatype: DataType | Literal["float32", "float16"] = "float32", index: IndexLike = None
+) -> VectorField:
+    """A sparse vector field: any number of indices (uint32) and weights, compared by inner product. `index` is
+    `Seismic()`, "inverted" (exact), "flat" (exact, without an index) or None, which leaves it to the engine."""
+    return vector_field({"kind": "sparse", "datatype": datatype, "index": index})
+
+
+def Text(  # noqa: N802
+    language: str = "english", *, stop_words: bool = True, k1: float = 1.2, b: float = 0.75, index: IndexLike = None
+) -> VectorField:
+    """A text field: points hold texts, which are searched for words and ranked by BM25 with the collection's own word
+    statistics, deleted points left out. `language` chooses the stemmer and, with `stop_words`, the words that are left
+    out; "none" takes words as they are. Ranking by `k1` (how soon repeats stop to count) and `b` (how much length
+    counts)."""
+    analysis = {"language": language, "stop_words": stop_words, "k1": k1, "b": b}
+    return vector_field({"kind": "text", "analysis": analysis, "index": index})
+
+
 def vector_field(spec: VectorSpec, kind: VectorKind = VectorKind.DENSE) -> VectorField:
-    """Read one vector field from a dictionary: `dim`, and optionally `kind`, `metric`, `datatype`, `index`.
+    """Read one vector field from a dictionary: `dim`, and optionally `kind`, `metric`, `datatype`, `index`, `analysis`.
 
     Raises InvalidArgument (BAD_SCHEMA) for unknown keys and values, BAD_INDEX_SPEC for those of an index.
     """
@@ -46,10 +65,13 @@ def vector_field(spec: VectorSpec, kind: VectorKind = VectorKind.DENSE) -> Vecto
         return spec
     if not isinstance(spec, Mapping):
         raise InvalidArgument(
-            f"a vector field must be Dense, Binary or a dictionary, not {spec!r}", reason="BAD_SCHEMA"
+            f"a vector field must be Dense, Binary, Sparse, Text or a dictionary, not {spec!r}", reason="BAD_SCHEMA"
         )
     values = {"kind": kind, **spec}
-    values.setdefault("metric", Metric.HAMMING if values["kind"] == VectorKind.BINARY else Metric.COSINE)
+    kind = next((known for known in VectorKind if known == values["kind"]), kind)
+    values.setdefault("metric", NEAREST[kind])
+    if kind in (VectorKind.SPARSE, VectorKind.TEXT):
+        values.setdefault("dim", 0)
     index = read_index(values.pop("index", None))
     try:
         return msgspec.structs.replace(msgspec.convert(values, VectorField), index=index)
@@ -60,15 +82,20 @@ def vector_field(spec: VectorSpec, kind: VectorKind = VectorKind.DENSE) -> Vecto
 def build_schema(
     vectors: VectorSpecs | None,
     binary: VectorSpecs | None = None,
+    sparse: VectorSpecs | None = None,
+    text: VectorSpecs | None = None,
     indexes: Mapping[str, IndexKind] | None = None,
 ) -> Schema:
-    """Join dense fields, binary fields and payload indexes into a schema.
+    """Join vector fields and payload indexes into a schema; dictionaries among `binary` are binary fields, and so on.
 
     A field given without a name is called "default". Raises InvalidArgument (BAD_SCHEMA) when nothing is given, when a
     name occurs twice or when an index kind is unknown; names, dimensions and limits are checked by the engine.
     """
     fields: dict[str, VectorField] = {}
-    for group, kind in ((vectors, VectorKind.DENSE), (binary, VectorKind.BINARY)):
+    groups = (
+        (vectors, VectorKind.DENSE), (binary, VectorKind.BINARY), (sparse, VectorKind.SPARSE), (text, VectorKind.TEXT)
+    )  # fmt: skip
+    for group, kind in groups:
         for name, field in _named(group, kind).items():
             if name in fields:
                 raise InvalidArgument(f"vector field {name!r} is given twice", reason="BAD_SCHEMA")
@@ -86,7 +113,8 @@ def build_schema(
 def _named(group: VectorSpecs | None, kind: VectorKind) -> dict[str, VectorField]:
     if group is None:
         return {}
-    if isinstance(group, VectorField) or (isinstance(group, Mapping) and isinstance(group.get("dim"), int)):
+    single = isinstance(group, Mapping) and (isinstance(group.get("dim"), int) or isinstance(group.get("kind"), str))
+    if isinstance(group, VectorField) or single:
         return {DEFAULT_VECTOR: vector_field(group, kind)}
     if not isinstance(group, Mapping):
         raise InvalidArgument(f"vectors must be fields by name, not {group!r}", reason="BAD_SCHEMA")

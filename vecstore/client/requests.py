@@ -46,9 +46,11 @@ def search_params(
     truncate_dim: int | None,
     recall: float | None,
     ef: int | None,
+    block_factor: float | None,
 ) -> SearchParams:
     """What is left out is the index's choice; 0 is not a choice here. Upper bounds are checked by the engine."""
-    if rescore is True and exact is False and nprobe is oversampling is truncate_dim is recall is ef is None:
+    left_out = nprobe is oversampling is truncate_dim is recall is ef is block_factor is None
+    if rescore is True and exact is False and left_out:
         return DEFAULT_PARAMS
     return SearchParams(
         nprobe=0 if nprobe is None else as_count("nprobe", _positive("nprobe", nprobe)),
@@ -58,6 +60,7 @@ def search_params(
         truncate_dim=0 if truncate_dim is None else as_count("truncate_dim", _positive("truncate_dim", truncate_dim)),
         recall_target=0.0 if recall is None else _positive("recall", recall),
         ef=0 if ef is None else as_count("ef", _positive("ef", ef)),
+        block_factor=0.0 if block_factor is None else _positive("block_factor", block_factor),
     )
 
 

@@ -9,13 +9,17 @@ from uuid import UUID
 import numpy as np
 
 from vecstore.client.payloads import Payload, encode_payloads
+from vecstore.client.sparse import as_ragged, as_ragged_query
 from vecstore.errors import InvalidArgument
 from vecstore.query.filter import PointId
 from vecstore.schema import DataType, Schema, VectorField, VectorKind
+from vecstore.sparse import GivenRows
 from vecstore.types import PointBatch, VectorBatch
 
 Ids: TypeAlias = Sequence[PointId] | np.ndarray
-Vectors: TypeAlias = Any  # array-like of shape (n, dim), or a mapping from field name to one
+# Array-like of shape (n, dim), a scipy matrix or a list of sparse vectors or of texts, or a mapping from field name to
+# one of these.
+Vectors: TypeAlias = Any
 
 
 def as_ids(ids: Ids | PointId) -> list[PointId]:
@@ -65,8 +69,10 @@ def as_rows(values: Any, field: VectorField, path: str) -> np.ndarray:
         return np.ascontiguousarray(rows, dtype=dtype)
 
 
-def as_query(vector: Any, field: VectorField) -> np.ndarray:
-    """One query vector: float32 of shape (dim,), or packed uint8."""
+def as_query(vector: Any, field: VectorField) -> GivenRows:
+    """One query vector: float32 of shape (dim,), packed uint8, or one sparse row or text."""
+    if field.is_sparse:
+        return as_ragged_query(vector, field)
     if type(vector) is np.ndarray and vector.dtype == np.float32 and field.kind is VectorKind.DENSE:
         rows = vector
     else:
@@ -76,8 +82,10 @@ def as_query(vector: Any, field: VectorField) -> np.ndarray:
     return rows if rows.dtype == np.uint8 else rows.astype(np.float32, copy=False)
 
 
-def as_queries(matrix: Any, field: VectorField) -> np.ndarray:
-    """Query vectors: float32 of shape (n, dim), or packed uint8."""
+def as_queries(matrix: Any, field: VectorField) -> GivenRows:
+    """Query vectors: float32 of shape (n, dim), packed uint8, or sparse rows or texts."""
+    if field.is_sparse:
+        return as_ragged(matrix, field, "vectors")
     rows = as_rows(matrix, field, "vectors")
     if rows.ndim != 2:
         raise _bad("vectors", f"must have two dimensions, not shape {rows.shape}")
@@ -109,6 +117,8 @@ def build_batch(
 def _column(values: Any, field: VectorField, name: str, count: int) -> VectorBatch:
     present = None
     path = f"vectors.{name}"
+    if field.is_sparse:
+        return _ragged_column(values, field, path, count)
     if not isinstance(values, np.ndarray) and hasattr(values, "__len__") and any(one is None for one in values):
         present = np.array([one is not None for one in values])
         some = as_rows([one for one in values if one is not None], field, path)
@@ -124,6 +134,16 @@ def _column(values: Any, field: VectorField, name: str, count: int) -> VectorBat
     if rows.ndim != 2:
         rows = rows.reshape(count, field.storage_width if present is not None else 0)
     return VectorBatch(rows=rows, present=present)
+
+
+def _ragged_column(values: Any, field: VectorField, path: str, count: int) -> VectorBatch:
+    present = None
+    if isinstance(values, list | tuple) and any(one is None for one in values):
+        present = np.array([one is not None for one in values])
+    given = as_ragged(values, field, path)
+    if len(given) != count:
+        raise _bad(path, f"has {len(given)} rows for {count} ids")
+    return VectorBatch(given, present)
 
 
 def _ragged(values: Any, field: VectorField, path: str) -> InvalidArgument:

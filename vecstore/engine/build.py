@@ -2,8 +2,8 @@
 
 Runs in the worker process for large segments and in place for small ones; memory stays bounded by one column chunk,
 the ids and one payload index. Sources and the result use one naming of columns (docs/FORMAT.md):
-`ids.*`, `seqs`, `payload.bytes`, `payload.offsets`, and for each vector field `vector.NAME`, `present.NAME` (uint8,
-only when some rows lack it) and `norms.NAME` (inverse norms, cosine only).
+`ids.*`, `seqs`, `payload.bytes`, `payload.offsets`, and for each vector field `vector.NAME` (or its parts, see
+`row_columns.py`), `present.NAME` (uint8, only when some rows lack it) and `norms.NAME` (inverse norms, cosine only).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 
 from vecstore.engine import bitmaps
 from vecstore.engine.ids import encoded_keys, sealed_ids
+from vecstore.engine.row_columns import INDEX_DTYPE, OFFSET_DTYPE, rows_from
 from vecstore.engine.segment import decode_payload
 from vecstore.errors import Corruption
 from vecstore.index.base import BuiltIndex, Warm
@@ -67,7 +68,10 @@ class SegmentBuilder:
         yield self._gathered("seqs", np.dtype(np.uint64), ())
         yield from self._payload_columns()
         for name, spec in self._schema.vectors.items():
-            yield self._gathered(f"vector.{name}", spec.storage_dtype, (spec.storage_width,))
+            if spec.is_sparse:
+                yield from self._sparse(name, spec)
+            else:
+                yield self._gathered(f"vector.{name}", spec.storage_dtype, (spec.storage_width,))
             if any(f"present.{name}" in source.arrays for source in self._sources):
                 yield self._gathered(f"present.{name}", np.dtype(np.uint8), (), missing=1)
             if spec.metric is Metric.COSINE:
@@ -127,26 +131,54 @@ class SegmentBuilder:
         return out
 
     def _payload_columns(self) -> Iterator[BuiltColumn]:
-        lengths = np.zeros(self.n_rows, dtype=np.uint64)
+        offsets = self._offsets("payload.offsets", np.dtype(np.uint64))
+        yield whole("payload.offsets", offsets)
+        yield self._ragged("payload.bytes", "payload.offsets", offsets, np.dtype(np.uint8))
+
+    def _sparse(self, name: str, spec: VectorField) -> Iterator[BuiltColumn]:
+        cut = f"vector.{name}.offsets"
+        offsets = self._offsets(cut, OFFSET_DTYPE)
+        yield whole(cut, offsets)
+        yield self._ragged(f"vector.{name}.indices", cut, offsets, INDEX_DTYPE)
+        yield self._ragged(f"vector.{name}.values", cut, offsets, spec.storage_dtype)
+
+    def _offsets(self, name: str, dtype: np.dtype[Any]) -> np.ndarray:
+        """Where each row begins in a column that the offsets `name` cut into rows, and where the last ends."""
+        lengths = np.zeros(self.n_rows, dtype=dtype)
         for number, source in enumerate(self._sources):
             here = self._origin == number
-            lengths[here] = np.diff(source.arrays["payload.offsets"])[self._row[here]]
-        offsets = np.zeros(self.n_rows + 1, dtype=np.uint64)
+            lengths[here] = np.diff(source.arrays[name])[self._row[here]]
+        offsets = np.zeros(self.n_rows + 1, dtype=dtype)
         np.cumsum(lengths, out=offsets[1:])
-        yield whole("payload.offsets", offsets)
+        return offsets
 
-        def chunks() -> Iterator[bytes]:
-            parts, size = [], 0
-            for row, encoded in enumerate(self._encoded_payloads()):
-                parts.append(encoded)
-                size += len(encoded)
-                if size >= CHUNK_BYTES:
-                    self._progress("payload.bytes", row, self.n_rows)
-                    yield b"".join(parts)
-                    parts, size = [], 0
-            yield b"".join(parts)
+    def _ragged(self, name: str, cut: str, offsets: np.ndarray, dtype: np.dtype[Any]) -> BuiltColumn:
+        """A column of rows of any length, which the sources' offsets `cut` and `offsets` cut into rows."""
 
-        yield BuiltColumn("payload.bytes", np.dtype(np.uint8), (int(offsets[-1]),), chunks())
+        def chunks() -> Iterator[np.ndarray]:
+            start, step = 0, max(1, CHUNK_BYTES // dtype.itemsize)
+            while start < self.n_rows:
+                self._progress(name, start, self.n_rows)
+                full = int(np.searchsorted(offsets, offsets[start] + offsets.dtype.type(step), side="right")) - 1
+                end = min(max(full, start + 1), self.n_rows)
+                yield self._gather_ragged(name, cut, offsets[start : end + 1], dtype, start, end)
+                start = end
+
+        return BuiltColumn(name, dtype, (int(offsets[-1]),), chunks())
+
+    def _gather_ragged(
+        self, name: str, cut: str, offsets: np.ndarray, dtype: np.dtype[Any], start: int, end: int
+    ) -> np.ndarray:
+        starts = offsets.astype(np.int64) - int(offsets[0])
+        out = np.empty(starts[-1], dtype=dtype)
+        origin, rows = self._origin[start:end], self._row[start:end]
+        for number, source in enumerate(self._sources):
+            here = np.flatnonzero(origin == number)
+            lengths = starts[here + 1] - starts[here]
+            within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            theirs = source.arrays[cut][rows[here]].astype(np.int64)
+            out[within + np.repeat(starts[here], lengths)] = source.arrays[name][within + np.repeat(theirs, lengths)]
+        return out
 
     def _encoded_payloads(self) -> Iterator[memoryview]:
         data = [np.ascontiguousarray(source.arrays["payload.bytes"]).data for source in self._sources]
@@ -181,11 +213,12 @@ def index_arrays(
     def step(phase: str, done: int, total: int) -> None:
         progress(f"index {name}: {phase}", done, total)
 
-    step("start", 0, len(columns[f"vector.{name}"]))
+    rows = rows_from(name, field, columns)
+    step("start", 0, len(rows))
     built = built_index(spec).build(
         msgspec.structs.replace(field, index=spec),
         spec,
-        columns[f"vector.{name}"],
+        rows,
         columns.get(f"norms.{name}"),
         get_kernels(),
         step,

@@ -32,6 +32,7 @@ from vecstore.engine.jobs import (
     write_new_rows,
     write_packed,
 )
+from vecstore.engine.row_columns import column_names
 from vecstore.engine.sealed import SealedSegment
 from vecstore.engine.worker import Line
 from vecstore.errors import Corruption, InvalidArgument, IoFailed, ResourceExhausted, Unimplemented, VecstoreError
@@ -151,7 +152,7 @@ class Builder:
         arrays = {array: self._file(segment, columns[column]) for array, column in entry.arrays.items()}
         if f"norms.{name}" in columns:
             arrays["inverse_norms"] = self._file(segment, columns[f"norms.{name}"])
-        rows = self._file(segment, columns[f"vector.{name}"])
+        rows = tuple(self._file(segment, columns[part]) for part in column_names(name, segment.field(name)))
         return WarmFiles(entry.spec, rows, arrays, write_new_rows(new_rows, warm.new_rows))
 
     def _file(self, segment: SealedSegment, column: Column) -> FileColumn:

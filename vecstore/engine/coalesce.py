@@ -16,7 +16,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from cachetools import LRUCache
 
 from vecstore.engine.collection import Collection
@@ -24,6 +23,7 @@ from vecstore.engine.database import Database
 from vecstore.engine.read_path import batch_key, deadline_of
 from vecstore.errors import DeadlineExceeded
 from vecstore.hits import Hits
+from vecstore.sparse import Rows, concat
 from vecstore.types import QueryRequest
 
 WINDOW_S = 0.002
@@ -39,7 +39,7 @@ Key = tuple[Any, ...]
 @dataclass(slots=True)
 class _Waiting:
     request: QueryRequest
-    vectors: np.ndarray  # (1, width)
+    vectors: Rows  # one row
     deadline: float
     future: asyncio.Future[Hits]
 
@@ -206,11 +206,11 @@ class Coalescer:
 
     def _run(self, collection: Collection, batch: Sequence[_Waiting], patience: Patience) -> list[Hits]:
         deadline = max(waiting.deadline for waiting in batch)
-        vectors = np.concatenate([waiting.vectors for waiting in batch])
+        vectors = concat([waiting.vectors for waiting in batch])
         return self._timed(patience, collection, batch[0].request, vectors, deadline)
 
     def _timed(
-        self, patience: Patience, collection: Collection, request: QueryRequest, vectors: np.ndarray, deadline: float
+        self, patience: Patience, collection: Collection, request: QueryRequest, vectors: Rows, deadline: float
     ) -> list[Hits]:
         started = time.perf_counter()
         answers = self._database.reader.run(collection, request, vectors, deadline)

@@ -14,6 +14,7 @@ from vecstore.engine.segment import SegmentView, decode_payload
 from vecstore.hits import Payloads, PointColumns, VectorsOf
 from vecstore.kernels.base import Int64Array
 from vecstore.schema import Schema, VectorKind
+from vecstore.sparse import StoredVector
 from vecstore.types import Selection
 
 
@@ -62,7 +63,7 @@ def _payloads(segment: SegmentView, rows: Int64Array, chosen: bool | Sequence[st
 
 def _vectors(segment: SegmentView, rows: Int64Array, schema: Schema, chosen: bool | Sequence[str]) -> VectorsOf:
     names = list(schema.vectors) if isinstance(chosen, bool) else list(chosen)
-    found: list[dict[str, np.ndarray] | None] = []
+    found: list[dict[str, StoredVector] | None] = []
     present = {name: segment.segment.present(name, segment.n_rows) for name in names}
     has = {name: None if words is None else bitmaps.are_set(words, rows) for name, words in present.items()}
     for at, row in enumerate(rows.tolist()):
@@ -71,9 +72,9 @@ def _vectors(segment: SegmentView, rows: Int64Array, schema: Schema, chosen: boo
     return found
 
 
-def _vector(segment: SegmentView, row: int, name: str, schema: Schema) -> np.ndarray:
+def _vector(segment: SegmentView, row: int, name: str, schema: Schema) -> StoredVector:
     stored = segment.segment.vector(name, row)
     spec = schema.vectors[name]
-    if spec.kind is VectorKind.DENSE and stored.dtype == np.uint16:
+    if isinstance(stored, np.ndarray) and spec.kind is VectorKind.DENSE and stored.dtype == np.uint16:
         return validate.widen(stored, spec)
     return stored

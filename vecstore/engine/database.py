@@ -29,11 +29,12 @@ from vecstore.engine.stats import collection_stats
 from vecstore.engine.verify import run_verify
 from vecstore.engine.writes import prepare_delete, prepare_payload, prepare_upsert
 from vecstore.errors import AlreadyExists, NotFound, VecstoreError, limit_exceeded
+from vecstore.given import query_batch
 from vecstore.hits import Hits
 from vecstore.index_check import check_index
 from vecstore.index_spec import Auto
 from vecstore.kernels.select import describe, get_kernels
-from vecstore.schema import FieldKind, Schema, with_indexes
+from vecstore.schema import FieldKind, Schema, with_defaults
 from vecstore.storage.interfaces import Family, Put
 from vecstore.storage.open import Storage, open_storage
 from vecstore.types import (
@@ -139,7 +140,7 @@ class Database:
                 raise limit_exceeded("collections_max", len(self._collections) + 1, limits.collections_max)
             number = self._next_number
             self._next_number += 1
-            record = CollectionRecord(number, name, with_indexes(schema, Auto()), time.time())
+            record = CollectionRecord(number, name, with_defaults(schema, Auto()), time.time())
             collection = Collection(record, Manifest(), self._storage.blobs)
             ops = [
                 changes.put_collection(collection.record),
@@ -318,13 +319,13 @@ class Database:
         Raises VECTOR_NAME_UNKNOWN, TOO_FEW_QUERIES; the operation fails with NOTHING_TO_TUNE without an index."""
         collection = self.collection(request.collection)
         name, field = self.reader.field_of(collection.schema, request.using)
-        queries = validate.check_query_vectors(request.queries, field)
+        queries = query_batch(request.queries, field, self.settings.limits)
         if len(queries) < TUNING_QUERIES_MIN:
             bounds = f"at least {TUNING_QUERIES_MIN}, better {TUNING_QUERIES_MAX}"
             message = f"{len(queries)} queries tell too little; give {bounds}"
             raise validate.invalid("TOO_FEW_QUERIES", message, "queries")
         chosen = np.linspace(0, len(queries) - 1, min(len(queries), TUNING_QUERIES_MAX)).astype(np.int64)
-        return self._maintenance.tune(collection, name, np.ascontiguousarray(queries[chosen])).info()
+        return self._maintenance.tune(collection, name, queries[chosen]).info()
 
     def _set_fields(self, collection: Collection, fields: dict[str, FieldKind]) -> None:
         if fields == collection.schema.fields:

@@ -12,18 +12,20 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from vecstore.engine import bitmaps
-from vecstore.engine.columns import GrowingArray
+from vecstore.engine.columns import GrowingArray, growing_rows
 from vecstore.engine.ids import encode_id, pack_ids
 from vecstore.engine.records import pack_payloads
+from vecstore.engine.row_columns import empty_rows, one_row, row_arrays
 from vecstore.engine.segment import decode_payload
 from vecstore.hits import id_array
 from vecstore.index.base import BuiltIndex, Index
-from vecstore.index.flat import flat_index
+from vecstore.index.registry import flat_class
 from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.kernels.select import get_kernels
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex, GrowingFieldIndex
 from vecstore.schema import FieldKind, Metric, VectorField
+from vecstore.sparse import Rows, StoredVector, TextRows
 from vecstore.types import PointBatch
 
 
@@ -36,7 +38,7 @@ class GrowingSegment:
         self.n_rows = 0
         self.payload_bytes = 0
         self._specs = dict(vectors)
-        self._rows = {name: GrowingArray(spec.storage_dtype, spec.storage_width) for name, spec in vectors.items()}
+        self._rows = {name: growing_rows(spec) for name, spec in vectors.items()}
         self._present = {name: GrowingArray(np.dtype(np.uint8)) for name in vectors}
         self._missing = dict.fromkeys(vectors, 0)
         cosine = [name for name, spec in vectors.items() if spec.metric is Metric.COSINE]
@@ -87,9 +89,10 @@ class GrowingSegment:
     def _append_vectors(self, name: str, batch: PointBatch, count: int) -> None:
         spec, vectors = self._specs[name], batch.vectors.get(name)
         if vectors is None:
-            rows = np.zeros((count, spec.storage_width), dtype=spec.storage_dtype)
+            rows = empty_rows(spec, count)
             present = np.zeros(count, dtype=np.uint8)
         else:
+            assert not isinstance(vectors.rows, TextRows)  # a write's texts have been analysed
             rows = vectors.rows
             present = np.ones(count, np.uint8) if vectors.present is None else vectors.present.astype(np.uint8)
         self._rows[name].append(rows)
@@ -97,6 +100,7 @@ class GrowingSegment:
         self._missing[name] += count - int(np.count_nonzero(present))
         if name in self._norms:
             norms = np.empty(count, dtype=np.float32)
+            assert isinstance(rows, np.ndarray)
             get_kernels().inverse_norms(np.ascontiguousarray(rows), norms)
             self._norms[name].append(norms)
 
@@ -140,11 +144,11 @@ class GrowingSegment:
         payloads = self._payloads
         return [payloads[row] for row in rows.tolist()]
 
-    def vectors(self, name: str, n_rows: int) -> np.ndarray:
+    def vectors(self, name: str, n_rows: int) -> Rows:
         return self._rows[name].view(n_rows)
 
-    def vector(self, name: str, row: int) -> np.ndarray:
-        return np.array(self._rows[name].view(row + 1)[row])
+    def vector(self, name: str, row: int) -> StoredVector:
+        return one_row(self.vectors(name, row + 1), row)
 
     def guard(self, kernels: Kernels, name: str) -> Kernels:
         return kernels
@@ -158,8 +162,9 @@ class GrowingSegment:
         return self._indexes.get(key)
 
     def flat(self, name: str, n_rows: int) -> Index:
-        norms = self._norms[name].view(n_rows) if name in self._norms else None
-        return flat_index(self._specs[name], self.vectors(name, n_rows), norms)
+        spec, norms = self._specs[name], self._norms.get(name)
+        arrays = {} if norms is None else {"inverse_norms": norms.view(n_rows)}
+        return flat_class(spec).from_arrays(spec, self.vectors(name, n_rows), arrays)
 
     def index(self, name: str) -> BuiltIndex | None:
         return None
@@ -172,7 +177,7 @@ class GrowingSegment:
         arrays = {**pack_ids(self._ids[:n_rows]), **pack_payloads(self._payloads[:n_rows])}
         arrays["seqs"] = self._seqs.view(n_rows)
         for name in self._specs:
-            arrays[f"vector.{name}"] = self.vectors(name, n_rows)
+            arrays.update(row_arrays(name, self.vectors(name, n_rows)))
             if self._missing[name]:
                 arrays[f"present.{name}"] = self._present[name].view(n_rows)
             if name in self._norms:

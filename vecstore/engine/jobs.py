@@ -24,6 +24,7 @@ from vecstore.engine.build import (
     whole,
 )
 from vecstore.engine.header import Column, FieldColumns, IndexColumns, SegmentHeader, is_derived
+from vecstore.engine.row_columns import column_names, rows_from
 from vecstore.engine.segment import decode_payload
 from vecstore.index.base import BuiltIndex, Warm
 from vecstore.index.registry import built_index
@@ -60,7 +61,7 @@ class WarmFiles(msgspec.Struct, frozen=True):
     """A vector index of another segment as files, and where its rows went (`index.base.Warm`)."""
 
     spec: Index
-    rows: FileColumn
+    rows: tuple[FileColumn, ...]  # `row_columns.column_names`
     arrays: dict[str, FileColumn]
     new_rows: FileColumn
 
@@ -84,7 +85,8 @@ class Job(msgspec.Struct, frozen=True):
     def reads(self, column: str) -> bool:
         """Whether the job needs this column of its sources."""
         if self.indexes:
-            return any(column in (f"vector.{name}", f"norms.{name}") for name in self.indexes)
+            fields = {name: self.schema.vectors[name] for name in self.indexes}
+            return any(column in (*column_names(name, field), f"norms.{name}") for name, field in fields.items())
         return not is_derived(column)
 
 
@@ -106,7 +108,8 @@ def run_job(
     def blobs() -> Iterator[tuple[str, Iterable[Any]]]:
         nonlocal n_rows
         if job.indexes:
-            n_rows = len(sources[0].arrays[f"vector.{next(iter(job.indexes))}"])
+            name = next(iter(job.indexes))
+            n_rows = len(rows_from(name, job.schema.vectors[name], sources[0].arrays))
             produced = _index_plan(job, sources[0], warm, plan, progress)
         elif job.fields_only:
             n_rows = len(sources[0].arrays["payload.offsets"]) - 1
@@ -218,7 +221,8 @@ def open_warm(job: Job) -> dict[str, Warm[BuiltIndex]]:
     for name, files in job.warm.items():
         arrays = {array: _open_column(column) for array, column in files.arrays.items()}
         field = msgspec.structs.replace(job.schema.vectors[name], index=files.spec)
-        index = built_index(files.spec).from_arrays(field, _open_column(files.rows), arrays)
+        rows = rows_from(name, field, {column.name: _open_column(column) for column in files.rows})
+        index = built_index(files.spec).from_arrays(field, rows, arrays)
         opened[name] = Warm(index, _open_column(files.new_rows))
     return opened
 

@@ -12,8 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from vecstore.config import Storage as StorageSettings
 from vecstore.engine import bitmaps, changes
 from vecstore.engine.builder import Builder, JobSource
@@ -29,6 +27,7 @@ from vecstore.engine.stepper import Stepper
 from vecstore.engine.tuning import Tuning
 from vecstore.errors import Cancelled, FailedPrecondition, IoFailed, ResourceExhausted, VecstoreError
 from vecstore.schema import Schema
+from vecstore.sparse import Rows
 from vecstore.storage.interfaces import Blobs
 
 log = logging.getLogger("vecstore.maintenance")
@@ -97,7 +96,7 @@ class Maintenance:
             raise
         return operation
 
-    def tune(self, collection: Collection, name: str, queries: np.ndarray) -> Operation:
+    def tune(self, collection: Collection, name: str, queries: Rows) -> Operation:
         """Measure on these queries how hard the indexes of a vector field have to look."""
         operation = self._operations.start("tune", collection.record.name)
         self._want(lambda: self._finish(operation, lambda: self._tune(collection, name, queries, operation)))
@@ -216,7 +215,7 @@ class Maintenance:
             if refused is not None and refused.spec == self._indexing.wanted(segment, name, field).spec:
                 raise VecstoreError(f"segment {segment.header.id}: {refused.why}", reason="OPERATION_FAILED")
 
-    def _tune(self, collection: Collection, name: str, queries: np.ndarray, operation: Operation) -> None:
+    def _tune(self, collection: Collection, name: str, queries: Rows, operation: Operation) -> None:
         tuned = 0
         segments = list(collection.sealed.values())
         for done, segment in enumerate(segments):

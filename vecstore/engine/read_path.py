@@ -18,14 +18,18 @@ from vecstore.engine.collection import Collection, View
 from vecstore.engine.contents import contents, gathered
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.params import check_params
+from vecstore.engine.scan import Queries
 from vecstore.engine.search import Plan, Ranked, check_deadline, search_view
 from vecstore.engine.segment import SegmentView
+from vecstore.engine.term_statistics import TermStatistics
 from vecstore.errors import DeadlineExceeded, VecstoreError
+from vecstore.given import query_batch, query_rows
 from vecstore.hits import Answers, Hits
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
 from vecstore.query.filter import Filter, PointId
 from vecstore.query.parse import check_filter
-from vecstore.schema import Schema, VectorField, larger_is_nearer, score_of
+from vecstore.schema import Schema, VectorField, VectorKind, larger_is_nearer, score_of
+from vecstore.sparse import Rows, SparseRows
 from vecstore.types import (
     CountRequest,
     GetRequest,
@@ -44,34 +48,38 @@ class Reader:
         self._kernels = kernels
         self._settings = settings
         self._filtering = filtering
+        self._terms = TermStatistics()
 
-    def check(self, collection: Collection, request: QueryRequest) -> np.ndarray:
-        """Everything about a request that can be wrong; returns its vector as the kernels take it, (1, width)."""
+    def check(self, collection: Collection, request: QueryRequest) -> Rows:
+        """Everything about a request that can be wrong; returns its vector as the kernels take it, as one row."""
         spec = self._check_settings(request, collection.schema)
-        vector = validate.check_query_vector(request.vector, spec)
-        check_params(request.params, spec, vector)
-        return vector[None]
+        vectors = query_rows(request.vector, spec, self._settings.limits)
+        check_params(request.params, spec, vectors)
+        return vectors
 
-    def check_many(self, collection: Collection, request: QueryRequest) -> np.ndarray:
+    def check_many(self, collection: Collection, request: QueryRequest) -> Rows:
         """The same where `request.vector` has a row for each query; errors of a row name its place."""
         spec = self._check_settings(request, collection.schema)
-        vectors = validate.check_query_vectors(request.vector, spec)
-        for place, vector in enumerate(vectors if request.params.truncate_dim else vectors[:1]):
+        vectors = query_batch(request.vector, spec, self._settings.limits)
+        for place in range(len(vectors) if request.params.truncate_dim else min(1, len(vectors))):
             try:
-                check_params(request.params, spec, vector)
+                check_params(request.params, spec, vectors[place : place + 1])
             except VecstoreError as error:
                 raise error.at(f"queries[{place}]") from None
         return vectors
 
-    def run(self, collection: Collection, request: QueryRequest, vectors: np.ndarray, deadline: float) -> list[Hits]:
-        """Answer a checked request for each of `vectors` (n, width), in one pass over the data."""
+    def run(self, collection: Collection, request: QueryRequest, vectors: Rows, deadline: float) -> list[Hits]:
+        """Answer a checked request for each of `vectors`, in one pass over the data."""
         started = time.perf_counter()
         name, spec = self.field_of(collection.schema, request.using)
         view = self.view_at(collection, request.min_seq, deadline)
         plan = Plan() if request.explain else None
         k = min(request.k + request.offset, max(1, view.points))
+        queries: Queries = vectors
+        if isinstance(vectors, SparseRows) and spec.kind is VectorKind.TEXT:
+            queries = self._terms.weigh(self._kernels, view, name, vectors)
         ranked = search_view(
-            self._kernels, view, name, vectors, k, request.filter, self._filtering, deadline, plan, request.params
+            self._kernels, view, name, queries, k, request.filter, self._filtering, deadline, plan, request.params
         )
         return _hits(view, ranked, spec, request, _explained(plan, view, name, len(vectors), started))
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from vecstore.engine import keys
 from vecstore.engine.ids import pack_ids, unpack_ids
+from vecstore.engine.row_columns import check_stored, row_arrays, rows_from
 from vecstore.errors import Corruption
 from vecstore.query.filter import PointId
 from vecstore.schema import Schema
@@ -40,7 +41,7 @@ def encode_record(record: WriteRecord) -> bytes:
     if record.batch.ids:
         arrays.update(pack_ids(record.batch.ids))
     for name, vectors in record.batch.vectors.items():
-        arrays[f"vector.{name}"] = vectors.rows
+        arrays.update(row_arrays(name, vectors.rows))
         if vectors.present is not None:
             arrays[f"present.{name}"] = vectors.present.astype(np.uint8)
     if record.batch.payloads is not None:
@@ -68,10 +69,16 @@ def _decode(header: dict[str, Any], arrays: dict[str, np.ndarray], schema: Schem
     if header.get("kind") != "write" or len(ids) != count or len(deleted) != header.get("deleted"):
         raise Corruption("a log record's header disagrees with its arrays")
     batch = PointBatch(ids=ids)
-    for name, rows in ((name[7:], array) for name, array in arrays.items() if name.startswith("vector.")):
+    names = {array.split(".")[1] for array in arrays if array.startswith("vector.")}
+    for name in sorted(names):
         spec = schema.vectors.get(name)
-        if spec is None or rows.dtype != spec.storage_dtype or rows.shape != (len(ids), spec.storage_width):
-            raise Corruption(f"a log record's vectors {name!r} do not fit the schema")
+        if spec is None:
+            raise Corruption(f"a log record has vectors {name!r}, which the schema does not know")
+        rows = rows_from(name, spec, arrays)
+        try:
+            check_stored(rows, len(ids), spec)
+        except Corruption as error:
+            raise Corruption(f"a log record's vectors {name!r} do not fit the schema: {error.message}") from None
         present = arrays.get(f"present.{name}")
         if present is not None and present.shape != (len(ids),):
             raise Corruption(f"a log record's presence of {name!r} does not fit its points")

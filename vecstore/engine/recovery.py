@@ -18,7 +18,7 @@ from vecstore.engine.structure import check_manifest
 from vecstore.engine.writes import Resolved
 from vecstore.errors import Corruption
 from vecstore.index_spec import Flat
-from vecstore.schema import with_indexes
+from vecstore.schema import with_defaults
 from vecstore.storage.arrays import unpack
 from vecstore.storage.interfaces import Family
 from vecstore.storage.open import Storage
@@ -38,10 +38,10 @@ def recover(storage: Storage, settings: StorageSettings) -> list[Collection]:
         if key != keys.collection(record.number):
             raise Corruption(f"the record under {key!r} is that of collection number {record.number}")
         for name, field in record.schema.vectors.items():
-            if not 1 <= field.dim <= DIM_STORED_MAX:
+            if not (field.dim == 0 if field.is_sparse else 1 <= field.dim <= DIM_STORED_MAX):
                 raise Corruption(f"vector field {name!r:.80} of collection {record.number} has dim={field.dim}")
         # None is of before there was a choice.
-        record = msgspec.structs.replace(record, schema=with_indexes(record.schema, Flat()))
+        record = msgspec.structs.replace(record, schema=with_defaults(record.schema, Flat()))
         collections.append(_recover_collection(record, storage, settings))
     known = {keys.manifest(collection.number) for collection in collections}
     for key, _ in storage.kv.scan(Family.META, keys.MANIFESTS_LOW, keys.MANIFESTS_HIGH):

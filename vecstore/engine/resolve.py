@@ -18,6 +18,7 @@ from vecstore.engine.segment import SegmentView, decode_payload
 from vecstore.engine.writes import Delete, PayloadChange, Resolved, Upsert, Write, select
 from vecstore.errors import limit_exceeded
 from vecstore.query.filter import Filter, PointId
+from vecstore.sparse import concat
 from vecstore.types import PayloadOp, PointBatch, VectorBatch, WriteMode
 
 Overlay = dict[PointId, bool]  # ids that earlier writes of the same group leave existing (True) or deleted (False)
@@ -106,7 +107,7 @@ def _read_points(found: Sequence[tuple[SegmentView, np.ndarray]], view: View) ->
             for words, (_, rows) in zip(presents, found, strict=True)
         ])  # fmt: skip
         if present.any():
-            batch.vectors[name] = VectorBatch(np.concatenate(rows_of), None if present.all() else present)
+            batch.vectors[name] = VectorBatch(concat(rows_of), None if present.all() else present)
     return batch
 
 

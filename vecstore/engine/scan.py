@@ -6,11 +6,17 @@ them) and when it finds fewer than were asked for: if at least k rows are allowe
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 
 from vecstore.engine.segment import SegmentView
 from vecstore.index.base import BuiltIndex, Candidates, SearchParams
+from vecstore.index.terms import TermQueries
 from vecstore.kernels.base import Bitmap, Kernels
+from vecstore.sparse import Rows
+
+Queries: TypeAlias = Rows | TermQueries
 
 FEW_ROWS = 1_000  # allowed rows that are scanned whatever the index
 FEW_SHARE = 50  # and one row in so many
@@ -20,7 +26,7 @@ def search_segment(
     kernels: Kernels,
     view: SegmentView,
     name: str,
-    queries: np.ndarray,
+    queries: Queries,
     k: int,
     allowed: Bitmap | None,
     n_allowed: int,
@@ -62,16 +68,17 @@ def _by_index(
     index: BuiltIndex,
     view: SegmentView,
     name: str,
-    queries: np.ndarray,
+    queries: Queries,
     k: int,
     allowed: Bitmap | None,
     params: SearchParams,
 ) -> Candidates:
     found = index.search(kernels, queries, k, allowed, params)
-    if min(found.rows[:, k - 1].tolist()) < 0:
+    if not index.complete and min(found.rows[:, k - 1].tolist()) < 0:
         short = np.flatnonzero(found.rows[:, k - 1] < 0)
         flat = view.segment.flat(name, view.n_rows)
-        exact = flat.search(kernels, np.ascontiguousarray(queries[short]), k, allowed, params)
+        assert not isinstance(queries, TermQueries)  # the indexes of texts are complete
+        exact = flat.search(kernels, queries[short], k, allowed, params)
         found.rows[short, :k], found.distances[short, :k] = exact.rows, exact.distances
         found.counters["queries_rescanned"] = len(short)
         found.counters["rows_scanned"] = found.counters.get("rows_scanned", 0) + exact.counters["rows_scanned"]

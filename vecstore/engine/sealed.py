@@ -19,16 +19,17 @@ from vecstore.engine import bitmaps
 from vecstore.engine.guard import CheckedRows, guarded
 from vecstore.engine.header import Column, IndexColumns, SegmentHeader, is_derived
 from vecstore.engine.ids import IdColumn
+from vecstore.engine.row_columns import check_stored, column_names, one_row, rows_from
 from vecstore.engine.structure import check_column
 from vecstore.errors import Corruption, Unimplemented
 from vecstore.index.base import BuiltIndex, Index
-from vecstore.index.flat import BinaryFlatIndex, FlatIndex
-from vecstore.index.registry import built_index
+from vecstore.index.registry import built_index, flat_class
 from vecstore.index_spec import Index as IndexSpec
 from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex, open_field_index
-from vecstore.schema import VectorField, VectorKind
+from vecstore.schema import VectorField
+from vecstore.sparse import Rows, SparseRows, StoredVector
 from vecstore.storage.arrays import array_from_blob
 from vecstore.storage.interfaces import Blobs
 
@@ -42,6 +43,11 @@ class Refused:
     spec: IndexSpec
     why: str
     cancelled: bool = False
+
+
+def is_dense(column: str) -> bool:
+    """Whether a column holds the rows of a dense or binary field, which are checked as they are read."""
+    return column.startswith("vector.") and column.count(".") == 1
 
 
 class SealedSegment:
@@ -66,6 +72,7 @@ class SealedSegment:
         self._columns = {column.name: column for column in header.columns}
         self._arrays: dict[str, np.ndarray] = {}  # columns that are mapped and verified
         self._rows: dict[str, CheckedRows] = {}  # vector fields that are read by rows
+        self._sparse_rows: dict[str, SparseRows] = {}
         self._flat: dict[str, Index] = {}
         self._built: dict[str, BuiltIndex] = {}
         self._fields: dict[str, FieldIndex] = {}
@@ -87,10 +94,14 @@ class SealedSegment:
                 self.quarantined.pop(f"index.{name}", None)
                 self._flat.pop(name, None)
             for name in changed - header.indexes.keys():
-                self.rows(name).expect(few=False)
+                if not self._vectors[name].is_sparse:
+                    self.rows(name).expect(few=False)
             self.header, self._columns = header, columns
             self._built.update(opened)
             self._fields.clear()
+
+    def field(self, name: str) -> VectorField:
+        return self._vectors[name]
 
     @property
     def data_damaged(self) -> bool:
@@ -109,7 +120,7 @@ class SealedSegment:
         takes the lock looks again at what it guards."""
         for column in self.header.data_columns:
             with contextlib.suppress(Corruption):  # it would have been so for them as well
-                if column.name.startswith("vector."):
+                if is_dense(column.name):
                     self.rows(column.name.removeprefix("vector."))
                 else:
                     self.column(column.name)
@@ -120,7 +131,7 @@ class SealedSegment:
                 return self._arrays[name]
             if name in self.quarantined:
                 raise Corruption(self.quarantined[name])
-            if name.startswith("vector."):
+            if is_dense(name):
                 checked = self.rows(name.removeprefix("vector."))
                 checked.check_all()
                 self._arrays[name] = checked.rows
@@ -196,6 +207,8 @@ class SealedSegment:
     def _open_index(self, name: str, entry: IndexColumns) -> BuiltIndex:
         field = msgspec.structs.replace(self._vectors[name], index=entry.spec)
         arrays = {array: self.column(column) for array, column in entry.arrays.items()}
+        if field.is_sparse:
+            return built_index(entry.spec).from_arrays(field, self._sparse(name), arrays)
         by_rows = self._by_rows(name)
         rows = self.rows(name).rows if by_rows else self.column(f"vector.{name}")
         index = built_index(entry.spec).from_arrays(field, rows, arrays | self._norms(name))
@@ -250,10 +263,26 @@ class SealedSegment:
         bounds = zip(offsets[rows].tolist(), offsets[rows + 1].tolist(), strict=True)
         return [bytes(content[low:high]) or None for low, high in bounds]
 
-    def vectors(self, name: str, n_rows: int) -> np.ndarray:
-        return self.column(f"vector.{name}")
+    def vectors(self, name: str, n_rows: int) -> Rows:
+        return self._sparse(name) if self._vectors[name].is_sparse else self.column(f"vector.{name}")
 
-    def vector(self, name: str, row: int) -> np.ndarray:
+    def _sparse(self, name: str) -> SparseRows:
+        rows = self._sparse_rows.get(name)
+        if rows is None:
+            field = self._vectors[name]
+            arrays = {column: self.column(column) for column in column_names(name, field)}
+            found = rows_from(name, field, arrays)
+            assert isinstance(found, SparseRows)
+            try:
+                check_stored(found, self.header.n_rows, field)
+            except Corruption as error:
+                raise self._quarantine(f"vector.{name}.indices", error) from error
+            rows = self._sparse_rows[name] = found
+        return rows
+
+    def vector(self, name: str, row: int) -> StoredVector:
+        if self._vectors[name].is_sparse:
+            return one_row(self._sparse(name), row)
         checked = self.rows(name)
         checked.check_rows(np.array([row]))
         return np.array(checked.rows[row])
@@ -288,7 +317,7 @@ class SealedSegment:
         index = self._flat.get(name)
         if index is None:
             spec = self._vectors[name]
-            kind = BinaryFlatIndex if spec.kind is VectorKind.BINARY else FlatIndex
-            rows = self.rows(name).rows if self._by_rows(name) else self.vectors(name, n_rows)
-            index = self._flat[name] = kind.from_arrays(spec, rows, self._norms(name))
+            by_rows = not spec.is_sparse and self._by_rows(name)
+            rows = self.rows(name).rows if by_rows else self.vectors(name, n_rows)
+            index = self._flat[name] = flat_class(spec).from_arrays(spec, rows, self._norms(name))
         return index

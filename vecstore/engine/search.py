@@ -15,7 +15,7 @@ from vecstore.engine import bitmaps
 from vecstore.engine.collection import View
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.ids import encode_id
-from vecstore.engine.scan import search_segment
+from vecstore.engine.scan import Queries, search_segment
 from vecstore.engine.segment import SegmentView
 from vecstore.errors import DeadlineExceeded
 from vecstore.index.base import DEFAULT_PARAMS, Candidates, SearchParams
@@ -46,7 +46,7 @@ def search_view(
     kernels: Kernels,
     view: View,
     name: str,
-    queries: np.ndarray,
+    queries: Queries,
     k: int,
     where: Filter | None,
     filtering: Filtering,

@@ -16,6 +16,7 @@ from vecstore.index.base import BuiltIndex, Index
 from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex
+from vecstore.sparse import Rows, StoredVector
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -44,8 +45,8 @@ class Segment(Protocol):
     def seqs(self, rows: Int64Array) -> np.ndarray: ...
     def payload(self, row: int) -> bytes | None: ...
     def take_payloads(self, rows: Int64Array) -> list[bytes | None]: ...
-    def vectors(self, name: str, n_rows: int) -> np.ndarray: ...
-    def vector(self, name: str, row: int) -> np.ndarray:
+    def vectors(self, name: str, n_rows: int) -> Rows: ...
+    def vector(self, name: str, row: int) -> StoredVector:
         """A copy of one stored vector."""
 
     def guard(self, kernels: Kernels, name: str) -> Kernels:

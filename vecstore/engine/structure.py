@@ -20,8 +20,9 @@ from vecstore.engine.header import (
     SegmentHeader,
     is_derived,
 )
+from vecstore.engine.row_columns import INDEX_DTYPE, OFFSET_DTYPE, check_offsets
 from vecstore.errors import Corruption, InvalidArgument
-from vecstore.schema import Metric, Schema
+from vecstore.schema import Metric, Schema, VectorField
 from vecstore.storage.format import check_blob_name
 
 ROWS_MAX = (1 << 32) - 1  # rows are uint32 in bitmaps and payload indexes
@@ -63,7 +64,10 @@ def _check_header(header: SegmentHeader, schema: Schema, prefix: str) -> None:
         wanted |= {"ids.bytes": (_U1, [None]), "ids.offsets": (_U8, [n + 1])}
         wanted |= {"ids.hash": (_U8, [n]), "ids.hash_row": (_U4, [n])}
     for name, spec in schema.vectors.items():
-        wanted[f"vector.{name}"] = spec.storage_dtype.str, [n, spec.storage_width]
+        if spec.is_sparse:
+            wanted |= _sparse_columns(name, spec, n)
+        else:
+            wanted[f"vector.{name}"] = spec.storage_dtype.str, [n, spec.storage_width]
         if f"present.{name}" in columns:
             wanted[f"present.{name}"] = _U1, [n]
         if spec.metric is Metric.COSINE:
@@ -76,6 +80,14 @@ def _check_header(header: SegmentHeader, schema: Schema, prefix: str) -> None:
     strangers |= header.indexes.keys() - schema.vectors.keys()
     if strangers or not named <= columns.keys():
         raise Corruption(f"columns {sorted(strangers | (named - columns.keys()))[:5]} are unknown or missing")
+
+
+def _sparse_columns(name: str, spec: VectorField, n: int) -> dict[str, tuple[str, Sequence[int | None]]]:
+    return {
+        f"vector.{name}.offsets": (OFFSET_DTYPE.str, [n + 1]),
+        f"vector.{name}.indices": (INDEX_DTYPE.str, [None]),
+        f"vector.{name}.values": (spec.storage_dtype.str, [None]),
+    }
 
 
 def _check_ref(column: Column, prefix: str) -> None:
@@ -102,8 +114,7 @@ def check_column(name: str, array: np.ndarray, header: SegmentHeader) -> None:
     """What of a column's contents other code relies on to stay inside its arrays, or to search them."""
     if name == "payload.offsets":
         length = next(column.ref.length for column in header.columns if column.name == "payload.bytes")
-        if int(array[0]) != 0 or int(array[-1]) != length or (array[1:] < array[:-1]).any():
-            raise Corruption(f"its offsets do not rise from 0 to {length}")
+        check_offsets(array, length)
     elif name == "ids.num":
         if (array[1:] <= array[:-1]).any():
             raise Corruption("its ids do not ascend")

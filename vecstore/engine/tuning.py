@@ -5,8 +5,6 @@ Called from maintenance's thread only.
 
 from __future__ import annotations
 
-import numpy as np
-
 from vecstore.engine import changes, keys
 from vecstore.engine.build import whole
 from vecstore.engine.collection import Collection
@@ -18,6 +16,7 @@ from vecstore.engine.sealed import SealedSegment
 from vecstore.errors import IoFailed, VecstoreError
 from vecstore.index.base import BuiltIndex
 from vecstore.kernels.select import get_kernels
+from vecstore.sparse import Rows
 from vecstore.storage.interfaces import Blobs
 
 
@@ -26,7 +25,7 @@ class Tuning:
         self._committer = committer
         self._blobs = blobs
 
-    def tune(self, collection: Collection, segment: SealedSegment, name: str, queries: np.ndarray) -> bool:
+    def tune(self, collection: Collection, segment: SealedSegment, name: str, queries: Rows) -> bool:
         """Tune the segment's index on vector field `name`; False when it has none that can be tuned. Arrays that stay
         as they are keep their columns."""
         index, before = segment.index(name), segment.header

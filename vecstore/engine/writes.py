@@ -10,9 +10,11 @@ import numpy as np
 from vecstore import validate
 from vecstore.config import Limits
 from vecstore.engine.records import WriteRecord, encode_record
+from vecstore.given import stored_rows
 from vecstore.query.filter import Filter, PointId
 from vecstore.query.parse import check_filter
 from vecstore.schema import Schema
+from vecstore.sparse import taken
 from vecstore.types import DeleteRequest, PayloadOp, PayloadRequest, PointBatch, UpsertRequest, VectorBatch, WriteMode
 
 
@@ -64,14 +66,15 @@ def prepare_upsert(request: UpsertRequest, schema: Schema, limits: Limits) -> Up
     """Check and convert a batch. Of points that share an id the last one wins. Raises InvalidArgument."""
     batch = request.batch
     ids = validate.check_ids(batch.ids, limits)
-    vectors = {}
+    vectors, nbytes = {}, 0
     for name, given in batch.vectors.items():
         spec = schema.vectors.get(name)
         if spec is None:
             known = ", ".join(sorted(schema.vectors))
             message = f"no vector field named {name!r:.80}; the collection has {known}"
             raise validate.invalid("VECTOR_NAME_UNKNOWN", message, f"vectors.{name}")
-        rows = validate.check_vectors(given.rows, spec, len(ids), f"vectors.{name}", given.present)
+        rows = stored_rows(given.rows, spec, len(ids), f"vectors.{name}", limits, given.present)
+        nbytes += rows.nbytes
         vectors[name] = VectorBatch(rows, check_present(given.present, len(ids), name))
     payloads = batch.payloads
     if payloads is not None:
@@ -86,7 +89,7 @@ def prepare_upsert(request: UpsertRequest, schema: Schema, limits: Limits) -> Up
     if len(set(ids)) != len(ids):
         checked = select(checked, sorted({point_id: place for place, point_id in enumerate(ids)}.values()))
     mode = WriteMode(request.mode)
-    nbytes = sum(rows.rows.nbytes for rows in vectors.values()) + sum(len(p) for p in payloads or () if p)
+    nbytes += sum(len(p) for p in payloads or () if p)
     encoded = encode_record(WriteRecord(checked)) if mode is WriteMode.UPSERT else None
     return Upsert(checked, mode, encoded, nbytes)
 
@@ -105,7 +108,7 @@ def select(batch: PointBatch, places: Sequence[int]) -> PointBatch:
     """The points of a batch at `places`."""
     index = np.asarray(places, dtype=np.int64)
     vectors = {
-        name: VectorBatch(given.rows[index], None if given.present is None else given.present[index])
+        name: VectorBatch(taken(given.rows, index), None if given.present is None else given.present[index])
         for name, given in batch.vectors.items()
     }
     payloads = None if batch.payloads is None else [batch.payloads[place] for place in places]

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 
 from vecstore.index.graph_build import DEGREE
 from vecstore.index.graph_codes import DEFAULT_BITS
-from vecstore.index_spec import IVF, SAQ, Graph, Index
+from vecstore.index_spec import IVF, SAQ, Graph, Index, Inverted, Seismic
 from vecstore.index_text import format_index
 from vecstore.kernels.graph import LINE
-from vecstore.schema import VectorField, VectorKind
+from vecstore.schema import SPARSE_WIDTH, VectorField, VectorKind
 
 TIGHT = 1.25  # what a segment has may lead this far past the budget
 ROOMY = 0.75  # something better takes its place only if it leads no further than this
 _MIB = 1 << 20
 _ROW_NUMBER = 4.0
 _FILLED = 1.2  # lists are filled up to whole blocks
+_SEISMIC_ENTRY, _POSTING = 12.0, 6.0  # bytes of a sparse row's entry
 _CODE_BITS_MIN = 256  # shorter codes are mostly factors; such short vectors are compared as they are stored
 
 
@@ -35,8 +36,8 @@ class Choice:
 
 def tiers(field: VectorField) -> tuple[Index, ...]:
     """What can be chosen: the fastest first, then what takes less. Scans of bits are fast enough without."""
-    if field.kind is VectorKind.BINARY:
-        return ()
+    if field.kind is not VectorKind.DENSE:
+        return _OTHERS[field.kind]
     codes = (SAQ(bits=bits) for bits in (4.0, 2.0, 1.0) if bits * field.dim >= _CODE_BITS_MIN)
     every: list[Index] = [Graph(), *(IVF(quantizer=code) for code in codes)]
     if len(every) == 1:
@@ -48,8 +49,17 @@ def tiers(field: VectorField) -> tuple[Index, ...]:
     return tuple(kept)
 
 
+_OTHERS: dict[VectorKind, tuple[Index, ...]] = {
+    VectorKind.BINARY: (),
+    VectorKind.SPARSE: (Seismic(), Inverted()),
+    VectorKind.TEXT: (Inverted(),),
+}
+
+
 def row_bytes(spec: Index, field: VectorField) -> float:
     """About what a row takes in memory."""
+    if field.is_sparse:
+        return SPARSE_WIDTH * (_SEISMIC_ENTRY if isinstance(spec, Seismic) else _POSTING)
     if isinstance(spec, Graph):
         return 4.0 * DEGREE + LINE * math.ceil(field.dim * DEFAULT_BITS / (8 * LINE))
     if isinstance(spec, IVF) and isinstance(spec.quantizer, SAQ):

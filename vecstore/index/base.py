@@ -46,6 +46,7 @@ class Index(ABC):
     """`field.index` is the spec that the index is built by, in `build` and in `from_arrays`."""
 
     name: ClassVar[str]
+    complete: ClassVar[bool] = False  # finds fewer than k only where no more rows match
     ntotal: int
 
     @abstractmethod
@@ -60,8 +61,8 @@ class Index(ABC):
         """The k nearest allowed rows for each query: float32 (nq, dim), packed uint8 (nq, dim / 8) for binary,
         `SparseRows` of float32 for sparse, `TermQueries` for text.
 
-        An index that looks at a part of the rows may find fewer than k; the engine then scans exactly. Of sparse rows
-        and text only those are found that share an index with the query: fewer than k is then no gap."""
+        An index that looks at a part of the rows may find fewer than k; unless it is `complete`, the engine then scans
+        exactly. Of sparse rows and text only those are found that share an index with the query."""
 
     @abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:
@@ -99,7 +100,7 @@ class BuiltIndex(Index):
     plans_filters: ClassVar[bool] = False  # does well by any filter: else few allowed rows are scanned without it
     truncates: ClassVar[bool] = False  # honours `truncate_dim`; else such queries scan prefixes of the stored vectors
 
-    def tuned(self, queries: np.ndarray, kernels: Kernels) -> Self | None:
+    def tuned(self, queries: Any, kernels: Kernels) -> Self | None:
         """The same index, which knows from these queries (nq, dim) how hard to look for a recall; None when it has no
         such tables. A build that starts from it (`Warm`) measures on the same queries."""
         return None
@@ -110,7 +111,7 @@ class BuiltIndex(Index):
         cls,
         field: VectorField,
         spec: Any,  # of index_spec, the kind that this class is registered for
-        rows: Any,  # (n, width) stored vectors or `SparseRows`, perhaps mapped; rows without a vector are zero
+        rows: Any,  # Rows: stored vectors, perhaps mapped; rows without a vector are zero or empty
         inverse_norms: Float32Array | None,  # (n,), cosine only
         kernels: Kernels,
         progress: Progress,

@@ -12,7 +12,7 @@ from vecstore.errors import Corruption, InvalidArgument
 from vecstore.index.base import DEFAULT_PARAMS, Candidates, Index, SearchParams
 from vecstore.index.prefixes import Prefixes
 from vecstore.kernels.base import Bitmap, Float32Array, Kernels
-from vecstore.schema import Metric, VectorField, VectorKind
+from vecstore.schema import Metric, VectorField
 
 
 def check_rows(field: VectorField, rows: NDArray[Any]) -> None:
@@ -136,10 +136,3 @@ class BinaryFlatIndex(Index):
     def from_arrays(cls, field: VectorField, rows: NDArray[Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         check_rows(field, rows)
         return cls(field, rows)
-
-
-def flat_index(field: VectorField, rows: NDArray[Any], inverse_norms: Float32Array | None = None) -> Index:
-    """The exact index for a field's kind."""
-    if field.kind is VectorKind.BINARY:
-        return BinaryFlatIndex(field, rows)
-    return FlatIndex(field, rows, inverse_norms)

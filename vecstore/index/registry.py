@@ -10,11 +10,14 @@ from vecstore.index.funnel import FunnelIndex
 from vecstore.index.graph import GraphIndex
 from vecstore.index.hamming_ivf import HammingIvfIndex
 from vecstore.index.mih import MihIndex
+from vecstore.index.sparse_flat import SparseFlatIndex
 from vecstore.index_spec import Index as IndexSpec
+from vecstore.schema import VectorField, VectorKind
 
 INDEXES: dict[str, type[Index]] = {
     FlatIndex.name: FlatIndex,
     BinaryFlatIndex.name: BinaryFlatIndex,
+    SparseFlatIndex.name: SparseFlatIndex,
 }
 
 # By the tag of the spec ("flat" is flat codes: a flat spec without a quantizer needs no built index).
@@ -26,6 +29,13 @@ BUILT: dict[str, type[BuiltIndex]] = {
     HammingIvfIndex.name: HammingIvfIndex,
     MihIndex.name: MihIndex,
 }
+
+
+def flat_class(field: VectorField) -> type[Index]:
+    """The exact index for a field's kind, which needs no build."""
+    if field.is_sparse:
+        return SparseFlatIndex
+    return BinaryFlatIndex if field.kind is VectorKind.BINARY else FlatIndex
 
 
 def built_index(spec: IndexSpec) -> type[BuiltIndex]:

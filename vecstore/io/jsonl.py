@@ -17,6 +17,7 @@ from vecstore.io.layout import vector_field_of
 from vecstore.io.mapping import READ_BYTES, ColumnMapping, bad_row, row_in_batch
 from vecstore.query.filter import PointId
 from vecstore.schema import Schema, VectorField, VectorKind
+from vecstore.sparse import SparseVector, StoredVector
 from vecstore.types import Point, PointBatch
 
 
@@ -124,7 +125,7 @@ class JsonLinesSink:
 
     def _vectors(self, point: Point) -> dict[str, Any]:
         return {
-            name: row.tobytes().hex() if self._fields[name].kind is VectorKind.BINARY else row.tolist()
+            name: write_vector(row, self._fields[name])
             for name, row in (point.vectors or {}).items()
             if name in self._fields
         }
@@ -143,6 +144,12 @@ def read_id(value: Any) -> PointId:
 
 def write_id(value: PointId) -> object:
     return {"uuid": str(value)} if isinstance(value, UUID) else value
+
+
+def write_vector(row: StoredVector, field: VectorField) -> Any:
+    if isinstance(row, SparseVector):
+        return {"indices": row.indices.tolist(), "values": row.values.tolist()}
+    return row.tobytes().hex() if field.kind is VectorKind.BINARY else row.tolist()
 
 
 def read_vector(value: Any) -> Any:

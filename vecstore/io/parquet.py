@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import numpy as np
+
 from vecstore.client.vectors import as_rows
 from vecstore.errors import InvalidArgument
 from vecstore.io.layout import ID, ID_KIND, PAYLOAD, IdKinds, exported_dtype, kind_of, number_ids, vector_field_of
@@ -139,7 +141,8 @@ class ParquetSink:
         if self._mixed:
             arrays.append(pa.array([kind_of(point.id) for point in points]))
         for name, field in self._fields.items():
-            rows = [(point.vectors or {}).get(name) for point in points]
+            found = [(point.vectors or {}).get(name) for point in points]
+            rows = [row if isinstance(row, np.ndarray) else None for row in found]
             arrays.append(vector_array(rows, exported_dtype(field), field.storage_width))
         texts = [None if point.payload_json is None else point.payload_json.decode() for point in points]
         arrays.append(pa.array(texts, type=pa.string()))

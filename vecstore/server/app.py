@@ -147,6 +147,7 @@ def handlers_of(database: Database, admission: Admission, pools: Pools) -> dict[
             "Exists": collections.exists,
             "CreateFieldIndex": collections.create_field_index,
             "UpdateIndex": collections.update_index,
+            "Tune": collections.tune,
             "DeleteFieldIndex": collections.delete_field_index,
             "Stats": collections.stats,
             "Compact": collections.compact,

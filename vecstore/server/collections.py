@@ -10,6 +10,7 @@ from vecstore.wire.schemas import (
     field_index_from_pb,
     operation_to_pb,
     schema_from_pb,
+    tune_from_pb,
     vector_index_from_pb,
 )
 from vecstore.wire.values import set_fields
@@ -49,6 +50,10 @@ class Collections:
     def update_index(self, data: bytes) -> bytes:
         request = vector_index_from_pb(pb.UpdateIndexRequest.FromString(data))
         return operation_to_pb(self._database.update_index(request)).SerializeToString()
+
+    def tune(self, data: bytes) -> bytes:
+        request = tune_from_pb(pb.TuneRequest.FromString(data))
+        return operation_to_pb(self._database.tune(request)).SerializeToString()
 
     def delete_field_index(self, data: bytes) -> bytes:
         message = pb.DeleteFieldIndexRequest.FromString(data)

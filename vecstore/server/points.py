@@ -147,7 +147,7 @@ class Points:
         return answer.SerializeToString()
 
     def _check_kind(self, request: QueryRequest, path: str) -> None:
-        if request.vector.dtype != np.uint8:
+        if not isinstance(request.vector, np.ndarray) or request.vector.dtype != np.uint8:
             return  # the engine refuses numbers for a binary field
         vectors = self._database.collection_info(request.collection).schema.vectors
         field = vectors.get(request.using) if request.using else next(iter(vectors.values()))

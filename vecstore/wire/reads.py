@@ -16,6 +16,7 @@ from vecstore.hits import Answers, Hits, PointColumns, id_array
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.pb.v1 import common_pb2
 from vecstore.pb.v1 import points_pb2 as pb
+from vecstore.sparse import GivenRows, StoredVector
 from vecstore.types import (
     CountRequest,
     GetRequest,
@@ -28,7 +29,16 @@ from vecstore.types import (
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
 from vecstore.wire.ids import column_to_pb, id_from_pb, id_to_pb, set_id
 from vecstore.wire.values import fields_from_pb, set_fields, set_payload
-from vecstore.wire.vectors import bad_vector, set_vector, vector_from_pb, vector_to_pb, widen
+from vecstore.wire.vectors import (
+    OneVector,
+    bad_vector,
+    given_rows,
+    given_vectors,
+    set_vector,
+    vector_from_pb,
+    vector_to_pb,
+    widen,
+)
 from vecstore.wire.writes import selected_ids
 
 K_DEFAULT = 10
@@ -72,7 +82,7 @@ def count_to_pb(request: CountRequest) -> pb.CountRequest:
 def query_to_pb(request: QueryRequest) -> pb.QueryRequest:
     message = pb.QueryRequest(
         collection=request.collection,
-        nearest=vector_to_pb(request.vector),
+        nearest=vector_to_pb(_only(request.vector)),
         using=request.using or "",
         payload_encoding=JSON,
         min_seq=request.min_seq,
@@ -94,15 +104,21 @@ def query_to_pb(request: QueryRequest) -> pb.QueryRequest:
 def query_many_to_pb(request: QueryRequest) -> pb.QueryBatchRequest:
     """A query for each row of `request.vector`."""
     batch = pb.QueryBatchRequest()
-    rows = np.asarray(request.vector)
-    if not len(rows):
+    vectors = given_vectors(request.vector)
+    if not vectors:
         return batch
-    first = query_to_pb(replace(request, vector=rows[0]))
-    for row in rows:
+    one = request.vector[0] if isinstance(request.vector, np.ndarray) else given_rows(vectors[:1])
+    first = query_to_pb(replace(request, vector=one))
+    for vector in vectors:
         query = batch.queries.add()
         query.CopyFrom(first)
-        set_vector(query.nearest, row)
+        set_vector(query.nearest, vector)
     return batch
+
+
+def _only(given: GivenRows) -> OneVector:
+    """The vector of a request with one query."""
+    return given if isinstance(given, np.ndarray) else given_vectors(given)[0]
 
 
 def _params_to_pb(message: pb.SearchParams, params: SearchParams) -> None:
@@ -129,6 +145,7 @@ def _params_from_pb(message: pb.SearchParams) -> SearchParams:
         message.truncate_dim,
         message.recall_target,
         message.ef,
+        message.block_factor,
     )
 
 
@@ -189,7 +206,7 @@ def query_from_pb(message: pb.QueryRequest, limits: Limits, path: str = "") -> Q
         raise bad_vector(f"{path}nearest", "is missing: a query needs a vector")
     return QueryRequest(
         message.collection,
-        widen(vector_from_pb(message.nearest, f"{path}nearest")),
+        _query_vector(message.nearest, f"{path}nearest"),
         message.using or None,
         filter_from_pb(message.filter, limits, f"{path}filter") if has("filter") else None,
         message.limit if has("limit") else K_DEFAULT,
@@ -201,6 +218,11 @@ def query_from_pb(message: pb.QueryRequest, limits: Limits, path: str = "") -> Q
         message.explain,
         _params_from_pb(message.params) if has("params") else DEFAULT_PARAMS,
     )
+
+
+def _query_vector(message: common_pb2.Vector, path: str) -> GivenRows:
+    vector = vector_from_pb(message, path)
+    return widen(vector) if isinstance(vector, np.ndarray) else given_rows([vector], path)
 
 
 _DEFAULT_SELECTION = Selection()
@@ -278,7 +300,7 @@ def _payload_to_pb(payload: bytes, message: Any, as_json: bool) -> None:
         set_payload(message.payload, payload)
 
 
-def _vectors_to_pb(vectors: Mapping[str, np.ndarray], message: Any) -> None:
+def _vectors_to_pb(vectors: Mapping[str, StoredVector], message: Any) -> None:
     for name, vector in vectors.items():
         set_vector(message.vectors[name], vector)
 
@@ -318,13 +340,17 @@ def _payload_json(message: pb.Point | pb.ScoredPoint) -> bytes | None:
     return _encode(fields_from_pb(message.payload)) if message.payload else None
 
 
-def _vectors(message: pb.Point | pb.ScoredPoint) -> dict[str, np.ndarray] | None:
+def _vectors(message: pb.Point | pb.ScoredPoint) -> dict[str, StoredVector] | None:
     vectors: Mapping[str, common_pb2.Vector] = message.vectors
     if not vectors:
         return None
-    return {name: widen_bfloat16(vector_from_pb(vector, name)) for name, vector in vectors.items()}
+    return {name: _stored_vector(vector_from_pb(vector, name), name) for name, vector in vectors.items()}
 
 
-def widen_bfloat16(vector: np.ndarray) -> np.ndarray:
-    """Answers hold float32, float16 or packed bits."""
-    return widen(vector) if vector.dtype == np.uint16 else vector
+def _stored_vector(vector: OneVector, path: str) -> StoredVector:
+    """Answers hold float32, float16, packed bits or sparse vectors."""
+    if isinstance(vector, str):
+        raise bad_vector(path, "is a text, which no answer holds")
+    if isinstance(vector, np.ndarray) and vector.dtype == np.uint16:
+        return widen(vector)
+    return vector

@@ -9,8 +9,16 @@ from vecstore.errors import InvalidArgument
 from vecstore.index_spec import Index
 from vecstore.index_text import format_index, parse_index
 from vecstore.pb.v1 import collections_pb2, common_pb2, operations_pb2
-from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, VectorKind
-from vecstore.types import CollectionInfo, FieldIndexRequest, OperationInfo, OperationState, VectorIndexRequest
+from vecstore.schema import NEAREST, Analysis, DataType, FieldKind, Metric, Schema, VectorField, VectorKind
+from vecstore.types import (
+    CollectionInfo,
+    FieldIndexRequest,
+    OperationInfo,
+    OperationState,
+    TuneRequest,
+    VectorIndexRequest,
+)
+from vecstore.wire.vectors import given_rows, given_vectors, vector_from_pb, vector_to_pb
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -33,6 +41,8 @@ def schema_to_pb(schema: Schema) -> collections_pb2.Schema:
         vector.kind, vector.metric = _number(_KINDS, field.kind), _number(_METRICS, field.metric)
         vector.datatype = _number(_DATA_TYPES, field.datatype)
         vector.index = index_to_text(field.index)
+        if field.analysis is not None:
+            vector.analysis.CopyFrom(_analysis_to_pb(field.analysis))
         try:
             vector.dim = field.dim
         except ValueError:
@@ -46,16 +56,32 @@ def schema_from_pb(message: collections_pb2.Schema) -> Schema:
     for name, field in message.vectors.items():
         path = f"schema.vectors.{name}"
         kind = _member(_KINDS, field.kind, VectorKind.DENSE, f"{path}.kind")
-        nearest = Metric.HAMMING if kind is VectorKind.BINARY else Metric.COSINE
-        metric = _member(_METRICS, field.metric, nearest, f"{path}.metric")
+        metric = _member(_METRICS, field.metric, NEAREST[kind], f"{path}.metric")
         datatype = _member(_DATA_TYPES, field.datatype, DataType.FLOAT32, f"{path}.datatype")
         try:
             index = index_from_text(field.index)
         except InvalidArgument as error:
             raise error.at(path) from None
-        vectors[name] = VectorField(kind, field.dim, metric, datatype, index)
+        analysis = _analysis_from_pb(field.analysis) if field.HasField("analysis") else None
+        vectors[name] = VectorField(kind, field.dim, metric, datatype, index, analysis)
     fields = {key: _member(_FIELD_KINDS, kind, None, f"schema.fields.{key}") for key, kind in message.fields.items()}
     return Schema(vectors, fields)
+
+
+def _analysis_to_pb(analysis: Analysis) -> collections_pb2.Analysis:
+    return collections_pb2.Analysis(
+        language=analysis.language, stop_words=analysis.stop_words, k1=analysis.k1, b=analysis.b
+    )
+
+
+def _analysis_from_pb(message: collections_pb2.Analysis) -> Analysis:
+    default = Analysis()
+    return Analysis(
+        message.language or default.language,
+        message.stop_words if message.HasField("stop_words") else default.stop_words,
+        message.k1 if message.HasField("k1") else default.k1,
+        message.b if message.HasField("b") else default.b,
+    )
 
 
 def index_to_text(spec: Index | None) -> str:
@@ -75,6 +101,17 @@ def vector_index_to_pb(request: VectorIndexRequest) -> collections_pb2.UpdateInd
 
 def vector_index_from_pb(message: collections_pb2.UpdateIndexRequest) -> VectorIndexRequest:
     return VectorIndexRequest(message.collection, message.vector, index_from_text(message.index))
+
+
+def tune_to_pb(request: TuneRequest) -> collections_pb2.TuneRequest:
+    queries = [vector_to_pb(vector) for vector in given_vectors(request.queries)]
+    return collections_pb2.TuneRequest(collection=request.collection, using=request.using or "", queries=queries)
+
+
+def tune_from_pb(message: collections_pb2.TuneRequest) -> TuneRequest:
+    """Raises InvalidArgument (BAD_VECTOR)."""
+    vectors = [vector_from_pb(query, f"queries[{place}]") for place, query in enumerate(message.queries)]
+    return TuneRequest(message.collection, given_rows(vectors), message.using or None)
 
 
 def collection_to_pb(info: CollectionInfo) -> collections_pb2.CollectionInfo:

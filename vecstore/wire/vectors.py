@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from vecstore.errors import InvalidArgument
 from vecstore.pb.v1 import common_pb2 as pb
 from vecstore.schema import VectorField, VectorKind
+from vecstore.sparse import GivenRows, SparseRows, SparseVector, TextRows, sparse_rows, taken
 from vecstore.types import VectorBatch
+
+OneVector: TypeAlias = np.ndarray | SparseVector | str
 
 _DTYPES: dict[int, np.dtype[Any]] = {
     pb.DATA_TYPE_UNSPECIFIED: np.dtype("<f4"),
@@ -31,8 +35,16 @@ def bad_vector(path: str, problem: str) -> InvalidArgument:
     return InvalidArgument(message, reason="BAD_VECTOR", field_violations=[(path, message)])
 
 
-def set_vector(message: pb.Vector, vector: np.ndarray) -> None:
-    """Write a vector into a message that exists: uint8 as binary, the rest as packed dense numbers."""
+def set_vector(message: pb.Vector, vector: OneVector) -> None:
+    """Write a vector into a message that exists: uint8 as binary, other arrays as packed dense numbers."""
+    if isinstance(vector, str):
+        message.text = vector
+        return
+    if isinstance(vector, SparseVector):
+        message.sparse.SetInParent()
+        message.sparse.indices.extend(vector.indices.tolist())
+        message.sparse.values.extend(vector.values.tolist())
+        return
     if vector.dtype == np.uint8:
         message.binary.data = vector.tobytes()
         return
@@ -44,15 +56,16 @@ def set_vector(message: pb.Vector, vector: np.ndarray) -> None:
         message.dense.dtype = dtype
 
 
-def vector_to_pb(vector: np.ndarray) -> pb.Vector:
+def vector_to_pb(vector: OneVector) -> pb.Vector:
     message = pb.Vector()
     set_vector(message, vector)
     return message
 
 
-def vector_from_pb(message: pb.Vector, path: str) -> np.ndarray:
-    """A one-dimensional float32, float16, uint16 (bfloat16) or uint8 (packed bits) array; read-only, over the message's
-    bytes. Raises InvalidArgument (BAD_VECTOR) when it is empty or its bytes are no whole numbers."""
+def vector_from_pb(message: pb.Vector, path: str) -> OneVector:
+    """A one-dimensional float32, float16, uint16 (bfloat16) or uint8 (packed bits) array, read-only, over the message's
+    bytes; or a sparse vector or a text. Raises InvalidArgument (BAD_VECTOR) when it is empty or its bytes are no whole
+    numbers."""
     kind = message.WhichOneof("vector")
     if kind == "dense":
         dense = message.dense
@@ -67,7 +80,44 @@ def vector_from_pb(message: pb.Vector, path: str) -> np.ndarray:
         return np.array(dense.values, dtype=np.float32)
     if kind == "binary":
         return np.frombuffer(message.binary.data, np.uint8)
-    raise bad_vector(path, "is empty: give dense or binary")
+    if kind == "sparse":
+        sparse = message.sparse
+        return SparseVector(np.array(sparse.indices, np.uint32), np.array(sparse.values, np.float32))
+    if kind == "text":
+        return message.text
+    raise bad_vector(path, "is empty: give dense, binary, sparse or text")
+
+
+def given_rows(vectors: Sequence[OneVector], path: str = "vectors") -> GivenRows:
+    """Vectors as rows. Raises InvalidArgument (BAD_VECTOR, DIMENSION_MISMATCH) when they are not of one kind, or arrays
+    of one length, or when a sparse one has as many indices as values."""
+    texts = [one for one in vectors if isinstance(one, str)]
+    sparse = [one for one in vectors if isinstance(one, SparseVector)]
+    dense = [one for one in vectors if isinstance(one, np.ndarray)]
+    if len(vectors) not in (len(texts), len(sparse), len(dense)):
+        raise bad_vector(path, "mix vectors of several kinds")
+    for place, one in enumerate(sparse):
+        if len(one.indices) != len(one.values):
+            problem = f"has {len(one.indices)} indices and {len(one.values)} values"
+            raise bad_vector(f"{path}[{place}]", problem)
+    if texts:
+        return TextRows(texts)
+    if sparse:
+        return sparse_rows(sparse)
+    widths = {len(one) for one in dense}
+    if len(widths) > 1:
+        message = f"{path} have {sorted(widths)[:5]} dimensions, they must have one number of them"
+        raise InvalidArgument(message, reason="DIMENSION_MISMATCH", field_violations=[(path, message)])
+    return np.stack([widen(one) for one in dense]) if dense else np.empty((0, 0), np.float32)
+
+
+def given_vectors(rows: GivenRows) -> list[OneVector]:
+    """Rows one by one."""
+    if isinstance(rows, TextRows):
+        return list(rows.texts)
+    if isinstance(rows, SparseRows):
+        return [SparseVector(one.indices, one.values) for one in rows]
+    return list(rows)
 
 
 def check_kind(rows: np.ndarray, field: VectorField, path: str) -> None:
@@ -88,7 +138,9 @@ def widen(vector: np.ndarray) -> np.ndarray:
 
 
 def column_to_pb(batch: VectorBatch) -> pb.VectorColumn:
-    rows = np.asarray(batch.rows)
+    if not isinstance(batch.rows, np.ndarray):
+        return _ragged_to_pb(batch.rows, batch.present)
+    rows = batch.rows
     dtype = _DATA_TYPES.get(rows.dtype)
     if dtype is None:
         rows, dtype = rows.astype(np.float32), pb.DATA_TYPE_FLOAT32
@@ -102,11 +154,55 @@ def column_to_pb(batch: VectorBatch) -> pb.VectorColumn:
     return column
 
 
+def _ragged_to_pb(rows: SparseRows | TextRows, present: np.ndarray | None) -> pb.VectorColumn:
+    column = pb.VectorColumn()
+    given: GivenRows = rows
+    if present is not None and not present.all():
+        column.present = np.packbits(present, bitorder="little").tobytes()
+        given = taken(rows, np.flatnonzero(present))
+    if isinstance(given, TextRows):
+        column.texts.texts.extend(given.texts)
+    elif isinstance(given, SparseRows):
+        column.sparse.lengths.extend(np.diff(given.offsets).tolist())
+        column.sparse.indices = given.indices.astype("<u4", copy=False).tobytes()
+        column.sparse.values = given.values.astype("<f4", copy=False).tobytes()
+    return column
+
+
+def _ragged_from_pb(column: pb.VectorColumn, count: int, path: str) -> VectorBatch:
+    if column.data or (column.HasField("sparse") and column.HasField("texts")):
+        raise bad_vector(path, "has more than one of data, sparse and texts")
+    present = _present(column.present, count, path)
+    wanted = count if present is None else int(present.sum())
+    given = len(column.texts.texts if column.HasField("texts") else column.sparse.lengths)
+    if given != wanted:
+        raise bad_vector(path, f"holds {given} vectors for {wanted} points")
+    if column.HasField("texts"):
+        texts = list(column.texts.texts)
+        if present is not None:
+            found = iter(texts)
+            texts = [next(found) if there else "" for there in present.tolist()]
+        return VectorBatch(TextRows(texts), present)
+    sparse = column.sparse
+    if len(sparse.indices) % 4 or len(sparse.values) % 4:
+        raise bad_vector(path, f"holds {len(sparse.indices)} and {len(sparse.values)} bytes, not numbers of 4 bytes")
+    lengths = np.zeros(count, np.int64)
+    lengths[slice(None) if present is None else present] = np.array(sparse.lengths, np.int64)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    indices, values = np.frombuffer(sparse.indices, "<u4"), np.frombuffer(sparse.values, "<f4")
+    if offsets[-1] != len(indices) or len(indices) != len(values):
+        problem = f"has lengths that sum to {offsets[-1]}, {len(indices)} indices and {len(values)} values"
+        raise bad_vector(path, problem)
+    return VectorBatch(SparseRows(offsets, indices, values), present)
+
+
 def column_from_pb(column: pb.VectorColumn, count: int, path: str) -> VectorBatch:
     """The vectors of `count` points; read-only, over the message's bytes, when every point has one.
 
     Raises InvalidArgument: BAD_VECTOR when `data`, `dim`, `dtype` and `present` do not fit together.
     """
+    if column.HasField("sparse") or column.HasField("texts"):
+        return _ragged_from_pb(column, count, path)
     dtype = _dtype(column.dtype, path)
     dim = column.dim
     bits = column.dtype == pb.DATA_TYPE_BIT

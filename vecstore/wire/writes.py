@@ -12,6 +12,7 @@ from vecstore.errors import InvalidArgument, limit_exceeded
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.query.filter import PointId
 from vecstore.schema import DataType, Schema
+from vecstore.sparse import SparseVector
 from vecstore.types import (
     DeleteRequest,
     Durability,
@@ -26,7 +27,7 @@ from vecstore.types import (
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
 from vecstore.wire.ids import column_from_pb, column_to_pb, id_from_pb, ids_from_pb
 from vecstore.wire.values import bad_payload, payload_from_pb
-from vecstore.wire.vectors import bad_vector, check_kind, vector_from_pb, widen
+from vecstore.wire.vectors import OneVector, bad_vector, check_kind, given_rows, vector_from_pb, widen
 from vecstore.wire.vectors import column_from_pb as vectors_from_pb
 from vecstore.wire.vectors import column_to_pb as vectors_to_pb
 
@@ -122,6 +123,9 @@ def batch_from_pb(message: pb.PointBatch, limits: Limits, schema: Schema | None 
     vectors: dict[str, VectorBatch] = {}
     for name, column in message.vectors.items():
         path = f"batch.vectors.{name}"
+        if column.HasField("sparse") or column.HasField("texts"):
+            vectors[name] = vectors_from_pb(column, count, path)
+            continue
         if column.dim > limits.dim_max:
             raise limit_exceeded("dim_max", column.dim, limits.dim_max, path=f"{path}.dim")
         if column.present:
@@ -142,7 +146,7 @@ def points_from_pb(points: Iterable[pb.Point], limits: Limits, schema: Schema | 
     _check_count(len(points), limits)
     ids: list[PointId] = []
     payloads: list[bytes | None] = []
-    columns: dict[str, dict[int, np.ndarray]] = {}
+    columns: dict[str, dict[int, OneVector]] = {}
     for place, point in enumerate(points):
         ids.append(id_from_pb(point.id, f"points[{place}].id"))
         payloads.append(_payload_from_pb(point, f"points[{place}].payload", limits))
@@ -152,13 +156,17 @@ def points_from_pb(points: Iterable[pb.Point], limits: Limits, schema: Schema | 
     spread = 0
     for name, rows in columns.items():
         field = schema.vectors.get(name) if schema is not None else None
-        width = field.storage_width if field is not None else len(next(iter(rows.values())))
-        for place, row in rows.items():
+        if not all(isinstance(row, np.ndarray) for row in rows.values()):
+            vectors[name] = _ragged(rows, len(ids), f"vectors.{name}")
+            continue
+        dense = {place: row for place, row in rows.items() if isinstance(row, np.ndarray)}
+        width = field.storage_width if field is not None else len(next(iter(dense.values())))
+        for place, row in dense.items():
             if len(row) != width:
                 raise _wrong_width(f"points[{place}].vectors.{name}", row, width)
         spread += len(ids) * width * 4
         _check_spread(spread, limits)
-        vectors[name] = _fit(_stack(rows, len(ids), width, f"vectors.{name}"), name, schema)
+        vectors[name] = _fit(_stack(dense, len(ids), width, f"vectors.{name}"), name, schema)
     return PointBatch(ids, vectors, payloads if any(payload is not None for payload in payloads) else None)
 
 
@@ -220,10 +228,25 @@ def _stack(rows: dict[int, np.ndarray], count: int, width: int, path: str) -> Ve
     return VectorBatch(stacked, present)
 
 
+def _ragged(rows: dict[int, OneVector], count: int, path: str) -> VectorBatch:
+    """Sparse vectors or texts of some of `count` points."""
+    nothing: OneVector = SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
+    if all(isinstance(row, str) for row in rows.values()):
+        nothing = ""
+    given = given_rows([rows.get(place, nothing) for place in range(count)], path)
+    if len(rows) == count:
+        return VectorBatch(given)
+    present = np.zeros(count, bool)
+    present[list(rows)] = True
+    return VectorBatch(given, present)
+
+
 def _fit(batch: VectorBatch, name: str, schema: Schema | None) -> VectorBatch:
     """Vectors as the field takes them: bfloat16 is widened where it is not stored, and packed bits are refused where
     they would pass for whole numbers."""
     field = schema.vectors.get(name) if schema is not None else None
+    if not isinstance(batch.rows, np.ndarray):
+        return batch
     if batch.rows.dtype == np.uint16 and (field is None or field.datatype is not DataType.BFLOAT16):
         return VectorBatch(widen(batch.rows), batch.present)
     if field is not None:

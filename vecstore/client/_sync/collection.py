@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from vecstore.client.batches import UPLOAD_BYTES, check, request_bytes_max, skip_points, split
+from vecstore.client.batches import UPLOAD_BYTES, check, pieces, request_bytes_max, skip_points, split
 from vecstore.client.fields import IndexKind
 from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.payloads import Payload, encode_payload
@@ -91,9 +91,10 @@ class Collection:
         """Write points; they are durable and visible to every later read when this returns.
 
         `vectors` is array-like of shape (n, dim), or a mapping from field name to such arrays; float and integer dtypes
-        for dense fields, packed uint8 of shape (n, dim / 8) or bool of shape (n, dim) for binary ones. Of an id given
-        twice the last one wins. A call that fits one message is atomic; a larger one is sent in pieces, in order, each
-        of them atomic. Raises InvalidArgument with nothing written.
+        for dense fields, packed uint8 of shape (n, dim / 8) or bool of shape (n, dim) for binary ones; a scipy matrix
+        or a list of {index: value} or (indices, values) for sparse fields, a list of texts for text fields. Of an id
+        given twice the last one wins. A call that fits one message is atomic; a larger one is sent in pieces, in order,
+        each of them atomic. Raises InvalidArgument with nothing written.
         """
         schema = self.schema()
         batch = build_batch(schema, ids, vectors, payloads)
@@ -224,18 +225,22 @@ class Collection:
         exact: bool = False,
         truncate_dim: int | None = None,
         recall: float | None = None,
+        block_factor: float | None = None,
         timeout_s: float | None = None,
         explain: bool = False,
     ) -> Hits:
         """The `k` points nearest to `vector`, best first, after the first `offset`.
 
-        `vector` is array-like of shape (dim,); for a binary field packed uint8 or bool. `using` names the vector field
-        and may be left out when there is one. Scores: similarity for cosine and dot (large is near), distance for l2
-        and hamming (small is near); `score_threshold` drops what is worse. If at least k live points match the filter,
-        k come back.
+        `vector` is array-like of shape (dim,); for a binary field packed uint8 or bool, for a sparse field
+        {index: value}, (indices, values) or a row of a scipy matrix, for a text field a string. `using` names the
+        vector field and may be left out when there is one. Scores: similarity for cosine, dot and bm25 (large is near),
+        distance for l2 and hamming (small is near); `score_threshold` drops what is worse. If at least k live points
+        match the filter, k come back; of a sparse or text field, a point matches that has an index in common with the
+        query.
 
         How hard an index looks, each left to it by default: `nprobe` lists to visit, `ef` candidates that a walk of a
-        graph keeps, `oversampling` times `k` candidates to rerank, `recall` to reach. `exact` scans the stored vectors;
+        graph keeps, `oversampling` times `k` candidates to rerank, `recall` to reach, `block_factor` by which blocks of
+        sparse vectors are given the benefit of the doubt (1 none). `exact` scans the stored vectors;
         `rescore=False` answers with estimated scores; `truncate_dim` compares this many leading components only.
         """
         schema = self.schema()
@@ -252,7 +257,7 @@ class Collection:
             min_seq=self._seq,
             timeout_s=self._timeout_s if timeout_s is None else timeout_s,
             explain=explain,
-            params=search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall, ef),
+            params=search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall, ef, block_factor),
         )
         return self._transport.query(request)
 
@@ -274,9 +279,11 @@ class Collection:
         exact: bool = False,
         truncate_dim: int | None = None,
         recall: float | None = None,
+        block_factor: float | None = None,
         timeout_s: float | None = None,
     ) -> list[Hits]:
-        """`query` for each row of `vectors`, array-like of shape (n, dim), in as few requests as the limits allow."""
+        """`query` for each row of `vectors`, array-like of shape (n, dim), a scipy matrix or a list, in as few requests
+        as the limits allow."""
         schema = self.schema()
         rows = as_queries(vectors, schema.vectors[only_vector(schema, using)])
         request = QueryRequest(
@@ -290,13 +297,11 @@ class Collection:
             select=select(with_payload, with_vectors),
             min_seq=self._seq,
             timeout_s=self._timeout_s if timeout_s is None else timeout_s,
-            params=search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall, ef),
+            params=search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall, ef, block_factor),
         )
-        fit = request_bytes_max(self._limits) // max(1, rows.shape[1] * rows.itemsize + 64)
-        step = max(1, min(self._limits.queries_per_request_max, fit))
         answers: list[Hits] = []
-        for first in range(0, len(rows), step):
-            answers += self._transport.query_many(replace(request, vector=rows[first : first + step]))
+        for part in pieces(rows, request_bytes_max(self._limits), self._limits.queries_per_request_max):
+            answers += self._transport.query_many(replace(request, vector=part))
         return answers
 
     def get(

@@ -11,7 +11,7 @@ import grpc
 from vecstore.client.channel import channel_options, credentials, metadata, payload_method, rpc_deadline_s, stubs
 from vecstore.client.retry import Attempts, RetryPolicy
 from vecstore.config import Settings
-from vecstore.errors import DeadlineExceeded, FailedPrecondition, Unimplemented
+from vecstore.errors import DeadlineExceeded, FailedPrecondition
 from vecstore.hits import Hits
 from vecstore.pb.v1 import collections_pb2, operations_pb2
 from vecstore.schema import Schema
@@ -50,6 +50,7 @@ from vecstore.wire.schemas import (
     field_index_to_pb,
     operation_from_pb,
     schema_to_pb,
+    tune_to_pb,
     vector_index_to_pb,
 )
 from vecstore.wire.values import fields_from_pb
@@ -159,7 +160,7 @@ class GrpcTransport:
         return operation_from_pb(self._call(self._collections.UpdateIndex, message, idempotent=False))
 
     def tune(self, request: TuneRequest) -> OperationInfo:
-        raise Unimplemented(f"tune({request.collection!r}) works where the database is opened, not over gRPC yet")
+        return operation_from_pb(self._call(self._collections.Tune, tune_to_pb(request), idempotent=False))
 
     def delete_field_index(self, request: FieldIndexRequest) -> bool:
         message = collections_pb2.DeleteFieldIndexRequest(collection=request.collection, key=request.key)

@@ -14,6 +14,8 @@ class VectorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     VECTOR_KIND_UNSPECIFIED: _ClassVar[VectorKind]
     VECTOR_KIND_DENSE: _ClassVar[VectorKind]
     VECTOR_KIND_BINARY: _ClassVar[VectorKind]
+    VECTOR_KIND_SPARSE: _ClassVar[VectorKind]
+    VECTOR_KIND_TEXT: _ClassVar[VectorKind]
 
 class Metric(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -22,6 +24,7 @@ class Metric(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     METRIC_DOT: _ClassVar[Metric]
     METRIC_L2: _ClassVar[Metric]
     METRIC_HAMMING: _ClassVar[Metric]
+    METRIC_BM25: _ClassVar[Metric]
 
 class FieldKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -35,11 +38,14 @@ class FieldKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 VECTOR_KIND_UNSPECIFIED: VectorKind
 VECTOR_KIND_DENSE: VectorKind
 VECTOR_KIND_BINARY: VectorKind
+VECTOR_KIND_SPARSE: VectorKind
+VECTOR_KIND_TEXT: VectorKind
 METRIC_UNSPECIFIED: Metric
 METRIC_COSINE: Metric
 METRIC_DOT: Metric
 METRIC_L2: Metric
 METRIC_HAMMING: Metric
+METRIC_BM25: Metric
 FIELD_KIND_UNSPECIFIED: FieldKind
 FIELD_KIND_KEYWORD: FieldKind
 FIELD_KIND_INTEGER: FieldKind
@@ -48,19 +54,33 @@ FIELD_KIND_BOOL: FieldKind
 FIELD_KIND_DATETIME: FieldKind
 FIELD_KIND_TEXT: FieldKind
 
+class Analysis(_message.Message):
+    __slots__ = ("language", "stop_words", "k1", "b")
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    STOP_WORDS_FIELD_NUMBER: _ClassVar[int]
+    K1_FIELD_NUMBER: _ClassVar[int]
+    B_FIELD_NUMBER: _ClassVar[int]
+    language: str
+    stop_words: bool
+    k1: float
+    b: float
+    def __init__(self, language: _Optional[str] = ..., stop_words: _Optional[bool] = ..., k1: _Optional[float] = ..., b: _Optional[float] = ...) -> None: ...
+
 class VectorField(_message.Message):
-    __slots__ = ("kind", "dim", "metric", "datatype", "index")
+    __slots__ = ("kind", "dim", "metric", "datatype", "index", "analysis")
     KIND_FIELD_NUMBER: _ClassVar[int]
     DIM_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
     DATATYPE_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
+    ANALYSIS_FIELD_NUMBER: _ClassVar[int]
     kind: VectorKind
     dim: int
     metric: Metric
     datatype: _common_pb2.DataType
     index: str
-    def __init__(self, kind: _Optional[_Union[VectorKind, str]] = ..., dim: _Optional[int] = ..., metric: _Optional[_Union[Metric, str]] = ..., datatype: _Optional[_Union[_common_pb2.DataType, str]] = ..., index: _Optional[str] = ...) -> None: ...
+    analysis: Analysis
+    def __init__(self, kind: _Optional[_Union[VectorKind, str]] = ..., dim: _Optional[int] = ..., metric: _Optional[_Union[Metric, str]] = ..., datatype: _Optional[_Union[_common_pb2.DataType, str]] = ..., index: _Optional[str] = ..., analysis: _Optional[_Union[Analysis, _Mapping]] = ...) -> None: ...
 
 class Schema(_message.Message):
     __slots__ = ("vectors", "fields")
@@ -95,6 +115,16 @@ class CollectionInfo(_message.Message):
     seq: int
     points: int
     def __init__(self, name: _Optional[str] = ..., schema: _Optional[_Union[Schema, _Mapping]] = ..., seq: _Optional[int] = ..., points: _Optional[int] = ...) -> None: ...
+
+class TuneRequest(_message.Message):
+    __slots__ = ("collection", "using", "queries")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    USING_FIELD_NUMBER: _ClassVar[int]
+    QUERIES_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    using: str
+    queries: _containers.RepeatedCompositeFieldContainer[_common_pb2.Vector]
+    def __init__(self, collection: _Optional[str] = ..., using: _Optional[str] = ..., queries: _Optional[_Iterable[_Union[_common_pb2.Vector, _Mapping]]] = ...) -> None: ...
 
 class CreateCollectionRequest(_message.Message):
     __slots__ = ("name", "schema", "exist_ok")

@@ -70,6 +70,11 @@ class CollectionsStub:
                 request_serializer=vecstore_dot_v1_dot_collections__pb2.UpdateIndexRequest.SerializeToString,
                 response_deserializer=vecstore_dot_v1_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
+        self.Tune = channel.unary_unary(
+                '/vecstore.v1.Collections/Tune',
+                request_serializer=vecstore_dot_v1_dot_collections__pb2.TuneRequest.SerializeToString,
+                response_deserializer=vecstore_dot_v1_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
         self.DeleteFieldIndex = channel.unary_unary(
                 '/vecstore.v1.Collections/DeleteFieldIndex',
                 request_serializer=vecstore_dot_v1_dot_collections__pb2.DeleteFieldIndexRequest.SerializeToString,
@@ -144,6 +149,13 @@ class CollectionsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Tune(self, request, context):
+        """Measures on queries of one's own how hard the index of a vector field has to look for a recall.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteFieldIndex(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -213,6 +225,11 @@ def add_CollectionsServicer_to_server(servicer, server):
             'UpdateIndex': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateIndex,
                     request_deserializer=vecstore_dot_v1_dot_collections__pb2.UpdateIndexRequest.FromString,
+                    response_serializer=vecstore_dot_v1_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'Tune': grpc.unary_unary_rpc_method_handler(
+                    servicer.Tune,
+                    request_deserializer=vecstore_dot_v1_dot_collections__pb2.TuneRequest.FromString,
                     response_serializer=vecstore_dot_v1_dot_operations__pb2.Operation.SerializeToString,
             ),
             'DeleteFieldIndex': grpc.unary_unary_rpc_method_handler(
@@ -429,6 +446,33 @@ class Collections:
             target,
             '/vecstore.v1.Collections/UpdateIndex',
             vecstore_dot_v1_dot_collections__pb2.UpdateIndexRequest.SerializeToString,
+            vecstore_dot_v1_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Tune(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecstore.v1.Collections/Tune',
+            vecstore_dot_v1_dot_collections__pb2.TuneRequest.SerializeToString,
             vecstore_dot_v1_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,

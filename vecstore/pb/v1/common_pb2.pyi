@@ -72,25 +72,57 @@ class BinaryVector(_message.Message):
     data: bytes
     def __init__(self, data: _Optional[bytes] = ...) -> None: ...
 
+class SparseVector(_message.Message):
+    __slots__ = ("indices", "values")
+    INDICES_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    indices: _containers.RepeatedScalarFieldContainer[int]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, indices: _Optional[_Iterable[int]] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
+
 class Vector(_message.Message):
-    __slots__ = ("dense", "binary")
+    __slots__ = ("dense", "binary", "sparse", "text")
     DENSE_FIELD_NUMBER: _ClassVar[int]
     BINARY_FIELD_NUMBER: _ClassVar[int]
+    SPARSE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
     dense: DenseVector
     binary: BinaryVector
-    def __init__(self, dense: _Optional[_Union[DenseVector, _Mapping]] = ..., binary: _Optional[_Union[BinaryVector, _Mapping]] = ...) -> None: ...
+    sparse: SparseVector
+    text: str
+    def __init__(self, dense: _Optional[_Union[DenseVector, _Mapping]] = ..., binary: _Optional[_Union[BinaryVector, _Mapping]] = ..., sparse: _Optional[_Union[SparseVector, _Mapping]] = ..., text: _Optional[str] = ...) -> None: ...
+
+class SparseColumn(_message.Message):
+    __slots__ = ("lengths", "indices", "values")
+    LENGTHS_FIELD_NUMBER: _ClassVar[int]
+    INDICES_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    lengths: _containers.RepeatedScalarFieldContainer[int]
+    indices: bytes
+    values: bytes
+    def __init__(self, lengths: _Optional[_Iterable[int]] = ..., indices: _Optional[bytes] = ..., values: _Optional[bytes] = ...) -> None: ...
+
+class TextColumn(_message.Message):
+    __slots__ = ("texts",)
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    texts: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, texts: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class VectorColumn(_message.Message):
-    __slots__ = ("data", "dtype", "dim", "present")
+    __slots__ = ("data", "dtype", "dim", "present", "sparse", "texts")
     DATA_FIELD_NUMBER: _ClassVar[int]
     DTYPE_FIELD_NUMBER: _ClassVar[int]
     DIM_FIELD_NUMBER: _ClassVar[int]
     PRESENT_FIELD_NUMBER: _ClassVar[int]
+    SPARSE_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
     data: bytes
     dtype: DataType
     dim: int
     present: bytes
-    def __init__(self, data: _Optional[bytes] = ..., dtype: _Optional[_Union[DataType, str]] = ..., dim: _Optional[int] = ..., present: _Optional[bytes] = ...) -> None: ...
+    sparse: SparseColumn
+    texts: TextColumn
+    def __init__(self, data: _Optional[bytes] = ..., dtype: _Optional[_Union[DataType, str]] = ..., dim: _Optional[int] = ..., present: _Optional[bytes] = ..., sparse: _Optional[_Union[SparseColumn, _Mapping]] = ..., texts: _Optional[_Union[TextColumn, _Mapping]] = ...) -> None: ...
 
 class ListValue(_message.Message):
     __slots__ = ("values",)

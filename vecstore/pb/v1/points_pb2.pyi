@@ -250,7 +250,7 @@ class ClearPayloadRequest(_message.Message):
     def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
 
 class SearchParams(_message.Message):
-    __slots__ = ("nprobe", "oversampling", "rescore", "exact", "truncate_dim", "recall_target", "ef")
+    __slots__ = ("nprobe", "oversampling", "rescore", "exact", "truncate_dim", "recall_target", "ef", "block_factor")
     NPROBE_FIELD_NUMBER: _ClassVar[int]
     OVERSAMPLING_FIELD_NUMBER: _ClassVar[int]
     RESCORE_FIELD_NUMBER: _ClassVar[int]
@@ -258,6 +258,7 @@ class SearchParams(_message.Message):
     TRUNCATE_DIM_FIELD_NUMBER: _ClassVar[int]
     RECALL_TARGET_FIELD_NUMBER: _ClassVar[int]
     EF_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_FACTOR_FIELD_NUMBER: _ClassVar[int]
     nprobe: int
     oversampling: float
     rescore: bool
@@ -265,7 +266,8 @@ class SearchParams(_message.Message):
     truncate_dim: int
     recall_target: float
     ef: int
-    def __init__(self, nprobe: _Optional[int] = ..., oversampling: _Optional[float] = ..., rescore: _Optional[bool] = ..., exact: _Optional[bool] = ..., truncate_dim: _Optional[int] = ..., recall_target: _Optional[float] = ..., ef: _Optional[int] = ...) -> None: ...
+    block_factor: float
+    def __init__(self, nprobe: _Optional[int] = ..., oversampling: _Optional[float] = ..., rescore: _Optional[bool] = ..., exact: _Optional[bool] = ..., truncate_dim: _Optional[int] = ..., recall_target: _Optional[float] = ..., ef: _Optional[int] = ..., block_factor: _Optional[float] = ...) -> None: ...
 
 class QueryRequest(_message.Message):
     __slots__ = ("collection", "nearest", "using", "filter", "limit", "offset", "score_threshold", "with_payload", "with_vectors", "payload_encoding", "min_seq", "timeout_ms", "explain", "params")

@@ -1,0 +1,80 @@
+"""What users pass as sparse vectors and texts to the rows that requests carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vecstore.errors import InvalidArgument
+from vecstore.schema import VectorField, VectorKind
+from vecstore.sparse import SparseRows, SparseVector, TextRows, sparse_rows
+
+INDEX_END = 1 << 32
+
+
+def as_ragged(values: Any, field: VectorField, path: str) -> SparseRows | TextRows:
+    """Rows from SparseRows, a scipy sparse matrix or a list: of texts for a text field; of {index: value}, (indices,
+    values) or SparseVector for a sparse field, or a text field's terms. None is no vector.
+
+    Raises InvalidArgument (BAD_VECTOR); the engine checks values, and that no index comes twice."""
+    if isinstance(values, SparseRows | TextRows):
+        return values
+    if hasattr(values, "tocsr"):
+        matrix = values.tocsr()
+        return SparseRows(np.asarray(matrix.indptr), np.asarray(matrix.indices), np.asarray(matrix.data))
+    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__len__"):
+        raise bad_vector(path, f"must be a list of vectors, not {type(values).__name__}")
+    listed = list(values)
+    if field.kind is VectorKind.TEXT and all(one is None or isinstance(one, str) for one in listed):
+        return TextRows([one or "" for one in listed])
+    vectors = [NOTHING if one is None else as_sparse(one, f"{path}[{place}]") for place, one in enumerate(listed)]
+    return sparse_rows(vectors)
+
+
+def as_ragged_query(value: Any, field: VectorField) -> SparseRows | TextRows:
+    """One query as one row. Raises InvalidArgument (BAD_VECTOR)."""
+    if isinstance(value, SparseRows | TextRows) or hasattr(value, "tocsr"):
+        rows = as_ragged(value, field, "vector")
+        if len(rows) != 1:
+            raise bad_vector("vector", f"must be one vector, not {len(rows)}")
+        return rows
+    if isinstance(value, str):
+        if field.kind is not VectorKind.TEXT:
+            raise bad_vector("vector", "is a text, but the field is sparse")
+        return TextRows([value])
+    return sparse_rows([as_sparse(value, "vector")])
+
+
+def as_sparse(value: Any, path: str) -> SparseVector:
+    """One vector from {index: value}, (indices, values) or a SparseVector. Raises InvalidArgument (BAD_VECTOR)."""
+    if isinstance(value, Mapping):
+        indices, numbers = np.array(list(value.keys())), np.array(list(value.values()))
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes) and len(value) == 2:
+        try:
+            indices, numbers = np.asarray(value[0]), np.asarray(value[1])
+        except ValueError:
+            raise bad_vector(path, "must be one run of indices and one of values") from None
+    else:
+        wanted = "{index: value}, (indices, values) or a SparseVector"
+        raise bad_vector(path, f"must be {wanted}, not {type(value).__name__}")
+    if indices.ndim != 1 or indices.shape != numbers.shape:
+        raise bad_vector(path, f"has {indices.size} indices and {numbers.size} values")
+    if not len(indices):
+        return NOTHING
+    if indices.dtype.kind not in "iu" or numbers.dtype.kind not in "iuf":
+        raise bad_vector(path, f"needs integer indices and numbers as values, not {indices.dtype} and {numbers.dtype}")
+    if int(indices.min()) < 0 or int(indices.max()) >= INDEX_END:
+        bad = indices[(indices < 0) | (indices >= INDEX_END)][0]
+        raise bad_vector(path, f"has index {bad}, which is outside 0..2^32-1")
+    with np.errstate(over="ignore"):  # beyond float32 becomes infinite, which the engine refuses by name
+        return SparseVector(indices.astype(np.uint32), numbers.astype(np.float32))
+
+
+NOTHING = SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
+
+
+def bad_vector(path: str, problem: str) -> InvalidArgument:
+    message = f"{path} {problem}"
+    return InvalidArgument(message, reason="BAD_VECTOR", field_violations=[(path, message)])

@@ -1,0 +1,78 @@
+"""Checks of sparse vectors that users give, and their stored form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from vecstore.errors import InvalidArgument
+from vecstore.sparse import SparseRows
+
+INDEX_MAX = (1 << 32) - 1
+
+
+def bad_vector(path: str, problem: str, reason: str = "BAD_VECTOR") -> InvalidArgument:
+    message = f"{path} {problem}"
+    return InvalidArgument(message, reason=reason, field_violations=[(path, message)])
+
+
+def check_sparse(rows: SparseRows, dtype: np.dtype[Any], count: int, path: str, squared_max: float) -> SparseRows:
+    """The stored form of `count` sparse vectors: indices ascending within a row, values of `dtype`, no zeros.
+
+    Rows may come in any order of indices and any number type. Raises InvalidArgument with BAD_VECTOR or NAN_OR_INF
+    that names the first bad row."""
+    offsets, indices, given = np.asarray(rows.offsets), np.asarray(rows.indices), np.asarray(rows.values)
+    _check_form(offsets, indices, given, count, path)
+    offsets = np.ascontiguousarray(offsets, dtype=np.int64)
+    row_of = np.repeat(np.arange(count), np.diff(offsets))
+    if len(indices) and (int(indices.min()) < 0 or int(indices.max()) > INDEX_MAX):
+        at = int(np.argmax((indices < 0) | (indices > INDEX_MAX)))
+        raise bad_vector(f"{path}[{row_of[at]}]", f"has index {indices[at]}, which is outside 0..2^32-1")
+    indices = np.ascontiguousarray(indices, dtype=np.uint32)
+    with np.errstate(over="ignore"):
+        values = np.ascontiguousarray(given, dtype=dtype)
+    _check_values(values, row_of, count, path, squared_max)
+    same = row_of[1:] == row_of[:-1]
+    if (same & (indices[1:] <= indices[:-1])).any():
+        order = np.lexsort((indices, row_of))
+        indices, values = indices[order], values[order]
+        twice = same & (indices[1:] == indices[:-1])
+        if twice.any():
+            at = int(np.argmax(twice))
+            raise bad_vector(f"{path}[{row_of[at]}]", f"has index {indices[at]} twice")
+    if not values.all():
+        kept = values != 0
+        offsets = np.concatenate([[0], np.cumsum(kept)])[offsets]
+        indices, values = indices[kept], values[kept]
+    return SparseRows(offsets, indices, values)
+
+
+def _check_form(offsets: np.ndarray, indices: np.ndarray, values: np.ndarray, count: int, path: str) -> None:
+    if offsets.ndim != 1 or indices.ndim != 1 or values.ndim != 1 or offsets.dtype.kind not in "iu":
+        shapes = (offsets.shape, indices.shape, values.shape)
+        raise bad_vector(path, f"needs offsets, indices and values in one dimension each, got shapes {shapes}")
+    if len(offsets) != count + 1:
+        raise bad_vector(path, f"has {len(offsets) - 1} rows for {count} points")
+    if int(offsets[0]) != 0 or int(offsets[-1]) != len(indices) or (np.diff(offsets.astype(np.int64)) < 0).any():
+        raise bad_vector(path, f"has offsets that do not rise from 0 to {len(indices)}, the number of indices")
+    if len(values) != len(indices):
+        raise bad_vector(path, f"has {len(indices)} indices and {len(values)} values")
+    if len(indices) and (indices.dtype.kind not in "iu" or values.dtype.kind not in "fiu"):
+        raise bad_vector(path, f"needs integer indices and numbers as values, got {indices.dtype} and {values.dtype}")
+
+
+def _check_values(values: np.ndarray, row_of: np.ndarray, count: int, path: str, squared_max: float) -> None:
+    wide = values.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squared = np.bincount(row_of, weights=np.square(wide, dtype=np.float64), minlength=count)
+    bad = ~(squared <= squared_max)
+    if not bad.any():
+        return
+    row = int(np.argmax(bad))
+    own = wide[row_of == row]
+    if np.isfinite(own).all():
+        problem = f"has a squared length of more than {squared_max:.3g}: scores would overflow"
+    else:
+        problem = f"is NaN or infinite as {values.dtype} at entry {int(np.argmax(~np.isfinite(own)))}"
+    raise bad_vector(f"{path}[{row}]", problem, "NAN_OR_INF")
