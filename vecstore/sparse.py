@@ -55,12 +55,12 @@ class SparseRows:
         return cls(np.zeros(n + 1, np.int64), np.empty(0, np.uint32), np.empty(0, values))
 
     def __iter__(self) -> Iterator[SparseRows]:
-        return (self[place : place + 1] for place in range(len(self)))
+        return map(self.row, range(len(self)))
 
     def __getitem__(self, rows: slice | NDArray[np.integer]) -> SparseRows:
         """A run of rows, whose parts are views, or copies of the rows listed."""
         if not isinstance(rows, slice):
-            return self._take(np.asarray(rows, dtype=np.int64))
+            return self.take(np.asarray(rows, dtype=np.int64))
         start, stop, step = rows.indices(len(self))
         if step != 1:
             raise IndexError(f"rows are cut in runs, not with step {step}")
@@ -68,7 +68,11 @@ class SparseRows:
         low, high = int(offsets[0]), int(offsets[-1])
         return SparseRows(offsets - low, self.indices[low:high], self.values[low:high])
 
-    def _take(self, rows: NDArray[np.int64]) -> SparseRows:
+    def row(self, place: int) -> SparseRows:
+        return self[place : place + 1]
+
+    def take(self, rows: NDArray[np.int64]) -> SparseRows:
+        """Copies of the rows listed."""
         starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
         offsets = np.zeros(len(rows) + 1, np.int64)
         np.cumsum(lengths, out=offsets[1:])
