@@ -16,6 +16,7 @@ class VectorKind(StrEnum):
     BINARY = "binary"
     SPARSE = "sparse"  # indices and weights, any number of them
     TEXT = "text"  # terms and how often they occur, made from text by the field's analysis
+    MULTI = "multi"  # any number of token vectors (late interaction)
 
 
 class Metric(StrEnum):
@@ -26,6 +27,7 @@ class Metric(StrEnum):
     L2 = "l2"  # squared Euclidean distance
     HAMMING = "hamming"  # number of differing bits
     BM25 = "bm25"  # minus the BM25 score of a text for the terms asked for
+    MAXSIM = "maxsim"  # minus the sum, over a query's tokens, of the largest inner product with a token of the row
 
 
 NEAREST = {  # the metric of a kind where none is named
@@ -77,7 +79,8 @@ class Analysis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class VectorField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One named vector of a collection. For BINARY, `dim` counts bits and must be a multiple of 8; SPARSE and TEXT have
-    rows of any length (`vecstore.sparse`), and a `dim` of 0."""
+    rows of any length (`vecstore.sparse`), and a `dim` of 0; MULTI has rows of any number of tokens of `dim` components
+    (`vecstore.tokens`), compared as they are: give them unit length where cosines are meant."""
 
     kind: VectorKind
     dim: int
@@ -127,11 +130,11 @@ def with_defaults(schema: Schema, index: Index) -> Schema:
 
 
 def score_of(metric: Metric, distances: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn distances into API scores: similarity for cosine, dot and bm25 (large is near), Euclidean distance for l2
-    and differing bits for hamming (small is near)."""
+    """Turn distances into API scores: similarity for cosine, dot, bm25 and maxsim (large is near), Euclidean distance
+    for l2 and differing bits for hamming (small is near)."""
     if metric is Metric.COSINE:
         return np.float32(1.0) - distances
-    if metric in (Metric.DOT, Metric.BM25):
+    if metric in (Metric.DOT, Metric.BM25, Metric.MAXSIM):
         return -distances
     if metric is Metric.L2:
         roots: NDArray[np.float32] = np.sqrt(np.maximum(distances, np.float32(0.0)))
@@ -140,4 +143,4 @@ def score_of(metric: Metric, distances: NDArray[np.float32]) -> NDArray[np.float
 
 
 def larger_is_nearer(metric: Metric) -> bool:
-    return metric in (Metric.COSINE, Metric.DOT, Metric.BM25)
+    return metric in (Metric.COSINE, Metric.DOT, Metric.BM25, Metric.MAXSIM)

@@ -51,6 +51,8 @@ def check_schema(schema: Schema, limits: Limits) -> None:
 
 def check_vector_field(name: str, field: VectorField, limits: Limits) -> None:
     path = f"vectors.{name}"
+    if field.kind is VectorKind.MULTI:
+        raise Unimplemented(f"{path}.kind={field.kind.value} is not built in this version")
     if field.is_sparse:
         _check_sparse_field(path, field)
         check_index(field, f"{path}.index")
@@ -65,7 +67,7 @@ def check_vector_field(name: str, field: VectorField, limits: Limits) -> None:
     binary = field.kind is VectorKind.BINARY
     if binary and field.dim % 8:
         raise invalid("BAD_SCHEMA", f"{path}.dim={field.dim} of a binary field must be a multiple of 8", f"{path}.dim")
-    if binary != (field.metric is Metric.HAMMING) or field.metric is Metric.BM25:
+    if binary != (field.metric is Metric.HAMMING) or field.metric in (Metric.BM25, Metric.MAXSIM):
         message = f"{path}.metric={field.metric.value} does not fit kind={field.kind.value}: binary fields use hamming"
         raise invalid("BAD_SCHEMA", message, f"{path}.metric")
     if binary and field.datatype is not DataType.FLOAT32:

@@ -101,6 +101,9 @@ void bind_files(nb::module_& m);
 // Adds encoding.
 void bind_encode(nb::module_& m);
 
+// Adds late interaction.
+void bind_maxsim(nb::module_& m);
+
 // Adds the graph index.
 void bind_graph(nb::module_& m);
 

@@ -148,6 +148,23 @@ def byte_scan(
     out_distances: _Array,
     out_counters: _Array,
 ) -> None: ...
+def maxsim_scan(
+    query_offsets: _Array,
+    query_tokens: _Array,
+    offsets: _Array,
+    tokens: _Array,
+    allowed: _Array | None,
+    out_rows: _Array,
+    out_distances: _Array,
+) -> None: ...
+def maxsim_rerank(
+    query_offsets: _Array,
+    query_tokens: _Array,
+    offsets: _Array,
+    tokens: _Array,
+    candidates: _Array,
+    out_distances: _Array,
+) -> None: ...
 def inverse_norms(rows: _Array, out: _Array) -> None: ...
 def read_rows(file: int, n: int, numbers: _Array, out: _Array) -> int: ...
 def read_bytes(array: NDArray[np.uint8]) -> int: ...

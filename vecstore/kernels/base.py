@@ -6,7 +6,8 @@ caller (finite, right shapes, C-contiguous); kernels check shapes and dtypes and
 rows may be some columns of a wider array, `rows[:, :64]`: a prefix is searched without a copy.
 
 Distances: l2 = squared Euclidean, dot = -<q, x>, cosine = 1 - <q, x> * inverse_norms[row] / |q|, hamming = differing
-bits. Sums are float32; backends agree with float64 numpy within the tolerance table in tests/kernels.
+bits, maxsim = minus the sum, over a query's tokens, of the largest <q, x> of a row's tokens. Sums are float32; backends
+agree with float64 numpy within the tolerance table in tests/kernels.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from vecstore.kernels.graph import BuildParams, ByteRows, GraphArrays, GraphBuilder, OpenGraph, UInt32Array, Walk
 from vecstore.kernels.sparse import SparseKernels
 from vecstore.schema import Metric
+from vecstore.tokens import TokenRows
 
 Float32Array: TypeAlias = NDArray[np.float32]
 Int64Array: TypeAlias = NDArray[np.int64]
@@ -277,6 +279,25 @@ class Kernels(SparseKernels, Protocol):
 
     def graph_builder(self, rows: ByteRows, params: BuildParams, neighbours: UInt32Array) -> GraphBuilder:
         """What fills `neighbours` (n, degree), the same for any number of threads."""
+
+    def maxsim_scan(
+        self,
+        queries: TokenRows,  # float32 tokens
+        rows: TokenRows,  # float32 or float16 tokens
+        allowed: Bitmap | None,
+        out_rows: Int64Array,  # (nq, k)
+        out_distances: Float32Array,  # (nq, k)
+    ) -> None:
+        """Exact k nearest rows by maxsim. A row without tokens is not found."""
+
+    def maxsim_rerank(
+        self,
+        queries: TokenRows,
+        rows: TokenRows,
+        candidates: Int64Array,  # (nq, m), -1 for none
+        out_distances: Float32Array,  # (nq, m), +inf where the candidate is -1 or has no tokens
+    ) -> None:
+        """Distances by maxsim to listed rows, in the candidates' order."""
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         """1 / |row| of each row, 0 for a zero row."""

@@ -33,6 +33,7 @@ from vecstore.kernels.graph import (
 from vecstore.kernels.graph_tuning import QUERIES, TUNED_FROM, tuned
 from vecstore.schema import Metric
 from vecstore.sparse import SparseRows
+from vecstore.tokens import TokenRows
 
 _CODE_KINDS = {kind: number for number, kind in enumerate(get_args(CodeKind))}
 TUNING_EF = 48
@@ -278,6 +279,23 @@ class NativeKernels:
         self, terms: NDArray[np.uint32], rows: SparseRows, allowed: Bitmap | None, out: Int64Array
     ) -> None:
         _native.sparse_document_frequency(terms, rows.offsets, rows.indices, rows.values, allowed, out)
+
+    def maxsim_scan(
+        self,
+        queries: TokenRows,
+        rows: TokenRows,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        arrays = (queries.offsets, queries.tokens, rows.offsets, rows.tokens)
+        _native.maxsim_scan(*arrays, allowed, out_rows, out_distances)
+
+    def maxsim_rerank(
+        self, queries: TokenRows, rows: TokenRows, candidates: Int64Array, out_distances: Float32Array
+    ) -> None:
+        arrays = (queries.offsets, queries.tokens, rows.offsets, rows.tokens)
+        _native.maxsim_rerank(*arrays, candidates, out_distances)
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         _native.inverse_norms(rows, out)

@@ -22,6 +22,7 @@ from vecstore.kernels import (
     graph_numba,
     graph_numpy,
     hamming_numba,
+    maxsim_numba,
     row_numba,
     row_numpy,
     sparse_numba,
@@ -55,10 +56,12 @@ from vecstore.kernels.graph_build_numba import NumbaGraphBuilder
 from vecstore.kernels.graph_checks import check_graph, check_graph_answers, check_graph_builder, check_walk
 from vecstore.kernels.graph_numpy import PythonGraph
 from vecstore.kernels.graph_queries import CodeQueries
+from vecstore.kernels.maxsim_checks import check_maxsim_rerank, check_maxsim_scan
 from vecstore.kernels.row_checks import check_row_scan
 from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_rerank, check_sparse_scan
 from vecstore.schema import Metric
 from vecstore.sparse import SparseRows
+from vecstore.tokens import TokenRows
 
 _BYTES_PER_THREAD = 1 << 20  # smaller jobs stay on the calling thread
 _NO_NORMS = np.empty(0, np.float32)
@@ -445,6 +448,39 @@ class NumbaKernels:
         check_document_frequency(terms, rows, allowed, out)
         listed = rows if allowed is None else rows.take(loops.list_allowed(allowed, 0, len(rows)))
         out[:] = sparse_numpy.document_frequency(terms, listed)
+
+    def maxsim_scan(
+        self,
+        queries: TokenRows,
+        rows: TokenRows,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        check_maxsim_scan(queries, rows, allowed, out_rows, out_distances)
+        lanes = [np.ascontiguousarray(query.tokens.T) for query in queries]
+        tokens = _typed(rows.tokens)
+
+        def part(listed: Int64Array, begin: int, end: int, heap_rows: Int64Array, heap: Float32Array) -> None:
+            asked = (listed, allowed is None, begin, end)
+            for q, query in enumerate(lanes):
+                maxsim_numba.scan(query, tokens, rows.offsets, *asked, heap_rows[q], heap[q])
+
+        row_bytes = len(queries.tokens) * rows.nbytes // max(1, len(rows))
+        self._top_k(part, len(rows), row_bytes, allowed, out_rows, out_distances)
+        out_rows[out_rows == _LAST_ROW] = -1
+
+    def maxsim_rerank(
+        self, queries: TokenRows, rows: TokenRows, candidates: Int64Array, out_distances: Float32Array
+    ) -> None:
+        check_maxsim_rerank(queries, rows, candidates, out_distances)
+        tokens = _typed(rows.tokens)
+
+        def run(q: int) -> None:
+            lanes = np.ascontiguousarray(queries.row(q).tokens.T)
+            maxsim_numba.rerank(lanes, tokens, rows.offsets, candidates[q], out_distances[q])
+
+        self._each(run, len(queries))
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         check_inverse_norms(rows, out)

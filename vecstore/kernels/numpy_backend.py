@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels import byte_numpy, graph_numpy, hamming_numpy, row_numpy, sparse_numpy, table_numpy
+from vecstore.kernels import byte_numpy, graph_numpy, hamming_numpy, maxsim_numpy, row_numpy, sparse_numpy, table_numpy
 from vecstore.kernels.base import (
     Bitmap,
     ByteCodes,
@@ -39,10 +39,12 @@ from vecstore.kernels.graph_build_numpy import NumpyGraphBuilder
 from vecstore.kernels.graph_checks import check_graph, check_graph_answers, check_graph_builder, check_walk
 from vecstore.kernels.graph_numpy import CodeQuery, PythonGraph
 from vecstore.kernels.graph_queries import CodeQueries, products
+from vecstore.kernels.maxsim_checks import check_maxsim_rerank, check_maxsim_scan
 from vecstore.kernels.row_checks import check_row_scan
 from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_rerank, check_sparse_scan
 from vecstore.schema import Metric
 from vecstore.sparse import SparseRows
+from vecstore.tokens import TokenRows
 
 _BLOCK_BYTES = 1 << 20  # rows widened to float64 at once
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -349,6 +351,33 @@ class NumpyKernels:
         check_document_frequency(terms, rows, allowed, out)
         listed = rows if allowed is None else rows.take(allowed_rows(allowed, len(rows)))
         out[:] = sparse_numpy.document_frequency(terms, listed)
+
+    def maxsim_scan(
+        self,
+        queries: TokenRows,
+        rows: TokenRows,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        check_maxsim_scan(queries, rows, allowed, out_rows, out_distances)
+        out_rows.fill(-1)
+        out_distances.fill(np.inf)
+        if out_rows.size == 0:
+            return
+        listed = allowed_rows(allowed, len(rows))
+        listed = listed[rows.offsets[listed + 1] > rows.offsets[listed]]
+        for q, query in enumerate(queries):
+            _merge(out_rows[q], out_distances[q], listed, maxsim_numpy.query_distances(query.tokens, rows, listed))
+
+    def maxsim_rerank(
+        self, queries: TokenRows, rows: TokenRows, candidates: Int64Array, out_distances: Float32Array
+    ) -> None:
+        check_maxsim_rerank(queries, rows, candidates, out_distances)
+        out_distances.fill(np.inf)
+        for q, query in enumerate(queries):
+            used = candidates[q] >= 0
+            out_distances[q, used] = maxsim_numpy.query_distances(query.tokens, rows, candidates[q, used])
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         check_inverse_norms(rows, out)

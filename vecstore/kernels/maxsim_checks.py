@@ -1,0 +1,68 @@
+"""Shape, dtype and layout checks of late interaction, for the backends written in Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.kernels.checks import _check, _check_shape
+from vecstore.tokens import TokenRows
+
+_Any = NDArray[Any]
+
+
+def check_maxsim_scan(
+    queries: TokenRows, rows: TokenRows, allowed: _Any | None, out_rows: _Any, out_distances: _Any
+) -> None:
+    _check_queries(queries)
+    _check_rows(rows, queries.dim)
+    _check_offsets("rows", rows.offsets, len(rows.tokens))
+    if allowed is not None:
+        _check("allowed", allowed, np.uint64, ((len(rows) + 63) // 64,))
+    _check("out_rows", out_rows, np.int64, (len(queries), None))
+    _check("out_distances", out_distances, np.float32, out_rows.shape)
+
+
+def check_maxsim_rerank(queries: TokenRows, rows: TokenRows, candidates: _Any, out_distances: _Any) -> None:
+    _check_queries(queries)
+    _check_rows(rows, queries.dim)
+    _check("candidates", candidates, np.int64, (len(queries), None))
+    _check("out_distances", out_distances, np.float32, candidates.shape)
+    check_candidates(rows.offsets, len(rows.tokens), candidates)
+
+
+def check_candidates(offsets: _Any, total: int, candidates: _Any) -> None:
+    """Raises unless every candidate is -1 or a row whose tokens are there."""
+    n = len(offsets) - 1
+    wrong = (candidates < -1) | (candidates >= n)
+    if wrong.any():
+        raise ValueError(f"candidate row {candidates[wrong][0]} is not in -1..{n - 1}")
+    used = candidates[candidates >= 0]
+    begin, end = offsets[used], offsets[used + 1]
+    wrong = (begin < 0) | (end < begin) | (end > total)
+    if wrong.any():
+        raise ValueError(f"offsets of row {used[wrong][0]} lie outside the tokens")
+
+
+def _check_queries(queries: TokenRows) -> None:
+    _check("offsets", queries.offsets, np.int64, (None,))
+    _check("queries", queries.tokens, np.float32, (None, None))
+    _check_offsets("queries", queries.offsets, len(queries.tokens))
+
+
+def _check_rows(rows: TokenRows, dim: int) -> None:
+    _check("offsets", rows.offsets, np.int64, (None,))
+    if rows.tokens.dtype not in (np.float32, np.float16):
+        raise ValueError(f"tokens must have dtype float32 or float16, not {rows.tokens.dtype}")
+    _check_shape("tokens", rows.tokens, (None, dim))
+
+
+def _check_offsets(name: str, offsets: _Any, total: int) -> None:
+    if not len(offsets):
+        raise ValueError(f"{name} need at least one offset")
+    if offsets[0] < 0 or offsets[-1] > total:
+        raise ValueError(f"offsets of {name} lie outside the tokens")
+    if (np.diff(offsets) < 0).any():
+        raise ValueError(f"offsets of {name} must ascend")
