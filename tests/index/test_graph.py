@@ -181,6 +181,18 @@ def test_each_way_through_a_filter(
     assert recall(found.distances, exact(rows, queries, K, Metric.COSINE, allowed)) > 0.9
 
 
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_no_more_is_rescored_than_there_is(
+    index: GraphIndex, rows: Float32Array, queries: Float32Array, share: float
+) -> None:
+    """However wide a walk is asked for."""
+    mask = np.random.default_rng(6).random(N) < share
+    chosen = index._plan(K, SearchParams(ef=100 * N), int(mask.sum()))
+    assert chosen.rescored <= min(mask.sum(), chosen.ef or N)
+    found = index.search(get_kernels(), queries[:3], K, bitmap(mask), SearchParams(ef=100 * N))
+    assert recall(found.distances, exact(rows, queries[:3], K, Metric.COSINE, bitmap(mask))) == 1.0
+
+
 def test_fewer_matches_than_wanted_are_all_found(index: GraphIndex, queries: Float32Array) -> None:
     allowed = bitmap(np.isin(np.arange(N), [3, 77, 2_999]))
     found = index.search(get_kernels(), queries, K, allowed)

@@ -37,11 +37,13 @@ def plan(table: WalkTable, spec_ef: int, n: int, k: int, params: SearchParams, m
         depth = max(k, math.ceil(k * params.oversampling))
         ef = max(ef, depth)
     if matches == n and (target < 1 or fixed):
-        return Plan("walk", min(n, ef), min(depth, ef))
+        return Plan("walk", min(n, ef), min(depth, ef, n))
     ways = [(matches * SCAN_ROW, Plan("scan", 0, min(SCAN_DEPTH * depth, matches)))]
     if target < 1 or fixed:
         share = matches / n
-        met = min(ef, max(depth, ef // 2))  # of the ef that a walk should meet; with fewer, it was in the wrong place
+        met = min(
+            ef, max(depth, ef // 2), matches
+        )  # of the ef that a walk should meet; with fewer, it was in the wrong place
         wide = min(n, math.ceil(ef / share))
         ways.append((wide * HOP, Plan("walk", wide, met)))
         if share < DETOURS_FROM:
