@@ -13,12 +13,13 @@ import pytest
 from engine_support import SCHEMA, batch_of, put, settle, vectors_of
 
 from vecstore.config import Settings, Storage
-from vecstore.engine import maintenance, stepper
+from vecstore.engine import changes, keys, maintenance, stepper
 from vecstore.engine.database import Database
 from vecstore.engine.search import search_view
 from vecstore.errors import NotFound, ResourceExhausted
 from vecstore.query.builder import F
 from vecstore.schema import FieldKind
+from vecstore.storage.interfaces import Family
 from vecstore.types import (
     CountRequest,
     DeleteRequest,
@@ -248,3 +249,35 @@ def test_ties_are_broken_by_id_wherever_the_rows_are(db: Database) -> None:
     for k in (1, 5, 39, 40, 41):
         hits = db.query(QueryRequest("c", same[0], "v", k=k))
         assert [hit.id for hit in hits] == list(range(min(k, 40)))
+
+
+@pytest.mark.parametrize("work", ["compact", "field"])
+def test_work_that_is_queued_when_its_collection_is_dropped_ends(
+    db: Database, work: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is queued before the end of a collection may begin after it, and must neither wait nor write."""
+    put(db, range(10))
+    collection = db.collection("c")
+    reached, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        reached.set()
+        assert go.wait(30)
+
+    monkeypatch.setattr(db._maintenance, "_tend_growing", lambda _: False)
+    db._maintenance._want(hold)
+    assert reached.wait(30)
+    if work == "compact":
+        before = db.compact("c")
+        db._committer.exclusive(lambda: changes.freeze(collection))
+    else:
+        before = db.create_field_index(FieldIndexRequest("c", "id", FieldKind.KEYWORD))
+    assert collection.frozen
+    assert db.delete_collection("c")
+    after = db._maintenance.compact(collection).info()
+    go.set()
+    for operation in (before, after):
+        info = db.wait_operation(operation.id, 30)
+        assert info.state is OperationState.FAILED
+        assert "COLLECTION_NOT_FOUND" in str(info.error)
+    assert db._storage.kv.get(Family.META, keys.manifest(collection.number)) is None

@@ -197,9 +197,11 @@ class Maintenance:
         operation.finish()
 
     def _compact(self, collection: Collection, operation: Operation) -> None:
+        _check_served(collection)
         self._committer.exclusive(lambda: changes.freeze(collection))
         self._seal_all(collection, operation)
         while (victims := self._all_mergeable(collection)) is not None:
+            _check_served(collection)
             self._merge(collection, victims, operation)
         self._index_all(collection, operation)
 
@@ -219,6 +221,7 @@ class Maintenance:
         tuned = 0
         segments = list(collection.sealed.values())
         for done, segment in enumerate(segments):
+            _check_served(collection)
             operation.progress("segments", done, len(segments))
             tuned += self._tuning.tune(collection, segment, name, queries)
         if not tuned:
@@ -227,10 +230,12 @@ class Maintenance:
 
     def _seal_all(self, collection: Collection, operation: Operation) -> None:
         while collection.frozen:
+            _check_served(collection)  # one that is being dropped is not sealed: waiting for that would have no end
             self._seal(collection, operation)
 
     def _index_all(self, collection: Collection, operation: Operation) -> None:
         while (lacking := self._lacking_indexes(collection)) is not None:
+            _check_served(collection)
             self._index(collection, lacking, operation)
 
     def _drop(self, collection: Collection, was_served: bool, operation: Operation) -> None:
@@ -377,3 +382,10 @@ class Maintenance:
             if segment.data_damaged:
                 self._given_up.add(segment.uid)
             raise
+
+
+def _check_served(collection: Collection) -> None:
+    """Raises what every call gets once a collection is dropped or damaged. Work may be queued behind the end of its
+    collection, and would write a manifest for what is no more."""
+    if collection.failed is not None:
+        raise collection.failed
