@@ -41,9 +41,7 @@ def plan(table: WalkTable, spec_ef: int, n: int, k: int, params: SearchParams, m
     ways = [(matches * SCAN_ROW, Plan("scan", 0, min(SCAN_DEPTH * depth, matches)))]
     if target < 1 or fixed:
         share = matches / n
-        met = min(
-            ef, max(depth, ef // 2), matches
-        )  # of the ef that a walk should meet; with fewer, it was in the wrong place
+        met = min(ef, max(depth, ef // 2), matches)  # that a walk should meet; with fewer, it was in the wrong place
         wide = min(n, math.ceil(ef / share))
         ways.append((wide * HOP, Plan("walk", wide, met)))
         if share < DETOURS_FROM:
