@@ -52,6 +52,24 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--only", nargs="+", default=[], metavar="NAME", help="families whose name has one of these in it")
     one.add_argument("--keep", metavar="FOLDER", help="keep what was built, and use what is kept there")
 
+    one = add(commands, "sparse-race", do_sparse_race, "time of a query at an accuracy: sparse vectors, one thread")
+    one.add_argument("data", help="a .npz file with the parts train and test, or a .csr file")
+    one.add_argument("--queries-file", metavar="FILE", help="of a .csr file: the queries")
+    one.add_argument("--targets", type=float, nargs="+", default=[0.9, 0.95, 0.98, 0.99], help="accuracies")
+    one.add_argument("--rounds", type=positive, default=7, help="interleaved repeats; medians count")
+    one.add_argument("--k", type=positive, default=10)
+    one.add_argument("--queries", type=positive, help="only the first so many")
+    one.add_argument("--rows", type=positive, help="only the first so many rows, for a try")
+    one.add_argument("--only", nargs="+", default=[], metavar="NAME", help="families whose name has one of these in it")
+    one.add_argument("--keep", metavar="FOLDER", help="keep what was built, and use what is kept there")
+    one.add_argument("--out", default="bench/results/sparse-race.jsonl")
+
+    one = add(commands, "make-sparse", do_make_sparse, "write made-up sparse vectors like SPLADE's as .csr files")
+    one.add_argument("--rows", type=positive, default=1_000_000)
+    one.add_argument("--queries", type=positive, default=1_000)
+    one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--out", required=True, metavar="FILE", help="the rows; queries go beside it")
+
     one = add(commands, "graph-build", do_graph_build, "build time, peak memory and the graph's hash by threads")
     grown(one, "bench/results/graph-build.jsonl")
     one.add_argument("--threads", type=positive, nargs="+", default=[1, 2, 8])
@@ -219,6 +237,19 @@ def do_graph_race(args: argparse.Namespace) -> None:
 
     race(args.data, args.ours or [DEFAULT], args.targets, args.rounds, args.k, args.queries, args.rows, args.clock,
          args.out, args.peers, args.single, args.threads, args.only, args.keep)  # fmt: skip
+
+
+def do_sparse_race(args: argparse.Namespace) -> None:
+    from bench.sparse_race import race
+
+    race(args.data, args.queries_file, args.targets, args.rounds, args.k, args.queries, args.rows, args.out, args.only,
+         args.keep)  # fmt: skip
+
+
+def do_make_sparse(args: argparse.Namespace) -> None:
+    from bench.sparse_synthetic import make
+
+    make(args.rows, args.queries, args.seed, args.out)
 
 
 def do_graph_build(args: argparse.Namespace) -> None:

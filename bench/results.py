@@ -17,7 +17,7 @@ import psutil
 
 PACKAGES = ("vecstore", "numpy", "rocksdict", "grpcio", "faiss-cpu", "hnswlib", "rabitqlib", "turbovec", "scann",
             "numba", "kannolo", "pyglass-portable", "pyvsag", "scalable-vs", "usearch", "voyager", "qdrant-edge-py",
-            "lancedb", "chromadb")  # fmt: skip
+            "lancedb", "chromadb", "pyseismic-lsr", "scipy", "bm25s")  # fmt: skip
 
 
 def surroundings() -> dict[str, Any]:
