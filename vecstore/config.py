@@ -29,6 +29,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     payload_bytes_max: int = 64 * 1024
     payload_depth_max: int = 16
     text_length_max: int = 1_000_000  # characters of one text of a text field
+    tokens_max: int = 8_192  # token vectors of one multi-vector
     filter_depth_max: int = 32
     filter_terms_max: int = 1_024
     in_list_max: int = 10_000

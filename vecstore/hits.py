@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 
 from vecstore.query.filter import PointId
-from vecstore.sparse import StoredVector
+from vecstore.rows import StoredVector
 from vecstore.types import Hit, Point
 
 Payloads: TypeAlias = list[bytes | None] | None  # encoded, one a point; None when none was asked for

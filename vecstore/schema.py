@@ -35,6 +35,7 @@ NEAREST = {  # the metric of a kind where none is named
     VectorKind.BINARY: Metric.HAMMING,
     VectorKind.SPARSE: Metric.DOT,
     VectorKind.TEXT: Metric.BM25,
+    VectorKind.MULTI: Metric.MAXSIM,
 }
 
 
@@ -57,7 +58,7 @@ class FieldKind(StrEnum):
     TEXT = "text"
 
 
-SPARSE_WIDTH = 128  # entries of a sparse row that plans reckon with
+SPARSE_WIDTH, TOKENS = 128, 64  # entries of a sparse row, and tokens of a multi-vector, that plans reckon with
 _STORAGE: dict[DataType, np.dtype[np.generic]] = {
     DataType.FLOAT32: np.dtype(np.float32),
     DataType.FLOAT16: np.dtype(np.float16),
@@ -101,15 +102,22 @@ class VectorField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return _STORAGE[self.datatype]
 
     @property
+    def is_ragged(self) -> bool:
+        """Whether rows are of any length: `SparseRows` or `TokenRows`."""
+        return self.is_sparse or self.kind is VectorKind.MULTI
+
+    @property
     def storage_width(self) -> int:
-        """Elements of one stored row; of a sparse one, about as many as a scan is busy with."""
+        """Elements of one stored row; of a ragged one, about as many as a scan is busy with."""
         if self.is_sparse:
             return SPARSE_WIDTH
+        if self.kind is VectorKind.MULTI:
+            return TOKENS * self.dim
         return self.dim // 8 if self.kind is VectorKind.BINARY else self.dim
 
     @property
     def row_bytes(self) -> int:
-        """Of one stored row, or about so many of a sparse one."""
+        """Of one stored row, or about so many of a ragged one."""
         return self.storage_width * (self.storage_dtype.itemsize + (4 if self.is_sparse else 0))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,6 @@ class SparseVector(NamedTuple):
 
     indices: np.ndarray
     values: np.ndarray
-
-
-StoredVector: TypeAlias = np.ndarray | SparseVector
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +90,6 @@ class SparseRows:
         return cls(offsets, indices, np.concatenate([part.values for part in parts]))
 
 
-@dataclass(frozen=True, slots=True)
-class TextRows:
-    """Texts that a text field's analysis is about to turn into sparse rows."""
-
-    texts: Sequence[str]
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-
-Rows: TypeAlias = np.ndarray | SparseRows  # of a dense or binary field, of a sparse or text field
-GivenRows: TypeAlias = Rows | TextRows
-
-
 def sparse_rows(vectors: Sequence[SparseVector]) -> SparseRows:
     """Sparse vectors as rows; each has its indices and values at the same places, and numbers in any dtype."""
     offsets = np.zeros(len(vectors) + 1, np.int64)
@@ -114,18 +97,3 @@ def sparse_rows(vectors: Sequence[SparseVector]) -> SparseRows:
     indices = np.concatenate([np.empty(0, np.uint32), *(one.indices for one in vectors)], dtype=np.uint32)
     values = np.concatenate([np.empty(0, np.float32), *(one.values for one in vectors)], dtype=np.float32)
     return SparseRows(offsets, indices, values)
-
-
-def taken(rows: GivenRows, places: NDArray[np.int64]) -> GivenRows:
-    """The rows at `places`."""
-    if isinstance(rows, TextRows):
-        return TextRows([rows.texts[place] for place in places.tolist()])
-    return rows[places]
-
-
-def concat(parts: Sequence[Rows]) -> Rows:
-    """All rows of parts of one field."""
-    sparse = [part for part in parts if isinstance(part, SparseRows)]
-    if sparse:
-        return SparseRows.concat(sparse)
-    return np.concatenate([part for part in parts if not isinstance(part, SparseRows)])

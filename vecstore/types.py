@@ -13,8 +13,8 @@ import numpy as np
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.index_spec import Index
 from vecstore.query.filter import Filter, PointId
+from vecstore.rows import GivenRows, StoredVector
 from vecstore.schema import FieldKind, Schema
-from vecstore.sparse import GivenRows, StoredVector
 
 Durability = Literal["fsync", "os"]
 

@@ -64,6 +64,10 @@ def check_vector_field(name: str, field: VectorField, limits: Limits) -> None:
         raise invalid("BAD_SCHEMA", f"{path}.dim={field.dim!r} must be an integer of at least 1", f"{path}.dim")
     if field.dim > limits.dim_max:
         raise limit_exceeded("dim_max", field.dim, limits.dim_max, path=f"{path}.dim")
+    if field.kind is VectorKind.MULTI:
+        _check_multi_field(path, field)
+        check_index(field, f"{path}.index")
+        return
     binary = field.kind is VectorKind.BINARY
     if binary and field.dim % 8:
         raise invalid("BAD_SCHEMA", f"{path}.dim={field.dim} of a binary field must be a multiple of 8", f"{path}.dim")
@@ -92,6 +96,15 @@ def _check_sparse_field(path: str, field: VectorField) -> None:
         raise invalid("BAD_SCHEMA", f"{path}.analysis does not apply to a {kind} field", f"{path}.analysis")
     if text:
         raise Unimplemented(f"{path}.kind={kind} is not built in this version")
+
+
+def _check_multi_field(path: str, field: VectorField) -> None:
+    if field.metric is not Metric.MAXSIM:
+        message = f"{path}.metric={field.metric.value} does not fit kind=multi: it uses maxsim"
+        raise invalid("BAD_SCHEMA", message, f"{path}.metric")
+    if field.datatype is DataType.BFLOAT16:
+        message = f"{path}.datatype={field.datatype.value} does not apply to a multi field"
+        raise invalid("BAD_SCHEMA", message, f"{path}.datatype")
 
 
 def check_payload_key(key: object) -> str:

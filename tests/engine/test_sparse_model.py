@@ -26,8 +26,9 @@ from vecstore.engine.database import Database
 from vecstore.index.registry import BUILT
 from vecstore.index_spec import Auto, Flat, Inverted, Seismic
 from vecstore.query.builder import F
+from vecstore.rows import TextRows
 from vecstore.schema import Analysis, DataType, FieldKind, Metric, Schema, VectorField, VectorKind, with_defaults
-from vecstore.sparse import SparseRows, SparseVector, TextRows, sparse_rows
+from vecstore.sparse import SparseRows, SparseVector, sparse_rows
 from vecstore.types import (
     DeleteRequest,
     GetRequest,

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from vecstore.hits import Hits
 from vecstore.query import filter as f
+from vecstore.rows import TextRows
 from vecstore.schema import Analysis, DataType, FieldKind, Metric, Schema, VectorField, VectorKind
-from vecstore.sparse import SparseVector, TextRows, sparse_rows
+from vecstore.sparse import SparseVector, sparse_rows
 from vecstore.types import (
     CountRequest,
     DeleteRequest,

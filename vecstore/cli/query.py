@@ -23,8 +23,8 @@ from vecstore.errors import InvalidArgument, NotFound
 from vecstore.hits import Hits
 from vecstore.io.jsonl import read_vector, write_id
 from vecstore.query.filter import Filter, HasId, PointId
+from vecstore.rows import StoredVector
 from vecstore.schema import VectorField, larger_is_nearer
-from vecstore.sparse import StoredVector
 
 
 def query(

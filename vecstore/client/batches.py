@@ -8,8 +8,10 @@ import numpy as np
 
 from vecstore.config import Limits
 from vecstore.given import stored_rows
+from vecstore.rows import GivenRows, TextRows
 from vecstore.schema import Schema
-from vecstore.sparse import GivenRows, SparseRows, TextRows
+from vecstore.sparse import SparseRows
+from vecstore.tokens import TokenRows
 from vecstore.types import PointBatch, VectorBatch
 from vecstore.validate import check_id, check_payload_json
 
@@ -40,6 +42,8 @@ def row_bytes(rows: GivenRows) -> np.ndarray:
         return np.array([4 * len(text) for text in rows.texts], dtype=np.int64)
     if isinstance(rows, SparseRows):
         return np.diff(np.asarray(rows.offsets, dtype=np.int64)) * 12
+    if isinstance(rows, TokenRows):
+        return np.diff(np.asarray(rows.offsets, dtype=np.int64)) * rows.dim * rows.tokens.itemsize
     return np.full(len(rows), rows[0].nbytes if len(rows) else 0, dtype=np.int64)
 
 

@@ -56,6 +56,15 @@ def Text(  # noqa: N802
     return vector_field({"kind": "text", "analysis": analysis, "index": index})
 
 
+def Multi(  # noqa: N802
+    dim: int, *, datatype: DataType | Literal["float32", "float16"] = "float32", index: IndexLike = None
+) -> VectorField:
+    """A multi-vector field: any number of token vectors of `dim` numbers for each point, compared by MaxSim (the sum,
+    over the query's tokens, of the largest inner product with a token of the point). Tokens are compared as they are
+    given: of unit length where cosines are meant."""
+    return vector_field({"kind": "multi", "dim": dim, "datatype": datatype, "index": index})
+
+
 def vector_field(spec: VectorSpec, kind: VectorKind = VectorKind.DENSE) -> VectorField:
     """Read one vector field from a dictionary: `dim`, and optionally `kind`, `metric`, `datatype`, `index`, `analysis`.
 
@@ -65,7 +74,8 @@ def vector_field(spec: VectorSpec, kind: VectorKind = VectorKind.DENSE) -> Vecto
         return spec
     if not isinstance(spec, Mapping):
         raise InvalidArgument(
-            f"a vector field must be Dense, Binary, Sparse, Text or a dictionary, not {spec!r}", reason="BAD_SCHEMA"
+            f"a vector field must be Dense, Binary, Sparse, Text, Multi or a dictionary, not {spec!r}",
+            reason="BAD_SCHEMA",
         )
     values = {"kind": kind, **spec}
     kind = next((known for known in VectorKind if known == values["kind"]), kind)
@@ -84,6 +94,7 @@ def build_schema(
     binary: VectorSpecs | None = None,
     sparse: VectorSpecs | None = None,
     text: VectorSpecs | None = None,
+    multi: VectorSpecs | None = None,
     indexes: Mapping[str, IndexKind] | None = None,
 ) -> Schema:
     """Join vector fields and payload indexes into a schema; dictionaries among `binary` are binary fields, and so on.
@@ -93,7 +104,8 @@ def build_schema(
     """
     fields: dict[str, VectorField] = {}
     groups = (
-        (vectors, VectorKind.DENSE), (binary, VectorKind.BINARY), (sparse, VectorKind.SPARSE), (text, VectorKind.TEXT)
+        (vectors, VectorKind.DENSE), (binary, VectorKind.BINARY), (sparse, VectorKind.SPARSE), (text, VectorKind.TEXT),
+        (multi, VectorKind.MULTI),
     )  # fmt: skip
     for group, kind in groups:
         for name, field in _named(group, kind).items():

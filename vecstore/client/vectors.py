@@ -9,16 +9,16 @@ from uuid import UUID
 import numpy as np
 
 from vecstore.client.payloads import Payload, encode_payloads
-from vecstore.client.sparse import as_ragged, as_ragged_query
+from vecstore.client.ragged import as_ragged, as_ragged_query
 from vecstore.errors import InvalidArgument
 from vecstore.query.filter import PointId
+from vecstore.rows import GivenRows
 from vecstore.schema import DataType, Schema, VectorField, VectorKind
-from vecstore.sparse import GivenRows
 from vecstore.types import PointBatch, VectorBatch
 
 Ids: TypeAlias = Sequence[PointId] | np.ndarray
-# Array-like of shape (n, dim), a scipy matrix or a list of sparse vectors or of texts, or a mapping from field name to
-# one of these.
+# Array-like of shape (n, dim), a scipy matrix, a list of sparse vectors, of token arrays or of texts, or a mapping from
+# field name to one of these.
 Vectors: TypeAlias = Any
 
 
@@ -70,8 +70,8 @@ def as_rows(values: Any, field: VectorField, path: str) -> np.ndarray:
 
 
 def as_query(vector: Any, field: VectorField) -> GivenRows:
-    """One query vector: float32 of shape (dim,), packed uint8, or one sparse row or text."""
-    if field.is_sparse:
+    """One query vector: float32 of shape (dim,), packed uint8, or one ragged row or text."""
+    if field.is_ragged:
         return as_ragged_query(vector, field)
     if type(vector) is np.ndarray and vector.dtype == np.float32 and field.kind is VectorKind.DENSE:
         rows = vector
@@ -83,8 +83,8 @@ def as_query(vector: Any, field: VectorField) -> GivenRows:
 
 
 def as_queries(matrix: Any, field: VectorField) -> GivenRows:
-    """Query vectors: float32 of shape (n, dim), packed uint8, or sparse rows or texts."""
-    if field.is_sparse:
+    """Query vectors: float32 of shape (n, dim), packed uint8, or ragged rows or texts."""
+    if field.is_ragged:
         return as_ragged(matrix, field, "vectors")
     rows = as_rows(matrix, field, "vectors")
     if rows.ndim != 2:
@@ -117,7 +117,7 @@ def build_batch(
 def _column(values: Any, field: VectorField, name: str, count: int) -> VectorBatch:
     present = None
     path = f"vectors.{name}"
-    if field.is_sparse:
+    if field.is_ragged:
         return _ragged_column(values, field, path, count)
     if not isinstance(values, np.ndarray) and hasattr(values, "__len__") and any(one is None for one in values):
         present = np.array([one is not None for one in values])

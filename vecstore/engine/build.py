@@ -18,7 +18,7 @@ import numpy as np
 
 from vecstore.engine import bitmaps
 from vecstore.engine.ids import encoded_keys, sealed_ids
-from vecstore.engine.row_columns import INDEX_DTYPE, OFFSET_DTYPE, rows_from
+from vecstore.engine.row_columns import OFFSET_DTYPE, parts, rows_from
 from vecstore.engine.segment import decode_payload
 from vecstore.errors import Corruption
 from vecstore.index.base import BuiltIndex, Warm
@@ -68,8 +68,8 @@ class SegmentBuilder:
         yield self._gathered("seqs", np.dtype(np.uint64), ())
         yield from self._payload_columns()
         for name, spec in self._schema.vectors.items():
-            if spec.is_sparse:
-                yield from self._sparse(name, spec)
+            if spec.is_ragged:
+                yield from self._ragged_rows(name, spec)
             else:
                 yield self._gathered(f"vector.{name}", spec.storage_dtype, (spec.storage_width,))
             if any(f"present.{name}" in source.arrays for source in self._sources):
@@ -135,12 +135,12 @@ class SegmentBuilder:
         yield whole("payload.offsets", offsets)
         yield self._ragged("payload.bytes", "payload.offsets", offsets, np.dtype(np.uint8))
 
-    def _sparse(self, name: str, spec: VectorField) -> Iterator[BuiltColumn]:
+    def _ragged_rows(self, name: str, spec: VectorField) -> Iterator[BuiltColumn]:
         cut = f"vector.{name}.offsets"
         offsets = self._offsets(cut, OFFSET_DTYPE)
         yield whole(cut, offsets)
-        yield self._ragged(f"vector.{name}.indices", cut, offsets, INDEX_DTYPE)
-        yield self._ragged(f"vector.{name}.values", cut, offsets, spec.storage_dtype)
+        for part, (dtype, tail) in parts(spec).items():
+            yield self._ragged(f"vector.{name}.{part}", cut, offsets, dtype, tail)
 
     def _offsets(self, name: str, dtype: np.dtype[Any]) -> np.ndarray:
         """Where each row begins in a column that the offsets `name` cut into rows, and where the last ends."""
@@ -152,25 +152,35 @@ class SegmentBuilder:
         np.cumsum(lengths, out=offsets[1:])
         return offsets
 
-    def _ragged(self, name: str, cut: str, offsets: np.ndarray, dtype: np.dtype[Any]) -> BuiltColumn:
+    def _ragged(
+        self, name: str, cut: str, offsets: np.ndarray, dtype: np.dtype[Any], tail: tuple[int, ...] = ()
+    ) -> BuiltColumn:
         """A column of rows of any length, which the sources' offsets `cut` and `offsets` cut into rows."""
 
         def chunks() -> Iterator[np.ndarray]:
-            start, step = 0, max(1, CHUNK_BYTES // dtype.itemsize)
+            entry_bytes = dtype.itemsize * int(np.prod(tail, dtype=np.int64))
+            start, step = 0, max(1, CHUNK_BYTES // entry_bytes)
             while start < self.n_rows:
                 self._progress(name, start, self.n_rows)
                 full = int(np.searchsorted(offsets, offsets[start] + offsets.dtype.type(step), side="right")) - 1
                 end = min(max(full, start + 1), self.n_rows)
-                yield self._gather_ragged(name, cut, offsets[start : end + 1], dtype, start, end)
+                yield self._gather_ragged(name, cut, offsets[start : end + 1], dtype, tail, start, end)
                 start = end
 
-        return BuiltColumn(name, dtype, (int(offsets[-1]),), chunks())
+        return BuiltColumn(name, dtype, (int(offsets[-1]), *tail), chunks())
 
     def _gather_ragged(
-        self, name: str, cut: str, offsets: np.ndarray, dtype: np.dtype[Any], start: int, end: int
+        self,
+        name: str,
+        cut: str,
+        offsets: np.ndarray,
+        dtype: np.dtype[Any],
+        tail: tuple[int, ...],
+        start: int,
+        end: int,
     ) -> np.ndarray:
         starts = offsets.astype(np.int64) - int(offsets[0])
-        out = np.empty(starts[-1], dtype=dtype)
+        out = np.empty((starts[-1], *tail), dtype=dtype)
         origin, rows = self._origin[start:end], self._row[start:end]
         for number, source in enumerate(self._sources):
             here = np.flatnonzero(origin == number)

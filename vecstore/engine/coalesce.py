@@ -23,7 +23,7 @@ from vecstore.engine.database import Database
 from vecstore.engine.read_path import batch_key, deadline_of
 from vecstore.errors import DeadlineExceeded
 from vecstore.hits import Hits
-from vecstore.sparse import Rows, concat
+from vecstore.rows import Rows, concat
 from vecstore.types import QueryRequest
 
 WINDOW_S = 0.002

@@ -6,8 +6,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+from vecstore.engine.row_columns import OFFSET_DTYPE, parts, ragged_from
+from vecstore.rows import RaggedRows, Rows
 from vecstore.schema import VectorField
-from vecstore.sparse import Rows, SparseRows
 
 
 class GrowingArray:
@@ -38,30 +39,30 @@ class GrowingArray:
         return self._length * int(self._data.itemsize) * (self._shape[0] if self._shape else 1)
 
 
-class GrowingSparse:
-    """Sparse rows, appended by one thread and read by many."""
+class GrowingRagged:
+    """Rows of any length, appended by one thread and read by many."""
 
-    def __init__(self, values: np.dtype[np.generic]) -> None:
-        self._offsets = GrowingArray(np.dtype(np.int64))
-        self._indices = GrowingArray(np.dtype(np.uint32))
-        self._values = GrowingArray(values)
-        self._offsets.append(np.zeros(1, dtype=np.int64))
+    def __init__(self, field: VectorField) -> None:
+        self._field = field
+        self._offsets = GrowingArray(OFFSET_DTYPE)
+        self._parts = {part: GrowingArray(dtype, *tail) for part, (dtype, tail) in parts(field).items()}
+        self._offsets.append(np.zeros(1, dtype=OFFSET_DTYPE))
 
     def append(self, rows: Rows) -> None:
-        assert isinstance(rows, SparseRows)
-        start = len(self._indices)
-        self._indices.append(rows.indices)
-        self._values.append(rows.values)
+        assert not isinstance(rows, np.ndarray)
+        start, arrays = int(self._offsets.view(len(self._offsets))[-1]), rows.arrays()
+        for part, grown in self._parts.items():
+            grown.append(arrays[part])
         self._offsets.append(rows.offsets[1:] + start)
 
-    def view(self, length: int) -> SparseRows:
+    def view(self, length: int) -> RaggedRows:
         offsets = self._offsets.view(length + 1)
         end = int(offsets[-1])
-        return SparseRows(offsets, self._indices.view(end), self._values.view(end))
+        return ragged_from(self._field, {"offsets": offsets} | {p: grown.view(end) for p, grown in self._parts.items()})
 
     @property
     def nbytes(self) -> int:
-        return self._offsets.nbytes + self._indices.nbytes + self._values.nbytes
+        return self._offsets.nbytes + sum(grown.nbytes for grown in self._parts.values())
 
 
 class GrowingDense(GrowingArray):
@@ -72,11 +73,11 @@ class GrowingDense(GrowingArray):
         super().append(rows)
 
 
-GrowingRows: TypeAlias = GrowingDense | GrowingSparse
+GrowingRows: TypeAlias = GrowingDense | GrowingRagged
 
 
 def growing_rows(field: VectorField) -> GrowingRows:
     """For the stored rows of a field."""
-    if field.is_sparse:
-        return GrowingSparse(field.storage_dtype)
+    if field.is_ragged:
+        return GrowingRagged(field)
     return GrowingDense(field.storage_dtype, field.storage_width)

@@ -24,8 +24,8 @@ from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.kernels.select import get_kernels
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex, GrowingFieldIndex
+from vecstore.rows import Rows, StoredVector, TextRows
 from vecstore.schema import FieldKind, Metric, VectorField
-from vecstore.sparse import Rows, StoredVector, TextRows
 from vecstore.types import PointBatch
 
 

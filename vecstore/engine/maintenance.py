@@ -26,8 +26,8 @@ from vecstore.engine.sealed import SealedSegment
 from vecstore.engine.stepper import Stepper
 from vecstore.engine.tuning import Tuning
 from vecstore.errors import Cancelled, FailedPrecondition, IoFailed, ResourceExhausted, VecstoreError
+from vecstore.rows import Rows
 from vecstore.schema import Schema
-from vecstore.sparse import Rows
 from vecstore.storage.interfaces import Blobs
 
 log = logging.getLogger("vecstore.maintenance")

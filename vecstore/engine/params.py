@@ -8,8 +8,8 @@ import numpy as np
 
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.index_check import EF_MAX
+from vecstore.rows import Rows
 from vecstore.schema import Metric, VectorField, VectorKind
-from vecstore.sparse import Rows
 from vecstore.validate import invalid
 
 NPROBE_MAX = 1 << 20

@@ -28,8 +28,9 @@ from vecstore.hits import Answers, Hits
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
 from vecstore.query.filter import Filter, PointId
 from vecstore.query.parse import check_filter
+from vecstore.rows import Rows
 from vecstore.schema import Schema, VectorField, VectorKind, larger_is_nearer, score_of
-from vecstore.sparse import Rows, SparseRows
+from vecstore.sparse import SparseRows
 from vecstore.types import (
     CountRequest,
     GetRequest,

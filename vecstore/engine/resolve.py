@@ -18,7 +18,7 @@ from vecstore.engine.segment import SegmentView, decode_payload
 from vecstore.engine.writes import Delete, PayloadChange, Resolved, Upsert, Write, select
 from vecstore.errors import limit_exceeded
 from vecstore.query.filter import Filter, PointId
-from vecstore.sparse import concat
+from vecstore.rows import concat
 from vecstore.types import PayloadOp, PointBatch, VectorBatch, WriteMode
 
 Overlay = dict[PointId, bool]  # ids that earlier writes of the same group leave existing (True) or deleted (False)

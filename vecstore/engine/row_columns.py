@@ -1,47 +1,65 @@
 """A vector field's rows as named arrays, in log records and segments alike, and back (docs/FORMAT.md).
 
 Dense and binary rows are one array, `vector.NAME`; those of sparse and text fields are three, `vector.NAME.offsets`,
-`.indices` and `.values`.
+`.indices` and `.values`, those of multi-vectors two, `.offsets` and `.tokens`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from vecstore.errors import Corruption
-from vecstore.schema import VectorField
-from vecstore.sparse import Rows, SparseRows, SparseVector, StoredVector, TextRows
+from vecstore.rows import RaggedRows, Rows, StoredVector, TextRows
+from vecstore.schema import VectorField, VectorKind
+from vecstore.sparse import SparseRows, SparseVector
+from vecstore.tokens import TokenRows
 
-PARTS = ("offsets", "indices", "values")
 INDEX_DTYPE = np.dtype(np.uint32)
 OFFSET_DTYPE = np.dtype(np.int64)
 
 
+def parts(field: VectorField) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+    """What the offsets of a ragged field's rows cut into rows: dtype and shape of an entry, by the part's name."""
+    if field.is_sparse:
+        return {"indices": (INDEX_DTYPE, ()), "values": (field.storage_dtype, ())}
+    return {"tokens": (field.storage_dtype, (field.dim,))}
+
+
 def column_names(name: str, field: VectorField) -> list[str]:
     """The columns that hold the rows of vector field `name`."""
-    return [f"vector.{name}.{part}" for part in PARTS] if field.is_sparse else [f"vector.{name}"]
+    if not field.is_ragged:
+        return [f"vector.{name}"]
+    return [f"vector.{name}.{part}" for part in ("offsets", *parts(field))]
 
 
 def row_arrays(name: str, rows: Rows | TextRows) -> dict[str, np.ndarray]:
-    if isinstance(rows, SparseRows):
-        return {f"vector.{name}.{part}": array for part, array in rows.arrays().items()}
-    assert isinstance(rows, np.ndarray)
-    return {f"vector.{name}": rows}
+    if isinstance(rows, np.ndarray):
+        return {f"vector.{name}": rows}
+    assert not isinstance(rows, TextRows)
+    return {f"vector.{name}.{part}": array for part, array in rows.arrays().items()}
 
 
 def rows_from(name: str, field: VectorField, arrays: Mapping[str, np.ndarray]) -> Rows:
     """Raises KeyError for a missing array."""
-    if field.is_sparse:
-        return SparseRows.from_arrays({part: arrays[f"vector.{name}.{part}"] for part in PARTS})
-    return arrays[f"vector.{name}"]
+    if not field.is_ragged:
+        return arrays[f"vector.{name}"]
+    return ragged_from(field, {part: arrays[f"vector.{name}.{part}"] for part in ("offsets", *parts(field))})
+
+
+def ragged_from(field: VectorField, arrays: Mapping[str, np.ndarray]) -> RaggedRows:
+    """From the arrays by the names of `parts`, and offsets."""
+    return SparseRows.from_arrays(arrays) if field.is_sparse else TokenRows.from_arrays(arrays)
 
 
 def empty_rows(field: VectorField, count: int) -> Rows:
     """What is stored for points without the vector."""
     if field.is_sparse:
         return SparseRows.empty(count, field.storage_dtype)
+    if field.kind is VectorKind.MULTI:
+        return TokenRows.empty(count, field.dim, field.storage_dtype)
     return np.zeros((count, field.storage_width), dtype=field.storage_dtype)
 
 
@@ -49,7 +67,9 @@ def one_row(rows: Rows, row: int) -> StoredVector:
     """A copy of one stored vector."""
     if isinstance(rows, np.ndarray):
         return np.array(rows[row])
-    one = rows[row : row + 1]
+    one = rows.row(row)
+    if isinstance(one, TokenRows):
+        return np.array(one.tokens)
     return SparseVector(np.array(one.indices), np.array(one.values, dtype=np.float32))
 
 
@@ -59,19 +79,24 @@ def check_stored(rows: Rows, count: int, field: VectorField) -> None:
         if rows.dtype != field.storage_dtype or rows.shape != (count, field.storage_width):
             raise Corruption(f"its rows are {rows.dtype} of shape {rows.shape}")
         return
-    dtypes = (rows.offsets.dtype, rows.indices.dtype, rows.values.dtype)
-    if dtypes != (OFFSET_DTYPE, INDEX_DTYPE, field.storage_dtype):
-        raise Corruption(f"its offsets, indices and values are {', '.join(map(str, dtypes))}")
-    if rows.offsets.shape != (count + 1,) or rows.indices.ndim != 1 or rows.values.shape != rows.indices.shape:
-        shapes = (rows.offsets.shape, rows.indices.shape, rows.values.shape)
-        raise Corruption(f"its offsets, indices and values have shapes {shapes} for {count} rows")
-    check_offsets(rows.offsets, len(rows.indices))
-    if len(rows.indices):
-        rises = rows.indices[1:] > rows.indices[:-1]
-        starts = rows.offsets[1:-1]
-        rises[starts[(starts > 0) & (starts < len(rows.indices))] - 1] = True
-        if not rises.all():
-            raise Corruption("the indices of a row do not ascend")
+    if rows.offsets.dtype != OFFSET_DTYPE or rows.offsets.shape != (count + 1,):
+        raise Corruption(f"its offsets are {rows.offsets.dtype} of shape {rows.offsets.shape} for {count} rows")
+    ends = int(rows.offsets[-1])
+    check_offsets(rows.offsets, ends)
+    arrays = rows.arrays()
+    for part, (dtype, tail) in parts(field).items():
+        if arrays[part].dtype != dtype or arrays[part].shape != (ends, *tail):
+            raise Corruption(f"its {part} are {arrays[part].dtype} of shape {arrays[part].shape} for {ends} entries")
+    if isinstance(rows, SparseRows) and ends:
+        _check_ascending(rows)
+
+
+def _check_ascending(rows: SparseRows) -> None:
+    rises = rows.indices[1:] > rows.indices[:-1]
+    starts = rows.offsets[1:-1]
+    rises[starts[(starts > 0) & (starts < len(rows.indices))] - 1] = True
+    if not rises.all():
+        raise Corruption("the indices of a row do not ascend")
 
 
 def check_offsets(offsets: np.ndarray, end: int) -> None:

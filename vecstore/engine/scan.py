@@ -14,7 +14,7 @@ from vecstore.engine.segment import SegmentView
 from vecstore.index.base import BuiltIndex, Candidates, SearchParams
 from vecstore.index.terms import TermQueries
 from vecstore.kernels.base import Bitmap, Kernels
-from vecstore.sparse import Rows
+from vecstore.rows import Rows
 
 Queries: TypeAlias = Rows | TermQueries
 

@@ -28,8 +28,8 @@ from vecstore.index_spec import Index as IndexSpec
 from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex, open_field_index
+from vecstore.rows import RaggedRows, Rows, StoredVector
 from vecstore.schema import VectorField
-from vecstore.sparse import Rows, SparseRows, StoredVector
 from vecstore.storage.arrays import array_from_blob
 from vecstore.storage.interfaces import Blobs
 
@@ -72,7 +72,7 @@ class SealedSegment:
         self._columns = {column.name: column for column in header.columns}
         self._arrays: dict[str, np.ndarray] = {}  # columns that are mapped and verified
         self._rows: dict[str, CheckedRows] = {}  # vector fields that are read by rows
-        self._sparse_rows: dict[str, SparseRows] = {}
+        self._ragged_rows: dict[str, RaggedRows] = {}
         self._flat: dict[str, Index] = {}
         self._built: dict[str, BuiltIndex] = {}
         self._fields: dict[str, FieldIndex] = {}
@@ -94,7 +94,7 @@ class SealedSegment:
                 self.quarantined.pop(f"index.{name}", None)
                 self._flat.pop(name, None)
             for name in changed - header.indexes.keys():
-                if not self._vectors[name].is_sparse:
+                if not self._vectors[name].is_ragged:
                     self.rows(name).expect(few=False)
             self.header, self._columns = header, columns
             self._built.update(opened)
@@ -207,8 +207,8 @@ class SealedSegment:
     def _open_index(self, name: str, entry: IndexColumns) -> BuiltIndex:
         field = msgspec.structs.replace(self._vectors[name], index=entry.spec)
         arrays = {array: self.column(column) for array, column in entry.arrays.items()}
-        if field.is_sparse:
-            return built_index(entry.spec).from_arrays(field, self._sparse(name), arrays)
+        if field.is_ragged:
+            return built_index(entry.spec).from_arrays(field, self._ragged(name), arrays)
         by_rows = self._by_rows(name)
         rows = self.rows(name).rows if by_rows else self.column(f"vector.{name}")
         index = built_index(entry.spec).from_arrays(field, rows, arrays | self._norms(name))
@@ -264,25 +264,25 @@ class SealedSegment:
         return [bytes(content[low:high]) or None for low, high in bounds]
 
     def vectors(self, name: str, n_rows: int) -> Rows:
-        return self._sparse(name) if self._vectors[name].is_sparse else self.column(f"vector.{name}")
+        return self._ragged(name) if self._vectors[name].is_ragged else self.column(f"vector.{name}")
 
-    def _sparse(self, name: str) -> SparseRows:
-        rows = self._sparse_rows.get(name)
+    def _ragged(self, name: str) -> RaggedRows:
+        rows = self._ragged_rows.get(name)
         if rows is None:
             field = self._vectors[name]
             arrays = {column: self.column(column) for column in column_names(name, field)}
             found = rows_from(name, field, arrays)
-            assert isinstance(found, SparseRows)
+            assert not isinstance(found, np.ndarray)
             try:
                 check_stored(found, self.header.n_rows, field)
             except Corruption as error:
-                raise self._quarantine(f"vector.{name}.indices", error) from error
-            rows = self._sparse_rows[name] = found
+                raise self._quarantine(f"vector.{name}.offsets", error) from error
+            rows = self._ragged_rows[name] = found
         return rows
 
     def vector(self, name: str, row: int) -> StoredVector:
-        if self._vectors[name].is_sparse:
-            return one_row(self._sparse(name), row)
+        if self._vectors[name].is_ragged:
+            return one_row(self._ragged(name), row)
         checked = self.rows(name)
         checked.check_rows(np.array([row]))
         return np.array(checked.rows[row])
@@ -317,7 +317,7 @@ class SealedSegment:
         index = self._flat.get(name)
         if index is None:
             spec = self._vectors[name]
-            by_rows = not spec.is_sparse and self._by_rows(name)
+            by_rows = not spec.is_ragged and self._by_rows(name)
             rows = self.rows(name).rows if by_rows else self.vectors(name, n_rows)
             index = self._flat[name] = flat_class(spec).from_arrays(spec, rows, self._norms(name))
         return index

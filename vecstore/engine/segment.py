@@ -16,7 +16,7 @@ from vecstore.index.base import BuiltIndex, Index
 from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex
-from vecstore.sparse import Rows, StoredVector
+from vecstore.rows import Rows, StoredVector
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 

@@ -20,9 +20,9 @@ from vecstore.engine.header import (
     SegmentHeader,
     is_derived,
 )
-from vecstore.engine.row_columns import INDEX_DTYPE, OFFSET_DTYPE, check_offsets
+from vecstore.engine.row_columns import OFFSET_DTYPE, check_offsets, parts
 from vecstore.errors import Corruption, InvalidArgument
-from vecstore.schema import Metric, Schema, VectorField
+from vecstore.schema import Metric, Schema
 from vecstore.storage.format import check_blob_name
 
 ROWS_MAX = (1 << 32) - 1  # rows are uint32 in bitmaps and payload indexes
@@ -64,8 +64,10 @@ def _check_header(header: SegmentHeader, schema: Schema, prefix: str) -> None:
         wanted |= {"ids.bytes": (_U1, [None]), "ids.offsets": (_U8, [n + 1])}
         wanted |= {"ids.hash": (_U8, [n]), "ids.hash_row": (_U4, [n])}
     for name, spec in schema.vectors.items():
-        if spec.is_sparse:
-            wanted |= _sparse_columns(name, spec, n)
+        if spec.is_ragged:
+            wanted[f"vector.{name}.offsets"] = OFFSET_DTYPE.str, [n + 1]
+            for part, (of, tail) in parts(spec).items():
+                wanted[f"vector.{name}.{part}"] = of.str, [None, *tail]
         else:
             wanted[f"vector.{name}"] = spec.storage_dtype.str, [n, spec.storage_width]
         if f"present.{name}" in columns:
@@ -80,14 +82,6 @@ def _check_header(header: SegmentHeader, schema: Schema, prefix: str) -> None:
     strangers |= header.indexes.keys() - schema.vectors.keys()
     if strangers or not named <= columns.keys():
         raise Corruption(f"columns {sorted(strangers | (named - columns.keys()))[:5]} are unknown or missing")
-
-
-def _sparse_columns(name: str, spec: VectorField, n: int) -> dict[str, tuple[str, Sequence[int | None]]]:
-    return {
-        f"vector.{name}.offsets": (OFFSET_DTYPE.str, [n + 1]),
-        f"vector.{name}.indices": (INDEX_DTYPE.str, [None]),
-        f"vector.{name}.values": (spec.storage_dtype.str, [None]),
-    }
 
 
 def _check_ref(column: Column, prefix: str) -> None:

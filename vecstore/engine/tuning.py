@@ -16,7 +16,7 @@ from vecstore.engine.sealed import SealedSegment
 from vecstore.errors import IoFailed, VecstoreError
 from vecstore.index.base import BuiltIndex
 from vecstore.kernels.select import get_kernels
-from vecstore.sparse import Rows
+from vecstore.rows import Rows
 from vecstore.storage.interfaces import Blobs
 
 

@@ -13,8 +13,8 @@ from vecstore.engine.records import WriteRecord, encode_record
 from vecstore.given import stored_rows
 from vecstore.query.filter import Filter, PointId
 from vecstore.query.parse import check_filter
+from vecstore.rows import taken
 from vecstore.schema import Schema
-from vecstore.sparse import taken
 from vecstore.types import DeleteRequest, PayloadOp, PayloadRequest, PointBatch, UpsertRequest, VectorBatch, WriteMode
 
 

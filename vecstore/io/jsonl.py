@@ -16,8 +16,9 @@ from vecstore.errors import InvalidArgument
 from vecstore.io.layout import vector_field_of
 from vecstore.io.mapping import READ_BYTES, ColumnMapping, bad_row, row_in_batch
 from vecstore.query.filter import PointId
+from vecstore.rows import StoredVector
 from vecstore.schema import Schema, VectorField, VectorKind
-from vecstore.sparse import SparseVector, StoredVector
+from vecstore.sparse import SparseVector
 from vecstore.types import Point, PointBatch
 
 

@@ -16,7 +16,7 @@ from vecstore.hits import Answers, Hits, PointColumns, id_array
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.pb.v1 import common_pb2
 from vecstore.pb.v1 import points_pb2 as pb
-from vecstore.sparse import GivenRows, StoredVector
+from vecstore.rows import GivenRows, StoredVector
 from vecstore.types import (
     CountRequest,
     GetRequest,
@@ -222,7 +222,9 @@ def query_from_pb(message: pb.QueryRequest, limits: Limits, path: str = "") -> Q
 
 def _query_vector(message: common_pb2.Vector, path: str) -> GivenRows:
     vector = vector_from_pb(message, path)
-    return widen(vector) if isinstance(vector, np.ndarray) else given_rows([vector], path)
+    if isinstance(vector, np.ndarray) and vector.ndim == 1:
+        return widen(vector)
+    return given_rows([vector], path)
 
 
 _DEFAULT_SELECTION = Selection()

@@ -9,8 +9,10 @@ import numpy as np
 
 from vecstore.errors import InvalidArgument
 from vecstore.pb.v1 import common_pb2 as pb
+from vecstore.rows import GivenRows, RaggedRows, TextRows, taken
 from vecstore.schema import VectorField, VectorKind
-from vecstore.sparse import GivenRows, SparseRows, SparseVector, TextRows, sparse_rows, taken
+from vecstore.sparse import SparseRows, SparseVector, sparse_rows
+from vecstore.tokens import TokenRows
 from vecstore.types import VectorBatch
 
 OneVector: TypeAlias = np.ndarray | SparseVector | str
@@ -40,6 +42,9 @@ def set_vector(message: pb.Vector, vector: OneVector) -> None:
     if isinstance(vector, str):
         message.text = vector
         return
+    if isinstance(vector, np.ndarray) and vector.ndim == 2:
+        _set_multi(message.multi, vector)
+        return
     if isinstance(vector, SparseVector):
         message.sparse.SetInParent()
         message.sparse.indices.extend(vector.indices.tolist())
@@ -56,6 +61,13 @@ def set_vector(message: pb.Vector, vector: OneVector) -> None:
         message.dense.dtype = dtype
 
 
+def _set_multi(message: pb.MultiVector, tokens: np.ndarray) -> None:
+    dtype = _DATA_TYPES.get(tokens.dtype, pb.DATA_TYPE_BIT)
+    if dtype not in (pb.DATA_TYPE_FLOAT32, pb.DATA_TYPE_FLOAT16):
+        tokens, dtype = tokens.astype(np.float32), pb.DATA_TYPE_FLOAT32
+    message.data, message.dtype, message.dim = tokens.tobytes(), dtype, tokens.shape[1]
+
+
 def vector_to_pb(vector: OneVector) -> pb.Vector:
     message = pb.Vector()
     set_vector(message, vector)
@@ -63,9 +75,9 @@ def vector_to_pb(vector: OneVector) -> pb.Vector:
 
 
 def vector_from_pb(message: pb.Vector, path: str) -> OneVector:
-    """A one-dimensional float32, float16, uint16 (bfloat16) or uint8 (packed bits) array, read-only, over the message's
-    bytes; or a sparse vector or a text. Raises InvalidArgument (BAD_VECTOR) when it is empty or its bytes are no whole
-    numbers."""
+    """A one-dimensional float32, float16, uint16 (bfloat16) or uint8 (packed bits) array, or a two-dimensional one of a
+    multi-vector's tokens, read-only, over the message's bytes; or a sparse vector or a text. Raises InvalidArgument
+    (BAD_VECTOR) when it is empty or its bytes are no whole numbers."""
     kind = message.WhichOneof("vector")
     if kind == "dense":
         dense = message.dense
@@ -85,7 +97,20 @@ def vector_from_pb(message: pb.Vector, path: str) -> OneVector:
         return SparseVector(np.array(sparse.indices, np.uint32), np.array(sparse.values, np.float32))
     if kind == "text":
         return message.text
-    raise bad_vector(path, "is empty: give dense, binary, sparse or text")
+    if kind == "multi":
+        return _tokens(message.multi.data, message.multi.dtype, message.multi.dim, path)
+    raise bad_vector(path, "is empty: give dense, binary, sparse, multi or text")
+
+
+def _tokens(data: bytes, number: int, dim: int, path: str) -> np.ndarray:
+    """Rows of `dim` numbers; bfloat16 widened."""
+    dtype = _dtype(number, path)
+    if dim <= 0 or dtype.itemsize == 1:
+        raise bad_vector(path, f"has dim={dim} of {dtype}: token vectors are one or more numbers")
+    if len(data) % (dim * dtype.itemsize):
+        raise bad_vector(path, f"holds {len(data)} bytes, which are no whole vectors of dim={dim}")
+    rows = np.frombuffer(data, dtype).reshape(-1, dim)
+    return widen(rows) if dtype == np.uint16 else rows
 
 
 def given_rows(vectors: Sequence[OneVector], path: str = "vectors") -> GivenRows:
@@ -104,6 +129,8 @@ def given_rows(vectors: Sequence[OneVector], path: str = "vectors") -> GivenRows
         return TextRows(texts)
     if sparse:
         return sparse_rows(sparse)
+    if any(one.ndim == 2 for one in dense):
+        return token_rows(dense, path)
     widths = {len(one) for one in dense}
     if len(widths) > 1:
         message = f"{path} have {sorted(widths)[:5]} dimensions, they must have one number of them"
@@ -111,10 +138,25 @@ def given_rows(vectors: Sequence[OneVector], path: str = "vectors") -> GivenRows
     return np.stack([widen(one) for one in dense]) if dense else np.empty((0, 0), np.float32)
 
 
+def token_rows(vectors: Sequence[np.ndarray], path: str) -> TokenRows:
+    """Raises InvalidArgument (BAD_VECTOR, DIMENSION_MISMATCH) unless all are tokens of one dimension."""
+    if any(one.ndim != 2 for one in vectors):
+        raise bad_vector(path, "mix vectors of several kinds")
+    dims = {one.shape[1] for one in vectors if len(one)}
+    if len(dims) > 1:
+        message = f"{path} have tokens of {sorted(dims)[:5]} dimensions, they must have one number of them"
+        raise InvalidArgument(message, reason="DIMENSION_MISMATCH", field_violations=[(path, message)])
+    dtype = np.dtype(np.float16 if all(one.dtype == np.float16 for one in vectors) else np.float32)
+    dim = dims.pop() if dims else vectors[0].shape[1]
+    return TokenRows.of([one if len(one) else np.empty((0, dim), dtype) for one in vectors], dim, dtype)
+
+
 def given_vectors(rows: GivenRows) -> list[OneVector]:
     """Rows one by one."""
     if isinstance(rows, TextRows):
         return list(rows.texts)
+    if isinstance(rows, TokenRows):
+        return [one.tokens for one in rows]
     if isinstance(rows, SparseRows):
         return [SparseVector(one.indices, one.values) for one in rows]
     return list(rows)
@@ -154,7 +196,11 @@ def column_to_pb(batch: VectorBatch) -> pb.VectorColumn:
     return column
 
 
-def _ragged_to_pb(rows: SparseRows | TextRows, present: np.ndarray | None) -> pb.VectorColumn:
+def is_ragged(column: pb.VectorColumn) -> bool:
+    return column.HasField("sparse") or column.HasField("texts") or column.HasField("tokens")
+
+
+def _ragged_to_pb(rows: RaggedRows | TextRows, present: np.ndarray | None) -> pb.VectorColumn:
     column = pb.VectorColumn()
     given: GivenRows = rows
     if present is not None and not present.all():
@@ -162,6 +208,11 @@ def _ragged_to_pb(rows: SparseRows | TextRows, present: np.ndarray | None) -> pb
         given = taken(rows, np.flatnonzero(present))
     if isinstance(given, TextRows):
         column.texts.texts.extend(given.texts)
+    elif isinstance(given, TokenRows):
+        multi = pb.MultiVector()
+        _set_multi(multi, given.tokens)
+        column.data, column.dtype, column.dim = multi.data, multi.dtype, multi.dim
+        column.tokens.counts.extend(np.diff(given.offsets).tolist())
     elif isinstance(given, SparseRows):
         column.sparse.lengths.extend(np.diff(given.offsets).tolist())
         column.sparse.indices = given.indices.astype("<u4", copy=False).tobytes()
@@ -170,30 +221,48 @@ def _ragged_to_pb(rows: SparseRows | TextRows, present: np.ndarray | None) -> pb
 
 
 def _ragged_from_pb(column: pb.VectorColumn, count: int, path: str) -> VectorBatch:
-    if column.data or (column.HasField("sparse") and column.HasField("texts")):
-        raise bad_vector(path, "has more than one of data, sparse and texts")
+    kinds = [kind for kind in ("sparse", "texts", "tokens") if column.HasField(kind)]
+    if len(kinds) > 1 or (column.data and kinds != ["tokens"]):
+        raise bad_vector(path, "has more than one of data, sparse, texts and tokens")
     present = _present(column.present, count, path)
     wanted = count if present is None else int(present.sum())
-    given = len(column.texts.texts if column.HasField("texts") else column.sparse.lengths)
-    if given != wanted:
-        raise bad_vector(path, f"holds {given} vectors for {wanted} points")
-    if column.HasField("texts"):
+    if kinds == ["texts"]:
         texts = list(column.texts.texts)
+        _check_count(len(texts), wanted, path)
         if present is not None:
             found = iter(texts)
             texts = [next(found) if there else "" for there in present.tolist()]
         return VectorBatch(TextRows(texts), present)
+    sizes = column.sparse.lengths if kinds == ["sparse"] else column.tokens.counts
+    _check_count(len(sizes), wanted, path)
+    lengths = np.zeros(count, np.int64)
+    lengths[slice(None) if present is None else present] = np.array(sizes, np.int64)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    rows = _sparse_from_pb(column, offsets, path) if kinds == ["sparse"] else _tokens_from_pb(column, offsets, path)
+    return VectorBatch(rows, present)
+
+
+def _check_count(given: int, wanted: int, path: str) -> None:
+    if given != wanted:
+        raise bad_vector(path, f"holds {given} vectors for {wanted} points")
+
+
+def _tokens_from_pb(column: pb.VectorColumn, offsets: np.ndarray, path: str) -> TokenRows:
+    tokens = _tokens(column.data, column.dtype, column.dim, path)
+    if offsets[-1] != len(tokens):
+        raise bad_vector(path, f"has counts that sum to {offsets[-1]}, and {len(tokens)} token vectors")
+    return TokenRows(offsets, tokens)
+
+
+def _sparse_from_pb(column: pb.VectorColumn, offsets: np.ndarray, path: str) -> SparseRows:
     sparse = column.sparse
     if len(sparse.indices) % 4 or len(sparse.values) % 4:
         raise bad_vector(path, f"holds {len(sparse.indices)} and {len(sparse.values)} bytes, not numbers of 4 bytes")
-    lengths = np.zeros(count, np.int64)
-    lengths[slice(None) if present is None else present] = np.array(sparse.lengths, np.int64)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
     indices, values = np.frombuffer(sparse.indices, "<u4"), np.frombuffer(sparse.values, "<f4")
     if offsets[-1] != len(indices) or len(indices) != len(values):
         problem = f"has lengths that sum to {offsets[-1]}, {len(indices)} indices and {len(values)} values"
         raise bad_vector(path, problem)
-    return VectorBatch(SparseRows(offsets, indices, values), present)
+    return SparseRows(offsets, indices, values)
 
 
 def column_from_pb(column: pb.VectorColumn, count: int, path: str) -> VectorBatch:
@@ -201,7 +270,7 @@ def column_from_pb(column: pb.VectorColumn, count: int, path: str) -> VectorBatc
 
     Raises InvalidArgument: BAD_VECTOR when `data`, `dim`, `dtype` and `present` do not fit together.
     """
-    if column.HasField("sparse") or column.HasField("texts"):
+    if is_ragged(column):
         return _ragged_from_pb(column, count, path)
     dtype = _dtype(column.dtype, path)
     dim = column.dim

@@ -27,7 +27,7 @@ from vecstore.types import (
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
 from vecstore.wire.ids import column_from_pb, column_to_pb, id_from_pb, ids_from_pb
 from vecstore.wire.values import bad_payload, payload_from_pb
-from vecstore.wire.vectors import OneVector, bad_vector, check_kind, given_rows, vector_from_pb, widen
+from vecstore.wire.vectors import OneVector, bad_vector, check_kind, given_rows, is_ragged, vector_from_pb, widen
 from vecstore.wire.vectors import column_from_pb as vectors_from_pb
 from vecstore.wire.vectors import column_to_pb as vectors_to_pb
 
@@ -123,7 +123,7 @@ def batch_from_pb(message: pb.PointBatch, limits: Limits, schema: Schema | None 
     vectors: dict[str, VectorBatch] = {}
     for name, column in message.vectors.items():
         path = f"batch.vectors.{name}"
-        if column.HasField("sparse") or column.HasField("texts"):
+        if is_ragged(column):
             vectors[name] = vectors_from_pb(column, count, path)
             continue
         if column.dim > limits.dim_max:
@@ -156,7 +156,7 @@ def points_from_pb(points: Iterable[pb.Point], limits: Limits, schema: Schema | 
     spread = 0
     for name, rows in columns.items():
         field = schema.vectors.get(name) if schema is not None else None
-        if not all(isinstance(row, np.ndarray) for row in rows.values()):
+        if not all(isinstance(row, np.ndarray) and row.ndim == 1 for row in rows.values()):
             vectors[name] = _ragged(rows, len(ids), f"vectors.{name}")
             continue
         dense = {place: row for place, row in rows.items() if isinstance(row, np.ndarray)}
@@ -231,8 +231,11 @@ def _stack(rows: dict[int, np.ndarray], count: int, width: int, path: str) -> Ve
 def _ragged(rows: dict[int, OneVector], count: int, path: str) -> VectorBatch:
     """Sparse vectors or texts of some of `count` points."""
     nothing: OneVector = SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
-    if all(isinstance(row, str) for row in rows.values()):
+    first = next(iter(rows.values()))
+    if isinstance(first, str):
         nothing = ""
+    elif isinstance(first, np.ndarray):
+        nothing = first[:0]
     given = given_rows([rows.get(place, nothing) for place in range(count)], path)
     if len(rows) == count:
         return VectorBatch(given)

@@ -43,18 +43,19 @@ class AsyncClient:
         binary: VectorSpecs | None = None,
         sparse: VectorSpecs | None = None,
         text: VectorSpecs | None = None,
+        multi: VectorSpecs | None = None,
         indexes: Mapping[str, IndexKind] | None = None,
         exist_ok: bool = False,
     ) -> AsyncCollection:
         """Create a collection.
 
-        `vectors`, `binary`, `sparse` and `text` map names to fields, such as {"title": Dense(384)} or {"title":
-        {"dim": 384}}, {"terms": Sparse()} and {"body": Text("german")}; a field given without a name is called
-        "default". `indexes` maps payload fields to kinds, such as {"year": "integer"}.
+        `vectors`, `binary`, `sparse`, `text` and `multi` map names to fields, such as {"title": Dense(384)} or
+        {"title": {"dim": 384}}, {"terms": Sparse()}, {"body": Text("german")} and {"tokens": Multi(96)}; a field given
+        without a name is called "default". `indexes` maps payload fields to kinds, such as {"year": "integer"}.
         Raises AlreadyExists (COLLECTION_EXISTS) unless `exist_ok` and the schema is the same, and InvalidArgument
         (BAD_NAME, BAD_SCHEMA, LIMIT_EXCEEDED).
         """
-        schema = build_schema(vectors, binary, sparse, text, indexes)
+        schema = build_schema(vectors, binary, sparse, text, multi, indexes)
         return self._handle(await self._transport.create_collection(name, schema, exist_ok=exist_ok))
 
     async def get_collection(self, name: str) -> AsyncCollection:

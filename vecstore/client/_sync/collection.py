@@ -232,11 +232,11 @@ class Collection:
         """The `k` points nearest to `vector`, best first, after the first `offset`.
 
         `vector` is array-like of shape (dim,); for a binary field packed uint8 or bool, for a sparse field
-        {index: value}, (indices, values) or a row of a scipy matrix, for a text field a string. `using` names the
-        vector field and may be left out when there is one. Scores: similarity for cosine, dot and bm25 (large is near),
-        distance for l2 and hamming (small is near); `score_threshold` drops what is worse. If at least k live points
-        match the filter, k come back; of a sparse or text field, a point matches that has an index in common with the
-        query.
+        {index: value}, (indices, values) or a row of a scipy matrix, for a multi-vector field an array (tokens, dim),
+        for a text field a string. `using` names the vector field and may be left out when there is one. Scores:
+        similarity for cosine, dot, bm25 and maxsim (large is near), distance for l2 and hamming (small is near);
+        `score_threshold` drops what is worse. If at least k live points match the filter, k come back; of a sparse or
+        text field, a point matches that has an index in common with the query.
 
         How hard an index looks, each left to it by default: `nprobe` lists to visit, `ef` candidates that a walk of a
         graph keeps, `oversampling` times `k` candidates to rerank, `recall` to reach, `block_factor` by which blocks of

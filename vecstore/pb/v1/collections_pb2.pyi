@@ -16,6 +16,7 @@ class VectorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     VECTOR_KIND_BINARY: _ClassVar[VectorKind]
     VECTOR_KIND_SPARSE: _ClassVar[VectorKind]
     VECTOR_KIND_TEXT: _ClassVar[VectorKind]
+    VECTOR_KIND_MULTI: _ClassVar[VectorKind]
 
 class Metric(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -25,6 +26,7 @@ class Metric(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     METRIC_L2: _ClassVar[Metric]
     METRIC_HAMMING: _ClassVar[Metric]
     METRIC_BM25: _ClassVar[Metric]
+    METRIC_MAXSIM: _ClassVar[Metric]
 
 class FieldKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -40,12 +42,14 @@ VECTOR_KIND_DENSE: VectorKind
 VECTOR_KIND_BINARY: VectorKind
 VECTOR_KIND_SPARSE: VectorKind
 VECTOR_KIND_TEXT: VectorKind
+VECTOR_KIND_MULTI: VectorKind
 METRIC_UNSPECIFIED: Metric
 METRIC_COSINE: Metric
 METRIC_DOT: Metric
 METRIC_L2: Metric
 METRIC_HAMMING: Metric
 METRIC_BM25: Metric
+METRIC_MAXSIM: Metric
 FIELD_KIND_UNSPECIFIED: FieldKind
 FIELD_KIND_KEYWORD: FieldKind
 FIELD_KIND_INTEGER: FieldKind

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18vecstore/v1/common.proto\x12\x0bvecstore.v1\"=\n\x07PointId\x12\r\n\x03num\x18\x01 \x01(\x04H\x00\x12\x0e\n\x04uuid\x18\x02 \x01(\tH\x00\x12\r\n\x03str\x18\x03 \x01(\tH\x00\x42\x04\n\x02id\"D\n\x08IdColumn\x12\x0c\n\x04nums\x18\x01 \x03(\x06\x12\r\n\x05uuids\x18\x02 \x01(\x0c\x12\x0c\n\x04strs\x18\x03 \x03(\t\x12\r\n\x05kinds\x18\x04 \x01(\x0c\"Q\n\x0b\x44\x65nseVector\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12$\n\x05\x64type\x18\x02 \x01(\x0e\x32\x15.vecstore.v1.DataType\x12\x0e\n\x06values\x18\x03 \x03(\x02\"\x1c\n\x0c\x42inaryVector\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"/\n\x0cSparseVector\x12\x0f\n\x07indices\x18\x01 \x03(\r\x12\x0e\n\x06values\x18\x02 \x03(\x02\"\xa7\x01\n\x06Vector\x12)\n\x05\x64\x65nse\x18\x01 \x01(\x0b\x32\x18.vecstore.v1.DenseVectorH\x00\x12+\n\x06\x62inary\x18\x02 \x01(\x0b\x32\x19.vecstore.v1.BinaryVectorH\x00\x12+\n\x06sparse\x18\x03 \x01(\x0b\x32\x19.vecstore.v1.SparseVectorH\x00\x12\x0e\n\x04text\x18\x04 \x01(\tH\x00\x42\x08\n\x06vector\"@\n\x0cSparseColumn\x12\x0f\n\x07lengths\x18\x01 \x03(\r\x12\x0f\n\x07indices\x18\x02 \x01(\x0c\x12\x0e\n\x06values\x18\x03 \x01(\x0c\"\x1b\n\nTextColumn\x12\r\n\x05texts\x18\x01 \x03(\t\"\xb3\x01\n\x0cVectorColumn\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12$\n\x05\x64type\x18\x02 \x01(\x0e\x32\x15.vecstore.v1.DataType\x12\x0b\n\x03\x64im\x18\x03 \x01(\x03\x12\x0f\n\x07present\x18\x04 \x01(\x0c\x12)\n\x06sparse\x18\x05 \x01(\x0b\x32\x19.vecstore.v1.SparseColumn\x12&\n\x05texts\x18\x06 \x01(\x0b\x32\x17.vecstore.v1.TextColumn\"/\n\tListValue\x12\"\n\x06values\x18\x01 \x03(\x0b\x32\x12.vecstore.v1.Value\"\x80\x01\n\x08MapValue\x12\x31\n\x06\x66ields\x18\x01 \x03(\x0b\x32!.vecstore.v1.MapValue.FieldsEntry\x1a\x41\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.vecstore.v1.Value:\x02\x38\x01\"\xf6\x01\n\x05Value\x12,\n\nnull_value\x18\x01 \x01(\x0e\x32\x16.vecstore.v1.NullValueH\x00\x12\x14\n\nbool_value\x18\x02 \x01(\x08H\x00\x12\x17\n\rinteger_value\x18\x03 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_value\x18\x04 \x01(\x01H\x00\x12\x16\n\x0cstring_value\x18\x05 \x01(\tH\x00\x12,\n\nlist_value\x18\x06 \x01(\x0b\x32\x16.vecstore.v1.ListValueH\x00\x12*\n\tmap_value\x18\x07 \x01(\x0b\x32\x15.vecstore.v1.MapValueH\x00\x42\x06\n\x04kind\"\x16\n\x05Names\x12\r\n\x05names\x18\x01 \x03(\t\"L\n\x08Selector\x12\r\n\x03\x61ll\x18\x01 \x01(\x08H\x00\x12%\n\x07include\x18\x02 \x01(\x0b\x32\x12.vecstore.v1.NamesH\x00\x42\n\n\x08selector*~\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT16\x10\x02\x12\x16\n\x12\x44\x41TA_TYPE_BFLOAT16\x10\x03\x12\x11\n\rDATA_TYPE_BIT\x10\x04* \n\tNullValue\x12\x13\n\x0fNULL_VALUE_NULL\x10\x00*h\n\x0fPayloadEncoding\x12 \n\x1cPAYLOAD_ENCODING_UNSPECIFIED\x10\x00\x12\x18\n\x14PAYLOAD_ENCODING_MAP\x10\x01\x12\x19\n\x15PAYLOAD_ENCODING_JSON\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18vecstore/v1/common.proto\x12\x0bvecstore.v1\"=\n\x07PointId\x12\r\n\x03num\x18\x01 \x01(\x04H\x00\x12\x0e\n\x04uuid\x18\x02 \x01(\tH\x00\x12\r\n\x03str\x18\x03 \x01(\tH\x00\x42\x04\n\x02id\"D\n\x08IdColumn\x12\x0c\n\x04nums\x18\x01 \x03(\x06\x12\r\n\x05uuids\x18\x02 \x01(\x0c\x12\x0c\n\x04strs\x18\x03 \x03(\t\x12\r\n\x05kinds\x18\x04 \x01(\x0c\"Q\n\x0b\x44\x65nseVector\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12$\n\x05\x64type\x18\x02 \x01(\x0e\x32\x15.vecstore.v1.DataType\x12\x0e\n\x06values\x18\x03 \x03(\x02\"\x1c\n\x0c\x42inaryVector\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"/\n\x0cSparseVector\x12\x0f\n\x07indices\x18\x01 \x03(\r\x12\x0e\n\x06values\x18\x02 \x03(\x02\"N\n\x0bMultiVector\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12$\n\x05\x64type\x18\x02 \x01(\x0e\x32\x15.vecstore.v1.DataType\x12\x0b\n\x03\x64im\x18\x03 \x01(\x03\"\xd2\x01\n\x06Vector\x12)\n\x05\x64\x65nse\x18\x01 \x01(\x0b\x32\x18.vecstore.v1.DenseVectorH\x00\x12+\n\x06\x62inary\x18\x02 \x01(\x0b\x32\x19.vecstore.v1.BinaryVectorH\x00\x12+\n\x06sparse\x18\x03 \x01(\x0b\x32\x19.vecstore.v1.SparseVectorH\x00\x12\x0e\n\x04text\x18\x04 \x01(\tH\x00\x12)\n\x05multi\x18\x05 \x01(\x0b\x32\x18.vecstore.v1.MultiVectorH\x00\x42\x08\n\x06vector\"@\n\x0cSparseColumn\x12\x0f\n\x07lengths\x18\x01 \x03(\r\x12\x0f\n\x07indices\x18\x02 \x01(\x0c\x12\x0e\n\x06values\x18\x03 \x01(\x0c\"\x1d\n\x0bTokenCounts\x12\x0e\n\x06\x63ounts\x18\x01 \x03(\r\"\x1b\n\nTextColumn\x12\r\n\x05texts\x18\x01 \x03(\t\"\xdd\x01\n\x0cVectorColumn\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12$\n\x05\x64type\x18\x02 \x01(\x0e\x32\x15.vecstore.v1.DataType\x12\x0b\n\x03\x64im\x18\x03 \x01(\x03\x12\x0f\n\x07present\x18\x04 \x01(\x0c\x12)\n\x06sparse\x18\x05 \x01(\x0b\x32\x19.vecstore.v1.SparseColumn\x12&\n\x05texts\x18\x06 \x01(\x0b\x32\x17.vecstore.v1.TextColumn\x12(\n\x06tokens\x18\x07 \x01(\x0b\x32\x18.vecstore.v1.TokenCounts\"/\n\tListValue\x12\"\n\x06values\x18\x01 \x03(\x0b\x32\x12.vecstore.v1.Value\"\x80\x01\n\x08MapValue\x12\x31\n\x06\x66ields\x18\x01 \x03(\x0b\x32!.vecstore.v1.MapValue.FieldsEntry\x1a\x41\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.vecstore.v1.Value:\x02\x38\x01\"\xf6\x01\n\x05Value\x12,\n\nnull_value\x18\x01 \x01(\x0e\x32\x16.vecstore.v1.NullValueH\x00\x12\x14\n\nbool_value\x18\x02 \x01(\x08H\x00\x12\x17\n\rinteger_value\x18\x03 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_value\x18\x04 \x01(\x01H\x00\x12\x16\n\x0cstring_value\x18\x05 \x01(\tH\x00\x12,\n\nlist_value\x18\x06 \x01(\x0b\x32\x16.vecstore.v1.ListValueH\x00\x12*\n\tmap_value\x18\x07 \x01(\x0b\x32\x15.vecstore.v1.MapValueH\x00\x42\x06\n\x04kind\"\x16\n\x05Names\x12\r\n\x05names\x18\x01 \x03(\t\"L\n\x08Selector\x12\r\n\x03\x61ll\x18\x01 \x01(\x08H\x00\x12%\n\x07include\x18\x02 \x01(\x0b\x32\x12.vecstore.v1.NamesH\x00\x42\n\n\x08selector*~\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT16\x10\x02\x12\x16\n\x12\x44\x41TA_TYPE_BFLOAT16\x10\x03\x12\x11\n\rDATA_TYPE_BIT\x10\x04* \n\tNullValue\x12\x13\n\x0fNULL_VALUE_NULL\x10\x00*h\n\x0fPayloadEncoding\x12 \n\x1cPAYLOAD_ENCODING_UNSPECIFIED\x10\x00\x12\x18\n\x14PAYLOAD_ENCODING_MAP\x10\x01\x12\x19\n\x15PAYLOAD_ENCODING_JSON\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,12 +33,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MAPVALUE_FIELDSENTRY']._loaded_options = None
   _globals['_MAPVALUE_FIELDSENTRY']._serialized_options = b'8\001'
-  _globals['_DATATYPE']._serialized_start=1314
-  _globals['_DATATYPE']._serialized_end=1440
-  _globals['_NULLVALUE']._serialized_start=1442
-  _globals['_NULLVALUE']._serialized_end=1474
-  _globals['_PAYLOADENCODING']._serialized_start=1476
-  _globals['_PAYLOADENCODING']._serialized_end=1580
+  _globals['_DATATYPE']._serialized_start=1510
+  _globals['_DATATYPE']._serialized_end=1636
+  _globals['_NULLVALUE']._serialized_start=1638
+  _globals['_NULLVALUE']._serialized_end=1670
+  _globals['_PAYLOADENCODING']._serialized_start=1672
+  _globals['_PAYLOADENCODING']._serialized_end=1776
   _globals['_POINTID']._serialized_start=41
   _globals['_POINTID']._serialized_end=102
   _globals['_IDCOLUMN']._serialized_start=104
@@ -49,24 +49,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BINARYVECTOR']._serialized_end=285
   _globals['_SPARSEVECTOR']._serialized_start=287
   _globals['_SPARSEVECTOR']._serialized_end=334
-  _globals['_VECTOR']._serialized_start=337
-  _globals['_VECTOR']._serialized_end=504
-  _globals['_SPARSECOLUMN']._serialized_start=506
-  _globals['_SPARSECOLUMN']._serialized_end=570
-  _globals['_TEXTCOLUMN']._serialized_start=572
-  _globals['_TEXTCOLUMN']._serialized_end=599
-  _globals['_VECTORCOLUMN']._serialized_start=602
-  _globals['_VECTORCOLUMN']._serialized_end=781
-  _globals['_LISTVALUE']._serialized_start=783
-  _globals['_LISTVALUE']._serialized_end=830
-  _globals['_MAPVALUE']._serialized_start=833
-  _globals['_MAPVALUE']._serialized_end=961
-  _globals['_MAPVALUE_FIELDSENTRY']._serialized_start=896
-  _globals['_MAPVALUE_FIELDSENTRY']._serialized_end=961
-  _globals['_VALUE']._serialized_start=964
-  _globals['_VALUE']._serialized_end=1210
-  _globals['_NAMES']._serialized_start=1212
-  _globals['_NAMES']._serialized_end=1234
-  _globals['_SELECTOR']._serialized_start=1236
-  _globals['_SELECTOR']._serialized_end=1312
+  _globals['_MULTIVECTOR']._serialized_start=336
+  _globals['_MULTIVECTOR']._serialized_end=414
+  _globals['_VECTOR']._serialized_start=417
+  _globals['_VECTOR']._serialized_end=627
+  _globals['_SPARSECOLUMN']._serialized_start=629
+  _globals['_SPARSECOLUMN']._serialized_end=693
+  _globals['_TOKENCOUNTS']._serialized_start=695
+  _globals['_TOKENCOUNTS']._serialized_end=724
+  _globals['_TEXTCOLUMN']._serialized_start=726
+  _globals['_TEXTCOLUMN']._serialized_end=753
+  _globals['_VECTORCOLUMN']._serialized_start=756
+  _globals['_VECTORCOLUMN']._serialized_end=977
+  _globals['_LISTVALUE']._serialized_start=979
+  _globals['_LISTVALUE']._serialized_end=1026
+  _globals['_MAPVALUE']._serialized_start=1029
+  _globals['_MAPVALUE']._serialized_end=1157
+  _globals['_MAPVALUE_FIELDSENTRY']._serialized_start=1092
+  _globals['_MAPVALUE_FIELDSENTRY']._serialized_end=1157
+  _globals['_VALUE']._serialized_start=1160
+  _globals['_VALUE']._serialized_end=1406
+  _globals['_NAMES']._serialized_start=1408
+  _globals['_NAMES']._serialized_end=1430
+  _globals['_SELECTOR']._serialized_start=1432
+  _globals['_SELECTOR']._serialized_end=1508
 # @@protoc_insertion_point(module_scope)

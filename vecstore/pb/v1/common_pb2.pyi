@@ -80,17 +80,29 @@ class SparseVector(_message.Message):
     values: _containers.RepeatedScalarFieldContainer[float]
     def __init__(self, indices: _Optional[_Iterable[int]] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
 
+class MultiVector(_message.Message):
+    __slots__ = ("data", "dtype", "dim")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    DIM_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    dtype: DataType
+    dim: int
+    def __init__(self, data: _Optional[bytes] = ..., dtype: _Optional[_Union[DataType, str]] = ..., dim: _Optional[int] = ...) -> None: ...
+
 class Vector(_message.Message):
-    __slots__ = ("dense", "binary", "sparse", "text")
+    __slots__ = ("dense", "binary", "sparse", "text", "multi")
     DENSE_FIELD_NUMBER: _ClassVar[int]
     BINARY_FIELD_NUMBER: _ClassVar[int]
     SPARSE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    MULTI_FIELD_NUMBER: _ClassVar[int]
     dense: DenseVector
     binary: BinaryVector
     sparse: SparseVector
     text: str
-    def __init__(self, dense: _Optional[_Union[DenseVector, _Mapping]] = ..., binary: _Optional[_Union[BinaryVector, _Mapping]] = ..., sparse: _Optional[_Union[SparseVector, _Mapping]] = ..., text: _Optional[str] = ...) -> None: ...
+    multi: MultiVector
+    def __init__(self, dense: _Optional[_Union[DenseVector, _Mapping]] = ..., binary: _Optional[_Union[BinaryVector, _Mapping]] = ..., sparse: _Optional[_Union[SparseVector, _Mapping]] = ..., text: _Optional[str] = ..., multi: _Optional[_Union[MultiVector, _Mapping]] = ...) -> None: ...
 
 class SparseColumn(_message.Message):
     __slots__ = ("lengths", "indices", "values")
@@ -102,6 +114,12 @@ class SparseColumn(_message.Message):
     values: bytes
     def __init__(self, lengths: _Optional[_Iterable[int]] = ..., indices: _Optional[bytes] = ..., values: _Optional[bytes] = ...) -> None: ...
 
+class TokenCounts(_message.Message):
+    __slots__ = ("counts",)
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, counts: _Optional[_Iterable[int]] = ...) -> None: ...
+
 class TextColumn(_message.Message):
     __slots__ = ("texts",)
     TEXTS_FIELD_NUMBER: _ClassVar[int]
@@ -109,20 +127,22 @@ class TextColumn(_message.Message):
     def __init__(self, texts: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class VectorColumn(_message.Message):
-    __slots__ = ("data", "dtype", "dim", "present", "sparse", "texts")
+    __slots__ = ("data", "dtype", "dim", "present", "sparse", "texts", "tokens")
     DATA_FIELD_NUMBER: _ClassVar[int]
     DTYPE_FIELD_NUMBER: _ClassVar[int]
     DIM_FIELD_NUMBER: _ClassVar[int]
     PRESENT_FIELD_NUMBER: _ClassVar[int]
     SPARSE_FIELD_NUMBER: _ClassVar[int]
     TEXTS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
     data: bytes
     dtype: DataType
     dim: int
     present: bytes
     sparse: SparseColumn
     texts: TextColumn
-    def __init__(self, data: _Optional[bytes] = ..., dtype: _Optional[_Union[DataType, str]] = ..., dim: _Optional[int] = ..., present: _Optional[bytes] = ..., sparse: _Optional[_Union[SparseColumn, _Mapping]] = ..., texts: _Optional[_Union[TextColumn, _Mapping]] = ...) -> None: ...
+    tokens: TokenCounts
+    def __init__(self, data: _Optional[bytes] = ..., dtype: _Optional[_Union[DataType, str]] = ..., dim: _Optional[int] = ..., present: _Optional[bytes] = ..., sparse: _Optional[_Union[SparseColumn, _Mapping]] = ..., texts: _Optional[_Union[TextColumn, _Mapping]] = ..., tokens: _Optional[_Union[TokenCounts, _Mapping]] = ...) -> None: ...
 
 class ListValue(_message.Message):
     __slots__ = ("values",)

@@ -1,4 +1,4 @@
-"""What users pass as sparse vectors and texts to the rows that requests carry."""
+"""What users pass as sparse vectors, multi-vectors and texts to the rows that requests carry."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ from typing import Any
 import numpy as np
 
 from vecstore.errors import InvalidArgument
-from vecstore.schema import VectorField, VectorKind
-from vecstore.sparse import SparseRows, SparseVector, TextRows, sparse_rows
+from vecstore.rows import RaggedRows, TextRows
+from vecstore.schema import DataType, VectorField, VectorKind
+from vecstore.sparse import SparseRows, SparseVector, sparse_rows
+from vecstore.tokens import TokenRows
 
 INDEX_END = 1 << 32
 
 
-def as_ragged(values: Any, field: VectorField, path: str) -> SparseRows | TextRows:
+def as_ragged(values: Any, field: VectorField, path: str) -> RaggedRows | TextRows:
     """Rows from SparseRows, a scipy sparse matrix or a list: of texts for a text field; of {index: value}, (indices,
-    values) or SparseVector for a sparse field, or a text field's terms. None is no vector.
+    values) or SparseVector for a sparse field, or a text field's terms; of (tokens, dim) arrays for a multi-vector
+    field. None is no vector.
 
     Raises InvalidArgument (BAD_VECTOR); the engine checks values, and that no index comes twice."""
-    if isinstance(values, SparseRows | TextRows):
+    if isinstance(values, SparseRows | TextRows | TokenRows):
         return values
+    if field.kind is VectorKind.MULTI:
+        return as_multi(values, field, path)
     if hasattr(values, "tocsr"):
         matrix = values.tocsr()
         return SparseRows(np.asarray(matrix.indptr), np.asarray(matrix.indices), np.asarray(matrix.data))
@@ -33,9 +38,40 @@ def as_ragged(values: Any, field: VectorField, path: str) -> SparseRows | TextRo
     return sparse_rows(vectors)
 
 
-def as_ragged_query(value: Any, field: VectorField) -> SparseRows | TextRows:
+def as_multi(values: Any, field: VectorField, path: str) -> TokenRows:
+    """Rows from arrays of tokens, (m, dim) each, or one array (n, m, dim). Raises InvalidArgument (BAD_VECTOR)."""
+    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__len__"):
+        raise bad_vector(path, f"must be a list of multi-vectors, not {type(values).__name__}")
+    tokens = [_tokens(one, field.dim, f"{path}[{place}]") for place, one in enumerate(values)]
+    half = field.datatype is DataType.FLOAT16 and all(one.dtype == np.float16 for one in tokens)
+    return TokenRows.of(tokens, field.dim, np.float16 if half else np.float32)
+
+
+def _tokens(value: Any, dim: int, path: str) -> np.ndarray:
+    """Token vectors of one point, which `None` has none of."""
+    if value is None:
+        return np.empty((0, dim), np.float16)
+    try:
+        tokens = np.asarray(value)
+    except (ValueError, TypeError):
+        raise bad_vector(path, "must be rows of numbers, all of one length") from None
+    if not tokens.size:
+        return np.empty((0, dim), np.float16)
+    if tokens.ndim != 2 or tokens.dtype.kind not in "iuf":
+        raise bad_vector(path, f"must be numbers of shape (tokens, {dim}), not {tokens.dtype} of shape {tokens.shape}")
+    if tokens.shape[1] != dim:
+        message = f"{path} has dim={tokens.shape[1]}, the field has dim={dim}"
+        raise InvalidArgument(message, reason="DIMENSION_MISMATCH", field_violations=[(path, message)])
+    with np.errstate(over="ignore"):
+        return tokens if tokens.dtype == np.float16 else tokens.astype(np.float32)
+
+
+def as_ragged_query(value: Any, field: VectorField) -> RaggedRows | TextRows:
     """One query as one row. Raises InvalidArgument (BAD_VECTOR)."""
-    if isinstance(value, SparseRows | TextRows) or hasattr(value, "tocsr"):
+    if field.kind is VectorKind.MULTI and not isinstance(value, SparseRows | TextRows | TokenRows):
+        tokens = _tokens(value, field.dim, "vector")
+        return TokenRows.of([tokens], field.dim, np.float32)
+    if isinstance(value, SparseRows | TextRows | TokenRows) or hasattr(value, "tocsr"):
         rows = as_ragged(value, field, "vector")
         if len(rows) != 1:
             raise bad_vector("vector", f"must be one vector, not {len(rows)}")
