@@ -51,8 +51,6 @@ def check_schema(schema: Schema, limits: Limits) -> None:
 
 def check_vector_field(name: str, field: VectorField, limits: Limits) -> None:
     path = f"vectors.{name}"
-    if field.kind is VectorKind.MULTI:
-        raise Unimplemented(f"{path}.kind={field.kind.value} is not built in this version")
     if field.is_sparse:
         _check_sparse_field(path, field)
         check_index(field, f"{path}.index")

@@ -58,7 +58,7 @@ def test_payloads_as_maps(payload: dict[str, Any]) -> None:
     check(fields_from_pb(sent(message).fields), payload)
 
 
-@given(st.one_of(values.vector(), values.SPARSE_VECTORS, values.TEXT))
+@given(st.one_of(values.vector(), values.SPARSE_VECTORS, values.MULTI_VECTORS, values.TEXT))
 def test_vectors(vector: Any) -> None:
     check(vectors.vector_from_pb(sent(vectors.vector_to_pb(vector)), "v"), vector)
 

@@ -13,6 +13,7 @@ from vecstore.query import filter as f
 from vecstore.rows import TextRows
 from vecstore.schema import Analysis, DataType, FieldKind, Metric, Schema, VectorField, VectorKind
 from vecstore.sparse import SparseVector, sparse_rows
+from vecstore.tokens import TokenRows
 from vecstore.types import (
     CountRequest,
     DeleteRequest,
@@ -111,12 +112,25 @@ def sparse_vector(entries: dict[int, float]) -> SparseVector:
 SPARSE_VECTORS = SPARSE_ENTRIES.map(sparse_vector)
 
 
+def tokens(count: int) -> st.SearchStrategy[np.ndarray]:
+    """(count, 2) token vectors."""
+    numbers = st.lists(st.floats(width=32), min_size=2 * count, max_size=2 * count)
+    return numbers.map(lambda values: np.array(values, np.float32).reshape(-1, 2))
+
+
+MULTI_VECTORS = st.integers(1, 3).flatmap(tokens)
+
+
 @st.composite
 def ragged(draw: st.DrawFn, count: int) -> VectorBatch:
-    """A column of sparse vectors or of texts."""
+    """A column of sparse vectors, of multi-vectors or of texts."""
     present = np.array(draw(st.lists(st.booleans(), min_size=count, max_size=count)), bool)
     flags = None if present.all() else present
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from(["texts", "sparse", "tokens"]))
+    if kind == "tokens":
+        several = [draw(st.integers(0, 2).flatmap(tokens)) if there else np.empty((0, 2)) for there in present]
+        return VectorBatch(TokenRows.of(several, 2, np.float32), flags)
+    if kind == "texts":
         return VectorBatch(TextRows([draw(TEXT) if there else "" for there in present]), flags)
     vectors = [draw(SPARSE_ENTRIES) if there else {} for there in present]
     return VectorBatch(sparse_rows([sparse_vector(one) for one in vectors]), flags)
@@ -170,6 +184,7 @@ QUERIES = st.builds(
         vector(np.float32),
         vector(np.uint8),
         SPARSE_VECTORS.map(lambda one: sparse_rows([one])),
+        MULTI_VECTORS.map(lambda one: TokenRows.of([one], 2, np.float32)),
         TEXT.map(lambda text: TextRows([text])),
     ),
     using=st.none() | NAMES,
@@ -194,7 +209,7 @@ def payload_requests(draw: st.DrawFn) -> PayloadRequest:
 
 
 ANSWER_VECTORS = st.none() | st.dictionaries(
-    NAMES, st.one_of(vector(np.float32), vector(np.float16), SPARSE_VECTORS), min_size=1, max_size=2
+    NAMES, st.one_of(vector(np.float32), vector(np.float16), SPARSE_VECTORS, MULTI_VECTORS), min_size=1, max_size=2
 )
 PAYLOAD_JSON = st.none() | st.binary(max_size=9)
 FLOAT32 = st.floats(width=32, allow_nan=False)

@@ -73,10 +73,8 @@ def vector_field(spec: VectorSpec, kind: VectorKind = VectorKind.DENSE) -> Vecto
     if isinstance(spec, VectorField):
         return spec
     if not isinstance(spec, Mapping):
-        raise InvalidArgument(
-            f"a vector field must be Dense, Binary, Sparse, Text, Multi or a dictionary, not {spec!r}",
-            reason="BAD_SCHEMA",
-        )
+        known = "Dense, Binary, Sparse, Text, Multi or a dictionary"
+        raise InvalidArgument(f"a vector field must be {known}, not {spec!r}", reason="BAD_SCHEMA")
     values = {"kind": kind, **spec}
     kind = next((known for known in VectorKind if known == values["kind"]), kind)
     values.setdefault("metric", NEAREST[kind])

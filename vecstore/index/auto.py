@@ -53,6 +53,7 @@ _OTHERS: dict[VectorKind, tuple[Index, ...]] = {
     VectorKind.BINARY: (),
     VectorKind.SPARSE: (Seismic(), Inverted()),
     VectorKind.TEXT: (Inverted(),),
+    VectorKind.MULTI: (),
 }
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from vecstore.errors import Corruption, InvalidArgument
-from vecstore.index.base import DEFAULT_PARAMS, Candidates, SearchParams
+from vecstore.index.base import DEFAULT_PARAMS, Candidates, Index, SearchParams
 from vecstore.kernels.base import Bitmap, Kernels
 from vecstore.schema import VectorField
 from vecstore.tokens import TokenRows
@@ -26,8 +26,8 @@ def check_token_rows(field: VectorField, rows: TokenRows) -> None:
         raise Corruption(f"offsets of {len(rows)} rows do not ascend to the {len(tokens)} tokens that are stored")
 
 
-class MaxSimFlatIndex:
-    """As `Index`, over rows of tokens. Holds references only: cheap enough to build for one query."""
+class MaxSimFlatIndex(Index):
+    """Rows of tokens. Holds references only: cheap enough to build for one query."""
 
     name: ClassVar[str] = "flat_maxsim"
 

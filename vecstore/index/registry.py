@@ -9,6 +9,7 @@ from vecstore.index.flat import BinaryFlatIndex, FlatIndex
 from vecstore.index.funnel import FunnelIndex
 from vecstore.index.graph import GraphIndex
 from vecstore.index.hamming_ivf import HammingIvfIndex
+from vecstore.index.maxsim_flat import MaxSimFlatIndex
 from vecstore.index.mih import MihIndex
 from vecstore.index.sparse_flat import SparseFlatIndex
 from vecstore.index_spec import Index as IndexSpec
@@ -18,6 +19,14 @@ INDEXES: dict[str, type[Index]] = {
     FlatIndex.name: FlatIndex,
     BinaryFlatIndex.name: BinaryFlatIndex,
     SparseFlatIndex.name: SparseFlatIndex,
+    MaxSimFlatIndex.name: MaxSimFlatIndex,
+}
+_FLAT: dict[VectorKind, type[Index]] = {
+    VectorKind.DENSE: FlatIndex,
+    VectorKind.BINARY: BinaryFlatIndex,
+    VectorKind.SPARSE: SparseFlatIndex,
+    VectorKind.TEXT: SparseFlatIndex,
+    VectorKind.MULTI: MaxSimFlatIndex,
 }
 
 # By the tag of the spec ("flat" is flat codes: a flat spec without a quantizer needs no built index).
@@ -33,9 +42,7 @@ BUILT: dict[str, type[BuiltIndex]] = {
 
 def flat_class(field: VectorField) -> type[Index]:
     """The exact index for a field's kind, which needs no build."""
-    if field.is_sparse:
-        return SparseFlatIndex
-    return BinaryFlatIndex if field.kind is VectorKind.BINARY else FlatIndex
+    return _FLAT[field.kind]
 
 
 def built_index(spec: IndexSpec) -> type[BuiltIndex]:

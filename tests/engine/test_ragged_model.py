@@ -1,4 +1,4 @@
-"""Sparse and text fields of the engine against dictionaries: writes, seals, merges, index changes and restarts.
+"""Sparse, text and multi-vector fields against dictionaries: writes, seals, merges, index changes and restarts.
 
 Weights are small integers, so inner products are exact and answers must be equal; BM25 scores must be close.
 """
@@ -29,6 +29,7 @@ from vecstore.query.builder import F
 from vecstore.rows import TextRows
 from vecstore.schema import Analysis, DataType, FieldKind, Metric, Schema, VectorField, VectorKind, with_defaults
 from vecstore.sparse import SparseRows, SparseVector, sparse_rows
+from vecstore.tokens import TokenRows
 from vecstore.types import (
     DeleteRequest,
     GetRequest,
@@ -50,6 +51,7 @@ ANALYSIS = Analysis(language="none", k1=1.5, b=0.6)
 SCHEMA = Schema(
     {
         "terms": VectorField(VectorKind.SPARSE, 0, Metric.DOT, DataType.FLOAT16),
+        "tokens": VectorField(VectorKind.MULTI, 2, Metric.MAXSIM, DataType.FLOAT16),
         "body": VectorField(VectorKind.TEXT, 0, Metric.BM25, analysis=ANALYSIS),
     },
     {"n": FieldKind.INTEGER},
@@ -70,11 +72,20 @@ WORDS = ["red", "green", "blue", "fox", "Über", "x1"]
 ids = st.integers(0, 40)
 sparse = st.dictionaries(st.sampled_from(INDICES), st.integers(1, 4), max_size=5)
 texts = st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join)
-points = st.lists(st.tuples(ids, st.none() | sparse, st.none() | texts, st.integers(0, 3)), min_size=1, max_size=12)
+tokens = st.lists(st.tuples(st.integers(-2, 2), st.integers(-2, 2)), max_size=3)
+points = st.lists(
+    st.tuples(ids, st.none() | sparse, st.none() | texts, st.integers(0, 3), st.none() | tokens),
+    min_size=1,
+    max_size=12,
+)
 
 
 def as_rows(vectors: list[dict[int, int]]) -> SparseRows:
     return sparse_rows([SparseVector(np.array(list(one), np.uint32), np.array(list(one.values()))) for one in vectors])
+
+
+def as_tokens(vectors: list[list[tuple[int, int]]]) -> TokenRows:
+    return TokenRows.of([np.array(one, np.float32).reshape(-1, 2) for one in vectors], 2, np.float32)
 
 
 def words(text: str) -> Counter[str]:
@@ -99,24 +110,26 @@ class SparseMachine(RuleBasedStateMachine):
         shutil.rmtree(self.directory)
 
     @rule(batch=points)
-    def put(self, batch: list[tuple[int, Any, Any, int]]) -> None:
+    def put(self, batch: list[tuple[int, Any, Any, int, Any]]) -> None:
         names = [point_id for point_id, *_ in batch]
-        has_terms = np.array([terms is not None for _, terms, _, _ in batch])
-        has_body = np.array([body is not None for _, _, body, _ in batch])
+        has_terms = np.array([terms is not None for _, terms, *_ in batch])
+        has_body = np.array([body is not None for _, _, body, *_ in batch])
+        has_tokens = np.array([tokens is not None for *_, tokens in batch])
         vectors = {
-            "terms": VectorBatch(as_rows([terms or {} for _, terms, _, _ in batch]), has_terms),
-            "body": VectorBatch(TextRows([body or "" for _, _, body, _ in batch]), has_body),
+            "terms": VectorBatch(as_rows([terms or {} for _, terms, *_ in batch]), has_terms),
+            "tokens": VectorBatch(as_tokens([tokens or [] for *_, tokens in batch]), has_tokens),
+            "body": VectorBatch(TextRows([body or "" for _, _, body, *_ in batch]), has_body),
         }
         if not HAS_TEXT:
             del vectors["body"]
-        payloads: list[bytes | None] = [msgspec.json.encode({"n": n}) for *_, n in batch]
+        payloads: list[bytes | None] = [msgspec.json.encode({"n": n}) for _, _, _, n, _ in batch]
         self.db.write(UpsertRequest("c", PointBatch(names, vectors, payloads)))
-        for point_id, terms, body, n in batch:
-            self.model[point_id] = {"terms": terms, "body": body, "n": n}
+        for point_id, terms, body, n, tokens in batch:
+            self.model[point_id] = {"terms": terms, "body": body, "n": n, "tokens": tokens}
         REACHED["put"] += 1
 
     @rule(batch=points)
-    def put_more(self, batch: list[tuple[int, Any, Any, int]]) -> None:
+    def put_more(self, batch: list[tuple[int, Any, Any, int, Any]]) -> None:
         self.put(batch)
 
     @rule(chosen=st.lists(ids, min_size=1, max_size=8))
@@ -163,6 +176,20 @@ class SparseMachine(RuleBasedStateMachine):
         assert [(-hit.score, hit.id) for hit in hits] == expected
         REACHED["query terms"] += bool(expected)
 
+    @rule(query=tokens, k=st.integers(1, 30), low=st.none() | st.integers(0, 3))
+    def query_tokens(self, query: list[tuple[int, int]], k: int, low: int | None) -> None:
+        if not query:
+            return
+        where = None if low is None else F("n").gte(low)
+        hits = self.db.query(QueryRequest("c", as_tokens([query]), using="tokens", filter=where, k=k))
+        expected = sorted(
+            (-sum(max(a * x + b * y for x, y in point["tokens"]) for a, b in query), point_id)
+            for point_id, point in self.model.items()
+            if point["tokens"] and (low is None or point["n"] >= low)
+        )[:k]
+        assert [(-hit.score, hit.id) for hit in hits] == expected
+        REACHED["query tokens"] += bool(expected)
+
     @rule(query=texts, k=st.integers(1, 30), low=st.none() | st.integers(0, 3))
     def query_body(self, query: str, k: int, low: int | None) -> None:
         if not HAS_TEXT:
@@ -204,10 +231,14 @@ class SparseMachine(RuleBasedStateMachine):
                 assert isinstance(terms, SparseVector)
                 assert dict(zip(terms.indices.tolist(), terms.values.tolist(), strict=True)) == expected["terms"]
                 assert terms.indices.tolist() == sorted(expected["terms"])
+            if expected["tokens"] is not None:
+                stored = point.vectors["tokens"]
+                assert isinstance(stored, np.ndarray)
+                assert [tuple(token) for token in stored.tolist()] == expected["tokens"]
 
 
 @pytest.mark.timeout(300)
-def test_sparse_and_text_fields_equal_the_model() -> None:
+def test_fields_of_rows_of_any_length_equal_the_model() -> None:
     REACHED.clear()
     run_state_machine_as_test(
         SparseMachine,
@@ -216,5 +247,7 @@ def test_sparse_and_text_fields_equal_the_model() -> None:
             suppress_health_check=list(HealthCheck), print_blob=True,
         ),
     )  # fmt: skip
-    expected = ["put", "deleted", "index", "compact", "restart", "query terms"] + ["query body"] * HAS_TEXT
+    expected = ["put", "deleted", "index", "compact", "restart", "query terms", "query tokens"] + [
+        "query body"
+    ] * HAS_TEXT
     assert [name for name in expected if REACHED[name] < 5] == [], f"hardly reached: {REACHED}"
