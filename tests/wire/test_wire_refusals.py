@@ -17,7 +17,7 @@ from vecstore.pb.v1 import common_pb2, filter_pb2, points_pb2
 from vecstore.query.filter import Filter, MatchValue, Range
 from vecstore.schema import Metric, Schema, VectorField, VectorKind
 from vecstore.types import VectorBatch
-from vecstore.wire import filters, ids, reads, vectors, writes
+from vecstore.wire import columns, filters, ids, reads, vectors, writes
 
 LIMITS = Limits()
 SCHEMA = Schema({"text": VectorField(VectorKind.DENSE, 4, Metric.COSINE)})
@@ -168,7 +168,7 @@ def test_datetime_bounds_between_microseconds_keep_their_meaning() -> None:
     ],
 )
 def test_columns_that_do_not_fit(path: str, column: dict[str, Any]) -> None:
-    refused("BAD_VECTOR", path, vectors.column_from_pb, common_pb2.VectorColumn(**column), 2, "v")
+    refused("BAD_VECTOR", path, columns.column_from_pb, common_pb2.VectorColumn(**column), 2, "v")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_small_message_cannot_ask_for_much_memory() -> None:
     """One point has the vector, and every other one would get a row of zeros beside it."""
     limits = Limits(message_bytes_max=1 << 20)
     count, dim = limits.batch_points_max, limits.dim_max
-    column = vectors.column_to_pb(VectorBatch(np.ones((1, dim), np.float32)))
+    column = columns.column_to_pb(VectorBatch(np.ones((1, dim), np.float32)))
     column.present = b"\1" + b"\0" * (count // 8 - 1)
     batch = points_pb2.PointBatch(ids={"nums": range(count)}, vectors={"text": column})
     message = points_pb2.UpsertRequest(collection="c", batch=batch)
@@ -216,7 +216,7 @@ def test_both_ways_at_once() -> None:
 
 def test_bfloat16_reaches_only_fields_that_store_it() -> None:
     ones = np.full((1, 4), 0x3F80, np.uint16)
-    batch = points_pb2.PointBatch(ids={"nums": [1]}, vectors={"text": vectors.column_to_pb(VectorBatch(ones))})
+    batch = points_pb2.PointBatch(ids={"nums": [1]}, vectors={"text": columns.column_to_pb(VectorBatch(ones))})
     request = writes.upsert_from_pb(points_pb2.UpsertRequest(collection="c", batch=batch), LIMITS, SCHEMA)
     assert request.batch.vectors["text"].rows.dtype == np.float32
     assert request.batch.vectors["text"].rows.tolist() == [[1, 1, 1, 1]]

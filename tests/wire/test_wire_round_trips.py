@@ -26,7 +26,7 @@ from vecstore.types import (
     VectorBatch,
     WriteResult,
 )
-from vecstore.wire import filters, ids, reads, schemas, vectors, writes
+from vecstore.wire import columns, filters, ids, reads, schemas, vectors, writes
 from vecstore.wire.values import fields_from_pb, set_fields
 
 M = TypeVar("M", bound=Message)
@@ -63,14 +63,14 @@ def test_vectors(vector: Any) -> None:
     check(vectors.vector_from_pb(sent(vectors.vector_to_pb(vector)), "v"), vector)
 
 
-def columns(count: int) -> st.SearchStrategy[tuple[int, VectorBatch]]:
+def columns_of(count: int) -> st.SearchStrategy[tuple[int, VectorBatch]]:
     return st.tuples(st.just(count), values.column(count) | values.ragged(count))
 
 
-@given(st.integers(1, 20).flatmap(columns))
+@given(st.integers(1, 20).flatmap(columns_of))
 def test_vector_columns(drawn: tuple[int, VectorBatch]) -> None:
     count, column = drawn
-    back = vectors.column_from_pb(sent(vectors.column_to_pb(column)), count, "v")
+    back = columns.column_from_pb(sent(columns.column_to_pb(column)), count, "v")
     if column.present is not None and not column.present.any():
         assert back.present is not None  # nobody has the vector: its width is not worth memory
         assert not back.present.any()

@@ -1,4 +1,4 @@
-"""Vectors: one by one, and by column. Numbers travel little-endian; bfloat16 is uint16 in numpy."""
+"""Vectors one by one. Numbers travel little-endian; bfloat16 is uint16 in numpy."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import numpy as np
 
 from vecstore.errors import InvalidArgument
 from vecstore.pb.v1 import common_pb2 as pb
-from vecstore.rows import GivenRows, RaggedRows, TextRows, taken
+from vecstore.rows import GivenRows, TextRows
 from vecstore.schema import VectorField, VectorKind
 from vecstore.sparse import SparseRows, SparseVector, sparse_rows
 from vecstore.tokens import TokenRows
-from vecstore.types import VectorBatch
 
 OneVector: TypeAlias = np.ndarray | SparseVector | str
 
@@ -24,7 +23,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     pb.DATA_TYPE_BFLOAT16: np.dtype("<u2"),
     pb.DATA_TYPE_BIT: np.dtype("u1"),
 }
-_DATA_TYPES = {
+DATA_TYPES = {
     np.dtype(np.float32): pb.DATA_TYPE_FLOAT32,
     np.dtype(np.float16): pb.DATA_TYPE_FLOAT16,
     np.dtype(np.uint16): pb.DATA_TYPE_BFLOAT16,
@@ -43,7 +42,7 @@ def set_vector(message: pb.Vector, vector: OneVector) -> None:
         message.text = vector
         return
     if isinstance(vector, np.ndarray) and vector.ndim == 2:
-        _set_multi(message.multi, vector)
+        set_multi(message.multi, vector)
         return
     if isinstance(vector, SparseVector):
         message.sparse.SetInParent()
@@ -53,7 +52,7 @@ def set_vector(message: pb.Vector, vector: OneVector) -> None:
     if vector.dtype == np.uint8:
         message.binary.data = vector.tobytes()
         return
-    dtype = _DATA_TYPES.get(vector.dtype)
+    dtype = DATA_TYPES.get(vector.dtype)
     if dtype is None:
         vector, dtype = vector.astype(np.float32), pb.DATA_TYPE_FLOAT32
     message.dense.data = vector.tobytes()
@@ -61,8 +60,8 @@ def set_vector(message: pb.Vector, vector: OneVector) -> None:
         message.dense.dtype = dtype
 
 
-def _set_multi(message: pb.MultiVector, tokens: np.ndarray) -> None:
-    dtype = _DATA_TYPES.get(tokens.dtype, pb.DATA_TYPE_BIT)
+def set_multi(message: pb.MultiVector, tokens: np.ndarray) -> None:
+    dtype = DATA_TYPES.get(tokens.dtype, pb.DATA_TYPE_BIT)
     if dtype not in (pb.DATA_TYPE_FLOAT32, pb.DATA_TYPE_FLOAT16):
         tokens, dtype = tokens.astype(np.float32), pb.DATA_TYPE_FLOAT32
     message.data, message.dtype, message.dim = tokens.tobytes(), dtype, tokens.shape[1]
@@ -85,7 +84,7 @@ def vector_from_pb(message: pb.Vector, path: str) -> OneVector:
         if data:
             if dense.values:
                 raise bad_vector(path, "has both data and values")
-            dtype = _dtype(dense.dtype, path)
+            dtype = dtype_of(dense.dtype, path)
             if dtype.itemsize == 1:
                 raise bad_vector(path, "is dense, but its dtype is DATA_TYPE_BIT: use binary")
             return _whole(data, dtype, path)
@@ -98,13 +97,13 @@ def vector_from_pb(message: pb.Vector, path: str) -> OneVector:
     if kind == "text":
         return message.text
     if kind == "multi":
-        return _tokens(message.multi.data, message.multi.dtype, message.multi.dim, path)
+        return tokens_from(message.multi.data, message.multi.dtype, message.multi.dim, path)
     raise bad_vector(path, "is empty: give dense, binary, sparse, multi or text")
 
 
-def _tokens(data: bytes, number: int, dim: int, path: str) -> np.ndarray:
+def tokens_from(data: bytes, number: int, dim: int, path: str) -> np.ndarray:
     """Rows of `dim` numbers; bfloat16 widened."""
-    dtype = _dtype(number, path)
+    dtype = dtype_of(number, path)
     if dim <= 0 or dtype.itemsize == 1:
         raise bad_vector(path, f"has dim={dim} of {dtype}: token vectors are one or more numbers")
     if len(data) % (dim * dtype.itemsize):
@@ -179,131 +178,7 @@ def widen(vector: np.ndarray) -> np.ndarray:
     return vector
 
 
-def column_to_pb(batch: VectorBatch) -> pb.VectorColumn:
-    if not isinstance(batch.rows, np.ndarray):
-        return _ragged_to_pb(batch.rows, batch.present)
-    rows = batch.rows
-    dtype = _DATA_TYPES.get(rows.dtype)
-    if dtype is None:
-        rows, dtype = rows.astype(np.float32), pb.DATA_TYPE_FLOAT32
-    width = rows.shape[1] if rows.ndim == 2 else 0
-    column = pb.VectorColumn(dtype=dtype, dim=width * 8 if dtype == pb.DATA_TYPE_BIT else width)
-    if batch.present is None or bool(batch.present.all()):
-        column.data = rows.tobytes()
-    else:
-        column.data = rows[batch.present].tobytes()
-        column.present = np.packbits(batch.present, bitorder="little").tobytes()
-    return column
-
-
-def is_ragged(column: pb.VectorColumn) -> bool:
-    return column.HasField("sparse") or column.HasField("texts") or column.HasField("tokens")
-
-
-def _ragged_to_pb(rows: RaggedRows | TextRows, present: np.ndarray | None) -> pb.VectorColumn:
-    column = pb.VectorColumn()
-    given: GivenRows = rows
-    if present is not None and not present.all():
-        column.present = np.packbits(present, bitorder="little").tobytes()
-        given = taken(rows, np.flatnonzero(present))
-    if isinstance(given, TextRows):
-        column.texts.texts.extend(given.texts)
-    elif isinstance(given, TokenRows):
-        multi = pb.MultiVector()
-        _set_multi(multi, given.tokens)
-        column.data, column.dtype, column.dim = multi.data, multi.dtype, multi.dim
-        column.tokens.counts.extend(np.diff(given.offsets).tolist())
-    elif isinstance(given, SparseRows):
-        column.sparse.lengths.extend(np.diff(given.offsets).tolist())
-        column.sparse.indices = given.indices.astype("<u4", copy=False).tobytes()
-        column.sparse.values = given.values.astype("<f4", copy=False).tobytes()
-    return column
-
-
-def _ragged_from_pb(column: pb.VectorColumn, count: int, path: str) -> VectorBatch:
-    kinds = [kind for kind in ("sparse", "texts", "tokens") if column.HasField(kind)]
-    if len(kinds) > 1 or (column.data and kinds != ["tokens"]):
-        raise bad_vector(path, "has more than one of data, sparse, texts and tokens")
-    present = _present(column.present, count, path)
-    wanted = count if present is None else int(present.sum())
-    if kinds == ["texts"]:
-        texts = list(column.texts.texts)
-        _check_count(len(texts), wanted, path)
-        if present is not None:
-            found = iter(texts)
-            texts = [next(found) if there else "" for there in present.tolist()]
-        return VectorBatch(TextRows(texts), present)
-    sizes = column.sparse.lengths if kinds == ["sparse"] else column.tokens.counts
-    _check_count(len(sizes), wanted, path)
-    lengths = np.zeros(count, np.int64)
-    lengths[slice(None) if present is None else present] = np.array(sizes, np.int64)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    rows = _sparse_from_pb(column, offsets, path) if kinds == ["sparse"] else _tokens_from_pb(column, offsets, path)
-    return VectorBatch(rows, present)
-
-
-def _check_count(given: int, wanted: int, path: str) -> None:
-    if given != wanted:
-        raise bad_vector(path, f"holds {given} vectors for {wanted} points")
-
-
-def _tokens_from_pb(column: pb.VectorColumn, offsets: np.ndarray, path: str) -> TokenRows:
-    tokens = _tokens(column.data, column.dtype, column.dim, path)
-    if offsets[-1] != len(tokens):
-        raise bad_vector(path, f"has counts that sum to {offsets[-1]}, and {len(tokens)} token vectors")
-    return TokenRows(offsets, tokens)
-
-
-def _sparse_from_pb(column: pb.VectorColumn, offsets: np.ndarray, path: str) -> SparseRows:
-    sparse = column.sparse
-    if len(sparse.indices) % 4 or len(sparse.values) % 4:
-        raise bad_vector(path, f"holds {len(sparse.indices)} and {len(sparse.values)} bytes, not numbers of 4 bytes")
-    indices, values = np.frombuffer(sparse.indices, "<u4"), np.frombuffer(sparse.values, "<f4")
-    if offsets[-1] != len(indices) or len(indices) != len(values):
-        problem = f"has lengths that sum to {offsets[-1]}, {len(indices)} indices and {len(values)} values"
-        raise bad_vector(path, problem)
-    return SparseRows(offsets, indices, values)
-
-
-def column_from_pb(column: pb.VectorColumn, count: int, path: str) -> VectorBatch:
-    """The vectors of `count` points; read-only, over the message's bytes, when every point has one.
-
-    Raises InvalidArgument: BAD_VECTOR when `data`, `dim`, `dtype` and `present` do not fit together.
-    """
-    if is_ragged(column):
-        return _ragged_from_pb(column, count, path)
-    dtype = _dtype(column.dtype, path)
-    dim = column.dim
-    bits = column.dtype == pb.DATA_TYPE_BIT
-    if dim <= 0 or (bits and dim % 8):
-        raise bad_vector(f"{path}.dim", f"is {dim}, not a positive number{' and multiple of 8' if bits else ''}")
-    width = dim // 8 if bits else dim
-    present = _present(column.present, count, path)
-    rows = count if present is None else int(present.sum())
-    data = column.data
-    if len(data) != rows * width * dtype.itemsize:
-        expected = f"{rows} rows of {width * dtype.itemsize} bytes"
-        raise bad_vector(f"{path}.data", f"holds {len(data)} bytes, but dim={dim} needs {expected}")
-    values = np.frombuffer(data, dtype).reshape(rows, width)
-    if present is None:
-        return VectorBatch(values)
-    # `count` is bounded by the ids received, `width` is not when no point has the vector.
-    spread = np.zeros((count, width if rows else 0), dtype)
-    if rows:
-        spread[present] = values
-    return VectorBatch(spread, present)
-
-
-def _present(bitmap: bytes, count: int, path: str) -> np.ndarray | None:
-    if not bitmap:
-        return None
-    if len(bitmap) != (count + 7) // 8:
-        raise bad_vector(f"{path}.present", f"holds {len(bitmap)} bytes, but {count} points need {(count + 7) // 8}")
-    present = np.unpackbits(np.frombuffer(bitmap, np.uint8), count=count, bitorder="little").astype(bool)
-    return None if present.all() else present
-
-
-def _dtype(value: int, path: str) -> np.dtype[Any]:
+def dtype_of(value: int, path: str) -> np.dtype[Any]:
     try:
         return _DTYPES[value]
     except KeyError:

@@ -24,12 +24,13 @@ from vecstore.types import (
     WriteMode,
     WriteResult,
 )
+from vecstore.wire.columns import column_from_pb as vectors_from_pb
+from vecstore.wire.columns import column_to_pb as vectors_to_pb
+from vecstore.wire.columns import is_ragged
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
 from vecstore.wire.ids import column_from_pb, column_to_pb, id_from_pb, ids_from_pb
 from vecstore.wire.values import bad_payload, payload_from_pb
-from vecstore.wire.vectors import OneVector, bad_vector, check_kind, given_rows, is_ragged, vector_from_pb, widen
-from vecstore.wire.vectors import column_from_pb as vectors_from_pb
-from vecstore.wire.vectors import column_to_pb as vectors_to_pb
+from vecstore.wire.vectors import OneVector, bad_vector, check_kind, given_rows, vector_from_pb, widen
 
 _MODES = {
     pb.WRITE_MODE_UNSPECIFIED: WriteMode.UPSERT,
