@@ -55,6 +55,8 @@ def parser() -> argparse.ArgumentParser:
     one = add(commands, "sparse-race", do_sparse_race, "time of a query at an accuracy: sparse vectors, one thread")
     one.add_argument("data", help="a .npz file with the parts train and test, or a .csr file")
     one.add_argument("--queries-file", metavar="FILE", help="of a .csr file: the queries")
+    one.add_argument("--ours", nargs="*", default=[], metavar="SPEC", help="as index text; default: each of ours")
+    one.add_argument("--no-peers", dest="peers", action="store_false", help="ours only")
     one.add_argument("--targets", type=float, nargs="+", default=[0.9, 0.95, 0.98, 0.99], help="accuracies")
     one.add_argument("--rounds", type=positive, default=7, help="interleaved repeats; medians count")
     one.add_argument("--k", type=positive, default=10)
@@ -240,10 +242,11 @@ def do_graph_race(args: argparse.Namespace) -> None:
 
 
 def do_sparse_race(args: argparse.Namespace) -> None:
+    from bench.sparse_ours import DEFAULTS
     from bench.sparse_race import race
 
-    race(args.data, args.queries_file, args.targets, args.rounds, args.k, args.queries, args.rows, args.out, args.only,
-         args.keep)  # fmt: skip
+    race(args.data, args.queries_file, args.ours or list(DEFAULTS), args.targets, args.rounds, args.k, args.queries,
+         args.rows, args.out, args.peers, args.only, args.keep)  # fmt: skip
 
 
 def do_make_sparse(args: argparse.Namespace) -> None:

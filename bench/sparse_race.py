@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import contest, races, results, sparse_data
+from bench import contest, races, results, sparse_data, sparse_ours
 from bench.contest import Built, Entrant, Point
 from bench.payloads import stacked
 from bench.peers import kannolo_sparse, scipy_scan, seismic_lsr
@@ -38,11 +38,11 @@ SLOW = 5e-3  # seconds a query
 
 
 def race(
-    data: str, queries_file: str | None, targets: list[float], rounds: int, k: int, queries: int | None,
-    rows: int | None, out: str, only: list[str], keep: str | None,
+    data: str, queries_file: str | None, specs: list[str], targets: list[float], rounds: int, k: int,
+    queries: int | None, rows: int | None, out: str, peers: bool, only: list[str], keep: str | None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     loaded = sparse_data.load(data, k, queries, rows, queries_file)
-    chosen = [one for one in entered(loaded) if not only or any(name in one.family for name in only)]
+    chosen = [one for one in entered(specs, loaded, peers) if not only or any(name in one.family for name in only)]
     with ExitStack() as stack:
         place = Path(keep or stack.enter_context(tempfile.TemporaryDirectory(prefix="vecstore-bench-")))
         sparse_data.keep(loaded, place)
@@ -63,10 +63,10 @@ def race(
     return found
 
 
-def entered(data: SparseData) -> list[SparseLibrary]:
+def entered(specs: list[str], data: SparseData, peers: bool) -> list[SparseLibrary]:
     """Ours and the installed peers'; says on stderr which are not installed."""
-    found: list[SparseLibrary] = []
-    for module in PEERS:
+    found = sparse_ours.ours(specs)
+    for module in PEERS if peers else ():
         libraries = list(module.libraries(data.rows, data.columns))
         if importlib.util.find_spec(libraries[0].needs) is None:
             contest.say(f"{libraries[0].needs}: left out, it is not installed")

@@ -18,6 +18,7 @@ from bench.peers.scipy_scan import ScipyScan
 from bench.peers.seismic_lsr import Seismic, SeismicDotVByte
 from bench.sparse_data import SparseData, SparseTruth
 from bench.sparse_library import SparseLibrary
+from bench.sparse_ours import OurCollection, OurIndex
 from vecstore.io.sparse_files import SparseFile
 from vecstore.sparse import SparseRows
 
@@ -28,6 +29,7 @@ THOROUGH = {
     "kannolo": {"ef_search": 200},
     "kannolo Rerank": {"ef_search": 200, "k_candidates": 80, "alpha": None},
     "scipy": {},
+    "vecstore": {},
 }
 
 
@@ -35,7 +37,7 @@ def libraries() -> list[SparseLibrary]:
     one_of_each = [
         Seismic(100, 10.0, 0.2, 0.5, True), SeismicDotVByte(100, 10.0, 0.2, 0.5, False), ScipyScan("rows"),
         ScipyScan("lists"), Kannolo("Plain", 16), Kannolo("DotPacking8", 16), Kannolo("FixedU8", 16),
-        KannoloRerank(70, 16),
+        KannoloRerank(70, 16), OurIndex("flat"), OurCollection("flat"),
     ]  # fmt: skip
     return [one for one in one_of_each if importlib.util.find_spec(one.needs)]
 
@@ -64,7 +66,7 @@ def test_a_library_finds_the_nearest(library: SparseLibrary, data: SparseData, t
     alone = [library.row_of(library.single(library.query(row), K, **settings)) for row in data.queries]
     together = library.rows_of(library.batch(library.queries(data.queries, tmp_path), K, **settings))
     library.close()
-    exact = library.system == "scipy"
+    exact = library.system in ("scipy", "vecstore")
     for answers in (alone, together):
         assert len(answers) == QUERIES
         assert data.truth.recall(stacked(answers, K)) >= (1.0 if exact else 0.85), "chance is 0.005"
@@ -130,13 +132,15 @@ def test_a_race_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixt
     rows, out, kept = tmp_path / "rows.csr", tmp_path / "race.jsonl", tmp_path / "kept"
     assert main(["make-sparse", "--rows", "500", "--queries", "20", "--out", str(rows)]) == 0
     asked = str(rows.with_suffix(".queries.csr"))
-    command = ["sparse-race", str(rows), "--queries-file", asked, "--only", "scipy", "--rounds", "1"]
+    command = ["sparse-race", str(rows), "--queries-file", asked, "--only", "scipy", "flat", "--rounds", "1"]
     command += ["--keep", str(kept), "--out", str(out)]
     assert main(command) == 0
     assert "scipy lists" in capsys.readouterr().out
     records = [json.loads(line) for line in out.read_text().splitlines()]
     tops = [record for record in records if record["bench"] == "sparse_race"]
-    assert {(one["family"], one["best_accuracy"]) for one in tops} == {("scipy rows", 1.0), ("scipy lists", 1.0)}
+    families = {"scipy rows", "scipy lists", "vecstore index flat", "vecstore collection flat"}
+    assert {(one["family"], one["best_accuracy"]) for one in tops} == {(family, 1.0) for family in families}
+    assert all((one["of_best_peer"] or 0) > 0 for one in tops)
     assert all(one["cpu_us"] > 0 and one["wall_us"] > 0 and one["index_mib"] > 0 for one in tops)
     assert {record["calls"] for record in records if record["bench"] == "sparse_race_point"} == {"single", "batch"}
     assert main([*command, "--rows", "400"]) == 2, "what is kept was built from other rows"
