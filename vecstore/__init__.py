@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vecstore.client._sync.client import Client
     from vecstore.client._sync.collection import Collection
     from vecstore.client.connect import connect, connect_async
-    from vecstore.client.fields import Binary, Dense
+    from vecstore.client.fields import Binary, Dense, Sparse, Text
     from vecstore.client.results import UploadResult
     from vecstore.config import Limits, Settings, load_settings
     from vecstore.errors import (
@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from vecstore.query.builder import F, has_id, has_vector
     from vecstore.query.filter import Filter
     from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, VectorKind
+    from vecstore.sparse import SparseVector
     from vecstore.types import (
         CollectionInfo,
         Hit,
@@ -137,6 +138,9 @@ __all__ = [
     "Schema",
     "Seismic",
     "Settings",
+    "Sparse",
+    "SparseVector",
+    "Text",
     "Truncate",
     "Unauthenticated",
     "Unavailable",
@@ -169,6 +173,8 @@ _MODULES = {
     "vecstore.client.fields": (
         "Binary",
         "Dense",
+        "Sparse",
+        "Text",
     ),
     "vecstore.client.results": ("UploadResult",),
     "vecstore.config": (
@@ -237,6 +243,7 @@ _MODULES = {
         "VectorField",
         "VectorKind",
     ),
+    "vecstore.sparse": ("SparseVector",),
     "vecstore.types": (
         "CollectionInfo",
         "Hit",

@@ -40,6 +40,8 @@ def query_rows(given: GivenRows, field: VectorField, limits: Limits, path: str =
         return validate.check_query_vector(given, field, path)[None]
     if not isinstance(given, np.ndarray) and len(given) != 1:
         raise bad_vector(path, f"must be one vector, got {len(given)}")
+    if isinstance(given, SparseRows) and field.is_sparse:
+        return check_sparse(given, np.dtype(np.float32), 1, path, validate.SQUARED_LENGTH_MAX, single=True)
     return query_batch(given, field, limits, path)
 
 

@@ -17,22 +17,19 @@ def bad_vector(path: str, problem: str, reason: str = "BAD_VECTOR") -> InvalidAr
     return InvalidArgument(message, reason=reason, field_violations=[(path, message)])
 
 
-def check_sparse(rows: SparseRows, dtype: np.dtype[Any], count: int, path: str, squared_max: float) -> SparseRows:
+def check_sparse(
+    rows: SparseRows, dtype: np.dtype[Any], count: int, path: str, squared_max: float, *, single: bool = False
+) -> SparseRows:
     """The stored form of `count` sparse vectors: indices ascending within a row, values of `dtype`, no zeros.
 
     Rows may come in any order of indices and any number type. Raises InvalidArgument with BAD_VECTOR or NAN_OR_INF
-    that names the first bad row."""
-    offsets, indices, given = np.asarray(rows.offsets), np.asarray(rows.indices), np.asarray(rows.values)
-    _check_form(offsets, indices, given, count, path)
-    offsets = np.ascontiguousarray(offsets, dtype=np.int64)
+    that names the first bad row, or `path` alone of a `single` vector."""
+    given = sendable(rows, count, path, single=single)
+    offsets, indices = given.offsets, given.indices
     row_of = np.repeat(np.arange(count), np.diff(offsets))
-    if len(indices) and (int(indices.min()) < 0 or int(indices.max()) > INDEX_MAX):
-        at = int(np.argmax((indices < 0) | (indices > INDEX_MAX)))
-        raise bad_vector(f"{path}[{row_of[at]}]", f"has index {indices[at]}, which is outside 0..2^32-1")
-    indices = np.ascontiguousarray(indices, dtype=np.uint32)
     with np.errstate(over="ignore"):
-        values = np.ascontiguousarray(given, dtype=dtype)
-    _check_values(values, row_of, count, path, squared_max)
+        values = np.ascontiguousarray(given.values, dtype=dtype)
+    _check_values(values, row_of, count, path, squared_max, single)
     same = row_of[1:] == row_of[:-1]
     if (same & (indices[1:] <= indices[:-1])).any():
         order = np.lexsort((indices, row_of))
@@ -40,7 +37,7 @@ def check_sparse(rows: SparseRows, dtype: np.dtype[Any], count: int, path: str, 
         twice = same & (indices[1:] == indices[:-1])
         if twice.any():
             at = int(np.argmax(twice))
-            raise bad_vector(f"{path}[{row_of[at]}]", f"has index {indices[at]} twice")
+            raise bad_vector(_place(path, int(row_of[at]), single), f"has index {indices[at]} twice")
     if not values.all():
         kept = values != 0
         offsets = np.concatenate([[0], np.cumsum(kept)])[offsets]
@@ -48,11 +45,25 @@ def check_sparse(rows: SparseRows, dtype: np.dtype[Any], count: int, path: str, 
     return SparseRows(offsets, indices, values)
 
 
+def sendable(rows: SparseRows, count: int, path: str, *, single: bool = False) -> SparseRows:
+    """The rows with offsets int64 and indices uint32, values as they are. Raises InvalidArgument with BAD_VECTOR when
+    the parts do not fit together, or naming the row whose index lies outside."""
+    offsets, indices = np.asarray(rows.offsets), np.asarray(rows.indices)
+    values: np.ndarray[Any, Any] = np.asarray(rows.values)
+    _check_form(offsets, indices, values, count, path)
+    offsets = np.ascontiguousarray(offsets, dtype=np.int64)
+    if len(indices) and indices.dtype != np.uint32 and (int(indices.min()) < 0 or int(indices.max()) > INDEX_MAX):
+        at = int(np.argmax((indices < 0) | (indices > INDEX_MAX)))
+        row = int(np.searchsorted(offsets, at, side="right")) - 1
+        raise bad_vector(_place(path, row, single), f"has index {indices[at]}, which is outside 0..2^32-1")
+    return SparseRows(offsets, np.ascontiguousarray(indices, dtype=np.uint32), values)
+
+
 def _check_form(offsets: np.ndarray, indices: np.ndarray, values: np.ndarray, count: int, path: str) -> None:
     if offsets.ndim != 1 or indices.ndim != 1 or values.ndim != 1 or offsets.dtype.kind not in "iu":
         shapes = (offsets.shape, indices.shape, values.shape)
         raise bad_vector(path, f"needs offsets, indices and values in one dimension each, got shapes {shapes}")
-    if len(offsets) != count + 1:
+    if len(offsets) != count + 1 or not len(offsets):
         raise bad_vector(path, f"has {len(offsets) - 1} rows for {count} points")
     if int(offsets[0]) != 0 or int(offsets[-1]) != len(indices) or (np.diff(offsets.astype(np.int64)) < 0).any():
         raise bad_vector(path, f"has offsets that do not rise from 0 to {len(indices)}, the number of indices")
@@ -62,7 +73,9 @@ def _check_form(offsets: np.ndarray, indices: np.ndarray, values: np.ndarray, co
         raise bad_vector(path, f"needs integer indices and numbers as values, got {indices.dtype} and {values.dtype}")
 
 
-def _check_values(values: np.ndarray, row_of: np.ndarray, count: int, path: str, squared_max: float) -> None:
+def _check_values(
+    values: np.ndarray, row_of: np.ndarray, count: int, path: str, squared_max: float, single: bool
+) -> None:
     wide = values.astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         squared = np.bincount(row_of, weights=np.square(wide, dtype=np.float64), minlength=count)
@@ -75,4 +88,8 @@ def _check_values(values: np.ndarray, row_of: np.ndarray, count: int, path: str,
         problem = f"has a squared length of more than {squared_max:.3g}: scores would overflow"
     else:
         problem = f"is NaN or infinite as {values.dtype} at entry {int(np.argmax(~np.isfinite(own)))}"
-    raise bad_vector(f"{path}[{row}]", problem, "NAN_OR_INF")
+    raise bad_vector(_place(path, row, single), problem, "NAN_OR_INF")
+
+
+def _place(path: str, row: int, single: bool) -> str:
+    return path if single else f"{path}[{row}]"

@@ -11,9 +11,8 @@ from vecstore.errors import InvalidArgument
 from vecstore.rows import RaggedRows, TextRows
 from vecstore.schema import DataType, VectorField, VectorKind
 from vecstore.sparse import SparseRows, SparseVector, sparse_rows
+from vecstore.sparse_check import INDEX_MAX, bad_vector, sendable
 from vecstore.tokens import TokenRows
-
-INDEX_END = 1 << 32
 
 
 def as_ragged(values: Any, field: VectorField, path: str) -> RaggedRows | TextRows:
@@ -22,13 +21,14 @@ def as_ragged(values: Any, field: VectorField, path: str) -> RaggedRows | TextRo
     field. None is no vector.
 
     Raises InvalidArgument (BAD_VECTOR); the engine checks values, and that no index comes twice."""
-    if isinstance(values, SparseRows | TextRows | TokenRows):
+    if hasattr(values, "tocsr"):
+        values = _from_scipy(values)
+    if isinstance(values, SparseRows):
+        return sendable(values, np.size(values.offsets) - 1, path)
+    if isinstance(values, TextRows | TokenRows):
         return values
     if field.kind is VectorKind.MULTI:
         return as_multi(values, field, path)
-    if hasattr(values, "tocsr"):
-        matrix = values.tocsr()
-        return SparseRows(np.asarray(matrix.indptr), np.asarray(matrix.indices), np.asarray(matrix.data))
     if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__len__"):
         raise bad_vector(path, f"must be a list of vectors, not {type(values).__name__}")
     listed = list(values)
@@ -68,14 +68,16 @@ def _tokens(value: Any, dim: int, path: str) -> np.ndarray:
 
 def as_ragged_query(value: Any, field: VectorField) -> RaggedRows | TextRows:
     """One query as one row. Raises InvalidArgument (BAD_VECTOR)."""
-    if field.kind is VectorKind.MULTI and not isinstance(value, SparseRows | TextRows | TokenRows):
+    if hasattr(value, "tocsr"):
+        value = _from_scipy(value)
+    if isinstance(value, SparseRows | TextRows | TokenRows):
+        count = len(value.texts) if isinstance(value, TextRows) else np.size(value.offsets) - 1
+        if count != 1:
+            raise bad_vector("vector", f"must be one vector, not {count}")
+        return sendable(value, 1, "vector", single=True) if isinstance(value, SparseRows) else value
+    if field.kind is VectorKind.MULTI:
         tokens = _tokens(value, field.dim, "vector")
         return TokenRows.of([tokens], field.dim, np.float32)
-    if isinstance(value, SparseRows | TextRows | TokenRows) or hasattr(value, "tocsr"):
-        rows = as_ragged(value, field, "vector")
-        if len(rows) != 1:
-            raise bad_vector("vector", f"must be one vector, not {len(rows)}")
-        return rows
     if isinstance(value, str):
         if field.kind is not VectorKind.TEXT:
             raise bad_vector("vector", "is a text, but the field is sparse")
@@ -95,22 +97,24 @@ def as_sparse(value: Any, path: str) -> SparseVector:
     else:
         wanted = "{index: value}, (indices, values) or a SparseVector"
         raise bad_vector(path, f"must be {wanted}, not {type(value).__name__}")
-    if indices.ndim != 1 or indices.shape != numbers.shape:
+    if indices.ndim != 1 or numbers.ndim != 1:
+        raise bad_vector(path, "must be one run of indices and one of values")
+    if indices.shape != numbers.shape:
         raise bad_vector(path, f"has {indices.size} indices and {numbers.size} values")
     if not len(indices):
         return NOTHING
     if indices.dtype.kind not in "iu" or numbers.dtype.kind not in "iuf":
         raise bad_vector(path, f"needs integer indices and numbers as values, not {indices.dtype} and {numbers.dtype}")
-    if int(indices.min()) < 0 or int(indices.max()) >= INDEX_END:
-        bad = indices[(indices < 0) | (indices >= INDEX_END)][0]
+    if int(indices.min()) < 0 or int(indices.max()) > INDEX_MAX:
+        bad = indices[(indices < 0) | (indices > INDEX_MAX)][0]
         raise bad_vector(path, f"has index {bad}, which is outside 0..2^32-1")
     with np.errstate(over="ignore"):  # beyond float32 becomes infinite, which the engine refuses by name
         return SparseVector(indices.astype(np.uint32), numbers.astype(np.float32))
 
 
+def _from_scipy(matrix: Any) -> SparseRows:
+    rows = matrix.tocsr()
+    return SparseRows(rows.indptr, rows.indices, rows.data)
+
+
 NOTHING = SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
-
-
-def bad_vector(path: str, problem: str) -> InvalidArgument:
-    message = f"{path} {problem}"
-    return InvalidArgument(message, reason="BAD_VECTOR", field_violations=[(path, message)])

@@ -14,6 +14,7 @@ from vecstore.errors import InvalidArgument
 from vecstore.query.filter import PointId
 from vecstore.rows import GivenRows
 from vecstore.schema import DataType, Schema, VectorField, VectorKind
+from vecstore.sparse import SparseRows, SparseVector
 from vecstore.types import PointBatch, VectorBatch
 
 Ids: TypeAlias = Sequence[PointId] | np.ndarray
@@ -50,6 +51,8 @@ def as_rows(values: Any, field: VectorField, path: str) -> np.ndarray:
     Binary fields take packed bytes, (n, dim / 8) uint8, or bits, (n, dim) bool, first dimension in the high bit of
     byte 0. Raises InvalidArgument (BAD_VECTOR) for what is not numbers; the engine checks dimensions and values.
     """
+    if isinstance(values, SparseRows | SparseVector) or hasattr(values, "tocsr"):
+        raise _bad(path, f"is sparse, but the field is {field.kind.value}")
     try:
         rows = np.asarray(values)
     except (ValueError, TypeError):

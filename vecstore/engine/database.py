@@ -34,6 +34,7 @@ from vecstore.hits import Hits
 from vecstore.index_check import check_index
 from vecstore.index_spec import Auto
 from vecstore.kernels.select import describe, get_kernels
+from vecstore.rows import concat
 from vecstore.schema import FieldKind, Schema, with_defaults
 from vecstore.storage.interfaces import Family, Put
 from vecstore.storage.open import Storage, open_storage
@@ -249,7 +250,7 @@ class Database:
         for places in groups.values():
             first = requests[places[0]]
             deadline = deadline_of(first.timeout_s, self.settings)
-            together = np.concatenate([vectors[place] for place in places])
+            together = concat([vectors[place] for place in places])
             answers = self.reader.run(self.collection(first.collection), first, together, deadline)
             results.update(zip(places, answers, strict=True))
         return [results[place] for place in range(len(requests))]

@@ -7,12 +7,16 @@ import numpy as np
 from vecstore.pb.v1 import common_pb2 as pb
 from vecstore.rows import GivenRows, RaggedRows, TextRows, taken
 from vecstore.sparse import SparseRows
+from vecstore.sparse_check import bad_vector, sendable
 from vecstore.tokens import TokenRows
 from vecstore.types import VectorBatch
-from vecstore.wire.vectors import DATA_TYPES, bad_vector, dtype_of, set_multi, tokens_from
+from vecstore.wire.vectors import DATA_TYPES, dtype_of, set_multi, tokens_from
 
 
-def column_to_pb(batch: VectorBatch) -> pb.VectorColumn:
+def column_to_pb(batch: VectorBatch, path: str = "vectors") -> pb.VectorColumn:
+    """Raises InvalidArgument (BAD_VECTOR) for sparse rows that have no form on the wire."""
+    if isinstance(batch.rows, SparseRows):
+        return _ragged_to_pb(sendable(batch.rows, len(batch.rows), path), batch.present)
     if not isinstance(batch.rows, np.ndarray):
         return _ragged_to_pb(batch.rows, batch.present)
     rows = batch.rows
@@ -49,7 +53,8 @@ def _ragged_to_pb(rows: RaggedRows | TextRows, present: np.ndarray | None) -> pb
     elif isinstance(given, SparseRows):
         column.sparse.lengths.extend(np.diff(given.offsets).tolist())
         column.sparse.indices = given.indices.astype("<u4", copy=False).tobytes()
-        column.sparse.values = given.values.astype("<f4", copy=False).tobytes()
+        with np.errstate(over="ignore"):  # what becomes infinite is the engine's to refuse
+            column.sparse.values = given.values.astype("<f4", copy=False).tobytes()
     return column
 
 

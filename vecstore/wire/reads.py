@@ -17,6 +17,7 @@ from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.pb.v1 import common_pb2
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.rows import GivenRows, StoredVector
+from vecstore.sparse_check import bad_vector
 from vecstore.types import (
     CountRequest,
     GetRequest,
@@ -31,7 +32,6 @@ from vecstore.wire.ids import column_to_pb, id_from_pb, id_to_pb, set_id
 from vecstore.wire.values import fields_from_pb, set_fields, set_payload
 from vecstore.wire.vectors import (
     OneVector,
-    bad_vector,
     given_rows,
     given_vectors,
     set_vector,

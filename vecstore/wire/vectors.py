@@ -12,6 +12,7 @@ from vecstore.pb.v1 import common_pb2 as pb
 from vecstore.rows import GivenRows, TextRows
 from vecstore.schema import VectorField, VectorKind
 from vecstore.sparse import SparseRows, SparseVector, sparse_rows
+from vecstore.sparse_check import bad_vector
 from vecstore.tokens import TokenRows
 
 OneVector: TypeAlias = np.ndarray | SparseVector | str
@@ -31,13 +32,9 @@ DATA_TYPES = {
 }
 
 
-def bad_vector(path: str, problem: str) -> InvalidArgument:
-    message = f"{path} {problem}"
-    return InvalidArgument(message, reason="BAD_VECTOR", field_violations=[(path, message)])
-
-
 def set_vector(message: pb.Vector, vector: OneVector) -> None:
-    """Write a vector into a message that exists: uint8 as binary, other arrays as packed dense numbers."""
+    """Write a vector into a message that exists, over what it holds: uint8 as binary, other arrays as packed dense
+    numbers."""
     if isinstance(vector, str):
         message.text = vector
         return
@@ -45,6 +42,7 @@ def set_vector(message: pb.Vector, vector: OneVector) -> None:
         set_multi(message.multi, vector)
         return
     if isinstance(vector, SparseVector):
+        message.sparse.Clear()
         message.sparse.SetInParent()
         message.sparse.indices.extend(vector.indices.tolist())
         message.sparse.values.extend(vector.values.tolist())

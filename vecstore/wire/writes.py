@@ -13,6 +13,7 @@ from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.query.filter import PointId
 from vecstore.schema import DataType, Schema
 from vecstore.sparse import SparseVector
+from vecstore.sparse_check import bad_vector
 from vecstore.types import (
     DeleteRequest,
     Durability,
@@ -30,7 +31,7 @@ from vecstore.wire.columns import is_ragged
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
 from vecstore.wire.ids import column_from_pb, column_to_pb, id_from_pb, ids_from_pb
 from vecstore.wire.values import bad_payload, payload_from_pb
-from vecstore.wire.vectors import OneVector, bad_vector, check_kind, given_rows, vector_from_pb, widen
+from vecstore.wire.vectors import OneVector, check_kind, given_rows, vector_from_pb, widen
 
 _MODES = {
     pb.WRITE_MODE_UNSPECIFIED: WriteMode.UPSERT,
@@ -62,7 +63,7 @@ def upsert_to_pb(request: UpsertRequest) -> pb.UpsertRequest:
     batch = request.batch
     message.batch.ids.CopyFrom(column_to_pb(batch.ids))
     for name, vectors in batch.vectors.items():
-        message.batch.vectors[name].CopyFrom(vectors_to_pb(vectors))
+        message.batch.vectors[name].CopyFrom(vectors_to_pb(vectors, f"vectors.{name}"))
     if batch.payloads is not None:
         message.batch.payload_json.extend([payload or b"" for payload in batch.payloads])
     return message
