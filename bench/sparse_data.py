@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import labelled
 from bench.contest import Truth
 from vecstore.io.sparse_files import SparseFile
 from vecstore.sparse import SparseRows
@@ -26,6 +27,7 @@ class SparseData:
     columns: int
     neighbors: np.ndarray  # (nq, >= k) rows, best first
     truth: SparseTruth
+    labels: str | None = None  # the folder of judgements, for a labelled collection
 
 
 class SparseTruth(Truth):
@@ -67,8 +69,9 @@ def load(
         raise ValueError(f"{path.name} has {len(base)} rows and {len(asked)} queries, too few for k={k}")
     if neighbors is None or neighbors.shape[1] < k:
         neighbors = nearest(base, asked, file.columns, k)
-    name = path.parent.name if path.parent.name.startswith("labelled-") else path.stem
-    return SparseData(name, base, asked, file.columns, neighbors, SparseTruth(base, asked, neighbors, k))
+    labels = str(path.parent) if labelled.is_labelled(path.parent) else None
+    name = path.parent.name if labels else path.stem
+    return SparseData(name, base, asked, file.columns, neighbors, SparseTruth(base, asked, neighbors, k), labels)
 
 
 def keep(data: SparseData, place: Path) -> None:
@@ -84,7 +87,8 @@ def keep(data: SparseData, place: Path) -> None:
         for array, values in part.arrays().items():
             np.save(place / f"{name}.{array}.npy", values)
     np.save(place / "neighbors.npy", data.neighbors)
-    (place / FACTS).write_text(json.dumps({"name": data.name, "columns": data.columns}), encoding="utf-8")
+    facts = {"name": data.name, "columns": data.columns, "labels": data.labels}
+    (place / FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
 
 def kept(place: Path, k: int) -> SparseData:
@@ -98,7 +102,7 @@ def kept(place: Path, k: int) -> SparseData:
     neighbors = np.load(place / "neighbors.npy")
     facts = json.loads((place / FACTS).read_text(encoding="utf-8"))
     truth = SparseTruth(rows, queries, neighbors, k)
-    return SparseData(facts["name"], rows, queries, facts["columns"], neighbors, truth)
+    return SparseData(facts["name"], rows, queries, facts["columns"], neighbors, truth, facts["labels"])
 
 
 def same(one: SparseRows, other: SparseRows) -> bool:

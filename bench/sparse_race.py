@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import contest, races, results, sparse_data, sparse_ours
+from bench import contest, labelled, races, results, sparse_data, sparse_ours
 from bench.contest import Built, Entrant, Point
 from bench.payloads import stacked
 from bench.peers import kannolo_sparse, scipy_scan, seismic_lsr
@@ -110,6 +110,7 @@ class Asked:
     point: Point
     cpu_s: float = 0.0
     wall_s: float = 0.0
+    ndcg: float | None = None  # at k, of a collection with judgements
 
 
 def measure(
@@ -189,10 +190,12 @@ def timed(
             call()
             turn[place] = time.process_time() - cpu, time.perf_counter() - wall
     medians = np.median(took, axis=0) / len(data.queries)
+    labels = labelled.load(data.labels, len(data.queries)) if data.labels else None
     found = []
     for one, call, (cpu, wall) in zip(asked, calls, medians.tolist(), strict=True):
-        recall = data.truth.recall(stacked(list(rows_of(one, call())), k))
-        found.append(Asked(one.library, replace(one.point, recall=recall, qps=1 / cpu), cpu, wall))
+        rows = stacked(list(rows_of(one, call())), k)
+        point = replace(one.point, recall=data.truth.recall(rows), qps=1 / cpu)
+        found.append(Asked(one.library, point, cpu, wall, labels.ndcg(rows, k) if labels else None))
     return found
 
 
@@ -207,6 +210,7 @@ def described(one: Asked, calls: str) -> dict[str, Any]:
         "accuracy": round(one.point.recall, 5),
         "cpu_us": microseconds(one.cpu_s),
         "wall_us": microseconds(one.wall_s),
+        "ndcg": None if one.ndcg is None else round(one.ndcg, 5),
     }
 
 
