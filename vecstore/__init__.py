@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from vecstore.client._sync.client import Client
     from vecstore.client._sync.collection import Collection
     from vecstore.client.connect import connect, connect_async
-    from vecstore.client.fields import Binary, Dense, Sparse, Text
+    from vecstore.client.fields import Binary, Dense, Multi, Sparse, Text
     from vecstore.client.results import UploadResult
+    from vecstore.client.stages import DBSF, MMR, RRF, Prefetch, RelativeScore
     from vecstore.config import Limits, Settings, load_settings
     from vecstore.errors import (
         AlreadyExists,
@@ -84,11 +85,14 @@ if TYPE_CHECKING:
     from vecstore.version import __version__
 
 __all__ = [
+    "DBSF",
     "IVF",
     "MIH",
+    "MMR",
     "OPQ",
     "PCA",
     "PQ",
+    "RRF",
     "SAQ",
     "AlreadyExists",
     "AsyncClient",
@@ -125,6 +129,7 @@ __all__ = [
     "Limits",
     "LloydMax",
     "Metric",
+    "Multi",
     "Normalize",
     "NotFound",
     "OperationInfo",
@@ -132,7 +137,9 @@ __all__ = [
     "PermissionDenied",
     "Point",
     "PointBatch",
+    "Prefetch",
     "RaBitQ",
+    "RelativeScore",
     "ResourceExhausted",
     "Rotate",
     "Schema",
@@ -173,10 +180,18 @@ _MODULES = {
     "vecstore.client.fields": (
         "Binary",
         "Dense",
+        "Multi",
         "Sparse",
         "Text",
     ),
     "vecstore.client.results": ("UploadResult",),
+    "vecstore.client.stages": (
+        "DBSF",
+        "MMR",
+        "Prefetch",
+        "RRF",
+        "RelativeScore",
+    ),
     "vecstore.config": (
         "Limits",
         "Settings",

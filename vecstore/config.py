@@ -30,6 +30,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     payload_depth_max: int = 16
     text_length_max: int = 1_000_000  # characters of one text of a text field
     tokens_max: int = 8_192  # token vectors of one multi-vector
+    prefetch_depth_max: int = 4
+    prefetch_candidates_max: int = 100_000  # limits of all prefetches of a query together
     filter_depth_max: int = 32
     filter_terms_max: int = 1_024
     in_list_max: int = 10_000

@@ -48,6 +48,7 @@ class Answers:
     scores: np.ndarray
     seq: int
     explain: dict[str, Any] | None = None
+    legs: list[dict[int, float]] | None = None  # of a fusion, one a hit
 
 
 class Hits(Sequence[Hit]):
@@ -71,7 +72,8 @@ class Hits(Sequence[Hit]):
             [hit.vectors for hit in listed],
         )
         scores = np.array([hit.score for hit in listed], dtype=np.float32)
-        return cls(Answers(columns, scores, seq, explain), 0, len(listed))
+        legs = [hit.legs or {} for hit in listed] if any(hit.legs is not None for hit in listed) else None
+        return cls(Answers(columns, scores, seq, explain, legs), 0, len(listed))
 
     @property
     def seq(self) -> int:
@@ -91,6 +93,12 @@ class Hits(Sequence[Hit]):
         """Scores in order, float32."""
         return self._answers.scores[self._low : self._high]
 
+    @property
+    def legs(self) -> list[dict[int, float]] | None:
+        """Of a fusion, the scores of each hit in the prefetches that found it, by the prefetch's place."""
+        legs = self._answers.legs
+        return None if legs is None else legs[self._low : self._high]
+
     def values(self) -> Iterator[tuple[PointId, int, bytes | None, dict[str, StoredVector] | None, float]]:
         """The fields of each `Hit`, without making one."""
         part = slice(self._low, self._high)
@@ -98,7 +106,8 @@ class Hits(Sequence[Hit]):
 
     def __iter__(self) -> Iterator[Hit]:
         part = slice(self._low, self._high)
-        return map(Hit, *self._answers.points.lists(part), self._answers.scores[part].tolist())
+        legs = repeat(None) if self._answers.legs is None else self._answers.legs[part]
+        return map(Hit, *self._answers.points.lists(part), self._answers.scores[part].tolist(), legs)
 
     def __len__(self) -> int:
         return self._high - self._low

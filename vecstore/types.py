@@ -116,7 +116,10 @@ class Point:
 
 @dataclass(slots=True)
 class Hit(Point):
+    """`legs` are the point's scores in those of the prefetches of a fusion that found it, by the prefetch's place."""
+
     score: float = 0.0
+    legs: dict[int, float] | None = None
 
 
 @dataclass(slots=True)
@@ -153,13 +156,54 @@ class CountRequest:
     min_seq: int = 0
 
 
+class FusionMethod(StrEnum):
+    RRF = "rrf"  # by ranks
+    DBSF = "dbsf"  # by scores, each list's mean and spread taken out
+    RELATIVE = "relative"  # by scores, each list's from 0 to 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """How the answers to several prefetches become one (`engine.fusion`). `weights` has one for each, or is empty."""
+
+    method: FusionMethod = FusionMethod.RRF
+    k: int = 60  # rrf: the larger, the less the first ranks count
+    weights: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mmr:
+    """Choose answers that are near the query and unlike each other, of so many `candidates`. `diversity` is 0 (only
+    near) to 1 (only unlike)."""
+
+    diversity: float = 0.5
+    candidates: int = 100
+
+
+@dataclass(slots=True)
+class Prefetch:
+    """A query whose answers another one starts from: by `vector`, or a `fusion` of its own prefetches. With prefetches
+    and a vector, theirs are scored exactly by it."""
+
+    vector: GivenRows | None = None
+    using: str | None = None
+    filter: Filter | None = None
+    k: int = 100
+    score_threshold: float | None = None
+    params: SearchParams = DEFAULT_PARAMS
+    prefetch: Sequence[Prefetch] = ()
+    fusion: Fusion | None = None
+
+
 @dataclass(slots=True)
 class QueryRequest:
     """The k nearest points to `vector` (float32 of length dim, packed uint8 for a binary field, one SparseRows for a
-    sparse field, one TextRows or SparseRows for a text field), or in `query_many` to each row of it."""
+    sparse field, one TextRows or SparseRows for a text field), or in `query_many` to each row of it.
+
+    With `prefetch`, of the points that these find: the k that `fusion` ranks first, or that are nearest to `vector`."""
 
     collection: str
-    vector: GivenRows
+    vector: GivenRows | None = None
     using: str | None = None  # may be left out when the collection has one vector field
     filter: Filter | None = None
     k: int = 10
@@ -170,6 +214,14 @@ class QueryRequest:
     timeout_s: float | None = None
     explain: bool = False
     params: SearchParams = DEFAULT_PARAMS
+    prefetch: Sequence[Prefetch] = ()
+    fusion: Fusion | None = None
+    mmr: Mmr | None = None
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether it is more than one search."""
+        return bool(self.prefetch) or self.fusion is not None or self.mmr is not None
 
 
 @dataclass(slots=True)

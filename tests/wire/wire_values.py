@@ -17,12 +17,16 @@ from vecstore.tokens import TokenRows
 from vecstore.types import (
     CountRequest,
     DeleteRequest,
+    Fusion,
+    FusionMethod,
     GetRequest,
     Hit,
+    Mmr,
     PayloadOp,
     PayloadRequest,
     Point,
     PointBatch,
+    Prefetch,
     QueryRequest,
     ScrollRequest,
     ScrollResult,
@@ -177,16 +181,40 @@ DELETES = st.builds(DeleteRequest, NAMES, ID_LISTS, OPTIONAL_FILTERS, DURABILITI
 GETS = st.builds(GetRequest, NAMES, st.lists(IDS, max_size=5), SELECTIONS, U64)
 SCROLLS = st.builds(ScrollRequest, NAMES, OPTIONAL_FILTERS, I64, st.none() | IDS, SELECTIONS, U64)
 COUNTS = st.builds(CountRequest, NAMES, OPTIONAL_FILTERS, U64)
-QUERIES = st.builds(
+QUERY_VECTORS = st.one_of(
+    vector(np.float32),
+    vector(np.uint8),
+    SPARSE_VECTORS.map(lambda one: sparse_rows([one])),
+    MULTI_VECTORS.map(lambda one: TokenRows.of([one], 2, np.float32)),
+    TEXT.map(lambda text: TextRows([text])),
+)
+FUSIONS = st.builds(
+    lambda method, k, weights: Fusion(method, k if method is FusionMethod.RRF else Fusion().k, tuple(weights)),
+    st.sampled_from(FusionMethod),
+    st.integers(1, 2**63 - 1),
+    st.lists(FINITE, max_size=3),
+)
+
+
+@st.composite
+def prefetches(draw: st.DrawFn, depth: int = 2) -> Prefetch:
+    below = tuple(draw(st.lists(prefetches(depth - 1), max_size=2))) if depth else ()
+    vector, fusion = (None, draw(FUSIONS)) if draw(st.booleans()) else (draw(QUERY_VECTORS), None)
+    using, chosen, threshold = draw(st.none() | NAMES), draw(OPTIONAL_FILTERS), draw(st.none() | FINITE)
+    return Prefetch(vector, using, chosen, draw(I64), threshold, prefetch=below, fusion=fusion)
+
+
+@st.composite
+def staged_queries(draw: st.DrawFn) -> QueryRequest:
+    root = draw(prefetches())
+    mmr = draw(st.none() | st.builds(Mmr, FINITE, st.integers(1, 2**63 - 1)))
+    return QueryRequest(draw(NAMES), root.vector, prefetch=root.prefetch, fusion=root.fusion, mmr=mmr)
+
+
+QUERIES = staged_queries() | st.builds(
     QueryRequest,
     collection=NAMES,
-    vector=st.one_of(
-        vector(np.float32),
-        vector(np.uint8),
-        SPARSE_VECTORS.map(lambda one: sparse_rows([one])),
-        MULTI_VECTORS.map(lambda one: TokenRows.of([one], 2, np.float32)),
-        TEXT.map(lambda text: TextRows([text])),
-    ),
+    vector=QUERY_VECTORS,
     using=st.none() | NAMES,
     filter=OPTIONAL_FILTERS,
     k=I64,
@@ -214,7 +242,8 @@ ANSWER_VECTORS = st.none() | st.dictionaries(
 PAYLOAD_JSON = st.none() | st.binary(max_size=9)
 FLOAT32 = st.floats(width=32, allow_nan=False)
 POINTS = st.builds(Point, IDS, U64, PAYLOAD_JSON, ANSWER_VECTORS)
-HITS = st.builds(Hit, IDS, U64, PAYLOAD_JSON, ANSWER_VECTORS, FLOAT32)
+LEGS = st.none() | st.dictionaries(st.integers(0, 3), FLOAT32, min_size=1, max_size=2)
+HITS = st.builds(Hit, IDS, U64, PAYLOAD_JSON, ANSWER_VECTORS, FLOAT32, LEGS)
 HITS_OF_QUERIES = st.builds(Hits.of, st.lists(HITS, max_size=3), U64, st.none() | PAYLOADS)
 SCROLL_RESULTS = st.builds(ScrollResult, st.lists(POINTS, max_size=3), st.none() | IDS, U64)
 

@@ -27,6 +27,12 @@ def clear_rows(words: Bitmap, rows: Sequence[int] | Int64Array) -> None:
     np.bitwise_and.at(words, wanted >> np.uint64(6), ~(np.uint64(1) << (wanted & np.uint64(63))))
 
 
+def set_rows(words: Bitmap, rows: Sequence[int] | Int64Array) -> None:
+    """Set the bits of `rows`, in place."""
+    wanted = np.asarray(rows, dtype=np.uint64)
+    np.bitwise_or.at(words, wanted >> np.uint64(6), np.uint64(1) << (wanted & np.uint64(63)))
+
+
 def are_set(words: Bitmap, rows: Int64Array) -> np.ndarray:
     """For each row, whether its bit is set (bool)."""
     wanted = rows.astype(np.uint64)

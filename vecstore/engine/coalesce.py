@@ -20,6 +20,7 @@ from cachetools import LRUCache
 
 from vecstore.engine.collection import Collection
 from vecstore.engine.database import Database
+from vecstore.engine.params import field_of
 from vecstore.engine.read_path import batch_key, deadline_of
 from vecstore.errors import DeadlineExceeded
 from vecstore.hits import Hits
@@ -119,6 +120,8 @@ class Coalescer:
     async def query(self, request: QueryRequest) -> Hits:
         """As `Database.query`. A bad request fails alone, before it joins others."""
         database = self._database
+        if request.is_staged:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, database.query, request)
         collection = database.collection(request.collection)
         vectors = database.reader.check(collection, request)
         deadline = deadline_of(request.timeout_s, database.settings)
@@ -189,7 +192,7 @@ class Coalescer:
             return False  # reading payloads, building large answers and waiting for writes are no work for the loop
         if patience.query_s is not None:
             return patience.query_s * queries <= INLINE_S
-        name, spec = self._database.reader.field_of(collection.schema, request.using)
+        name, spec = field_of(collection.schema, request.using)
         segments = collection.view.segments
         whole = request.params.exact or request.params.truncate_dim > 0
         rows = sum(view.n_rows if whole else view.segment.work(name, view.n_rows) for view in segments)

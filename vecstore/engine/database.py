@@ -23,8 +23,10 @@ from vecstore.engine.header import CollectionRecord, Manifest
 from vecstore.engine.indexing import Indexing
 from vecstore.engine.maintenance import Maintenance
 from vecstore.engine.operations import Operations
+from vecstore.engine.params import field_of
 from vecstore.engine.read_path import Reader, batch_key, deadline_of
 from vecstore.engine.recovery import recover
+from vecstore.engine.staged import Stage
 from vecstore.engine.stats import collection_stats
 from vecstore.engine.verify import run_verify
 from vecstore.engine.writes import prepare_delete, prepare_payload, prepare_upsert
@@ -34,7 +36,7 @@ from vecstore.hits import Hits
 from vecstore.index_check import check_index
 from vecstore.index_spec import Auto
 from vecstore.kernels.select import describe, get_kernels
-from vecstore.rows import concat
+from vecstore.rows import Rows, concat
 from vecstore.schema import FieldKind, Schema, with_defaults
 from vecstore.storage.interfaces import Family, Put
 from vecstore.storage.open import Storage, open_storage
@@ -223,13 +225,14 @@ class Database:
     # --- reads ---
 
     def query(self, request: QueryRequest) -> Hits:
-        collection = self.collection(request.collection)
-        vectors = self.reader.check(collection, request)
-        return self.reader.run(collection, request, vectors, deadline_of(request.timeout_s, self.settings))[0]
+        collection, deadline = self.collection(request.collection), deadline_of(request.timeout_s, self.settings)
+        if request.is_staged:
+            return self.reader.run_staged(collection, request, self.reader.check_staged(collection, request), deadline)
+        return self.reader.run(collection, request, self.reader.check(collection, request), deadline)[0]
 
     def query_many(self, request: QueryRequest) -> list[Hits]:
         """`query` for each row of `request.vector`, in one pass."""
-        self._check_queries(len(request.vector))
+        self._check_queries(0 if request.vector is None else len(request.vector))
         collection = self.collection(request.collection)
         vectors = self.reader.check_many(collection, request)
         return self.reader.run(collection, request, vectors, deadline_of(request.timeout_s, self.settings))
@@ -239,14 +242,23 @@ class Database:
         named by its place."""
         self._check_queries(len(requests))
         groups: dict[tuple[Any, ...], list[int]] = {}
-        vectors = []
+        vectors: dict[int, Rows] = {}
+        stages: dict[int, Stage] = {}
         for place, request in enumerate(requests):
+            collection = self.collection(request.collection)
             try:
-                vectors.append(self.reader.check(self.collection(request.collection), request))
+                if request.is_staged:
+                    stages[place] = self.reader.check_staged(collection, request)
+                    continue
+                vectors[place] = self.reader.check(collection, request)
             except VecstoreError as error:
                 raise error.at(f"queries[{place}]") from None
             groups.setdefault(batch_key(request), []).append(place)
         results: dict[int, Hits] = {}
+        for place, stage in stages.items():
+            request = requests[place]
+            deadline = deadline_of(request.timeout_s, self.settings)
+            results[place] = self.reader.run_staged(self.collection(request.collection), request, stage, deadline)
         for places in groups.values():
             first = requests[places[0]]
             deadline = deadline_of(first.timeout_s, self.settings)
@@ -305,7 +317,7 @@ class Database:
         Raises VECTOR_NAME_UNKNOWN, BAD_INDEX_SPEC."""
         with self._lock:
             collection = self.collection(request.collection)
-            _, field = self.reader.field_of(collection.schema, request.vector)
+            _, field = field_of(collection.schema, request.vector)
             field = msgspec.structs.replace(field, index=request.spec or Auto())
             check_index(field, f"vectors.{request.vector}.index")
             vectors = {**collection.schema.vectors, request.vector: field}
@@ -319,7 +331,7 @@ class Database:
 
         Raises VECTOR_NAME_UNKNOWN, TOO_FEW_QUERIES; the operation fails with NOTHING_TO_TUNE without an index."""
         collection = self.collection(request.collection)
-        name, field = self.reader.field_of(collection.schema, request.using)
+        name, field = field_of(collection.schema, request.using)
         queries = query_batch(request.queries, field, self.settings.limits)
         if len(queries) < TUNING_QUERIES_MIN:
             bounds = f"at least {TUNING_QUERIES_MIN}, better {TUNING_QUERIES_MAX}"

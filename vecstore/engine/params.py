@@ -9,12 +9,27 @@ import numpy as np
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.index_check import EF_MAX
 from vecstore.rows import Rows
-from vecstore.schema import Metric, VectorField, VectorKind
+from vecstore.schema import Metric, Schema, VectorField, VectorKind
 from vecstore.validate import invalid
 
 NPROBE_MAX = 1 << 20
 OVERSAMPLING_MAX = 100.0
 BLOCK_FACTOR_MIN, BLOCK_FACTOR_MAX = 0.1, 1_000.0
+
+
+def field_of(schema: Schema, using: str | None) -> tuple[str, VectorField]:
+    """The vector field a query means. Raises InvalidArgument (VECTOR_NAME_UNKNOWN)."""
+    if using is None:
+        if len(schema.vectors) > 1:
+            names = ", ".join(sorted(schema.vectors))
+            message = f"the collection has several vector fields ({names}); name one with `using`"
+            raise invalid("VECTOR_NAME_UNKNOWN", message, "using")
+        return next(iter(schema.vectors.items()))
+    spec = schema.vectors.get(using)
+    if spec is None:
+        message = f"no vector field named {using!r:.80}; the collection has {', '.join(sorted(schema.vectors))}"
+        raise invalid("VECTOR_NAME_UNKNOWN", message, "using")
+    return using, spec
 
 
 def check_params(params: SearchParams, field: VectorField, vectors: Rows) -> None:

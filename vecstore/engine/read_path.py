@@ -9,28 +9,28 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vecstore import validate
 from vecstore.config import Settings
 from vecstore.engine import bitmaps
+from vecstore.engine.answers import hits_of
 from vecstore.engine.collection import Collection, View
 from vecstore.engine.contents import contents, gathered
 from vecstore.engine.filtering import Filtering
-from vecstore.engine.params import check_params
-from vecstore.engine.scan import Queries
-from vecstore.engine.search import Plan, Ranked, check_deadline, search_view
+from vecstore.engine.params import check_params, field_of
+from vecstore.engine.search import Plan, check_deadline, search_view
 from vecstore.engine.segment import SegmentView
+from vecstore.engine.stage_check import StageCheck
+from vecstore.engine.staged import Stage, Staged, StagePlan
 from vecstore.engine.term_statistics import TermStatistics
 from vecstore.errors import DeadlineExceeded, VecstoreError
 from vecstore.given import query_batch, query_rows
-from vecstore.hits import Answers, Hits
-from vecstore.kernels.base import Float32Array, Int64Array, Kernels
+from vecstore.hits import Hits
+from vecstore.kernels.base import Kernels
 from vecstore.query.filter import Filter, PointId
 from vecstore.query.parse import check_filter
 from vecstore.rows import Rows
-from vecstore.schema import Schema, VectorField, VectorKind, larger_is_nearer, score_of
-from vecstore.sparse import SparseRows
+from vecstore.schema import Schema, VectorField
 from vecstore.types import (
     CountRequest,
     GetRequest,
@@ -54,6 +54,7 @@ class Reader:
     def check(self, collection: Collection, request: QueryRequest) -> Rows:
         """Everything about a request that can be wrong; returns its vector as the kernels take it, as one row."""
         spec = self._check_settings(request, collection.schema)
+        assert request.vector is not None
         vectors = query_rows(request.vector, spec, self._settings.limits)
         check_params(request.params, spec, vectors)
         return vectors
@@ -61,6 +62,7 @@ class Reader:
     def check_many(self, collection: Collection, request: QueryRequest) -> Rows:
         """The same where `request.vector` has a row for each query; errors of a row name its place."""
         spec = self._check_settings(request, collection.schema)
+        assert request.vector is not None
         vectors = query_batch(request.vector, spec, self._settings.limits)
         for place in range(len(vectors) if request.params.truncate_dim else min(1, len(vectors))):
             try:
@@ -72,29 +74,55 @@ class Reader:
     def run(self, collection: Collection, request: QueryRequest, vectors: Rows, deadline: float) -> list[Hits]:
         """Answer a checked request for each of `vectors`, in one pass over the data."""
         started = time.perf_counter()
-        name, spec = self.field_of(collection.schema, request.using)
+        name, spec = field_of(collection.schema, request.using)
         view = self.view_at(collection, request.min_seq, deadline)
         plan = Plan() if request.explain else None
         k = min(request.k + request.offset, max(1, view.points))
-        queries: Queries = vectors
-        if isinstance(vectors, SparseRows) and spec.kind is VectorKind.TEXT:
-            queries = self._terms.weigh(self._kernels, view, name, vectors)
+        queries = self._terms.prepared(self._kernels, view, name, spec, vectors)
         ranked = search_view(
             self._kernels, view, name, queries, k, request.filter, self._filtering, deadline, plan, request.params
         )
-        return _hits(view, ranked, spec, request, _explained(plan, view, name, len(vectors), started))
+        explain = _explained(plan, view, name, len(vectors), started)
+        return hits_of(view, ranked, spec.metric, request, explain)
+
+    def run_staged(self, collection: Collection, request: QueryRequest, stage: Stage, deadline: float) -> Hits:
+        """Answer a request whose stages are checked."""
+        started = time.perf_counter()
+        view = self.view_at(collection, request.min_seq, deadline)
+        staged = Staged(self._kernels, self._filtering, self._terms, view, deadline)
+        plan = StagePlan("answer") if request.explain else None
+        ranked, legs = staged.run(stage, plan)
+        if request.mmr is not None:
+            ranked = staged.diversified(stage, ranked, request.mmr, request.k + request.offset)
+        explain = None
+        if plan is not None:
+            explain = {"seq": view.seq, "points": view.points, **plan.described()}
+            explain["total_ms"] = 1e3 * (time.perf_counter() - started)
+        return hits_of(view, ranked, stage.metric, request, explain, legs)[0]
+
+    def check_staged(self, collection: Collection, request: QueryRequest) -> Stage:
+        """Everything about a request of several stages that can be wrong."""
+        k, schema = self._check_counts(request), collection.schema
+        _check_selection(request.select, schema)
+        return StageCheck(schema, self._settings.limits, self._filtering).root(request, k)
 
     def _check_settings(self, request: QueryRequest, schema: Schema) -> VectorField:
-        limits = self._settings.limits
-        _, spec = self.field_of(schema, request.using)
-        k = validate.check_count(request.k, "k", 1, "k_max", limits.k_max)
-        offset = validate.check_count(request.offset, "offset", 0, "k_max", limits.k_max)
-        validate.check_count(k + offset, "k + offset", 1, "k_max", limits.k_max)
+        _, spec = field_of(schema, request.using)
+        self._check_counts(request)
+        if request.vector is None:
+            raise validate.invalid("BAD_ARGUMENT", "query is missing: give a vector or a fusion", "query")
         if request.score_threshold is not None and not np.isfinite(request.score_threshold):
             raise validate.invalid("NAN_OR_INF", "score_threshold must be finite", "score_threshold")
         request.filter = self._checked_filter(request.filter, schema)
         _check_selection(request.select, schema)
         return spec
+
+    def _check_counts(self, request: QueryRequest) -> int:
+        """How many answers are needed."""
+        bound = self._settings.limits.k_max
+        k = validate.check_count(request.k, "k", 1, "k_max", bound)
+        offset = validate.check_count(request.offset, "offset", 0, "k_max", bound)
+        return validate.check_count(k + offset, "k + offset", 1, "k_max", bound)
 
     def _checked_filter(self, where: Filter | None, schema: Schema) -> Filter | None:
         if where is None:
@@ -102,20 +130,6 @@ class Reader:
         checked = check_filter(where, self._settings.limits)
         self._filtering.check_indexed(checked, schema)
         return checked
-
-    def field_of(self, schema: Schema, using: str | None) -> tuple[str, VectorField]:
-        """The vector field a query means. Raises VECTOR_NAME_UNKNOWN."""
-        if using is None:
-            if len(schema.vectors) > 1:
-                names = ", ".join(sorted(schema.vectors))
-                message = f"the collection has several vector fields ({names}); name one with `using`"
-                raise validate.invalid("VECTOR_NAME_UNKNOWN", message, "using")
-            return next(iter(schema.vectors.items()))
-        spec = schema.vectors.get(using)
-        if spec is None:
-            message = f"no vector field named {using!r:.80}; the collection has {', '.join(sorted(schema.vectors))}"
-            raise validate.invalid("VECTOR_NAME_UNKNOWN", message, "using")
-        return using, spec
 
     def view_at(self, collection: Collection, min_seq: int, deadline: float) -> View:
         """The newest view, waiting for `min_seq` to be in it. Raises DeadlineExceeded."""
@@ -206,45 +220,6 @@ def _check_selection(select: Selection, schema: Schema) -> None:
             known = ", ".join(sorted(schema.vectors))
             message = f"no vector field named {name!r:.80}; the collection has {known}"
             raise validate.invalid("VECTOR_NAME_UNKNOWN", message, "with_vectors")
-
-
-def _hits(
-    view: View, ranked: Ranked, spec: VectorField, request: QueryRequest, explain: dict[str, Any] | None
-) -> list[Hits]:
-    """The hits of each query, read for all of them at once."""
-    rows, places, distances = ranked.rows, ranked.segments, ranked.distances
-    if request.offset or rows.shape[1] > request.k:
-        window = slice(request.offset, request.offset + request.k)
-        rows, distances = rows[:, window], distances[:, window]
-        places = places[:, window] if isinstance(places, np.ndarray) else places
-    scores = score_of(spec.metric, distances)
-    nq, width = rows.shape
-    bounds: Sequence[int] = range(0, nq * width + 1, width) if width else [0] * (nq + 1)
-    kept = _kept(rows, scores, spec, request.score_threshold)
-    if isinstance(places, np.ndarray):
-        places = places.ravel() if kept is None else places[kept]
-    if kept is not None:
-        bounds = [0, *np.cumsum(np.count_nonzero(kept, axis=1)).tolist()]
-        rows, scores = rows[kept], scores[kept]
-    rows, scores = rows.ravel(), scores.ravel()
-    if isinstance(places, np.ndarray):
-        points = gathered(view.segments, places, rows, view.schema, request.select)
-    else:
-        points = contents(view.segments[places], rows, view.schema, request.select)
-    answers = Answers(points, scores, view.seq, explain)
-    return [Hits(answers, low, high) for low, high in itertools.pairwise(bounds)]
-
-
-def _kept(
-    rows: Int64Array, scores: Float32Array, spec: VectorField, threshold: float | None
-) -> NDArray[np.bool_] | None:
-    """Places that are used and not worse than the threshold, which are the first of each query; None when all are."""
-    if threshold is None and (not rows.size or min(rows[:, -1].tolist()) >= 0):
-        return None
-    kept = rows >= 0
-    if threshold is not None:
-        kept &= scores >= threshold if larger_is_nearer(spec.metric) else scores <= threshold
-    return kept
 
 
 def _explained(plan: Plan | None, view: View, name: str, batch: int, started: float) -> dict[str, Any] | None:

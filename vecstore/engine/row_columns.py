@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from vecstore import validate
 from vecstore.errors import Corruption
 from vecstore.rows import RaggedRows, Rows, StoredVector, TextRows
 from vecstore.schema import VectorField, VectorKind
@@ -61,6 +62,12 @@ def empty_rows(field: VectorField, count: int) -> Rows:
     if field.kind is VectorKind.MULTI:
         return TokenRows.empty(count, field.dim, field.storage_dtype)
     return np.zeros((count, field.storage_width), dtype=field.storage_dtype)
+
+
+def as_matrix(rows: Rows, numbers: np.ndarray, field: VectorField) -> np.ndarray:
+    """The listed rows of a dense field as float32."""
+    assert isinstance(rows, np.ndarray)
+    return validate.widen(rows[numbers], field)
 
 
 def one_row(rows: Rows, row: int) -> StoredVector:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import field as default
 from typing import Any
@@ -53,8 +53,10 @@ def search_view(
     deadline: float | None,
     plan: Plan | None = None,
     params: SearchParams = DEFAULT_PARAMS,
+    within: Mapping[int, Bitmap] | None = None,
 ) -> Ranked:
-    """The k nearest live points that match, for each query. If at least k points match, k come back.
+    """The k nearest live points that match, for each query. If at least k points match, k come back. `within` has the
+    rows to search, by place of the segment, where these are not all.
 
     Raises DeadlineExceeded between segments once `deadline` (time.monotonic) has passed."""
     found: list[tuple[int, Candidates]] = []
@@ -62,7 +64,11 @@ def search_view(
         check_deadline(deadline)
         started = time.perf_counter()
         stats = EvalStats() if plan is not None else None
+        if within is not None and place not in within:
+            continue
         allowed = allowed_rows(segment, name, where, filtering, stats)
+        if within is not None:
+            allowed = within[place] & (segment.alive if allowed is None else allowed)
         filtered = time.perf_counter()
         n_allowed = segment.n_rows if allowed is None else bitmaps.count_bits(allowed)
         candidates, strategy = None, "none"
@@ -120,6 +126,18 @@ def merge(view: View, found: list[tuple[int, Candidates]], nq: int, k: int) -> R
     return Ranked(segments, rows, distances)
 
 
+def ordered_ties(view: View, ranked: Ranked, k: int) -> Int64Array:
+    """The order of one query's answers, (1, n), in which equal distances among the first k are by id."""
+    distances = ranked.distances[0]
+    order = np.arange(len(distances))
+    if isinstance(ranked.segments, np.ndarray):
+        places, rows = ranked.segments[0], ranked.rows[0]
+        for low, high in _tied_runs(distances, k):
+            keys = {at: _id_key(view, int(places[at]), int(rows[at])) for at in range(low, high)}
+            order[low:high] = sorted(keys, key=keys.__getitem__)
+    return order
+
+
 def _ties_by_id(
     view: View, segments: int | Int64Array, rows: Int64Array, distances: Float32Array, k: int
 ) -> tuple[int | Int64Array, Int64Array]:
@@ -146,7 +164,7 @@ def _tied_runs(distances: Float32Array, k: int) -> Iterator[tuple[int, int]]:
     edges = np.flatnonzero(distances[1:] != distances[:-1]) + 1
     bounds = [0, *edges.tolist(), len(distances)]
     for low, high in itertools.pairwise(bounds):
-        if low >= k or distances[low] == np.inf:
+        if low >= k or low == high or distances[low] == np.inf:
             return
         if high - low > 1:
             yield low, high

@@ -16,6 +16,8 @@ from vecstore.engine.collection import View
 from vecstore.engine.segment import SegmentView
 from vecstore.index.terms import TermQueries
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
+from vecstore.rows import Rows
+from vecstore.schema import VectorField, VectorKind
 from vecstore.sparse import SparseRows
 
 SEGMENTS_REMEMBERED = 256
@@ -48,6 +50,14 @@ class TermStatistics:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._texts: LRUCache[Hashable, _Texts] = LRUCache(SEGMENTS_REMEMBERED)
+
+    def prepared(
+        self, kernels: Kernels, view: View, name: str, field: VectorField, vectors: Rows
+    ) -> Rows | TermQueries:
+        """Checked queries as the indexes of their field take them: those of a text field weighed."""
+        if field.kind is VectorKind.TEXT and isinstance(vectors, SparseRows):
+            return self.weigh(kernels, view, name, vectors)
+        return vectors
 
     def weigh(self, kernels: Kernels, view: View, name: str, terms: SparseRows) -> TermQueries:
         """Queries that hold how often each term is asked for, weighed by idf = ln(1 + (N - df + 0.5) / (df + 0.5)): df

@@ -11,12 +11,11 @@ import msgspec
 import numpy as np
 
 from vecstore.config import Limits
-from vecstore.errors import InvalidArgument
 from vecstore.hits import Answers, Hits, PointColumns, id_array
-from vecstore.index.base import DEFAULT_PARAMS, SearchParams
+from vecstore.index.base import DEFAULT_PARAMS
 from vecstore.pb.v1 import common_pb2
 from vecstore.pb.v1 import points_pb2 as pb
-from vecstore.rows import GivenRows, StoredVector
+from vecstore.rows import StoredVector
 from vecstore.sparse_check import bad_vector
 from vecstore.types import (
     CountRequest,
@@ -29,16 +28,19 @@ from vecstore.types import (
 )
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
 from vecstore.wire.ids import column_to_pb, id_from_pb, id_to_pb, set_id
-from vecstore.wire.values import fields_from_pb, set_fields, set_payload
-from vecstore.wire.vectors import (
-    OneVector,
-    given_rows,
-    given_vectors,
-    set_vector,
-    vector_from_pb,
-    vector_to_pb,
-    widen,
+from vecstore.wire.stages import (
+    legs_from_pb,
+    legs_to_pb,
+    only,
+    params_from_pb,
+    params_to_pb,
+    query_vector,
+    set_int,
+    stages_from_pb,
+    stages_to_pb,
 )
+from vecstore.wire.values import fields_from_pb, set_fields, set_payload
+from vecstore.wire.vectors import OneVector, given_rows, given_vectors, set_vector, vector_from_pb, widen
 from vecstore.wire.writes import selected_ids
 
 K_DEFAULT = 10
@@ -63,7 +65,7 @@ def get_to_pb(request: GetRequest) -> pb.GetPointsRequest:
 
 def scroll_to_pb(request: ScrollRequest) -> pb.ScrollRequest:
     message = pb.ScrollRequest(collection=request.collection, payload_encoding=JSON, min_seq=request.min_seq)
-    _set_int(message, "limit", request.limit)
+    set_int(message, "limit", request.limit)
     if request.filter is not None:
         message.filter.CopyFrom(filter_to_pb(request.filter))
     if request.after is not None:
@@ -82,31 +84,34 @@ def count_to_pb(request: CountRequest) -> pb.CountRequest:
 def query_to_pb(request: QueryRequest) -> pb.QueryRequest:
     message = pb.QueryRequest(
         collection=request.collection,
-        nearest=vector_to_pb(_only(request.vector)),
         using=request.using or "",
         payload_encoding=JSON,
         min_seq=request.min_seq,
         explain=request.explain,
         score_threshold=request.score_threshold,
     )
-    _set_int(message, "limit", request.k)
-    _set_int(message, "offset", request.offset)
+    if request.vector is not None:
+        set_vector(message.nearest, only(request.vector))
+    if request.is_staged:
+        stages_to_pb(request, message)
+    set_int(message, "limit", request.k)
+    set_int(message, "offset", request.offset)
     if request.timeout_s is not None:
         message.timeout_ms = max(1, round(request.timeout_s * 1000))
     if request.filter is not None:
         message.filter.CopyFrom(filter_to_pb(request.filter))
     _select_to_pb(message, request.select)
     if request.params != DEFAULT_PARAMS:
-        _params_to_pb(message.params, request.params)
+        params_to_pb(message.params, request.params)
     return message
 
 
 def query_many_to_pb(request: QueryRequest) -> pb.QueryBatchRequest:
     """A query for each row of `request.vector`."""
     batch = pb.QueryBatchRequest()
-    vectors = given_vectors(request.vector)
-    if not vectors:
+    if request.vector is None or not len(request.vector):
         return batch
+    vectors = given_vectors(request.vector)
     one = request.vector[0] if isinstance(request.vector, np.ndarray) else given_rows(vectors[:1])
     first = query_to_pb(replace(request, vector=one))
     for vector in vectors:
@@ -114,47 +119,6 @@ def query_many_to_pb(request: QueryRequest) -> pb.QueryBatchRequest:
         query.CopyFrom(first)
         set_vector(query.nearest, vector)
     return batch
-
-
-def _only(given: GivenRows) -> OneVector:
-    """The vector of a request with one query."""
-    return given if isinstance(given, np.ndarray) else given_vectors(given)[0]
-
-
-def _params_to_pb(message: pb.SearchParams, params: SearchParams) -> None:
-    """Defaults stay off the wire; what is out of bounds is the engine's to refuse."""
-    message.SetInParent()
-    for name in SearchParams.__slots__:
-        value = getattr(params, name)
-        if value == getattr(DEFAULT_PARAMS, name):
-            continue
-        try:
-            setattr(message, name, value)
-        except (ValueError, TypeError):
-            problem = f"params.{name}={value!r:.40} does not fit its type"
-            path = f"params.{name}"
-            raise InvalidArgument(problem, reason="BAD_ARGUMENT", field_violations=[(path, problem)]) from None
-
-
-def _params_from_pb(message: pb.SearchParams) -> SearchParams:
-    return SearchParams(
-        message.nprobe,
-        message.oversampling,
-        message.rescore if message.HasField("rescore") else True,
-        message.exact,
-        message.truncate_dim,
-        message.recall_target,
-        message.ef,
-        message.block_factor,
-    )
-
-
-def _set_int(message: Any, name: str, value: int) -> None:
-    try:
-        setattr(message, name, value)
-    except ValueError:
-        problem = f"{name} is {value}, outside int64"
-        raise InvalidArgument(problem, reason="LIMIT_EXCEEDED", field_violations=[(name, problem)]) from None
 
 
 def _select_to_pb(message: Any, select: Selection) -> None:
@@ -202,11 +166,12 @@ def query_from_pb(message: pb.QueryRequest, limits: Limits, path: str = "") -> Q
     Raises InvalidArgument: BAD_VECTOR, BAD_FILTER, LIMIT_EXCEEDED.
     """
     has = message.HasField
-    if not has("nearest"):
-        raise bad_vector(f"{path}nearest", "is missing: a query needs a vector")
-    return QueryRequest(
+    query = message.WhichOneof("query")
+    if query is None:
+        raise bad_vector(f"{path}nearest", "is missing: a query needs a vector or a fusion")
+    request = QueryRequest(
         message.collection,
-        _query_vector(message.nearest, f"{path}nearest"),
+        query_vector(message.nearest, f"{path}nearest") if query == "nearest" else None,
         message.using or None,
         filter_from_pb(message.filter, limits, f"{path}filter") if has("filter") else None,
         message.limit if has("limit") else K_DEFAULT,
@@ -216,15 +181,11 @@ def query_from_pb(message: pb.QueryRequest, limits: Limits, path: str = "") -> Q
         message.min_seq,
         message.timeout_ms / 1000 if has("timeout_ms") else None,
         message.explain,
-        _params_from_pb(message.params) if has("params") else DEFAULT_PARAMS,
+        params_from_pb(message.params) if has("params") else DEFAULT_PARAMS,
     )
-
-
-def _query_vector(message: common_pb2.Vector, path: str) -> GivenRows:
-    vector = vector_from_pb(message, path)
-    if isinstance(vector, np.ndarray) and vector.ndim == 1:
-        return widen(vector)
-    return given_rows([vector], path)
+    if query == "fusion" or message.prefetch or has("mmr"):
+        stages_from_pb(message, request, limits, path)
+    return request
 
 
 _DEFAULT_SELECTION = Selection()
@@ -269,8 +230,11 @@ def hits_to_pb(hits: Hits, encoding: int, message: pb.QueryResponse | None = Non
     message.seq = hits.seq
     add = message.points.add
     as_json = encoding == JSON
-    for value, seq, payload, vectors, score in hits.values():
+    legs = hits.legs
+    for place, (value, seq, payload, vectors, score) in enumerate(hits.values()):
         point = add(score=score, seq=seq)
+        if legs is not None:
+            legs_to_pb(legs[place], point)
         if type(value) is str:
             point.id.str = value
         elif type(value) is int:
@@ -333,7 +297,8 @@ def hits_from_pb(message: pb.QueryResponse) -> Hits:
     )
     scores = np.array([point.score for point in points], dtype=np.float32)
     explain = fields_from_pb(message.explain.fields) if message.HasField("explain") else None
-    return Hits(Answers(columns, scores, message.seq, explain), 0, len(points))
+    legs = [legs_from_pb(point) for point in points] if any(point.legs for point in points) else None
+    return Hits(Answers(columns, scores, message.seq, explain, legs), 0, len(points))
 
 
 def _payload_json(message: pb.Point | pb.ScoredPoint) -> bytes | None:

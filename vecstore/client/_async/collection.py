@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from vecstore.client.points import PointLike, batches_of
 from vecstore.client.progress import Advance, progress_bar
 from vecstore.client.requests import as_count, as_mode, field_index, finished, search_params, select
 from vecstore.client.results import UploadResult
+from vecstore.client.stages import RRF, Prefetch, as_prefetches, hybrid_stages
 from vecstore.client.transport import AsyncTransport
 from vecstore.client.vectors import Ids, Vectors, as_ids, as_queries, as_query, build_batch, only_vector
 from vecstore.errors import VecstoreError
@@ -27,7 +28,9 @@ from vecstore.types import (
     DeleteRequest,
     Durability,
     FieldIndexRequest,
+    Fusion,
     GetRequest,
+    Mmr,
     OperationInfo,
     PayloadOp,
     PayloadRequest,
@@ -208,7 +211,7 @@ class AsyncCollection:
 
     async def query(
         self,
-        vector: Any,
+        vector: Any = None,
         k: int = 10,
         *,
         using: str | None = None,
@@ -217,6 +220,9 @@ class AsyncCollection:
         score_threshold: float | None = None,
         with_payload: bool | Sequence[str] = True,
         with_vectors: bool | Sequence[str] = False,
+        prefetch: Sequence[Prefetch] = (),
+        fusion: Fusion | None = None,
+        mmr: Mmr | None = None,
         nprobe: int | None = None,
         ef: int | None = None,
         oversampling: float | None = None,
@@ -237,16 +243,19 @@ class AsyncCollection:
         `score_threshold` drops what is worse. If at least k live points match the filter, k come back; of a sparse or
         text field, a point matches that has an index in common with the query.
 
+        With `prefetch`, what these queries find is the start: `fusion` ranks it (`RRF()`, `DBSF()`, `RelativeScore()`;
+        no vector then), or `vector` scores it exactly. `mmr` chooses answers that are unlike each other.
+
         How hard an index looks, each left to it by default: `nprobe` lists to visit, `ef` candidates that a walk of a
         graph keeps, `oversampling` times `k` candidates to rerank, `recall` to reach, `block_factor` by which blocks of
         sparse vectors are given the benefit of the doubt (1 none). `exact` scans the stored vectors;
         `rescore=False` answers with estimated scores; `truncate_dim` compares this many leading components only.
         """
         schema = await self.schema()
-        field = schema.vectors[only_vector(schema, using)]
+        given = None if vector is None else as_query(vector, schema.vectors[only_vector(schema, using)])
         request = QueryRequest(
             self.name,
-            as_query(vector, field),
+            given,
             using=using,
             filter=as_filter(filter, self._limits),
             k=as_count("k", k),
@@ -257,8 +266,35 @@ class AsyncCollection:
             timeout_s=self._timeout_s if timeout_s is None else timeout_s,
             explain=explain,
             params=search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall, ef, block_factor),
+            prefetch=as_prefetches(prefetch, schema, self._limits),
+            fusion=fusion,
+            mmr=mmr,
         )
         return await self._transport.query(request)
+
+    async def hybrid(
+        self,
+        queries: Mapping[str, Any],
+        k: int = 10,
+        *,
+        fusion: Fusion | None = None,
+        candidates: int = 100,
+        rerank: Mapping[str, Any] | None = None,
+        filter: FilterLike | None = None,
+        with_payload: bool | Sequence[str] = True,
+        with_vectors: bool | Sequence[str] = False,
+        timeout_s: float | None = None,
+        explain: bool = False,
+    ) -> Hits:
+        """The `k` best points by several fields at once: `queries` has a query for each, such as
+        {"dense": vector, "terms": {17: 0.5}}, whose `candidates` best are fused (`RRF()` by default). `rerank` scores
+        the `candidates` best of the fusion exactly by one more field, such as {"tokens": array}. For more freedom
+        compose `prefetch` in `query`."""
+        stages = hybrid_stages(queries, RRF() if fusion is None else fusion, candidates, rerank, k)
+        return await self.query(
+            stages.vector, k, using=stages.using, filter=filter, with_payload=with_payload, with_vectors=with_vectors,
+            prefetch=stages.prefetch, fusion=stages.fusion, timeout_s=timeout_s, explain=explain,
+        )  # fmt: skip
 
     async def query_batch(
         self,

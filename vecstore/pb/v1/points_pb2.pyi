@@ -269,10 +269,65 @@ class SearchParams(_message.Message):
     block_factor: float
     def __init__(self, nprobe: _Optional[int] = ..., oversampling: _Optional[float] = ..., rescore: _Optional[bool] = ..., exact: _Optional[bool] = ..., truncate_dim: _Optional[int] = ..., recall_target: _Optional[float] = ..., ef: _Optional[int] = ..., block_factor: _Optional[float] = ...) -> None: ...
 
+class Fusion(_message.Message):
+    __slots__ = ("rrf", "dbsf", "relative", "weights")
+    RRF_FIELD_NUMBER: _ClassVar[int]
+    DBSF_FIELD_NUMBER: _ClassVar[int]
+    RELATIVE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    rrf: ReciprocalRank
+    dbsf: ScoreDistribution
+    relative: RelativeScore
+    weights: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, rrf: _Optional[_Union[ReciprocalRank, _Mapping]] = ..., dbsf: _Optional[_Union[ScoreDistribution, _Mapping]] = ..., relative: _Optional[_Union[RelativeScore, _Mapping]] = ..., weights: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class ReciprocalRank(_message.Message):
+    __slots__ = ("k",)
+    K_FIELD_NUMBER: _ClassVar[int]
+    k: int
+    def __init__(self, k: _Optional[int] = ...) -> None: ...
+
+class ScoreDistribution(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RelativeScore(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Diversity(_message.Message):
+    __slots__ = ("diversity", "candidates")
+    DIVERSITY_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    diversity: float
+    candidates: int
+    def __init__(self, diversity: _Optional[float] = ..., candidates: _Optional[int] = ...) -> None: ...
+
+class Prefetch(_message.Message):
+    __slots__ = ("nearest", "fusion", "using", "filter", "limit", "score_threshold", "params", "prefetch")
+    NEAREST_FIELD_NUMBER: _ClassVar[int]
+    FUSION_FIELD_NUMBER: _ClassVar[int]
+    USING_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    SCORE_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    PARAMS_FIELD_NUMBER: _ClassVar[int]
+    PREFETCH_FIELD_NUMBER: _ClassVar[int]
+    nearest: _common_pb2.Vector
+    fusion: Fusion
+    using: str
+    filter: _filter_pb2.Filter
+    limit: int
+    score_threshold: float
+    params: SearchParams
+    prefetch: _containers.RepeatedCompositeFieldContainer[Prefetch]
+    def __init__(self, nearest: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., using: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., score_threshold: _Optional[float] = ..., params: _Optional[_Union[SearchParams, _Mapping]] = ..., prefetch: _Optional[_Iterable[_Union[Prefetch, _Mapping]]] = ...) -> None: ...
+
 class QueryRequest(_message.Message):
-    __slots__ = ("collection", "nearest", "using", "filter", "limit", "offset", "score_threshold", "with_payload", "with_vectors", "payload_encoding", "min_seq", "timeout_ms", "explain", "params")
+    __slots__ = ("collection", "nearest", "fusion", "using", "filter", "limit", "offset", "score_threshold", "with_payload", "with_vectors", "payload_encoding", "min_seq", "timeout_ms", "explain", "params", "prefetch", "mmr")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     NEAREST_FIELD_NUMBER: _ClassVar[int]
+    FUSION_FIELD_NUMBER: _ClassVar[int]
     USING_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -285,8 +340,11 @@ class QueryRequest(_message.Message):
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     PARAMS_FIELD_NUMBER: _ClassVar[int]
+    PREFETCH_FIELD_NUMBER: _ClassVar[int]
+    MMR_FIELD_NUMBER: _ClassVar[int]
     collection: str
     nearest: _common_pb2.Vector
+    fusion: Fusion
     using: str
     filter: _filter_pb2.Filter
     limit: int
@@ -299,10 +357,20 @@ class QueryRequest(_message.Message):
     timeout_ms: int
     explain: bool
     params: SearchParams
-    def __init__(self, collection: _Optional[str] = ..., nearest: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., using: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., score_threshold: _Optional[float] = ..., with_payload: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., with_vectors: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., payload_encoding: _Optional[_Union[_common_pb2.PayloadEncoding, str]] = ..., min_seq: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., explain: _Optional[bool] = ..., params: _Optional[_Union[SearchParams, _Mapping]] = ...) -> None: ...
+    prefetch: _containers.RepeatedCompositeFieldContainer[Prefetch]
+    mmr: Diversity
+    def __init__(self, collection: _Optional[str] = ..., nearest: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., using: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., score_threshold: _Optional[float] = ..., with_payload: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., with_vectors: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., payload_encoding: _Optional[_Union[_common_pb2.PayloadEncoding, str]] = ..., min_seq: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., explain: _Optional[bool] = ..., params: _Optional[_Union[SearchParams, _Mapping]] = ..., prefetch: _Optional[_Iterable[_Union[Prefetch, _Mapping]]] = ..., mmr: _Optional[_Union[Diversity, _Mapping]] = ...) -> None: ...
+
+class LegScore(_message.Message):
+    __slots__ = ("prefetch", "score")
+    PREFETCH_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    prefetch: int
+    score: float
+    def __init__(self, prefetch: _Optional[int] = ..., score: _Optional[float] = ...) -> None: ...
 
 class ScoredPoint(_message.Message):
-    __slots__ = ("id", "score", "seq", "payload", "payload_json", "vectors")
+    __slots__ = ("id", "score", "seq", "payload", "payload_json", "vectors", "legs")
     class PayloadEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -323,13 +391,15 @@ class ScoredPoint(_message.Message):
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_JSON_FIELD_NUMBER: _ClassVar[int]
     VECTORS_FIELD_NUMBER: _ClassVar[int]
+    LEGS_FIELD_NUMBER: _ClassVar[int]
     id: _common_pb2.PointId
     score: float
     seq: int
     payload: _containers.MessageMap[str, _common_pb2.Value]
     payload_json: bytes
     vectors: _containers.MessageMap[str, _common_pb2.Vector]
-    def __init__(self, id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., score: _Optional[float] = ..., seq: _Optional[int] = ..., payload: _Optional[_Mapping[str, _common_pb2.Value]] = ..., payload_json: _Optional[bytes] = ..., vectors: _Optional[_Mapping[str, _common_pb2.Vector]] = ...) -> None: ...
+    legs: _containers.RepeatedCompositeFieldContainer[LegScore]
+    def __init__(self, id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., score: _Optional[float] = ..., seq: _Optional[int] = ..., payload: _Optional[_Mapping[str, _common_pb2.Value]] = ..., payload_json: _Optional[bytes] = ..., vectors: _Optional[_Mapping[str, _common_pb2.Vector]] = ..., legs: _Optional[_Iterable[_Union[LegScore, _Mapping]]] = ...) -> None: ...
 
 class QueryResponse(_message.Message):
     __slots__ = ("points", "seq", "explain")

@@ -1,0 +1,107 @@
+"""Queries of several stages as users write them: prefetches, fusions, diversity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vecstore.client.filters import FilterLike, as_filter
+from vecstore.client.requests import as_count, search_params
+from vecstore.client.vectors import as_query, only_vector
+from vecstore.config import Limits
+from vecstore.errors import InvalidArgument
+from vecstore.schema import Schema
+from vecstore.types import Fusion, FusionMethod, Mmr
+from vecstore.types import Prefetch as PrefetchRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prefetch:
+    """A query whose `k` points another one starts from: by `vector`, as in `Collection.query`, or by a `fusion` of its
+    own `prefetch`. With both a vector and prefetches, what these find is scored exactly by the vector. Its filter holds
+    for the prefetches below it too."""
+
+    vector: Any = None
+    using: str | None = None
+    k: int = 100
+    filter: FilterLike | None = None
+    score_threshold: float | None = None
+    prefetch: Sequence[Prefetch] = ()
+    fusion: Fusion | None = None
+    nprobe: int | None = None
+    ef: int | None = None
+    oversampling: float | None = None
+    rescore: bool = True
+    exact: bool = False
+    truncate_dim: int | None = None
+    recall: float | None = None
+    block_factor: float | None = None
+
+
+def RRF(k: int = 60, weights: Sequence[float] = ()) -> Fusion:  # noqa: N802 (reads as a type where queries are written)
+    """Reciprocal rank fusion: the sum of weight / (k + rank), ranks from 1."""
+    return Fusion(FusionMethod.RRF, as_count("k", k), tuple(weights))
+
+
+def DBSF(weights: Sequence[float] = ()) -> Fusion:  # noqa: N802
+    """Distribution-based score fusion: the weighted sum of (score - (mean - 3 sd)) / (6 sd)."""
+    return Fusion(FusionMethod.DBSF, weights=tuple(weights))
+
+
+def RelativeScore(weights: Sequence[float] = ()) -> Fusion:  # noqa: N802
+    """Relative score fusion: the weighted sum of (score - min) / (max - min)."""
+    return Fusion(FusionMethod.RELATIVE, weights=tuple(weights))
+
+
+def MMR(diversity: float = 0.5, candidates: int = 100) -> Mmr:  # noqa: N802
+    """Of `candidates`, those that are near the query and unlike each other (maximal marginal relevance): `diversity` 0
+    is only near, 1 only unlike."""
+    return Mmr(diversity, as_count("candidates", candidates))
+
+
+def as_prefetches(given: Sequence[Prefetch], schema: Schema, limits: Limits) -> tuple[PrefetchRequest, ...]:
+    """Raises InvalidArgument naming the prefetch."""
+    if isinstance(given, Prefetch):
+        given = [given]
+    return tuple(_prefetch(one, schema, limits, f"prefetch[{place}]") for place, one in enumerate(given))
+
+
+def _prefetch(given: Prefetch, schema: Schema, limits: Limits, path: str) -> PrefetchRequest:
+    if not isinstance(given, Prefetch):
+        raise InvalidArgument(f"{path} must be a Prefetch, not {type(given).__name__}", reason="BAD_ARGUMENT")
+    try:
+        vector = None
+        if given.vector is not None:
+            vector = as_query(given.vector, schema.vectors[only_vector(schema, given.using)])
+        params = search_params(
+            given.nprobe, given.oversampling, given.rescore, given.exact, given.truncate_dim, given.recall, given.ef,
+            given.block_factor,
+        )  # fmt: skip
+        return PrefetchRequest(
+            vector,
+            given.using,
+            as_filter(given.filter, limits),
+            as_count("k", given.k),
+            given.score_threshold,
+            params,
+            as_prefetches(given.prefetch, schema, limits),
+            given.fusion,
+        )
+    except InvalidArgument as error:
+        raise error.at(path) from None
+
+
+def hybrid_stages(
+    queries: Mapping[str, Any], fusion: Fusion, candidates: int, rerank: Mapping[str, Any] | None, k: int
+) -> Prefetch:
+    """One query by field name each, fused; with `rerank`, one field's query scores the best `candidates` exactly."""
+    if not isinstance(queries, Mapping) or not queries:
+        raise InvalidArgument("hybrid needs queries by field name, such as {'dense': vector}", reason="BAD_ARGUMENT")
+    if rerank is not None and (not isinstance(rerank, Mapping) or len(rerank) != 1):
+        raise InvalidArgument("rerank is one query by field name, such as {'tokens': tokens}", reason="BAD_ARGUMENT")
+    legs = [Prefetch(vector=vector, using=name, k=candidates) for name, vector in queries.items()]
+    if rerank is None:
+        return Prefetch(prefetch=legs, fusion=fusion, k=k)
+    ((name, vector),) = rerank.items()
+    return Prefetch(vector=vector, using=name, k=k, prefetch=[Prefetch(prefetch=legs, fusion=fusion, k=candidates)])

@@ -1,0 +1,101 @@
+"""From a request of several stages to checked ones. Every error names the stage, such as `prefetch[1].prefetch[0]`."""
+
+from __future__ import annotations
+
+import math
+
+from vecstore import validate
+from vecstore.config import Limits
+from vecstore.engine.filtering import Filtering
+from vecstore.engine.params import check_params, field_of
+from vecstore.engine.staged import Stage
+from vecstore.errors import VecstoreError, limit_exceeded
+from vecstore.given import query_rows
+from vecstore.query.parse import check_filter
+from vecstore.schema import Schema, VectorKind
+from vecstore.types import Fusion, FusionMethod, Mmr, Prefetch, QueryRequest
+from vecstore.validate import invalid
+
+RRF_K_MAX = 1_000_000
+WEIGHT_MAX = 1e6
+
+
+class StageCheck:
+    """Checks the stages of one request against a schema."""
+
+    def __init__(self, schema: Schema, limits: Limits, filtering: Filtering) -> None:
+        self._schema = schema
+        self._limits = limits
+        self._filtering = filtering
+        self._candidates = 0
+
+    def root(self, request: QueryRequest, k: int) -> Stage:
+        """The whole request; its own answer is the k best. Raises InvalidArgument."""
+        wanted = request.mmr
+        if wanted is not None:
+            _check_mmr(wanted, self._limits)
+            k = max(k, wanted.candidates)
+        stage = self._stage(request, k, "", 1)
+        if wanted is not None and (stage.field is None or stage.field.kind is not VectorKind.DENSE):
+            kind = "a fusion" if stage.field is None else f"a {stage.field.kind.value} field"
+            raise invalid("BAD_ARGUMENT", f"mmr needs a query of a dense field, this is one of {kind}", "mmr")
+        return stage
+
+    def _stage(self, request: QueryRequest | Prefetch, k: int, path: str, depth: int) -> Stage:
+        limits = self._limits
+        if depth > limits.prefetch_depth_max + 1:
+            raise limit_exceeded("prefetch_depth_max", depth - 1, limits.prefetch_depth_max, path="prefetch depth")
+        stages = []
+        for place, below in enumerate(request.prefetch):
+            inner = f"{path}prefetch[{place}]"
+            wanted = validate.check_count(below.k, f"{inner}.limit", 1, "k_max", limits.k_max)
+            stages.append(self._stage(below, wanted, f"{inner}.", depth + 1))
+            self._candidates += wanted
+        if self._candidates > limits.prefetch_candidates_max:
+            bound = limits.prefetch_candidates_max
+            raise limit_exceeded("prefetch_candidates_max", self._candidates, bound, path="limits of all prefetches")
+        if request.score_threshold is not None and not math.isfinite(request.score_threshold):
+            raise invalid("NAN_OR_INF", f"{path}score_threshold must be finite", f"{path}score_threshold")
+        where = request.filter
+        if where is not None:
+            where = check_filter(where, limits)
+            self._filtering.check_indexed(where, self._schema)
+        stage = Stage(k, filter=where, threshold=request.score_threshold, params=request.params, stages=stages)
+        if request.fusion is not None:
+            stage.fusion = self._fusion(request.fusion, request, path)
+            return stage
+        if request.vector is None:
+            raise invalid("BAD_ARGUMENT", f"{path}query is missing: give a vector or a fusion", f"{path}query")
+        try:
+            stage.name, stage.field = field_of(self._schema, request.using)
+            stage.vectors = query_rows(request.vector, stage.field, limits)
+            check_params(request.params, stage.field, stage.vectors)
+        except VecstoreError as error:
+            raise (error.at(path.rstrip(".")) if path else error) from None
+        return stage
+
+    def _fusion(self, fusion: Fusion, request: QueryRequest | Prefetch, path: str) -> Fusion:
+        where = f"{path}fusion"
+        if request.vector is not None:
+            raise invalid("BAD_ARGUMENT", f"{where} and a vector are both given: give one", where)
+        if not request.prefetch:
+            raise invalid("BAD_ARGUMENT", f"{where} has nothing to fuse: give prefetches", where)
+        if fusion.method is FusionMethod.RRF:
+            validate.check_count(fusion.k, f"{where}.k", 1, "RRF_K_MAX", RRF_K_MAX)
+            if request.score_threshold is not None:
+                message = f"{path}score_threshold does not apply to rrf, whose scores are of ranks"
+                raise invalid("BAD_ARGUMENT", message, f"{path}score_threshold")
+        if fusion.weights and len(fusion.weights) != len(request.prefetch):
+            message = f"{where} has {len(fusion.weights)} weights for {len(request.prefetch)} prefetches"
+            raise invalid("BAD_ARGUMENT", message, f"{where}.weights")
+        for place, weight in enumerate(fusion.weights):
+            if not 0 <= weight <= WEIGHT_MAX:
+                message = f"{where}.weights[{place}]={weight} must be in 0..{WEIGHT_MAX:g}"
+                raise invalid("BAD_ARGUMENT", message, f"{where}.weights[{place}]")
+        return fusion
+
+
+def _check_mmr(wanted: Mmr, limits: Limits) -> None:
+    if not 0 <= wanted.diversity <= 1:
+        raise invalid("BAD_ARGUMENT", f"mmr.diversity={wanted.diversity} must be in 0..1", "mmr.diversity")
+    validate.check_count(wanted.candidates, "mmr.candidates", 1, "k_max", limits.k_max)
