@@ -106,8 +106,11 @@ def stages_from_pb(message: pb.QueryRequest, request: QueryRequest, limits: Limi
     if message.WhichOneof("query") == "fusion":
         request.fusion = _fusion_from_pb(message.fusion, f"{path}fusion")
     if message.HasField("mmr"):
-        default = Mmr()
-        request.mmr = Mmr(message.mmr.diversity, message.mmr.candidates or default.candidates)
+        default, mmr = Mmr(), message.mmr
+        request.mmr = Mmr(
+            mmr.diversity if mmr.HasField("diversity") else default.diversity,
+            mmr.candidates if mmr.HasField("candidates") else default.candidates,
+        )
 
 
 def _prefetches_from_pb(messages: Sequence[pb.Prefetch], limits: Limits, path: str, depth: int) -> tuple[Prefetch, ...]:
@@ -140,7 +143,7 @@ def _fusion_from_pb(message: pb.Fusion, path: str) -> Fusion:
         problem = f"{path} names no method: give rrf, dbsf or relative"
         raise InvalidArgument(problem, reason="BAD_ARGUMENT", field_violations=[(path, problem)])
     weights = tuple(message.weights)
-    return Fusion(FusionMethod(method), message.rrf.k or Fusion().k, weights)
+    return Fusion(FusionMethod(method), message.rrf.k if message.rrf.HasField("k") else Fusion().k, weights)
 
 
 def legs_to_pb(legs: Mapping[int, float], point: pb.ScoredPoint) -> None:
