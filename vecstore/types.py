@@ -164,7 +164,7 @@ class FusionMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """How the answers to several prefetches become one (`engine.fusion`). `weights` has one for each, or is empty."""
+    """How the answers to several prefetches become one (`query.fusion`). `weights` has one for each, or is empty."""
 
     method: FusionMethod = FusionMethod.RRF
     k: int = 60  # rrf: the larger, the less the first ranks count

@@ -15,15 +15,15 @@ import numpy as np
 
 from vecstore.engine import bitmaps
 from vecstore.engine.collection import View
-from vecstore.engine.diversify import mmr
 from vecstore.engine.filtering import Filtering
-from vecstore.engine.fusion import Listed, fuse
 from vecstore.engine.row_columns import as_matrix
 from vecstore.engine.search import Plan, Ranked, ordered_ties, search_view
 from vecstore.engine.term_statistics import TermStatistics
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
+from vecstore.query.diversify import mmr
 from vecstore.query.filter import Filter
+from vecstore.query.fusion import Listed, fuse
 from vecstore.rows import Rows
 from vecstore.schema import Metric, VectorField, larger_is_nearer, score_of
 from vecstore.types import Fusion, Mmr

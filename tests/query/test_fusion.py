@@ -8,8 +8,8 @@ import statistics
 import numpy as np
 import pytest
 
-from vecstore.engine.diversify import mmr
-from vecstore.engine.fusion import Listed, fuse
+from vecstore.query.diversify import mmr
+from vecstore.query.fusion import Listed, fuse
 from vecstore.schema import Metric
 from vecstore.types import Fusion, FusionMethod
 
