@@ -101,8 +101,9 @@ void bind_files(nb::module_& m);
 // Adds encoding.
 void bind_encode(nb::module_& m);
 
-// Adds late interaction.
+// Adds late interaction: exact, and over codes.
 void bind_maxsim(nb::module_& m);
+void bind_tokens(nb::module_& m);
 
 // Adds the graph index.
 void bind_graph(nb::module_& m);

@@ -125,7 +125,8 @@ const MaxSimOps& current_maxsim_ops() {
     static const MaxSimOps baseline = baseline_maxsim_ops();
 #if defined(__x86_64__)
     // Only names of instruction sets that this CPU has come from current_ops.
-    static const MaxSimOps avx2 = avx2_maxsim_ops(), avx512 = avx512_maxsim_ops();
+    static const MaxSimOps avx2 = avx2_maxsim_ops();
+    static const MaxSimOps avx512 = __builtin_cpu_supports("avx512vnni") ? vnni_maxsim_ops() : avx512_maxsim_ops();
     const std::string_view isa = current_ops().isa;
     if (isa == "avx512") return avx512;
     if (isa == "avx2") return avx2;

@@ -3,7 +3,9 @@
 // width / kWidth of them, so that the multiplies are the bound from the first cache level on.
 #pragma once
 
+#include "centroid_kernels.h"
 #include "maxsim_lanes.h"
+#include "token_bytes_kernels.h"
 
 namespace vecstore {
 namespace {
@@ -65,7 +67,9 @@ inline void best(const float* queries, std::size_t width, std::size_t dim, const
 #endif
 }
 
-constexpr MaxSimOps maxsim_ops(const char* isa) { return {isa, best, widen}; }
+constexpr MaxSimOps maxsim_ops(const char* isa) {
+    return {isa, best, widen, best_bytes, values, spread, largest, to_table, gaps, interact};
+}
 
 }  // namespace
 }  // namespace vecstore

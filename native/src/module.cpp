@@ -170,6 +170,7 @@ NB_MODULE(_native, m) {
     bind_files(m);
     bind_graph(m);
     bind_maxsim(m);
+    bind_tokens(m);
     bind_sparse(m);
     m.def("set_threads", &set_threads, nb::arg("threads"));
     m.def("threads", &threads);

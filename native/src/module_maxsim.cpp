@@ -3,39 +3,16 @@
 
 #include "bindings.h"
 #include "maxsim.h"
+#include "token_input.h"
 
 namespace vecstore {
 namespace {
-
-// Rows whose offsets were not looked at yet.
-TokenRows token_rows(const char* name, const Input& offsets, const Input& tokens, std::size_t dim) {
-    check("offsets", offsets, kInt64, {kAny});
-    if (offsets.shape(0) == 0) fail(std::string(name) + " need at least one offset");
-    const bool half = kFloat16.matches(tokens);
-    if (!half && !kFloat32.matches(tokens)) fail(std::string(name) + " must have dtype float32 or float16");
-    check_shape(name, tokens, {kAny, dim});
-    return {data_of<std::int64_t>(offsets), offsets.shape(0) - 1, data_of<std::uint8_t>(tokens), tokens.shape(1), half};
-}
-
-void check_offsets(const char* name, const TokenRows& rows, std::size_t total) {
-    if (rows.offsets[0] < 0 || rows.offsets[rows.n] > static_cast<std::int64_t>(total))
-        fail(std::string("offsets of ") + name + " lie outside the tokens");
-    for (std::size_t i = 0; i < rows.n; ++i)
-        if (rows.offsets[i] > rows.offsets[i + 1]) fail(std::string("offsets of ") + name + " must ascend");
-}
-
-TokenRows query_rows(const Input& offsets, const Input& tokens) {
-    if (!kFloat32.matches(tokens)) fail("queries must have dtype float32");
-    const TokenRows queries = token_rows("queries", offsets, tokens, kAny);
-    check_offsets("queries", queries, tokens.shape(0));
-    return queries;
-}
 
 void scan(Input query_offsets, Input query_tokens, Input offsets, Input tokens, Input allowed, Output out_rows,
           Output out_distances) {
     const TokenRows queries = query_rows(query_offsets, query_tokens);
     const TokenRows rows = token_rows("tokens", offsets, tokens, queries.dim);
-    check_offsets("rows", rows, tokens.shape(0));
+    check_offsets("rows", rows.offsets, rows.n, tokens.shape(0));
     static constexpr std::uint64_t kNone = 0;  // an empty array may come without a pointer, which would mean "all"
     const std::uint64_t* bits = nullptr;
     if (allowed.is_valid()) {

@@ -190,6 +190,20 @@ class Graph:
     ) -> None: ...  # fmt: skip
     def tune(self, interleave: int, code_lines: int, heads: int, sparse_from: int = ...) -> None: ...
 
+class Tokens:
+    def __init__(
+        self, dim: int, offsets: _Array, homes: _Array | None, centroids: _Array | None,
+        centroid_scales: _Array | None, codes: _Array | None, bits: int, levels: _Array | None, step: float,
+        scales: _Array | None, list_offsets: _Array | None, list_rows: _Array | None,
+    ) -> None: ...  # fmt: skip
+    def search(
+        self, query_offsets: _Array, query_tokens: _Array, lists: int, allowed: _Array | None, out_rows: _Array,
+        out_distances: _Array, out_counters: _Array,
+    ) -> None: ...  # fmt: skip
+    def rerank(
+        self, query_offsets: _Array, query_tokens: _Array, candidates: _Array, out_distances: _Array
+    ) -> None: ...
+
 class GraphBuilder:
     def __init__(
         self, bytes: _Array, scales: _Array, squares: _Array, sums: _Array, leaf_rows: int, leaf_nearest: int,

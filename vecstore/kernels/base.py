@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from vecstore.kernels.graph import BuildParams, ByteRows, GraphArrays, GraphBuilder, OpenGraph, UInt32Array, Walk
 from vecstore.kernels.sparse import SparseKernels
+from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.schema import Metric
 from vecstore.tokens import TokenRows
 
@@ -298,6 +299,28 @@ class Kernels(SparseKernels, Protocol):
         out_distances: Float32Array,  # (nq, m), +inf where the candidate is -1 or has no tokens
     ) -> None:
         """Distances by maxsim to listed rows, in the candidates' order."""
+
+    def open_tokens(self, codes: TokenCodes) -> OpenTokens:
+        """Token codes for this backend's searches; the arrays are kept, not copied."""
+
+    def centroid_search(
+        self,
+        tokens: OpenTokens,
+        queries: TokenRows,
+        lists: int,  # centroids visited for each token of a query; 0: every row is scored
+        allowed: Bitmap | None,
+        out_rows: Int64Array,  # (nq, m)
+        out_distances: Float32Array,  # (nq, m): minus the scores by centroids
+        out_counters: Int64Array,  # (nq, 2): kernels.tokens.SEARCH_COUNTERS
+    ) -> None:
+        """The m nearest of the allowed rows that have a token at a visited centroid, by all their centroids. Visited
+        are, of all centroids, those of the least gap: how much less its product with a query token is than the
+        largest with that token, for the token where that is least (equal ones by number)."""
+
+    def token_rerank(
+        self, tokens: OpenTokens, queries: TokenRows, candidates: Int64Array, out_distances: Float32Array
+    ) -> None:
+        """Distances by the codes of listed rows, as `maxsim_rerank`."""
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         """1 / |row| of each row, 0 for a zero row."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.checks import _check, _check_shape
+from vecstore.kernels.tokens import TokenCodes
 from vecstore.tokens import TokenRows
 
 _Any = NDArray[Any]
@@ -18,7 +19,7 @@ def check_maxsim_scan(
 ) -> None:
     _check_queries(queries)
     _check_rows(rows, queries.dim)
-    _check_offsets("rows", rows.offsets, len(rows.tokens))
+    check_offsets("rows", rows.offsets, len(rows.tokens))
     if allowed is not None:
         _check("allowed", allowed, np.uint64, ((len(rows) + 63) // 64,))
     _check("out_rows", out_rows, np.int64, (len(queries), None))
@@ -31,6 +32,34 @@ def check_maxsim_rerank(queries: TokenRows, rows: TokenRows, candidates: _Any, o
     _check("candidates", candidates, np.int64, (len(queries), None))
     _check("out_distances", out_distances, np.float32, candidates.shape)
     check_candidates(rows.offsets, len(rows.tokens), candidates)
+
+
+def check_centroid_search(
+    codes: TokenCodes, queries: TokenRows, allowed: _Any | None, out_rows: _Any, out_distances: _Any, out_counters: _Any
+) -> None:
+    if codes.centroids is None:
+        raise ValueError("these tokens have no centroids")
+    _check_coded_queries(queries, codes.dim)
+    if allowed is not None:
+        _check("allowed", allowed, np.uint64, ((len(codes) + 63) // 64,))
+    _check("out_rows", out_rows, np.int64, (len(queries), None))
+    _check("out_distances", out_distances, np.float32, out_rows.shape)
+    _check("out_counters", out_counters, np.int64, (len(queries), 2))
+
+
+def check_token_rerank(codes: TokenCodes, queries: TokenRows, candidates: _Any, out_distances: _Any) -> None:
+    if codes.codes is None:
+        raise ValueError("these tokens have no codes")
+    _check_coded_queries(queries, codes.dim)
+    _check("candidates", candidates, np.int64, (len(queries), None))
+    _check("out_distances", out_distances, np.float32, candidates.shape)
+    check_candidates(codes.offsets, int(codes.offsets[-1]), candidates)
+
+
+def _check_coded_queries(queries: TokenRows, dim: int) -> None:
+    _check_queries(queries)
+    if queries.dim != dim:
+        raise ValueError(f"shape of queries: they have {queries.dim} components, tokens {dim}")
 
 
 def check_candidates(offsets: _Any, total: int, candidates: _Any) -> None:
@@ -49,7 +78,7 @@ def check_candidates(offsets: _Any, total: int, candidates: _Any) -> None:
 def _check_queries(queries: TokenRows) -> None:
     _check("offsets", queries.offsets, np.int64, (None,))
     _check("queries", queries.tokens, np.float32, (None, None))
-    _check_offsets("queries", queries.offsets, len(queries.tokens))
+    check_offsets("queries", queries.offsets, len(queries.tokens))
 
 
 def _check_rows(rows: TokenRows, dim: int) -> None:
@@ -59,7 +88,7 @@ def _check_rows(rows: TokenRows, dim: int) -> None:
     _check_shape("tokens", rows.tokens, (None, dim))
 
 
-def _check_offsets(name: str, offsets: _Any, total: int) -> None:
+def check_offsets(name: str, offsets: _Any, total: int) -> None:
     if not len(offsets):
         raise ValueError(f"{name} need at least one offset")
     if offsets[0] < 0 or offsets[-1] > total:

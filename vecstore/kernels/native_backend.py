@@ -31,6 +31,7 @@ from vecstore.kernels.graph import (
     Walk,
 )
 from vecstore.kernels.graph_tuning import QUERIES, TUNED_FROM, tuned
+from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.schema import Metric
 from vecstore.sparse import SparseRows
 from vecstore.tokens import TokenRows
@@ -296,6 +297,31 @@ class NativeKernels:
     ) -> None:
         arrays = (queries.offsets, queries.tokens, rows.offsets, rows.tokens)
         _native.maxsim_rerank(*arrays, candidates, out_distances)
+
+    def open_tokens(self, codes: TokenCodes) -> OpenTokens:
+        c, k = codes.centroids, codes.codes
+        shared = (None,) * 3 if c is None else (c.homes, c.centroids, c.scales)
+        coded = (None, 8, None, 1.0, None) if k is None else (k.codes, k.bits, k.levels, k.step, k.scales)
+        lists = (None,) * 2 if c is None else (c.list_offsets, c.list_rows)
+        return OpenTokens(codes, _native.Tokens(codes.dim, codes.offsets, *shared, *coded, *lists))
+
+    def centroid_search(
+        self,
+        tokens: OpenTokens,
+        queries: TokenRows,
+        lists: int,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        outputs = (out_rows, out_distances, out_counters)
+        tokens.handle.search(queries.offsets, queries.tokens, lists, allowed, *outputs)
+
+    def token_rerank(
+        self, tokens: OpenTokens, queries: TokenRows, candidates: Int64Array, out_distances: Float32Array
+    ) -> None:
+        tokens.handle.rerank(queries.offsets, queries.tokens, candidates, out_distances)
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         _native.inverse_norms(rows, out)

@@ -28,6 +28,8 @@ from vecstore.kernels import (
     sparse_numba,
     sparse_numpy,
     table_numba,
+    tokens_numba,
+    tokens_numpy,
 )
 from vecstore.kernels import numba_loops as loops
 from vecstore.kernels.base import (
@@ -56,9 +58,16 @@ from vecstore.kernels.graph_build_numba import NumbaGraphBuilder
 from vecstore.kernels.graph_checks import check_graph, check_graph_answers, check_graph_builder, check_walk
 from vecstore.kernels.graph_numpy import PythonGraph
 from vecstore.kernels.graph_queries import CodeQueries
-from vecstore.kernels.maxsim_checks import check_maxsim_rerank, check_maxsim_scan
+from vecstore.kernels.maxsim_checks import (
+    check_centroid_search,
+    check_maxsim_rerank,
+    check_maxsim_scan,
+    check_token_rerank,
+)
 from vecstore.kernels.row_checks import check_row_scan
 from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_rerank, check_sparse_scan
+from vecstore.kernels.tokens import OpenTokens, TokenCodes
+from vecstore.kernels.tokens_numpy import PythonTokens, allowed_mask
 from vecstore.schema import Metric
 from vecstore.sparse import SparseRows
 from vecstore.tokens import TokenRows
@@ -479,6 +488,41 @@ class NumbaKernels:
         def run(q: int) -> None:
             lanes = np.ascontiguousarray(queries.row(q).tokens.T)
             maxsim_numba.rerank(lanes, tokens, rows.offsets, candidates[q], out_distances[q])
+
+        self._each(run, len(queries))
+
+    def open_tokens(self, codes: TokenCodes) -> OpenTokens:
+        return OpenTokens(codes, PythonTokens(codes))
+
+    def centroid_search(
+        self,
+        tokens: OpenTokens,
+        queries: TokenRows,
+        lists: int,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        outputs = (out_rows, out_distances, out_counters)
+        check_centroid_search(tokens.codes, queries, allowed, *outputs)
+        mask = allowed_mask(allowed, len(tokens.codes))
+
+        def run(q: int) -> None:
+            own = (out[q] for out in outputs)
+            tokens_numpy.search(tokens.handle, queries.row(q).tokens, lists, mask, *own, tokens_numba.interact)
+
+        self._each(run, len(queries))
+
+    def token_rerank(
+        self, tokens: OpenTokens, queries: TokenRows, candidates: Int64Array, out_distances: Float32Array
+    ) -> None:
+        check_token_rerank(tokens.codes, queries, candidates, out_distances)
+        opened: PythonTokens = tokens.handle
+
+        def run(q: int) -> None:
+            arguments = opened.arguments(queries.row(q).tokens)
+            tokens_numba.distances(*arguments, tokens.codes.offsets, candidates[q], out_distances[q])
 
         self._each(run, len(queries))
 

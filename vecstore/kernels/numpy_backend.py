@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels import byte_numpy, graph_numpy, hamming_numpy, maxsim_numpy, row_numpy, sparse_numpy, table_numpy
+from vecstore.kernels import (
+    byte_numpy,
+    graph_numpy,
+    hamming_numpy,
+    maxsim_numpy,
+    row_numpy,
+    sparse_numpy,
+    table_numpy,
+    tokens_numpy,
+)
 from vecstore.kernels.base import (
     Bitmap,
     ByteCodes,
@@ -39,9 +48,16 @@ from vecstore.kernels.graph_build_numpy import NumpyGraphBuilder
 from vecstore.kernels.graph_checks import check_graph, check_graph_answers, check_graph_builder, check_walk
 from vecstore.kernels.graph_numpy import CodeQuery, PythonGraph
 from vecstore.kernels.graph_queries import CodeQueries, products
-from vecstore.kernels.maxsim_checks import check_maxsim_rerank, check_maxsim_scan
+from vecstore.kernels.maxsim_checks import (
+    check_centroid_search,
+    check_maxsim_rerank,
+    check_maxsim_scan,
+    check_token_rerank,
+)
 from vecstore.kernels.row_checks import check_row_scan
 from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_rerank, check_sparse_scan
+from vecstore.kernels.tokens import OpenTokens, TokenCodes
+from vecstore.kernels.tokens_numpy import PythonTokens, allowed_mask
 from vecstore.schema import Metric
 from vecstore.sparse import SparseRows
 from vecstore.tokens import TokenRows
@@ -378,6 +394,33 @@ class NumpyKernels:
         for q, query in enumerate(queries):
             used = candidates[q] >= 0
             out_distances[q, used] = maxsim_numpy.query_distances(query.tokens, rows, candidates[q, used])
+
+    def open_tokens(self, codes: TokenCodes) -> OpenTokens:
+        return OpenTokens(codes, PythonTokens(codes))
+
+    def centroid_search(
+        self,
+        tokens: OpenTokens,
+        queries: TokenRows,
+        lists: int,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        outputs = (out_rows, out_distances, out_counters)
+        check_centroid_search(tokens.codes, queries, allowed, *outputs)
+        mask = allowed_mask(allowed, len(tokens.codes))
+        for q, query in enumerate(queries):
+            tokens_numpy.search(tokens.handle, query.tokens, lists, mask, *(out[q] for out in outputs))
+
+    def token_rerank(
+        self, tokens: OpenTokens, queries: TokenRows, candidates: Int64Array, out_distances: Float32Array
+    ) -> None:
+        check_token_rerank(tokens.codes, queries, candidates, out_distances)
+        opened: PythonTokens = tokens.handle
+        for q, query in enumerate(queries):
+            out_distances[q] = opened.distances(query.tokens, candidates[q])
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         check_inverse_norms(rows, out)

@@ -1,0 +1,132 @@
+// Bindings of token codes: an object that checks its arrays once and keeps them alive.
+#include "bindings.h"
+#include "token_codes.h"
+#include "token_input.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::size_t kDimMax = 1 << 16;  // sums of byte products stay below 2^31
+constexpr std::size_t kRowsMax = (std::size_t{1} << 32) - 1;
+
+class NativeTokens {
+ public:
+    NativeTokens(std::size_t dim, Input offsets, Input homes, Input centroids, Input centroid_scales, Input codes,
+                 int bits, Input levels, float step, Input scales, Input list_offsets, Input list_rows)
+        : kept_{offsets, homes, centroids, centroid_scales, codes, levels, scales, list_offsets, list_rows} {
+        if (dim == 0 || dim > kDimMax) fail("tokens must have 1 to 65536 components");
+        check("offsets", offsets, kInt64, {kAny});
+        if (offsets.shape(0) == 0 || offsets.shape(0) > kRowsMax) fail("offsets must cut 0 to 2^32 - 2 rows");
+        codes_.n = offsets.shape(0) - 1;
+        codes_.dim = dim;
+        codes_.offsets = data_of<std::int64_t>(offsets);
+        codes_.bits = bits;
+        codes_.step = step;
+        if (homes.is_valid()) take_centroids(homes, centroids, centroid_scales, list_offsets, list_rows);
+        if (codes.is_valid()) take_codes(codes, levels, scales);
+        if (homes.is_valid() && codes.is_valid() && homes.shape(0) != codes.shape(0))
+            fail("homes and codes are of " + std::to_string(homes.shape(0)) + " and " + std::to_string(codes.shape(0)) +
+                 " tokens");
+        if (!homes.is_valid() && !codes.is_valid()) fail("tokens need centroids or codes");
+        const std::size_t total = homes.is_valid() ? homes.shape(0) : codes.shape(0);
+        check_offsets("rows", codes_.offsets, codes_.n, total);
+        if (codes_.offsets[0] != 0) fail("offsets of rows must begin at 0");
+    }
+
+    void search(Input query_offsets, Input query_tokens, std::size_t lists, Input allowed, Output out_rows,
+                Output out_distances, Output out_counters) const {
+        if (codes_.homes == nullptr) fail("these tokens have no centroids");
+        const TokenRows queries = checked_queries(query_offsets, query_tokens);
+        static constexpr std::uint64_t kNone = 0;  // an empty array may come without a pointer, which would mean "all"
+        const std::uint64_t* bits = nullptr;
+        if (allowed.is_valid()) {
+            check("allowed", allowed, kUInt64, {words(codes_.n)});
+            bits = codes_.n == 0 ? &kNone : data_of<std::uint64_t>(allowed);
+        }
+        check("out_rows", out_rows, kInt64, {queries.n, kAny});
+        check("out_distances", out_distances, kFloat32, {queries.n, out_rows.shape(1)});
+        check("out_counters", out_counters, kInt64, {queries.n, 2});
+        centroid_search(codes_, queries,
+                        {lists, bits, out_rows.shape(1), static_cast<std::int64_t*>(out_rows.data()),
+                         static_cast<float*>(out_distances.data()), static_cast<std::int64_t*>(out_counters.data())});
+    }
+
+    void rerank(Input query_offsets, Input query_tokens, Input candidates, Output out_distances) const {
+        if (codes_.codes == nullptr) fail("these tokens have no codes");
+        const TokenRows queries = checked_queries(query_offsets, query_tokens);
+        check("candidates", candidates, kInt64, {queries.n, kAny});
+        check("out_distances", out_distances, kFloat32, {queries.n, candidates.shape(1)});
+        const auto* rows = data_of<std::int64_t>(candidates);
+        for (std::size_t i = 0; i < candidates.size(); ++i)
+            if (rows[i] < -1 || rows[i] >= static_cast<std::int64_t>(codes_.n))
+                fail("candidate row " + std::to_string(rows[i]) + " is not in -1.." +
+                     std::to_string(static_cast<std::int64_t>(codes_.n) - 1));
+        token_rerank(codes_, queries, rows, candidates.shape(1), static_cast<float*>(out_distances.data()));
+    }
+
+ private:
+    TokenRows checked_queries(const Input& offsets, const Input& tokens) const {
+        const TokenRows queries = query_rows(offsets, tokens);
+        if (queries.dim != codes_.dim)
+            fail("queries have " + std::to_string(queries.dim) + " components, tokens " + std::to_string(codes_.dim));
+        return queries;
+    }
+
+    void take_centroids(const Input& homes, const Input& centroids, const Input& scales, const Input& list_offsets,
+                        const Input& list_rows) {
+        check("homes", homes, kUInt16, {kAny});
+        check("centroids", centroids, kUInt8, {kAny, (codes_.dim + 3) / 4 * 4});
+        codes_.ncentroids = centroids.shape(0);
+        codes_.centroid_bytes = centroids.shape(1);
+        check("centroid_scales", scales, kFloat32, {codes_.ncentroids});
+        const auto* numbers = data_of<std::uint16_t>(homes);
+        for (std::size_t t = 0; t < homes.shape(0); ++t)
+            if (numbers[t] >= codes_.ncentroids)
+                fail("homes hold " + std::to_string(numbers[t]) + ", which is no centroid");
+        check("list_offsets", list_offsets, kInt64, {codes_.ncentroids + 1});
+        check("list_rows", list_rows, kUInt32, {kAny});
+        codes_.list_offsets = data_of<std::int64_t>(list_offsets);
+        check_offsets("lists", codes_.list_offsets, codes_.ncentroids, list_rows.shape(0));
+        codes_.list_rows = data_of<std::uint32_t>(list_rows);
+        for (std::size_t i = 0; i < list_rows.shape(0); ++i)
+            if (codes_.list_rows[i] >= codes_.n) fail("lists hold row " + std::to_string(codes_.list_rows[i]));
+        codes_.homes = numbers;
+        codes_.centroids = data_of<std::uint8_t>(centroids);
+        codes_.centroid_scales = data_of<float>(scales);
+    }
+
+    void take_codes(const Input& codes, const Input& levels, const Input& scales) {
+        if (codes_.bits != 1 && codes_.bits != 2 && codes_.bits != 4 && codes_.bits != 8)
+            fail("bits must be 1, 2, 4 or 8");
+        const std::size_t bytes = ((codes_.dim * static_cast<std::size_t>(codes_.bits) + 7) / 8 + 3) / 4 * 4;
+        check("codes", codes, kUInt8, {kAny, bytes});
+        codes_.codes = data_of<std::uint8_t>(codes);
+        codes_.code_bytes = bytes;
+        check("levels", levels, kUInt8, {16});
+        codes_.levels = data_of<std::uint8_t>(levels);
+        codes_.half_scales = kFloat16.matches(scales);
+        check("scales", scales, codes_.half_scales ? kFloat16 : kFloat32, {codes.shape(0)});
+        codes_.scales = data_of<std::uint8_t>(scales);
+    }
+
+    Input kept_[9];
+    TokenCodes codes_{};
+};
+
+}  // namespace
+
+void bind_tokens(nb::module_& m) {
+    const auto optional = [](const char* name) { return nb::arg(name).noconvert().none(); };
+    const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
+    nb::class_<NativeTokens>(m, "Tokens")
+        .def(nb::init<std::size_t, Input, Input, Input, Input, Input, int, Input, float, Input, Input, Input>(),
+             nb::arg("dim"), array("offsets"), optional("homes"), optional("centroids"), optional("centroid_scales"),
+             optional("codes"), nb::arg("bits"), optional("levels"), nb::arg("step"), optional("scales"),
+             optional("list_offsets"), optional("list_rows"))
+        .def("search", &NativeTokens::search, array("query_offsets"), array("query_tokens"), nb::arg("lists"),
+             optional("allowed"), array("out_rows"), array("out_distances"), array("out_counters"), Release())
+        .def("rerank", &NativeTokens::rerank, array("query_offsets"), array("query_tokens"), array("candidates"),
+             array("out_distances"), Release());
+}
+
+}  // namespace vecstore

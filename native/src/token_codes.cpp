@@ -1,0 +1,117 @@
+#include "token_codes.h"
+
+#include <cmath>
+#include <limits>
+
+#include "half.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::size_t kScratchTokens = 128;  // spread at once; their bytes stay in the first-level cache
+constexpr std::size_t kRerankRows = 16;      // that a thread takes at once
+
+// The score of one row at a time, with what one thread needs for it.
+class CodedDocument {
+ public:
+    CodedDocument(const MaxSimOps& ops, const TokenCodes& codes, const ByteQuery& query, const float* bases)
+        : ops_(ops), codes_(codes), query_(query), bases_(bases), best_(query.width()), scales_(kScratchTokens) {
+        if (codes.bits < 8) scratch_.resize(codes.planes() * kScratchTokens * codes.code_bytes);
+    }
+
+    float distance(std::size_t row) {
+        std::fill(best_.begin(), best_.end(), -std::numeric_limits<float>::infinity());
+        const auto end = static_cast<std::size_t>(codes_.offsets[row + 1]);
+        for (auto t = static_cast<std::size_t>(codes_.offsets[row]); t < end; t += kScratchTokens)
+            add(t, std::min(kScratchTokens, end - t));
+        double sum = 0;
+        for (std::size_t lane = 0; lane < query_.tokens(); ++lane) sum += static_cast<double>(best_[lane]);
+        return static_cast<float>(0 - sum);
+    }
+
+ private:
+    void add(std::size_t first, std::size_t n) {
+        const std::uint8_t* bytes = codes_.codes + first * codes_.code_bytes;
+        const std::size_t stride = n * codes_.code_bytes;
+        if (codes_.bits < 8) {
+            ops_.spread(bytes, stride, codes_.bits, codes_.levels, scratch_.data(), stride);
+            bytes = scratch_.data();
+        }
+        const float* scales = reinterpret_cast<const float*>(codes_.scales) + first;
+        if (codes_.half_scales) {
+            ops_.widen(reinterpret_cast<const std::uint16_t*>(codes_.scales) + first, n, scales_.data());
+            scales = scales_.data();
+        }
+        const std::uint16_t* homes = codes_.homes == nullptr ? nullptr : codes_.homes + first;
+        ops_.best_bytes(query_.lanes(), {bytes, n, codes_.planes(), codes_.code_bytes / 4, stride},
+                        {scales, bases_, homes}, best_.data());
+    }
+
+    const MaxSimOps& ops_;
+    const TokenCodes& codes_;
+    const ByteQuery& query_;
+    const float* bases_;
+    std::vector<float> best_;
+    std::vector<float> scales_;
+    std::vector<std::uint8_t> scratch_;
+};
+
+}  // namespace
+
+ByteQuery::ByteQuery(const TokenRows& queries, std::size_t query, std::size_t groups, std::size_t planes, float step)
+    : tokens_(queries.count(query)), width_((tokens_ + kTokenLanes - 1) / kTokenLanes * kTokenLanes) {
+    const std::size_t dims = groups * planes * 4;
+    values_.assign(dims * width_, 0);
+    starts_.assign(width_, 0);
+    steps_.assign(width_, 0.0f);
+    const auto* tokens = reinterpret_cast<const float*>(queries.at(query));
+    for (std::size_t t = 0; t < tokens_; ++t) {
+        const float* token = tokens + t * queries.dim;
+        float top = 0;
+        for (std::size_t d = 0; d < queries.dim; ++d) top = std::max(top, std::fabs(token[d]));
+        const float inverse = top > 0 ? 127.0f / top : 0.0f;
+        std::int32_t sum = 0;
+        for (std::size_t d = 0; d < queries.dim; ++d) {
+            const auto value = static_cast<std::int8_t>(std::nearbyint(token[d] * inverse));
+            values_[(d / 4 * width_ + t) * 4 + d % 4] = value;
+            sum += value;
+        }
+        starts_[t] = -128 * sum;
+        steps_[t] = top / 127.0f * step;
+    }
+}
+
+void centroid_values(const MaxSimOps& ops, const TokenCodes& codes, const ByteQuery& query, float* out) {
+    const TokenBytes centroids{codes.centroids, codes.ncentroids, 1, codes.centroid_bytes / 4, 0};
+    ops.values(query.lanes(), centroids, {codes.centroid_scales, nullptr, nullptr}, out);
+}
+
+void token_rerank(const TokenCodes& codes, const TokenRows& queries, const std::int64_t* candidates, std::size_t m,
+                  float* distances) {
+    const MaxSimOps& ops = current_maxsim_ops();
+    const std::size_t parts = (m + kRerankRows - 1) / kRerankRows;
+    const std::size_t mean = codes.n == 0 ? 0 : static_cast<std::size_t>(codes.offsets[codes.n]) / codes.n;
+    std::vector<ByteQuery> prepared;
+    std::vector<std::vector<float>> bases(queries.n);
+    prepared.reserve(queries.n);
+    for (std::size_t q = 0; q < queries.n; ++q) {
+        prepared.emplace_back(queries, q, codes.code_bytes / 4, codes.planes(), codes.step);
+        if (codes.homes == nullptr) continue;
+        const ByteQuery plain(queries, q, codes.centroid_bytes / 4, 1, 1.0f);
+        bases[q].resize(codes.ncentroids * plain.width());
+        centroid_values(ops, codes, plain, bases[q].data());
+    }
+    const std::size_t work = queries.total() * m * mean * codes.dim / 4;
+    parallel_for(queries.n * parts, workers_for(work), [&](std::size_t, std::size_t task) {
+        const std::size_t q = task / parts, begin = task % parts * kRerankRows;
+        CodedDocument document(ops, codes, prepared[q], bases[q].data());
+        for (std::size_t i = begin; i < std::min(m, begin + kRerankRows); ++i) {
+            const std::int64_t row = candidates[q * m + i];
+            const bool there = row >= 0 && codes.count(static_cast<std::size_t>(row)) != 0;
+            distances[q * m + i] =
+                there ? document.distance(static_cast<std::size_t>(row)) : std::numeric_limits<float>::infinity();
+        }
+    });
+}
+
+}  // namespace vecstore

@@ -1,0 +1,75 @@
+// Token vectors in fewer bits, held for search: bytes with a scale for each vector, or residuals of 1, 2 or 4 bits from
+// centroids of bytes that all share. TokenCodes in vecstore/kernels/tokens.py says what each array holds.
+#pragma once
+
+#include <vector>
+
+#include "maxsim.h"
+
+namespace vecstore {
+
+struct TokenCodes {
+    std::size_t n;    // rows
+    std::size_t dim;  // of the queries
+    const std::int64_t* offsets;
+    // Centroids; none where `homes` is null.
+    const std::uint16_t* homes;  // (T,)
+    std::size_t ncentroids;
+    std::size_t centroid_bytes;     // a multiple of 4
+    const std::uint8_t* centroids;  // (ncentroids, centroid_bytes)
+    const float* centroid_scales;
+    // Codes; none where `codes` is null.
+    const std::uint8_t* codes;  // (T, code_bytes), a multiple of 4
+    std::size_t code_bytes;
+    int bits;
+    const std::uint8_t* levels;  // (2^bits,) bytes that stand for byte - 128; not for 8 bits
+    float step;
+    const std::uint8_t* scales;  // (T,)
+    bool half_scales;
+    // Rows that have a token at each centroid.
+    const std::int64_t* list_offsets;  // (ncentroids + 1,)
+    const std::uint32_t* list_rows;
+
+    std::size_t planes() const { return 8 / static_cast<std::size_t>(bits); }
+    std::size_t count(std::size_t row) const { return static_cast<std::size_t>(offsets[row + 1] - offsets[row]); }
+};
+
+// A query's tokens as bytes, in two orders: as centroids hold dimensions, and as the planes of codes do.
+class ByteQuery {
+ public:
+    ByteQuery(const TokenRows& queries, std::size_t query, std::size_t groups, std::size_t planes, float step);
+
+    std::size_t tokens() const { return tokens_; }
+    std::size_t width() const { return width_; }
+    // `unit` steps are what a unit of a lane's product is worth: of centroids, or times `step` of codes.
+    ByteLanes lanes() const { return {values_.data(), starts_.data(), steps_.data(), width_}; }
+
+ private:
+    std::size_t tokens_;
+    std::size_t width_;
+    std::vector<std::int8_t> values_;
+    std::vector<std::int32_t> starts_;
+    std::vector<float> steps_;
+};
+
+// Products of all centroids with a query's tokens: (ncentroids, width).
+void centroid_values(const MaxSimOps& ops, const TokenCodes& codes, const ByteQuery& query, float* out);
+
+// Minus the scores of listed rows by their codes (queries.n, m), +inf for -1 and for rows without tokens. Candidates
+// are rows of the codes.
+void token_rerank(const TokenCodes& codes, const TokenRows& queries, const std::int64_t* candidates, std::size_t m,
+                  float* distances);
+
+struct CentroidSearch {
+    std::size_t lists;             // of centroids visited for each token of a query; 0: every row is scored
+    const std::uint64_t* allowed;  // over the rows, or null
+    std::size_t m;                 // rows wanted for each query
+    std::int64_t* rows;            // (nq, m), -1 past the end
+    float* distances;              // (nq, m)
+    std::int64_t* counters;        // (nq, 2): centroids visited, rows scored
+};
+
+// The m rows of the largest scores by their tokens' centroids, among those that have a token at a visited one.
+void centroid_search(const TokenCodes& codes, const TokenRows& queries, const CentroidSearch& search);
+
+}  // namespace vecstore

@@ -1,0 +1,171 @@
+"""Token codes: every backend and instruction set gives the bits of numpy, and numpy what the formula says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from oracle import bitmap, outputs
+
+from vecstore.kernels.base import Kernels
+from vecstore.kernels.numpy_backend import NumpyKernels
+from vecstore.kernels.tokens import Centroids, Codes, TokenCodes, centroid_bytes, code_bytes
+from vecstore.tokens import TokenRows
+
+LAW = NumpyKernels()
+
+
+def token_codes(
+    rng: np.random.Generator, counts: list[int], dim: int, bits: int = 0, centroids: int = 0, half: bool = False
+) -> TokenCodes:
+    offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
+    total = int(offsets[-1])
+    shared = coded = None
+    if centroids:
+        homes = rng.integers(0, centroids, total).astype(np.uint16)
+        values = rng.integers(0, 256, (centroids, centroid_bytes(dim))).astype(np.uint8)
+        rows = np.repeat(np.arange(len(counts)), counts)
+        lists = [np.unique(rows[homes == c]) for c in range(centroids)]
+        starts = np.concatenate([[0], np.cumsum([len(each) for each in lists])]).astype(np.int64)
+        scales = rng.uniform(0.001, 0.004, centroids).astype(np.float32)
+        shared = Centroids(homes, values, scales, starts, np.concatenate(lists).astype(np.uint32))
+    if bits:
+        codes = rng.integers(0, 256, (total, code_bytes(dim, bits))).astype(np.uint8)
+        scales = rng.uniform(0.5, 2, total).astype(np.float16 if half else np.float32)
+        coded = Codes(bits, codes, scales, rng.integers(0, 256, 16).astype(np.uint8), 0.003)  # type: ignore[arg-type]
+    return TokenCodes(dim, offsets, shared, coded)
+
+
+def queries_of(rng: np.random.Generator, counts: list[int], dim: int) -> TokenRows:
+    return TokenRows.of([rng.standard_normal((m, dim)) for m in counts], dim, np.float32)
+
+
+def searched(kernels: Kernels, codes: TokenCodes, queries: TokenRows, lists: int, k: int, mask: Any) -> list[Any]:
+    rows, distances = outputs(len(queries), k)
+    counters = np.empty((len(queries), 2), np.int64)
+    allowed = None if mask is None else bitmap(mask)
+    kernels.centroid_search(kernels.open_tokens(codes), queries, lists, allowed, rows, distances, counters)
+    return [rows, distances, counters]
+
+
+def reranked(kernels: Kernels, codes: TokenCodes, queries: TokenRows, candidates: np.ndarray) -> np.ndarray:
+    out = np.empty(candidates.shape, np.float32)
+    kernels.token_rerank(kernels.open_tokens(codes), queries, candidates, out)
+    return out
+
+
+def test_numpy_is_the_formula() -> None:
+    rng = np.random.default_rng(1)
+    for dim, bits in ((96, 2), (10, 4), (13, 1), (7, 8)):
+        codes = token_codes(rng, [3, 5, 0, 2], dim, bits, 6)
+        assert codes.codes is not None
+        assert codes.centroids is not None
+        c, k = codes.centroids, codes.codes
+        queries = queries_of(rng, [4], dim)
+        fields = np.unpackbits(k.codes, axis=1, bitorder="little").reshape(10, -1, 8 // bits, bits)
+        numbers = (fields << np.arange(bits)).sum(axis=3).transpose(0, 2, 1).reshape(10, -1)[:, :dim]
+        values = (numbers if bits == 8 else k.levels[numbers].astype(int)) - 128
+        shared = (c.centroids[c.homes][:, :dim].astype(float) - 128) * c.scales[c.homes, None]
+        tokens = (shared + k.step * values) * k.scales[:, None].astype(float)
+        top = np.abs(queries.tokens).max(axis=1, keepdims=True)
+        rounded = np.rint(queries.tokens * (127 / top)) * top / 127
+        found = reranked(LAW, codes, queries, np.array([[0, 1, 2, 3, -1]]))[0]
+        for row in (0, 1, 3):
+            own = tokens[codes.offsets[row] : codes.offsets[row + 1]]
+            np.testing.assert_allclose(found[row], -(own @ rounded.T).max(axis=0).sum(), rtol=1e-5)
+        assert np.isinf(found[[2, 4]]).all()
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_codes_have_the_same_bits_everywhere(kernels: Kernels, bits: int) -> None:
+    rng = np.random.default_rng(bits)
+    for dim in (1, 7, 8, 33, 96, 128, 300):
+        for centroids in (0, 40):
+            codes = token_codes(rng, list(rng.integers(0, 12, 30)) + [150, 300], dim, bits, centroids, dim % 2 == 0)
+            queries = queries_of(rng, [1, 8, 9, 16, 31, 40], dim)
+            candidates = rng.integers(-1, 32, (6, 37))
+            wanted = reranked(LAW, codes, queries, candidates)
+            np.testing.assert_array_equal(reranked(kernels, codes, queries, candidates), wanted)
+
+
+def test_centroid_search_is_the_same_everywhere(kernels: Kernels) -> None:
+    rng = np.random.default_rng(2)
+    for dim, n, centroids in ((96, 300, 70), (5, 64, 3), (40, 0, 5), (24, 130, 1)):
+        codes = token_codes(rng, list(rng.integers(0, 9, n)), dim, centroids=centroids)
+        queries = queries_of(rng, [1, 8, 15, 16, 17, 33, 70], dim)
+        for lists in (0, 1, 2, 5, 1000):
+            for mask in (None, rng.random(n) < 0.4, np.zeros(n, bool)):
+                for k in (1, 20, 400):
+                    wanted = searched(LAW, codes, queries, lists, k, mask)
+                    for got, law in zip(searched(kernels, codes, queries, lists, k, mask), wanted, strict=True):
+                        np.testing.assert_array_equal(got, law)
+
+
+def test_a_search_of_all_rows_is_the_interaction_of_all(kernels: Kernels) -> None:
+    rng = np.random.default_rng(3)
+    codes = token_codes(rng, list(rng.integers(1, 30, 200)), 96, centroids=50)
+    queries = queries_of(rng, [10], 96)
+    rows, distances, counters = searched(kernels, codes, queries, 0, 200, None)
+    c = codes.centroids
+    assert c is not None
+    shared = (c.centroids[:, :96].astype(float) - 128) * c.scales[:, None]
+    products = np.maximum(shared @ queries.tokens.T, 0)[c.homes]
+    exact = np.maximum.reduceat(products, codes.offsets[:-1], axis=0).sum(axis=1)
+    assert sorted(rows[0]) == list(range(200))
+    assert counters.tolist() == [[50, 200]]
+    # Each of ten tokens is off by a rounded query and half a step of the table.
+    np.testing.assert_allclose(-distances[0], exact[rows[0]], atol=10 * products.max() / 255)
+
+
+def test_threads_change_nothing(kernels: Kernels) -> None:
+    rng = np.random.default_rng(4)
+    codes = token_codes(rng, list(rng.integers(0, 40, 3000)), 96, 2, 700)
+    queries = queries_of(rng, [12, 32, 7] * 8, 96)
+    candidates = rng.integers(-1, 3000, (24, 200))
+    found = []
+    for threads in (1, 2):
+        kernels.set_threads(threads)
+        found.append([*searched(kernels, codes, queries, 2, 50, None), reranked(kernels, codes, queries, candidates)])
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def _changed(part: Any, **changes: Any) -> Any:
+    return type(part)(**{name: changes.get(name, getattr(part, name)) for name in type(part).__slots__})
+
+
+def test_refusals(any_kernels: Kernels) -> None:
+    rng = np.random.default_rng(5)
+    good = token_codes(rng, [3, 4, 2], 16, 4, 5)
+    c, k = good.centroids, good.codes
+    assert c is not None
+    assert k is not None
+    wrong: list[TokenCodes] = [
+        _changed(good, offsets=good.offsets + 1),
+        _changed(good, offsets=np.array([0, 5, 3, 9])),
+        _changed(good, dim=24),
+        _changed(good, centroids=None, codes=None),
+        _changed(good, centroids=_changed(c, homes=np.full(9, 5, np.uint16))),
+        _changed(good, centroids=_changed(c, homes=c.homes[:-1])),
+        _changed(good, centroids=_changed(c, scales=c.scales[:-1])),
+        _changed(good, centroids=_changed(c, list_rows=np.full(len(c.list_rows), 3, np.uint32))),
+        _changed(good, centroids=_changed(c, list_offsets=c.list_offsets[::-1].copy())),
+        _changed(good, codes=_changed(k, bits=3)),
+        _changed(good, codes=_changed(k, bits=8)),
+        _changed(good, codes=_changed(k, levels=k.levels[:4])),
+        _changed(good, codes=_changed(k, scales=k.scales.astype(np.float64))),
+    ]
+    for codes in wrong:
+        with pytest.raises(ValueError, match="offsets|shape|homes|lists|bits|dtype|need"):
+            any_kernels.open_tokens(codes)
+    queries = queries_of(rng, [2], 16)
+    for candidate in (3, -2):
+        with pytest.raises(ValueError, match="candidate"):
+            reranked(any_kernels, good, queries, np.array([[candidate]]))
+    with pytest.raises(ValueError, match="components"):
+        reranked(any_kernels, good, queries_of(rng, [2], 12), np.array([[0]]))
+    with pytest.raises(ValueError, match="no codes"):
+        reranked(any_kernels, _changed(good, codes=None), queries, np.array([[0]]))
+    with pytest.raises(ValueError, match="no centroids"):
+        searched(any_kernels, _changed(good, centroids=None), queries, 1, 2, None)
