@@ -82,7 +82,7 @@ def test_codes_have_the_same_bits_everywhere(kernels: Kernels, bits: int) -> Non
     rng = np.random.default_rng(bits)
     for dim in (1, 7, 8, 33, 96, 128, 300):
         for centroids in (0, 40):
-            codes = token_codes(rng, list(rng.integers(0, 12, 30)) + [150, 300], dim, bits, centroids, dim % 2 == 0)
+            codes = token_codes(rng, [*rng.integers(0, 12, 30), 150, 300], dim, bits, centroids, dim % 2 == 0)
             queries = queries_of(rng, [1, 8, 9, 16, 31, 40], dim)
             candidates = rng.integers(-1, 32, (6, 37))
             wanted = reranked(LAW, codes, queries, candidates)
@@ -157,7 +157,7 @@ def test_refusals(any_kernels: Kernels) -> None:
         _changed(good, codes=_changed(k, scales=k.scales.astype(np.float64))),
     ]
     for codes in wrong:
-        with pytest.raises(ValueError, match="offsets|shape|homes|lists|bits|dtype|need"):
+        with pytest.raises(ValueError, match=r"offsets|shape|homes|lists|bits|dtype|need"):
             any_kernels.open_tokens(codes)
     queries = queries_of(rng, [2], 16)
     for candidate in (3, -2):

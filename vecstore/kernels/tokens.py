@@ -6,9 +6,9 @@ A token t of `dim` components stands for
     x = scales[t] * (centroid_scales[h] * c + step * v),    h = homes[t], c = centroids[h] - 128
 
 where v holds its code's values: byte - 128 for 8 bits, else levels[field] - 128. Without homes the first term is 0;
-tokens without codes are known by their centroids only (scale 1). Fields of `bits` (1, 2 or 4) lie in planes: with
-code_bytes bytes of a token, the lowest field of byte i is dimension i, the next one dimension code_bytes + i, and so on;
-bytes past the last dimension are of no meaning.
+tokens without codes are known by their centroids only (scale 1). Fields of `bits` (1, 2 or 4) lie in planes: of the
+code_bytes bytes of a token, the lowest field of byte i is dimension i, the next one dimension code_bytes + i, and so
+on; fields past the last dimension are of no meaning.
 
 A query's tokens are rounded to bytes, b = rint(q * 127 / max |q|), and products of bytes are exact; the rest is float32
 in a fixed order without fusing, so that every backend and instruction set gives the same bits:
