@@ -49,6 +49,10 @@ struct MaxSimOps {
     // The same over tokens of bytes; and all values, (n, width), instead of the best.
     void (*best_bytes)(const ByteLanes& queries, const TokenBytes& tokens, const TokenScales& scales, float* best);
     void (*values)(const ByteLanes& queries, const TokenBytes& tokens, const TokenScales& scales, float* out);
+    // The token of the largest value for each lane, of equal ones the first: best (width,), which starts as the values
+    // to beat, and numbers (width,), `first` + the token where one does.
+    void (*nearest)(const ByteLanes& queries, const TokenBytes& tokens, const TokenScales& scales, std::int32_t first,
+                    float* best, std::int32_t* numbers);
     // Field p of each of n bytes (`bits` wide, the first lowest) becomes the byte levels[field] at out + p * stride +
     // i.
     void (*spread)(const std::uint8_t* codes, std::size_t n, int bits, const std::uint8_t* levels, std::uint8_t* out,

@@ -113,11 +113,29 @@ class NativeTokens {
     TokenCodes codes_{};
 };
 
+void nearest(Input tokens, Input centroids, Input scales, Output homes) {
+    check("tokens", tokens, kFloat32, {kAny, kAny});
+    TokenCodes codes{};
+    codes.dim = tokens.shape(1);
+    if (codes.dim == 0 || codes.dim > kDimMax) fail("tokens must have 1 to 65536 components");
+    check("centroids", centroids, kUInt8, {kAny, (codes.dim + 3) / 4 * 4});
+    codes.ncentroids = centroids.shape(0);
+    if (codes.ncentroids == 0 || codes.ncentroids > 1 << 16) fail("there must be 1 to 65536 centroids");
+    check("scales", scales, kFloat32, {codes.ncentroids});
+    check("homes", homes, kUInt16, {tokens.shape(0)});
+    codes.centroids = data_of<std::uint8_t>(centroids);
+    codes.centroid_bytes = centroids.shape(1);
+    codes.centroid_scales = data_of<float>(scales);
+    nearest_centroids(codes, data_of<float>(tokens), tokens.shape(0), static_cast<std::uint16_t*>(homes.data()));
+}
+
 }  // namespace
 
 void bind_tokens(nb::module_& m) {
     const auto optional = [](const char* name) { return nb::arg(name).noconvert().none(); };
     const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
+    m.def("nearest_centroids", &nearest, array("tokens"), array("centroids"), array("scales"), array("homes"),
+          Release());
     nb::class_<NativeTokens>(m, "Tokens")
         .def(nb::init<std::size_t, Input, Input, Input, Input, Input, int, Input, float, Input, Input, Input>(),
              nb::arg("dim"), array("offsets"), optional("homes"), optional("centroids"), optional("centroid_scales"),

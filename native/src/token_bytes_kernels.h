@@ -80,6 +80,27 @@ inline void values(const ByteLanes& q, const TokenBytes& t, const TokenScales& s
     for (; lane < q.width; lane += 8) values_of_lanes<ByteLanes8, 4>(q, lane, t, scales, out);
 }
 
+template <class L, int kRows>
+inline void nearest_of_lanes(const ByteLanes& q, std::size_t lane, const TokenBytes& t, const TokenScales& scales,
+                             std::int32_t first, float* best, std::int32_t* numbers) {
+    typename L::Floats top = L::load(best + lane);
+    typename L::Sum held = L::load_numbers(numbers + lane);
+    each_value<L, kRows>(q, lane, t, scales, [&](std::size_t i, typename L::Floats value) {
+        L::keep(value, first + static_cast<std::int32_t>(i), top, held);
+    });
+    L::store(best + lane, top);
+    L::store_numbers(numbers + lane, held);
+}
+
+inline void nearest(const ByteLanes& q, const TokenBytes& t, const TokenScales& scales, std::int32_t first, float* best,
+                    std::int32_t* numbers) {
+    std::size_t lane = 0;
+#if defined(__AVX512VNNI__)
+    for (; lane + 16 <= q.width; lane += 16) nearest_of_lanes<ByteLanes16, 8>(q, lane, t, scales, first, best, numbers);
+#endif
+    for (; lane < q.width; lane += 8) nearest_of_lanes<ByteLanes8, 4>(q, lane, t, scales, first, best, numbers);
+}
+
 inline void spread(const std::uint8_t* codes, std::size_t n, int bits, const std::uint8_t* levels, std::uint8_t* out,
                    std::size_t stride) {
     const int planes = 8 / bits;

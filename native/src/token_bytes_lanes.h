@@ -49,6 +49,14 @@ struct ByteLanes8 {
     static Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
     static Floats mul(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
     static Floats max(Floats a, Floats b) { return _mm256_max_ps(a, b); }
+    // Where `value` is larger it replaces `best`, and `number` its number.
+    static void keep(Floats value, std::int32_t number, Floats& best, Sum& numbers) {
+        const __m256 larger = _mm256_cmp_ps(value, best, _CMP_GT_OQ);
+        best = _mm256_blendv_ps(best, value, larger);
+        numbers = _mm256_blendv_epi8(numbers, _mm256_set1_epi32(number), _mm256_castps_si256(larger));
+    }
+    static Sum load_numbers(const std::int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+    static void store_numbers(std::int32_t* p, Sum v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
 };
 #else
 // Eight lanes without a wide register, for the compiler to make the best of.
@@ -102,6 +110,15 @@ struct ByteLanes8 {
         for (int l = 0; l < 8; ++l) a.lane[l] = a.lane[l] > b.lane[l] ? a.lane[l] : b.lane[l];
         return a;
     }
+    static void keep(Floats value, std::int32_t number, Floats& best, Sum& numbers) {
+        for (int l = 0; l < 8; ++l) {
+            const bool larger = value.lane[l] > best.lane[l];
+            best.lane[l] = larger ? value.lane[l] : best.lane[l];
+            numbers.lane[l] = larger ? number : numbers.lane[l];
+        }
+    }
+    static Sum load_numbers(const std::int32_t* p) { return start(p); }
+    static void store_numbers(std::int32_t* p, Sum v) { std::memcpy(p, v.lane, sizeof v.lane); }
 };
 #endif
 
@@ -123,6 +140,13 @@ struct ByteLanes16 {
     static Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
     static Floats mul(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
     static Floats max(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+    static void keep(Floats value, std::int32_t number, Floats& best, Sum& numbers) {
+        const __mmask16 larger = _mm512_cmp_ps_mask(value, best, _CMP_GT_OQ);
+        best = _mm512_mask_mov_ps(best, larger, value);
+        numbers = _mm512_mask_set1_epi32(numbers, larger, number);
+    }
+    static Sum load_numbers(const std::int32_t* p) { return _mm512_loadu_si512(p); }
+    static void store_numbers(std::int32_t* p, Sum v) { _mm512_storeu_si512(p, v); }
 };
 #endif
 

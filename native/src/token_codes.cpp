@@ -114,4 +114,28 @@ void token_rerank(const TokenCodes& codes, const TokenRows& queries, const std::
     });
 }
 
+void nearest_centroids(const TokenCodes& codes, const float* tokens, std::size_t n, std::uint16_t* homes) {
+    constexpr std::size_t kLanes = 256;      // tokens together, so that a block of centroids is read for all of them
+    constexpr std::size_t kCentroids = 256;  // their bytes stay in the first-level cache for all lanes
+    const MaxSimOps& ops = current_maxsim_ops();
+    const std::size_t tasks = (n + kLanes - 1) / kLanes;
+    const std::size_t work = n * codes.ncentroids * codes.centroid_bytes / 4;
+    parallel_for(tasks, workers_for(work), [&](std::size_t, std::size_t task) {
+        const std::size_t begin = task * kLanes, count = std::min(kLanes, n - begin);
+        const std::int64_t offsets[2] = {0, static_cast<std::int64_t>(count)};
+        const TokenRows rows{offsets, 1, reinterpret_cast<const std::uint8_t*>(tokens + begin * codes.dim), codes.dim,
+                             false};
+        const ByteQuery query(rows, 0, codes.centroid_bytes / 4, 1, 1.0f);
+        std::vector<float> best(query.width(), -std::numeric_limits<float>::infinity());
+        std::vector<std::int32_t> numbers(query.width(), 0);
+        for (std::size_t c = 0; c < codes.ncentroids; c += kCentroids) {
+            const std::size_t some = std::min(kCentroids, codes.ncentroids - c);
+            const TokenBytes block{codes.centroids + c * codes.centroid_bytes, some, 1, codes.centroid_bytes / 4, 0};
+            ops.nearest(query.lanes(), block, {codes.centroid_scales + c, nullptr, nullptr},
+                        static_cast<std::int32_t>(c), best.data(), numbers.data());
+        }
+        for (std::size_t t = 0; t < count; ++t) homes[begin + t] = static_cast<std::uint16_t>(numbers[t]);
+    });
+}
+
 }  // namespace vecstore

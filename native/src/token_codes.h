@@ -60,6 +60,10 @@ void centroid_values(const MaxSimOps& ops, const TokenCodes& codes, const ByteQu
 void token_rerank(const TokenCodes& codes, const TokenRows& queries, const std::int64_t* candidates, std::size_t m,
                   float* distances);
 
+// The centroid of the largest product with each of n tokens of bytes, of equal ones the first: tokens (n, dim) float32
+// are rounded as a query's are. `codes` needs its centroids only.
+void nearest_centroids(const TokenCodes& codes, const float* tokens, std::size_t n, std::uint16_t* homes);
+
 struct CentroidSearch {
     std::size_t lists;             // of centroids visited for each token of a query; 0: every row is scored
     const std::uint64_t* allowed;  // over the rows, or null

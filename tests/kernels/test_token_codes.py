@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from oracle import bitmap, outputs
 
+from vecstore.kernels import token_encode
 from vecstore.kernels.base import Kernels
 from vecstore.kernels.numpy_backend import NumpyKernels
 from vecstore.kernels.tokens import Centroids, Codes, TokenCodes, centroid_bytes, code_bytes
@@ -169,3 +170,25 @@ def test_refusals(any_kernels: Kernels) -> None:
         reranked(any_kernels, _changed(good, codes=None), queries, np.array([[0]]))
     with pytest.raises(ValueError, match="no centroids"):
         searched(any_kernels, _changed(good, centroids=None), queries, 1, 2, None)
+
+
+@pytest.mark.parametrize("isa", NATIVE_ISAS)
+def test_the_nearest_centroid_is_the_same_everywhere(
+    isa: str, native_isa: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(6)
+    for dim, count, total in ((96, 700, 600), (5, 1, 3), (33, 257, 40), (8, 9, 0)):
+        centroids = rng.integers(0, 256, (count, centroid_bytes(dim))).astype(np.uint8)
+        centroids[count // 2] = centroids[0]  # a tie
+        scales = rng.uniform(0.001, 0.004, count).astype(np.float32)
+        scales[count // 2] = scales[0]
+        tokens = rng.standard_normal((total, dim)).astype(np.float32)
+        tokens[:1] = 0
+        native = native_isa(isa)
+        monkeypatch.setattr(token_encode, "get_kernels", lambda native=native: native)
+        found = token_encode.nearest_centroids(tokens, centroids, scales)
+        monkeypatch.setattr(token_encode, "get_kernels", lambda: LAW)
+        np.testing.assert_array_equal(found, token_encode.nearest_centroids(tokens, centroids, scales))
+        if total:
+            exact = tokens @ ((centroids[:, :dim].astype(np.float32) - 128) * scales[:, None]).T
+            assert (exact.max(axis=1) - exact[np.arange(total), found] <= 0.02 * np.abs(exact).max()).all()

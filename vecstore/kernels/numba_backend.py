@@ -509,8 +509,8 @@ class NumbaKernels:
         mask = allowed_mask(allowed, len(tokens.codes))
 
         def run(q: int) -> None:
-            own = (out[q] for out in outputs)
-            tokens_numpy.search(tokens.handle, queries.row(q).tokens, lists, mask, *own, tokens_numba.interact)
+            own: tuple[Any, ...] = (*(out[q] for out in outputs), tokens_numba.interact)
+            tokens_numpy.search(tokens.handle, queries.row(q).tokens, lists, mask, *own)
 
         self._each(run, len(queries))
 
@@ -521,8 +521,8 @@ class NumbaKernels:
         opened: PythonTokens = tokens.handle
 
         def run(q: int) -> None:
-            arguments = opened.arguments(queries.row(q).tokens)
-            tokens_numba.distances(*arguments, tokens.codes.offsets, candidates[q], out_distances[q])
+            own: tuple[Any, ...] = (tokens.codes.offsets, candidates[q], out_distances[q])
+            tokens_numba.distances(*opened.arguments(queries.row(q).tokens), *own)
 
         self._each(run, len(queries))
 

@@ -23,17 +23,10 @@ class PythonTokens:
         check_codes(codes)
         self.codes = codes
 
-    def query(self, tokens: NDArray[Any]) -> tuple[NDArray[np.int32], Float32Array]:
-        """Bytes (m, dim) and the worth of one unit (m,)."""
-        top = np.abs(tokens).max(axis=1, initial=0).astype(np.float32)
-        inverse = np.divide(np.float32(127), top, out=np.zeros_like(top), where=top > 0)
-        steps: Float32Array = top / np.float32(127)
-        return np.rint(tokens * inverse[:, None]).astype(np.int32), steps
-
     def centroid_values(self, tokens: NDArray[Any]) -> Float32Array:
         """(C, m)."""
         shared = self._centroids()
-        values, steps = self.query(tokens)
+        values, steps = rounded(tokens)
         dots = exact_products(shared.centroids[:, : self.codes.dim].astype(np.int32) - 128, values)
         return (steps * dots.astype(np.float32)) * shared.scales[:, None]
 
@@ -74,7 +67,7 @@ class PythonTokens:
         """Minus the scores of listed rows, +inf for -1 and rows without tokens."""
         codes, offsets = self._codes(), self.codes.offsets
         out = np.full(len(listed), np.inf, np.float32)
-        values, steps = self.query(tokens)
+        values, steps = rounded(tokens)
         steps = steps * np.float32(codes.step)
         bases = None if self.codes.centroids is None else self.centroid_values(tokens)
         for place, row in enumerate(listed):
@@ -91,7 +84,7 @@ class PythonTokens:
     def arguments(self, tokens: NDArray[Any]) -> tuple[Any, ...]:
         """Of a query's tokens, what the compiled loop takes besides rows."""
         codes, shared = self._codes(), self.codes.centroids
-        values, steps = self.query(tokens)
+        values, steps = rounded(tokens)
         lanes = np.ascontiguousarray(values.T.astype(np.int32))
         bases = np.empty((0, len(tokens)), np.float32) if shared is None else self.centroid_values(tokens)
         homes = np.empty(0, np.uint16) if shared is None else shared.homes
@@ -108,6 +101,14 @@ class PythonTokens:
         if self.codes.codes is None:
             raise ValueError("these tokens have no codes")
         return self.codes.codes
+
+
+def rounded(tokens: NDArray[Any]) -> tuple[NDArray[np.int32], Float32Array]:
+    """Bytes (m, dim) of float32 tokens, and what a unit of each is worth (m,)."""
+    top = np.abs(tokens).max(axis=1, initial=0).astype(np.float32)
+    inverse = np.divide(np.float32(127), top, out=np.zeros_like(top), where=top > 0)
+    steps: Float32Array = top / np.float32(127)
+    return np.rint(tokens * inverse[:, None]).astype(np.int32), steps
 
 
 def exact_products(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.float64]:

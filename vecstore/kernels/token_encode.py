@@ -1,0 +1,29 @@
+"""Encoding of token vectors, with the same bits on every backend: what is stored is compared byte for byte."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.kernels.base import Float32Array, UInt8Array
+from vecstore.kernels.select import get_kernels
+from vecstore.kernels.tokens_numpy import exact_products, rounded
+
+_BLOCK = 1 << 10  # tokens whose products with all centroids are held at once
+
+
+def nearest_centroids(tokens: Float32Array, centroids: UInt8Array, scales: Float32Array) -> NDArray[np.uint16]:
+    """The centroid (T,) of the largest <b, c> * scale with each token (T, dim), of equal ones the first; b is the token
+    rounded to bytes and c a centroid's bytes - 128, as in `kernels.tokens`."""
+    homes = np.empty(len(tokens), np.uint16)
+    if get_kernels().name == "native":
+        from vecstore.kernels import _native as native
+
+        native.nearest_centroids(np.ascontiguousarray(tokens), centroids, scales, homes)
+        return homes
+    values = centroids[:, : tokens.shape[1]].astype(np.int32) - 128
+    for low in range(0, len(tokens), _BLOCK):
+        bytes_, steps = rounded(tokens[low : low + _BLOCK])
+        products = exact_products(bytes_, values).astype(np.float32)
+        homes[low : low + _BLOCK] = np.argmax((steps[:, None] * products) * scales, axis=1)
+    return homes
