@@ -13,6 +13,7 @@ import numpy as np
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.index_spec import Index
 from vecstore.query.filter import Filter, PointId
+from vecstore.query.fusion import Fusion
 from vecstore.rows import GivenRows, StoredVector
 from vecstore.schema import FieldKind, Schema
 
@@ -154,21 +155,6 @@ class CountRequest:
     collection: str
     filter: Filter | None = None
     min_seq: int = 0
-
-
-class FusionMethod(StrEnum):
-    RRF = "rrf"  # by ranks
-    DBSF = "dbsf"  # by scores, each list's mean and spread taken out
-    RELATIVE = "relative"  # by scores, each list's from 0 to 1
-
-
-@dataclass(frozen=True, slots=True)
-class Fusion:
-    """How the answers to several prefetches become one (`query.fusion`). `weights` has one for each, or is empty."""
-
-    method: FusionMethod = FusionMethod.RRF
-    k: int = 60  # rrf: the larger, the less the first ranks count
-    weights: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

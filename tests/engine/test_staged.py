@@ -12,19 +12,11 @@ import pytest
 from vecstore.engine.database import Database
 from vecstore.errors import InvalidArgument
 from vecstore.query.builder import F
+from vecstore.query.fusion import Fusion, FusionMethod
 from vecstore.schema import FieldKind, Metric, Schema, VectorField, VectorKind
 from vecstore.sparse import SparseVector, sparse_rows
 from vecstore.tokens import TokenRows
-from vecstore.types import (
-    Fusion,
-    FusionMethod,
-    Mmr,
-    PointBatch,
-    Prefetch,
-    QueryRequest,
-    UpsertRequest,
-    VectorBatch,
-)
+from vecstore.types import Mmr, PointBatch, Prefetch, QueryRequest, UpsertRequest, VectorBatch
 
 N, DIM, RNG = 400, 8, np.random.default_rng(11)
 DENSE = RNG.integers(-3, 4, size=(N, DIM)).astype(np.float32)

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from vecstore.query.diversify import mmr
-from vecstore.query.fusion import Listed, fuse
+from vecstore.query.fusion import Fusion, FusionMethod, Listed, fuse
 from vecstore.schema import Metric
-from vecstore.types import Fusion, FusionMethod
 
 
 def listed(scores: dict[int, float]) -> Listed:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from vecstore.hits import Hits
 from vecstore.query import filter as f
+from vecstore.query.fusion import Fusion, FusionMethod
 from vecstore.rows import TextRows
 from vecstore.schema import Analysis, DataType, FieldKind, Metric, Schema, VectorField, VectorKind
 from vecstore.sparse import SparseVector, sparse_rows
@@ -17,8 +18,6 @@ from vecstore.tokens import TokenRows
 from vecstore.types import (
     CountRequest,
     DeleteRequest,
-    Fusion,
-    FusionMethod,
     GetRequest,
     Hit,
     Mmr,

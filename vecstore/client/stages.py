@@ -11,8 +11,9 @@ from vecstore.client.requests import as_count, search_params
 from vecstore.client.vectors import as_query, only_vector
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument
+from vecstore.query.fusion import Fusion, FusionMethod
 from vecstore.schema import Schema
-from vecstore.types import Fusion, FusionMethod, Mmr
+from vecstore.types import Mmr
 from vecstore.types import Prefetch as PrefetchRequest
 
 

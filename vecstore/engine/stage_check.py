@@ -11,9 +11,10 @@ from vecstore.engine.params import check_params, field_of
 from vecstore.engine.staged import Stage
 from vecstore.errors import VecstoreError, limit_exceeded
 from vecstore.given import query_rows
+from vecstore.query.fusion import Fusion, FusionMethod
 from vecstore.query.parse import check_filter
 from vecstore.schema import Schema, VectorKind
-from vecstore.types import Fusion, FusionMethod, Mmr, Prefetch, QueryRequest
+from vecstore.types import Mmr, Prefetch, QueryRequest
 from vecstore.validate import invalid
 
 RRF_K_MAX = 1_000_000

@@ -23,10 +23,10 @@ from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.query.diversify import mmr
 from vecstore.query.filter import Filter
-from vecstore.query.fusion import Listed, fuse
+from vecstore.query.fusion import Fusion, Listed, fuse
 from vecstore.rows import Rows
 from vecstore.schema import Metric, VectorField, larger_is_nearer, score_of
-from vecstore.types import Fusion, Mmr
+from vecstore.types import Mmr
 
 EXACT = SearchParams(exact=True)
 _ROW_BITS = 32

@@ -13,11 +13,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
 from vecstore.kernels.base import Float32Array, Int64Array
-from vecstore.types import Fusion, FusionMethod
+
+
+class FusionMethod(StrEnum):
+    RRF = "rrf"  # by ranks
+    DBSF = "dbsf"  # by scores, each list's mean and spread taken out
+    RELATIVE = "relative"  # by scores, each list's from 0 to 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """How the answers to several prefetches become one (see above). `weights` has one for each, or is empty."""
+
+    method: FusionMethod = FusionMethod.RRF
+    k: int = 60  # rrf: the larger, the less the first ranks count
+    weights: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from vecstore.errors import InvalidArgument, limit_exceeded
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.pb.v1 import common_pb2
 from vecstore.pb.v1 import points_pb2 as pb
+from vecstore.query.fusion import Fusion, FusionMethod
 from vecstore.rows import GivenRows
 from vecstore.sparse_check import bad_vector
-from vecstore.types import Fusion, FusionMethod, Mmr, Prefetch, QueryRequest
+from vecstore.types import Mmr, Prefetch, QueryRequest
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
 from vecstore.wire.vectors import OneVector, given_rows, given_vectors, set_vector, vector_from_pb, widen
 

@@ -22,6 +22,7 @@ from vecstore.errors import VecstoreError
 from vecstore.hits import Hits
 from vecstore.index_check import IndexLike, read_index
 from vecstore.query.filter import PointId
+from vecstore.query.fusion import Fusion
 from vecstore.schema import Schema
 from vecstore.types import (
     CollectionInfo,
@@ -29,7 +30,6 @@ from vecstore.types import (
     DeleteRequest,
     Durability,
     FieldIndexRequest,
-    Fusion,
     GetRequest,
     Mmr,
     OperationInfo,
