@@ -172,7 +172,6 @@ def test_refusals(any_kernels: Kernels) -> None:
         searched(any_kernels, _changed(good, centroids=None), queries, 1, 2, None)
 
 
-@pytest.mark.parametrize("isa", NATIVE_ISAS)
 def test_the_nearest_centroid_is_the_same_everywhere(
     isa: str, native_isa: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
