@@ -22,6 +22,7 @@ BUILDS = (  # lists kept on average as a share of theirs, how many times as many
     (1.2, 6.0, 0.2, 0.5, (False, True)),
     (1.2, 6.0, 0.3, 0.6, (False,)),
 )
+SMALL = 52_000  # rows
 DEGREE = max(NEIGHBOURS)
 
 
@@ -142,11 +143,15 @@ class SeismicDotVByte(Seismic):
         return np.array([int(row) for _, _, row in answer], np.int64)
 
 
+def postings(share: float, rows: SparseRows, columns: int) -> int:
+    """A share of the average list; of many rows less, down to what the authors keep of 8.8 million (4,000)."""
+    return max(1, round(share * rows.nnz / columns * min(1.0, (SMALL / len(rows)) ** 0.25)))
+
+
 def libraries(rows: SparseRows, columns: int) -> Iterable[SparseLibrary]:
     """The settings that were best on real data of 10,000 to 50,000 rows: lists whole or half, many small blocks."""
-    average = rows.nnz / columns
     for share, factor, centroids, energy, graphs in BUILDS:
         for graph in graphs:
-            yield Seismic(max(1, round(share * average)), factor, centroids, energy, graph)
+            yield Seismic(postings(share, rows, columns), factor, centroids, energy, graph)
     share, factor, centroids, energy, _ = BUILDS[0]
-    yield SeismicDotVByte(max(1, round(share * average)), factor, centroids, energy, True)
+    yield SeismicDotVByte(postings(share, rows, columns), factor, centroids, energy, True)
