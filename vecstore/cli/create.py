@@ -25,17 +25,32 @@ VectorIndex = Annotated[
 def create(
     collection: Collection,
     target: Target,
-    dim: Annotated[int, typer.Option(min=1, help="Components of a vector, or bits of a binary one.")],
+    dim: Annotated[int | None, typer.Option(min=1, help="Components of a vector, or bits of a binary one.")] = None,
     vector: Annotated[str, typer.Option(help="The vector field's name.")] = "default",
     metric: Annotated[str | None, typer.Option(help="cosine, dot or l2.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")] = None,
     binary: Annotated[bool, typer.Option("--binary", help="Bits, compared by Hamming distance.")] = False,
+    sparse: Annotated[bool, typer.Option("--sparse", help="Indices and weights, compared by inner product.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Texts, ranked by BM25.")] = False,
+    language: Annotated[str | None, typer.Option(help='Of texts: stemmer and stop words; "none" for neither.')] = None,
     vector_index: VectorIndex = None,
     index: Annotated[list[str] | None, typer.Option(help="FIELD=KIND, a payload index.")] = None,
 ) -> None:
     """Create a collection with one vector field."""
-    wanted: dict[str, Any] = {"kind": "binary" if binary else "dense", "dim": dim, "index": vector_index}
-    wanted |= {name: value for name, value in (("metric", metric), ("datatype", dtype)) if value is not None}
+    kinds = [name for name, given in (("binary", binary), ("sparse", sparse), ("text", text)) if given]
+    if len(kinds) > 1:
+        raise typer.BadParameter(f"goes without --{kinds[0]}", param_hint=f"--{kinds[1]}")
+    kind = kinds[0] if kinds else "dense"
+    if (dim is None) != (kind in ("sparse", "text")):
+        problem = "is needed" if dim is None else f"does not apply: {kind} vectors have no dimension"
+        raise typer.BadParameter(problem, param_hint="--dim")
+    if language is not None and not text:
+        raise typer.BadParameter("goes with --text", param_hint="--language")
+    shape = {"dim": dim, "metric": metric, "datatype": dtype}
+    wanted: dict[str, Any] = {"kind": kind, "index": vector_index}
+    wanted |= {name: value for name, value in shape.items() if value is not None}
+    if text:
+        wanted["analysis"] = {"language": language or "english"}
     field = vector_field(wanted)
     with open_client(target, create=True) as db:
         db.create_collection(collection, {vector: field}, indexes=dict(named(one, "--index") for one in index or ()))

@@ -7,9 +7,11 @@ from vecstore.schema import VectorField
 
 
 def describe(field: VectorField) -> str:
-    parts = [str(field.kind), str(field.dim), str(field.metric)]
-    if field.kind == "dense" and field.datatype != "float32":
+    parts = [str(field.kind), *([str(field.dim)] if field.dim else []), str(field.metric)]
+    if field.datatype != "float32":
         parts.append(str(field.datatype))
+    if field.analysis is not None:
+        parts.append(field.analysis.language)
     if field.index is not None:
         parts.append(format_index(field.index))
     return " ".join(parts)

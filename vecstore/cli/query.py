@@ -24,7 +24,7 @@ from vecstore.hits import Hits
 from vecstore.io.jsonl import read_vector, write_id
 from vecstore.query.filter import Filter, HasId, PointId
 from vecstore.rows import StoredVector
-from vecstore.schema import VectorField, larger_is_nearer
+from vecstore.schema import VectorField, VectorKind, larger_is_nearer
 
 
 def query(
@@ -32,7 +32,10 @@ def query(
     target: Target,
     vector: Annotated[
         str | None,
-        typer.Option(help="JSON, a .json or .npy file, or - for JSON on standard input. Binary: packed bits in hex."),
+        typer.Option(
+            help="JSON, a .json or .npy file, or - for JSON on standard input. Binary: packed bits in hex; sparse: "
+            '{"17": 0.5}; for a text field, the words to search for.'
+        ),
     ] = None,
     id: Annotated[str | None, typer.Option("--id", help="Search near this point, which is left out.")] = None,
     k: Annotated[int, typer.Option("-k", help="How many points.")] = 10,
@@ -48,6 +51,9 @@ def query(
     exact: Annotated[bool, typer.Option("--exact", help="Scan the stored vectors.")] = False,
     rescore: Annotated[bool, typer.Option(help="Score by better values than the index's codes.")] = True,
     truncate_dim: Annotated[int | None, typer.Option(help="Compare this many leading components.")] = None,
+    block_factor: Annotated[
+        float | None, typer.Option(help="The benefit of the doubt that blocks of sparse vectors are given; 1: none.")
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show what was searched, and how.")] = False,
     payload: Annotated[bool, typer.Option(help="Show payloads.")] = True,
     as_json: Json = False,
@@ -56,18 +62,18 @@ def query(
     if (vector is None) == (id is None):
         raise typer.BadParameter("give --vector or --id, one of the two", param_hint="--vector")
     tree = None if filter is None else as_filter(read_json(filter, "--filter", "BAD_FILTER"), Limits())
-    given = None if vector is None else read_given(vector)
     with open_client(target) as db:
         handle = db.get_collection(collection)
         name = only_vector(handle.schema(), using)
         field = handle.schema().vectors[name]
+        given: Any = None if vector is None else read_given(vector, field)
         if id is not None:
             own, given = find_point(handle, id, name)
             tree = Filter(must=() if tree is None else (tree,), must_not=(HasId((own,)),))
         hits = handle.query(
             given, k, using=name, filter=tree, score_threshold=threshold, with_payload=payload, nprobe=nprobe,
             ef=ef, oversampling=oversampling, recall=recall, exact=exact, rescore=rescore, truncate_dim=truncate_dim,
-            explain=explain,
+            block_factor=block_factor, explain=explain,
         )  # fmt: skip
     if as_json:
         found = [{"id": write_id(hit.id), "score": hit.score, "payload": hit.payload} for hit in hits]
@@ -91,11 +97,13 @@ def read_json(text: str, where: str, reason: str) -> Any:
         raise InvalidArgument(f"{where} is not JSON: {error}", reason=reason) from None
 
 
-def read_given(text: str) -> Any:
-    """A vector from the command line, standard input or a file."""
+def read_given(text: str, field: VectorField) -> Any:
+    """A vector, or words for a text field, from the command line, standard input or a file."""
+    if field.kind is VectorKind.TEXT:
+        return sys.stdin.read() if text == "-" else text
     if text == "-":
         return _vector(sys.stdin.read(), "standard input")
-    if text.lstrip().startswith(("[", '"')):
+    if text.lstrip().startswith(("[", "{", '"')):
         return _vector(text, "--vector")
     path = Path(text)
     if not path.is_file():
@@ -111,8 +119,8 @@ def read_given(text: str) -> Any:
 def _vector(text: str, where: str) -> Any:
     try:
         return read_vector(read_json(text, where, "BAD_VECTOR"))
-    except ValueError:
-        raise InvalidArgument(f"{where} is text, but not bits in hexadecimal", reason="BAD_VECTOR") from None
+    except ValueError as error:
+        raise InvalidArgument(f"{where} is no vector: {error}", reason="BAD_VECTOR") from None
 
 
 def find_point(collection: CollectionHandle, text: str, name: str) -> tuple[PointId, StoredVector]:

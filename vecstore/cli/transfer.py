@@ -31,11 +31,16 @@ PAGE_POINTS = 1_000
 
 
 def import_file(
-    file: Annotated[Path, typer.Argument(help=".parquet, .jsonl, .npy, .hdf5 (ann-benchmarks, too)")],
+    file: Annotated[
+        Path, typer.Argument(help=".parquet, .jsonl, .npy, .hdf5 (ann-benchmarks, too); sparse: .npz, .csr")
+    ],
     collection: CollectionName,
     target: Target,
     vector: Annotated[
         list[str] | None, typer.Option(help="NAME=COLUMN, for each vector field; default: what surely is one.")
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="NAME=COLUMN, for each text field; the column is payload, too.")
     ] = None,
     id_column: Annotated[str | None, typer.Option(help='Ids; default: "id", else row numbers.')] = None,
     payload: Annotated[
@@ -57,7 +62,10 @@ def import_file(
         if given and not create:
             raise typer.BadParameter("shapes a new collection, so it goes with --create", param_hint=option)
     columns = None if payload is None else [name for name in payload.split(",") if name]
-    mapping = ColumnMapping(id_column, dict(_pair(one, "--vector") for one in vector or ()), columns)
+    named, texts = (
+        dict(_pair(one, option) for one in given or ()) for option, given in (("--vector", vector), ("--text", text))
+    )
+    mapping = ColumnMapping(id_column, named, columns, texts)
     indexes = dict(_pair(one, "--index") for one in index or ())
     source = open_source(file, mapping)
     with open_client(target, create=create) as db:
@@ -88,6 +96,8 @@ def _create(
         if field.kind is VectorKind.DENSE:
             wanted = {"dim": field.dim, "metric": metric or field.metric, "datatype": dtype or field.datatype}
             field = vector_field(wanted)
+        elif field.kind is VectorKind.SPARSE:
+            field = vector_field({"kind": field.kind, "datatype": dtype or field.datatype})
         if vector_index is not None:
             field = msgspec.structs.replace(field, index=read_index(vector_index))
         fields[field_name] = field
@@ -134,7 +144,7 @@ def export_file(
     vector: Annotated[list[str] | None, typer.Option(help="Vector fields; default: all.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file when it exists.")] = False,
 ) -> None:
-    """Export every point, in id order."""
+    """Export every point, in id order; of a text field, its terms."""
     if file.exists() and not force:
         raise AlreadyExists(f"{file} exists; replace it with --force", reason="FILE_EXISTS")
     with open_client(target) as db:

@@ -8,6 +8,7 @@ from vecstore.engine.collection import Collection, View
 from vecstore.engine.derived import missing_fields, missing_vectors
 from vecstore.engine.growing import GrowingSegment
 from vecstore.engine.indexing import Indexing
+from vecstore.engine.row_columns import column_names
 from vecstore.engine.sealed import SealedSegment
 from vecstore.engine.segment import SegmentView
 from vecstore.index_spec import Auto, Flat
@@ -67,7 +68,8 @@ def _indexing(name: str, field: VectorField, view: View, collection: Collection,
     for segment in sealed:
         entry = segment.header.indexes.get(name)
         parts = {} if entry is None else {column: array.split(".")[0] for array, column in entry.arrays.items()}
-        parts |= {f"vector.{name}": "vectors", f"norms.{name}": "vectors", f"present.{name}": "vectors"}
+        rows = [*column_names(name, field), f"norms.{name}", f"present.{name}"]
+        parts |= dict.fromkeys(rows, "vectors")
         for column in segment.header.columns:
             if column.name in parts:
                 part = parts[column.name]

@@ -11,13 +11,19 @@ import pyarrow.compute as pc
 
 from vecstore.client.payloads import encode_payload
 from vecstore.errors import InvalidArgument
+from vecstore.io.arrow_sparse import is_sparse_type, sparse_rows_of
 from vecstore.io.mapping import bad_row
 from vecstore.query.filter import PointId
+from vecstore.rows import GivenRows, TextRows
 
 
 def is_vector_type(kind: Any) -> bool:
-    """Whether a column of this type can only be vectors: lists of one length of numbers."""
-    return bool(pa.types.is_fixed_size_list(kind) and _is_number(kind.value_type))
+    """Whether a column of this type can only be vectors: lists of one length of numbers, or sparse vectors."""
+    return bool(pa.types.is_fixed_size_list(kind) and _is_number(kind.value_type)) or is_sparse_type(kind)
+
+
+def is_text_type(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def vector_type(kind: Any, column: str) -> tuple[np.dtype[np.generic], int | None]:
@@ -26,11 +32,22 @@ def vector_type(kind: Any, column: str) -> tuple[np.dtype[np.generic], int | Non
     if (pa.types.is_fixed_size_list(kind) or lists) and _is_number(kind.value_type):
         dtype = np.bool_ if pa.types.is_boolean(kind.value_type) else kind.value_type.to_pandas_dtype()
         return np.dtype(dtype), None if lists else kind.list_size
-    raise InvalidArgument(f"column {column!r} holds {kind}, not lists of numbers", reason="BAD_COLUMN")
+    message = f"column {column!r} holds {kind}, neither lists of numbers nor sparse vectors nor text"
+    raise InvalidArgument(message, reason="BAD_COLUMN")
 
 
 def _is_number(kind: Any) -> bool:
     return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind))
+
+
+def vectors_of(array: Any, column: str, path: object, start: int) -> tuple[GivenRows, np.ndarray | None]:
+    """Rows of a column of vectors of any kind or of text, and which are not null (None: all)."""
+    if is_sparse_type(array.type):
+        return sparse_rows_of(array, column, path, start)
+    if is_text_type(array.type):
+        present = None if array.null_count == 0 else np.asarray(array.is_valid())
+        return TextRows([text or "" for text in array.to_pylist()]), present
+    return rows_of(array, column, path, start)
 
 
 def rows_of(array: Any, column: str, path: object, start: int) -> tuple[np.ndarray, np.ndarray | None]:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import numpy as np
 
-from vecstore.client.vectors import as_rows
 from vecstore.errors import InvalidArgument
-from vecstore.io.layout import ID, ID_KIND, PAYLOAD, IdKinds, exported_dtype, kind_of, number_ids, vector_field_of
+from vecstore.io.hdf5_columns import (
+    Column,
+    MatrixColumn,
+    MatrixWriter,
+    SparseColumn,
+    SparseWriter,
+    TextColumn,
+    append,
+    growing,
+    plain_values,
+    sparse_parts,
+)
+from vecstore.io.layout import ID, ID_KIND, PAYLOAD, IdKinds, kind_of, number_ids
 from vecstore.io.mapping import FORMAT_KEY, FORMAT_VERSION, READ_BYTES, ColumnMapping, need_column, need_module
 from vecstore.query.filter import PointId
 from vecstore.schema import Metric, Schema, VectorField
@@ -23,9 +33,9 @@ _METRICS = {"angular": Metric.COSINE, "euclidean": Metric.L2, "ip": Metric.DOT, 
 
 
 class Hdf5Source:
-    """Reads matrices row block by row block. Without names, the vectors are the data set `train` (ann-benchmarks) and
-    ids are row numbers; files that `Hdf5Sink` wrote bring their ids and payloads. Other one-dimensional data sets can
-    be named as id and payload columns."""
+    """Reads matrices and groups of sparse rows, row block by row block. Without names, the vectors are the data set
+    `train` (ann-benchmarks) and ids are row numbers; files that `Hdf5Sink` wrote bring their ids and payloads. Other
+    one-dimensional data sets can be named as id, text and payload columns."""
 
     def __init__(self, path: Path, mapping: ColumnMapping) -> None:
         h5py = need_module("h5py")
@@ -35,19 +45,11 @@ class Hdf5Source:
         except OSError as error:
             raise InvalidArgument(f"{path} is not an HDF5 file: {error}", reason="BAD_FILE") from None
         names = [name for name, item in self._file.items() if isinstance(item, h5py.Dataset)]
+        groups = [name for name, item in self._file.items() if isinstance(item, h5py.Group)]
+        self._groups = [name for name in groups if sparse_parts(self._file[name])]
         self._own = FORMAT_KEY in self._file.attrs
-        if mapping.vectors:
-            self._vectors = {
-                name: need_column(column, names, "data set", path) for name, column in mapping.vectors.items()
-            }
-        elif self._own:
-            self._vectors = {name: name for name in names if self._file[name].ndim == 2}
-        else:
-            self._vectors = {"default": need_column(TRAIN, names, "data set", path)}
-        for column in self._vectors.values():
-            if self._file[column].ndim != 2 or self._file[column].dtype.kind not in "fiub":
-                raise InvalidArgument(f"{path}: data set {column!r} is not a matrix of numbers", reason="BAD_COLUMN")
-        counts = {len(self._file[column]) for column in self._vectors.values()}
+        self._columns = self._vectors(mapping, names)
+        counts = {len(column) for column in self._columns.values()}
         if len(counts) != 1:
             raise InvalidArgument(f"{path}: vector data sets have {sorted(counts)} rows", reason="BAD_FILE")
         self.total: int | None = counts.pop()
@@ -60,61 +62,75 @@ class Hdf5Source:
                 shape = self._file[name].shape
                 raise InvalidArgument(f"{path}: {name!r} has shape {shape} for {self.total} rows", reason="BAD_FILE")
 
+    def _vectors(self, mapping: ColumnMapping, names: list[str]) -> dict[str, Column]:
+        known = [*names, *self._groups]
+        chosen: Mapping[str, str] = mapping.vectors
+        if not chosen and self._own:
+            chosen = {name: name for name in known if name in self._groups or self._file[name].ndim == 2}
+        elif not chosen and not mapping.texts:
+            chosen = {"default": TRAIN}
+        self._sources = {**chosen, **mapping.texts}
+        columns: dict[str, Column] = {}
+        for name, column in self._sources.items():
+            data = self._file[need_column(column, known, "data set", self.path)]
+            if column in self._groups:
+                columns[name] = SparseColumn(self.path, column, data)
+            elif name in mapping.texts:
+                columns[name] = TextColumn(self.path, column, data)
+            else:
+                columns[name] = MatrixColumn(self.path, column, data)
+        return columns
+
     def fields(self) -> dict[str, VectorField]:
         metric = _METRICS.get(str(self._file.attrs.get("distance")))
-        fields = {}
-        for name, column in self._vectors.items():
-            field = vector_field_of(self._file[column].dtype, self._file[column].shape[1])
-            if metric is not None and field.metric is not Metric.HAMMING:
-                field = VectorField(field.kind, field.dim, metric)
-            fields[name] = field
-        return fields
+        return {name: column.field(metric) for name, column in self._columns.items()}
 
     def batches(self, schema: Schema) -> Iterator[PointBatch]:
-        vectors = self._vectors
-        if len(vectors) == 1 and "default" in vectors and len(schema.vectors) == 1:
-            vectors = {next(iter(schema.vectors)): vectors["default"]}
+        renamed = {name: name for name in self._columns}
+        if list(renamed) == ["default"] and len(schema.vectors) == 1:
+            renamed["default"] = next(iter(schema.vectors))
         step = self._block_rows()
         for start in range(0, self.total or 0, step):
             block = slice(start, min(start + step, self.total or 0))
             batch = PointBatch(ids=self._ids(block), payloads=self._payloads(block))
-            for name, column in vectors.items():
-                rows = self._file[column][block]
-                field = schema.vectors.get(name)
-                present = self._file[column + PRESENT][block] if column + PRESENT in self._file else None
-                batch.vectors[name] = VectorBatch(rows if field is None else as_rows(rows, field, name), present)
+            for column, name in renamed.items():
+                rows = self._columns[column].rows(block, schema.vectors.get(name), name)
+                beside = self._sources[column] + PRESENT
+                present = self._file[beside][block] if beside in self._file else None
+                batch.vectors[name] = VectorBatch(rows, present)
             yield batch
 
     def _block_rows(self) -> int:
         """Rows of about READ_BYTES, whole chunks of the file, so that no chunk is unpacked twice."""
-        sets = [self._file[column] for column in self._vectors.values()]
-        rows: int = max(1, READ_BYTES // max(1, sum(one.shape[1] * one.dtype.itemsize for one in sets)))
-        chunk: int = max((one.chunks[0] for one in sets if one.chunks), default=1)
+        columns = self._columns.values()
+        rows = max(1, READ_BYTES // max(1, sum(column.row_bytes for column in columns)))
+        chunk = max(column.chunk for column in columns)
         return max(chunk, rows // chunk * chunk)
 
     def _ids(self, block: slice) -> list[PointId]:
         if self._id is None:
             return number_ids(block.start, block.stop - block.start)
-        texts = _values(self._file[self._id], block)
+        texts = plain_values(self._file[self._id], block)
         if not self._own or ID_KIND not in self._file:
             return texts
         readers = {"num": int, "uuid": UUID, "str": str}
-        kinds = _values(self._file[ID_KIND], block)
+        kinds = plain_values(self._file[ID_KIND], block)
         return [readers[kind](text) for text, kind in zip(texts, kinds, strict=True)]
 
     def _payloads(self, block: slice) -> list[bytes | None] | None:
         from vecstore.client.payloads import encode_payloads
 
         if self._own:
-            return [text.encode() or None for text in _values(self._file[PAYLOAD], block)]
+            return [text.encode() or None for text in plain_values(self._file[PAYLOAD], block)]
         if not self._payload:
             return None
-        columns = [_values(self._file[name], block) for name in self._payload]
+        columns = [plain_values(self._file[name], block) for name in self._payload]
         return encode_payloads([dict(zip(self._payload, row, strict=True)) for row in zip(*columns, strict=True)])
 
 
 class Hdf5Sink:
-    """Writes data sets `id`, `payload` (JSON text, empty for none) and a matrix for each vector field."""
+    """Writes data sets `id`, `payload` (JSON text, empty for none) and for each vector field a matrix, or for a sparse
+    or text field a group of `offsets`, `indices` and `values`; `NAME.present` says which points have the vector."""
 
     def __init__(self, path: Path, fields: dict[str, VectorField], kinds: IdKinds) -> None:
         h5py = need_module("h5py")
@@ -123,50 +139,28 @@ class Hdf5Sink:
             raise InvalidArgument(message, reason="BAD_COLUMN")
         self._file = h5py.File(path, "w")
         self._file.attrs[FORMAT_KEY] = FORMAT_VERSION
-        self._fields = fields
         self._numbers = list(kinds) in ([], ["num"])
         text = h5py.string_dtype()
-        self._sets: dict[str, Any] = {
-            ID: self._growing(ID, (), np.dtype(np.uint64) if self._numbers else text),
-            PAYLOAD: self._growing(PAYLOAD, (), text),
-        }
+        self._ids = growing(self._file, ID, (), np.dtype(np.uint64) if self._numbers else text)
+        self._payloads = growing(self._file, PAYLOAD, (), text)
         if not self._numbers:
-            self._sets[ID_KIND] = self._growing(ID_KIND, (), text)
-        for name, field in fields.items():
-            self._sets[name] = self._growing(name, (field.storage_width,), exported_dtype(field))
-            self._sets[name + PRESENT] = self._growing(name + PRESENT, (), np.dtype(np.bool_))
-
-    def _growing(self, name: str, row: tuple[int, ...], dtype: Any) -> Any:
-        return self._file.create_dataset(name, (0, *row), maxshape=(None, *row), dtype=dtype, chunks=(1024, *row))
+            self._kinds = growing(self._file, ID_KIND, (), text)
+        self._vectors = {
+            name: (SparseWriter if field.is_sparse else MatrixWriter)(self._file, name, field)
+            for name, field in fields.items()
+        }
+        self._present = {name: growing(self._file, name + PRESENT, (), np.dtype(np.bool_)) for name in fields}
 
     def write(self, points: Sequence[Point]) -> None:
         ids = [point.id for point in points]
-        self._append(ID, np.array(ids, dtype=np.uint64) if self._numbers else [str(one) for one in ids])
+        append(self._ids, np.array(ids, dtype=np.uint64) if self._numbers else [str(one) for one in ids])
         if not self._numbers:
-            self._append(ID_KIND, [kind_of(one) for one in ids])
-        self._append(PAYLOAD, [(point.payload_json or b"").decode() for point in points])
-        for name, field in self._fields.items():
-            rows = np.zeros((len(points), field.storage_width), dtype=exported_dtype(field))
-            present = np.zeros(len(points), dtype=np.bool_)
-            for place, point in enumerate(points):
-                row = (point.vectors or {}).get(name)
-                if row is not None:
-                    rows[place], present[place] = row, True
-            self._append(name, rows)
-            self._append(name + PRESENT, present)
-
-    def _append(self, name: str, values: Any) -> None:
-        data = self._sets[name]
-        start = len(data)
-        data.resize(start + len(values), axis=0)
-        data[start:] = values
+            append(self._kinds, [kind_of(one) for one in ids])
+        append(self._payloads, [(point.payload_json or b"").decode() for point in points])
+        for name, writer in self._vectors.items():
+            vectors = [(point.vectors or {}).get(name) for point in points]
+            writer.write(vectors)
+            append(self._present[name], np.array([one is not None for one in vectors]))
 
     def close(self) -> None:
         self._file.close()
-
-
-def _values(data: Any, block: slice) -> list[Any]:
-    """Numbers and text of a one-dimensional data set as Python values."""
-    values = data.asstr()[block] if data.dtype.kind == "O" else data[block]
-    listed: list[Any] = values.tolist()
-    return [one.decode() if isinstance(one, bytes) else one for one in listed]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,46 +14,50 @@ import numpy as np
 
 from vecstore.client.points import batch_from_points
 from vecstore.errors import InvalidArgument
-from vecstore.io.layout import vector_field_of
+from vecstore.io.layout import sparse_field, text_field, vector_field_of
 from vecstore.io.mapping import READ_BYTES, ColumnMapping, bad_row, row_in_batch
 from vecstore.query.filter import PointId
 from vecstore.rows import StoredVector
-from vecstore.schema import Schema, VectorField, VectorKind
+from vecstore.schema import SPARSE_WIDTH, Schema, VectorField, VectorKind
 from vecstore.sparse import SparseVector
 from vecstore.types import Point, PointBatch
+
+_INDEX = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 
 
 class JsonLinesSource:
     """Reads lines {"id", "vector" or "vectors", "payload"}, or with columns named, flat objects.
 
-    A vector is a list of numbers, or text: the packed bits of a binary vector in hexadecimal. An id is a number, text
-    or {"uuid": text}. Empty lines are skipped; rows are counted as lines from 0.
+    A vector is a list of numbers; {"indices": [..], "values": [..]} or {"17": 0.5} of a sparse field; text: the packed
+    bits of a binary vector in hexadecimal, or a text field's text. An id is a number, text or {"uuid": text}. Empty
+    lines are skipped; rows are counted as lines from 0.
     """
 
     def __init__(self, path: Path, mapping: ColumnMapping) -> None:
         self.path = path
         self.total: int | None = None
         self._mapping = mapping
-        self._flat = bool(mapping.vectors)
+        self._columns = {**mapping.vectors, **mapping.texts}
 
     def fields(self) -> dict[str, VectorField]:
-        row, first = next(self._points(), (0, None))
+        texts = {name: text_field() for name in self._mapping.texts}
+        row, first = next(self._points(texts, texts.get("default")), (0, None))
         if first is None:
             raise InvalidArgument(f"{self.path} is empty", reason="BAD_FILE")
         named = dict(first.get("vectors") or {})
         if first.get("vector") is not None:
             named["default"] = first["vector"]
-        if not named:
+        fields = {str(name): _field_of(vector) for name, vector in named.items()} | texts
+        if not fields:
             raise bad_row(self.path, row, "has no vector; name one with NAME=COLUMN", "BAD_COLUMN")
-        return {
-            str(name): vector_field_of(vector.dtype if isinstance(vector, np.ndarray) else np.dtype("f4"), len(vector))
-            for name, vector in named.items()
-        }
+        return fields
 
     def batches(self, schema: Schema) -> Iterator[PointBatch]:
-        row_bytes = sum(field.dim * 32 for field in schema.vectors.values())  # Python floats while they are gathered
+        widths = (SPARSE_WIDTH if field.is_sparse else field.dim for field in schema.vectors.values())
+        row_bytes = sum(widths) * 32  # Python floats while they are gathered
         rows = max(1, min(512, READ_BYTES // max(1, row_bytes)))
-        points = self._points()
+        only = next(iter(schema.vectors.values())) if len(schema.vectors) == 1 else None
+        points = self._points(schema.vectors, only)
         while chunk := list(itertools.islice(points, rows)):
             try:
                 yield batch_from_points([point for _, point in chunk], schema)
@@ -71,7 +76,10 @@ class JsonLinesSource:
         place = row_in_batch(error)
         return error if place is None else bad_row(self.path, chunk[place][0], error.message, error.reason)
 
-    def _points(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _points(
+        self, fields: Mapping[str, VectorField], only: VectorField | None
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Rows and points; `only` is the field of a vector without a name."""
         with self.path.open("rb") as lines:
             for row, line in enumerate(lines):
                 if line.strip():
@@ -81,17 +89,21 @@ class JsonLinesSource:
                         raise bad_row(self.path, row, f"is not JSON: {error}") from None
                     if not isinstance(values, dict):
                         raise bad_row(self.path, row, "is not a JSON object")
-                    yield row, self._point(values, row)
+                    yield row, self._point(values, row, fields, only)
 
-    def _point(self, values: dict[str, Any], row: int) -> dict[str, Any]:
+    def _point(
+        self, values: dict[str, Any], row: int, fields: Mapping[str, VectorField], only: VectorField | None
+    ) -> dict[str, Any]:
+        named = "vectors" in values or "vector" in values
         try:
-            if not self._flat:
+            if not self._mapping.vectors and (named or not self._mapping.texts):
                 point = dict(values)
                 point["id"] = read_id(values.get(self._mapping.id_column or "id", row))
                 if "vectors" in point:
-                    point["vectors"] = {name: read_vector(one) for name, one in (point["vectors"] or {}).items()}
+                    given = point["vectors"] or {}
+                    point["vectors"] = {name: read_vector(one, fields.get(name)) for name, one in given.items()}
                 if "vector" in point:
-                    point["vector"] = read_vector(point["vector"])
+                    point["vector"] = read_vector(point["vector"], only)
                 return point
             id_column = self._mapping.id_column or "id"
             taken = {id_column, *self._mapping.vectors.values()}
@@ -99,8 +111,8 @@ class JsonLinesSource:
             return {
                 "id": read_id(values.get(id_column, row)),
                 "vectors": {
-                    name: read_vector(values[column])
-                    for name, column in self._mapping.vectors.items()
+                    name: read_vector(values[column], fields.get(name))
+                    for name, column in self._columns.items()
                     if values.get(column) is not None
                 },
                 "payload": {key: values[key] for key in keys if key in values} or None,
@@ -153,5 +165,26 @@ def write_vector(row: StoredVector, field: VectorField) -> Any:
     return row.tobytes().hex() if field.kind is VectorKind.BINARY else row.tolist()
 
 
-def read_vector(value: Any) -> Any:
-    return np.frombuffer(bytes.fromhex(value), dtype=np.uint8) if isinstance(value, str) else value
+def read_vector(value: Any, field: VectorField | None = None) -> Any:
+    """A vector as the SDK takes it; text is bits in hexadecimal unless the field is one of texts. Raises ValueError."""
+    if isinstance(value, str):
+        if field is not None and field.kind is VectorKind.TEXT:
+            return value
+        try:
+            return np.frombuffer(bytes.fromhex(value), dtype=np.uint8)
+        except ValueError:
+            raise ValueError(f"{value!r:.40} is not bits in hexadecimal, and the field is not one of texts") from None
+    if isinstance(value, dict):
+        if value.keys() == {"indices", "values"}:
+            return value["indices"], value["values"]
+        if bad := next((key for key in value if not _INDEX.fullmatch(key)), None):
+            raise ValueError(f"index {bad!r:.40} of a sparse vector is not a number")
+        return {int(key): weight for key, weight in value.items()}
+    return value
+
+
+def _field_of(vector: Any) -> VectorField:
+    """The field that holds a vector such as `read_vector` returns."""
+    if isinstance(vector, dict | tuple):
+        return sparse_field()
+    return vector_field_of(vector.dtype if isinstance(vector, np.ndarray) else np.dtype("f4"), len(vector))

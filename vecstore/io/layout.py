@@ -15,6 +15,7 @@ from vecstore.query.filter import PointId
 from vecstore.schema import Metric, VectorField, VectorKind
 
 ID, ID_KIND, PAYLOAD = "id", "id_kind", "payload"  # columns of the files written here
+KIND_KEY = "vecstore.kind"  # in the metadata of a column of sparse vectors: the kind of field it was
 
 IdKinds: TypeAlias = Sequence[str]  # of "num", "uuid", "str": the kinds of id in what is exported, in this order
 
@@ -25,6 +26,14 @@ def vector_field_of(dtype: np.dtype[np.generic], width: int) -> VectorField:
         bits = width * 8 if dtype == np.uint8 else width
         return VectorField(VectorKind.BINARY, bits, Metric.HAMMING)
     return VectorField(VectorKind.DENSE, width, Metric.COSINE)
+
+
+def sparse_field() -> VectorField:
+    return VectorField(VectorKind.SPARSE, 0, Metric.DOT)
+
+
+def text_field() -> VectorField:
+    return VectorField(VectorKind.TEXT, 0, Metric.BM25)
 
 
 def number_ids(start: int, count: int) -> list[PointId]:

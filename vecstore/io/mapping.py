@@ -18,12 +18,14 @@ READ_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """`vectors` maps field names to columns; empty: every column that is surely a vector. `payload` lists columns;
-    None: every column that holds single values. `id_column` None: "id" when there is one, else the row's number."""
+    """`vectors` maps field names to columns; empty: every column that is surely a vector. `texts` maps text fields to
+    columns; such a column may be payload, too. `payload` lists columns; None: every column that holds single values.
+    `id_column` None: "id" when there is one, else the row's number."""
 
     id_column: str | None = None
     vectors: Mapping[str, str] = field(default_factory=dict)
     payload: Sequence[str] | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def need_column(name: str, known: Sequence[str], what: str, path: object) -> str:

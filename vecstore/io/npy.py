@@ -23,6 +23,16 @@ def ids_path(path: Path) -> Path:
     return path.with_suffix(".ids.npy")
 
 
+def ids_of_rows(path: Path, rows: int) -> np.ndarray | None:
+    """The ids that stand beside a matrix. Raises InvalidArgument (BAD_FILE) unless there is one for each row."""
+    if not ids_path(path).is_file():
+        return None
+    ids = _load(ids_path(path))
+    if ids.shape != (rows,):
+        raise InvalidArgument(f"{ids_path(path)} has shape {ids.shape} for {rows} rows", reason="BAD_FILE")
+    return ids
+
+
 class NpySource:
     """Reads a matrix of shape (n, dim), mapped and not loaded; ids from `name.ids.npy` when there is one, else row
     numbers. Floats make a dense field, uint8 (packed) and bool a binary one."""
@@ -32,14 +42,11 @@ class NpySource:
         self._matrix = _load(path)
         if self._matrix.ndim != 2:
             raise InvalidArgument(f"{path} has shape {self._matrix.shape}, not (n, dim)", reason="BAD_FILE")
-        if len(mapping.vectors) > 1 or mapping.payload or mapping.id_column:
+        if len(mapping.vectors) > 1 or mapping.texts or mapping.payload or mapping.id_column:
             raise InvalidArgument(f"{path} holds one vector field and no other column", reason="BAD_COLUMN")
         self.total: int | None = len(self._matrix)
         self._name = next(iter(mapping.vectors), None)
-        self._ids = _load(ids_path(path)) if ids_path(path).is_file() else None
-        if self._ids is not None and self._ids.shape != (self.total,):
-            message = f"{ids_path(path)} has shape {self._ids.shape} for {self.total} rows"
-            raise InvalidArgument(message, reason="BAD_FILE")
+        self._ids = ids_of_rows(path, len(self._matrix))
 
     def fields(self) -> dict[str, VectorField]:
         return {self._name or DEFAULT_FIELD: vector_field_of(self._matrix.dtype, self._matrix.shape[1])}
@@ -66,6 +73,9 @@ class NpySink:
             message = f"ids of kinds {', '.join(kinds)} do not fit one array; export to .parquet or .jsonl"
             raise InvalidArgument(message, reason="BAD_FILE")
         self._name, field = next(iter(fields.items()))
+        if field.is_sparse:
+            message = f".npy holds a matrix, and {self._name!r} is {field.kind}; export to .parquet, .jsonl or .hdf5"
+            raise InvalidArgument(message, reason="BAD_COLUMN")
         self._dtype = exported_dtype(field)
         self._width = field.storage_width
         self._file = path.open("w+b")

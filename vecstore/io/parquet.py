@@ -11,7 +11,19 @@ import numpy as np
 
 from vecstore.client.vectors import as_rows
 from vecstore.errors import InvalidArgument
-from vecstore.io.layout import ID, ID_KIND, PAYLOAD, IdKinds, exported_dtype, kind_of, number_ids, vector_field_of
+from vecstore.io.layout import (
+    ID,
+    ID_KIND,
+    KIND_KEY,
+    PAYLOAD,
+    IdKinds,
+    exported_dtype,
+    kind_of,
+    number_ids,
+    sparse_field,
+    text_field,
+    vector_field_of,
+)
 from vecstore.io.mapping import (
     FORMAT_KEY,
     FORMAT_VERSION,
@@ -23,7 +35,8 @@ from vecstore.io.mapping import (
     need_module,
 )
 from vecstore.query.filter import PointId
-from vecstore.schema import Schema, VectorField
+from vecstore.schema import Schema, VectorField, VectorKind
+from vecstore.sparse import SparseVector
 from vecstore.types import Point, PointBatch, VectorBatch
 
 
@@ -50,12 +63,17 @@ class ParquetSource:
             self._id: str | None = need_column(mapping.id_column, names, "column", path)
         else:
             self._id = ID if ID in names else None
+        texts = {name: need_column(column, names, "column", path) for name, column in mapping.texts.items()}
         self._vectors = {
             name: need_column(column, names, "column", path) for name, column in mapping.vectors.items()
-        } or {name: name for name in names if is_vector_type(self._schema.field(name).type)}
+        } or {
+            name: name for name in names if is_vector_type(self._schema.field(name).type) and name not in texts.values()
+        }
+        taken = {self._id, *self._vectors.values()}
+        self._texts = set(texts)
+        self._vectors |= texts
         if not self._vectors:
             raise InvalidArgument(f"{path} has no vector column; name one with NAME=COLUMN", reason="BAD_COLUMN")
-        taken = {self._id, *self._vectors.values()}
         if mapping.payload is not None:
             self._payload = [need_column(name, names, "column", path) for name in mapping.payload]
         else:
@@ -63,10 +81,19 @@ class ParquetSource:
             self._payload = [name for name in plain if name not in taken]
 
     def fields(self) -> dict[str, VectorField]:
-        from vecstore.io.arrow_columns import vector_type
+        from vecstore.io.arrow_columns import is_text_type, vector_type
+        from vecstore.io.arrow_sparse import is_sparse_type
 
         fields = {}
         for name, column in self._vectors.items():
+            kind = self._schema.field(column)
+            was_text = (kind.metadata or {}).get(KIND_KEY.encode()) == VectorKind.TEXT.encode()
+            if is_text_type(kind.type) or name in self._texts or was_text:
+                fields[name] = text_field()
+                continue
+            if is_sparse_type(kind.type):
+                fields[name] = sparse_field()
+                continue
             dtype, width = vector_type(self._schema.field(column).type, column)
             if width is None:
                 first = next(self._file.iter_batches(batch_size=1, columns=[column]), None)
@@ -87,20 +114,22 @@ class ParquetSource:
             start += block.num_rows
 
     def _block_rows(self, schema: Schema) -> int:
-        row_bytes = sum(schema.vectors[name].dim * 4 for name in self._vectors if name in schema.vectors)
+        row_bytes = sum(schema.vectors[name].row_bytes for name in self._vectors if name in schema.vectors)
         return max(1, min(READ_ROWS, READ_BYTES // max(1, row_bytes)))
 
     def _batch(self, block: Any, schema: Schema, start: int, own: bool, kinds: bool) -> PointBatch:
-        from vecstore.io.arrow_columns import ids_of, payloads_of, rows_of
+        from vecstore.io.arrow_columns import ids_of, payloads_of, vectors_of
 
         batch = PointBatch(ids=number_ids(start, block.num_rows))
         if self._id is not None:
             kind_column = block.column(ID_KIND) if kinds else None
             batch.ids = ids_of(block.column(self._id), kind_column, self.path, start)
         for name, column in self._vectors.items():
-            rows, present = rows_of(block.column(column), column, self.path, start)
+            rows, present = vectors_of(block.column(column), column, self.path, start)
             field = schema.vectors.get(name)
-            batch.vectors[name] = VectorBatch(rows if field is None else as_rows(rows, field, name), present)
+            if isinstance(rows, np.ndarray) and field is not None and not field.is_sparse:
+                rows = as_rows(rows, field, name)
+            batch.vectors[name] = VectorBatch(rows, present)
         if own:
             batch.payloads = [None if text is None else text.encode() for text in block.column(PAYLOAD).to_pylist()]
         else:
@@ -109,13 +138,16 @@ class ParquetSource:
 
 
 class ParquetSink:
-    """Writes columns `id`, `payload` (JSON text) and one fixed-size list for each vector field. Ids keep their kind:
-    uint64, UUID or string; where a collection mixes kinds, text with the kind in `id_kind`."""
+    """Writes columns `id`, `payload` (JSON text) and one for each vector field: fixed-size lists, or for a sparse or
+    text field structs of the lists `indices` and `values`. Ids keep their kind: uint64, UUID or string; where a
+    collection mixes kinds, text with the kind in `id_kind`."""
 
     def __init__(self, path: Path, fields: dict[str, VectorField], kinds: IdKinds) -> None:
         need_module("pyarrow.parquet")
         import pyarrow as pa
         import pyarrow.parquet as pq
+
+        from vecstore.io.arrow_sparse import COLUMN_TYPE
 
         if taken := {ID, ID_KIND, PAYLOAD} & set(fields):
             message = f"vector field {sorted(taken)[0]!r} has the name of another column; export it to .jsonl"
@@ -127,6 +159,9 @@ class ParquetSink:
             self._id_type = pa.string()
         columns = [pa.field(ID, self._id_type), *([pa.field(ID_KIND, pa.string())] if self._mixed else [])]
         for name, field in fields.items():
+            if field.is_sparse:
+                columns.append(pa.field(name, COLUMN_TYPE, metadata={KIND_KEY: field.kind.value}))
+                continue
             columns.append(pa.field(name, pa.list_(pa.from_numpy_dtype(exported_dtype(field)), field.storage_width)))
         columns.append(pa.field(PAYLOAD, pa.string()))
         self._schema = pa.schema(columns, metadata={FORMAT_KEY: FORMAT_VERSION})
@@ -136,12 +171,16 @@ class ParquetSink:
         import pyarrow as pa
 
         from vecstore.io.arrow_columns import vector_array
+        from vecstore.io.arrow_sparse import sparse_array
 
         arrays = [self._ids([point.id for point in points])]
         if self._mixed:
             arrays.append(pa.array([kind_of(point.id) for point in points]))
         for name, field in self._fields.items():
             found = [(point.vectors or {}).get(name) for point in points]
+            if field.is_sparse:
+                arrays.append(sparse_array([row if isinstance(row, SparseVector) else None for row in found]))
+                continue
             rows = [row if isinstance(row, np.ndarray) else None for row in found]
             arrays.append(vector_array(rows, exported_dtype(field), field.storage_width))
         texts = [None if point.payload_json is None else point.payload_json.decode() for point in points]

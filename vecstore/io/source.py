@@ -28,7 +28,8 @@ class Source(Protocol):
 
 
 def open_source(path: str | Path, mapping: ColumnMapping | None = None) -> Source:
-    """A reader for a .parquet, .jsonl, .npy or .hdf5 file. Raises NotFound and InvalidArgument (BAD_FILE)."""
+    """A reader for a .parquet, .jsonl, .npy, .hdf5, .npz or .csr file. Raises NotFound and InvalidArgument
+    (BAD_FILE)."""
     path = Path(path)
     if not path.is_file():
         raise NotFound(f"{path} does not exist", reason="FILE_NOT_FOUND")
@@ -53,6 +54,12 @@ def _npy(path: Path, mapping: ColumnMapping) -> Source:
     return NpySource(path, mapping)
 
 
+def _sparse(path: Path, mapping: ColumnMapping) -> Source:
+    from vecstore.io.sparse_source import SparseSource
+
+    return SparseSource(path, mapping)
+
+
 def _hdf5(path: Path, mapping: ColumnMapping) -> Source:
     from vecstore.io.hdf5 import Hdf5Source
 
@@ -64,6 +71,8 @@ _SOURCES: Mapping[str, Callable[[Path, ColumnMapping], Source]] = {
     ".jsonl": _jsonl,
     ".ndjson": _jsonl,
     ".npy": _npy,
+    ".npz": _sparse,
+    ".csr": _sparse,
     ".hdf5": _hdf5,
     ".h5": _hdf5,
 }

@@ -106,7 +106,7 @@ class SparseFile:
         return rows
 
 
-def checked_offsets(path: Path, offsets: np.ndarray, nnz: int) -> NDArray[np.int64]:
+def checked_offsets(path: object, offsets: np.ndarray, nnz: int) -> NDArray[np.int64]:
     """As int64. Raises InvalidArgument (BAD_FILE) unless they rise from 0 to the number of entries."""
     if not len(offsets) or offsets[0] != 0:
         raise bad_file(path, "has offsets that do not start at 0")

@@ -18,18 +18,27 @@ VALUES = ("data", "values")  # scipy's name, and this project's
 _UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
 
 
+def names_of(path: Path) -> list[str]:
+    """The arrays that a file holds. Raises InvalidArgument (BAD_FILE)."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return [name.removesuffix(".npy") for name in file.namelist() if name.endswith(".npy")]
+    except zipfile.BadZipFile as error:
+        raise bad_file(path, f"is not a .npz file: {error}") from None
+
+
+def parts_of(names: list[str]) -> list[str]:
+    """The sets of rows, each with offsets of its own, among a file's arrays."""
+    return sorted(name.removesuffix("_indptr") for name in names if name.endswith("_indptr"))
+
+
 class NpzArrays:
     """Offsets, and what is needed to read indices and values. Raises InvalidArgument (BAD_FILE, BAD_COLUMN)."""
 
     def __init__(self, path: Path, part: str | None) -> None:
         self.path = path
-        try:
-            with zipfile.ZipFile(path) as file:
-                names = [name.removesuffix(".npy") for name in file.namelist() if name.endswith(".npy")]
-        except zipfile.BadZipFile as error:
-            raise bad_file(path, f"is not a .npz file: {error}") from None
-        lead = f"{part}_" if part else ""
-        parts = sorted(name.removesuffix("_indptr") for name in names if name.endswith("_indptr"))
+        names = names_of(path)
+        lead, parts = f"{part}_" if part else "", parts_of(names)
         if f"{lead}indptr" not in names and parts:
             raise InvalidArgument(f"{path} has the parts {', '.join(parts)}, not {part!r}", reason="BAD_COLUMN")
         offsets = need_column(f"{lead}indptr", names, "array", path)
@@ -131,5 +140,5 @@ def header(stream: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, dtype
 
 
-def bad_file(path: Path, problem: str) -> InvalidArgument:
+def bad_file(path: object, problem: str) -> InvalidArgument:
     return InvalidArgument(f"{path} {problem}", reason="BAD_FILE")
