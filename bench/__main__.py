@@ -66,6 +66,10 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--keep", metavar="FOLDER", help="keep what was built, and use what is kept there")
     one.add_argument("--out", default="bench/results/sparse-race.jsonl")
 
+    one = add(commands, "hybrid", do_hybrid, "nDCG of fields alone and fused, on folders with judgements")
+    one.add_argument("data", nargs="+", help="folders of docs, queries, qrels, dense and sparse vectors")
+    one.add_argument("--out", default="bench/results/hybrid.jsonl")
+
     one = add(commands, "make-sparse", do_make_sparse, "write made-up sparse vectors like SPLADE's as .csr files")
     one.add_argument("--rows", type=positive, default=1_000_000)
     one.add_argument("--queries", type=positive, default=1_000)
@@ -247,6 +251,12 @@ def do_sparse_race(args: argparse.Namespace) -> None:
 
     race(args.data, args.queries_file, args.ours or list(DEFAULTS), args.targets, args.rounds, args.k, args.queries,
          args.rows, args.out, args.peers, args.only, args.keep)  # fmt: skip
+
+
+def do_hybrid(args: argparse.Namespace) -> None:
+    from bench.hybrid import hybrid
+
+    hybrid(args.data, args.out)
 
 
 def do_make_sparse(args: argparse.Namespace) -> None:
