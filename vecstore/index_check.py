@@ -59,9 +59,6 @@ _SUITED: dict[tuple[VectorKind, ...], tuple[type[Index], ...]] = {
 _SEISMIC_BOUNDS = {
     "postings": (1, 1 << 20),
     "list_factor": (1, 100),
-    "block_share": (0.001, 1),
-    "summary_energy": (0.01, 1),
-    "neighbours": (0, 256),
 }
 
 

@@ -198,19 +198,17 @@ class Inverted(_Spec, frozen=True, tag="inverted"):
 
 
 class Seismic(_Spec, frozen=True, tag="seismic"):
-    """Approximate search of sparse vectors: postings in blocks of similar rows with summaries, answers scored by whole
-    vectors. The more of each parameter, the larger the index and the better its answers.
+    """Approximate search of sparse vectors: blocks of similar rows, skipped by what stands for them, answers scored by
+    the stored vectors. The more of each number, the larger the index and the better its answers.
 
-    `postings` is how many entries of a list are kept on average (at most `list_factor` times as many of one list),
-    `block_share` the blocks of a list as a share of its rows, `summary_energy` the share of a summary's weight that is
-    kept, `neighbours` the near rows known of each row, `values` how the vectors to score by are held."""
+    `postings` is how many entries of an index are kept on average for finding candidates, the largest of all ("auto"
+    keeps every one), and `list_factor` how many times as many of one. `summary` is what stands for a block: "mean", a
+    power mean of its values, tells blocks apart best; "max" bounds them, so that a search for all of the k nearest may
+    skip blocks too."""
 
     postings: int | Literal["auto"] = "auto"
     list_factor: float | Literal["auto"] = "auto"
-    block_share: float | Literal["auto"] = "auto"
-    summary_energy: float | Literal["auto"] = "auto"
-    neighbours: int | Literal["auto"] = "auto"
-    values: Literal["float16", "fixed8", "delta8"] = "float16"
+    summary: Literal["mean", "max"] = "mean"
 
 
 class Auto(_Spec, frozen=True, tag="auto"):

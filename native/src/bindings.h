@@ -111,4 +111,7 @@ void bind_graph(nb::module_& m);
 // Adds searches over sparse rows.
 void bind_sparse(nb::module_& m);
 
+// Adds the index of blocks of similar rows.
+void bind_seismic(nb::module_& m);
+
 }  // namespace vecstore

@@ -172,6 +172,7 @@ NB_MODULE(_native, m) {
     bind_maxsim(m);
     bind_tokens(m);
     bind_sparse(m);
+    bind_seismic(m);
     m.def("set_threads", &set_threads, nb::arg("threads"));
     m.def("threads", &threads);
     m.def("supported_isas", &supported_isas);

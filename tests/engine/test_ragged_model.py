@@ -60,7 +60,7 @@ HAS_TEXT = importlib.util.find_spec("vecstore.text") is not None
 if not HAS_TEXT:
     del SCHEMA.vectors["body"]
 SPECS = [
-    ("terms", Flat()), ("terms", Inverted()), ("terms", Seismic()), ("terms", Seismic(values="delta8")),
+    ("terms", Flat()), ("terms", Inverted()), ("terms", Seismic()), ("terms", Seismic(postings=3, summary="max")),
     ("terms", Auto()), ("body", Flat()), ("body", Inverted()), ("body", Auto()),
 ]  # fmt: skip
 HAS_INDEXES = {"seismic", "inverted"} <= BUILT.keys()

@@ -11,6 +11,7 @@ from vecstore.index.graph import GraphIndex
 from vecstore.index.hamming_ivf import HammingIvfIndex
 from vecstore.index.maxsim_flat import MaxSimFlatIndex
 from vecstore.index.mih import MihIndex
+from vecstore.index.seismic import SeismicIndex
 from vecstore.index.sparse_flat import SparseFlatIndex
 from vecstore.index_spec import Index as IndexSpec
 from vecstore.schema import VectorField, VectorKind
@@ -37,6 +38,7 @@ BUILT: dict[str, type[BuiltIndex]] = {
     "funnel": FunnelIndex,
     HammingIvfIndex.name: HammingIvfIndex,
     MihIndex.name: MihIndex,
+    SeismicIndex.name: SeismicIndex,
 }
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.graph import BuildParams, ByteRows, GraphArrays, GraphBuilder, OpenGraph, UInt32Array, Walk
+from vecstore.kernels.seismic import SeismicKernels
 from vecstore.kernels.sparse import SparseKernels
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.schema import Metric
@@ -128,7 +129,7 @@ class MihTables:
     rows: NDArray[np.uint32]  # (chunks, n)
 
 
-class Kernels(SparseKernels, Protocol):
+class Kernels(SparseKernels, SeismicKernels, Protocol):
     @property
     def name(self) -> str:
         """native, numba or numpy."""

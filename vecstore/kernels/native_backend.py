@@ -32,6 +32,7 @@ from vecstore.kernels.graph import (
 )
 from vecstore.kernels.graph_tuning import QUERIES, TUNED_FROM, tuned
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
+from vecstore.kernels.seismic import OpenSeismic, SeismicArrays, Visit
 from vecstore.schema import Metric
 from vecstore.sparse import SparseRows
 from vecstore.tokens import TokenRows
@@ -250,6 +251,38 @@ class NativeKernels:
             p.seed, p.alpha, neighbours,
         )  # fmt: skip
         return builder
+
+    def open_seismic(self, arrays: SeismicArrays) -> OpenSeismic:
+        a = arrays
+        parts = (a.part_blocks, a.part_codes, a.part_records)
+        handle = _native.Seismic(a.rows, a.terms, a.scales, a.term_parts, a.term_records, *parts, a.records)
+        return OpenSeismic(len(a.rows), handle)
+
+    def seismic_search(
+        self,
+        index: OpenSeismic,
+        rows: SparseRows,
+        queries: SparseRows,
+        visit: Visit,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        q, r, v = queries, rows, visit
+        arrays = (q.offsets, q.indices, q.values, r.offsets, r.indices, r.values)
+        how = (v.depth, v.first, v.block_factor, v.terms, v.share, v.all, v.bounded)
+        index.handle.search(*arrays, *how, allowed, out_rows, out_distances, out_counters)
+
+    def sketch_nearest(
+        self,
+        ids: NDArray[np.uint32],
+        weights: Float32Array,
+        members: Int64Array,
+        centroids: Float32Array,
+        out: NDArray[np.int32],
+    ) -> None:
+        _native.sketch_nearest(ids, weights, members, centroids, out)
 
     def sparse_scan(
         self,

@@ -7,6 +7,7 @@ stand and ties fall to the lower row. That makes it slow; it is also what runs w
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from vecstore.kernels import (
     hamming_numpy,
     maxsim_numpy,
     row_numpy,
+    seismic_numpy,
     sparse_numpy,
     table_numpy,
     tokens_numpy,
@@ -55,6 +57,9 @@ from vecstore.kernels.maxsim_checks import (
     check_token_rerank,
 )
 from vecstore.kernels.row_checks import check_row_scan
+from vecstore.kernels.seismic import OpenSeismic, SeismicArrays, Visit
+from vecstore.kernels.seismic_checks import check_seismic, check_seismic_search, check_sketch_nearest
+from vecstore.kernels.seismic_numpy import is_allowed
 from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_rerank, check_sparse_scan
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.kernels.tokens_numpy import PythonTokens, allowed_mask
@@ -367,6 +372,40 @@ class NumpyKernels:
         check_document_frequency(terms, rows, allowed, out)
         listed = rows if allowed is None else rows.take(allowed_rows(allowed, len(rows)))
         out[:] = sparse_numpy.document_frequency(terms, listed)
+
+    def open_seismic(self, arrays: SeismicArrays) -> OpenSeismic:
+        check_seismic(arrays)
+        return OpenSeismic(len(arrays.rows), arrays)
+
+    def seismic_search(
+        self,
+        index: OpenSeismic,
+        rows: SparseRows,
+        queries: SparseRows,
+        visit: Visit,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        check_seismic_search(index.n, rows, queries, visit, allowed, out_rows, out_distances, out_counters)
+        a: SeismicArrays = index.handle
+        mask = None if allowed is None else is_allowed(allowed, index.n)
+        parts = partial(seismic_numpy.estimates, a), partial(seismic_numpy.read_blocks, a)
+        for q, query in enumerate(queries):
+            outputs = out_rows[q], out_distances[q], out_counters[q]
+            seismic_numpy.search(self, a, rows, query, visit, mask, *parts, *outputs)
+
+    def sketch_nearest(
+        self,
+        ids: NDArray[np.uint32],
+        weights: Float32Array,
+        members: Int64Array,
+        centroids: Float32Array,
+        out: NDArray[np.int32],
+    ) -> None:
+        check_sketch_nearest(ids, weights, members, centroids, out)
+        seismic_numpy.sketch_nearest(ids, weights, members, centroids, out)
 
     def maxsim_scan(
         self,

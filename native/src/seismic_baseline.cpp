@@ -1,0 +1,64 @@
+#include <bit>
+#include <cstring>
+#include <string_view>
+
+#include "dispatch.h"
+#include "seismic_ops.h"
+
+namespace vecstore {
+namespace {
+
+inline std::uint16_t counted(std::uint32_t code, std::uint32_t weight) {
+    return static_cast<std::uint16_t>(((code * weight) >> 8) + 1);
+}
+
+void add_codes(const std::uint8_t* codes, std::size_t count, std::uint16_t weight, std::uint16_t* sums) {
+    for (std::size_t i = 0; i < count; ++i)
+        sums[i] = static_cast<std::uint16_t>(sums[i] + (codes[i] != 0 ? counted(codes[i], weight) : 0));
+}
+
+void add_records(const BlockRead* reads, std::size_t count, std::uint16_t weight) {
+    for (std::size_t i = 0; i < count; ++i) {
+        std::uint64_t mask;
+        std::memcpy(&mask, reads[i].record, sizeof mask);
+        const std::uint8_t* code = reads[i].record + kMaskBytes;
+        for (; mask != 0; mask &= mask - 1, ++code) {
+            std::uint16_t& sum = reads[i].sums[std::countr_zero(mask)];
+            sum = static_cast<std::uint16_t>(sum + counted(*code, weight));
+        }
+    }
+}
+
+std::size_t count_from(const std::uint16_t* sums, std::size_t count, std::uint16_t least) {
+    std::size_t found = 0;
+    for (std::size_t i = 0; i < count; ++i) found += sums[i] >= least;
+    return found;
+}
+
+std::size_t collect(const std::uint16_t* sums, std::size_t count, std::uint16_t least, std::uint32_t* places) {
+    std::size_t found = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        places[found] = static_cast<std::uint32_t>(i);
+        found += sums[i] >= least;
+    }
+    return found;
+}
+
+}  // namespace
+
+SeismicOps scalar_seismic_ops() { return {"scalar", add_codes, add_records, count_from, collect}; }
+
+const SeismicOps& current_seismic_ops() {
+    static const SeismicOps scalar = scalar_seismic_ops();
+#if defined(__x86_64__)
+    // Only names of instruction sets that this CPU has come from current_ops.
+    const std::string_view isa = current_ops().isa;
+    static const SeismicOps avx2 = avx2_seismic_ops(), vbmi2 = vbmi2_seismic_ops();
+    static const bool has_vbmi2 = __builtin_cpu_supports("avx512vbmi2");
+    if (isa == "avx512") return has_vbmi2 ? vbmi2 : avx2;
+    if (isa == "avx2") return avx2;
+#endif
+    return scalar;
+}
+
+}  // namespace vecstore

@@ -1,0 +1,61 @@
+// Blocks of 64 similar rows with the codes of their terms: what vecstore/kernels/seismic.py describes, and what a
+// search derives from it once.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace vecstore {
+
+struct SeismicArrays {
+    std::size_t n, nterms, nsegments, nbytes;
+    const std::uint32_t* rows;          // (n,) the segment's row at each place
+    const std::uint32_t* terms;         // (nterms,) ascending
+    const float* scales;                // (nterms,)
+    const std::int64_t* term_parts;     // (nterms + 1,) first part of each term
+    const std::int64_t* term_records;   // (nterms + 1,) where the term's records begin
+    const std::uint32_t* part_blocks;   // (nsegments,)
+    const std::uint8_t* part_codes;     // (nsegments,)
+    const std::uint32_t* part_records;  // (nsegments,) from the term's first
+    const std::uint8_t* records;        // (nbytes,)
+};
+
+class SeismicIndex {
+ public:
+    static constexpr std::uint32_t kNone = 0xffffffffu;
+
+    // Throws std::invalid_argument for arrays that do not fit together.
+    explicit SeismicIndex(const SeismicArrays& arrays);
+
+    const SeismicArrays& arrays() const { return a_; }
+    std::size_t blocks() const { return blocks_; }
+    std::size_t padded_blocks() const { return words_ * 64; }
+
+    // The place of an index among the terms, or kNone.
+    std::uint32_t term(std::uint32_t index) const;
+
+    // A term that many blocks hold has its parts' codes in a row of all blocks, and finds the part of a block by
+    // counting bits. Null for others.
+    struct Word {
+        std::uint64_t bits;   // blocks that hold the term
+        std::uint32_t parts;  // of the term in blocks before these
+    };
+    const std::uint8_t* table(std::size_t term) const {
+        return tables_of_[term] == kNone ? nullptr : tables_.data() + tables_of_[term] * padded_blocks();
+    }
+    const Word* ranks(std::size_t term) const { return ranks_.data() + tables_of_[term] * words_; }
+
+ private:
+    void check() const;
+    void check_term(std::size_t term) const;
+
+    SeismicArrays a_;
+    std::size_t blocks_, words_;
+    std::vector<std::uint32_t> direct_;     // by index, where the largest is small
+    std::vector<std::uint32_t> tables_of_;  // by term
+    std::vector<std::uint8_t> tables_;
+    std::vector<Word> ranks_;
+};
+
+}  // namespace vecstore

@@ -1,0 +1,304 @@
+#include "seismic_search.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "seismic_ops.h"
+#include "sparse_scan.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::size_t kChunk = 128;    // blocks whose sums fit the first-level cache
+constexpr double kBudget = 64000;      // of all weights: sums then stay below 2^16, each term's 1 included
+constexpr std::size_t kRowLines = 24;  // of a candidate's indices, and as many of its values, fetched ahead
+constexpr std::size_t kLine = 64;
+
+struct Term {
+    std::uint16_t weight;
+    std::uint32_t term;
+};
+
+struct Candidate {
+    std::uint16_t sum;
+    std::uint32_t place;
+    friend bool operator<(const Candidate& a, const Candidate& b) {  // the better first
+        return a.sum != b.sum ? a.sum > b.sum : a.place < b.place;
+    }
+};
+
+// The largest value that at least `count` sums reach; 1 where fewer are that large.
+std::uint16_t reached(const SeismicOps& ops, const std::uint16_t* sums, std::size_t n, std::size_t count) {
+    std::uint32_t value = 0;
+    for (std::uint32_t bit = 1u << 15; bit != 0; bit >>= 1)
+        if (ops.count_from(sums, n, static_cast<std::uint16_t>(value | bit)) >= count) value |= bit;
+    return static_cast<std::uint16_t>(std::max(value, 1u));
+}
+
+class Searcher {
+ public:
+    void run(const SeismicIndex& index, const SeismicOps& ops, const SparseView& rows, const std::uint32_t* indices,
+             const float* weights, std::size_t count, const SeismicVisit& visit, const std::uint64_t* allowed,
+             std::size_t k, std::int64_t* out_rows, float* out_distances, std::int64_t* counters);
+
+ private:
+    void weigh(const std::uint32_t* indices, const float* weights, std::size_t count, const SeismicVisit& visit);
+    void estimate_blocks();
+    void read_chunk();
+    std::size_t find(const Term& term, std::vector<BlockRead>& reads);
+    void mask_rows();
+    void keep();
+    void read(const std::uint32_t* blocks, std::size_t count);
+
+    const SeismicIndex* index_;
+    const SeismicOps* ops_;
+    const std::uint64_t* allowed_;
+    std::size_t k_, wanted_;
+    bool all_;
+    std::uint32_t slack_;  // how much more than its share of the score a row's sum may be
+    std::uint16_t floor_;  // smallest sum of a candidate
+    std::uint32_t kth_;    // the k-th largest sum, 0 before there are k
+    std::size_t left_out_, blocks_read_, records_read_;
+    std::vector<Term> terms_;
+    std::vector<std::uint16_t> block_sums_, sums_;
+    std::vector<std::int32_t> slots_;  // by block: its place in the chunk, -1 between chunks
+    std::vector<std::uint32_t> chunk_, order_, places_;
+    std::vector<BlockRead> reads_[2];
+    std::vector<Candidate> candidates_;
+    std::vector<Neighbour> nearest_;
+};
+
+void Searcher::weigh(const std::uint32_t* indices, const float* weights, std::size_t count, const SeismicVisit& visit) {
+    struct Weighed {
+        double weight;
+        std::uint32_t term;
+    };
+    std::vector<Weighed> found;
+    found.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::uint32_t term = index_->term(indices[i]);
+        if (term == SeismicIndex::kNone || weights[i] <= 0) continue;
+        found.push_back({static_cast<double>(weights[i]) * static_cast<double>(index_->arrays().scales[term]), term});
+    }
+    std::sort(found.begin(), found.end(), [](const Weighed& a, const Weighed& b) {
+        return a.weight != b.weight ? a.weight > b.weight : a.term < b.term;
+    });
+    double total = 0, kept = 0, reach = 0;
+    for (const Weighed& each : found) total += each.weight;
+    const std::size_t most = std::min({found.size(), visit.terms, kSeismicTermsMax});
+    std::size_t used = 0;
+    const double enough = visit.share < 1 ? visit.share * total : std::numeric_limits<double>::infinity();
+    while (used < most && (used == 0 || reach < enough)) reach += found[used++].weight;
+    left_out_ = found.size() - used;
+    for (std::size_t i = 0; i < used; ++i) kept += found[i].weight;
+    terms_.clear();
+    slack_ = 0;
+    for (std::size_t i = 0; i < used; ++i) {
+        const auto weight =
+            static_cast<std::uint16_t>(std::min(65535.0, std::floor(found[i].weight * (kBudget / kept)) + 1));
+        terms_.push_back({weight, found[i].term});
+        slack_ += (weight >> 8) + 3u;
+    }
+}
+
+void Searcher::estimate_blocks() {
+    block_sums_.assign(index_->padded_blocks(), 0);
+    const SeismicArrays& a = index_->arrays();
+    for (const Term& term : terms_) {
+        if (const std::uint8_t* codes = index_->table(term.term)) {
+            ops_->add_codes(codes, block_sums_.size(), term.weight, block_sums_.data());
+            continue;
+        }
+        for (std::int64_t p = a.term_parts[term.term]; p < a.term_parts[term.term + 1]; ++p) {
+            std::uint16_t& sum = block_sums_[a.part_blocks[p]];
+            sum = static_cast<std::uint16_t>(sum + ((std::uint32_t{a.part_codes[p]} * term.weight) >> 8) + 1);
+        }
+    }
+}
+
+// The records of a term in the blocks of the chunk.
+std::size_t Searcher::find(const Term& term, std::vector<BlockRead>& reads) {
+    const SeismicArrays& a = index_->arrays();
+    const std::int64_t first = a.term_parts[term.term], last = a.term_parts[term.term + 1];
+    const std::uint8_t* records = a.records + a.term_records[term.term];
+    const std::uint32_t* starts = a.part_records + first;
+    std::size_t found = 0;
+    if (index_->table(term.term) != nullptr) {
+        const SeismicIndex::Word* ranks = index_->ranks(term.term);
+        const auto end = static_cast<std::uint32_t>(last - first - 1);
+        for (std::size_t slot = 0; slot < chunk_.size(); ++slot) {
+            const std::uint32_t block = chunk_[slot];
+            const SeismicIndex::Word& word = ranks[block / 64];
+            const std::uint64_t below = word.bits & ((std::uint64_t{1} << (block % 64)) - 1);
+            const std::uint32_t part = word.parts + static_cast<std::uint32_t>(std::popcount(below));
+            reads[found] = {records + starts[std::min(part, end)], sums_.data() + slot * kBlockRows};
+            __builtin_prefetch(reads[found].record);
+            found += word.bits >> (block % 64) & 1;
+        }
+        return found;
+    }
+    for (std::int64_t p = first; p < last; ++p) {
+        const std::int32_t slot = slots_[a.part_blocks[p]];
+        if (slot < 0) continue;
+        reads[found] = {records + a.part_records[p], sums_.data() + static_cast<std::size_t>(slot) * kBlockRows};
+        __builtin_prefetch(reads[found].record);
+        ++found;
+    }
+    return found;
+}
+
+void Searcher::mask_rows() {
+    const SeismicArrays& a = index_->arrays();
+    for (std::size_t slot = 0; slot < chunk_.size(); ++slot) {
+        const std::size_t first = chunk_[slot] * kBlockRows, count = std::min(kBlockRows, a.n - first);
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::uint32_t row = a.rows[first + i];
+            if ((allowed_[row / 64] >> (row % 64) & 1) == 0) sums_[slot * kBlockRows + i] = 0;
+        }
+    }
+}
+
+void Searcher::keep() {
+    const std::size_t n = chunk_.size() * kBlockRows;
+    if (candidates_.empty()) {
+        const std::uint32_t value = reached(*ops_, sums_.data(), n, wanted_);
+        floor_ = static_cast<std::uint16_t>(all_ ? (value > slack_ ? value - slack_ : 1) : value);
+    }
+    places_.resize(n + kCollectPadding);
+    const std::size_t found = ops_->collect(sums_.data(), n, floor_, places_.data());
+    for (std::size_t i = 0; i < found; ++i) {
+        const std::uint32_t at = places_[i];
+        candidates_.push_back({sums_[at], chunk_[at / kBlockRows] * static_cast<std::uint32_t>(kBlockRows) +
+                                              at % static_cast<std::uint32_t>(kBlockRows)});
+    }
+    if (candidates_.size() >= k_) {
+        const auto kth = candidates_.begin() + static_cast<std::ptrdiff_t>(k_) - 1;
+        std::nth_element(candidates_.begin(), kth, candidates_.end());
+        kth_ = kth->sum;
+    }
+    if (candidates_.size() < wanted_) return;
+    if (all_) {
+        floor_ = static_cast<std::uint16_t>(kth_ > slack_ ? kth_ - slack_ : 1);
+        std::erase_if(candidates_, [&](const Candidate& each) { return each.sum < floor_; });
+        return;
+    }
+    const auto last = candidates_.begin() + static_cast<std::ptrdiff_t>(wanted_) - 1;
+    std::nth_element(candidates_.begin(), last, candidates_.end());
+    floor_ = last->sum;
+    candidates_.resize(wanted_);
+}
+
+void Searcher::read_chunk() {
+    std::fill_n(sums_.begin(), chunk_.size() * kBlockRows, std::uint16_t{0});
+    for (std::size_t slot = 0; slot < chunk_.size(); ++slot) slots_[chunk_[slot]] = static_cast<std::int32_t>(slot);
+    // The next term's records are on their way while this one's are added.
+    std::size_t ahead = terms_.empty() ? 0 : find(terms_[0], reads_[0]);
+    for (std::size_t t = 0; t < terms_.size(); ++t) {
+        const std::size_t count = ahead;
+        ahead = t + 1 < terms_.size() ? find(terms_[t + 1], reads_[(t + 1) % 2]) : 0;
+        ops_->add_records(reads_[t % 2].data(), count, terms_[t].weight);
+        records_read_ += count;
+    }
+    for (const std::uint32_t block : chunk_) slots_[block] = -1;
+    if (allowed_ != nullptr) mask_rows();
+    keep();
+    blocks_read_ += chunk_.size();
+    chunk_.clear();
+}
+
+void Searcher::run(const SeismicIndex& index, const SeismicOps& ops, const SparseView& rows,
+                   const std::uint32_t* indices, const float* weights, std::size_t count, const SeismicVisit& visit,
+                   const std::uint64_t* allowed, std::size_t k, std::int64_t* out_rows, float* out_distances,
+                   std::int64_t* counters) {
+    index_ = &index;
+    ops_ = &ops;
+    allowed_ = allowed;
+    k_ = k;
+    all_ = visit.all;
+    wanted_ = all_ ? k : std::max(k, visit.depth);
+    floor_ = 1;
+    kth_ = 0;
+    blocks_read_ = records_read_ = 0;
+    candidates_.clear();
+    chunk_.clear();
+    weigh(indices, weights, count, visit);
+    sums_.resize(kChunk * kBlockRows);
+    if (slots_.size() < index.blocks()) slots_.resize(index.blocks(), -1);
+    for (auto& reads : reads_) reads.resize(kChunk + 1);
+    estimate_blocks();
+
+    const auto read = [&](std::uint32_t block) {
+        chunk_.push_back(block);
+        if (chunk_.size() == kChunk) read_chunk();
+    };
+    const std::uint16_t cut =
+        reached(ops, block_sums_.data(), block_sums_.size(), std::max<std::size_t>(1, visit.first));
+    order_.resize(block_sums_.size() + kCollectPadding);
+    const std::size_t best = ops.collect(block_sums_.data(), block_sums_.size(), cut, order_.data());
+    for (std::size_t i = 0; i < best; ++i) read(order_[i]);
+    if (!chunk_.empty()) read_chunk();
+    // The least estimate of a block that is read; kth_ rises from chunk to chunk.
+    const auto least = [&]() -> double {
+        if (!all_) return static_cast<double>(kth_) / visit.block_factor;
+        return visit.bounded ? static_cast<double>(kth_) - slack_ : 0;
+    };
+    const double from = std::max(1.0, std::ceil(least()));
+    const std::size_t others = from > cut ? 0
+                                          : ops.collect(block_sums_.data(), block_sums_.size(),
+                                                        static_cast<std::uint16_t>(from), order_.data());
+    for (std::size_t i = 0; i < others; ++i) {
+        const std::uint16_t sum = block_sums_[order_[i]];
+        if (sum < cut && sum >= least()) read(order_[i]);
+    }
+    if (!chunk_.empty()) read_chunk();
+
+    const std::uint32_t* place_rows = index.arrays().rows;
+    for (const Candidate& each : candidates_) {
+        const std::uint32_t row = place_rows[each.place];
+        check_row(rows, row);
+        const std::size_t value_bytes = rows.half ? 2 : 4;
+        const auto begin = static_cast<std::size_t>(rows.offsets[row]),
+                   end = static_cast<std::size_t>(rows.offsets[row + 1]);
+        const auto* ids = reinterpret_cast<const char*>(rows.indices + begin);
+        const auto* values = static_cast<const char*>(rows.values) + begin * value_bytes;
+        for (std::size_t line = 0; line < std::min(kRowLines * kLine, (end - begin) * sizeof(std::uint32_t));
+             line += kLine)
+            __builtin_prefetch(ids + line);
+        for (std::size_t line = 0; line < std::min(kRowLines * kLine, (end - begin) * value_bytes); line += kLine)
+            __builtin_prefetch(values + line);
+    }
+    const SparseQuery query(indices, weights, count);
+    RowScorer scorer(rows, nullptr);
+    nearest_.clear();
+    for (const Candidate& each : candidates_) {
+        const std::uint32_t row = place_rows[each.place];
+        float distance;
+        if (scorer.distance(query, row, &distance)) nearest_.push_back({distance, static_cast<std::int64_t>(row)});
+    }
+    counters[0] = static_cast<std::int64_t>(blocks_read_);
+    counters[1] = static_cast<std::int64_t>(records_read_);
+    counters[2] = static_cast<std::int64_t>(candidates_.size());
+    counters[3] = static_cast<std::int64_t>(left_out_);
+    write_nearest(nearest_, k, out_rows, out_distances, k);
+}
+
+}  // namespace
+
+void seismic_search(const SeismicIndex& index, const SparseView& rows, const SparseView& queries,
+                    const SeismicVisit& visit, const std::uint64_t* allowed, const SeismicOutput& output) {
+    const SeismicOps& ops = current_seismic_ops();
+    parallel_for(queries.n, std::min(threads(), queries.n), [&](std::size_t, std::size_t q) {
+        static thread_local Searcher searcher;
+        check_row(queries, q);
+        const auto begin = static_cast<std::size_t>(queries.offsets[q]),
+                   end = static_cast<std::size_t>(queries.offsets[q + 1]);
+        searcher.run(index, ops, rows, queries.indices + begin, static_cast<const float*>(queries.values) + begin,
+                     end - begin, visit, allowed, output.k, output.rows + q * output.k, output.distances + q * output.k,
+                     output.counters + q * kSeismicCounters);
+    });
+}
+
+}  // namespace vecstore

@@ -1,0 +1,38 @@
+// Sparse rows as they come from Python, checked before any pointer is followed.
+#pragma once
+
+#include "bindings.h"
+#include "sparse_query.h"
+
+namespace vecstore {
+
+inline SparseView sparse_view(const std::string& name, const Input& offsets, const Input& indices,
+                              const Input& values) {
+    check((name + " offsets").c_str(), offsets, kInt64, {kAny});
+    if (offsets.shape(0) == 0) fail(name + " offsets must have an entry for the end of the last row");
+    check((name + " indices").c_str(), indices, kUInt32, {kAny});
+    const bool half = kFloat16.matches(values);
+    if (!half && !kFloat32.matches(values)) fail(name + " values must have dtype float32 or float16");
+    check_shape((name + " values").c_str(), values, {indices.shape(0)});
+    return {data_of<std::int64_t>(offsets),
+            data_of<std::uint32_t>(indices),
+            values.data(),
+            half,
+            offsets.shape(0) - 1,
+            indices.shape(0)};
+}
+
+inline SparseView query_view(const Input& offsets, const Input& indices, const Input& values) {
+    const SparseView view = sparse_view("query", offsets, indices, values);
+    if (view.half) fail("query values must have dtype float32");
+    return view;
+}
+
+inline const std::uint64_t* mask_of(const Input& allowed, const SparseView& rows) {
+    if (!allowed.is_valid()) return nullptr;
+    check("allowed", allowed, kUInt64, {words(rows.n)});
+    static constexpr std::uint64_t kNoWord = 0;  // an empty array may come without a pointer, which would mean "none"
+    return rows.n == 0 ? &kNoWord : data_of<std::uint64_t>(allowed);
+}
+
+}  // namespace vecstore

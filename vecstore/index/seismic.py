@@ -1,0 +1,285 @@
+"""Approximate search of sparse vectors through blocks of similar rows, answers scored by the stored vectors.
+
+After Seismic (Bruch et al., SIGIR 2024) in what it rests on: a summary for each block, blocks skipped by their summary
+against the k-th best score, few rows scored in full. Unlike there, blocks are of the rows, not of each list: the rows
+are put in an order in which similar ones are side by side, 64 to a block, and each term has a code for each block and,
+in it, for each row (vecstore/kernels/seismic.py). All sums are then of small integers, 64 rows at a time.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from math import ceil
+from typing import Any, ClassVar, Self
+
+import msgspec
+import numpy as np
+
+from vecstore.errors import Corruption
+from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
+from vecstore.index.resident import resident
+from vecstore.index.seismic_calibration import QUERIES, UNCALIBRATED, FactorTable, calibrated, drawn
+from vecstore.index.seismic_order import similar_order, sketches
+from vecstore.index.seismic_parts import Kept, build_parts
+from vecstore.index.seismic_terms import count_terms, least_kept
+from vecstore.index.sparse_flat import SparseFlatIndex
+from vecstore.index_spec import Seismic
+from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
+from vecstore.kernels.seismic import BLOCK, COUNTERS, MASK_BYTES, PADDING, TERMS_MAX, OpenSeismic, SeismicArrays, Visit
+from vecstore.kernels.select import get_kernels
+from vecstore.kernels.sparse_checks import check_queries
+from vecstore.schema import VectorField
+from vecstore.sparse import SparseRows
+
+VERSION = 1
+SEED = 0
+DEFAULT_RECALL = 0.98
+SHARE = 0.98  # of a query's weight whose terms find candidates; all score them
+FIRST_BLOCKS = 8
+DEPTH, DEPTH_PRUNED = 1.5, 4.0  # rows scored in full, as a multiple of k; more where codes are missing
+FEW_ROWS, FEW_SHARE = 512, 128  # allowed rows that are scored one by one, and of how many one may be
+LIST_FACTOR = 6.0
+_ARRAYS = tuple(SeismicArrays.__slots__)
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    version: int
+    n: int
+    nnz: int
+    spec: Seismic
+    coded: int  # entries that have a code: less than nnz where some were left out
+    negative: bool  # a stored value is below 0: no blocks, every search is exact
+    table: FactorTable
+
+
+class SeismicIndex(BuiltIndex):
+    name: ClassVar[str] = "seismic"
+    complete: ClassVar[bool] = True
+    plans_filters: ClassVar[bool] = True
+
+    def __init__(self, field: VectorField, rows: SparseRows, spec: Seismic, arrays: SeismicArrays, header: Header):
+        self.field, self.spec, self.header = field, spec, header
+        self.ntotal = len(rows)
+        self._rows = rows
+        named = {name: resident(getattr(arrays, name)) for name in _ARRAYS}
+        self._arrays = SeismicArrays(**named)
+        self._exact = SparseFlatIndex(field, rows)
+        self.code_bytes = sum(array.nbytes for array in named.values()) / max(1, self.ntotal)
+        self._pruned = header.coded < header.nnz
+        self._asked: SparseRows | None = None  # the user's queries that the table was measured on
+        self._open: dict[str, OpenSeismic] = {}
+
+    @classmethod
+    def build(
+        cls,
+        field: VectorField,
+        spec: Seismic,
+        rows: SparseRows,
+        inverse_norms: Float32Array | None,
+        kernels: Kernels,
+        progress: Progress,
+        warm: Warm[Self] | None = None,
+    ) -> Self:
+        """A warm start keeps the queries that it was tuned on."""
+        progress("count", 0, 1)
+        terms, counts = count_terms(rows)
+        negative = bool(rows.nnz) and float(rows.values.min()) < 0
+        if negative:
+            terms, counts = terms[:0], counts[:0]
+            order = np.arange(len(rows), dtype=np.uint32)
+        else:
+            order = similar_order(sketches(rows, terms, counts, progress), kernels, progress)
+        kept = _kept(spec, rows, len(terms))
+        arrays = build_parts(rows, order, terms, counts, kept, spec.summary, progress)
+        coded = _coded(arrays)
+        header = Header(VERSION, len(rows), rows.nnz, spec, coded, negative, UNCALIBRATED)
+        index = cls(field, rows, spec, arrays, header)
+        progress("calibrate", 0, 1)
+        index._asked = None if warm is None else warm.index._asked
+        index._calibrate(kernels)
+        progress("calibrate", 1, 1)
+        return index
+
+    def tuned(self, queries: Any, kernels: Kernels) -> Self:
+        index = copy.copy(self)
+        index._asked = SparseRows(queries.offsets, queries.indices, queries.values.astype(np.float32))
+        index._calibrate(kernels)
+        return index
+
+    def _calibrate(self, kernels: Kernels) -> None:
+        """By the user's queries where there are any, by entries of held-out rows otherwise."""
+        if self.header.negative:
+            return
+        asked = self._asked
+        if asked is None:
+            filled = np.flatnonzero(np.diff(self._rows.offsets))
+            rng = np.random.default_rng(SEED)
+            own = np.sort(rng.permutation(filled)[:QUERIES])
+            asked = drawn(self._rows.take(own), rng)
+        else:
+            own = np.full(len(asked), -1, np.int64)
+
+        def search(queries: SparseRows, k: int, factor: float | None) -> tuple[Int64Array, Float32Array]:
+            if factor is None:
+                found = self._exactly(kernels, queries, k, None)
+            else:
+                found = self._found(kernels, queries, k, None, self._visit(k, self.ntotal, factor))
+            return found.rows, found.distances
+
+        self.header = msgspec.structs.replace(self.header, table=calibrated(search, asked, own, self.ntotal))
+
+    def search(
+        self,
+        kernels: Kernels,
+        queries: SparseRows,
+        k: int,
+        allowed: Bitmap | None,
+        params: SearchParams = DEFAULT_PARAMS,
+    ) -> Candidates:
+        """`nprobe` bounds how many of a query's terms, the heaviest, find candidates. Answers have exact distances
+        whatever `rescore` says. Where a weight is not positive the search is exact."""
+        matches = self.ntotal if allowed is None else min(self.ntotal, int(np.bitwise_count(allowed).sum()))
+        few = max(k, FEW_ROWS, self.ntotal // FEW_SHARE) if allowed is not None else k
+        if params.exact or params.truncate_dim or self.header.negative or matches <= few or k == 0:
+            return self._exact.search(kernels, queries, k, allowed, params)
+        if queries.nnz and float(queries.values.min()) <= 0:
+            return self._by_sign(kernels, queries, k, allowed, params)
+        if params.recall_target == 1:
+            return self._exactly(kernels, queries, k, allowed)
+        factor = params.block_factor or self.header.table.factor(params.recall_target or DEFAULT_RECALL, k)
+        visit = self._visit(k, matches, factor)
+        if params.nprobe:
+            visit = replace(visit, terms=min(params.nprobe, TERMS_MAX), share=1.0)
+        if params.oversampling:
+            visit = replace(visit, depth=max(k, ceil(k * params.oversampling)))
+        found = self._found(kernels, queries, k, allowed, visit)
+        self._complete(kernels, queries, allowed, found)
+        return found
+
+    def _visit(self, k: int, matches: int, factor: float) -> Visit:
+        depth = ceil(k * (DEPTH_PRUNED if self._pruned else DEPTH))
+        first = max(FIRST_BLOCKS, ceil(2 * depth * self.ntotal / (BLOCK * max(1, matches))))
+        return Visit(depth, first, factor, TERMS_MAX, SHARE)
+
+    def _found(self, kernels: Kernels, queries: SparseRows, k: int, allowed: Bitmap | None, visit: Visit) -> Candidates:
+        nq = len(queries)
+        found = Candidates(np.empty((nq, k), np.int64), np.empty((nq, k), np.float32))
+        counters = np.empty((nq, len(COUNTERS)), np.int64)
+        index = self._opened(kernels)
+        kernels.seismic_search(index, self._rows, queries, visit, allowed, found.rows, found.distances, counters)
+        found.counters = dict(zip(COUNTERS, counters.sum(axis=0).tolist(), strict=True))
+        found.counters["rows_scanned"] = BLOCK * found.counters["blocks_read"]
+        return found
+
+    def _exactly(self, kernels: Kernels, queries: SparseRows, k: int, allowed: Bitmap | None) -> Candidates:
+        """Through the blocks where every entry has a code and every term takes part, else by reading the rows."""
+        if self._pruned or int(np.diff(queries.offsets).max(initial=0)) > TERMS_MAX:
+            return self._exact.search(kernels, queries, k, allowed)
+        visit = Visit(k, FIRST_BLOCKS, 1.0, TERMS_MAX, 1.0, all=True, bounded=self.spec.summary == "max")
+        return self._found(kernels, queries, k, allowed, visit)
+
+    def _complete(self, kernels: Kernels, queries: SparseRows, allowed: Bitmap | None, found: Candidates) -> None:
+        """Where fewer than k were found, though rows may match by entries or terms that took no part."""
+        short = np.flatnonzero(found.rows[:, -1] < 0)
+        if not len(short) or not (self._pruned or found.counters["terms_left_out"]):
+            return
+        rest = self._exactly(kernels, queries.take(short), found.rows.shape[1], allowed)
+        found.rows[short], found.distances[short] = rest.rows, rest.distances
+        found.counters["queries_rescanned"] = len(short)
+        found.counters["rows_scanned"] += rest.counters["rows_scanned"]
+
+    def _by_sign(
+        self, kernels: Kernels, queries: SparseRows, k: int, allowed: Bitmap | None, params: SearchParams
+    ) -> Candidates:
+        """Queries with a weight that is not positive exactly, the others through the blocks."""
+        low = np.flatnonzero(queries.values <= 0)
+        exactly = np.zeros(len(queries), bool)
+        exactly[np.searchsorted(queries.offsets, low, side="right") - 1] = True
+        found = Candidates(np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32))
+        for which, params_of in ((exactly, replace(params, exact=True)), (~exactly, params)):
+            if which.any():
+                part = self.search(kernels, queries.take(np.flatnonzero(which)), k, allowed, params_of)
+                found.rows[which], found.distances[which] = part.rows, part.distances
+                for name, count in part.counters.items():
+                    found.counters[name] = found.counters.get(name, 0) + count
+        return found
+
+    def _opened(self, kernels: Kernels) -> OpenSeismic:
+        opened = self._open.get(kernels.name)
+        if opened is None:
+            opened = self._open[kernels.name] = kernels.open_seismic(self._arrays)
+        return opened
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        asked = {} if self._asked is None else self._asked.arrays()
+        return {
+            "header": np.frombuffer(msgspec.json.encode(self.header), np.uint8),
+            **{name: getattr(self._arrays, name) for name in _ARRAYS},
+            **{f"asked.{name}": array for name, array in asked.items()},
+        }
+
+    @classmethod
+    def from_arrays(cls, field: VectorField, rows: SparseRows, arrays: Mapping[str, np.ndarray]) -> Self:
+        SparseFlatIndex.from_arrays(field, rows, {})  # checks the rows
+        header = _open_header(rows, arrays)
+        missing = [name for name in _ARRAYS if name not in arrays]
+        if missing:
+            raise Corruption(f"a seismic index lacks its {missing[0]}")
+        parts = SeismicArrays(**{name: arrays[name] for name in _ARRAYS})
+        index = cls(field, rows, header.spec, parts, header)
+        index._check()
+        index._asked = _open_asked(arrays)
+        return index
+
+    def _check(self) -> None:
+        """Raises Corruption for arrays that searches could not trust."""
+        if len(self._arrays.rows) != self.ntotal:
+            raise Corruption(f"a seismic index places {len(self._arrays.rows)} rows of {self.ntotal}")
+        try:
+            self._opened(get_kernels())
+        except ValueError as error:
+            raise Corruption(f"the arrays of a seismic index do not fit together: {error}") from None
+        coded = _coded(self._arrays)
+        if coded != self.header.coded:
+            raise Corruption(f"a seismic index has codes of {coded} entries, its header says {self.header.coded}")
+
+
+def _coded(arrays: SeismicArrays) -> int:
+    """Entries that have a code."""
+    return len(arrays.records) - PADDING - MASK_BYTES * len(arrays.part_blocks)
+
+
+def _kept(spec: Seismic, rows: SparseRows, terms: int) -> Kept:
+    if spec.postings == "auto":
+        return Kept(0.0, max(1, len(rows)))
+    factor = LIST_FACTOR if spec.list_factor == "auto" else spec.list_factor
+    return Kept(least_kept(rows, spec.postings * terms), max(1, int(spec.postings * factor)))
+
+
+def _open_header(rows: SparseRows, arrays: Mapping[str, np.ndarray]) -> Header:
+    stored: Any = arrays.get("header")
+    if stored is None or stored.dtype != np.uint8 or stored.ndim != 1:
+        raise Corruption("a seismic index lacks its header")
+    try:
+        header = msgspec.json.decode(stored.tobytes(), type=Header)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Corruption(f"the header of a seismic index cannot be read: {error}") from None
+    got, wanted = (header.version, header.n, header.nnz), (VERSION, len(rows), rows.nnz)
+    if got != wanted:
+        raise Corruption(f"a seismic index is of (version, rows, entries) {got}, its segment of {wanted}")
+    header.table.check()
+    return header
+
+
+def _open_asked(arrays: Mapping[str, np.ndarray]) -> SparseRows | None:
+    named = {name: arrays.get(f"asked.{name}") for name in ("offsets", "indices", "values")}
+    if all(array is None for array in named.values()):
+        return None
+    try:
+        asked = SparseRows(**named)  # type: ignore[arg-type]
+        check_queries(asked)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise Corruption(f"the queries of a seismic index are damaged: {error}") from None
+    return asked

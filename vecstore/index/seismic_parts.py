@@ -1,0 +1,153 @@
+"""The parts of terms in blocks: codes, masks and records (vecstore/kernels/seismic.py), a group of terms at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.index.base import Progress
+from vecstore.index.resident import aligned_empty
+from vecstore.index.seismic_terms import places_of
+from vecstore.kernels.base import Float32Array, Int64Array, UInt8Array
+from vecstore.kernels.graph import UInt32Array
+from vecstore.kernels.seismic import BLOCK, MASK_BYTES, PADDING, SeismicArrays
+from vecstore.sparse import SparseRows
+
+Summary = Literal["mean", "max"]
+POWER = 4  # of the power mean that stands for a block: between a mean, which misses its best rows, and the largest
+_ENTRIES = 1 << 24  # of a group of terms
+_TERMS = 1 << 16
+_BATCH = 1 << 14  # rows
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Which entries get a code: values of at least `least`, of one term at most `most`, the largest."""
+
+    least: float
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Of some terms, by term, then place."""
+
+    terms: NDArray[np.int64]
+    places: NDArray[np.int64]
+    values: Float32Array
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    terms: UInt32Array
+    scales: Float32Array
+    counts: Int64Array  # (terms,) parts of each
+    blocks: UInt32Array
+    codes: UInt8Array
+    sizes: Int64Array  # (parts,) bytes of each record
+    records: UInt8Array
+
+
+def build_parts(
+    rows: SparseRows, order: UInt32Array, terms: UInt32Array, counts: Int64Array, kept: Kept, summary: Summary,
+    progress: Progress,
+) -> SeismicArrays:  # fmt: skip
+    """`order` is the row at each place; `terms` and `counts` as `count_terms` gives them."""
+    groups = []
+    for low, high in _groups(counts):
+        progress("blocks", low, len(terms))
+        entries = _largest(_entries(rows, order, terms, low, high, kept.least), kept.most)
+        if len(entries.terms):
+            groups.append(_parts(entries, terms, summary))
+    sizes = np.concatenate([np.empty(0, np.int64), *(group.sizes for group in groups)])
+    counted = np.concatenate([np.empty(0, np.int64), *(group.counts for group in groups)])
+    term_parts = np.concatenate((np.zeros(1, np.int64), np.cumsum(counted)))
+    starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
+    records = aligned_empty((int(starts[-1]) + PADDING,), np.uint8)
+    at = 0
+    for group in groups:
+        records[at : at + len(group.records)] = group.records
+        at += len(group.records)
+    records[at:] = 0
+    term_records = starts[term_parts]
+    return SeismicArrays(
+        rows=order,
+        terms=np.concatenate([np.empty(0, np.uint32), *(group.terms for group in groups)]),
+        scales=np.concatenate([np.empty(0, np.float32), *(group.scales for group in groups)]),
+        term_parts=term_parts,
+        term_records=term_records,
+        part_blocks=np.concatenate([np.empty(0, np.uint32), *(group.blocks for group in groups)]),
+        part_codes=np.concatenate([np.empty(0, np.uint8), *(group.codes for group in groups)]),
+        part_records=(starts[:-1] - np.repeat(term_records[:-1], counted)).astype(np.uint32),
+        records=records,
+    )
+
+
+def _groups(counts: Int64Array) -> Iterator[tuple[int, int]]:
+    """Runs of terms that together have few enough entries to sort in memory."""
+    ends = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
+    low = 0
+    while low < len(counts):
+        high = int(np.searchsorted(ends, ends[low] + _ENTRIES, side="right")) - 1
+        high = min(max(high, low + 1), low + _TERMS, len(counts))
+        yield low, high
+        low = high
+
+
+def _entries(rows: SparseRows, order: UInt32Array, terms: UInt32Array, low: int, high: int, least: float) -> Entries:
+    """Of terms low..high-1, values of at least `least`."""
+    first, last = terms[low], terms[high - 1]
+    parts = []
+    for begin in range(0, len(order), _BATCH):
+        part = rows.take(order[begin : begin + _BATCH].astype(np.int64))
+        values = part.values.astype(np.float32)
+        held = np.flatnonzero((part.indices >= first) & (part.indices <= last) & (values >= least))
+        place_of = np.repeat(np.arange(begin, begin + len(part)), np.diff(part.offsets))
+        local = (places_of(terms[low:high], part.indices[held]) if len(held) else held).astype(np.uint16)
+        parts.append((local, place_of[held], values[held]))
+    local = np.concatenate([part[0] for part in parts])
+    by_term = np.argsort(local, kind="stable")  # 16 bits: a radix sort
+    places, values = (np.concatenate([part[i] for part in parts])[by_term] for i in (1, 2))
+    return Entries(local[by_term].astype(np.int64) + low, places, values)
+
+
+def _largest(entries: Entries, most: int) -> Entries:
+    """Of each term the `most` largest values."""
+    counts = np.bincount(entries.terms)
+    if not len(counts) or counts.max() <= most:
+        return entries
+    order = np.lexsort((entries.places, -entries.values, entries.terms))
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    kept = np.sort(order[rank < most])
+    return Entries(entries.terms[kept], entries.places[kept], entries.values[kept])
+
+
+def _parts(entries: Entries, terms: UInt32Array, summary: Summary) -> Parts:
+    blocks, bits = entries.places // BLOCK, entries.places % BLOCK
+    new_term = np.concatenate(([True], np.diff(entries.terms) > 0))
+    starts = np.flatnonzero(new_term | np.concatenate(([True], np.diff(blocks) != 0)))
+    firsts = np.flatnonzero(new_term)
+    with np.errstate(under="ignore"):
+        scales = np.nextafter(np.maximum.reduceat(entries.values, firsts) / np.float32(255), np.float32(np.inf))
+    scale = np.repeat(scales.astype(np.float64), np.diff(np.append(firsts, len(entries.terms))))
+    steps = entries.values / scale
+    codes = np.clip(np.ceil(steps), 1, 255).astype(np.uint8)
+    if summary == "max":
+        standing = np.maximum.reduceat(codes, starts)
+    else:
+        mean = (np.add.reduceat(steps**POWER, starts) / BLOCK) ** (1 / POWER)
+        standing = np.clip(np.ceil(mean), 1, 255).astype(np.uint8)
+    masks = np.bitwise_or.reduceat(np.left_shift(np.uint64(1), bits.astype(np.uint64)), starts)
+    held = np.diff(np.append(starts, len(codes)))
+    sizes = held + MASK_BYTES
+    records = np.empty(int(sizes.sum()), np.uint8)
+    mask_at = (np.cumsum(sizes) - sizes)[:, None] + np.arange(MASK_BYTES)
+    records[mask_at] = masks.astype("<u8").view(np.uint8).reshape(-1, MASK_BYTES)
+    records[np.arange(len(codes)) + np.repeat(MASK_BYTES * np.arange(1, len(starts) + 1), held)] = codes
+    counts = np.diff(np.append(np.searchsorted(starts, firsts), len(starts)))
+    named = terms[entries.terms[firsts]]
+    return Parts(named, scales, counts, blocks[starts].astype(np.uint32), standing, sizes, records)

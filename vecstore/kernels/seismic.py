@@ -1,0 +1,105 @@
+"""Search of sparse rows through blocks of 64 similar ones: the contract of `open_seismic` and `seismic_search`.
+
+Rows stand at places so that similar ones are side by side; places 64 b .. 64 b + 63 are block b. A term's part in a
+block is a code that stands for the block (1 to 255) and a record: 8 bytes whose bit i, lowest first, says whether the
+row at place 64 b + i has the term, then a code (1 to 255) for each that has. A code times the term's scale is at least
+the value it stands for, and less than one scale above it.
+
+A query's terms with a positive weight get whole numbers, w = floor(weight * scale * 64000 / total) + 1, total over the
+terms that take part. A code c counts floor(c * w / 256) + 1. What a row's codes count is its sum, what a block's own
+codes count is its estimate. A search
+
+1. reads the blocks whose estimate is no less than the `first`-th largest, in ascending order;
+2. then those others, in ascending order, whose estimate times `block_factor` reaches the k-th largest sum so far
+   (allowed rows only), which is looked at after every CHUNK blocks;
+3. scores the `depth` rows with the largest sums, lower places first, by the stored rows.
+
+A row's sum is above 64000 / (256 total) of its score, by no more than `slack` = sum of floor(w / 256) + 3. With `all`
+every row is scored whose sum is within slack of the k-th largest, and blocks are skipped only where the codes of blocks
+are no less than those of their rows (`bounded`): the answer is then exact for all rows whose terms all have records.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.sparse import SparseRows
+
+Bitmap: TypeAlias = NDArray[np.uint64]
+
+BLOCK = 64  # rows
+MASK_BYTES = 8
+PADDING = 64  # spare bytes after the records
+CHUNK = 128  # blocks
+BUDGET = 64000.0
+TERMS_MAX = 512  # terms of a query that take part, at most
+COUNTERS = ("blocks_read", "records_read", "rows_rescored", "terms_left_out")
+
+
+@dataclass(frozen=True, slots=True)
+class SeismicArrays:
+    """`terms` have at least one part each."""
+
+    rows: NDArray[np.uint32]  # (n,) the segment's row at each place
+    terms: NDArray[np.uint32]  # (t,) ascending
+    scales: NDArray[np.float32]  # (t,) positive
+    term_parts: NDArray[np.int64]  # (t + 1,) first part of each term
+    term_records: NDArray[np.int64]  # (t + 1,) where the records of each term begin
+    part_blocks: NDArray[np.uint32]  # (p,) ascending in each term
+    part_codes: NDArray[np.uint8]  # (p,)
+    part_records: NDArray[np.uint32]  # (p,) where each part's record begins, from the term's first
+    records: NDArray[np.uint8]  # (bytes + PADDING,)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """How hard to look."""
+
+    depth: int  # rows scored by the stored rows, at least k
+    first: int  # blocks read before any is skipped, at least
+    block_factor: float  # positive, may be inf
+    terms: int = TERMS_MAX  # of the query's heaviest that take part, at least 1
+    share: float = 1.0  # of the query's weight that is enough, in (0, 1]
+    all: bool = False
+    bounded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSeismic:
+    """An index in the form that a backend searches; its arrays were checked once."""
+
+    n: int
+    handle: Any  # the backend's own
+
+
+class SeismicKernels(Protocol):
+    def open_seismic(self, arrays: SeismicArrays) -> OpenSeismic:
+        """For this backend's searches; the arrays are kept, not copied. Raises ValueError unless they fit together."""
+
+    def seismic_search(
+        self,
+        index: OpenSeismic,
+        rows: SparseRows,  # (n,) stored rows
+        queries: SparseRows,  # float32 values
+        visit: Visit,
+        allowed: Bitmap | None,
+        out_rows: NDArray[np.int64],  # (nq, k)
+        out_distances: NDArray[np.float32],  # (nq, k), as `sparse_rerank` gives them
+        out_counters: NDArray[np.int64],  # (nq, 4): COUNTERS
+    ) -> None:
+        """The k nearest of the allowed rows that a search scored."""
+
+    def sketch_nearest(
+        self,
+        ids: NDArray[np.uint32],  # (n, width) terms
+        weights: NDArray[np.float32],  # (n, width), 0 for none
+        members: NDArray[np.int64],  # (m,) rows
+        centroids: NDArray[np.float32],  # (terms, c)
+        out: NDArray[np.int32],  # (m,)
+    ) -> None:
+        """For each member the first centroid of those with the largest inner product, the same bits everywhere:
+        products are summed in the order of the columns."""
