@@ -31,8 +31,8 @@ from vecstore.kernels.graph import (
     Walk,
 )
 from vecstore.kernels.graph_tuning import QUERIES, TUNED_FROM, tuned
-from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.kernels.seismic import OpenSeismic, SeismicArrays, Visit
+from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.schema import Metric
 from vecstore.sparse import SparseRows
 from vecstore.tokens import TokenRows

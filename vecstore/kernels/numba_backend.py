@@ -25,8 +25,6 @@ from vecstore.kernels import (
     maxsim_numba,
     row_numba,
     row_numpy,
-    seismic_numba,
-    seismic_numpy,
     sparse_numba,
     sparse_numpy,
     table_numba,
@@ -67,9 +65,7 @@ from vecstore.kernels.maxsim_checks import (
     check_token_rerank,
 )
 from vecstore.kernels.row_checks import check_row_scan
-from vecstore.kernels.seismic import BLOCK, OpenSeismic, SeismicArrays, Visit
-from vecstore.kernels.seismic_checks import check_seismic, check_seismic_search, check_sketch_nearest
-from vecstore.kernels.seismic_numpy import is_allowed
+from vecstore.kernels.seismic_numba_backend import NumbaSeismic
 from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_rerank, check_sparse_scan
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.kernels.tokens_numpy import PythonTokens, allowed_mask
@@ -138,7 +134,7 @@ def _prepare(metric: Metric, queries: Float32Array, tile: int) -> Float32Array:
     return prepared
 
 
-class NumbaKernels:
+class NumbaKernels(NumbaSeismic):
     name = "numba"
     isa = "jit"
 
@@ -462,57 +458,6 @@ class NumbaKernels:
         check_document_frequency(terms, rows, allowed, out)
         listed = rows if allowed is None else rows.take(loops.list_allowed(allowed, 0, len(rows)))
         out[:] = sparse_numpy.document_frequency(terms, listed)
-
-    def open_seismic(self, arrays: SeismicArrays) -> OpenSeismic:
-        check_seismic(arrays)
-        return OpenSeismic(len(arrays.rows), arrays)
-
-    def seismic_search(
-        self,
-        index: OpenSeismic,
-        rows: SparseRows,
-        queries: SparseRows,
-        visit: Visit,
-        allowed: Bitmap | None,
-        out_rows: Int64Array,
-        out_distances: Float32Array,
-        out_counters: Int64Array,
-    ) -> None:
-        check_seismic_search(index.n, rows, queries, visit, allowed, out_rows, out_distances, out_counters)
-        a: SeismicArrays = index.handle
-        mask = None if allowed is None else is_allowed(allowed, index.n)
-
-        def estimate(terms: seismic_numpy.QueryTerms) -> Int64Array:
-            sums = np.zeros(-(-index.n // BLOCK), np.int64)
-            seismic_numba.estimates(terms.terms, terms.weights, a.term_parts, a.part_blocks, a.part_codes, sums)
-            return sums
-
-        def read(terms: seismic_numpy.QueryTerms, blocks: Int64Array) -> tuple[Int64Array, int]:
-            sums = np.zeros((len(blocks), BLOCK), np.int64)
-            arrays = (a.term_parts, a.term_records, a.part_blocks, a.part_records, a.records)
-            return sums, seismic_numba.read_blocks(terms.terms, terms.weights, *arrays, blocks, sums)
-
-        def run(q: int) -> None:
-            outputs = out_rows[q], out_distances[q], out_counters[q]
-            seismic_numpy.search(self, a, rows, queries.row(q), visit, mask, estimate, read, *outputs)
-
-        self._each(run, len(queries))
-
-    def sketch_nearest(
-        self,
-        ids: NDArray[np.uint32],
-        weights: Float32Array,
-        members: Int64Array,
-        centroids: Float32Array,
-        out: NDArray[np.int32],
-    ) -> None:
-        check_sketch_nearest(ids, weights, members, centroids, out)
-        bounds = np.linspace(0, len(members), self.threads + 1).astype(np.int64)
-
-        def run(w: int) -> None:
-            seismic_numba.sketch_nearest(ids, weights, members, centroids, bounds[w], bounds[w + 1], out)
-
-        self._each(run, self.threads)
 
     def maxsim_scan(
         self,

@@ -394,7 +394,7 @@ class NumpyKernels:
         parts = partial(seismic_numpy.estimates, a), partial(seismic_numpy.read_blocks, a)
         for q, query in enumerate(queries):
             outputs = out_rows[q], out_distances[q], out_counters[q]
-            seismic_numpy.search(self, a, rows, query, visit, mask, *parts, *outputs)
+            seismic_numpy.search(self.sparse_rerank, a, rows, query, visit, mask, *parts, *outputs)
 
     def sketch_nearest(
         self,

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from vecstore.kernels.seismic import BLOCK, BUDGET, CHUNK, MASK_BYTES, TERMS_MAX, SeismicArrays, Visit
 from vecstore.kernels.seismic_checks import read_masks
-from vecstore.kernels.sparse import SparseKernels
 from vecstore.kernels.sparse_numpy import write_nearest
 from vecstore.sparse import SparseRows
 
@@ -79,6 +78,7 @@ def read_blocks(a: SeismicArrays, terms: QueryTerms, blocks: Int64Array) -> tupl
     return sums, read
 
 
+Rerank = Callable[[SparseRows, SparseRows, NDArray[np.float32] | None, Int64Array, NDArray[np.float32]], None]
 Estimate = Callable[[QueryTerms], Int64Array]
 ReadBlocks = Callable[[QueryTerms, Int64Array], tuple[Int64Array, int]]
 
@@ -149,7 +149,7 @@ def candidates(
 
 
 def search(
-    kernels: SparseKernels, a: SeismicArrays, rows: SparseRows, query: SparseRows, visit: Visit,
+    rerank: Rerank, a: SeismicArrays, rows: SparseRows, query: SparseRows, visit: Visit,
     allowed: NDArray[np.bool_] | None, estimate: Estimate, read: ReadBlocks, out_rows: Int64Array,
     out_distances: NDArray[np.float32], out_counters: Int64Array,
 ) -> None:  # fmt: skip
@@ -158,7 +158,7 @@ def search(
     scored, counters = candidates(a, terms, estimate(terms), visit, allowed, len(out_rows), read)
     scored.sort()
     distances = np.empty((1, len(scored)), np.float32)
-    kernels.sparse_rerank(query, rows, None, scored[None], distances)
+    rerank(query, rows, None, scored[None], distances)
     matched = distances[0] < np.inf
     write_nearest(scored[matched], distances[0, matched], out_rows, out_distances)
     out_counters[:] = (*counters, terms.left_out)
