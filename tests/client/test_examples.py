@@ -13,6 +13,7 @@ EXPECTED = {
     "embedded.py": "document 42",
     "filters.py": "recent English documents",
     "async_client.py": "100 of 100 found themselves",
+    "hybrid.py": "fused           finds 0.680",
     "import_file.py": "4000 points",
     "server_client.py": "DIMENSION_MISMATCH",
 }
@@ -31,7 +32,7 @@ def test_every_example_is_tried() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(EXPECTED) - {"server_client.py"}))
 def test_example(name: str) -> None:
-    if name == "import_file.py":
+    if name in ("hybrid.py", "import_file.py"):
         pytest.importorskip("pyarrow")
     assert EXPECTED[name] in run(name)
 
