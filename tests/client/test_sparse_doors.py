@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,9 @@ import numpy as np
 import pytest
 
 import vecstore
-from vecstore import Dense, InvalidArgument, PointBatch, Settings, Sparse, SparseVector
+from vecstore import Dense, InvalidArgument, PointBatch, ResourceExhausted, Settings, Sparse, SparseVector
 from vecstore.client.batches import row_bytes
-from vecstore.config import Limits
+from vecstore.config import Limits, Server
 from vecstore.sparse import SparseRows, sparse_rows
 from vecstore.types import UpsertRequest, VectorBatch
 
@@ -298,3 +299,38 @@ def test_bad_input_far_back_in_a_large_upsert_writes_nothing() -> None:
             docs.upsert(range(120), rows)
         assert refused.value.field_violations[0][0] == "vectors.default[110]"
         assert docs.count() == 0
+
+
+@pytest.mark.parametrize("style", ["sync", "async"])
+def test_scrolling_takes_fewer_points_at_a_time_where_they_are_large(
+    loop: asyncio.AbstractEventLoop, style: str
+) -> None:
+    pytest.importorskip("grpc")
+    from vecstore.engine.database import Database
+    from vecstore.server.app import start_server
+
+    limits = Limits(message_bytes_max=64 * 1024)
+    database = Database.open(None, Settings(server=Server(port=0), limits=limits))
+    server = start_server(database)
+    target = f"grpc://127.0.0.1:{server.port}"
+    try:
+        with vecstore.connect(target) as db:
+            docs = db.create_collection("docs", sparse=Sparse())
+            docs.upload(ids=range(40), vectors=[dict.fromkeys(range(2_000), 1.0)] * 40, batch_bytes=40_000)
+            points = list(docs.scroll(page=256, with_vectors=True) if style == "sync" else scrolled(target, loop))
+            assert [point.id for point in points] == list(range(40))
+            assert all(len(point.vectors["default"].indices) == 2_000 for point in points)
+            docs.upsert([40], [{1: 1.0}], [{"text": "x" * 60_000}])
+            with pytest.raises(ResourceExhausted, match="message_bytes_max"):
+                docs.query({1: 1.0}, k=41, with_vectors=True)
+    finally:
+        server.stop(1.0)
+        database.close()
+
+
+def scrolled(target: str, loop: asyncio.AbstractEventLoop) -> list[Any]:
+    async def walk() -> list[Any]:
+        async with await vecstore.connect_async(target) as db:
+            return [point async for point in db.collection("docs").scroll(page=256, with_vectors=True)]
+
+    return asyncio.run_coroutine_threadsafe(walk(), loop).result(60)

@@ -18,7 +18,7 @@ from vecstore.client.results import UploadResult
 from vecstore.client.stages import RRF, Prefetch, as_prefetches, hybrid_stages
 from vecstore.client.transport import AsyncTransport
 from vecstore.client.vectors import Ids, Vectors, as_ids, as_queries, as_query, build_batch, only_vector
-from vecstore.errors import VecstoreError
+from vecstore.errors import ResourceExhausted, VecstoreError
 from vecstore.hits import Hits
 from vecstore.index_check import IndexLike, read_index
 from vecstore.query.filter import PointId
@@ -362,11 +362,17 @@ class AsyncCollection:
         with_payload: bool | Sequence[str] = True,
         with_vectors: bool | Sequence[str] = False,
     ) -> AsyncIterator[Point]:
-        """Every point that matches, in id order (numbers, UUIDs, strings), `page` points to a request; from the first
-        id after `after` when given."""
+        """Every point that matches, in id order (numbers, UUIDs, strings), `page` points to a request, or fewer where
+        these are large; from the first id after `after` when given."""
         tree, selection = as_filter(filter, self._limits), select(with_payload, with_vectors)
         while True:
-            result = await self._transport.scroll(ScrollRequest(self.name, tree, page, after, selection, self._seq))
+            try:
+                result = await self._transport.scroll(ScrollRequest(self.name, tree, page, after, selection, self._seq))
+            except ResourceExhausted as error:
+                if page <= 1 or error.metadata.get("limit") != "message_bytes_max":
+                    raise
+                page //= 2
+                continue
             for point in result.points:
                 yield point
             if result.next_after is None:
