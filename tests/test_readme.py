@@ -40,6 +40,11 @@ def test_the_filters_are_filters(tmp_path: Path) -> None:
     assert all(type(made[f"f{number}"]).__module__ == "vecstore.query.filter" for number in range(3))
 
 
+def test_the_sparse_tour_runs(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run('import vecstore\ndb = vecstore.connect(":memory:")\n' + BLOCKS[3], tmp_path)
+    assert capsys.readouterr().out.split() == ["[2", "1]"]
+
+
 def run(code: str, folder: Path) -> dict[str, Any]:
     script = folder / "readme.py"
     script.write_text(code, encoding="utf-8")
