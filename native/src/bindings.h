@@ -114,4 +114,7 @@ void bind_sparse(nb::module_& m);
 // Adds the index of blocks of similar rows.
 void bind_seismic(nb::module_& m);
 
+// Adds postings.
+void bind_windows(nb::module_& m);
+
 }  // namespace vecstore

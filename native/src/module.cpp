@@ -173,6 +173,7 @@ NB_MODULE(_native, m) {
     bind_tokens(m);
     bind_sparse(m);
     bind_seismic(m);
+    bind_windows(m);
     m.def("set_threads", &set_threads, nb::arg("threads"));
     m.def("threads", &threads);
     m.def("supported_isas", &supported_isas);

@@ -6,34 +6,29 @@ using namespace vecstore;
 
 namespace {
 
-const float* norms_of(const Input& norms, const SparseView& rows) {
-    if (norms.is_valid()) check("norms", norms, kFloat32, {rows.n});
-    static constexpr float kNoRow = 0;  // an empty array may come without a pointer, which would mean "none"
-    return norms.is_valid() && rows.n == 0 ? &kNoRow : data_of<float>(norms);
-}
-
 void scan(Input query_offsets, Input query_indices, Input query_values, Input offsets, Input indices, Input values,
-          Input norms, Input allowed, Output out_rows, Output out_distances) {
+          Input lengths, float base, float slope, Input allowed, Output out_rows, Output out_distances) {
     const SparseView queries = query_view(query_offsets, query_indices, query_values);
     const SparseView rows = sparse_view("row", offsets, indices, values);
-    const float* by_row = norms_of(norms, rows);
+    const Saturation saturation = saturation_of(lengths, base, slope, rows);
     const std::uint64_t* mask = mask_of(allowed, rows);
     check("out_rows", out_rows, kInt64, {queries.n, kAny});
     check("out_distances", out_distances, kFloat32, {queries.n, out_rows.shape(1)});
     if (out_rows.size() == 0) return;
     sparse_scan(
-        queries, rows, by_row, mask,
+        queries, rows, lengths.is_valid() ? &saturation : nullptr, mask,
         {out_rows.shape(1), static_cast<std::int64_t*>(out_rows.data()), static_cast<float*>(out_distances.data())});
 }
 
 void rerank(Input query_offsets, Input query_indices, Input query_values, Input offsets, Input indices, Input values,
-            Input norms, Input candidates, Output out_distances) {
+            Input lengths, float base, float slope, Input candidates, Output out_distances) {
     const SparseView queries = query_view(query_offsets, query_indices, query_values);
     const SparseView rows = sparse_view("row", offsets, indices, values);
     check("candidates", candidates, kInt64, {queries.n, kAny});
     check("out_distances", out_distances, kFloat32, {queries.n, candidates.shape(1)});
-    sparse_rerank(queries, rows, norms_of(norms, rows), data_of<std::int64_t>(candidates), candidates.shape(1),
-                  static_cast<float*>(out_distances.data()));
+    const Saturation saturation = saturation_of(lengths, base, slope, rows);
+    sparse_rerank(queries, rows, lengths.is_valid() ? &saturation : nullptr, data_of<std::int64_t>(candidates),
+                  candidates.shape(1), static_cast<float*>(out_distances.data()));
 }
 
 void document_frequency(Input terms, Input offsets, Input indices, Input values, Input allowed, Output out) {
@@ -50,11 +45,11 @@ void vecstore::bind_sparse(nb::module_& m) {
     const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
     const auto optional = [](const char* name) { return nb::arg(name).noconvert().none(); };
     m.def("sparse_scan", &scan, array("query_offsets"), array("query_indices"), array("query_values"), array("offsets"),
-          array("indices"), array("values"), optional("norms"), optional("allowed"), array("out_rows"),
-          array("out_distances"), Release());
+          array("indices"), array("values"), optional("lengths"), nb::arg("base"), nb::arg("slope"),
+          optional("allowed"), array("out_rows"), array("out_distances"), Release());
     m.def("sparse_rerank", &rerank, array("query_offsets"), array("query_indices"), array("query_values"),
-          array("offsets"), array("indices"), array("values"), optional("norms"), array("candidates"),
-          array("out_distances"), Release());
+          array("offsets"), array("indices"), array("values"), optional("lengths"), nb::arg("base"), nb::arg("slope"),
+          array("candidates"), array("out_distances"), Release());
     m.def("sparse_document_frequency", &document_frequency, array("terms"), array("offsets"), array("indices"),
           array("values"), optional("allowed"), array("out"), Release());
 }

@@ -1,5 +1,8 @@
-// Sparse rows as they come from Python, checked before any pointer is followed.
+// What the bindings of searches over sparse rows share.
 #pragma once
+
+#include <cmath>
+#include <string>
 
 #include "bindings.h"
 #include "sparse_query.h"
@@ -31,8 +34,17 @@ inline SparseView query_view(const Input& offsets, const Input& indices, const I
 inline const std::uint64_t* mask_of(const Input& allowed, const SparseView& rows) {
     if (!allowed.is_valid()) return nullptr;
     check("allowed", allowed, kUInt64, {words(rows.n)});
-    static constexpr std::uint64_t kNoWord = 0;  // an empty array may come without a pointer, which would mean "none"
+    static constexpr std::uint64_t kNoWord = 0;
     return rows.n == 0 ? &kNoWord : data_of<std::uint64_t>(allowed);
+}
+
+// Not to be used where `lengths` is not valid.
+inline Saturation saturation_of(const Input& lengths, float base, float slope, const SparseView& rows) {
+    if (!lengths.is_valid()) return {};
+    check("lengths", lengths, kFloat32, {rows.n});
+    if (!(base >= 0) || !(slope >= 0) || !std::isfinite(base) || !std::isfinite(slope))
+        fail("base and slope must be finite and not negative");
+    return {data_of<float>(lengths), base, slope};
 }
 
 }  // namespace vecstore

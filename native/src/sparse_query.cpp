@@ -19,6 +19,15 @@ constexpr std::uint32_t kMultipliers[] = {0x9e3779b1u, 0x85ebca77u, 0xc2b2ae3du,
 
 }  // namespace
 
+double exact_value(const SparseView& rows, const Saturation* saturation, std::size_t row, std::size_t entry) {
+    const double value = rows.half ? half_to_float(static_cast<const std::uint16_t*>(rows.values)[entry])
+                                   : static_cast<const float*>(rows.values)[entry];
+    if (saturation == nullptr) return value;
+    const double norm = static_cast<double>(saturation->base) +
+                        static_cast<double>(saturation->slope) * static_cast<double>(saturation->lengths[row]);
+    return value / (value + norm);
+}
+
 void check_row(const SparseView& rows, std::size_t row) {
     const std::int64_t begin = rows.offsets[row], end = rows.offsets[row + 1];
     if (begin < 0 || begin > end || end > static_cast<std::int64_t>(rows.nnz))
@@ -56,6 +65,13 @@ SparseQuery::SparseQuery(const std::uint32_t* indices, const float* weights, std
         if (shortest <= kLongestProbe) break;
     }
     if (multiplier_ != best) fill(best);
+    const std::size_t bits = std::bit_ceil(std::max<std::size_t>(count * kFilterBits, 1024));
+    filter_shift_ = static_cast<std::uint32_t>(32 - std::countr_zero(bits));
+    filter_.assign(bits / 64, 0);
+    for (const std::uint32_t term : terms_) {
+        const std::uint32_t bit = term * multiplier_ >> filter_shift_;
+        filter_[bit / 64] |= std::uint64_t{1} << (bit % 64);
+    }
 }
 
 // Returns the longest way from an index to its slot.
@@ -75,7 +91,10 @@ std::size_t SparseQuery::fill(std::uint32_t multiplier) {
 
 template <class Value>
 void RowScorer::products(const SparseQuery& query, std::size_t begin, std::size_t end, const Value& value) {
-    for (std::size_t i = begin; i < end; ++i) {
+    if (places_.size() < end - begin) places_.resize(end - begin);
+    const std::size_t count = query.filter(rows_.indices, begin, end, places_.data());
+    for (std::size_t place = 0; place < count; ++place) {
+        const std::size_t i = places_[place];
         const std::uint32_t rank = query.rank(rows_.indices[i]);
         if (rank == SparseQuery::kNone) continue;
         products_[rank] = query.weights()[rank] * value(i);
@@ -90,8 +109,8 @@ bool RowScorer::distance(const SparseQuery& query, std::size_t row, float* dista
     const auto first = static_cast<std::size_t>(rows_.offsets[row]);
     const auto last = static_cast<std::size_t>(rows_.offsets[row + 1]);
     const auto each = [&](const auto& value) {
-        if (norms_ == nullptr) return products(query, first, last, value);
-        const float norm = norms_[row];
+        if (saturation_ == nullptr) return products(query, first, last, value);
+        const float norm = saturation_->norm(row);
         products(query, first, last, [&](std::size_t i) {
             const float v = value(i);
             return v / (v + norm);

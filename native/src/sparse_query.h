@@ -19,6 +19,18 @@ struct SparseView {
     std::size_t nnz;
 };
 
+// A value v of row i counts as v / (v + (base + slope * lengths[i])): BM25, with k1 + 1 in the weights.
+struct Saturation {
+    const float* lengths;  // (n,)
+    float base;
+    float slope;
+
+    float norm(std::size_t row) const { return base + slope * lengths[row]; }
+};
+
+// What an entry counts as, unrounded.
+double exact_value(const SparseView& rows, const Saturation* saturation, std::size_t row, std::size_t entry);
+
 // Throws std::invalid_argument for offsets of a row that leave the entries.
 void check_row(const SparseView& rows, std::size_t row);
 
@@ -41,7 +53,21 @@ class SparseQuery {
         }
     }
 
+    // Writes the places in begin..end-1 of indices that may be the query's, one in kFilterBits of the others among
+    // them, and returns how many. Without a branch: what a row shares cannot be foretold.
+    std::size_t filter(const std::uint32_t* indices, std::size_t begin, std::size_t end, std::size_t* places) const {
+        std::size_t count = 0;
+        for (std::size_t i = begin; i < end; ++i) {
+            const std::uint32_t bit = indices[i] * multiplier_ >> filter_shift_;
+            places[count] = i;
+            count += filter_[bit / 64] >> (bit % 64) & 1;
+        }
+        return count;
+    }
+
  private:
+    static constexpr std::size_t kFilterBits = 64;  // for each term
+
     struct Slot {
         std::uint32_t index;
         std::uint32_t rank;  // kNone: empty
@@ -52,13 +78,14 @@ class SparseQuery {
     std::vector<std::uint32_t> terms_;
     std::vector<float> weights_;
     std::vector<Slot> slots_;
-    std::uint32_t multiplier_ = 0, shift_ = 0, mask_ = 0;
+    std::vector<std::uint64_t> filter_;
+    std::uint32_t multiplier_ = 0, shift_ = 0, mask_ = 0, filter_shift_ = 0;
 };
 
 // Scores rows by one query; has room of its own, for one thread.
 class RowScorer {
  public:
-    RowScorer(const SparseView& rows, const float* norms) : rows_(rows), norms_(norms) {}
+    RowScorer(const SparseView& rows, const Saturation* saturation) : rows_(rows), saturation_(saturation) {}
 
     // Whether the row shares an index with the query; then *distance is minus its score, +inf for NaN. Throws
     // std::invalid_argument for offsets that leave the entries.
@@ -69,9 +96,10 @@ class RowScorer {
     void products(const SparseQuery& query, std::size_t begin, std::size_t end, const Value& value);
 
     SparseView rows_;
-    const float* norms_;               // (n,): a value v counts as v / (v + norm); null: as it is
+    const Saturation* saturation_;     // null: values count as they are
     std::vector<float> products_;      // by rank
     std::vector<std::uint64_t> held_;  // which ranks
+    std::vector<std::size_t> places_;
 };
 
 }  // namespace vecstore

@@ -24,8 +24,8 @@ std::vector<SparseQuery> prepare_queries(const SparseView& queries) {
     return prepared;
 }
 
-void sparse_scan(const SparseView& queries, const SparseView& rows, const float* norms, const std::uint64_t* allowed,
-                 const TopKOutput& output) {
+void sparse_scan(const SparseView& queries, const SparseView& rows, const Saturation* saturation,
+                 const std::uint64_t* allowed, const TopKOutput& output) {
     const std::vector<SparseQuery> prepared = prepare_queries(queries);
     const Rows masked{nullptr, rows.n, 0, allowed};
     const std::size_t count = masked.count_allowed(), k = std::min(output.k, count);
@@ -39,7 +39,7 @@ void sparse_scan(const SparseView& queries, const SparseView& rows, const float*
 
     parallel_for(tasks, workers, [&](std::size_t w, std::size_t task) {
         if (nearest[w].empty()) nearest[w].assign(queries.n, TopK(k));
-        RowScorer scorer(rows, norms);
+        RowScorer scorer(rows, saturation);
         const std::size_t stop = std::min(rows.n, (task + 1) * task_rows);
         for (std::size_t first = task * task_rows; first < stop; first += block_rows) {
             const std::size_t last = std::min(stop, first + block_rows);
@@ -70,7 +70,7 @@ void sparse_scan(const SparseView& queries, const SparseView& rows, const float*
     }
 }
 
-void sparse_rerank(const SparseView& queries, const SparseView& rows, const float* norms,
+void sparse_rerank(const SparseView& queries, const SparseView& rows, const Saturation* saturation,
                    const std::int64_t* candidates, std::size_t m, float* distances) {
     for (std::size_t i = 0; i < queries.n * m; ++i)
         if (candidates[i] < -1 || candidates[i] >= static_cast<std::int64_t>(rows.n))
@@ -83,7 +83,7 @@ void sparse_rerank(const SparseView& queries, const SparseView& rows, const floa
     const std::size_t workers = workers_for(queries.n * m * row_entries * kEntryBytes);
     parallel_for(queries.n * chunks, workers, [&](std::size_t, std::size_t task) {
         const std::size_t q = task / chunks, begin = q * m + task % chunks * kChunk;
-        RowScorer scorer(rows, norms);
+        RowScorer scorer(rows, saturation);
         for (std::size_t i = begin; i < std::min((q + 1) * m, begin + kChunk); ++i)
             if (candidates[i] < 0 ||
                 !scorer.distance(prepared[q], static_cast<std::size_t>(candidates[i]), distances + i))
@@ -91,12 +91,11 @@ void sparse_rerank(const SparseView& queries, const SparseView& rows, const floa
     });
 }
 
-void sparse_document_frequency(const std::uint32_t* terms, std::size_t count, const SparseView& rows,
-                               const std::uint64_t* allowed, std::int64_t* counts) {
+void add_document_frequency(const std::uint32_t* terms, std::size_t count, const SparseView& rows,
+                            const std::uint64_t* allowed, std::size_t first, std::int64_t* counts) {
     const std::vector<float> equal(count, 1);  // ranks are then places
     const SparseQuery query(terms, equal.data(), count);
-    std::fill(counts, counts + count, 0);
-    for (std::size_t row = 0; row < rows.n; ++row) {
+    for (std::size_t row = first; row < rows.n; ++row) {
         if (allowed != nullptr && (allowed[row / 64] >> (row % 64) & 1) == 0) continue;
         check_row(rows, row);
         for (std::int64_t i = rows.offsets[row]; i < rows.offsets[row + 1]; ++i) {
@@ -104,6 +103,12 @@ void sparse_document_frequency(const std::uint32_t* terms, std::size_t count, co
             if (rank != SparseQuery::kNone) ++counts[rank];
         }
     }
+}
+
+void sparse_document_frequency(const std::uint32_t* terms, std::size_t count, const SparseView& rows,
+                               const std::uint64_t* allowed, std::int64_t* counts) {
+    std::fill(counts, counts + count, 0);
+    add_document_frequency(terms, count, rows, allowed, 0, counts);
 }
 
 }  // namespace vecstore

@@ -48,6 +48,11 @@ class TopK {
         if (items_.size() == capacity_) cut();
     }
 
+    // Makes bound() the k-th distance so far, where k are held.
+    void tighten() {
+        if (items_.size() >= k_) cut();
+    }
+
     // Takes over another stream's candidates; rows may come in any order here.
     void merge(const TopK& other) { items_.insert(items_.end(), other.items_.begin(), other.items_.end()); }
 

@@ -11,7 +11,7 @@ import pytest
 from vecstore.errors import Corruption, InvalidArgument
 from vecstore.index.base import SearchParams
 from vecstore.index.sparse_flat import SparseFlatIndex
-from vecstore.index.terms import TermQueries, length_norms, row_lengths
+from vecstore.index.terms import TermQueries, row_lengths, saturation_of
 from vecstore.kernels.select import get_kernels
 from vecstore.schema import Analysis, DataType, Metric, VectorField, VectorKind
 from vecstore.sparse import SparseRows
@@ -61,9 +61,9 @@ def test_bm25_is_the_textbook_formula() -> None:
 def test_row_lengths_and_norms() -> None:
     assert row_lengths(counts(TEXTS)).tolist() == [3, 3, 0, 1, 9, 1]
     assert row_lengths(counts([])).tolist() == []
-    norms = length_norms(Analysis(k1=2, b=0.5), np.array([0, 4], np.float32), 2)
-    assert norms.tolist() == [1, 3]
-    assert length_norms(Analysis(k1=2, b=0.5), np.zeros(2, np.float32), 0).tolist() == [1, 1]
+    lengths = np.array([0, 4], np.float32)
+    assert saturation_of(Analysis(k1=2, b=0.5), lengths, 2).norms().tolist() == [1, 3]
+    assert saturation_of(Analysis(k1=2, b=0.5), lengths, 0).norms().tolist() == [1, 1]
 
 
 def test_a_mask_and_an_empty_index() -> None:

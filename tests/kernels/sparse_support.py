@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vecstore.kernels.sparse import Saturation
 from vecstore.sparse import SparseRows
 
 EPS = 2.0**-24
@@ -35,8 +36,16 @@ def random_rows(
     return SparseRows(offsets, terms[chosen].astype(np.uint32), levels.astype(dtype))
 
 
+def random_saturation(rng: np.random.Generator, n: int) -> Saturation:
+    return Saturation(rng.integers(1, 60, n).astype(np.float32), 0.375, float(np.float32(rng.uniform(0.01, 0.2))))
+
+
+def norm(saturation: Saturation, row: int) -> float:
+    return saturation.base + saturation.slope * float(saturation.lengths[row])
+
+
 def exact(
-    query: SparseRows, rows: SparseRows, norms: np.ndarray | None = None
+    query: SparseRows, rows: SparseRows, saturation: Saturation | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(n,) float64 distances to one query, the error allowed for each, and which rows share an index."""
     weights = dict(zip(query.indices.tolist(), query.values.astype(np.float64).tolist(), strict=True))
@@ -45,7 +54,7 @@ def exact(
         row = rows.row(place)
         for index, value in zip(row.indices.tolist(), row.values.astype(np.float64).tolist(), strict=True):
             if index in weights:
-                part = value if norms is None else value / (value + float(norms[place]))
+                part = value if saturation is None else value / (value + norm(saturation, place))
                 distances[place] -= weights[index] * part
                 errors[place] += abs(weights[index] * part)
                 matched[place] = True

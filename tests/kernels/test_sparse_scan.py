@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import oracle
 import pytest
-from sparse_support import check_answer, exact, random_rows
+from sparse_support import check_answer, exact, random_rows, random_saturation
 
 from vecstore.kernels.base import Kernels
 from vecstore.kernels.numpy_backend import NumpyKernels
+from vecstore.kernels.sparse import Saturation
 from vecstore.sparse import SparseRows
 
 VOCABULARIES = {
@@ -32,12 +33,12 @@ def test_scan_agrees_with_float64(
     rows = random_rows(rng, int(rng.integers(0, 300)), terms, 12, dtype, signed)
     queries = random_rows(rng, 6, terms, 7, signed=signed)
     mask = np.ones(len(rows), bool) if masked is None else rng.random(len(rows)) < masked
-    norms = (rng.random(len(rows)) + 0.1).astype(np.float32) if not signed and rng.random() < 0.5 else None
+    saturation = random_saturation(rng, len(rows)) if not signed and rng.random() < 0.5 else None
     found_rows, found = oracle.outputs(6, int(rng.choice([1, 7, 400])))
     allowed = None if masked is None else oracle.bitmap(mask)
-    any_kernels.sparse_scan(queries, rows, norms, allowed, found_rows, found)
+    any_kernels.sparse_scan(queries, rows, saturation, allowed, found_rows, found)
     for q, query in enumerate(queries):
-        distances, errors, matched = exact(query, rows, norms)
+        distances, errors, matched = exact(query, rows, saturation)
         check_answer(found_rows[q], found[q], distances, errors, mask & matched)
 
 
@@ -58,9 +59,9 @@ def test_backends_give_the_same_bits(kernels: Kernels, terms: int, normed: bool)
     rows = SparseRows(rows.offsets, rows.indices, rng.random(rows.nnz, np.float32))
     queries = random_rows(rng, 5, vocabulary, terms, signed=not normed)
     queries = SparseRows(queries.offsets, queries.indices, queries.values * rng.random(queries.nnz, np.float32))
-    norms = rng.random(500, np.float32) if normed else None
+    saturation = random_saturation(rng, 500) if normed else None
     allowed = oracle.bitmap(rng.random(500) < 0.7)
-    arguments = (queries, rows, norms, allowed)
+    arguments = (queries, rows, saturation, allowed)
     assert _bits(kernels, *arguments, k=50) == _bits(NumpyKernels(), *arguments, k=50)
 
 
@@ -160,11 +161,16 @@ def test_wrong_arrays_are_refused(any_kernels: Kernels, queries: SparseRows, row
         any_kernels.sparse_scan(queries, rows, None, None, *oracle.outputs(1, 2))
 
 
-def test_wrong_masks_norms_and_outputs_are_refused(any_kernels: Kernels) -> None:
+def test_wrong_masks_saturations_and_outputs_are_refused(any_kernels: Kernels) -> None:
     with pytest.raises(ValueError, match="allowed"):
         any_kernels.sparse_scan(QUERY, ROWS, None, np.zeros(2, np.uint64), *oracle.outputs(1, 2))
-    with pytest.raises(ValueError, match="norms"):
-        any_kernels.sparse_scan(QUERY, ROWS, np.ones(3, np.float32), None, *oracle.outputs(1, 2))
+    for wrong in (Saturation(np.ones(3, np.float32), 1, 1), Saturation(np.ones(2), 1, 1)):
+        with pytest.raises(ValueError, match="lengths"):
+            any_kernels.sparse_scan(QUERY, ROWS, wrong, None, *oracle.outputs(1, 2))
+    for base, slope in ((-1.0, 1.0), (1.0, np.nan), (np.inf, 0.0)):
+        wrong = Saturation(np.ones(2, np.float32), base, slope)
+        with pytest.raises(ValueError, match="base and slope"):
+            any_kernels.sparse_scan(QUERY, ROWS, wrong, None, *oracle.outputs(1, 2))
     with pytest.raises(ValueError, match="out_rows"):
         any_kernels.sparse_scan(QUERY, ROWS, None, None, *oracle.outputs(2, 2))
     with pytest.raises(ValueError, match="candidate"):

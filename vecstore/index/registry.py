@@ -9,6 +9,7 @@ from vecstore.index.flat import BinaryFlatIndex, FlatIndex
 from vecstore.index.funnel import FunnelIndex
 from vecstore.index.graph import GraphIndex
 from vecstore.index.hamming_ivf import HammingIvfIndex
+from vecstore.index.inverted import InvertedIndex
 from vecstore.index.maxsim_flat import MaxSimFlatIndex
 from vecstore.index.mih import MihIndex
 from vecstore.index.seismic import SeismicIndex
@@ -39,6 +40,7 @@ BUILT: dict[str, type[BuiltIndex]] = {
     HammingIvfIndex.name: HammingIvfIndex,
     MihIndex.name: MihIndex,
     SeismicIndex.name: SeismicIndex,
+    InvertedIndex.name: InvertedIndex,
 }
 
 

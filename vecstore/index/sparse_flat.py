@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from vecstore.errors import Corruption, InvalidArgument
 from vecstore.index.base import DEFAULT_PARAMS, Candidates, Index, SearchParams
-from vecstore.index.terms import TermQueries, length_norms, row_lengths
+from vecstore.index.terms import TermQueries, row_lengths, saturation_of
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
+from vecstore.kernels.sparse import Saturation
 from vecstore.schema import Analysis, VectorField, VectorKind
 from vecstore.sparse import SparseRows
 
@@ -35,13 +36,13 @@ def check_sparse_rows(field: VectorField, rows: SparseRows) -> None:
 
 def exact_parts(
     field: VectorField, queries: SparseQueries, lengths: Float32Array | None
-) -> tuple[SparseRows, Float32Array | None]:
-    """What exact kernels take: weighted queries, and the rows' norms for text. `lengths` is (n,), for text only."""
+) -> tuple[SparseRows, Saturation | None]:
+    """What exact kernels take. `lengths` is (n,), for text only."""
     if isinstance(queries, SparseRows):
         return queries, None
     analysis = field.analysis or Analysis()
     assert lengths is not None
-    return queries.weighted(analysis), length_norms(analysis, lengths, queries.mean_length)
+    return queries.weighted(analysis), saturation_of(analysis, lengths, queries.mean_length)
 
 
 class SparseFlatIndex(Index):
@@ -70,19 +71,19 @@ class SparseFlatIndex(Index):
         """Raises InvalidArgument for `truncate_dim`."""
         if params.truncate_dim:
             raise InvalidArgument(f"truncate_dim={params.truncate_dim} suits dense vectors, these are sparse")
-        weighted, norms = exact_parts(self._field, queries, self.lengths)
+        weighted, saturation = exact_parts(self._field, queries, self.lengths)
         nq = len(queries)
         found = Candidates(np.empty((nq, k), np.int64), np.empty((nq, k), np.float32))
-        kernels.sparse_scan(weighted, self._rows, norms, allowed, found.rows, found.distances)
+        kernels.sparse_scan(weighted, self._rows, saturation, allowed, found.rows, found.distances)
         scanned = self.ntotal if allowed is None else min(self.ntotal, int(np.bitwise_count(allowed).sum()))
         found.counters["rows_scanned"] = scanned
         return found
 
     def rerank(self, kernels: Kernels, queries: SparseQueries, candidates: Int64Array) -> Float32Array:
         """(nq, m) exact distances of listed rows, +inf for -1 and for a row that shares no index with its query."""
-        weighted, norms = exact_parts(self._field, queries, self.lengths)
+        weighted, saturation = exact_parts(self._field, queries, self.lengths)
         distances = np.empty(candidates.shape, np.float32)
-        kernels.sparse_rerank(weighted, self._rows, norms, candidates, distances)
+        kernels.sparse_rerank(weighted, self._rows, saturation, candidates, distances)
         return distances
 
     def document_frequency(self, kernels: Kernels, terms: NDArray[np.uint32], alive: Bitmap | None) -> Int64Array:

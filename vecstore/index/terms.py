@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.kernels.sparse import Saturation
 from vecstore.schema import Analysis
 from vecstore.sparse import SparseRows
 
@@ -43,7 +44,8 @@ def row_lengths(rows: SparseRows) -> NDArray[np.float32]:
     return lengths
 
 
-def length_norms(analysis: Analysis, lengths: NDArray[np.float32], mean_length: float) -> NDArray[np.float32]:
-    """(n,) k1 * (1 - b + b * length / mean_length), what a term's frequency is weighed against."""
-    shares = lengths / np.float64(mean_length) if mean_length > 0 else np.zeros(len(lengths))
-    return (analysis.k1 * (1 - analysis.b + analysis.b * shares)).astype(np.float32)
+def saturation_of(analysis: Analysis, lengths: NDArray[np.float32], mean_length: float) -> Saturation:
+    """Frequencies are weighed against k1 * (1 - b + b * length / mean_length)."""
+    k1, b = analysis.k1, analysis.b
+    slope = k1 * b / mean_length if mean_length > 0 else 0.0
+    return Saturation(lengths, float(np.float32(k1 * (1 - b))), float(np.float32(slope)))

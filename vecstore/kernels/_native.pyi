@@ -65,7 +65,9 @@ def sparse_scan(
     offsets: _Array,
     indices: _Array,
     values: _Array,
-    norms: _Array | None,
+    lengths: _Array | None,
+    base: float,
+    slope: float,
     allowed: _Array | None,
     out_rows: _Array,
     out_distances: _Array,
@@ -77,12 +79,58 @@ def sparse_rerank(
     offsets: _Array,
     indices: _Array,
     values: _Array,
-    norms: _Array | None,
+    lengths: _Array | None,
+    base: float,
+    slope: float,
     candidates: _Array,
     out_distances: _Array,
 ) -> None: ...
 def sparse_document_frequency(
     terms: _Array, offsets: _Array, indices: _Array, values: _Array, allowed: _Array | None, out: _Array
+) -> None: ...
+
+class Window:
+    def __init__(
+        self,
+        first_row: int,
+        n: int,
+        terms: _Array,
+        starts: _Array,
+        steps: _Array,
+        ids: _Array,
+        codes: _Array,
+        dense_lists: _Array,
+        dense: _Array,
+        slope: float,
+    ) -> None: ...
+
+def build_window(
+    offsets: _Array, indices: _Array, values: _Array, lengths: _Array | None, base: float, slope: float
+) -> tuple[_Array, _Array, _Array, _Array, _Array, _Array, _Array]: ...
+def inverted_search(
+    windows: list[Window],
+    query_offsets: _Array,
+    query_indices: _Array,
+    query_values: _Array,
+    offsets: _Array,
+    indices: _Array,
+    values: _Array,
+    lengths: _Array | None,
+    base: float,
+    slope: float,
+    allowed: _Array | None,
+    out_rows: _Array,
+    out_distances: _Array,
+    out_counters: _Array,
+) -> None: ...
+def inverted_document_frequency(
+    windows: list[Window],
+    terms: _Array,
+    offsets: _Array,
+    indices: _Array,
+    values: _Array,
+    allowed: _Array | None,
+    out: _Array,
 ) -> None: ...
 def hadamard(rows: _Array, permutations: _Array, factors: _Array, block: int, out: _Array) -> None: ...
 def table_scan(

@@ -32,6 +32,7 @@ from vecstore.kernels.graph import (
 )
 from vecstore.kernels.graph_tuning import QUERIES, TUNED_FROM, tuned
 from vecstore.kernels.seismic import OpenSeismic, SeismicArrays, Visit
+from vecstore.kernels.sparse_native import NativeSparse
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.schema import Metric
 from vecstore.sparse import SparseRows
@@ -74,7 +75,7 @@ def _tune(graph: _native.Graph, mean: Float32Array) -> None:
     graph.tune(*tuned(search))
 
 
-class NativeKernels:
+class NativeKernels(NativeSparse):
     """Sums are float32 in 16 fixed lanes. A pair's distance has the same bits alone and in a batch, for any number of
     threads, and on AVX2, AVX-512 and NEON; the scalar build rounds each product as well, so its last bits differ."""
 
@@ -283,36 +284,6 @@ class NativeKernels:
         out: NDArray[np.int32],
     ) -> None:
         _native.sketch_nearest(ids, weights, members, centroids, out)
-
-    def sparse_scan(
-        self,
-        queries: SparseRows,
-        rows: SparseRows,
-        norms: Float32Array | None,
-        allowed: Bitmap | None,
-        out_rows: Int64Array,
-        out_distances: Float32Array,
-    ) -> None:
-        q, r = queries, rows
-        arrays = (q.offsets, q.indices, q.values, r.offsets, r.indices, r.values)
-        _native.sparse_scan(*arrays, norms, allowed, out_rows, out_distances)
-
-    def sparse_rerank(
-        self,
-        queries: SparseRows,
-        rows: SparseRows,
-        norms: Float32Array | None,
-        candidates: Int64Array,
-        out_distances: Float32Array,
-    ) -> None:
-        q, r = queries, rows
-        arrays = (q.offsets, q.indices, q.values, r.offsets, r.indices, r.values)
-        _native.sparse_rerank(*arrays, norms, candidates, out_distances)
-
-    def sparse_document_frequency(
-        self, terms: NDArray[np.uint32], rows: SparseRows, allowed: Bitmap | None, out: Int64Array
-    ) -> None:
-        _native.sparse_document_frequency(terms, rows.offsets, rows.indices, rows.values, allowed, out)
 
     def maxsim_scan(
         self,

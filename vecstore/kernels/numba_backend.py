@@ -25,8 +25,6 @@ from vecstore.kernels import (
     maxsim_numba,
     row_numba,
     row_numpy,
-    sparse_numba,
-    sparse_numpy,
     table_numba,
     tokens_numba,
     tokens_numpy,
@@ -66,11 +64,10 @@ from vecstore.kernels.maxsim_checks import (
 )
 from vecstore.kernels.row_checks import check_row_scan
 from vecstore.kernels.seismic_numba_backend import NumbaSeismic
-from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_rerank, check_sparse_scan
+from vecstore.kernels.sparse_numba_kernels import NumbaSparse
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.kernels.tokens_numpy import PythonTokens, allowed_mask
 from vecstore.schema import Metric
-from vecstore.sparse import SparseRows
 from vecstore.tokens import TokenRows
 
 _BYTES_PER_THREAD = 1 << 20  # smaller jobs stay on the calling thread
@@ -98,10 +95,6 @@ def _table_arguments(codes: TableCodes) -> tuple[Any, ...]:
     none: tuple[NDArray[Any], ...] = (_NO_BYTES, _typed(codes.factors)[:0, 0], _NO_RUNS, _NO_DIMS, _NO_NORMS)
     arrays = [absent if array is None else _typed(array) for array, absent in zip(extra, none, strict=True)]
     return (*first, codes.table_dims, codes.table_values, codes.extra is not None, *arrays)
-
-
-def _sparse_arguments(rows: SparseRows, norms: Float32Array | None) -> tuple[Any, ...]:
-    return rows.offsets, rows.indices, _typed(rows.values), norms is not None, _NO_NORMS if norms is None else norms
 
 
 def _graph_codes(graph: PythonGraph) -> tuple[NDArray[Any], ...]:
@@ -134,7 +127,7 @@ def _prepare(metric: Metric, queries: Float32Array, tile: int) -> Float32Array:
     return prepared
 
 
-class NumbaKernels(NumbaSeismic):
+class NumbaKernels(NumbaSparse, NumbaSeismic):
     name = "numba"
     isa = "jit"
 
@@ -416,48 +409,6 @@ class NumbaKernels(NumbaSeismic):
     def graph_builder(self, rows: ByteRows, params: BuildParams, neighbours: UInt32Array) -> GraphBuilder:
         check_graph_builder(rows, params, neighbours)
         return NumbaGraphBuilder(rows, params, neighbours, self._by_query)
-
-    def sparse_scan(
-        self,
-        queries: SparseRows,
-        rows: SparseRows,
-        norms: Float32Array | None,
-        allowed: Bitmap | None,
-        out_rows: Int64Array,
-        out_distances: Float32Array,
-    ) -> None:
-        check_sparse_scan(queries, rows, norms, allowed, out_rows, out_distances)
-        by_rank = [sparse_numpy.by_weight(query) for query in queries]
-        arrays = _sparse_arguments(rows, norms)
-
-        def part(listed: Int64Array, begin: int, end: int, heap_rows: Int64Array, heap: Float32Array) -> None:
-            for q, query in enumerate(by_rank):
-                own: tuple[Any, ...] = (allowed is not None, listed, begin, end, heap_rows[q], heap[q])
-                sparse_numba.scan(*query, *arrays, *own)
-
-        row_bytes = rows.nbytes // max(1, len(rows))
-        self._top_k(part, len(rows), row_bytes * len(queries), allowed, out_rows, out_distances)
-
-    def sparse_rerank(
-        self,
-        queries: SparseRows,
-        rows: SparseRows,
-        norms: Float32Array | None,
-        candidates: Int64Array,
-        out_distances: Float32Array,
-    ) -> None:
-        check_sparse_rerank(queries, rows, norms, candidates, out_distances)
-        arrays = _sparse_arguments(rows, norms)
-        for q, query in enumerate(queries):
-            own: tuple[Any, ...] = (candidates[q], out_distances[q])
-            sparse_numba.rerank(*sparse_numpy.by_weight(query), *arrays, *own)
-
-    def sparse_document_frequency(
-        self, terms: NDArray[np.uint32], rows: SparseRows, allowed: Bitmap | None, out: Int64Array
-    ) -> None:
-        check_document_frequency(terms, rows, allowed, out)
-        listed = rows if allowed is None else rows.take(loops.list_allowed(allowed, 0, len(rows)))
-        out[:] = sparse_numpy.document_frequency(terms, listed)
 
     def maxsim_scan(
         self,

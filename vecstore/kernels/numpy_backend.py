@@ -60,9 +60,11 @@ from vecstore.kernels.row_checks import check_row_scan
 from vecstore.kernels.seismic import OpenSeismic, SeismicArrays, Visit
 from vecstore.kernels.seismic_checks import check_seismic, check_seismic_search, check_sketch_nearest
 from vecstore.kernels.seismic_numpy import is_allowed
+from vecstore.kernels.sparse import Saturation
 from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_rerank, check_sparse_scan
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.kernels.tokens_numpy import PythonTokens, allowed_mask
+from vecstore.kernels.window_search import PortableSparse
 from vecstore.schema import Metric
 from vecstore.sparse import SparseRows
 from vecstore.tokens import TokenRows
@@ -130,7 +132,7 @@ def _merge(out_rows: Int64Array, out_distances: Float32Array, rows: NDArray[np.i
     out_distances[: len(order)] = all_distances[order]
 
 
-class NumpyKernels:
+class NumpyKernels(PortableSparse):
     name = "numpy"
     isa = "numpy"
     threads = 1
@@ -336,33 +338,33 @@ class NumpyKernels:
         self,
         queries: SparseRows,
         rows: SparseRows,
-        norms: Float32Array | None,
+        saturation: Saturation | None,
         allowed: Bitmap | None,
         out_rows: Int64Array,
         out_distances: Float32Array,
     ) -> None:
-        check_sparse_scan(queries, rows, norms, allowed, out_rows, out_distances)
+        check_sparse_scan(queries, rows, saturation, allowed, out_rows, out_distances)
         listed = allowed_rows(allowed, len(rows))
         if allowed is not None:
-            rows, norms = rows.take(listed), None if norms is None else norms[listed]
+            rows, saturation = rows.take(listed), saturation and saturation.take(listed)
         for q, query in enumerate(queries):
-            distances, matched = sparse_numpy.row_distances(query, rows, norms)
+            distances, matched = sparse_numpy.row_distances(query, rows, saturation)
             sparse_numpy.write_nearest(listed[matched], distances[matched], out_rows[q], out_distances[q])
 
     def sparse_rerank(
         self,
         queries: SparseRows,
         rows: SparseRows,
-        norms: Float32Array | None,
+        saturation: Saturation | None,
         candidates: Int64Array,
         out_distances: Float32Array,
     ) -> None:
-        check_sparse_rerank(queries, rows, norms, candidates, out_distances)
+        check_sparse_rerank(queries, rows, saturation, candidates, out_distances)
         out_distances.fill(np.inf)
         for q, query in enumerate(queries):
             places = np.flatnonzero(candidates[q] >= 0)
             listed = candidates[q, places]
-            own = None if norms is None else norms[listed]
+            own = saturation and saturation.take(listed)
             distances, matched = sparse_numpy.row_distances(query, rows.take(listed), own)
             out_distances[q, places[matched]] = distances[matched]
 

@@ -12,6 +12,7 @@ from vecstore.kernels import seismic_numba, seismic_numpy
 from vecstore.kernels.seismic import BLOCK, Bitmap, OpenSeismic, SeismicArrays, Visit
 from vecstore.kernels.seismic_checks import check_seismic, check_seismic_search, check_sketch_nearest
 from vecstore.kernels.seismic_numpy import is_allowed
+from vecstore.kernels.sparse import Saturation
 from vecstore.sparse import SparseRows
 
 Float32Array = NDArray[np.float32]
@@ -31,7 +32,7 @@ class NumbaSeismic:
         self,
         queries: SparseRows,
         rows: SparseRows,
-        norms: Float32Array | None,
+        saturation: Saturation | None,
         candidates: Int64Array,
         out_distances: Float32Array,
     ) -> None: ...

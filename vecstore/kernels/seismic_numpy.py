@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vecstore.kernels.seismic import BLOCK, BUDGET, CHUNK, MASK_BYTES, TERMS_MAX, SeismicArrays, Visit
 from vecstore.kernels.seismic_checks import read_masks
+from vecstore.kernels.sparse import Saturation
 from vecstore.kernels.sparse_numpy import write_nearest
 from vecstore.sparse import SparseRows
 
@@ -78,7 +79,7 @@ def read_blocks(a: SeismicArrays, terms: QueryTerms, blocks: Int64Array) -> tupl
     return sums, read
 
 
-Rerank = Callable[[SparseRows, SparseRows, NDArray[np.float32] | None, Int64Array, NDArray[np.float32]], None]
+Rerank = Callable[[SparseRows, SparseRows, Saturation | None, Int64Array, NDArray[np.float32]], None]
 Estimate = Callable[[QueryTerms], Int64Array]
 ReadBlocks = Callable[[QueryTerms, Int64Array], tuple[Int64Array, int]]
 

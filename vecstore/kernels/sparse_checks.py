@@ -8,29 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.checks import _check, _check_range, _check_shape, _check_top_k
+from vecstore.kernels.sparse import Saturation
 from vecstore.sparse import SparseRows
 
 
 def check_sparse_scan(
     queries: SparseRows,
     rows: SparseRows,
-    norms: NDArray[Any] | None,
+    saturation: Saturation | None,
     allowed: NDArray[Any] | None,
     out_rows: NDArray[Any],
     out_distances: NDArray[Any],
 ) -> None:
-    _check_both(queries, rows, norms)
+    _check_both(queries, rows, saturation)
     _check_top_k(len(queries), len(rows), allowed, out_rows, out_distances)
 
 
 def check_sparse_rerank(
     queries: SparseRows,
     rows: SparseRows,
-    norms: NDArray[Any] | None,
+    saturation: Saturation | None,
     candidates: NDArray[Any],
     out_distances: NDArray[Any],
 ) -> None:
-    _check_both(queries, rows, norms)
+    _check_both(queries, rows, saturation)
     _check("candidates", candidates, np.int64, (len(queries), None))
     _check_range("candidates", candidates, -1, len(rows) - 1)
     _check("out_distances", out_distances, np.float32, candidates.shape)
@@ -61,11 +62,14 @@ def check_queries(queries: SparseRows) -> None:
         raise ValueError("a query's indices must ascend")
 
 
-def _check_both(queries: SparseRows, rows: SparseRows, norms: NDArray[Any] | None) -> None:
+def _check_both(queries: SparseRows, rows: SparseRows, saturation: Saturation | None) -> None:
     _check_sparse("row", rows)
     check_queries(queries)
-    if norms is not None:
-        _check("norms", norms, np.float32, (len(rows),))
+    if saturation is None:
+        return
+    _check("lengths", saturation.lengths, np.float32, (len(rows),))
+    if not (0 <= saturation.base < np.inf and 0 <= saturation.slope < np.inf):
+        raise ValueError("base and slope must be finite and not negative")
 
 
 def _check_sparse(name: str, rows: SparseRows) -> None:

@@ -107,3 +107,9 @@ def rerank(
         )
         if matched:
             out_distances[place] = distance
+
+
+@njit(nogil=True, cache=True)
+def add_list(sums: Any, ids: Any, codes: Any, weight: int, sign: int) -> None:
+    for i in range(len(ids)):
+        sums[ids[i]] += sign * (((weight * np.int64(codes[i])) >> 8) + 1)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.kernels.sparse import Saturation
 from vecstore.sparse import SparseRows
 
 Float32Array = NDArray[np.float32]
@@ -19,7 +20,7 @@ def by_weight(query: SparseRows) -> tuple[NDArray[np.uint32], Float32Array]:
 
 
 def row_distances(
-    query: SparseRows, rows: SparseRows, norms: Float32Array | None
+    query: SparseRows, rows: SparseRows, saturation: Saturation | None
 ) -> tuple[Float32Array, NDArray[np.bool_]]:
     """(n,) distances of all rows to one query, and which of them share an index with it."""
     indices, weights = by_weight(query)
@@ -33,7 +34,7 @@ def row_distances(
         order = np.lexsort((ranks[entries], row_of))
         entries, row_of = entries[order], row_of[order]
         with np.errstate(over="ignore", invalid="ignore"):
-            products = weights[ranks[entries]] * saturated(rows.values[entries], norms, row_of)
+            products = weights[ranks[entries]] * saturated(rows.values[entries], saturation, row_of)
             np.add.at(sums, row_of, products)
         matched[row_of] = True
     return to_distances(sums), matched
@@ -47,10 +48,10 @@ def document_frequency(terms: NDArray[np.uint32], rows: SparseRows) -> NDArray[n
     return np.bincount(at[terms[at] == rows.indices], minlength=len(terms)).astype(np.int64)
 
 
-def saturated(values: NDArray[Any], norms: Float32Array | None, row_of: NDArray[np.int64]) -> Float32Array:
-    """What values count as, given the norms of their rows."""
+def saturated(values: NDArray[Any], saturation: Saturation | None, row_of: NDArray[np.int64]) -> Float32Array:
+    """What values of rows count as."""
     wide: Float32Array = values.astype(np.float32, copy=False)
-    return wide if norms is None else wide / (wide + norms[row_of])
+    return wide if saturation is None else wide / (wide + saturation.norms()[row_of])
 
 
 def to_distances(sums: Float32Array) -> Float32Array:

@@ -1,0 +1,22 @@
+#include <string_view>
+
+#include "dispatch.h"
+#include "posting_kernels.h"
+
+namespace vecstore {
+
+PostingOps baseline_posting_ops() { return {"baseline", add_list, add_dense, at_least_by_largest}; }
+
+const PostingOps& current_posting_ops() {
+    static const PostingOps baseline = baseline_posting_ops();
+#if defined(__x86_64__)
+    // Only names of instruction sets that this CPU has come from current_ops.
+    static const PostingOps avx2 = avx2_posting_ops(), avx512 = avx512_posting_ops();
+    const std::string_view isa = current_ops().isa;
+    if (isa == "avx512") return avx512;
+    if (isa == "avx2") return avx2;
+#endif
+    return baseline;
+}
+
+}  // namespace vecstore

@@ -1,0 +1,243 @@
+"""Exact search through windows of postings for the backends written in Python; see native/src/window_search.h for why
+it is exact."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import floor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.kernels.sparse import Bitmap, OpenWindow, Saturation, Window
+from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_scan
+from vecstore.kernels.sparse_numpy import by_weight, document_frequency
+from vecstore.kernels.window_build import TOP, build_window, padded
+from vecstore.kernels.window_checks import check_counters, check_window, check_windows
+from vecstore.sparse import SparseRows
+
+_SUM_TOP = 65_535
+_WEIGHT_TOP = 65_250
+_PARTS_MAX = 8_192
+_TOTAL_LEAST, _TOTAL_MOST = 1e-30, 1e38  # scores that float32 cannot hold, or only coarsely, are left to the scan
+_SLACK = 1 + 1e-6
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What one query adds up in one window. A sum less `start` is at most spread * true score * unit + above, and at
+    least true score * unit - below."""
+
+    lists: NDArray[np.int64]
+    weights: NDArray[np.int64]
+    negative: NDArray[np.bool_]
+    most: float = 0.0
+    unit: float = 0.0
+    start: int = 0
+    above: float = 0.0
+    below: float = 0.0
+    spread: float = 1.0
+    rounding: float = 0.0
+
+
+def _lists_of(window: Window, terms: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The lists of terms, and the places of those that they belong to."""
+    low, high = np.searchsorted(window.terms, terms), np.searchsorted(window.terms, terms, side="right")
+    first, second = np.flatnonzero(high > low), np.flatnonzero(high > low + 1)
+    return np.concatenate([first, second]), np.concatenate([low[first], low[second] + 1])
+
+
+def _codes_of(window: Window, number: int) -> tuple[NDArray[np.integer], NDArray[np.uint8]]:
+    """Rows of one list, less the window's first, and their codes."""
+    begin, end = int(window.starts[number]), int(window.starts[number + 1])
+    if begin < end:
+        return window.ids[begin:end], window.codes[begin:end]
+    place = int(np.searchsorted(window.dense_lists, number))
+    if place == len(window.dense_lists) or window.dense_lists[place] != number:
+        return window.ids[:0], window.codes[:0]
+    ids = np.flatnonzero(window.dense[place])
+    return ids, window.dense[place, ids]
+
+
+def _plan(
+    window: Window, terms: NDArray[np.uint32], by: NDArray[np.float32], saturation: Saturation | None
+) -> _Plan | None:
+    """None where sums cannot tell the window's rows apart."""
+    grown = spread = 1.0
+    if saturation is not None:
+        if (saturation.slope == 0) != (window.slope == 0):
+            return None
+        if saturation.slope:
+            ratio = window.slope / saturation.slope
+            grown, spread = max(1.0, ratio) * _SLACK, max(ratio, 1 / ratio) * _SLACK * _SLACK
+    places, lists = _lists_of(window, terms)
+    signed = by[places].astype(np.float64) * window.steps[lists]
+    bounds, negative = np.abs(signed) * TOP * grown, signed < 0
+    total, down = float(bounds.sum()), float(bounds[negative].sum())
+    if not len(lists):
+        return _Plan(lists, lists, negative)
+    if len(lists) > _PARTS_MAX or not (total == 0 or _TOTAL_LEAST < total < _TOTAL_MOST) or (down > 0 and spread > 1):
+        return None
+    relative = (len(terms) + 8) * 2.0**-23
+    unit = min((_SUM_TOP - 2 * len(lists) - 2) / total, _WEIGHT_TOP / float(bounds.max())) if total else 0.0
+    units = bounds * unit
+    whole = np.ceil(units * 256 / TOP).astype(np.int64)
+    errors = units / TOP + 2
+    start = int(((whole[negative] * TOP >> 8) + 1).sum())
+    above, below = float(errors[~negative].sum()), float(errors[negative].sum())
+    most = (total - down + total * relative) * _SLACK
+    return _Plan(lists, whole, negative, most, unit, start, above, below, spread, 1 + _SUM_TOP * relative)
+
+
+class _Search:
+    """One query. `flags` (n,) says which rows are allowed."""
+
+    def __init__(
+        self,
+        kernels: PortableSparse,
+        query: SparseRows,
+        rows: SparseRows,
+        saturation: Saturation | None,
+        flags: NDArray[np.bool_],
+        k: int,
+        counters: NDArray[np.int64],
+    ) -> None:
+        self._kernels, self._query, self._data = kernels, query, rows
+        self._saturation, self._flags, self._k, self._counters = saturation, flags, k, counters
+        self._terms, self._weights = by_weight(query)
+        self.rows, self.distances = np.empty(0, np.int64), np.empty(0, np.float32)
+
+    def score(self, candidates: NDArray[np.int64]) -> None:
+        """Keep the k nearest of those found and of the candidates, rows behind them."""
+        self._counters[1] += len(candidates)
+        listed = candidates[_share(self._terms, self._data, candidates)]
+        distances = np.empty((1, len(listed)), np.float32)
+        self._kernels.sparse_rerank(self._query, self._data, self._saturation, listed[np.newaxis], distances)
+        rows, distances = np.append(self.rows, listed), np.append(self.distances, distances[0])
+        best = np.argsort(distances, kind="stable")[: self._k]
+        self.rows, self.distances = rows[best], distances[best]
+
+    def window(self, window: Window) -> None:
+        first, last = window.first_row, min(window.first_row + window.n_rows, len(self._data))
+        if first >= last:
+            return
+        allowed = np.flatnonzero(self._flags[first:last])
+        plan = _plan(window, self._terms, self._weights, self._saturation)
+        if plan is None:
+            self.score(first + allowed)
+            return
+        full = len(self.rows) == self._k
+        if not len(plan.lists) or (full and -plan.most > self.distances[-1]):
+            self._counters[2] += 1
+            return
+        sums = np.full(padded(window.n_rows), plan.start, np.int32)
+        for number, weight, negative in zip(
+            plan.lists.tolist(), plan.weights.tolist(), plan.negative.tolist(), strict=True
+        ):
+            ids, codes = _codes_of(window, number)
+            self._counters[0] += len(ids)
+            self._kernels.add_list(sums, ids, codes, weight, negative)
+        self.score(first + allowed[sums[allowed] >= self._least(plan, sums[allowed])])
+
+    def _least(self, plan: _Plan, sums: NDArray[np.int32]) -> int:
+        """The least sum that a row among the k nearest can have."""
+        lowest = 0.0 if plan.below > 0 else 1.0
+        touched = sums[sums > plan.start]
+        if len(touched) >= self._k:
+            kth = float(np.partition(touched, len(touched) - self._k)[len(touched) - self._k]) - plan.start
+            lowest = max(lowest, plan.start + (kth - plan.above) / plan.spread - plan.below - plan.rounding)
+        if len(self.rows) == self._k and self.distances[-1] < np.inf:
+            nearer = plan.start - float(self.distances[-1]) * plan.unit
+            lowest = max(lowest, nearer - plan.below - plan.rounding)
+        return floor(lowest)
+
+
+class PortableSparse(ABC):
+    """Postings for the numpy and Numba backends."""
+
+    @abstractmethod
+    def sparse_rerank(
+        self,
+        queries: SparseRows,
+        rows: SparseRows,
+        saturation: Saturation | None,
+        candidates: NDArray[np.int64],
+        out_distances: NDArray[np.float32],
+    ) -> None: ...
+
+    def add_list(
+        self, sums: NDArray[np.int32], ids: NDArray[Any], codes: NDArray[np.uint8], weight: int, negative: bool
+    ) -> None:
+        """Contributions of one list, ((weight * code) >> 8) + 1, to the sums of its rows."""
+        parts = (weight * codes.astype(np.int32) >> 8) + 1
+        sums[ids] += -parts if negative else parts
+
+    def build_window(self, first_row: int, rows: SparseRows, saturation: Saturation | None) -> Window:
+        return build_window(first_row, rows, saturation)
+
+    def open_window(self, window: Window) -> OpenWindow:
+        check_window(window)
+        return OpenWindow(window, None)
+
+    def inverted_search(
+        self,
+        windows: Sequence[OpenWindow],
+        queries: SparseRows,
+        rows: SparseRows,
+        saturation: Saturation | None,
+        allowed: Bitmap | None,
+        out_rows: NDArray[np.int64],
+        out_distances: NDArray[np.float32],
+        out_counters: NDArray[np.int64],
+    ) -> None:
+        end = check_windows(windows, len(rows))
+        check_sparse_scan(queries, rows, saturation, allowed, out_rows, out_distances)
+        check_counters(out_counters, len(queries))
+        flags = _flags(allowed, len(rows))
+        out_rows.fill(-1)
+        out_distances.fill(np.inf)
+        out_counters.fill(0)
+        k = out_rows.shape[1]
+        for q, query in enumerate(queries if k else ()):
+            search = _Search(self, query, rows, saturation, flags, k, out_counters[q])
+            for one in windows:
+                search.window(one.window)
+            search.score(end + np.flatnonzero(flags[end:]))
+            out_rows[q, : len(search.rows)], out_distances[q, : len(search.rows)] = search.rows, search.distances
+
+    def inverted_document_frequency(
+        self,
+        windows: Sequence[OpenWindow],
+        terms: NDArray[np.uint32],
+        rows: SparseRows,
+        allowed: Bitmap | None,
+        out: NDArray[np.int64],
+    ) -> None:
+        end = check_windows(windows, len(rows))
+        check_document_frequency(terms, rows, allowed, out)
+        flags = _flags(allowed, len(rows))
+        out[:] = document_frequency(terms, rows.take(end + np.flatnonzero(flags[end:])))
+        for window in (one.window for one in windows):
+            mine = np.zeros(window.n_rows, bool)
+            held = flags[window.first_row : window.first_row + window.n_rows]
+            mine[: len(held)] = held
+            for place, number in zip(*_lists_of(window, terms), strict=True):
+                out[place] += np.count_nonzero(mine[_codes_of(window, int(number))[0]])
+
+
+def _flags(allowed: Bitmap | None, n: int) -> NDArray[np.bool_]:
+    if allowed is None:
+        return np.ones(n, bool)
+    return np.unpackbits(allowed.astype("<u8", copy=False).view(np.uint8), count=n, bitorder="little").view(bool)
+
+
+def _share(terms: NDArray[np.uint32], rows: SparseRows, candidates: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the rows listed hold one of the terms: a distance of +inf does not tell."""
+    listed = rows.take(candidates)
+    found = np.zeros(listed.nnz + 1, np.int64)
+    np.cumsum(np.isin(listed.indices, terms), out=found[1:])
+    held: NDArray[np.bool_] = found[listed.offsets[1:]] > found[listed.offsets[:-1]]
+    return held
