@@ -26,7 +26,7 @@ from vecstore.types import (
     VectorBatch,
     WriteResult,
 )
-from vecstore.wire import columns, filters, ids, reads, schemas, vectors, writes
+from vecstore.wire import columns, filters, groups, ids, reads, schemas, vectors, writes
 from vecstore.wire.values import fields_from_pb, set_fields
 
 M = TypeVar("M", bound=Message)
@@ -136,6 +136,18 @@ def test_hits(hits: Hits) -> None:
     back = reads.hits_from_pb(sent(answer))
     check(list(back), list(hits))
     check((back.seq, back.explain, back.ids.dtype), (hits.seq, hits.explain, hits.ids.dtype))
+
+
+@given(values.GROUPS_REQUESTS)
+def test_grouped_queries(request: Any) -> None:
+    check(groups.groups_request_from_pb(sent(groups.groups_request_to_pb(request)), LIMITS), request)
+
+
+@given(values.grouped_answers())
+def test_grouped_answers(answer: Any) -> None:
+    back = groups.groups_from_pb(sent(groups.groups_to_pb(answer, common_pb2.PAYLOAD_ENCODING_JSON)))
+    check([(one.value, list(one.hits)) for one in back.groups], [(one.value, list(one.hits)) for one in answer.groups])
+    check((back.seq, back.explain), (answer.seq, answer.explain))
 
 
 @given(values.SCROLL_RESULTS)

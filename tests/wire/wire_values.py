@@ -8,6 +8,7 @@ from uuid import UUID
 import numpy as np
 from hypothesis import strategies as st
 
+from vecstore.grouping import Group, Groups, GroupsRequest
 from vecstore.hits import Hits
 from vecstore.query import filter as f
 from vecstore.query.fusion import Fusion, FusionMethod
@@ -225,6 +226,8 @@ QUERIES = staged_queries() | st.builds(
     explain=st.booleans(),
 )
 
+GROUPS_REQUESTS = st.builds(GroupsRequest, QUERIES, TEXT, I64)
+
 
 @st.composite
 def payload_requests(draw: st.DrawFn) -> PayloadRequest:
@@ -244,6 +247,15 @@ POINTS = st.builds(Point, IDS, U64, PAYLOAD_JSON, ANSWER_VECTORS)
 LEGS = st.none() | st.dictionaries(st.integers(0, 3), FLOAT32, min_size=1, max_size=2)
 HITS = st.builds(Hit, IDS, U64, PAYLOAD_JSON, ANSWER_VECTORS, FLOAT32, LEGS)
 HITS_OF_QUERIES = st.builds(Hits.of, st.lists(HITS, max_size=3), U64, st.none() | PAYLOADS)
+GROUP_VALUES = st.one_of(TEXT, I64, st.booleans())
+
+
+@st.composite
+def grouped_answers(draw: st.DrawFn) -> Groups:
+    seq, drawn = draw(U64), draw(st.lists(st.tuples(GROUP_VALUES, st.lists(HITS, max_size=2)), max_size=3))
+    return Groups([Group(value, Hits.of(hits, seq)) for value, hits in drawn], seq, draw(st.none() | PAYLOADS))
+
+
 SCROLL_RESULTS = st.builds(ScrollResult, st.lists(POINTS, max_size=3), st.none() | IDS, U64)
 
 ANALYSES = st.builds(Analysis, NAMES, st.booleans(), FINITE, FINITE)

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from vecstore.config import Settings
 from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
+from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
 from vecstore.schema import Schema
 from vecstore.types import (
@@ -79,6 +80,9 @@ class AsyncLocal:
 
     async def query(self, request: QueryRequest) -> Hits:
         return await self._coalescer.query(request)
+
+    async def query_groups(self, request: GroupsRequest) -> Groups:
+        return await self._run(self._database.query_groups, request)
 
     async def query_many(self, request: QueryRequest) -> list[Hits]:
         return await self._run(self._database.query_many, request)

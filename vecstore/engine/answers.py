@@ -15,7 +15,7 @@ from vecstore.engine.search import Ranked
 from vecstore.hits import Answers, Hits
 from vecstore.kernels.base import Float32Array, Int64Array
 from vecstore.schema import Metric, larger_is_nearer, score_of
-from vecstore.types import QueryRequest
+from vecstore.types import QueryRequest, Selection
 
 
 def hits_of(
@@ -43,13 +43,26 @@ def hits_of(
         bounds = [0, *np.cumsum(np.count_nonzero(kept, axis=1)).tolist()]
         rows, scores = rows[kept], scores[kept]
     rows, scores = rows.ravel(), scores.ravel()
-    if isinstance(places, np.ndarray):
-        points = gathered(view.segments, places, rows, view.schema, request.select)
-    else:
-        points = contents(view.segments[places], rows, view.schema, request.select)
-    of_legs = None if legs is None else _leg_scores(legs[request.offset : request.offset + request.k])
-    answers = Answers(points, scores, view.seq, explain, of_legs)
+    own_legs = None if legs is None else legs[request.offset : request.offset + request.k]
+    answers = answers_of(view, places, rows, scores, request.select, explain, own_legs)
     return [Hits(answers, low, high) for low, high in itertools.pairwise(bounds)]
+
+
+def answers_of(
+    view: View,
+    places: int | Int64Array,
+    rows: Int64Array,
+    scores: Float32Array,
+    select: Selection,
+    explain: dict[str, Any] | None = None,
+    legs: Float32Array | None = None,
+) -> Answers:
+    """Rows (n,) of the view's segments `places` with their contents. `legs` as in `hits_of`."""
+    if isinstance(places, np.ndarray):
+        points = gathered(view.segments, places, rows, view.schema, select)
+    else:
+        points = contents(view.segments[places], rows, view.schema, select)
+    return Answers(points, scores, view.seq, explain, None if legs is None else _leg_scores(legs))
 
 
 def _kept(rows: Int64Array, scores: Float32Array, metric: Metric, threshold: float | None) -> NDArray[np.bool_] | None:

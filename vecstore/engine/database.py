@@ -27,11 +27,13 @@ from vecstore.engine.params import field_of
 from vecstore.engine.read_path import Reader, batch_key, deadline_of
 from vecstore.engine.recovery import recover
 from vecstore.engine.staged import Stage
+from vecstore.engine.staged_reads import StagedReader
 from vecstore.engine.stats import collection_stats
 from vecstore.engine.verify import run_verify
 from vecstore.engine.writes import prepare_delete, prepare_payload, prepare_upsert
 from vecstore.errors import AlreadyExists, NotFound, VecstoreError, limit_exceeded
 from vecstore.given import query_batch
+from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
 from vecstore.index_check import check_index
 from vecstore.index_spec import Auto
@@ -76,6 +78,7 @@ class Database:
         self._kernels.set_threads(settings.search.threads)
         self._filtering = Filtering(settings.search)
         self.reader = Reader(self._kernels, settings, self._filtering)
+        self._staged = StagedReader(self.reader)
         self._operations = Operations()
         self._lock = threading.Lock()  # one change of the set of collections or of a schema at a time
         recovered = recover(storage, settings.storage)
@@ -227,8 +230,14 @@ class Database:
     def query(self, request: QueryRequest) -> Hits:
         collection, deadline = self.collection(request.collection), deadline_of(request.timeout_s, self.settings)
         if request.is_staged:
-            return self.reader.run_staged(collection, request, self.reader.check_staged(collection, request), deadline)
+            return self._staged.run(collection, request, self._staged.check(collection, request), deadline)
         return self.reader.run(collection, request, self.reader.check(collection, request), deadline)[0]
+
+    def query_groups(self, request: GroupsRequest) -> Groups:
+        query = request.query
+        collection, deadline = self.collection(query.collection), deadline_of(query.timeout_s, self.settings)
+        stage = self._staged.check_groups(collection, request)
+        return self._staged.run_groups(collection, request, stage, deadline)
 
     def query_many(self, request: QueryRequest) -> list[Hits]:
         """`query` for each row of `request.vector`, in one pass."""
@@ -248,7 +257,7 @@ class Database:
             collection = self.collection(request.collection)
             try:
                 if request.is_staged:
-                    stages[place] = self.reader.check_staged(collection, request)
+                    stages[place] = self._staged.check(collection, request)
                     continue
                 vectors[place] = self.reader.check(collection, request)
             except VecstoreError as error:
@@ -258,7 +267,7 @@ class Database:
         for place, stage in stages.items():
             request = requests[place]
             deadline = deadline_of(request.timeout_s, self.settings)
-            results[place] = self.reader.run_staged(self.collection(request.collection), request, stage, deadline)
+            results[place] = self._staged.run(self.collection(request.collection), request, stage, deadline)
         for places in groups.values():
             first = requests[places[0]]
             deadline = deadline_of(first.timeout_s, self.settings)

@@ -20,8 +20,6 @@ from vecstore.engine.filtering import Filtering
 from vecstore.engine.params import check_params, field_of
 from vecstore.engine.search import Plan, check_deadline, search_view
 from vecstore.engine.segment import SegmentView
-from vecstore.engine.stage_check import StageCheck
-from vecstore.engine.staged import Stage, Staged, StagePlan
 from vecstore.engine.term_statistics import TermStatistics
 from vecstore.errors import DeadlineExceeded, VecstoreError
 from vecstore.given import query_batch, query_rows
@@ -46,16 +44,16 @@ class Reader:
     """Threads may share one object."""
 
     def __init__(self, kernels: Kernels, settings: Settings, filtering: Filtering) -> None:
-        self._kernels = kernels
-        self._settings = settings
-        self._filtering = filtering
-        self._terms = TermStatistics()
+        self.kernels = kernels
+        self.settings = settings
+        self.filtering = filtering
+        self.terms = TermStatistics()
 
     def check(self, collection: Collection, request: QueryRequest) -> Rows:
         """Everything about a request that can be wrong; returns its vector as the kernels take it, as one row."""
         spec = self._check_settings(request, collection.schema)
         assert request.vector is not None
-        vectors = query_rows(request.vector, spec, self._settings.limits)
+        vectors = query_rows(request.vector, spec, self.settings.limits)
         check_params(request.params, spec, vectors)
         return vectors
 
@@ -63,7 +61,7 @@ class Reader:
         """The same where `request.vector` has a row for each query; errors of a row name its place."""
         spec = self._check_settings(request, collection.schema)
         assert request.vector is not None
-        vectors = query_batch(request.vector, spec, self._settings.limits)
+        vectors = query_batch(request.vector, spec, self.settings.limits)
         for place in range(len(vectors) if request.params.truncate_dim else min(1, len(vectors))):
             try:
                 check_params(request.params, spec, vectors[place : place + 1])
@@ -78,48 +76,27 @@ class Reader:
         view = self.view_at(collection, request.min_seq, deadline)
         plan = Plan() if request.explain else None
         k = min(request.k + request.offset, max(1, view.points))
-        queries = self._terms.prepared(self._kernels, view, name, spec, vectors)
+        queries = self.terms.prepared(self.kernels, view, name, spec, vectors)
         ranked = search_view(
-            self._kernels, view, name, queries, k, request.filter, self._filtering, deadline, plan, request.params
+            self.kernels, view, name, queries, k, request.filter, self.filtering, deadline, plan, request.params
         )
         explain = _explained(plan, view, name, len(vectors), started)
         return hits_of(view, ranked, spec.metric, request, explain)
 
-    def run_staged(self, collection: Collection, request: QueryRequest, stage: Stage, deadline: float) -> Hits:
-        """Answer a request whose stages are checked."""
-        started = time.perf_counter()
-        view = self.view_at(collection, request.min_seq, deadline)
-        staged = Staged(self._kernels, self._filtering, self._terms, view, deadline)
-        plan = StagePlan("answer") if request.explain else None
-        ranked, legs = staged.run(stage, plan)
-        if request.mmr is not None:
-            ranked = staged.diversified(stage, ranked, request.mmr, request.k + request.offset)
-        explain = None
-        if plan is not None:
-            explain = {"seq": view.seq, "points": view.points, **plan.described()}
-            explain["total_ms"] = 1e3 * (time.perf_counter() - started)
-        return hits_of(view, ranked, stage.metric, request, explain, legs)[0]
-
-    def check_staged(self, collection: Collection, request: QueryRequest) -> Stage:
-        """Everything about a request of several stages that can be wrong."""
-        k, schema = self._check_counts(request), collection.schema
-        _check_selection(request.select, schema)
-        return StageCheck(schema, self._settings.limits, self._filtering).root(request, k)
-
     def _check_settings(self, request: QueryRequest, schema: Schema) -> VectorField:
         _, spec = field_of(schema, request.using)
-        self._check_counts(request)
+        self.check_counts(request)
         if request.vector is None:
             raise validate.invalid("BAD_ARGUMENT", "query is missing: give a vector or a fusion", "query")
         if request.score_threshold is not None and not np.isfinite(request.score_threshold):
             raise validate.invalid("NAN_OR_INF", "score_threshold must be finite", "score_threshold")
         request.filter = self._checked_filter(request.filter, schema)
-        _check_selection(request.select, schema)
+        check_selection(request.select, schema)
         return spec
 
-    def _check_counts(self, request: QueryRequest) -> int:
+    def check_counts(self, request: QueryRequest) -> int:
         """How many answers are needed."""
-        bound = self._settings.limits.k_max
+        bound = self.settings.limits.k_max
         k = validate.check_count(request.k, "k", 1, "k_max", bound)
         offset = validate.check_count(request.offset, "offset", 0, "k_max", bound)
         return validate.check_count(k + offset, "k + offset", 1, "k_max", bound)
@@ -127,8 +104,8 @@ class Reader:
     def _checked_filter(self, where: Filter | None, schema: Schema) -> Filter | None:
         if where is None:
             return None
-        checked = check_filter(where, self._settings.limits)
-        self._filtering.check_indexed(checked, schema)
+        checked = check_filter(where, self.settings.limits)
+        self.filtering.check_indexed(checked, schema)
         return checked
 
     def view_at(self, collection: Collection, min_seq: int, deadline: float) -> View:
@@ -144,9 +121,9 @@ class Reader:
         return view
 
     def get(self, collection: Collection, request: GetRequest) -> tuple[list[Point], int]:
-        ids = validate.check_ids(request.ids, self._settings.limits)
-        _check_selection(request.select, collection.schema)
-        view = self.view_at(collection, request.min_seq, deadline_of(None, self._settings))
+        ids = validate.check_ids(request.ids, self.settings.limits)
+        check_selection(request.select, collection.schema)
+        view = self.view_at(collection, request.min_seq, deadline_of(None, self.settings))
         found: dict[int, Point] = {}
         for segment in view.segments:
             rows = segment.find(ids)
@@ -157,12 +134,12 @@ class Reader:
         return [found[place] for place in sorted(found)], view.seq
 
     def scroll(self, collection: Collection, request: ScrollRequest) -> ScrollResult:
-        limits = self._settings.limits
+        limits = self.settings.limits
         limit = validate.check_count(request.limit, "limit", 1, "k_max", limits.k_max)
         after = None if request.after is None else validate.check_id(request.after, limits, "after")
         where = self._checked_filter(request.filter, collection.schema)
-        _check_selection(request.select, collection.schema)
-        view = self.view_at(collection, request.min_seq, deadline_of(None, self._settings))
+        check_selection(request.select, collection.schema)
+        view = self.view_at(collection, request.min_seq, deadline_of(None, self.settings))
         streams = [self._in_order(segment, place, after, where) for place, segment in enumerate(view.segments)]
         page = list(itertools.islice(heapq.merge(*streams), limit + 1))
         more = len(page) > limit
@@ -173,21 +150,21 @@ class Reader:
     def _in_order(
         self, segment: SegmentView, place: int, after: PointId | None, where: Filter | None
     ) -> Iterator[tuple[bytes, int, int]]:
-        allowed = np.unpackbits(self._filtering.allowed(segment, where).view(np.uint8), bitorder="little")
+        allowed = np.unpackbits(self.filtering.allowed(segment, where).view(np.uint8), bitorder="little")
         for key, row in segment.segment.rows_after(after, segment.n_rows):
             if allowed[row]:
                 yield key, place, row
 
     def count(self, collection: Collection, request: CountRequest) -> tuple[int, int]:
         where = self._checked_filter(request.filter, collection.schema)
-        deadline = deadline_of(None, self._settings)
+        deadline = deadline_of(None, self.settings)
         view = self.view_at(collection, request.min_seq, deadline)
         if where is None:
             return view.points, view.seq
         total = 0
         for segment in view.segments:
             check_deadline(deadline)
-            total += bitmaps.count_bits(self._filtering.allowed(segment, where))
+            total += bitmaps.count_bits(self.filtering.allowed(segment, where))
         return total, view.seq
 
 
@@ -212,7 +189,7 @@ def deadline_of(timeout_s: float | None, settings: Settings) -> float:
     return time.monotonic() + (timeout_s or settings.limits.deadline_default_s)
 
 
-def _check_selection(select: Selection, schema: Schema) -> None:
+def check_selection(select: Selection, schema: Schema) -> None:
     if isinstance(select.vectors, bool):
         return
     for name in select.vectors:

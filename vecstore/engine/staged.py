@@ -17,10 +17,11 @@ from vecstore.engine import bitmaps
 from vecstore.engine.collection import View
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.row_columns import as_matrix
+from vecstore.engine.row_keys import by_segment, keys_of, ranked_of, rows_of
 from vecstore.engine.search import Plan, Ranked, ordered_ties, search_view
 from vecstore.engine.term_statistics import TermStatistics
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
-from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
+from vecstore.kernels.base import Bitmap, Float32Array, Kernels
 from vecstore.query.diversify import mmr
 from vecstore.query.filter import Filter
 from vecstore.query.fusion import Fusion, Listed, fuse
@@ -29,7 +30,6 @@ from vecstore.schema import Metric, VectorField, larger_is_nearer, score_of
 from vecstore.types import Mmr
 
 EXACT = SearchParams(exact=True)
-_ROW_BITS = 32
 
 
 @dataclass(slots=True)
@@ -102,14 +102,14 @@ class Staged:
     def diversified(self, stage: Stage, ranked: Ranked, wanted: Mmr, k: int) -> Ranked:
         """k of the answers to a stage with a dense vector, in the order of maximal marginal relevance."""
         assert stage.field is not None
-        keys = _keys(ranked)
+        keys = keys_of(ranked)
         vectors = np.empty((len(keys), stage.field.dim), np.float32)
-        for place, at in _by_segment(keys):
+        for place, at in by_segment(keys):
             segment = self.view.segments[place]
-            vectors[at] = as_matrix(segment.segment.vectors(stage.name, segment.n_rows), _rows(keys[at]), stage.field)
+            vectors[at] = as_matrix(segment.segment.vectors(stage.name, segment.n_rows), rows_of(keys[at]), stage.field)
         relevance = _nearness(stage.metric, ranked.distances[0])
         chosen = mmr(relevance, vectors, stage.metric, wanted.diversity, k)
-        return _ranked(keys[chosen], ranked.distances[0][chosen])
+        return ranked_of(keys[chosen], ranked.distances[0][chosen])
 
     def _searched(self, stage: Stage, where: Filter | None, lists: Sequence[Listed], plan: StagePlan | None) -> Ranked:
         assert stage.field is not None
@@ -130,7 +130,7 @@ class Staged:
     def _fused(self, lists: Sequence[Listed], stage: Stage) -> tuple[Ranked, Float32Array]:
         assert stage.fusion is not None
         fused, legs = fuse(lists, stage.fusion)
-        ranked = _ranked(fused.keys, -fused.scores)
+        ranked = ranked_of(fused.keys, -fused.scores)
         order = ordered_ties(self.view, ranked, stage.k)
         keys, scores, legs = fused.keys[order], fused.scores[order], legs[order]
         kept = slice(0, stage.k)
@@ -139,19 +139,19 @@ class Staged:
         for leg, below in enumerate(stage.stages):
             if not larger_is_nearer(below.metric):
                 legs[:, leg] = -legs[:, leg]
-        return _ranked(keys[kept], -scores[kept]), legs[kept]
+        return ranked_of(keys[kept], -scores[kept]), legs[kept]
 
     def _listed(self, stage: Stage, plan: StagePlan | None, above: Filter | None) -> Listed:
         ranked, _ = self.run(stage, plan, above)
-        return Listed(_keys(ranked), _nearness(stage.metric, ranked.distances[0]))
+        return Listed(keys_of(ranked), _nearness(stage.metric, ranked.distances[0]))
 
     def _within(self, lists: Sequence[Listed]) -> Mapping[int, Bitmap]:
         """The union of what lists hold, by place of segment."""
         keys = np.unique(np.concatenate([one.keys for one in lists]))
         within = {}
-        for place, at in _by_segment(keys):
+        for place, at in by_segment(keys):
             words = np.zeros(bitmaps.word_count(self.view.segments[place].n_rows), np.uint64)
-            bitmaps.set_rows(words, _rows(keys[at]))
+            bitmaps.set_rows(words, rows_of(keys[at]))
             within[place] = words
         return within
 
@@ -179,22 +179,3 @@ def _cut(ranked: Ranked, stage: Stage) -> Ranked:
         used &= scores >= stage.threshold if larger_is_nearer(stage.metric) else scores <= stage.threshold
     segments = ranked.segments if isinstance(ranked.segments, int) else ranked.segments[:, used]
     return Ranked(segments, ranked.rows[:, used], ranked.distances[:, used])
-
-
-def _keys(ranked: Ranked) -> Int64Array:
-    segments = np.asarray(ranked.segments, np.int64)
-    keys: Int64Array = ((segments << _ROW_BITS) + ranked.rows)[0]
-    return keys
-
-
-def _rows(keys: Int64Array) -> Int64Array:
-    return keys & ((1 << _ROW_BITS) - 1)
-
-
-def _ranked(keys: Int64Array, distances: Float32Array) -> Ranked:
-    return Ranked((keys >> _ROW_BITS)[None], _rows(keys)[None], distances[None])
-
-
-def _by_segment(keys: Int64Array) -> list[tuple[int, Int64Array]]:
-    places = keys >> _ROW_BITS
-    return [(place, np.flatnonzero(places == place)) for place in np.unique(places).tolist()]

@@ -155,7 +155,7 @@ def _check_condition(condition: Any, limits: Limits, path: str, *, inside_nested
             raise bad_filter(path, f"{name} is about the point and cannot stand inside nested")
         _check_point(condition, limits, path)
         return
-    _check_key(condition.key, f"{path}.{KEY_PLACE.get(type(condition), 'key')}")
+    check_key(condition.key, f"{path}.{KEY_PLACE.get(type(condition), 'key')}")
     if isinstance(condition, Nested):
         if not isinstance(condition.filter, Filter):
             raise bad_filter(f"{path}.nested.filter", f"{show(condition.filter)} is not a filter")
@@ -181,7 +181,7 @@ def _check_point(condition: HasId | HasVector, limits: Limits, path: str) -> Non
         raise bad_filter(f"{path}.has_id[{i}]", f"{why}{limits.string_id_bytes_max} bytes)")
 
 
-def _check_key(key: object, path: str) -> None:
+def check_key(key: object, path: str) -> None:
     if not isinstance(key, str):
         raise bad_filter(path, f"{show(key)} is not a key")
     try:

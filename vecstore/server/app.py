@@ -135,6 +135,7 @@ def handlers_of(database: Database, admission: Admission, pools: Pools) -> dict[
         "ClearPayload": points.clear_payload,
         "Query": points.query,
         "QueryBatch": points.query_batch,
+        "QueryGroups": points.query_groups,
     }.items():
         handlers[f"/{points_name}/{name}"] = calls.unary(f"Points/{name}", on_loop)
     for service, methods in {

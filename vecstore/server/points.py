@@ -16,6 +16,7 @@ from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.schema import Schema
 from vecstore.types import PayloadOp, QueryRequest, WriteResult
 from vecstore.validate import invalid
+from vecstore.wire.groups import groups_request_from_pb, groups_to_pb
 from vecstore.wire.reads import (
     count_from_pb,
     get_from_pb,
@@ -145,6 +146,17 @@ class Points:
         for query, hits in zip(queries, self._database.query_batch(requests), strict=True):
             hits_to_pb(hits, query.payload_encoding, answer.results.add())
         return answer.SerializeToString()
+
+    async def query_groups(self, data: bytes, remaining_s: float) -> bytes:
+        return await self._loop.run_in_executor(self._reads, self._query_groups, data, remaining_s)
+
+    def _query_groups(self, data: bytes, remaining_s: float) -> bytes:
+        message = pb.QueryGroupsRequest.FromString(data)
+        request = groups_request_from_pb(message, self._limits)
+        self._check_kind(request.query, "nearest")
+        _bound_time(request.query, remaining_s)
+        groups = self._database.query_groups(request)
+        return groups_to_pb(groups, message.query.payload_encoding).SerializeToString()
 
     def _check_kind(self, request: QueryRequest, path: str) -> None:
         if not isinstance(request.vector, np.ndarray) or request.vector.dtype != np.uint8:

@@ -228,7 +228,14 @@ def hits_to_pb(hits: Hits, encoding: int, message: pb.QueryResponse | None = Non
     if message is None:
         message = pb.QueryResponse()
     message.seq = hits.seq
-    add = message.points.add
+    scored_to_pb(hits, encoding, message.points)
+    explain_to_pb(hits.explain, message)
+    return message
+
+
+def scored_to_pb(hits: Hits, encoding: int, points: Any) -> None:
+    """Append to a repeated field of ScoredPoint."""
+    add = points.add
     as_json = encoding == JSON
     legs = hits.legs
     for place, (value, seq, payload, vectors, score) in enumerate(hits.values()):
@@ -245,10 +252,12 @@ def hits_to_pb(hits: Hits, encoding: int, message: pb.QueryResponse | None = Non
             _payload_to_pb(payload, point, as_json)
         if vectors is not None:
             _vectors_to_pb(vectors, point)
-    if hits.explain is not None:
+
+
+def explain_to_pb(explain: dict[str, Any] | None, message: Any) -> None:
+    if explain is not None:
         message.explain.SetInParent()
-        set_fields(message.explain.fields, hits.explain)
-    return message
+        set_fields(message.explain.fields, explain)
 
 
 def scroll_result_to_pb(result: ScrollResult, encoding: int) -> pb.ScrollResponse:
@@ -288,7 +297,10 @@ def scroll_result_from_pb(message: pb.ScrollResponse) -> ScrollResult:
 
 
 def hits_from_pb(message: pb.QueryResponse) -> Hits:
-    points = message.points
+    return scored_from_pb(message.points, message.seq, explain_from_pb(message))
+
+
+def scored_from_pb(points: Sequence[pb.ScoredPoint], seq: int, explain: dict[str, Any] | None = None) -> Hits:
     columns = PointColumns(
         id_array([id_from_pb(point.id) for point in points]),
         np.array([point.seq for point in points], dtype=np.uint64),
@@ -296,9 +308,12 @@ def hits_from_pb(message: pb.QueryResponse) -> Hits:
         [_vectors(point) for point in points],
     )
     scores = np.array([point.score for point in points], dtype=np.float32)
-    explain = fields_from_pb(message.explain.fields) if message.HasField("explain") else None
     legs = [legs_from_pb(point) for point in points] if any(point.legs for point in points) else None
-    return Hits(Answers(columns, scores, message.seq, explain, legs), 0, len(points))
+    return Hits(Answers(columns, scores, seq, explain, legs), 0, len(points))
+
+
+def explain_from_pb(message: Any) -> dict[str, Any] | None:
+    return fields_from_pb(message.explain.fields) if message.HasField("explain") else None
 
 
 def _payload_json(message: pb.Point | pb.ScoredPoint) -> bytes | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from vecstore.client.batches import UPLOAD_BYTES, check, pieces, request_bytes_max, skip_points, split
 from vecstore.client.fields import IndexKind
@@ -14,12 +14,14 @@ from vecstore.client.fusing import as_listed
 from vecstore.client.payloads import Payload, encode_payload
 from vecstore.client.points import PointLike, batches_of
 from vecstore.client.progress import Advance, progress_bar
+from vecstore.client.query import QueryOptions, query_request
 from vecstore.client.requests import as_count, as_mode, field_index, finished, search_params, select
 from vecstore.client.results import UploadResult
-from vecstore.client.stages import RRF, Prefetch, as_prefetches, hybrid_stages
+from vecstore.client.stages import RRF, hybrid_stages
 from vecstore.client.transport import Transport
-from vecstore.client.vectors import Ids, Vectors, as_ids, as_queries, as_query, build_batch, only_vector
+from vecstore.client.vectors import Ids, Vectors, as_ids, as_queries, build_batch, only_vector
 from vecstore.errors import ResourceExhausted, VecstoreError
+from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
 from vecstore.index_check import IndexLike, read_index
 from vecstore.query.filter import PointId
@@ -33,7 +35,6 @@ from vecstore.types import (
     Durability,
     FieldIndexRequest,
     GetRequest,
-    Mmr,
     OperationInfo,
     PayloadOp,
     PayloadRequest,
@@ -212,31 +213,7 @@ class Collection:
 
     # Reading
 
-    def query(
-        self,
-        vector: Any = None,
-        k: int = 10,
-        *,
-        using: str | None = None,
-        filter: FilterLike | None = None,
-        offset: int = 0,
-        score_threshold: float | None = None,
-        with_payload: bool | Sequence[str] = True,
-        with_vectors: bool | Sequence[str] = False,
-        prefetch: Sequence[Prefetch] = (),
-        fusion: Fusion | None = None,
-        mmr: Mmr | None = None,
-        nprobe: int | None = None,
-        ef: int | None = None,
-        oversampling: float | None = None,
-        rescore: bool = True,
-        exact: bool = False,
-        truncate_dim: int | None = None,
-        recall: float | None = None,
-        block_factor: float | None = None,
-        timeout_s: float | None = None,
-        explain: bool = False,
-    ) -> Hits:
+    def query(self, vector: Any = None, k: int = 10, **options: Unpack[QueryOptions]) -> Hits:
         """The `k` points nearest to `vector`, best first, after the first `offset`.
 
         `vector` is array-like of shape (dim,); for a binary field packed uint8 or bool, for a sparse field
@@ -249,31 +226,37 @@ class Collection:
         With `prefetch`, what these queries find is the start: `fusion` ranks it (`RRF()`, `DBSF()`, `RelativeScore()`;
         no vector then), or `vector` scores it exactly. `mmr` chooses answers that are unlike each other.
 
+        `with_payload` and `with_vectors` choose what comes back of each point: all, nothing, or some keys or names.
+        `timeout_s` bounds the time it takes; `explain` says how it was answered.
+
         How hard an index looks, each left to it by default: `nprobe` lists to visit, `ef` candidates that a walk of a
         graph keeps, `oversampling` times `k` candidates to rerank, `recall` to reach, `block_factor` by which blocks of
         sparse vectors are given the benefit of the doubt (1 none). `exact` scans the stored vectors;
         `rescore=False` answers with estimated scores; `truncate_dim` compares this many leading components only.
         """
+        return self._transport.query(self._query(vector, k, options))
+
+    def query_groups(
+        self,
+        vector: Any = None,
+        k: int = 10,
+        *,
+        group_by: str,
+        group_size: int = 3,
+        **options: Unpack[QueryOptions],
+    ) -> Groups:
+        """The first `k` groups of points with the same value at a payload key, such as the document of each chunk, in
+        the order of their best hits, each with its `group_size` best hits. The query is as in `query`, without offset
+        and MMR.
+
+        Values are strings, integers and booleans; a point with an array is in the group of each of its values, one
+        without such a value is left out."""
+        request = GroupsRequest(self._query(vector, k, options), group_by, as_count("group_size", group_size))
+        return self._transport.query_groups(request)
+
+    def _query(self, vector: Any, k: int, options: QueryOptions) -> QueryRequest:
         schema = self.schema()
-        given = None if vector is None else as_query(vector, schema.vectors[only_vector(schema, using)])
-        request = QueryRequest(
-            self.name,
-            given,
-            using=using,
-            filter=as_filter(filter, self._limits),
-            k=as_count("k", k),
-            offset=as_count("offset", offset),
-            score_threshold=score_threshold,
-            select=select(with_payload, with_vectors),
-            min_seq=self._seq,
-            timeout_s=self._timeout_s if timeout_s is None else timeout_s,
-            explain=explain,
-            params=search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall, ef, block_factor),
-            prefetch=as_prefetches(prefetch, schema, self._limits),
-            fusion=fusion,
-            mmr=mmr,
-        )
-        return self._transport.query(request)
+        return query_request(self.name, schema, self._limits, vector, k, self._seq, self._timeout_s, options)
 
     def hybrid(
         self,

@@ -411,6 +411,34 @@ class QueryResponse(_message.Message):
     explain: _common_pb2.MapValue
     def __init__(self, points: _Optional[_Iterable[_Union[ScoredPoint, _Mapping]]] = ..., seq: _Optional[int] = ..., explain: _Optional[_Union[_common_pb2.MapValue, _Mapping]] = ...) -> None: ...
 
+class QueryGroupsRequest(_message.Message):
+    __slots__ = ("query", "group_by", "group_size")
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BY_FIELD_NUMBER: _ClassVar[int]
+    GROUP_SIZE_FIELD_NUMBER: _ClassVar[int]
+    query: QueryRequest
+    group_by: str
+    group_size: int
+    def __init__(self, query: _Optional[_Union[QueryRequest, _Mapping]] = ..., group_by: _Optional[str] = ..., group_size: _Optional[int] = ...) -> None: ...
+
+class PointGroup(_message.Message):
+    __slots__ = ("value", "points")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    value: _common_pb2.Value
+    points: _containers.RepeatedCompositeFieldContainer[ScoredPoint]
+    def __init__(self, value: _Optional[_Union[_common_pb2.Value, _Mapping]] = ..., points: _Optional[_Iterable[_Union[ScoredPoint, _Mapping]]] = ...) -> None: ...
+
+class QueryGroupsResponse(_message.Message):
+    __slots__ = ("groups", "seq", "explain")
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    groups: _containers.RepeatedCompositeFieldContainer[PointGroup]
+    seq: int
+    explain: _common_pb2.MapValue
+    def __init__(self, groups: _Optional[_Iterable[_Union[PointGroup, _Mapping]]] = ..., seq: _Optional[int] = ..., explain: _Optional[_Union[_common_pb2.MapValue, _Mapping]] = ...) -> None: ...
+
 class QueryBatchRequest(_message.Message):
     __slots__ = ("queries",)
     QUERIES_FIELD_NUMBER: _ClassVar[int]

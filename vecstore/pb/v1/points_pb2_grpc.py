@@ -84,6 +84,11 @@ class PointsStub:
                 request_serializer=vecstore_dot_v1_dot_points__pb2.QueryRequest.SerializeToString,
                 response_deserializer=vecstore_dot_v1_dot_points__pb2.QueryResponse.FromString,
                 _registered_method=True)
+        self.QueryGroups = channel.unary_unary(
+                '/vecstore.v1.Points/QueryGroups',
+                request_serializer=vecstore_dot_v1_dot_points__pb2.QueryGroupsRequest.SerializeToString,
+                response_deserializer=vecstore_dot_v1_dot_points__pb2.QueryGroupsResponse.FromString,
+                _registered_method=True)
         self.QueryBatch = channel.unary_unary(
                 '/vecstore.v1.Points/QueryBatch',
                 request_serializer=vecstore_dot_v1_dot_points__pb2.QueryBatchRequest.SerializeToString,
@@ -167,6 +172,12 @@ class PointsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def QueryGroups(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def QueryBatch(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -240,6 +251,11 @@ def add_PointsServicer_to_server(servicer, server):
                     servicer.Query,
                     request_deserializer=vecstore_dot_v1_dot_points__pb2.QueryRequest.FromString,
                     response_serializer=vecstore_dot_v1_dot_points__pb2.QueryResponse.SerializeToString,
+            ),
+            'QueryGroups': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryGroups,
+                    request_deserializer=vecstore_dot_v1_dot_points__pb2.QueryGroupsRequest.FromString,
+                    response_serializer=vecstore_dot_v1_dot_points__pb2.QueryGroupsResponse.SerializeToString,
             ),
             'QueryBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.QueryBatch,
@@ -527,6 +543,33 @@ class Points:
             '/vecstore.v1.Points/Query',
             vecstore_dot_v1_dot_points__pb2.QueryRequest.SerializeToString,
             vecstore_dot_v1_dot_points__pb2.QueryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryGroups(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecstore.v1.Points/QueryGroups',
+            vecstore_dot_v1_dot_points__pb2.QueryGroupsRequest.SerializeToString,
+            vecstore_dot_v1_dot_points__pb2.QueryGroupsResponse.FromString,
             options,
             channel_credentials,
             insecure,

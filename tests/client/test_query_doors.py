@@ -1,0 +1,61 @@
+"""The query language through every client: the same answers, and the same things are refused in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vecstore import RRF, Dense, F, InvalidArgument, Prefetch
+
+SEED = 20261127
+N, DIM = 60, 4
+VECTORS = np.random.default_rng(SEED).integers(-4, 5, size=(N, DIM)).astype(np.float32)
+PAYLOADS = [{"doc": f"d{place % 7}", "n": place} for place in range(N)]
+QUERY = VECTORS[5] + 0.25
+
+
+@pytest.fixture
+def docs(db: Any) -> Any:
+    docs = db.create_collection("docs", {"v": Dense(DIM, metric="l2")})
+    docs.upsert(range(N), {"v": VECTORS}, PAYLOADS)
+    return docs
+
+
+def refused(call: Callable[[], Any], path: str) -> str:
+    """The message of a refusal that names `path`."""
+    with pytest.raises(InvalidArgument) as caught:
+        call()
+    assert path in [found for found, _ in caught.value.field_violations], caught.value
+    return caught.value.message
+
+
+def order(query: np.ndarray) -> list[int]:
+    gaps = ((VECTORS - query) ** 2).sum(axis=1)
+    return sorted(range(N), key=lambda place: (gaps[place], place))
+
+
+def test_groups(docs: Any) -> None:
+    groups: dict[str, list[int]] = {}
+    for place in order(QUERY):
+        if place % 2 == 0:
+            groups.setdefault(f"d{place % 7}", []).append(place)
+    expected = [(value, places[:2]) for value, places in list(groups.items())[:4]]
+    asked = {"group_by": "doc", "group_size": 2, "with_payload": ["n"], "explain": True}
+    answer = docs.query_groups(QUERY, 4, filter=F("n").in_(list(range(0, N, 2))), **asked)
+    assert [(one.value, one.hits.ids.tolist()) for one in answer.groups] == expected
+    assert answer.seq == docs.last_seq
+    assert answer.explain is not None
+    assert all(hit.payload == {"n": hit.id} for one in answer.groups for hit in one.hits)
+    legs = [Prefetch(vector=QUERY, k=20), Prefetch(vector=VECTORS[9], k=20)]
+    fused = docs.query_groups(prefetch=legs, fusion=RRF(), k=3, group_by="doc")
+    assert fused.groups[0].hits[0] == docs.query(prefetch=legs, fusion=RRF(), k=1)[0]
+    assert "group_size=0 must be at least 1" in refused(
+        lambda: docs.query_groups(QUERY, group_by="doc", group_size=0), "group_size"
+    )
+    assert "offset does not apply" in refused(lambda: docs.query_groups(QUERY, group_by="doc", offset=3), "offset")
+    assert "dim=2" in refused(lambda: docs.query_groups([1.0, 2.0], group_by="doc"), "query")
+    with pytest.raises(TypeError, match="no option 'limit'"):
+        docs.query_groups(QUERY, group_by="doc", limit=3)

@@ -1,0 +1,74 @@
+"""From what users write in a query to a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from vecstore.client.filters import FilterLike, as_filter
+from vecstore.client.requests import as_count, search_params, select
+from vecstore.client.stages import Prefetch, as_prefetches
+from vecstore.client.vectors import as_query, only_vector
+from vecstore.config import Limits
+from vecstore.schema import Schema
+from vecstore.types import Fusion, Mmr, QueryRequest
+
+
+class QueryOptions(TypedDict, total=False):
+    """What every kind of query takes, as `Collection.query` explains it."""
+
+    using: str | None
+    filter: FilterLike | None
+    offset: int
+    score_threshold: float | None
+    with_payload: bool | Sequence[str]
+    with_vectors: bool | Sequence[str]
+    prefetch: Sequence[Prefetch]
+    fusion: Fusion | None
+    mmr: Mmr | None
+    nprobe: int | None
+    ef: int | None
+    oversampling: float | None
+    rescore: bool
+    exact: bool
+    truncate_dim: int | None
+    recall: float | None
+    block_factor: float | None
+    timeout_s: float | None
+    explain: bool
+
+
+def query_request(
+    name: str, schema: Schema, limits: Limits, vector: Any, k: int, min_seq: int, timeout_s: float, given: QueryOptions
+) -> QueryRequest:
+    """A request to collection `name`; `timeout_s` is where none is given. Raises InvalidArgument, and TypeError for
+    an option that there is not."""
+    for option in given.keys() - QueryOptions.__annotations__.keys():
+        raise TypeError(f"a query has no option {option!r}")
+    using, own_timeout_s = given.get("using"), given.get("timeout_s")
+    return QueryRequest(
+        name,
+        None if vector is None else as_query(vector, schema.vectors[only_vector(schema, using)]),
+        using=using,
+        filter=as_filter(given.get("filter"), limits),
+        k=as_count("k", k),
+        offset=as_count("offset", given.get("offset", 0)),
+        score_threshold=given.get("score_threshold"),
+        select=select(given.get("with_payload", True), given.get("with_vectors", False)),
+        min_seq=min_seq,
+        timeout_s=timeout_s if own_timeout_s is None else own_timeout_s,
+        explain=given.get("explain", False),
+        params=search_params(
+            given.get("nprobe"),
+            given.get("oversampling"),
+            given.get("rescore", True),
+            given.get("exact", False),
+            given.get("truncate_dim"),
+            given.get("recall"),
+            given.get("ef"),
+            given.get("block_factor"),
+        ),
+        prefetch=as_prefetches(given.get("prefetch", ()), schema, limits),
+        fusion=given.get("fusion"),
+        mmr=given.get("mmr"),
+    )

@@ -1,0 +1,93 @@
+"""Queries of several stages, and those whose answers are grouped: checked, run on one view, answered."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from vecstore import validate
+from vecstore.engine.answers import answers_of, hits_of
+from vecstore.engine.collection import Collection, View
+from vecstore.engine.groups import Grouping
+from vecstore.engine.read_path import Reader, check_selection
+from vecstore.engine.row_keys import places_of, rows_of
+from vecstore.engine.stage_check import StageCheck
+from vecstore.engine.staged import Stage, Staged, StagePlan
+from vecstore.errors import limit_exceeded
+from vecstore.grouping import Group, Groups, GroupsRequest
+from vecstore.hits import Hits
+from vecstore.query.filter import Filter, MatchAny
+from vecstore.query.validate import check_key
+from vecstore.schema import score_of
+from vecstore.types import QueryRequest
+
+
+class StagedReader:
+    """Threads may share one object."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def check(self, collection: Collection, request: QueryRequest) -> Stage:
+        """Everything about a request that can be wrong."""
+        reader = self._reader
+        k, schema = reader.check_counts(request), collection.schema
+        check_selection(request.select, schema)
+        return StageCheck(schema, reader.settings.limits, reader.filtering).root(request, k)
+
+    def run(self, collection: Collection, request: QueryRequest, stage: Stage, deadline: float) -> Hits:
+        """Answer a request that is checked."""
+        started = time.perf_counter()
+        view = self._reader.view_at(collection, request.min_seq, deadline)
+        staged, plan = self._staged(view, deadline), StagePlan("answer") if request.explain else None
+        ranked, legs = staged.run(stage, plan)
+        if request.mmr is not None:
+            ranked = staged.diversified(stage, ranked, request.mmr, request.k + request.offset)
+        return hits_of(view, ranked, stage.metric, request, _explained(view, plan, started), legs)[0]
+
+    def check_groups(self, collection: Collection, request: GroupsRequest) -> Stage:
+        """Everything about a request that can be wrong."""
+        query, reader = request.query, self._reader
+        for name, given in (("offset", query.offset), ("mmr", query.mmr)):
+            if given:
+                raise validate.invalid("BAD_ARGUMENT", f"{name} does not apply to groups", name)
+        bound = reader.settings.limits.k_max
+        request.size = validate.check_count(request.size, "group_size", 1, "k_max", bound)
+        stage = self.check(collection, query)
+        if query.k * request.size > bound:
+            value = query.k * request.size
+            raise limit_exceeded("k_max", value, bound, path="limit * group_size")
+        check_key(request.by, "group_by")
+        reader.filtering.check_indexed(Filter(must=(MatchAny(request.by, ()),)), collection.schema)
+        return stage
+
+    def run_groups(self, collection: Collection, request: GroupsRequest, stage: Stage, deadline: float) -> Groups:
+        """Answer a request that is checked."""
+        started = time.perf_counter()
+        query = request.query
+        view = self._reader.view_at(collection, query.min_seq, deadline)
+        plan = StagePlan("answer") if query.explain else None
+        found = Grouping(self._staged(view, deadline), request.by, request.size, query.k).run(stage, plan)
+        at = np.array([place for places in found.groups.values() for place in places], np.int64)
+        keys, scores = found.keys[at], score_of(stage.metric, found.distances[at])
+        legs = None if found.legs is None else found.legs[at]
+        answers = answers_of(view, places_of(keys), rows_of(keys), scores, query.select, None, legs)
+        groups, low = [], 0
+        for (_, value), places in found.groups.items():
+            groups.append(Group(value, Hits(answers, low, low + len(places))))
+            low += len(places)
+        return Groups(groups, view.seq, _explained(view, plan, started))
+
+    def _staged(self, view: View, deadline: float) -> Staged:
+        reader = self._reader
+        return Staged(reader.kernels, reader.filtering, reader.terms, view, deadline)
+
+
+def _explained(view: View, plan: StagePlan | None, started: float) -> dict[str, Any] | None:
+    if plan is None:
+        return None
+    explain = {"seq": view.seq, "points": view.points, **plan.described()}
+    explain["total_ms"] = 1e3 * (time.perf_counter() - started)
+    return explain
