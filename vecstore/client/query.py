@@ -10,8 +10,9 @@ from vecstore.client.requests import as_count, search_params, select
 from vecstore.client.stages import Prefetch, as_prefetches
 from vecstore.client.vectors import as_query, only_vector
 from vecstore.config import Limits
+from vecstore.query.fusion import Fusion
 from vecstore.schema import Schema
-from vecstore.types import Fusion, Mmr, QueryRequest
+from vecstore.types import Mmr, QueryRequest
 
 
 class QueryOptions(TypedDict, total=False):
