@@ -19,6 +19,7 @@ from vecstore.engine.row_columns import empty_rows, one_row, row_arrays
 from vecstore.engine.segment import decode_payload
 from vecstore.hits import id_array
 from vecstore.index.base import BuiltIndex, Index
+from vecstore.index.inverted_growing import GrowingInverted
 from vecstore.index.registry import flat_class
 from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.kernels.select import get_kernels
@@ -26,6 +27,7 @@ from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex, GrowingFieldIndex
 from vecstore.rows import Rows, StoredVector, TextRows
 from vecstore.schema import FieldKind, Metric, VectorField
+from vecstore.sparse import SparseRows
 from vecstore.types import PointBatch
 
 
@@ -43,6 +45,9 @@ class GrowingSegment:
         self._missing = dict.fromkeys(vectors, 0)
         cosine = [name for name, spec in vectors.items() if spec.metric is Metric.COSINE]
         self._norms = {name: GrowingArray(np.dtype(np.float32)) for name in cosine}
+        self._inverted = {
+            name: GrowingInverted(spec, get_kernels()) for name, spec in vectors.items() if spec.is_sparse
+        }
         self._seqs = GrowingArray(np.dtype(np.uint64))
         self._ids: list[PointId] = []
         self._payloads: list[bytes | None] = []
@@ -53,7 +58,8 @@ class GrowingSegment:
 
     @property
     def nbytes(self) -> int:
-        return sum(rows.nbytes for rows in self._rows.values()) + self.payload_bytes
+        lists = sum(lists.nbytes for lists in self._inverted.values())
+        return sum(rows.nbytes for rows in self._rows.values()) + lists + self.payload_bytes
 
     @property
     def indexed(self) -> list[str]:
@@ -98,6 +104,10 @@ class GrowingSegment:
         self._rows[name].append(rows)
         self._present[name].append(present)
         self._missing[name] += count - int(np.count_nonzero(present))
+        if name in self._inverted:
+            so_far = self._rows[name].view(self.n_rows + count)
+            assert isinstance(so_far, SparseRows)
+            self._inverted[name].extend(so_far)
         if name in self._norms:
             norms = np.empty(count, dtype=np.float32)
             assert isinstance(rows, np.ndarray)
@@ -162,6 +172,10 @@ class GrowingSegment:
         return self._indexes.get(key)
 
     def flat(self, name: str, n_rows: int) -> Index:
+        if name in self._inverted:
+            rows = self.vectors(name, n_rows)
+            assert isinstance(rows, SparseRows)
+            return self._inverted[name].at(rows)
         spec, norms = self._specs[name], self._norms.get(name)
         arrays = {} if norms is None else {"inverse_norms": norms.view(n_rows)}
         return flat_class(spec).from_arrays(spec, self.vectors(name, n_rows), arrays)
