@@ -66,6 +66,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--keep", metavar="FOLDER", help="keep what was built, and use what is kept there")
     one.add_argument("--out", default="bench/results/sparse-race.jsonl")
 
+    one = add(commands, "sparse-churn", do_sparse_churn, "accuracy after deletes and late inserts of sparse vectors")
+    one.add_argument("data", help="a .npz file with the parts train and test")
+    one.add_argument("--index", default="seismic")
+    one.add_argument("--k", type=positive, default=10)
+    one.add_argument("--out", default="bench/results/sparse-churn.jsonl")
+
     one = add(commands, "hybrid", do_hybrid, "nDCG of fields alone and fused, on folders with judgements")
     one.add_argument("data", nargs="+", help="folders of docs, queries, qrels, dense and sparse vectors")
     one.add_argument("--out", default="bench/results/hybrid.jsonl")
@@ -251,6 +257,12 @@ def do_sparse_race(args: argparse.Namespace) -> None:
 
     race(args.data, args.queries_file, args.ours or list(DEFAULTS), args.targets, args.rounds, args.k, args.queries,
          args.rows, args.out, args.peers, args.only, args.keep)  # fmt: skip
+
+
+def do_sparse_churn(args: argparse.Namespace) -> None:
+    from bench.sparse_churn import sparse_churn
+
+    sparse_churn(args.data, args.index, args.k, args.out)
 
 
 def do_hybrid(args: argparse.Namespace) -> None:
