@@ -14,7 +14,7 @@ from vecstore.query.datetimes import (
     parse_datetime,
     to_microseconds,
 )
-from vecstore.query.tokenize import contains_phrase, tokens
+from vecstore.text.tokenize import contains_phrase, tokens
 
 
 @pytest.mark.parametrize("text", INSTANTS)

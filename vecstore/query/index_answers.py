@@ -38,8 +38,8 @@ from vecstore.query.index_flags import FALSE, FOREIGN, LEFTOVER, MULTI, NULL, PR
 from vecstore.query.index_numbers import Numbers, exact_float64, exact_int64, float_bounds, integer_bounds
 from vecstore.query.index_terms import Terms
 from vecstore.query.match import bounds_test, is_number
-from vecstore.query.tokenize import tokens
 from vecstore.schema import FieldKind
+from vecstore.text.tokenize import tokens
 
 
 @dataclass(frozen=True, slots=True)

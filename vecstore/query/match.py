@@ -35,7 +35,7 @@ from vecstore.query.filter import (
     ValuesCount,
 )
 from vecstore.query.path import found_at, parse_path, values_of
-from vecstore.query.tokenize import contains_phrase, tokens
+from vecstore.text.tokenize import contains_phrase, tokens
 
 Payload: TypeAlias = Mapping[str, Any]
 PointTest: TypeAlias = Callable[[HasId | HasVector], bool]

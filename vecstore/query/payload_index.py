@@ -35,8 +35,8 @@ from vecstore.query.index_numbers import GrowingNumbers, Numbers, SealedNumbers,
 from vecstore.query.index_terms import GrowingTerms, SealedTerms, Terms
 from vecstore.query.match import is_number
 from vecstore.query.path import found_at, parse_path, values_of
-from vecstore.query.tokenize import tokens
 from vecstore.schema import FieldKind
+from vecstore.text.tokenize import tokens
 
 NUMBER_TYPES = {FieldKind.INTEGER: np.int64, FieldKind.DATETIME: np.int64, FieldKind.FLOAT: np.float64}
 
