@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.graph_ours import chosen
 from bench.sparse_library import SparseLibrary
 from vecstore.index.base import SearchParams
 from vecstore.index.registry import built_index, flat_class
@@ -20,8 +21,9 @@ from vecstore.sparse import SparseRows
 
 DEFAULTS = ("flat", "inverted", "seismic")
 STORED = DataType.FLOAT16  # of the weights
-LISTS = (2, 3, 4, 5, 6, 8, 10, 14, 20)
-BLOCK_FACTORS = (0.9, 1.0, 1.1, 1.25, 1.4)
+FACTORS = (0.8, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 4.0)
+TERMS = (0, 4, 6, 10)  # 0: the index's own choice
+DEPTHS = (0.0, 1.0, 3.0)  # rows scored in full, times k
 COLLECTION = "bench"
 BATCH = 2_000
 COMPACT_S = 7_200.0
@@ -131,10 +133,10 @@ class OurCollection(SparseLibrary):
         return [pair(row) for row in rows]
 
     def single(self, query: Any, k: int, **settings: Any) -> Any:
-        return self.collection.query(query, k, with_payload=False, **settings)
+        return self.collection.query(query, k, with_payload=False, **chosen(settings))
 
     def batch(self, queries: Any, k: int, **settings: Any) -> Any:
-        return self.collection.query_batch(queries, k, with_payload=False, **settings)
+        return self.collection.query_batch(queries, k, with_payload=False, **chosen(settings))
 
     def row_of(self, answer: Any) -> np.ndarray:
         return np.array([hit.id for hit in answer], np.int64)
@@ -153,7 +155,10 @@ def pair(row: SparseRows) -> tuple[np.ndarray, np.ndarray]:
 def settings_of(spec: str) -> list[dict[str, Any]]:
     if not isinstance(parse_index(spec), Seismic):
         return [{}]
-    return [{"nprobe": lists, "block_factor": factor} for lists, factor in itertools.product(LISTS, BLOCK_FACTORS)]
+    return [
+        {"block_factor": factor, "nprobe": terms, "oversampling": depth}
+        for factor, terms, depth in itertools.product(FACTORS, TERMS, DEPTHS)
+    ]
 
 
 def ours(specs: Iterable[str]) -> list[SparseLibrary]:
