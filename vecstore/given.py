@@ -8,11 +8,12 @@ import numpy as np
 
 from vecstore import validate
 from vecstore.config import Limits
-from vecstore.errors import InvalidArgument, Unimplemented, limit_exceeded
+from vecstore.errors import InvalidArgument, limit_exceeded
 from vecstore.rows import GivenRows, RaggedRows, Rows, TextRows
 from vecstore.schema import VectorField, VectorKind
 from vecstore.sparse import SparseRows
 from vecstore.sparse_check import bad_vector, check_sparse
+from vecstore.text.analyze import analyze
 from vecstore.tokens import TokenRows
 from vecstore.tokens_check import check_tokens
 
@@ -80,7 +81,7 @@ def _terms(given: TextRows, field: VectorField, count: int, path: str, limits: L
     if longest > limits.text_length_max:
         place = next(at for at, text in enumerate(given.texts) if len(text) == longest)
         raise limit_exceeded("text_length_max", longest, limits.text_length_max, path=f"{path}[{place}] characters")
-    raise Unimplemented(f"{path}: texts are not analysed in this version")
+    return analyze(given.texts, field.analysis)
 
 
 def _wrong_kind(given: GivenRows, field: VectorField, path: str) -> InvalidArgument:

@@ -11,11 +11,12 @@ import msgspec
 import numpy as np
 
 from vecstore.config import Limits
-from vecstore.errors import InvalidArgument, Unimplemented, limit_exceeded
+from vecstore.errors import InvalidArgument, limit_exceeded
 from vecstore.index_check import check_index
 from vecstore.kernels.base import Float32Array
 from vecstore.query.filter import PointId
 from vecstore.schema import NEAREST, DataType, Metric, Schema, VectorField, VectorKind
+from vecstore.text.analyze import check_analysis
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 _U64_MAX = (1 << 64) - 1
@@ -92,8 +93,8 @@ def _check_sparse_field(path: str, field: VectorField) -> None:
         raise invalid("BAD_SCHEMA", message, f"{path}.datatype")
     if field.analysis is not None and not text:
         raise invalid("BAD_SCHEMA", f"{path}.analysis does not apply to a {kind} field", f"{path}.analysis")
-    if text:
-        raise Unimplemented(f"{path}.kind={kind} is not built in this version")
+    if field.analysis is not None:
+        check_analysis(field.analysis, f"{path}.analysis")
 
 
 def _check_multi_field(path: str, field: VectorField) -> None:

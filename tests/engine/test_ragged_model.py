@@ -5,7 +5,6 @@ Weights are small integers, so inner products are exact and answers must be equa
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 import re
@@ -23,11 +22,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from vecstore.config import Settings, Storage
 from vecstore.engine.database import Database
-from vecstore.index.registry import BUILT
 from vecstore.index_spec import Auto, Flat, Inverted, Seismic
 from vecstore.query.builder import F
 from vecstore.rows import TextRows
-from vecstore.schema import Analysis, DataType, FieldKind, Metric, Schema, VectorField, VectorKind, with_defaults
+from vecstore.schema import Analysis, DataType, FieldKind, Metric, Schema, VectorField, VectorKind
 from vecstore.sparse import SparseRows, SparseVector, sparse_rows
 from vecstore.tokens import TokenRows
 from vecstore.types import (
@@ -56,15 +54,10 @@ SCHEMA = Schema(
     },
     {"n": FieldKind.INTEGER},
 )
-HAS_TEXT = importlib.util.find_spec("vecstore.text") is not None
-if not HAS_TEXT:
-    del SCHEMA.vectors["body"]
 SPECS = [
     ("terms", Flat()), ("terms", Inverted()), ("terms", Seismic()), ("terms", Seismic(postings=3, summary="max")),
     ("terms", Auto()), ("body", Flat()), ("body", Inverted()), ("body", Auto()),
 ]  # fmt: skip
-HAS_INDEXES = {"seismic", "inverted"} <= BUILT.keys()
-SPECS = [one for one in SPECS if one[0] in SCHEMA.vectors and (one[1] == Flat() or HAS_INDEXES)]
 REACHED: Counter[str] = Counter()
 INDICES = [0, 1, 2, 7, 100, 70_000, (1 << 32) - 1]
 WORDS = ["red", "green", "blue", "fox", "Über", "x1"]
@@ -103,7 +96,7 @@ class SparseMachine(RuleBasedStateMachine):
         )  # fmt: skip
         self.settings = Settings(storage=storage)
         self.db = Database.open(self.directory, self.settings)
-        self.db.create_collection("c", SCHEMA if HAS_INDEXES else with_defaults(SCHEMA, Flat()))
+        self.db.create_collection("c", SCHEMA)
 
     def teardown(self) -> None:
         self.db.close()
@@ -120,8 +113,6 @@ class SparseMachine(RuleBasedStateMachine):
             "tokens": VectorBatch(as_tokens([tokens or [] for *_, tokens in batch]), has_tokens),
             "body": VectorBatch(TextRows([body or "" for _, _, body, *_ in batch]), has_body),
         }
-        if not HAS_TEXT:
-            del vectors["body"]
         payloads: list[bytes | None] = [msgspec.json.encode({"n": n}) for _, _, _, n, _ in batch]
         self.db.write(UpsertRequest("c", PointBatch(names, vectors, payloads)))
         for point_id, terms, body, n, tokens in batch:
@@ -192,8 +183,6 @@ class SparseMachine(RuleBasedStateMachine):
 
     @rule(query=texts, k=st.integers(1, 30), low=st.none() | st.integers(0, 3))
     def query_body(self, query: str, k: int, low: int | None) -> None:
-        if not HAS_TEXT:
-            return
         where = None if low is None else F("n").gte(low)
         hits = self.db.query(QueryRequest("c", TextRows([query]), using="body", filter=where, k=k))
         scores = self.bm25(words(query))
@@ -247,7 +236,5 @@ def test_fields_of_rows_of_any_length_equal_the_model() -> None:
             suppress_health_check=list(HealthCheck), print_blob=True,
         ),
     )  # fmt: skip
-    expected = ["put", "deleted", "index", "compact", "restart", "query terms", "query tokens"] + [
-        "query body"
-    ] * HAS_TEXT
+    expected = ["put", "deleted", "index", "compact", "restart", "query terms", "query tokens", "query body"]
     assert [name for name in expected if REACHED[name] < 5] == [], f"hardly reached: {REACHED}"
