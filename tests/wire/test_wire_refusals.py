@@ -16,10 +16,12 @@ from vecstore.errors import InvalidArgument, VecstoreError
 from vecstore.pb.v1 import common_pb2, filter_pb2, points_pb2
 from vecstore.query.filter import Filter, MatchValue, Range
 from vecstore.schema import Metric, Schema, VectorField, VectorKind
+from vecstore.sparse import SparseRows, SparseVector
 from vecstore.types import VectorBatch
 from vecstore.wire import columns, filters, ids, reads, vectors, writes
 
 LIMITS = Limits()
+FOUR = b"\0" * 4  # one entry
 SCHEMA = Schema({"text": VectorField(VectorKind.DENSE, 4, Metric.COSINE)})
 
 
@@ -165,6 +167,19 @@ def test_datetime_bounds_between_microseconds_keep_their_meaning() -> None:
         ("v.data", {"dim": 2**62, "data": b"\0" * 32}),
         ("v.present", {"dim": 4, "data": b"\0" * 32, "present": b"\1\1"}),
         ("v.data", {"dim": 4, "data": b"\0" * 32, "present": b"\1"}),
+        ("v holds 1 vectors for 2 points", {"sparse": {"lengths": [1], "indices": FOUR, "values": FOUR}}),
+        (
+            "v holds 2 vectors for 1 points",
+            {"sparse": {"lengths": [1, 0], "indices": FOUR, "values": FOUR}, "present": b"\1"},
+        ),
+        ("v has lengths that sum to 2", {"sparse": {"lengths": [1, 1], "indices": FOUR, "values": FOUR}}),
+        ("v has lengths that sum to 8589934590", {"sparse": {"lengths": [(1 << 32) - 1] * 2}}),
+        ("1 indices and 0 values", {"sparse": {"lengths": [1, 0], "indices": FOUR}}),
+        ("v holds 5 and 4 bytes", {"sparse": {"lengths": [1, 0], "indices": b"12345", "values": FOUR}}),
+        ("v has more than one", {"sparse": {"lengths": [0, 0]}, "texts": {"texts": ["a", "b"]}}),
+        ("v has more than one", {"sparse": {"lengths": [0, 0]}, "data": FOUR}),
+        ("v holds 1 vectors for 2 points", {"texts": {"texts": ["a"]}}),
+        ("v.present", {"sparse": {"lengths": [0, 0]}, "present": b"\1\1"}),
     ],
 )
 def test_columns_that_do_not_fit(path: str, column: dict[str, Any]) -> None:
@@ -183,6 +198,34 @@ def test_columns_that_do_not_fit(path: str, column: dict[str, Any]) -> None:
 )
 def test_vectors_that_do_not_fit(vector: dict[str, Any]) -> None:
     refused("BAD_VECTOR", "v", vectors.vector_from_pb, common_pb2.Vector(**vector), "v")
+
+
+def test_sparse_vectors_that_do_not_fit() -> None:
+    good = {"id": {"num": 1}, "vectors": {"s": {"sparse": {"indices": [1], "values": [1]}}}}
+    short = {"id": {"num": 2}, "vectors": {"s": {"sparse": {"indices": [1, 2], "values": [1]}}}}
+    other = {"id": {"num": 3}, "vectors": {"s": {"dense": {"values": [1, 2]}}}}
+    refused("BAD_VECTOR", "vectors.s[1] has 2 indices and 1 values", upsert, good, short)
+    refused("BAD_VECTOR", "vectors.s mix", upsert, good, other)
+    query = points_pb2.QueryRequest(collection="c", nearest=short["vectors"]["s"])
+    refused("BAD_VECTOR", "nearest[0] has 2 indices and 1 values", reads.query_from_pb, query, LIMITS)
+
+
+def test_rows_that_have_no_form_on_the_wire() -> None:
+    for indices in ([1, -1], [1, 1 << 32]):
+        rows = SparseRows(np.array([0, 1, 2]), np.array(indices), np.array([1.0, 1.0]))
+        refused("BAD_VECTOR", "v[1] has index", columns.column_to_pb, VectorBatch(rows), "v")
+    rows = SparseRows(np.array([0, 2, 1]), np.array([1, 2]), np.array([1.0, 1.0]))
+    refused("BAD_VECTOR", "v has offsets", columns.column_to_pb, VectorBatch(rows), "v")
+
+
+def test_a_vector_is_written_over_what_was_there() -> None:
+    message = common_pb2.Vector()
+    for indices in ([1, 2, 3], [4], []):
+        vector = SparseVector(np.array(indices, np.uint32), np.ones(len(indices), np.float32))
+        vectors.set_vector(message, vector)
+        assert list(message.sparse.indices) == indices
+        assert len(message.sparse.values) == len(indices)
+        assert message.WhichOneof("vector") == "sparse"
 
 
 def test_a_query_without_a_vector() -> None:

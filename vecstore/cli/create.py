@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from vecstore.cli.advise import read_queries
+from vecstore.cli.advise import TEST, read_queries
 from vecstore.cli.fields import describe
 from vecstore.cli.inspect import Collection, show_operations
 from vecstore.cli.target import Target, open_client
 from vecstore.client.fields import vector_field
 from vecstore.index_check import read_index
 from vecstore.index_spec import Flat
+from vecstore.io.sparse_source import read_sparse
 from vecstore.schema import VectorField
 
 VectorIndex = Annotated[
@@ -77,15 +78,20 @@ def update_index(
 
 def tune(
     collection: Collection,
-    queries: Annotated[Path, typer.Argument(help="Like those to come: a .npy matrix, or an .hdf5 file's `test`.")],
+    queries: Annotated[
+        Path, typer.Argument(help="Like those to come: a .npy matrix, or an .hdf5 file's `test`; sparse: .npz, .csr.")
+    ],
     target: Target,
     using: Annotated[str | None, typer.Option(help="The vector field, when there are several.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait until every segment is tuned.")] = True,
 ) -> None:
     """Calibrate the index on queries of your own, so that --recall holds for queries like these."""
-    rows = read_queries(queries)
     with open_client(target) as db:
-        show_operations([db.get_collection(collection).tune(rows, using=using, wait=wait)])
+        handle = db.get_collection(collection)
+        fields = handle.schema().vectors
+        field = fields.get(only_field(fields, using))
+        rows: Any = read_sparse(queries, TEST) if field is not None and field.is_sparse else read_queries(queries)
+        show_operations([handle.tune(rows, using=using, wait=wait)])
 
 
 def only_field(fields: dict[str, VectorField], using: str | None) -> str:

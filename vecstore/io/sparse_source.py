@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import InvalidArgument, NotFound
 from vecstore.io.layout import number_ids, sparse_field
 from vecstore.io.mapping import ColumnMapping
 from vecstore.io.npy import DEFAULT_FIELD, ids_of_rows
 from vecstore.io.sparse_files import SparseFile
 from vecstore.io.sparse_npz import names_of, parts_of
 from vecstore.schema import Schema, VectorField
+from vecstore.sparse import SparseRows
 from vecstore.types import PointBatch, VectorBatch
 
 TRAIN = "train"  # the rows of a benchmark file
+
+
+def read_sparse(path: Path, wanted: str) -> SparseRows:
+    """All rows of a `.npz` or `.csr` file, of the part `wanted` if there is one. Raises NotFound and
+    InvalidArgument."""
+    if not path.is_file():
+        raise NotFound(f"{path} does not exist", reason="FILE_NOT_FOUND")
+    parts = parts_of(names_of(path)) if path.suffix.lower() == ".npz" else []
+    return SparseFile(path, wanted if wanted in parts else None).read()
 
 
 class SparseSource:
