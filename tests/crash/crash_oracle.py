@@ -33,12 +33,13 @@ COLLECTIONS = {"numbers": ("int",), "mixed": ("int", "uuid", "text")}
 
 
 def create_collections(client: Client) -> None:
-    """`mixed` has ids of all kinds, two vector fields of which points may lack one, and payload indexes."""
+    """`mixed` has ids of all kinds, three vector fields of which points may lack two, and payload indexes."""
     client.create_collection("numbers", {"a": vecstore.Dense(DIM, metric="l2")}, exist_ok=True)
     client.create_collection(
         "mixed",
         {"a": vecstore.Dense(DIM, metric="l2")},
         binary={"b": vecstore.Binary(16)},
+        sparse={"s": vecstore.Sparse()},
         indexes={"bucket": FieldKind.INTEGER, "writer": FieldKind.KEYWORD},
         exist_ok=True,
     )
@@ -138,16 +139,11 @@ class Ledger:
             case "upsert":
                 version = intent["version"]
                 vectors: dict[str, Any] = {"a": np.stack([vector_a(key, version) for key in intent["keys"]])}
-                present = [has_b(key, version) for key in intent["keys"]]
+                others = [self.others(key, version) for key in intent["keys"]]
                 points = [
-                    {
-                        "id": point_id,
-                        "vectors": {"a": row, **({"b": vector_b(key, version)} if there else {})}
-                        if self.collection == "mixed" else {"a": row},
-                        "payload": self.payload(key, version, None),
-                    }
-                    for point_id, key, row, there in zip(ids, intent["keys"], vectors["a"], present, strict=True)
-                ]  # fmt: skip
+                    {"id": point_id, "vectors": {"a": row, **more}, "payload": self.payload(key, version, None)}
+                    for point_id, key, row, more in zip(ids, intent["keys"], vectors["a"], others, strict=True)
+                ]
                 collection.upload(points)
             case "delete":
                 collection.delete(ids)
@@ -171,6 +167,13 @@ class Ledger:
             case _:
                 return f"{self.writer}/{key}"
 
+    def others(self, key: int, version: int) -> dict[str, Any]:
+        """The vectors beside `a`."""
+        if self.collection != "mixed":
+            return {}
+        found: dict[str, Any] = {"b": vector_b(key, version)} if has_b(key, version) else {}
+        return found | ({"s": vector_s(key, version)} if has_s(key, version) else {})
+
     def payload(self, key: int, version: int, note: int | None) -> dict[str, Any]:
         payload = {"writer": name_of(self.writer), "key": key, "bucket": key % BUCKETS, "version": version}
         return payload if note is None else {**payload, "note": note}
@@ -191,6 +194,22 @@ def vector_b(key: int, version: int) -> np.ndarray:
 
 def has_b(key: int, version: int) -> bool:
     return (key + version) % 3 != 0
+
+
+def vector_s(key: int, version: int) -> dict[int, float]:
+    """An index of the key's own, and some that others have, too; without an entry for some versions."""
+    if version % 7 == 0:
+        return {}
+    shared = {10_000 + version * step % 97: float(step) for step in range(1, 1 + key % 5)}
+    return {key: float(version), (1 << 32) - 1 - key % 3: 0.5, **shared}
+
+
+def has_s(key: int, version: int) -> bool:
+    return (key + version) % 4 != 1
+
+
+def entries(vector: Any) -> dict[int, float]:
+    return dict(zip(vector.indices.tolist(), vector.values.tolist(), strict=True))
 
 
 def check_database(client: Client, ledgers: Sequence[Ledger], *, settle: bool = True) -> int:
@@ -221,9 +240,10 @@ def _check_collection(collection: Collection, ledgers: Sequence[Ledger], settle:
                 assert payload == ledger.payload(key, version, note), payload
                 assert point.vectors is not None
                 assert np.array_equal(point.vectors["a"], vector_a(key, version)), point
-                assert ("b" in point.vectors) == (ledger.collection == "mixed" and has_b(key, version)), point
-                if "b" in point.vectors:
-                    assert np.array_equal(point.vectors["b"], vector_b(key, version)), point
+                others = ledger.others(key, version)
+                assert point.vectors.keys() - {"a"} == others.keys(), point
+                assert np.array_equal(point.vectors.get("b", ()), others.get("b", ())), point
+                assert "s" not in others or entries(point.vectors["s"]) == others["s"], point
         happened += _settle(ledger, seen, settle)
         _check_reads(collection, ledger)
     assert not visible, f"points that nobody wrote: {list(visible)[:5]}"
@@ -259,6 +279,11 @@ def _check_reads(collection: Collection, ledger: Ledger) -> None:
         found = collection.query_batch(vectors, k=1, using="a", filter=mine, with_payload=False)
         assert [hits[0].id for hits in found] == list(live)
         assert all(hits[0].score == 0.0 for hits in found)
+    sparse = {key: version for key, version in live.values() if "s" in ledger.others(key, version) and version % 7}
+    if sparse:
+        found = collection.query_batch([{key: 1.0} for key in sparse], k=3, using="s", filter=mine)
+        assert [[hit.id for hit in hits] for hits in found] == [[ledger.point_id(key)] for key in sparse]
+        assert [hits[0].score for hits in found] == list(sparse.values())
 
 
 def difference(ledger: Ledger, seen: State, expected: State) -> str:

@@ -33,7 +33,10 @@ from vecstore.storage.interfaces import Family, Op, Put
 from vecstore.storage.open import Storage, open_storage
 
 NUMBERS = (-1, 0, 1, 2, 7, 255, 2**31 - 1, 2**31, 2**32, 2**40, 2**62, 2**63 - 1, 2**64 - 1)
-WORDS = ("", "x", "../../x", "ids.num", "seqs", "vector.a", "|u1", "<u8", "<f4", "l2", "cosine", "binary", "\0")
+WORDS = (
+    "", "x", "../../x", "ids.num", "seqs", "vector.a", "vector.s.offsets", "|u1", "<u8", "<f4", "l2", "cosine",
+    "binary", "sparse", "\0",
+)  # fmt: skip
 
 
 def twist(tree: Any, choose: random.Random) -> Any:

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 from crash_engine import new_ledgers, open_client, write_some
-from crash_oracle import DIM, create_collections, vector_a
+from crash_oracle import DIM, create_collections, entries, vector_a
 
 from vecstore.client._sync.client import Client
 from vecstore.client._sync.collection import Collection
 from vecstore.errors import Corruption, FailedPrecondition, IoFailed, NotFound
 from vecstore.query.filter import Filter, HasVector, MatchValue, Range
+from vecstore.sparse import SparseVector
 
 DETECTED = (Corruption, IoFailed, FailedPrecondition)
 Observation = dict[str, Any]
@@ -81,11 +82,18 @@ def questions(client: Client) -> dict[str, Callable[[], Any]]:
                 (hit.id, hit.score) for hit in c.query(np.array([9, 33], np.uint8), k=9, using="b")
             ]
             asked["mixed has b"] = lambda c=c: c.count(HasVector("b"))
+            asked["mixed query s"] = lambda c=c: [
+                (str(hit.id), hit.score) for hit in c.query({7: 1.0, 10_003: 2.0, (1 << 32) - 1: 1.0}, k=9, using="s")
+            ]
+            asked["mixed has s"] = lambda c=c: c.count(HasVector("s"))
     return asked
 
 
 def shown(point: Any) -> Any:
-    vectors = {name: row.tolist() for name, row in sorted((point.vectors or {}).items())}
+    vectors = {
+        name: entries(row) if isinstance(row, SparseVector) else row.tolist()
+        for name, row in sorted((point.vectors or {}).items())
+    }
     return str(point.id), point.seq, point.payload_json, vectors
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,17 +22,18 @@ ROWS = 100
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """One sealed segment of points with two vector fields and an indexed payload key."""
+    """One sealed segment of points with two dense fields, a sparse one and an indexed payload key."""
     client = open_client(tmp_path / "db")
     docs = client.create_collection(
         "docs",
         {"a": vecstore.Dense(4, metric="l2"), "b": vecstore.Dense(4, metric="l2")},
+        sparse={"s": vecstore.Sparse()},
         indexes={"year": "integer"},
     )
     rows = np.arange(ROWS * 4, dtype=np.float32).reshape(ROWS, 4)
-    docs.upsert(
-        range(ROWS), {"a": rows, "b": -rows}, [{"year": 1900 + row, "even": row % 2 == 0} for row in range(ROWS)]
-    )
+    terms = [{row: 1.0, 1_000 + row // 10: 0.5} for row in range(ROWS)]
+    payloads = [{"year": 1900 + row, "even": row % 2 == 0} for row in range(ROWS)]
+    docs.upsert(range(ROWS), {"a": rows, "b": -rows, "s": terms}, payloads)
     docs.compact(timeout_s=60)
     client.close()
     return tmp_path / "db"
@@ -93,6 +95,37 @@ def test_a_damaged_vector_column_stops_queries_on_its_field_only(opened: Collect
     assert [point.seq > 1 for point in opened.get([7])] == [True]
 
 
+PARTS = [f"vector.s.{part}" for part in ("offsets", "indices", "values")]
+
+
+@pytest.mark.parametrize("opened", [[part] for part in PARTS], indirect=True)
+def test_a_damaged_part_of_sparse_rows_stops_queries_on_its_field_only(
+    opened: Collection, request: pytest.FixtureRequest
+) -> None:
+    (part,) = request.node.callspec.params["opened"]
+    for call in (
+        lambda: opened.query({7: 1.0}, using="s"),
+        lambda: opened.query({7: 1.0}, using="s", exact=True),
+        lambda: opened.query_batch([{7: 1.0}, {8: 1.0}], using="s", filter={"key": "even", "match": {"value": True}}),
+        lambda: opened.get([1], with_vectors=["s"]),
+        lambda: list(opened.scroll(with_vectors=True)),
+    ):
+        with pytest.raises(Corruption, match=re.escape(part)) as caught:
+            call()
+        assert caught.value.reason == "CHECKSUM_MISMATCH"
+    assert nearest(opened, "a") == nearest(opened, "b") == [10, 9, 11]
+    assert opened.get([7], with_vectors=["b"])[0].vectors["b"].tolist() == [-28, -29, -30, -31]
+    assert opened.count({"must": [{"key": "year", "range": {"lt": 1950}}]}) == 50
+    stats = opened.stats()
+    assert stats["state"] == "damaged"
+    assert list(stats["segments"][0]["damaged"]) == [part]
+    assert part in (opened.verify(timeout_s=60).error or "")
+    opened.upsert([7], {"s": [{7: 2.0}]})
+    assert opened.count() == ROWS
+    with pytest.raises(Corruption):
+        opened.query({7: 1.0}, using="s")
+
+
 @pytest.mark.parametrize("opened", [["field."]], indirect=True)
 def test_a_damaged_payload_index_costs_time_but_no_answer(opened: Collection) -> None:
     early = {"must": [{"key": "year", "range": {"lt": 1910}}]}
@@ -103,12 +136,13 @@ def test_a_damaged_payload_index_costs_time_but_no_answer(opened: Collection) ->
     assert "field." in (opened.verify(timeout_s=60).error or "")
 
 
-@pytest.mark.parametrize("prefix", ["vector.a", "vector.b", "ids.", "payload.", "seqs", "field."])
+@pytest.mark.parametrize("prefix", ["vector.a", "vector.b", *PARTS, "ids.", "payload.", "seqs", "field."])
 def test_a_damaged_cache_file_is_made_anew_without_a_word(path: Path, prefix: str) -> None:
     assert damage(path, prefix, stored=False)
     with open_client(path, maintenance=False) as client:
         docs = client.collection("docs")
         assert nearest(docs, "a") == nearest(docs, "b") == [10, 9, 11]
+        assert [hit.id for hit in docs.query({7: 1.0, 1_000: 1.0}, k=3, using="s")] == [7, 0, 1]
         assert docs.get([7], with_vectors=True)[0].payload == {"year": 1907, "even": False}
         assert docs.count({"must": [{"key": "year", "range": {"lt": 1910}}]}) == 10
         assert docs.stats()["state"] == "ok"
