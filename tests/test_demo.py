@@ -19,7 +19,7 @@ def test_demo_is_exact_and_readable() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     recalls = re.findall(r"│\s+([01]\.\d{4}) │", done.stdout)
     assert recalls[:6] == ["1.0000"] * 6, done.stdout
-    assert len(recalls) == 10, done.stdout
+    assert len(recalls) == 12, done.stdout
     assert all(float(recall) >= 0.9 for recall in recalls[6:]), done.stdout
     assert "55.5% of 200" in done.stdout  # what exact cosine search scores on these queries
     assert "59.5% of 200" in done.stdout  # and exact inner products of sparse vectors

@@ -13,6 +13,7 @@ import pytest
 import vecstore
 from vecstore import Dense, Sparse, parse_index
 from vecstore.cli.fields import describe
+from vecstore.config import Settings, Storage
 from vecstore.schema import Analysis, Metric, VectorField, VectorKind
 
 
@@ -126,6 +127,32 @@ def test_advice_is_for_dense_vectors(run: Callable[..., Any], target: Path) -> N
     assert done.exit_code == 1
     assert "error: VECTOR_KIND_MISMATCH: " in done.stderr
     assert "'s' is sparse; advice is for dense vectors" in done.stderr
+
+
+def test_tune(run: Callable[..., Any], tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    rows = [dict(zip(rng.choice(500, 20, replace=False).tolist(), rng.random(20).tolist(), strict=True))
+            for _ in range(2_000)]  # fmt: skip
+    settings = Settings(storage=Storage(index_rows_min=300))
+    with vecstore.connect(tmp_path / "db", settings=settings) as db:
+        docs = db.create_collection("docs", vectors={"d": Dense(4)}, sparse={"s": Sparse(index="seismic")})
+        docs.upsert(range(2_000), {"s": rows})
+        docs.compact()
+    indices = np.array([sorted(row) for row in rows[:60]])
+    values = np.array([[row[one] for one in sorted(row)] for row in rows[:60]], np.float32)
+    parts = {"indptr": np.arange(0, 1_201, 20), "indices": indices.ravel(), "data": values.ravel()}
+    shape = np.array([60, 500])
+    np.savez(tmp_path / "one.npz", **parts, shape=shape)
+    np.savez(tmp_path / "parts.npz", **{f"test_{name}": part for name, part in parts.items()}, shape=shape)
+    for name in ("one", "parts"):
+        done = run("tune", "docs", tmp_path / f"{name}.npz", "-t", tmp_path / "db", "--using", "s")
+        assert done.exit_code == 0, done.output
+        assert "tune" in done.stdout
+    np.save(tmp_path / "dense.npy", np.ones((60, 4)))
+    for file, reason in (("dense.npy", "BAD_FILE"), ("none.npz", "FILE_NOT_FOUND")):
+        refused = run("tune", "docs", tmp_path / file, "-t", tmp_path / "db", "--using", "s")
+        assert refused.exit_code == 1
+        assert f"error: {reason}: " in refused.stderr
 
 
 def test_a_field_of_texts_in_a_few_words() -> None:

@@ -15,7 +15,7 @@ from vecstore.sparse import SparseRows
 K = 10
 PAYLOAD = ("id", "lemma", "pos", "topic", "sense_count", "frequency", "text")
 VECTORS = ("dense", "sparse_indices", "sparse_values")
-LISTS, GRAPH = "ivf | saq(bits=2) | rerank(stored)", "graph"
+LISTS, GRAPH, BLOCKS = "ivf | saq(bits=2) | rerank(stored)", "graph", "seismic"
 
 
 @dataclass(slots=True)
@@ -93,6 +93,8 @@ def kinds_of(sample: Sample) -> list[Kind]:
         Kind("dense, by lists, pos = verb", "dense", verbs, verb, index=LISTS),
         Kind("dense, by a graph", "dense", None, everything, index=GRAPH),
         Kind("dense, by a graph, pos = verb", "dense", verbs, verb, index=GRAPH),
+        Kind("sparse, by blocks", "terms", None, everything, index=BLOCKS),
+        Kind("sparse, by blocks, pos = verb", "terms", verbs, verb, index=BLOCKS),
     ]
 
 
