@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vecstore.client._sync.collection import Collection
     from vecstore.client.connect import connect, connect_async
     from vecstore.client.fields import Binary, Dense, Multi, Sparse, Text
+    from vecstore.client.rankings import Discover, Recommend
     from vecstore.client.results import UploadResult
     from vecstore.client.stages import DBSF, MMR, RRF, Prefetch, RelativeScore
     from vecstore.config import Limits, Settings, load_settings
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from vecstore.index_text import format_index, parse_index
     from vecstore.query.builder import F, has_id, has_vector
     from vecstore.query.filter import Filter
+    from vecstore.ranking import NearestId
     from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, VectorKind
     from vecstore.sparse import SparseVector
     from vecstore.types import (
@@ -109,6 +111,7 @@ __all__ = [
     "DataType",
     "DeadlineExceeded",
     "Dense",
+    "Discover",
     "F",
     "FailedPrecondition",
     "FieldKind",
@@ -130,6 +133,7 @@ __all__ = [
     "LloydMax",
     "Metric",
     "Multi",
+    "NearestId",
     "Normalize",
     "NotFound",
     "OperationInfo",
@@ -139,6 +143,7 @@ __all__ = [
     "PointBatch",
     "Prefetch",
     "RaBitQ",
+    "Recommend",
     "RelativeScore",
     "ResourceExhausted",
     "Rotate",
@@ -184,6 +189,7 @@ _MODULES = {
         "Sparse",
         "Text",
     ),
+    "vecstore.client.rankings": ("Discover", "Recommend"),
     "vecstore.client.results": ("UploadResult",),
     "vecstore.client.stages": (
         "DBSF",
@@ -250,6 +256,7 @@ _MODULES = {
         "has_vector",
     ),
     "vecstore.query.filter": ("Filter",),
+    "vecstore.ranking": ("NearestId",),
     "vecstore.schema": (
         "DataType",
         "FieldKind",

@@ -14,6 +14,7 @@ from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.index_spec import Index
 from vecstore.query.filter import Filter, PointId
 from vecstore.query.fusion import Fusion
+from vecstore.ranking import Ranking
 from vecstore.rows import GivenRows, StoredVector
 from vecstore.schema import FieldKind, Schema
 
@@ -168,8 +169,8 @@ class Mmr:
 
 @dataclass(slots=True)
 class Prefetch:
-    """A query whose answers another one starts from: by `vector`, or a `fusion` of its own prefetches. With prefetches
-    and a vector, theirs are scored exactly by it."""
+    """A query whose answers another one starts from: by `vector`, by a `ranking`, or a `fusion` of its own prefetches.
+    With prefetches and a vector, theirs are scored exactly by it."""
 
     vector: GivenRows | None = None
     using: str | None = None
@@ -179,6 +180,7 @@ class Prefetch:
     params: SearchParams = DEFAULT_PARAMS
     prefetch: Sequence[Prefetch] = ()
     fusion: Fusion | None = None
+    ranking: Ranking | None = None
 
 
 @dataclass(slots=True)
@@ -186,7 +188,8 @@ class QueryRequest:
     """The k nearest points to `vector` (float32 of length dim, packed uint8 for a binary field, one SparseRows for a
     sparse field, one TextRows or SparseRows for a text field), or in `query_many` to each row of it.
 
-    With `prefetch`, of the points that these find: the k that `fusion` ranks first, or that are nearest to `vector`."""
+    With `prefetch`, of the points that these find: the k that `fusion` ranks first, or that are nearest to `vector`.
+    A `ranking` instead of a vector is by examples."""
 
     collection: str
     vector: GivenRows | None = None
@@ -203,11 +206,12 @@ class QueryRequest:
     prefetch: Sequence[Prefetch] = ()
     fusion: Fusion | None = None
     mmr: Mmr | None = None
+    ranking: Ranking | None = None
 
     @property
     def is_staged(self) -> bool:
         """Whether it is more than one search."""
-        return bool(self.prefetch) or self.fusion is not None or self.mmr is not None
+        return bool(self.prefetch) or any(one is not None for one in (self.fusion, self.mmr, self.ranking))
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vecstore import RRF, Dense, F, InvalidArgument, Prefetch
+from vecstore import RRF, Dense, Discover, F, InvalidArgument, NearestId, NotFound, Prefetch, Recommend
 
 SEED = 20261127
 N, DIM = 60, 4
@@ -59,3 +59,29 @@ def test_groups(docs: Any) -> None:
     assert "dim=2" in refused(lambda: docs.query_groups([1.0, 2.0], group_by="doc"), "query")
     with pytest.raises(TypeError, match="no option 'limit'"):
         docs.query_groups(QUERY, group_by="doc", limit=3)
+
+
+def test_examples(docs: Any) -> None:
+    near_five = [place for place in order(VECTORS[5]) if place != 5]
+    assert docs.query(NearestId(5), 8).ids.tolist() == near_five[:8]
+    mean = order((VECTORS[5] + VECTORS[9]) / 2)
+    assert docs.query(Recommend([VECTORS[5], list(VECTORS[9])]), 8).ids.tolist() == mean[:8]
+    assert docs.query(Recommend([5, np.int64(9)]), 8).ids.tolist() == [one for one in mean if one not in (5, 9)][:8]
+    best = docs.query(Recommend([5, 9], [7], "best_score"), 8, filter=F("n").lt(30))
+    assert set(best.ids.tolist()) <= set(range(30)) - {5, 7, 9}
+    found = docs.query(Discover(5, [(9, 7), (VECTORS[3], 8)]), 4, prefetch=[Prefetch(vector=NearestId(5), k=20)])
+    assert set(found.ids.tolist()) <= set(near_five[:20])
+    groups = docs.query_groups(Recommend([5], strategy="sum_scores"), 3, group_by="doc")
+    assert groups.groups[0].hits[0].id == near_five[0]
+    bad: list[tuple[Any, str]] = [
+        (Recommend([5], strategy="worst"), "recommend.strategy"),
+        (Recommend([], [5]), "recommend.positive"),
+        (Recommend(5), "recommend.positive"),  # type: ignore[arg-type]
+        (Recommend([[1.0, 2.0]]), "recommend.positive[0]"),
+        (Discover(), "discover"),
+        (Discover(1, [5]), "discover.context[0]"),  # type: ignore[list-item]
+    ]
+    for query, path in bad:
+        refused(lambda query=query: docs.query(query), path)  # type: ignore[misc]
+    with pytest.raises(NotFound, match="nearest_id: point 777 does not exist"):
+        docs.query(NearestId(777))

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
 
-from vecstore.pb.v1 import collections_pb2, common_pb2, filter_pb2, operations_pb2, points_pb2
+from vecstore.pb.v1 import collections_pb2, common_pb2, filter_pb2, operations_pb2, points_pb2, ranking_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = [module.DESCRIPTOR for module in (common_pb2, filter_pb2, operations_pb2, collections_pb2, points_pb2)]
+FILES = [
+    module.DESCRIPTOR for module in (common_pb2, filter_pb2, operations_pb2, collections_pb2, ranking_pb2, points_pb2)
+]
 
 
 def test_generated_code_is_fresh() -> None:

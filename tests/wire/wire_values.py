@@ -12,6 +12,7 @@ from vecstore.grouping import Group, Groups, GroupsRequest
 from vecstore.hits import Hits
 from vecstore.query import filter as f
 from vecstore.query.fusion import Fusion, FusionMethod
+from vecstore.ranking import Discover, NearestId, Recommend, Strategy
 from vecstore.rows import TextRows
 from vecstore.schema import Analysis, DataType, FieldKind, Metric, Schema, VectorField, VectorKind
 from vecstore.sparse import SparseVector, sparse_rows
@@ -194,21 +195,31 @@ FUSIONS = st.builds(
     st.integers(1, 2**63 - 1),
     st.lists(FINITE, max_size=3),
 )
+EXAMPLES = IDS | QUERY_VECTORS
+RANKINGS = st.one_of(
+    st.builds(NearestId, IDS),
+    st.builds(Recommend, st.lists(EXAMPLES, max_size=2).map(tuple), st.lists(EXAMPLES, max_size=2).map(tuple),
+              st.sampled_from(Strategy)),
+    st.builds(Discover, st.none() | EXAMPLES, st.lists(st.tuples(EXAMPLES, EXAMPLES), max_size=2).map(tuple)),
+)  # fmt: skip
 
 
 @st.composite
 def prefetches(draw: st.DrawFn, depth: int = 2) -> Prefetch:
     below = tuple(draw(st.lists(prefetches(depth - 1), max_size=2))) if depth else ()
-    vector, fusion = (None, draw(FUSIONS)) if draw(st.booleans()) else (draw(QUERY_VECTORS), None)
+    at, some = draw(st.sampled_from(list(enumerate((QUERY_VECTORS, FUSIONS, RANKINGS)))))
+    vector, fusion, ranking = (draw(some) if place == at else None for place in range(3))
     using, chosen, threshold = draw(st.none() | NAMES), draw(OPTIONAL_FILTERS), draw(st.none() | FINITE)
-    return Prefetch(vector, using, chosen, draw(I64), threshold, prefetch=below, fusion=fusion)
+    return Prefetch(vector, using, chosen, draw(I64), threshold, prefetch=below, fusion=fusion, ranking=ranking)
 
 
 @st.composite
 def staged_queries(draw: st.DrawFn) -> QueryRequest:
     root = draw(prefetches())
     mmr = draw(st.none() | st.builds(Mmr, FINITE, st.integers(1, 2**63 - 1)))
-    return QueryRequest(draw(NAMES), root.vector, prefetch=root.prefetch, fusion=root.fusion, mmr=mmr)
+    return QueryRequest(
+        draw(NAMES), root.vector, prefetch=root.prefetch, fusion=root.fusion, mmr=mmr, ranking=root.ranking
+    )
 
 
 QUERIES = staged_queries() | st.builds(

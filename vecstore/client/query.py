@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from vecstore.client.filters import FilterLike, as_filter
+from vecstore.client.rankings import as_ranking
 from vecstore.client.requests import as_count, search_params, select
 from vecstore.client.stages import Prefetch, as_prefetches
-from vecstore.client.vectors import as_query, only_vector
 from vecstore.config import Limits
 from vecstore.query.fusion import Fusion
 from vecstore.schema import Schema
@@ -47,9 +47,10 @@ def query_request(
     for option in given.keys() - QueryOptions.__annotations__.keys():
         raise TypeError(f"a query has no option {option!r}")
     using, own_timeout_s = given.get("using"), given.get("timeout_s")
+    rows, ranking = as_ranking(vector, schema, using)
     return QueryRequest(
         name,
-        None if vector is None else as_query(vector, schema.vectors[only_vector(schema, using)]),
+        rows,
         using=using,
         filter=as_filter(given.get("filter"), limits),
         k=as_count("k", k),
@@ -72,4 +73,5 @@ def query_request(
         prefetch=as_prefetches(given.get("prefetch", ()), schema, limits),
         fusion=given.get("fusion"),
         mmr=given.get("mmr"),
+        ranking=ranking,
     )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vecstore.client.filters import FilterLike, as_filter
+from vecstore.client.rankings import as_ranking
 from vecstore.client.requests import as_count, search_params
-from vecstore.client.vectors import as_query, only_vector
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument
 from vecstore.query.fusion import Fusion, FusionMethod
@@ -72,9 +72,7 @@ def _prefetch(given: Prefetch, schema: Schema, limits: Limits, path: str) -> Pre
     if not isinstance(given, Prefetch):
         raise InvalidArgument(f"{path} must be a Prefetch, not {type(given).__name__}", reason="BAD_ARGUMENT")
     try:
-        vector = None
-        if given.vector is not None:
-            vector = as_query(given.vector, schema.vectors[only_vector(schema, given.using)])
+        vector, ranking = as_ranking(given.vector, schema, given.using)
         params = search_params(
             given.nprobe, given.oversampling, given.rescore, given.exact, given.truncate_dim, given.recall, given.ef,
             given.block_factor,
@@ -88,6 +86,7 @@ def _prefetch(given: Prefetch, schema: Schema, limits: Limits, path: str) -> Pre
             params,
             as_prefetches(given.prefetch, schema, limits),
             given.fusion,
+            ranking,
         )
     except InvalidArgument as error:
         raise error.at(path) from None

@@ -26,7 +26,7 @@ from vecstore.engine.operations import Operations
 from vecstore.engine.params import field_of
 from vecstore.engine.read_path import Reader, batch_key, deadline_of
 from vecstore.engine.recovery import recover
-from vecstore.engine.staged import Stage
+from vecstore.engine.stage import Stage
 from vecstore.engine.staged_reads import StagedReader
 from vecstore.engine.stats import collection_stats
 from vecstore.engine.verify import run_verify

@@ -15,7 +15,8 @@ import numpy as np
 from vecstore.engine.row_keys import by_segment, keys_of, ranked_of, rows_of
 from vecstore.engine.search import ordered_ties
 from vecstore.engine.segment import decode_payload
-from vecstore.engine.staged import Stage, Staged, StagePlan
+from vecstore.engine.stage import Stage, StagePlan
+from vecstore.engine.staged import Staged
 from vecstore.kernels.base import Float32Array, Int64Array
 from vecstore.query.filter import Filter, MatchAny, Scalar
 from vecstore.query.index_numbers import exact_int64

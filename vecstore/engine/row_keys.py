@@ -10,10 +10,10 @@ from vecstore.kernels.base import Float32Array, Int64Array
 _ROW_BITS = 32
 
 
-def keys_of(ranked: Ranked) -> Int64Array:
+def keys_of(ranked: Ranked, query: int = 0) -> Int64Array:
     """Of one query's answers."""
-    segments = np.asarray(ranked.segments, np.int64)
-    keys: Int64Array = ((segments << _ROW_BITS) + ranked.rows)[0]
+    segments = ranked.segments if isinstance(ranked.segments, int) else ranked.segments[query]
+    keys: Int64Array = (np.asarray(segments, np.int64) << _ROW_BITS) + ranked.rows[query]
     return keys
 
 

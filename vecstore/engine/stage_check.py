@@ -8,7 +8,8 @@ from vecstore import validate
 from vecstore.config import Limits
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.params import check_params, field_of
-from vecstore.engine.staged import Stage
+from vecstore.engine.ranking_check import check_ranking
+from vecstore.engine.stage import Stage
 from vecstore.errors import VecstoreError, limit_exceeded
 from vecstore.given import query_rows
 from vecstore.query.fusion import Fusion, FusionMethod
@@ -37,8 +38,11 @@ class StageCheck:
             _check_mmr(wanted, self._limits)
             k = max(k, wanted.candidates)
         stage = self._stage(request, k, "", 1)
-        if wanted is not None and (stage.field is None or stage.field.kind is not VectorKind.DENSE):
-            kind = "a fusion" if stage.field is None else f"a {stage.field.kind.value} field"
+        dense = stage.field is not None and stage.field.kind is VectorKind.DENSE and stage.by_vector
+        if wanted is not None and not dense:
+            kind = "a fusion" if stage.fusion is not None else "several vectors"
+            if stage.field is not None and stage.by_vector:
+                kind = f"a {stage.field.kind.value} field"
             raise invalid("BAD_ARGUMENT", f"mmr needs a query of a dense field, this is one of {kind}", "mmr")
         return stage
 
@@ -65,10 +69,16 @@ class StageCheck:
         if request.fusion is not None:
             stage.fusion = self._fusion(request.fusion, request, path)
             return stage
-        if request.vector is None:
+        if request.vector is None and request.ranking is None:
             raise invalid("BAD_ARGUMENT", f"{path}query is missing: give a vector or a fusion", f"{path}query")
         try:
             stage.name, stage.field = field_of(self._schema, request.using)
+            if request.ranking is not None:
+                if request.vector is not None:
+                    raise invalid("BAD_ARGUMENT", "a vector and examples are both given: give one", "query")
+                stage.ranking = check_ranking(request.ranking, request.params, stage.field, limits)
+                return stage
+            assert request.vector is not None
             stage.vectors = query_rows(request.vector, stage.field, limits)
             check_params(request.params, stage.field, stage.vectors)
         except VecstoreError as error:
@@ -77,8 +87,9 @@ class StageCheck:
 
     def _fusion(self, fusion: Fusion, request: QueryRequest | Prefetch, path: str) -> Fusion:
         where = f"{path}fusion"
-        if request.vector is not None:
-            raise invalid("BAD_ARGUMENT", f"{where} and a vector are both given: give one", where)
+        for what, given in (("a vector", request.vector), ("examples", request.ranking)):
+            if given is not None:
+                raise invalid("BAD_ARGUMENT", f"{where} and {what} are both given: give one", where)
         if not request.prefetch:
             raise invalid("BAD_ARGUMENT", f"{where} has nothing to fuse: give prefetches", where)
         if fusion.method is FusionMethod.RRF:

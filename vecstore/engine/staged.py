@@ -6,68 +6,33 @@ what these found, whatever the index.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from dataclasses import field as default
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vecstore.engine import bitmaps
+from vecstore.config import Limits
 from vecstore.engine.collection import View
+from vecstore.engine.examples import scorer_of
 from vecstore.engine.filtering import Filtering
+from vecstore.engine.recommend import ByExamples, every_key, nearness, rows_within
 from vecstore.engine.row_columns import as_matrix
 from vecstore.engine.row_keys import by_segment, keys_of, ranked_of, rows_of
-from vecstore.engine.search import Plan, Ranked, ordered_ties, search_view
+from vecstore.engine.scan import Queries
+from vecstore.engine.search import Plan, Ranked, allowed_rows, check_deadline, ordered_ties, search_view
+from vecstore.engine.stage import Stage, StagePlan
+from vecstore.engine.stored_examples import average, read_examples
 from vecstore.engine.term_statistics import TermStatistics
-from vecstore.index.base import DEFAULT_PARAMS, SearchParams
-from vecstore.kernels.base import Bitmap, Float32Array, Kernels
+from vecstore.index.base import SearchParams
+from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.query.diversify import mmr
 from vecstore.query.filter import Filter
-from vecstore.query.fusion import Fusion, Listed, fuse
-from vecstore.rows import Rows
-from vecstore.schema import Metric, VectorField, larger_is_nearer, score_of
+from vecstore.query.fusion import Listed, fuse
+from vecstore.ranking import NearestId, Ranking, Recommend, examples_of
+from vecstore.schema import larger_is_nearer, score_of
 from vecstore.types import Mmr
 
 EXACT = SearchParams(exact=True)
-
-
-@dataclass(slots=True)
-class Stage:
-    """A checked query: `vectors` is one row for `field`, or there is a `fusion`."""
-
-    k: int
-    name: str = ""
-    field: VectorField | None = None
-    vectors: Rows | None = None
-    filter: Filter | None = None
-    threshold: float | None = None
-    params: SearchParams = DEFAULT_PARAMS
-    stages: Sequence[Stage] = ()
-    fusion: Fusion | None = None
-
-    @property
-    def metric(self) -> Metric:
-        """What its scores mean; of fused ones large is near, as of an inner product."""
-        return Metric.DOT if self.field is None else self.field.metric
-
-
-@dataclass(slots=True)
-class StagePlan:
-    """What a stage did, for explain."""
-
-    what: str
-    found: int = 0
-    searched: Plan | None = None
-    stages: list[StagePlan] = default(default_factory=list)
-
-    def described(self) -> dict[str, Any]:
-        described: dict[str, Any] = {"stage": self.what, "found": self.found}
-        if self.searched is not None:
-            described["segments"] = self.searched.segments
-        if self.stages:
-            described["prefetch"] = [stage.described() for stage in self.stages]
-        return described
 
 
 @dataclass(slots=True)
@@ -78,6 +43,7 @@ class Staged:
     filtering: Filtering
     terms: TermStatistics
     view: View
+    limits: Limits
     deadline: float
 
     def run(
@@ -93,6 +59,8 @@ class Staged:
             lists.append(self._listed(below, planned, where))
         if stage.fusion is not None:
             ranked, legs = self._fused(lists, stage)
+        elif stage.ranking is not None:
+            ranked, legs = self._by_examples(stage, stage.ranking, where, lists, plan), None
         else:
             ranked, legs = self._searched(stage, where, lists, plan), None
         if plan is not None:
@@ -107,7 +75,7 @@ class Staged:
         for place, at in by_segment(keys):
             segment = self.view.segments[place]
             vectors[at] = as_matrix(segment.segment.vectors(stage.name, segment.n_rows), rows_of(keys[at]), stage.field)
-        relevance = _nearness(stage.metric, ranked.distances[0])
+        relevance = nearness(stage.metric, ranked.distances[0])
         chosen = mmr(relevance, vectors, stage.metric, wanted.diversity, k)
         return ranked_of(keys[chosen], ranked.distances[0][chosen])
 
@@ -116,7 +84,7 @@ class Staged:
         assert stage.vectors is not None
         queries = self.terms.prepared(self.kernels, self.view, stage.name, stage.field, stage.vectors)
         searched = None if plan is None else Plan()
-        within = self._within(lists) if stage.stages else None
+        within = rows_within(self.view.segments, _union(lists)) if stage.stages else None
         params = EXACT if stage.stages else stage.params
         k = min(stage.k, max(1, self.view.points))
         ranked = search_view(
@@ -126,6 +94,42 @@ class Staged:
         if plan is not None:
             plan.searched = searched
         return _cut(ranked, stage)
+
+    def _by_examples(
+        self, stage: Stage, ranking: Ranking, where: Filter | None, lists: Sequence[Listed], plan: StagePlan | None
+    ) -> Ranked:
+        assert stage.field is not None
+        name, field = stage.name, stage.field
+        examples = read_examples(self.view, name, field, examples_of(ranking), self.limits)
+        if stage.by_vector:
+            rows = (
+                average(examples.rows, ranking, field, self.limits) if isinstance(ranking, Recommend) else examples.rows
+            )
+            one = replace(stage, vectors=rows, ranking=None, k=stage.k + len(examples.own))
+            return _without(self._searched(one, where, lists, plan), examples.own, stage.k)
+        assert not isinstance(ranking, NearestId)
+        searched = None if plan is None else Plan()
+
+        def search(queries: Queries, k: int, within: dict[int, Bitmap] | None) -> Ranked:
+            only, params = (where, stage.params) if within is None else (None, EXACT)
+            return search_view(
+                self.kernels, self.view, name, queries, max(1, k), only, self.filtering, self.deadline, searched,
+                params, within,
+            )  # fmt: skip
+
+        def allowed() -> Int64Array:
+            words = {}
+            for place, one in enumerate(self.view.segments):
+                check_deadline(self.deadline)
+                rows = allowed_rows(one, name, where, self.filtering, None)
+                words[place] = one.alive if rows is None else rows
+            return every_key(words)
+
+        queries = self.terms.prepared(self.kernels, self.view, name, field, examples.rows)
+        by = ByExamples(self.view, field.metric, queries, scorer_of(ranking), examples.own, search, allowed)
+        if plan is not None:
+            plan.searched = searched
+        return _cut(by.best(stage.k, _union(lists) if stage.stages else None), stage)
 
     def _fused(self, lists: Sequence[Listed], stage: Stage) -> tuple[Ranked, Float32Array]:
         assert stage.fusion is not None
@@ -143,20 +147,23 @@ class Staged:
 
     def _listed(self, stage: Stage, plan: StagePlan | None, above: Filter | None) -> Listed:
         ranked, _ = self.run(stage, plan, above)
-        return Listed(keys_of(ranked), _nearness(stage.metric, ranked.distances[0]))
+        return Listed(keys_of(ranked), nearness(stage.metric, ranked.distances[0]))
 
-    def _within(self, lists: Sequence[Listed]) -> Mapping[int, Bitmap]:
-        """The union of what lists hold, by place of segment."""
-        keys = np.unique(np.concatenate([one.keys for one in lists]))
-        within = {}
-        for place, at in by_segment(keys):
-            words = np.zeros(bitmaps.word_count(self.view.segments[place].n_rows), np.uint64)
-            bitmaps.set_rows(words, rows_of(keys[at]))
-            within[place] = words
-        return within
+
+def _union(lists: Sequence[Listed]) -> Int64Array:
+    return np.unique(np.concatenate([one.keys for one in lists]))
+
+
+def _without(ranked: Ranked, own: Int64Array, k: int) -> Ranked:
+    """The first k that are not among `own`."""
+    keys = keys_of(ranked)
+    kept = np.flatnonzero(~np.isin(keys, own))[:k]
+    return ranked_of(keys[kept], ranked.distances[0][kept])
 
 
 def _what(stage: Stage) -> str:
+    if stage.ranking is not None:
+        return type(stage.ranking).__name__.lower()
     return stage.name if stage.fusion is None else stage.fusion.method.value
 
 
@@ -164,11 +171,6 @@ def _both(above: Filter | None, own: Filter | None) -> Filter | None:
     if above is None or own is None:
         return own if above is None else above
     return Filter(must=(above, own))
-
-
-def _nearness(metric: Metric, distances: Float32Array) -> Float32Array:
-    scores = score_of(metric, distances)
-    return scores if larger_is_nearer(metric) else -scores
 
 
 def _cut(ranked: Ranked, stage: Stage) -> Ranked:

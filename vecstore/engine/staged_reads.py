@@ -13,8 +13,9 @@ from vecstore.engine.collection import Collection, View
 from vecstore.engine.groups import Grouping
 from vecstore.engine.read_path import Reader, check_selection
 from vecstore.engine.row_keys import places_of, rows_of
+from vecstore.engine.stage import Stage, StagePlan
 from vecstore.engine.stage_check import StageCheck
-from vecstore.engine.staged import Stage, Staged, StagePlan
+from vecstore.engine.staged import Staged
 from vecstore.errors import limit_exceeded
 from vecstore.grouping import Group, Groups, GroupsRequest
 from vecstore.hits import Hits
@@ -82,7 +83,7 @@ class StagedReader:
 
     def _staged(self, view: View, deadline: float) -> Staged:
         reader = self._reader
-        return Staged(reader.kernels, reader.filtering, reader.terms, view, deadline)
+        return Staged(reader.kernels, reader.filtering, reader.terms, view, reader.settings.limits, deadline)
 
 
 def _explained(view: View, plan: StagePlan | None, started: float) -> dict[str, Any] | None:

@@ -28,13 +28,12 @@ from vecstore.types import (
 )
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
 from vecstore.wire.ids import column_to_pb, id_from_pb, id_to_pb, set_id
+from vecstore.wire.query_vectors import only, query_vector
 from vecstore.wire.stages import (
     legs_from_pb,
     legs_to_pb,
-    only,
     params_from_pb,
     params_to_pb,
-    query_vector,
     set_int,
     stages_from_pb,
     stages_to_pb,
@@ -183,7 +182,7 @@ def query_from_pb(message: pb.QueryRequest, limits: Limits, path: str = "") -> Q
         message.explain,
         params_from_pb(message.params) if has("params") else DEFAULT_PARAMS,
     )
-    if query == "fusion" or message.prefetch or has("mmr"):
+    if query != "nearest" or message.prefetch or has("mmr"):
         stages_from_pb(message, request, limits, path)
     return request
 

@@ -5,33 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument, limit_exceeded
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
-from vecstore.pb.v1 import common_pb2
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.query.fusion import Fusion, FusionMethod
-from vecstore.rows import GivenRows
 from vecstore.sparse_check import bad_vector
 from vecstore.types import Mmr, Prefetch, QueryRequest
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
-from vecstore.wire.vectors import OneVector, given_rows, given_vectors, set_vector, vector_from_pb, widen
+from vecstore.wire.query_vectors import only, query_vector
+from vecstore.wire.ranking import ranking_from_pb, ranking_to_pb
+from vecstore.wire.vectors import set_vector
 
 LIMIT_DEFAULT = Prefetch().k
-
-
-def only(given: GivenRows) -> OneVector:
-    """The vector of a request with one query."""
-    return given if isinstance(given, np.ndarray) else given_vectors(given)[0]
-
-
-def query_vector(message: common_pb2.Vector, path: str) -> GivenRows:
-    vector = vector_from_pb(message, path)
-    if isinstance(vector, np.ndarray) and vector.ndim == 1:
-        return widen(vector)
-    return given_rows([vector], path)
 
 
 def params_to_pb(message: pb.SearchParams, params: SearchParams) -> None:
@@ -67,6 +53,8 @@ def params_from_pb(message: pb.SearchParams) -> SearchParams:
 
 def stages_to_pb(request: QueryRequest | Prefetch, message: pb.QueryRequest | pb.Prefetch) -> None:
     """What makes `request` more than one search."""
+    if request.ranking is not None:
+        ranking_to_pb(request.ranking, message)
     if request.fusion is not None:
         _fusion_to_pb(request.fusion, message.fusion)
     for prefetch in request.prefetch:
@@ -106,6 +94,7 @@ def stages_from_pb(message: pb.QueryRequest, request: QueryRequest, limits: Limi
     request.prefetch = _prefetches_from_pb(message.prefetch, limits, path, 1)
     if message.WhichOneof("query") == "fusion":
         request.fusion = _fusion_from_pb(message.fusion, f"{path}fusion")
+    request.ranking = ranking_from_pb(message, path)
     if message.HasField("mmr"):
         default, mmr = Mmr(), message.mmr
         request.mmr = Mmr(
@@ -135,6 +124,7 @@ def _prefetch_from_pb(message: pb.Prefetch, limits: Limits, path: str, depth: in
         params_from_pb(message.params) if has("params") else DEFAULT_PARAMS,
         _prefetches_from_pb(message.prefetch, limits, path, depth + 1),
         _fusion_from_pb(message.fusion, f"{path}fusion") if query == "fusion" else None,
+        ranking_from_pb(message, path),
     )
 
 

@@ -222,6 +222,9 @@ class AsyncCollection:
         `score_threshold` drops what is worse. If at least k live points match the filter, k come back; of a sparse or
         text field, a point matches that has an index in common with the query.
 
+        Instead of a vector, `NearestId(7)` asks by the vector of a stored point, `Recommend` and `Discover` by several
+        examples.
+
         With `prefetch`, what these queries find is the start: `fusion` ranks it (`RRF()`, `DBSF()`, `RelativeScore()`;
         no vector then), or `vector` scores it exactly. `mmr` chooses answers that are unlike each other.
 

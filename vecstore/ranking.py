@@ -1,0 +1,66 @@
+"""What ranks the answers to a query where it is neither a vector nor a fusion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+from uuid import UUID
+
+from vecstore.query.filter import PointId
+from vecstore.rows import GivenRows
+
+Example: TypeAlias = PointId | GivenRows  # a stored point, whose vector is meant, or one vector as in `QueryRequest`
+
+
+class Strategy(StrEnum):
+    AVERAGE_VECTOR = "average_vector"
+    BEST_SCORE = "best_score"
+    SUM_SCORES = "sum_scores"
+
+
+@dataclass(frozen=True, slots=True)
+class NearestId:
+    """By the vector of a stored point, which is not among the answers."""
+
+    id: PointId
+
+
+@dataclass(frozen=True, slots=True)
+class Recommend:
+    """Like the `positive` examples and unlike the `negative` ones (`engine.examples` has the strategies). The examples
+    that are points are not among the answers."""
+
+    positive: tuple[Example, ...] = ()
+    negative: tuple[Example, ...] = ()
+    strategy: Strategy = Strategy.AVERAGE_VECTOR
+
+
+@dataclass(frozen=True, slots=True)
+class Discover:
+    """On the positive side of as many pairs of `context` (positive, negative) as possible, and of those nearest to
+    `target`; without a target, as little on the wrong sides as possible."""
+
+    target: Example | None = None
+    context: tuple[tuple[Example, Example], ...] = ()
+
+
+Ranking: TypeAlias = NearestId | Recommend | Discover
+
+
+def is_id(example: Example) -> bool:
+    return isinstance(example, int | str | UUID)
+
+
+def examples_of(ranking: NearestId | Recommend | Discover) -> list[tuple[str, Example]]:
+    """All examples with their paths."""
+    if isinstance(ranking, NearestId):
+        return [("nearest_id", ranking.id)]
+    if isinstance(ranking, Recommend):
+        listed = [("positive", ranking.positive), ("negative", ranking.negative)]
+        return [(f"recommend.{name}[{place}]", one) for name, some in listed for place, one in enumerate(some)]
+    found: list[tuple[str, Example]] = [] if ranking.target is None else [("discover.target", ranking.target)]
+    for place, (near, far) in enumerate(ranking.context):
+        path = f"discover.context[{place}]"
+        found += [(f"{path}.positive", near), (f"{path}.negative", far)]
+    return found

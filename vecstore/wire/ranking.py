@@ -1,0 +1,93 @@
+"""What ranks a query where it is neither a vector nor a fusion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vecstore.errors import InvalidArgument
+from vecstore.pb.v1 import ranking_pb2 as pb
+from vecstore.ranking import Discover, Example, NearestId, Ranking, Recommend, Strategy, is_id
+from vecstore.wire.ids import id_from_pb, set_id
+from vecstore.wire.query_vectors import only, query_vector
+from vecstore.wire.vectors import set_vector
+
+KINDS = ("nearest_id", "recommend", "discover")  # members of `query` in requests
+_TO_PB = {
+    Strategy.AVERAGE_VECTOR: pb.RECOMMEND_STRATEGY_AVERAGE_VECTOR,
+    Strategy.BEST_SCORE: pb.RECOMMEND_STRATEGY_BEST_SCORE,
+    Strategy.SUM_SCORES: pb.RECOMMEND_STRATEGY_SUM_SCORES,
+}
+_FROM_PB = {number: strategy for strategy, number in _TO_PB.items()} | {
+    pb.RECOMMEND_STRATEGY_UNSPECIFIED: Strategy.AVERAGE_VECTOR
+}
+
+
+def ranking_to_pb(ranking: Ranking, message: Any) -> None:
+    """Write into a QueryRequest or a Prefetch."""
+    if isinstance(ranking, NearestId):
+        set_id(message.nearest_id, ranking.id)
+    elif isinstance(ranking, Recommend):
+        message.recommend.strategy = _TO_PB[ranking.strategy]
+        for example in ranking.positive:
+            _example_to_pb(example, message.recommend.positive.add())
+        for example in ranking.negative:
+            _example_to_pb(example, message.recommend.negative.add())
+    else:
+        message.discover.SetInParent()
+        if ranking.target is not None:
+            _example_to_pb(ranking.target, message.discover.target)
+        for near, far in ranking.context:
+            pair = message.discover.context.add()
+            _example_to_pb(near, pair.positive)
+            _example_to_pb(far, pair.negative)
+
+
+def ranking_from_pb(message: Any, path: str) -> Ranking | None:
+    """Of a QueryRequest or a Prefetch; None where a vector or a fusion ranks. Raises InvalidArgument."""
+    match message.WhichOneof("query"):
+        case "nearest_id":
+            return NearestId(id_from_pb(message.nearest_id, f"{path}nearest_id"))
+        case "recommend":
+            return _recommend_from_pb(message.recommend, f"{path}recommend")
+        case "discover":
+            return _discover_from_pb(message.discover, f"{path}discover")
+    return None
+
+
+def _recommend_from_pb(message: pb.Recommend, path: str) -> Recommend:
+    strategy = _FROM_PB.get(message.strategy)
+    if strategy is None:
+        problem = f"{path}.strategy={message.strategy} is unknown"
+        raise InvalidArgument(problem, reason="BAD_ARGUMENT", field_violations=[(f"{path}.strategy", problem)])
+    return Recommend(
+        tuple(_example_from_pb(one, f"{path}.positive[{place}]") for place, one in enumerate(message.positive)),
+        tuple(_example_from_pb(one, f"{path}.negative[{place}]") for place, one in enumerate(message.negative)),
+        strategy,
+    )
+
+
+def _discover_from_pb(message: pb.Discover, path: str) -> Discover:
+    pairs = []
+    for place, pair in enumerate(message.context):
+        at = f"{path}.context[{place}]"
+        near = _example_from_pb(pair.positive, f"{at}.positive")
+        pairs.append((near, _example_from_pb(pair.negative, f"{at}.negative")))
+    target = _example_from_pb(message.target, f"{path}.target") if message.HasField("target") else None
+    return Discover(target, tuple(pairs))
+
+
+def _example_to_pb(example: Example, message: pb.Example) -> None:
+    if is_id(example):
+        set_id(message.id, example)  # type: ignore[arg-type]
+    else:
+        set_vector(message.vector, only(example))  # type: ignore[arg-type]
+
+
+def _example_from_pb(message: pb.Example, path: str) -> Example:
+    kind = message.WhichOneof("example")
+    if kind == "id":
+        return id_from_pb(message.id, path)
+    if kind == "vector":
+        return query_vector(message.vector, path)
+    problem = f"{path} is missing: give an id or a vector"
+    raise InvalidArgument(problem, reason="BAD_VECTOR", field_violations=[(path, problem)])
