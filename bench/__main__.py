@@ -82,6 +82,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--seed", type=int, default=1)
     one.add_argument("--out", required=True, metavar="FILE", help="the rows; queries go beside it")
 
+    one = add(commands, "bm25", do_bm25, "nDCG@10 of a text field beside reference implementations of BM25")
+    one.add_argument("data", nargs="+", help="folders of docs.jsonl.gz, queries.jsonl.gz and qrels.tsv.gz")
+    one.add_argument("--index", help="of the text field, as index text; default: the engine's choice")
+    one.add_argument("--rounds", type=positive, default=3, help="of timing; medians count")
+    one.add_argument("--out", default="bench/results/bm25.jsonl")
+
     one = add(commands, "graph-build", do_graph_build, "build time, peak memory and the graph's hash by threads")
     grown(one, "bench/results/graph-build.jsonl")
     one.add_argument("--threads", type=positive, nargs="+", default=[1, 2, 8])
@@ -275,6 +281,12 @@ def do_make_sparse(args: argparse.Namespace) -> None:
     from bench.sparse_synthetic import make
 
     make(args.rows, args.queries, args.seed, args.out)
+
+
+def do_bm25(args: argparse.Namespace) -> None:
+    from bench.bm25 import bm25
+
+    bm25(args.data, args.index, args.rounds, args.out)
 
 
 def do_graph_build(args: argparse.Namespace) -> None:
