@@ -18,11 +18,13 @@ def test_demo_is_exact_and_readable() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     recalls = re.findall(r"│\s+([01]\.\d{4}) │", done.stdout)
-    assert recalls[:6] == ["1.0000"] * 6, done.stdout
-    assert len(recalls) == 12, done.stdout
-    assert all(float(recall) >= 0.9 for recall in recalls[6:]), done.stdout
+    assert recalls[:9] == ["1.0000"] * 9, done.stdout
+    assert len(recalls) == 15, done.stdout
+    assert all(float(recall) >= 0.9 for recall in recalls[9:]), done.stdout
     assert "55.5% of 200" in done.stdout  # what exact cosine search scores on these queries
     assert "59.5% of 200" in done.stdout  # and exact inner products of sparse vectors
+    assert "42.0% of 200" in done.stdout  # and MaxSim
+    assert "68.0% of 200" in done.stdout  # and the fusion of dense and sparse
     assert "the collection counts 4,000" in done.stdout
     assert "the star that is the source of light and heat" in done.stdout
     assert done.stdout.rstrip().endswith("The server drained and stopped.")

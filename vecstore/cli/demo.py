@@ -10,24 +10,28 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vecstore.cli.demo_sample import K, Kind, Sample, kinds_of, load_sample, queries_of, recall
+from vecstore.cli.demo_exact import recall
+from vecstore.cli.demo_sample import FUSED, K, Kind, Sample, kinds_of, load_sample, queries_of
 from vecstore.cli.serve import READY
 from vecstore.client._sync.client import Client
 from vecstore.client._sync.collection import Collection
 from vecstore.client.connect import connect
-from vecstore.client.fields import Binary, Dense, Sparse
+from vecstore.client.fields import Binary, Dense, Multi, Sparse
+from vecstore.client.fields import Text as TextField
 from vecstore.errors import Unavailable
+from vecstore.hits import Hits
 from vecstore.index_text import parse_index
 
 SHOWN_QUERIES = (17, 61, 190)
 SHOWN_HITS = 3
-DIGITS = {"dense": 3, "bits": 0, "terms": 1}
+DIGITS = {"dense": 3, "bits": 0, "terms": 1, "body": 1, "tokens": 2, FUSED: 4}
 START_S = 60.0
 INDEX_FROM_ROWS = 1_000  # the sample is smaller than what is worth an index otherwise
 RECALL_MIN = 0.9  # of the compressed queries; exact ones must be exact
@@ -76,22 +80,28 @@ def server(path: Path) -> Iterator[str]:
 
 
 def load(db: Client, sample: Sample) -> Collection:
-    """Send every row with a dense vector, its sign bits, a sparse vector and its payload."""
+    """Send every row with a dense vector, its sign bits, a sparse vector, its text, its token vectors and a payload."""
     docs = db.create_collection(
         "wordnet",
         vectors={"dense": Dense(sample.dense.shape[1])},
         binary={"bits": Binary(sample.dense.shape[1])},
         sparse={"terms": Sparse()},
+        text={"body": TextField()},
+        multi={"tokens": Multi(sample.tokens.dim)},
         indexes={"pos": "keyword", "topic": "keyword", "frequency": "integer"},
     )
     started = time.perf_counter()
-    vectors = {"dense": sample.dense, "bits": sample.dense > 0, "terms": sample.sparse}
+    vectors = {
+        "dense": sample.dense, "bits": sample.dense > 0, "terms": sample.sparse, "body": sample.bodies,
+        "tokens": sample.tokens,
+    }  # fmt: skip
     result = docs.upload(ids=sample.ids, vectors=vectors, payloads=sample.payloads, progress=False)
     seconds = time.perf_counter() - started
     console.print(
         f"Loaded {result.points:,} texts over gRPC, each with a dense vector (384 float32), its sign bits, a sparse\n"
-        f"vector ({sample.sparse.nnz / len(sample.sparse):.0f} terms on average) and a payload, every request durable: "
-        f"{seconds:.2f} s, {result.points / seconds:,.0f} points/s;\n"
+        f"vector ({sample.sparse.nnz / len(sample.sparse):.0f} terms on average), the text itself for BM25, "
+        f"{len(sample.tokens.tokens) / len(sample.tokens):.0f} token vectors (96 float32) and a payload,\n"
+        f"every request durable: {seconds:.2f} s, {result.points / seconds:,.0f} points/s; "
         f"the collection counts {docs.count():,}."
     )
     return docs
@@ -111,10 +121,16 @@ def build_index(docs: Collection, using: str, index: str) -> None:
 def ask(docs: Collection, kind: Kind, sample: Sample) -> None:
     """Every query, one by one, timed as the client sees it."""
     vectors = queries_of(kind, sample)
-    docs.query(vectors[0], K, using=kind.using, filter=kind.filter)  # the first call pays for connecting
+
+    def query(vector: Any) -> Hits:
+        if kind.using == FUSED:
+            return docs.hybrid(vector, K, filter=kind.filter)
+        return docs.query(vector, K, using=kind.using, filter=kind.filter)
+
+    query(vectors[0])  # the first call pays for connecting
     for vector in vectors:
         started = time.perf_counter()
-        hits = docs.query(vector, K, using=kind.using, filter=kind.filter)
+        hits = query(vector)
         kind.seconds.append(time.perf_counter() - started)
         kind.answers.append(hits)
 
@@ -137,7 +153,8 @@ def show_answers(kinds: list[Kind], sample: Sample) -> None:
                 table.add_row("" if place else kind.name, score, mark, Text(text))
         console.print(table)
     console.print(
-        "\n[dim]Scores: cosine similarity for dense, differing bits of 384 for binary, inner product for sparse. "
+        "\n[dim]Scores: cosine similarity for dense, differing bits of 384 for binary, inner product for sparse, BM25 "
+        "for text, the sum of the query tokens' best cosines for multi-vectors, of 1 / (60 + rank) for hybrid. "
         "*: the right sense.[/dim]"
     )
 

@@ -1,4 +1,4 @@
-"""What the demonstration asks: the sample that is shipped, kinds of queries, and numpy's answers to them."""
+"""What the demonstration asks: the sample that is shipped, and kinds of queries."""
 
 from __future__ import annotations
 
@@ -11,26 +11,37 @@ import numpy as np
 
 from vecstore.hits import Hits
 from vecstore.sparse import SparseRows
+from vecstore.tokens import TokenRows
 
 K = 10
 PAYLOAD = ("id", "lemma", "pos", "topic", "sense_count", "frequency", "text")
-VECTORS = ("dense", "sparse_indices", "sparse_values")
+VECTORS = ("dense", "sparse_indices", "sparse_values", "tokens")
+HYBRID = ("dense", "terms")  # the fields that are fused
+FUSED = "hybrid"
+TOKENS_SCALE = 152.407944  # of the token vectors in the sample (its README)
 LISTS, GRAPH, BLOCKS = "ivf | saq(bits=2) | rerank(stored)", "graph", "seismic"
 
 
 @dataclass(slots=True)
 class Sample:
-    """Rows and queries: unit vectors (n, 384) float32, sparse rows, payloads, texts, and for each query the id of its
-    right row."""
+    """Rows and queries: unit vectors (n, 384) float32, sparse rows, rows of token vectors, payloads, texts, and for
+    each query the id of its right row."""
 
     ids: list[str]
     dense: np.ndarray
     sparse: SparseRows
+    tokens: TokenRows
     payloads: list[dict[str, Any]]
     queries: np.ndarray
     sparse_queries: SparseRows
+    token_queries: TokenRows
     texts: list[str]
     relevant: list[str]
+
+    @property
+    def bodies(self) -> list[str]:
+        """The texts of the rows."""
+        return [payload["text"] for payload in self.payloads]
 
 
 @dataclass(slots=True)
@@ -61,9 +72,11 @@ def load_sample() -> Sample:
         ids=rows["id"].to_pylist(),
         dense=rows_of(rows["dense"].chunk(0), "dense", folder, 0)[0],
         sparse=_sparse(rows),
+        tokens=_tokens(rows),
         payloads=rows.select(PAYLOAD).to_pylist(),
         queries=rows_of(asked["dense"].chunk(0), "dense", folder, 0)[0],
         sparse_queries=_sparse(asked),
+        token_queries=_tokens(asked),
         texts=asked["text"].to_pylist(),
         relevant=asked["relevant"].to_pylist(),
     )
@@ -73,6 +86,15 @@ def _sparse(table: Any) -> SparseRows:
     indices, values = table["sparse_indices"].chunk(0), table["sparse_values"].chunk(0)
     offsets = indices.offsets.to_numpy().astype(np.int64)
     return SparseRows(offsets, indices.flatten().to_numpy().astype(np.uint32), values.flatten().to_numpy())
+
+
+def _tokens(table: Any) -> TokenRows:
+    """Token vectors of unit length, but for the rounding to int8 that they were stored with."""
+    column = table["tokens"].chunk(0)
+    offsets = column.offsets.to_numpy().astype(np.int64)
+    flat = column.flatten()
+    values = flat.flatten().to_numpy().astype(np.float32) / np.float32(TOKENS_SCALE)
+    return TokenRows(offsets, values.reshape(-1, flat.type.list_size))
 
 
 def kinds_of(sample: Sample) -> list[Kind]:
@@ -89,6 +111,9 @@ def kinds_of(sample: Sample) -> list[Kind]:
         Kind("binary, pos = verb", "bits", verbs, verb),
         Kind("sparse", "terms", None, everything),
         Kind("sparse, pos = verb", "terms", verbs, verb),
+        Kind("text, by BM25", "body", None, everything),
+        Kind("multi-vector, by MaxSim", "tokens", None, everything),
+        Kind("hybrid: dense and sparse, ranks fused", FUSED, None, everything),
         Kind("dense, by lists of codes", "dense", None, everything, index=LISTS),
         Kind("dense, by lists, pos = verb", "dense", verbs, verb, index=LISTS),
         Kind("dense, by a graph", "dense", None, everything, index=GRAPH),
@@ -99,42 +124,14 @@ def kinds_of(sample: Sample) -> list[Kind]:
 
 
 def queries_of(kind: Kind, sample: Sample) -> list[Any]:
-    if kind.using == "terms":
-        return list(sample.sparse_queries)
-    return list(sample.queries if kind.using == "dense" else sample.queries > 0)
-
-
-def exact_distances(kind: Kind, sample: Sample) -> np.ndarray:
-    """(queries, rows) by numpy in float64: 1 - cosine, differing bits, or minus the inner product; infinite where the
-    filter does not match, or two sparse vectors have no index in common."""
-    if kind.using == "terms":
-        distances = np.stack([_inner_products(query, sample.sparse) for query in sample.sparse_queries])
-    elif kind.using == "dense":
-        rows, queries = (side.astype(np.float64) for side in (sample.dense, sample.queries))
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-        queries /= np.linalg.norm(queries, axis=1, keepdims=True)
-        distances = 1.0 - queries @ rows.T
-    else:
-        rows, queries = (np.where(side > 0, 1.0, -1.0) for side in (sample.dense, sample.queries))
-        distances = (rows.shape[1] - queries @ rows.T) / 2
-    return np.where(kind.allowed, distances, np.inf)
-
-
-def _inner_products(query: SparseRows, rows: SparseRows) -> np.ndarray:
-    weights = np.zeros(int(max(rows.indices.max(), query.indices.max(initial=0))) + 1)
-    weights[query.indices] = query.values
-    row_of = np.repeat(np.arange(len(rows)), np.diff(rows.offsets))
-    shared = np.bincount(row_of, weights[rows.indices] != 0, len(rows)) > 0
-    return np.where(shared, -np.bincount(row_of, weights[rows.indices] * rows.values, len(rows)), np.inf)
-
-
-def recall(kind: Kind, sample: Sample) -> float:
-    """Share of the exact K best that came back, by distance, so that ties count for either."""
-    places = {one: row for row, one in enumerate(sample.ids)}
-    found = wanted = 0
-    for row, hits in zip(exact_distances(kind, sample), kind.answers, strict=True):
-        count = min(K, int(np.isfinite(row).sum()))
-        worst = np.partition(row, count - 1)[count - 1]
-        found += sum(bool(row[places[str(hit.id)]] <= worst + 1e-6 * max(1.0, abs(worst))) for hit in hits)
-        wanted += count
-    return found / wanted
+    """What is asked, one by one; of several fields by name."""
+    fields: dict[str, list[Any]] = {
+        "dense": list(sample.queries),
+        "bits": list(sample.queries > 0),
+        "terms": list(sample.sparse_queries),
+        "body": sample.texts,
+        "tokens": [query.tokens for query in sample.token_queries],
+    }
+    if kind.using != FUSED:
+        return fields[kind.using]
+    return [{name: fields[name][place] for name in HYBRID} for place in range(len(sample.texts))]
