@@ -138,6 +138,10 @@ def test_tune(run: Callable[..., Any], tmp_path: Path) -> None:
         docs = db.create_collection("docs", vectors={"d": Dense(4)}, sparse={"s": Sparse(index="seismic")})
         docs.upsert(range(2_000), {"s": rows})
         docs.compact()
+    stats = json.loads(run("stats", "docs", "-t", tmp_path / "db", "--json").stdout)["vectors"]["s"]
+    assert (stats["index"], stats["rows_indexed"]) == ("seismic", 2_000)
+    assert stats["bytes"].pop("vectors") == 2_000 * 20 * 8 + 2_001 * 8
+    assert sum(stats["bytes"].values()) > 2_000 * 20  # of the index's own parts
     indices = np.array([sorted(row) for row in rows[:60]])
     values = np.array([[row[one] for one in sorted(row)] for row in rows[:60]], np.float32)
     parts = {"indptr": np.arange(0, 1_201, 20), "indices": indices.ravel(), "data": values.ravel()}

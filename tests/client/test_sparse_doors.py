@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 
 import vecstore
-from vecstore import Dense, InvalidArgument, PointBatch, ResourceExhausted, Settings, Sparse, SparseVector
+from vecstore import (
+    Dense,
+    InvalidArgument,
+    PointBatch,
+    ResourceExhausted,
+    Seismic,
+    Settings,
+    Sparse,
+    SparseVector,
+    parse_index,
+)
 from vecstore.client.batches import row_bytes
 from vecstore.config import Limits, Server
 from vecstore.sparse import SparseRows, sparse_rows
@@ -258,6 +268,34 @@ def test_bad_fields_are_refused_alike(db: Any) -> None:
             db.create_collection("docs", vectors=spec)
         assert refused.value.field_violations[0][0] == f"vectors.default.{part}", refused.value
         assert not db.has_collection("docs")
+
+
+def test_indexes_and_the_parameters_of_queries(db: Any) -> None:
+    spec = Seismic(postings=500, summary="max")
+    for form in (spec, "seismic(postings=500, summary=max)", {"type": "seismic", "postings": 500, "summary": "max"}):
+        docs = db.create_collection("docs", sparse=Sparse(index=form), exist_ok=True)
+        assert docs.schema().vectors["default"].index == spec
+    docs.upsert(range(60), ROWS)
+    for how in ({"block_factor": 1.5}, {"nprobe": 3}, {"recall": 0.9}, {"recall": 1}, {"exact": True}):
+        assert answer(docs.query(QUERY, k=60, **how)) == expected(QUERY), how
+        assert answer(docs.query_batch([QUERY], k=60, **how)[0]) == expected(QUERY), how
+    for how in (
+        {"block_factor": 0}, {"block_factor": -1.0}, {"block_factor": 1e9}, {"block_factor": float("nan")},
+        {"block_factor": "x"}, {"nprobe": 0}, {"recall": 1.5}, {"truncate_dim": 4},
+    ):  # fmt: skip
+        with pytest.raises(InvalidArgument) as refused:
+            docs.query(QUERY, **how)
+        assert refused.value.reason == "BAD_ARGUMENT", (how, refused.value)
+        assert next(iter(how)).split("_")[0] in refused.value.message
+    for text in ("inverted", "flat", "seismic"):
+        docs.update_index("default", text)
+        assert docs.schema().vectors["default"].index == parse_index(text)
+        assert docs.stats()["vectors"]["default"]["index"] == text
+        assert answer(docs.query(QUERY, k=60)) == expected(QUERY)
+    for bad, part in (({"type": "seismic", "postings": 0}, ".postings"), ("ivf", ""), ("mih", "")):
+        with pytest.raises(InvalidArgument) as refused:
+            docs.update_index("default", bad)
+        assert refused.value.field_violations[0][0] == f"vectors.default.index{part}", refused.value
 
 
 def test_large_upserts_are_cut_by_bytes() -> None:

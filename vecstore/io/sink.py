@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from vecstore.errors import InvalidArgument
 from vecstore.io.layout import IdKinds, suffix_of
-from vecstore.schema import VectorField
+from vecstore.schema import VectorField, VectorKind
 from vecstore.types import Point
 
 
@@ -19,9 +20,14 @@ class Sink(Protocol):
 
 
 def open_sink(path: str | Path, fields: dict[str, VectorField], kinds: IdKinds) -> Sink:
-    """A writer for a .parquet, .jsonl, .npy or .hdf5 file. Raises InvalidArgument (BAD_FILE)."""
+    """A writer for a .parquet, .jsonl, .npy or .hdf5 file. Raises InvalidArgument (BAD_FILE, BAD_COLUMN)."""
     path = Path(path)
-    return _SINKS[suffix_of(path, _SINKS)](path, fields, kinds)
+    suffix = suffix_of(path, _SINKS)
+    multi = next((name for name, field in fields.items() if field.kind is VectorKind.MULTI), None)
+    if multi is not None and _SINKS[suffix] is not _jsonl:
+        message = f"{multi!r} holds several vectors a point, which {suffix} has no column for; export it to .jsonl"
+        raise InvalidArgument(message, reason="BAD_COLUMN")
+    return _SINKS[suffix](path, fields, kinds)
 
 
 def _parquet(path: Path, fields: dict[str, VectorField], kinds: IdKinds) -> Sink:
