@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "seismic_ops.h"
+#include "seismic_find.h"
 
 namespace vecstore {
 namespace {
@@ -61,6 +61,6 @@ std::size_t collect(const std::uint16_t* sums, std::size_t count, std::uint16_t 
 
 }  // namespace
 
-SeismicOps avx2_seismic_ops() { return {"avx2", add_codes, add_records, count_from, collect}; }
+SeismicOps avx2_seismic_ops() { return {"avx2", find_records, add_codes, add_records, count_from, collect}; }
 
 }  // namespace vecstore

@@ -3,7 +3,7 @@
 #include <string_view>
 
 #include "dispatch.h"
-#include "seismic_ops.h"
+#include "seismic_find.h"
 
 namespace vecstore {
 namespace {
@@ -46,7 +46,7 @@ std::size_t collect(const std::uint16_t* sums, std::size_t count, std::uint16_t 
 
 }  // namespace
 
-SeismicOps scalar_seismic_ops() { return {"scalar", add_codes, add_records, count_from, collect}; }
+SeismicOps scalar_seismic_ops() { return {"scalar", find_records, add_codes, add_records, count_from, collect}; }
 
 const SeismicOps& current_seismic_ops() {
     static const SeismicOps scalar = scalar_seismic_ops();

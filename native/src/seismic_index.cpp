@@ -34,11 +34,11 @@ SeismicIndex::SeismicIndex(const SeismicArrays& arrays)
         if (static_cast<std::size_t>(a_.term_parts[t + 1] - a_.term_parts[t]) * kTableShare > blocks_)
             tables_of_[t] = tables++;
     tables_.assign(std::size_t{tables} * padded_blocks(), 0);
-    ranks_.assign(std::size_t{tables} * words_, Word{0, 0});
+    ranks_.assign(std::size_t{tables} * words_, PartWord{0, 0});
     for (std::size_t t = 0; t < a_.nterms; ++t) {
         if (tables_of_[t] == kNone) continue;
         std::uint8_t* codes = tables_.data() + tables_of_[t] * padded_blocks();
-        Word* words = ranks_.data() + tables_of_[t] * words_;
+        PartWord* words = ranks_.data() + tables_of_[t] * words_;
         for (std::int64_t p = a_.term_parts[t]; p < a_.term_parts[t + 1]; ++p) {
             const std::uint32_t block = a_.part_blocks[p];
             codes[block] = a_.part_codes[p];

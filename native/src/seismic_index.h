@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "seismic_ops.h"
+
 namespace vecstore {
 
 struct SeismicArrays {
@@ -37,14 +39,10 @@ class SeismicIndex {
 
     // A term that many blocks hold has its parts' codes in a row of all blocks, and finds the part of a block by
     // counting bits. Null for others.
-    struct Word {
-        std::uint64_t bits;   // blocks that hold the term
-        std::uint32_t parts;  // of the term in blocks before these
-    };
     const std::uint8_t* table(std::size_t term) const {
         return tables_of_[term] == kNone ? nullptr : tables_.data() + tables_of_[term] * padded_blocks();
     }
-    const Word* ranks(std::size_t term) const { return ranks_.data() + tables_of_[term] * words_; }
+    const PartWord* ranks(std::size_t term) const { return ranks_.data() + tables_of_[term] * words_; }
 
  private:
     void check() const;
@@ -55,7 +53,7 @@ class SeismicIndex {
     std::vector<std::uint32_t> direct_;     // by index, where the largest is small
     std::vector<std::uint32_t> tables_of_;  // by term
     std::vector<std::uint8_t> tables_;
-    std::vector<Word> ranks_;
+    std::vector<PartWord> ranks_;
 };
 
 }  // namespace vecstore

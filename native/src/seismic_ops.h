@@ -20,8 +20,19 @@ struct BlockRead {
     std::uint16_t* sums;  // (kBlockRows,)
 };
 
+// A term that many blocks hold finds the part of a block by counting bits.
+struct PartWord {
+    std::uint64_t bits;   // which of 64 blocks hold the term
+    std::uint32_t parts;  // of the term in blocks before these
+};
+
 struct SeismicOps {
     const char* isa;
+    // Fills `reads` with the term's records in those of the blocks that hold it, asks for them to be fetched, and
+    // returns how many. The sums of blocks[i] are sums + i * kBlockRows; `reads` has room for `count` and one more.
+    std::size_t (*find)(const PartWord* words, const std::uint32_t* starts, std::uint32_t last_part,
+                        const std::uint8_t* records, const std::uint32_t* blocks, std::size_t count,
+                        std::uint16_t* sums, BlockRead* reads);
     // sums[i] += what codes[i] counts; `count` is a multiple of kBlockRows.
     void (*add_codes)(const std::uint8_t* codes, std::size_t count, std::uint16_t weight, std::uint16_t* sums);
     void (*add_records)(const BlockRead* reads, std::size_t count, std::uint16_t weight);

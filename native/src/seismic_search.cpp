@@ -1,11 +1,11 @@
 #include "seismic_search.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
+#include "row_products.h"
 #include "seismic_ops.h"
 #include "sparse_scan.h"
 
@@ -61,7 +61,7 @@ class Searcher {
     std::uint32_t slack_;  // how much more than its share of the score a row's sum may be
     std::uint16_t floor_;  // smallest sum of a candidate
     std::uint32_t kth_;    // the k-th largest sum, 0 before there are k
-    std::size_t left_out_, blocks_read_, records_read_;
+    std::size_t left_out_, refused_, blocks_read_, records_read_;
     std::vector<Term> terms_;
     std::vector<std::uint16_t> block_sums_, sums_;
     std::vector<std::int32_t> slots_;  // by block: its place in the chunk, -1 between chunks
@@ -69,6 +69,7 @@ class Searcher {
     std::vector<BlockRead> reads_[2];
     std::vector<Candidate> candidates_;
     std::vector<Neighbour> nearest_;
+    RowProducts products_;
 };
 
 void Searcher::weigh(const std::uint32_t* indices, const float* weights, std::size_t count, const SeismicVisit& visit) {
@@ -78,9 +79,14 @@ void Searcher::weigh(const std::uint32_t* indices, const float* weights, std::si
     };
     std::vector<Weighed> found;
     found.reserve(count);
+    refused_ = 0;
     for (std::size_t i = 0; i < count; ++i) {
+        if (weights[i] <= 0) {
+            ++refused_;
+            continue;
+        }
         const std::uint32_t term = index_->term(indices[i]);
-        if (term == SeismicIndex::kNone || weights[i] <= 0) continue;
+        if (term == SeismicIndex::kNone) continue;
         found.push_back({static_cast<double>(weights[i]) * static_cast<double>(index_->arrays().scales[term]), term});
     }
     std::sort(found.begin(), found.end(), [](const Weighed& a, const Weighed& b) {
@@ -125,21 +131,11 @@ std::size_t Searcher::find(const Term& term, std::vector<BlockRead>& reads) {
     const std::int64_t first = a.term_parts[term.term], last = a.term_parts[term.term + 1];
     const std::uint8_t* records = a.records + a.term_records[term.term];
     const std::uint32_t* starts = a.part_records + first;
-    std::size_t found = 0;
     if (index_->table(term.term) != nullptr) {
-        const SeismicIndex::Word* ranks = index_->ranks(term.term);
-        const auto end = static_cast<std::uint32_t>(last - first - 1);
-        for (std::size_t slot = 0; slot < chunk_.size(); ++slot) {
-            const std::uint32_t block = chunk_[slot];
-            const SeismicIndex::Word& word = ranks[block / 64];
-            const std::uint64_t below = word.bits & ((std::uint64_t{1} << (block % 64)) - 1);
-            const std::uint32_t part = word.parts + static_cast<std::uint32_t>(std::popcount(below));
-            reads[found] = {records + starts[std::min(part, end)], sums_.data() + slot * kBlockRows};
-            __builtin_prefetch(reads[found].record);
-            found += word.bits >> (block % 64) & 1;
-        }
-        return found;
+        return ops_->find(index_->ranks(term.term), starts, static_cast<std::uint32_t>(last - first - 1), records,
+                          chunk_.data(), chunk_.size(), sums_.data(), reads.data());
     }
+    std::size_t found = 0;
     for (std::int64_t p = first; p < last; ++p) {
         const std::int32_t slot = slots_[a.part_blocks[p]];
         if (slot < 0) continue;
@@ -270,18 +266,28 @@ void Searcher::run(const SeismicIndex& index, const SeismicOps& ops, const Spars
         for (std::size_t line = 0; line < std::min(kRowLines * kLine, (end - begin) * value_bytes); line += kLine)
             __builtin_prefetch(values + line);
     }
-    const SparseQuery query(indices, weights, count);
-    RowScorer scorer(rows, nullptr);
     nearest_.clear();
-    for (const Candidate& each : candidates_) {
-        const std::uint32_t row = place_rows[each.place];
-        float distance;
-        if (scorer.distance(query, row, &distance)) nearest_.push_back({distance, static_cast<std::int64_t>(row)});
+    const auto score = [&](auto&& distance_of) {
+        for (const Candidate& each : candidates_) {
+            const std::uint32_t row = place_rows[each.place];
+            float distance;
+            if (distance_of(row, &distance)) nearest_.push_back({distance, static_cast<std::int64_t>(row)});
+        }
+    };
+    if (RowProducts::suits(indices, count)) {
+        products_.open(indices, weights, count);
+        score([&](std::uint32_t row, float* distance) { return products_.distance(rows, row, distance); });
+        products_.close();
+    } else {
+        const SparseQuery query(indices, weights, count);
+        RowScorer scorer(rows, nullptr);
+        score([&](std::uint32_t row, float* distance) { return scorer.distance(query, row, distance); });
     }
     counters[0] = static_cast<std::int64_t>(blocks_read_);
     counters[1] = static_cast<std::int64_t>(records_read_);
     counters[2] = static_cast<std::int64_t>(candidates_.size());
     counters[3] = static_cast<std::int64_t>(left_out_);
+    counters[4] = static_cast<std::int64_t>(refused_);
     write_nearest(nearest_, k, out_rows, out_distances, k);
 }
 
@@ -295,6 +301,7 @@ void seismic_search(const SeismicIndex& index, const SparseView& rows, const Spa
         check_row(queries, q);
         const auto begin = static_cast<std::size_t>(queries.offsets[q]),
                    end = static_cast<std::size_t>(queries.offsets[q + 1]);
+        check_query(queries.indices + begin, static_cast<const float*>(queries.values) + begin, end - begin);
         searcher.run(index, ops, rows, queries.indices + begin, static_cast<const float*>(queries.values) + begin,
                      end - begin, visit, allowed, output.k, output.rows + q * output.k, output.distances + q * output.k,
                      output.counters + q * kSeismicCounters);

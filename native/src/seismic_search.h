@@ -20,7 +20,8 @@ struct SeismicVisit {
     bool bounded;         // with `all`: blocks' codes are bounds, so that blocks may be skipped by them
 };
 
-inline constexpr std::size_t kSeismicCounters = 4;  // blocks read, records read, rows rescored, terms left out
+inline constexpr std::size_t kSeismicCounters =
+    5;  // blocks read, records read, rows rescored, terms left out, weights refused
 inline constexpr std::size_t kSeismicTermsMax = 512;
 
 struct SeismicOutput {

@@ -36,13 +36,17 @@ void check_row(const SparseView& rows, std::size_t row) {
                                     " entries");
 }
 
-SparseQuery::SparseQuery(const std::uint32_t* indices, const float* weights, std::size_t count) {
+void check_query(const std::uint32_t* indices, const float* weights, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
         if (i > 0 && indices[i] <= indices[i - 1])
             throw std::invalid_argument("a query's indices must ascend: " + std::to_string(indices[i]) + " follows " +
                                         std::to_string(indices[i - 1]));
         if (!std::isfinite(weights[i])) throw std::invalid_argument("a query's weights must be finite");
     }
+}
+
+SparseQuery::SparseQuery(const std::uint32_t* indices, const float* weights, std::size_t count) {
+    check_query(indices, weights, count);
     std::vector<std::size_t> order(count);
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::stable_sort(order.begin(), order.end(),

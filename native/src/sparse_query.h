@@ -34,6 +34,9 @@ double exact_value(const SparseView& rows, const Saturation* saturation, std::si
 // Throws std::invalid_argument for offsets of a row that leave the entries.
 void check_row(const SparseView& rows, std::size_t row);
 
+// Throws std::invalid_argument unless indices ascend strictly and weights are finite.
+void check_query(const std::uint32_t* indices, const float* weights, std::size_t count);
+
 class SparseQuery {
  public:
     static constexpr std::uint32_t kNone = 0xffffffffu;

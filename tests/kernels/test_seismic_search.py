@@ -15,7 +15,7 @@ from vecstore.index.seismic_parts import Kept, build_parts
 from vecstore.index.seismic_terms import count_terms
 from vecstore.kernels.base import Kernels
 from vecstore.kernels.numpy_backend import NumpyKernels
-from vecstore.kernels.seismic import SeismicArrays, Visit
+from vecstore.kernels.seismic import COUNTERS, SeismicArrays, Visit
 from vecstore.sparse import SparseRows
 
 SMALL = np.arange(90, dtype=np.uint32)
@@ -39,7 +39,7 @@ def searched(
     allowed: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     out, distances = oracle.outputs(len(queries), k)
-    counters = np.full((len(queries), 4), -7, np.int64)
+    counters = np.full((len(queries), len(COUNTERS)), -7, np.int64)
     index = kernels.open_seismic(arrays)
     kernels.seismic_search(index, rows, queries, visit, allowed, out, distances, counters)
     return out, distances, counters

@@ -36,12 +36,13 @@ from vecstore.sparse import SparseRows
 VERSION = 1
 SEED = 0
 DEFAULT_RECALL = 0.98
-SHARE = 0.98  # of a query's weight whose terms find candidates; all score them
+SHARE = 0.95  # of a query's weight whose terms find candidates; all score them
 FIRST_BLOCKS = 8
 DEPTH, DEPTH_PRUNED = 1.5, 4.0  # rows scored in full, as a multiple of k; more where codes are missing
 FEW_ROWS, FEW_SHARE = 512, 128  # allowed rows that are scored one by one, and of how many one may be
 LIST_FACTOR = 6.0
 _ARRAYS = tuple(SeismicArrays.__slots__)
+_REFUSED = COUNTERS.index("weights_refused")
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +71,7 @@ class SeismicIndex(BuiltIndex):
         self._pruned = header.coded < header.nnz
         self._asked: SparseRows | None = None  # the user's queries that the table was measured on
         self._open: dict[str, OpenSeismic] = {}
+        self._last: tuple[SearchParams | None, int, int, Visit] = (None, 0, 0, Visit(1, 1, 1.0))
 
     @classmethod
     def build(
@@ -104,6 +106,7 @@ class SeismicIndex(BuiltIndex):
 
     def tuned(self, queries: Any, kernels: Kernels) -> Self:
         index = copy.copy(self)
+        index._last = (None, 0, 0, Visit(1, 1, 1.0))
         index._asked = SparseRows(queries.offsets, queries.indices, queries.values.astype(np.float32))
         index._calibrate(kernels)
         return index
@@ -140,23 +143,31 @@ class SeismicIndex(BuiltIndex):
     ) -> Candidates:
         """`nprobe` bounds how many of a query's terms, the heaviest, find candidates. Answers have exact distances
         whatever `rescore` says. Where a weight is not positive the search is exact."""
-        matches = self.ntotal if allowed is None else min(self.ntotal, int(np.bitwise_count(allowed).sum()))
-        few = max(k, FEW_ROWS, self.ntotal // FEW_SHARE) if allowed is not None else k
+        if allowed is None:
+            matches, few = self.ntotal, k
+        else:
+            matches = min(self.ntotal, int(np.bitwise_count(allowed).sum()))
+            few = max(k, FEW_ROWS, self.ntotal // FEW_SHARE)
         if params.exact or params.truncate_dim or self.header.negative or matches <= few or k == 0:
             return self._exact.search(kernels, queries, k, allowed, params)
-        if queries.nnz and float(queries.values.min()) <= 0:
-            return self._by_sign(kernels, queries, k, allowed, params)
         if params.recall_target == 1:
             return self._exactly(kernels, queries, k, allowed)
+        found = self._found(kernels, queries, k, allowed, self._plan(k, matches, params))
+        self._complete(kernels, queries, allowed, found)
+        return found
+
+    def _plan(self, k: int, matches: int, params: SearchParams) -> Visit:
+        last = self._last
+        if last[0] is params and last[1] == k and last[2] == matches:
+            return last[3]
         factor = params.block_factor or self.header.table.factor(params.recall_target or DEFAULT_RECALL, k)
         visit = self._visit(k, matches, factor)
         if params.nprobe:
             visit = replace(visit, terms=min(params.nprobe, TERMS_MAX), share=1.0)
         if params.oversampling:
             visit = replace(visit, depth=max(k, ceil(k * params.oversampling)))
-        found = self._found(kernels, queries, k, allowed, visit)
-        self._complete(kernels, queries, allowed, found)
-        return found
+        self._last = params, k, matches, visit
+        return visit
 
     def _visit(self, k: int, matches: int, factor: float) -> Visit:
         depth = ceil(k * (DEPTH_PRUNED if self._pruned else DEPTH))
@@ -165,12 +176,15 @@ class SeismicIndex(BuiltIndex):
 
     def _found(self, kernels: Kernels, queries: SparseRows, k: int, allowed: Bitmap | None, visit: Visit) -> Candidates:
         nq = len(queries)
-        found = Candidates(np.empty((nq, k), np.int64), np.empty((nq, k), np.float32))
+        rows, distances = np.empty((nq, k), np.int64), np.empty((nq, k), np.float32)
         counters = np.empty((nq, len(COUNTERS)), np.int64)
-        index = self._opened(kernels)
-        kernels.seismic_search(index, self._rows, queries, visit, allowed, found.rows, found.distances, counters)
-        found.counters = dict(zip(COUNTERS, counters.sum(axis=0).tolist(), strict=True))
+        kernels.seismic_search(self._opened(kernels), self._rows, queries, visit, allowed, rows, distances, counters)
+        counted = (counters[0] if nq == 1 else counters.sum(axis=0)).tolist()
+        found = Candidates(rows, distances, dict(zip(COUNTERS, counted, strict=True)))
         found.counters["rows_scanned"] = BLOCK * found.counters["blocks_read"]
+        if found.counters["weights_refused"]:
+            which = np.flatnonzero(counters[:, _REFUSED])
+            self._replace(found, which, self._exact.search(kernels, queries.take(which), k, allowed))
         return found
 
     def _exactly(self, kernels: Kernels, queries: SparseRows, k: int, allowed: Bitmap | None) -> Candidates:
@@ -182,29 +196,16 @@ class SeismicIndex(BuiltIndex):
 
     def _complete(self, kernels: Kernels, queries: SparseRows, allowed: Bitmap | None, found: Candidates) -> None:
         """Where fewer than k were found, though rows may match by entries or terms that took no part."""
-        short = np.flatnonzero(found.rows[:, -1] < 0)
-        if not len(short) or not (self._pruned or found.counters["terms_left_out"]):
+        if not (self._pruned or found.counters["terms_left_out"]) or min(found.rows[:, -1].tolist(), default=0) >= 0:
             return
-        rest = self._exactly(kernels, queries.take(short), found.rows.shape[1], allowed)
-        found.rows[short], found.distances[short] = rest.rows, rest.distances
-        found.counters["queries_rescanned"] = len(short)
-        found.counters["rows_scanned"] += rest.counters["rows_scanned"]
+        short = np.flatnonzero(found.rows[:, -1] < 0)
+        self._replace(found, short, self._exactly(kernels, queries.take(short), found.rows.shape[1], allowed))
 
-    def _by_sign(
-        self, kernels: Kernels, queries: SparseRows, k: int, allowed: Bitmap | None, params: SearchParams
-    ) -> Candidates:
-        """Queries with a weight that is not positive exactly, the others through the blocks."""
-        low = np.flatnonzero(queries.values <= 0)
-        exactly = np.zeros(len(queries), bool)
-        exactly[np.searchsorted(queries.offsets, low, side="right") - 1] = True
-        found = Candidates(np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32))
-        for which, params_of in ((exactly, replace(params, exact=True)), (~exactly, params)):
-            if which.any():
-                part = self.search(kernels, queries.take(np.flatnonzero(which)), k, allowed, params_of)
-                found.rows[which], found.distances[which] = part.rows, part.distances
-                for name, count in part.counters.items():
-                    found.counters[name] = found.counters.get(name, 0) + count
-        return found
+    @staticmethod
+    def _replace(found: Candidates, which: Int64Array, exact: Candidates) -> None:
+        found.rows[which], found.distances[which] = exact.rows, exact.distances
+        found.counters["queries_rescanned"] = found.counters.get("queries_rescanned", 0) + len(which)
+        found.counters["rows_scanned"] += exact.counters["rows_scanned"]
 
     def _opened(self, kernels: Kernels) -> OpenSeismic:
         opened = self._open.get(kernels.name)

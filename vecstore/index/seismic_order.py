@@ -18,11 +18,11 @@ from vecstore.kernels.graph import UInt32Array
 from vecstore.kernels.seismic import BLOCK
 from vecstore.sparse import SparseRows
 
-WIDTH = 32  # entries of a row that take part
+WIDTH = 64  # entries of a row that take part
 TERMS_MAX = 1 << 16  # the commonest take part
-FANOUT = 32  # clusters that one is cut into
-ROUNDS = 5
-SAMPLE_PER_CLUSTER, SAMPLE_MIN = 256, 4096  # rows that centroids are fitted to
+FANOUT = 64  # clusters that one is cut into
+ROUNDS = 8
+SAMPLE_PER_CLUSTER, SAMPLE_MIN = 512, 4096  # rows that centroids are fitted to
 DEPTH_MAX = 16  # rows that still are together are left so
 SEED = 0
 _BATCH = 8192  # rows

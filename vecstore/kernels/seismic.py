@@ -5,9 +5,9 @@ block is a code that stands for the block (1 to 255) and a record: 8 bytes whose
 row at place 64 b + i has the term, then a code (1 to 255) for each that has. A code times the term's scale is at least
 the value it stands for, and less than one scale above it.
 
-A query's terms with a positive weight get whole numbers, w = floor(weight * scale * 64000 / total) + 1, total over the
-terms that take part. A code c counts floor(c * w / 256) + 1. What a row's codes count is its sum, what a block's own
-codes count is its estimate. A search
+A query's terms with a positive weight (others are refused, and counted) get whole numbers, w = floor(weight * scale *
+64000 / total) + 1, total over the terms that take part. A code c counts floor(c * w / 256) + 1. What a row's codes
+count is its sum, what a block's own codes count is its estimate. A search
 
 1. reads the blocks whose estimate is no less than the `first`-th largest, in ascending order;
 2. then those others, in ascending order, whose estimate times `block_factor` reaches the k-th largest sum so far
@@ -37,7 +37,7 @@ PADDING = 64  # spare bytes after the records
 CHUNK = 128  # blocks
 BUDGET = 64000.0
 TERMS_MAX = 512  # terms of a query that take part, at most
-COUNTERS = ("blocks_read", "records_read", "rows_rescored", "terms_left_out")
+COUNTERS = ("blocks_read", "records_read", "rows_rescored", "terms_left_out", "weights_refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class SeismicKernels(Protocol):
         allowed: Bitmap | None,
         out_rows: NDArray[np.int64],  # (nq, k)
         out_distances: NDArray[np.float32],  # (nq, k), as `sparse_rerank` gives them
-        out_counters: NDArray[np.int64],  # (nq, 4): COUNTERS
+        out_counters: NDArray[np.int64],  # (nq, 5): COUNTERS
     ) -> None:
         """The k nearest of the allowed rows that a search scored."""
 

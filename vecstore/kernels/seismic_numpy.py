@@ -162,7 +162,7 @@ def search(
     rerank(query, rows, None, scored[None], distances)
     matched = distances[0] < np.inf
     write_nearest(scored[matched], distances[0, matched], out_rows, out_distances)
-    out_counters[:] = (*counters, terms.left_out)
+    out_counters[:] = (*counters, terms.left_out, int((query.values <= 0).sum()))
 
 
 def sketch_nearest(
