@@ -343,3 +343,22 @@ def test_texts_are_exported_as_their_terms(tmp_path: Path, suffix: str) -> None:
         assert column.rows.values.tolist() == [2.0, 1.0]
         assert column.present is not None
         assert column.present.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "hdf5", "jsonl"])
+def test_texts_are_found_again_by_their_terms(run: Callable[..., Any], tmp_path: Path, suffix: str) -> None:
+    lines = [{"id": 1, "body": "two red foxes", "n": 1}, {"id": 2, "body": "the dog"}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    done = run("import", tmp_path / "a.jsonl", "docs", "-t", tmp_path / "one", "--create", "--text", "text=body")
+    assert done.exit_code == 0, done.output
+    assert run("export", "docs", tmp_path / f"b.{suffix}", "-t", tmp_path / "one").exit_code == 0
+    flags = ["--text", "text"] if suffix == "jsonl" else []
+    done = run("import", tmp_path / f"b.{suffix}", "docs", "-t", tmp_path / "two", "--create", *flags)
+    assert done.exit_code == 0, done.output
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    found = []
+    for target in ("one", "two"):
+        asked = run("query", "docs", "-t", tmp_path / target, "--vector", "a fox", "--json")
+        found.append([(hit["id"], hit["score"], hit["payload"]) for hit in json.loads(asked.stdout)])
+    assert found[0] == found[1]
+    assert [(one, payload) for one, _, payload in found[0]] == [(1, {"body": "two red foxes", "n": 1})]
