@@ -92,6 +92,9 @@ class SparseRows:
 
 def sparse_rows(vectors: Sequence[SparseVector]) -> SparseRows:
     """Sparse vectors as rows; each has its indices and values at the same places, and numbers in any dtype."""
+    if len(vectors) == 1:
+        indices, values = np.asarray(vectors[0].indices, np.uint32), np.asarray(vectors[0].values, np.float32)
+        return SparseRows(np.array([0, len(indices)]), indices, values)
     offsets = np.zeros(len(vectors) + 1, np.int64)
     np.cumsum([len(one.indices) for one in vectors], out=offsets[1:])
     indices = np.concatenate([np.empty(0, np.uint32), *(one.indices for one in vectors)], dtype=np.uint32)

@@ -40,6 +40,7 @@ SHARE = 0.95  # of a query's weight whose terms find candidates; all score them
 FIRST_BLOCKS = 8
 DEPTH, DEPTH_PRUNED = 1.5, 4.0  # rows scored in full, as a multiple of k; more where codes are missing
 FEW_ROWS, FEW_SHARE = 512, 128  # allowed rows that are scored one by one, and of how many one may be
+FACTORS_REMEMBERED = 1_000
 LIST_FACTOR = 6.0
 _ARRAYS = tuple(SeismicArrays.__slots__)
 _REFUSED = COUNTERS.index("weights_refused")
@@ -72,6 +73,7 @@ class SeismicIndex(BuiltIndex):
         self._asked: SparseRows | None = None  # the user's queries that the table was measured on
         self._open: dict[str, OpenSeismic] = {}
         self._last: tuple[SearchParams | None, int, int, Visit] = (None, 0, 0, Visit(1, 1, 1.0))
+        self._factors: dict[tuple[float, int], float] = {}  # by recall and k, for this table
 
     @classmethod
     def build(
@@ -132,6 +134,7 @@ class SeismicIndex(BuiltIndex):
             return found.rows, found.distances
 
         self.header = msgspec.structs.replace(self.header, table=calibrated(search, asked, own, self.ntotal))
+        self._factors.clear()
 
     def search(
         self,
@@ -160,7 +163,7 @@ class SeismicIndex(BuiltIndex):
         last = self._last
         if last[0] is params and last[1] == k and last[2] == matches:
             return last[3]
-        factor = params.block_factor or self.header.table.factor(params.recall_target or DEFAULT_RECALL, k)
+        factor = params.block_factor or self._factor(params.recall_target or DEFAULT_RECALL, k)
         visit = self._visit(k, matches, factor)
         if params.nprobe:
             visit = replace(visit, terms=min(params.nprobe, TERMS_MAX), share=1.0)
@@ -168,6 +171,14 @@ class SeismicIndex(BuiltIndex):
             visit = replace(visit, depth=max(k, ceil(k * params.oversampling)))
         self._last = params, k, matches, visit
         return visit
+
+    def _factor(self, recall: float, k: int) -> float:
+        known = self._factors.get((recall, k))
+        if known is None:
+            if len(self._factors) >= FACTORS_REMEMBERED:
+                self._factors.clear()
+            known = self._factors[recall, k] = self.header.table.factor(recall, k)
+        return known
 
     def _visit(self, k: int, matches: int, factor: float) -> Visit:
         depth = ceil(k * (DEPTH_PRUNED if self._pruned else DEPTH))
