@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from vecstore.index_text import format_index, parse_index
     from vecstore.query.builder import F, has_id, has_vector
     from vecstore.query.filter import Filter
-    from vecstore.ranking import NearestId
+    from vecstore.ranking import NearestId, OrderBy, Sample
     from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, VectorKind
     from vecstore.sparse import SparseVector
     from vecstore.types import (
@@ -138,6 +138,7 @@ __all__ = [
     "NotFound",
     "OperationInfo",
     "OperationState",
+    "OrderBy",
     "PermissionDenied",
     "Point",
     "PointBatch",
@@ -147,6 +148,7 @@ __all__ = [
     "RelativeScore",
     "ResourceExhausted",
     "Rotate",
+    "Sample",
     "Schema",
     "Seismic",
     "Settings",
@@ -256,7 +258,7 @@ _MODULES = {
         "has_vector",
     ),
     "vecstore.query.filter": ("Filter",),
-    "vecstore.ranking": ("NearestId",),
+    "vecstore.ranking": ("NearestId", "OrderBy", "Sample"),
     "vecstore.schema": (
         "DataType",
         "FieldKind",

@@ -32,6 +32,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tokens_max: int = 8_192  # token vectors of one multi-vector
     prefetch_depth_max: int = 4
     prefetch_candidates_max: int = 100_000  # limits of all prefetches of a query together
+    matrix_points_max: int = 1_000  # points of one distance matrix
     filter_depth_max: int = 32
     filter_terms_max: int = 1_024
     in_list_max: int = 10_000

@@ -45,14 +45,37 @@ class Discover:
     context: tuple[tuple[Example, Example], ...] = ()
 
 
-Ranking: TypeAlias = NearestId | Recommend | Discover
+@dataclass(frozen=True, slots=True)
+class OrderBy:
+    """By the number at a payload key, or the moment where `datetime`; equal ones by id. Points without one are left
+    out; of several, the smallest counts, or the largest where `descending`.
+
+    `start_from` is the first value (microseconds since 1970 UTC for moments); with `after`, points with that value come
+    after this id: the value and id of an answer's last point go on from there."""
+
+    key: str
+    descending: bool = False
+    start_from: float | None = None
+    after: PointId | None = None
+    datetime: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Any points that match, each as likely as any other, in any order; the same ones for the same `seed`."""
+
+    seed: int | None = None
+
+
+Ranking: TypeAlias = NearestId | Recommend | Discover | OrderBy | Sample
+ByExample: TypeAlias = NearestId | Recommend | Discover
 
 
 def is_id(example: Example) -> bool:
     return isinstance(example, int | str | UUID)
 
 
-def examples_of(ranking: NearestId | Recommend | Discover) -> list[tuple[str, Example]]:
+def examples_of(ranking: ByExample) -> list[tuple[str, Example]]:
     """All examples with their paths."""
     if isinstance(ranking, NearestId):
         return [("nearest_id", ranking.id)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vecstore import RRF, Dense, Discover, F, InvalidArgument, NearestId, NotFound, Prefetch, Recommend
+from vecstore import RRF, Dense, Discover, F, InvalidArgument, NearestId, NotFound, OrderBy, Prefetch, Recommend, Sample
 
 SEED = 20261127
 N, DIM = 60, 4
@@ -85,3 +85,25 @@ def test_examples(docs: Any) -> None:
         refused(lambda query=query: docs.query(query), path)  # type: ignore[misc]
     with pytest.raises(NotFound, match="nearest_id: point 777 does not exist"):
         docs.query(NearestId(777))
+
+
+def test_orders_samples_facets_and_matrices(docs: Any) -> None:
+    page = docs.query(OrderBy("n", descending=True), 5, filter=F("doc").eq("d1"))
+    assert page.ids.tolist() == [57, 50, 43, 36, 29]
+    assert page.scores.tolist() == [57.0, 50.0, 43.0, 36.0, 29.0]
+    following = docs.query(OrderBy("n", True, start_from=29, after=29), 5, filter=F("doc").eq("d1"))
+    assert following.ids.tolist() == [22, 15, 8, 1]
+    assert docs.query(Sample(seed=5), 9).ids.tolist() == docs.query(Sample(seed=5), 9).ids.tolist()
+    assert set(docs.query(Sample(), 60).ids.tolist()) == set(range(N))
+    assert docs.facet("doc", limit=3) == [("d0", 9), ("d1", 9), ("d2", 9)]
+    assert docs.facet("n", filter=F("n").lt(2)) == [(0, 1), (1, 1)]
+    matrix = docs.distance_matrix([3, 9, 4])
+    assert matrix.ids.tolist() == [3, 9, 4]
+    rows = VECTORS[[3, 9, 4]]
+    np.testing.assert_allclose(matrix.scores, np.linalg.norm(rows[:, None] - rows[None], axis=2), atol=1e-5)
+    assert docs.distance_matrix(sample=7, seed=1, filter=F("n").lt(20)).scores.shape == (7, 7)
+    refused(lambda: docs.query(OrderBy("n", after=3)), "order_by.after")
+    refused(lambda: docs.facet("doc", limit=0), "limit")
+    refused(lambda: docs.distance_matrix([1], filter=F("n").eq(1)), "ids")
+    with pytest.raises(NotFound, match="point 777 does not exist"):
+        docs.distance_matrix([3, 777])

@@ -26,7 +26,7 @@ from vecstore.types import (
     VectorBatch,
     WriteResult,
 )
-from vecstore.wire import columns, filters, groups, ids, reads, schemas, vectors, writes
+from vecstore.wire import columns, facets, filters, groups, ids, reads, schemas, vectors, writes
 from vecstore.wire.values import fields_from_pb, set_fields
 
 M = TypeVar("M", bound=Message)
@@ -148,6 +148,27 @@ def test_grouped_answers(answer: Any) -> None:
     back = groups.groups_from_pb(sent(groups.groups_to_pb(answer, common_pb2.PAYLOAD_ENCODING_JSON)))
     check([(one.value, list(one.hits)) for one in back.groups], [(one.value, list(one.hits)) for one in answer.groups])
     check((back.seq, back.explain), (answer.seq, answer.explain))
+
+
+@given(values.FACET_REQUESTS)
+def test_facet_requests(request: Any) -> None:
+    check(facets.facet_from_pb(sent(facets.facet_to_pb(request)), LIMITS), request)
+
+
+@given(values.FACETS)
+def test_facets(answer: Any) -> None:
+    check(facets.facets_from_pb(sent(facets.facets_to_pb(answer))), answer)
+
+
+@given(values.MATRIX_REQUESTS)
+def test_matrix_requests(request: Any) -> None:
+    check(facets.matrix_request_from_pb(sent(facets.matrix_request_to_pb(request)), LIMITS), request)
+
+
+@given(values.matrices())
+def test_matrices(answer: Any) -> None:
+    back = facets.matrix_from_pb(sent(facets.matrix_to_pb(answer)))
+    check((back.ids.tolist(), back.scores, back.seq), (answer.ids.tolist(), answer.scores, answer.seq))
 
 
 @given(values.SCROLL_RESULTS)

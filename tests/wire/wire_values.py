@@ -8,11 +8,12 @@ from uuid import UUID
 import numpy as np
 from hypothesis import strategies as st
 
+from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.grouping import Group, Groups, GroupsRequest
-from vecstore.hits import Hits
+from vecstore.hits import Hits, id_array
 from vecstore.query import filter as f
 from vecstore.query.fusion import Fusion, FusionMethod
-from vecstore.ranking import Discover, NearestId, Recommend, Strategy
+from vecstore.ranking import Discover, NearestId, OrderBy, Recommend, Sample, Strategy
 from vecstore.rows import TextRows
 from vecstore.schema import Analysis, DataType, FieldKind, Metric, Schema, VectorField, VectorKind
 from vecstore.sparse import SparseVector, sparse_rows
@@ -198,6 +199,8 @@ FUSIONS = st.builds(
 EXAMPLES = IDS | QUERY_VECTORS
 RANKINGS = st.one_of(
     st.builds(NearestId, IDS),
+    st.builds(OrderBy, NAMES, st.booleans(), st.none() | FINITE, st.none() | IDS, st.booleans()),
+    st.builds(Sample, st.none() | U64),
     st.builds(Recommend, st.lists(EXAMPLES, max_size=2).map(tuple), st.lists(EXAMPLES, max_size=2).map(tuple),
               st.sampled_from(Strategy)),
     st.builds(Discover, st.none() | EXAMPLES, st.lists(st.tuples(EXAMPLES, EXAMPLES), max_size=2).map(tuple)),
@@ -236,6 +239,28 @@ QUERIES = staged_queries() | st.builds(
     timeout_s=st.none() | st.integers(1, 10**6).map(lambda ms: ms / 1000),
     explain=st.booleans(),
 )
+
+FACET_REQUESTS = st.builds(FacetRequest, NAMES, TEXT, OPTIONAL_FILTERS, I64, U64)
+FACETS = st.builds(Facets, st.lists(st.tuples(st.one_of(TEXT, I64, st.booleans()), U64), max_size=3), U64)
+MATRIX_REQUESTS = st.builds(
+    MatrixRequest,
+    NAMES,
+    st.none() | NAMES,
+    ID_LISTS,
+    OPTIONAL_FILTERS,
+    I64,
+    st.none() | U64,
+    U64,
+    st.none() | st.just(2.5),
+)
+
+
+@st.composite
+def matrices(draw: st.DrawFn) -> Matrix:
+    ids = draw(st.lists(IDS, max_size=3))
+    scores = draw(st.lists(FLOAT32, min_size=len(ids) ** 2, max_size=len(ids) ** 2))
+    return Matrix(id_array(ids), np.array(scores, np.float32).reshape(len(ids), len(ids)), draw(U64))
+
 
 GROUPS_REQUESTS = st.builds(GroupsRequest, QUERIES, TEXT, I64)
 

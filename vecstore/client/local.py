@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from vecstore.config import Settings
 from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
+from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
 from vecstore.schema import Schema
@@ -80,6 +81,12 @@ class AsyncLocal:
 
     async def query(self, request: QueryRequest) -> Hits:
         return await self._coalescer.query(request)
+
+    async def facet(self, request: FacetRequest) -> Facets:
+        return await self._run(self._database.facet, request)
+
+    async def matrix(self, request: MatrixRequest) -> Matrix:
+        return await self._run(self._database.matrix, request)
 
     async def query_groups(self, request: GroupsRequest) -> Groups:
         return await self._run(self._database.query_groups, request)

@@ -11,7 +11,7 @@ import numpy as np
 from vecstore.client.vectors import as_query, only_vector
 from vecstore.errors import InvalidArgument
 from vecstore.ranking import Discover as DiscoverRanking
-from vecstore.ranking import Example, NearestId, Ranking, Strategy, is_id
+from vecstore.ranking import Example, NearestId, OrderBy, Ranking, Sample, Strategy, is_id
 from vecstore.ranking import Recommend as RecommendRanking
 from vecstore.rows import GivenRows
 from vecstore.schema import Schema, VectorField
@@ -42,7 +42,7 @@ class Discover:
 
 def as_ranking(given: Any, schema: Schema, using: str | None) -> tuple[GivenRows | None, Ranking | None]:
     """A vector, or what else ranks. Raises InvalidArgument."""
-    if given is None or isinstance(given, NearestId):
+    if given is None or isinstance(given, NearestId | OrderBy | Sample):
         return None, given
     field = schema.vectors[only_vector(schema, using)]
     if isinstance(given, Recommend):

@@ -23,6 +23,7 @@ from vecstore.engine.header import CollectionRecord, Manifest
 from vecstore.engine.indexing import Indexing
 from vecstore.engine.maintenance import Maintenance
 from vecstore.engine.operations import Operations
+from vecstore.engine.overviews import Overviews
 from vecstore.engine.params import field_of
 from vecstore.engine.read_path import Reader, batch_key, deadline_of
 from vecstore.engine.recovery import recover
@@ -32,6 +33,7 @@ from vecstore.engine.stats import collection_stats
 from vecstore.engine.verify import run_verify
 from vecstore.engine.writes import prepare_delete, prepare_payload, prepare_upsert
 from vecstore.errors import AlreadyExists, NotFound, VecstoreError, limit_exceeded
+from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.given import query_batch
 from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
@@ -79,6 +81,7 @@ class Database:
         self._filtering = Filtering(settings.search)
         self.reader = Reader(self._kernels, settings, self._filtering)
         self._staged = StagedReader(self.reader)
+        self._overviews = Overviews(self.reader)
         self._operations = Operations()
         self._lock = threading.Lock()  # one change of the set of collections or of a schema at a time
         recovered = recover(storage, settings.storage)
@@ -293,6 +296,14 @@ class Database:
     def count(self, request: CountRequest) -> tuple[int, int]:
         """The exact number of points that match, and the seq read."""
         return self.reader.count(self.collection(request.collection), request)
+
+    def facet(self, request: FacetRequest) -> Facets:
+        """How many points have each value of a payload key."""
+        return self._overviews.facet(self.collection(request.collection), request)
+
+    def matrix(self, request: MatrixRequest) -> Matrix:
+        """The scores of points with each other."""
+        return self._overviews.matrix(self.collection(request.collection), request)
 
     # --- indexes and maintenance ---
 

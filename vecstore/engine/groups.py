@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,16 +17,14 @@ from vecstore.engine.segment import decode_payload
 from vecstore.engine.stage import Stage, StagePlan
 from vecstore.engine.staged import Staged
 from vecstore.kernels.base import Float32Array, Int64Array
-from vecstore.query.filter import Filter, MatchAny, Scalar
-from vecstore.query.index_numbers import exact_int64
-from vecstore.query.match import is_number
+from vecstore.query.filter import Filter, MatchAny
+from vecstore.query.group_values import Value, group_values
 from vecstore.query.path import found_at, parse_path, values_of
+from vecstore.ranking import OrderBy, Sample
 
 FIRST_K = 64
 WIDER = 4  # times as many each round
 ROUNDS = 3  # of widening for groups that are not full
-
-Value: TypeAlias = tuple[bool, Scalar]  # whether it is a boolean (True equals 1), and the value
 
 
 @dataclass(slots=True)
@@ -52,12 +49,13 @@ class Grouping:
     def run(self, stage: Stage, plan: StagePlan | None) -> Found:
         """The first `limit` groups, each with its `size` best points."""
         everything = max(1, self.staged.view.points)
-        k = everything if stage.stages else max(FIRST_K, 2 * self.limit * self.size)
+        whole = bool(stage.stages) or isinstance(stage.ranking, OrderBy | Sample)
+        k = everything if whole else max(FIRST_K, 2 * self.limit * self.size)
         rounds = 0
         while True:
             found = self._search(replace(stage, k=k), plan)
             rounds += 1
-            if stage.stages or len(found.keys) < k or k >= everything:
+            if whole or len(found.keys) < k or k >= everything:
                 return found
             if len(found.groups) == self.limit:
                 open_values = [value for value, places in found.groups.items() if len(places) < self.size]
@@ -114,15 +112,4 @@ class Grouping:
         for place, at in by_segment(fresh):
             stored = self.staged.view.segments[place].segment.take_payloads(rows_of(fresh[at]))
             for key, encoded in zip(fresh[at].tolist(), stored, strict=True):
-                known[key] = _group_values(values_of(found_at(decode_payload(encoded), path))) if encoded else ()
-
-
-def _group_values(values: Sequence[Any]) -> tuple[Value, ...]:
-    """Each once, in their order."""
-    found: dict[Value, None] = {}
-    for value in values:
-        if is_number(value):
-            value = exact_int64(value)
-        if isinstance(value, str | int):
-            found[isinstance(value, bool), value] = None
-    return tuple(found)
+                known[key] = group_values(values_of(found_at(decode_payload(encoded), path))) if encoded else ()

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from vecstore import validate
 from vecstore.config import Limits
 from vecstore.engine.params import check_params
 from vecstore.errors import limit_exceeded
 from vecstore.given import query_rows
 from vecstore.index.base import SearchParams
-from vecstore.ranking import Discover, Example, NearestId, Ranking, Recommend, Strategy, examples_of, is_id
-from vecstore.schema import VectorField, VectorKind
+from vecstore.query.match import is_number
+from vecstore.query.validate import check_key
+from vecstore.ranking import (
+    ByExample,
+    Discover,
+    Example,
+    NearestId,
+    OrderBy,
+    Ranking,
+    Recommend,
+    Sample,
+    Strategy,
+    examples_of,
+    is_id,
+)
+from vecstore.schema import FieldKind, Schema, VectorField, VectorKind
 from vecstore.validate import invalid
 
 AVERAGED = (VectorKind.DENSE, VectorKind.SPARSE)
 
 
-def check_ranking(ranking: Ranking, params: SearchParams, field: VectorField, limits: Limits) -> Ranking:
+def check_ranking(ranking: Ranking, params: SearchParams, field: VectorField, limits: Limits) -> ByExample:
     """Raises InvalidArgument naming the example."""
-    if not isinstance(ranking, Ranking):
+    if not isinstance(ranking, ByExample):
         raise invalid("BAD_ARGUMENT", f"query is a {type(ranking).__name__}, which ranks nothing", "query")
     examples = examples_of(ranking)
     if len(examples) > limits.queries_per_request_max:
@@ -33,6 +50,24 @@ def check_ranking(ranking: Ranking, params: SearchParams, field: VectorField, li
         message = "params.truncate_dim does not apply to examples, which are compared whole"
         raise invalid("BAD_ARGUMENT", message, "params.truncate_dim")
     return ranking
+
+
+def check_unscored(ranking: OrderBy | Sample, schema: Schema, limits: Limits) -> OrderBy | Sample:
+    """The same, knowing whether its values are moments. Raises InvalidArgument."""
+    if isinstance(ranking, Sample):
+        seed = ranking.seed
+        if seed is not None and (type(seed) is not int or not 0 <= seed < 1 << 63):
+            raise invalid("BAD_ARGUMENT", f"sample.seed={seed!r:.40} must be an integer of 0..2^63-1", "sample.seed")
+        return ranking
+    check_key(ranking.key, "order_by.key")
+    start = ranking.start_from
+    if start is not None and not (is_number(start) and math.isfinite(start)):
+        raise invalid("BAD_ARGUMENT", f"order_by.start_from={start!r:.40} is not finite", "order_by.start_from")
+    if ranking.after is not None:
+        if start is None:
+            raise invalid("BAD_ARGUMENT", "order_by.after needs start_from, the value of that point", "order_by.after")
+        validate.check_id(ranking.after, limits, "order_by.after")
+    return replace(ranking, datetime=ranking.datetime or schema.fields.get(ranking.key) is FieldKind.DATETIME)
 
 
 def _check_example(path: str, example: Example, params: SearchParams, field: VectorField, limits: Limits) -> None:

@@ -90,7 +90,7 @@ class Reader:
             raise validate.invalid("BAD_ARGUMENT", "query is missing: give a vector or a fusion", "query")
         if request.score_threshold is not None and not np.isfinite(request.score_threshold):
             raise validate.invalid("NAN_OR_INF", "score_threshold must be finite", "score_threshold")
-        request.filter = self._checked_filter(request.filter, schema)
+        request.filter = self.checked_filter(request.filter, schema)
         check_selection(request.select, schema)
         return spec
 
@@ -101,7 +101,7 @@ class Reader:
         offset = validate.check_count(request.offset, "offset", 0, "k_max", bound)
         return validate.check_count(k + offset, "k + offset", 1, "k_max", bound)
 
-    def _checked_filter(self, where: Filter | None, schema: Schema) -> Filter | None:
+    def checked_filter(self, where: Filter | None, schema: Schema) -> Filter | None:
         if where is None:
             return None
         checked = check_filter(where, self.settings.limits)
@@ -137,7 +137,7 @@ class Reader:
         limits = self.settings.limits
         limit = validate.check_count(request.limit, "limit", 1, "k_max", limits.k_max)
         after = None if request.after is None else validate.check_id(request.after, limits, "after")
-        where = self._checked_filter(request.filter, collection.schema)
+        where = self.checked_filter(request.filter, collection.schema)
         check_selection(request.select, collection.schema)
         view = self.view_at(collection, request.min_seq, deadline_of(None, self.settings))
         streams = [self._in_order(segment, place, after, where) for place, segment in enumerate(view.segments)]
@@ -156,7 +156,7 @@ class Reader:
                 yield key, place, row
 
     def count(self, collection: Collection, request: CountRequest) -> tuple[int, int]:
-        where = self._checked_filter(request.filter, collection.schema)
+        where = self.checked_filter(request.filter, collection.schema)
         deadline = deadline_of(None, self.settings)
         view = self.view_at(collection, request.min_seq, deadline)
         if where is None:

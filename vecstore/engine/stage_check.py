@@ -8,12 +8,14 @@ from vecstore import validate
 from vecstore.config import Limits
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.params import check_params, field_of
-from vecstore.engine.ranking_check import check_ranking
+from vecstore.engine.ranking_check import check_ranking, check_unscored
 from vecstore.engine.stage import Stage
 from vecstore.errors import VecstoreError, limit_exceeded
 from vecstore.given import query_rows
+from vecstore.index.base import DEFAULT_PARAMS
 from vecstore.query.fusion import Fusion, FusionMethod
 from vecstore.query.parse import check_filter
+from vecstore.ranking import OrderBy, Sample
 from vecstore.schema import Schema, VectorKind
 from vecstore.types import Mmr, Prefetch, QueryRequest
 from vecstore.validate import invalid
@@ -72,6 +74,10 @@ class StageCheck:
         if request.vector is None and request.ranking is None:
             raise invalid("BAD_ARGUMENT", f"{path}query is missing: give a vector or a fusion", f"{path}query")
         try:
+            if isinstance(request.ranking, OrderBy | Sample) and request.vector is None:
+                self._unscored(request.ranking, request)
+                stage.ranking = check_unscored(request.ranking, self._schema, limits)
+                return stage
             stage.name, stage.field = field_of(self._schema, request.using)
             if request.ranking is not None:
                 if request.vector is not None:
@@ -84,6 +90,14 @@ class StageCheck:
         except VecstoreError as error:
             raise (error.at(path.rstrip(".")) if path else error) from None
         return stage
+
+    def _unscored(self, ranking: OrderBy | Sample, request: QueryRequest | Prefetch) -> None:
+        for name, given in (("using", request.using), ("score_threshold", request.score_threshold)):
+            if given is not None:
+                kind = type(ranking).__name__
+                raise invalid("BAD_ARGUMENT", f"{name} does not apply to {kind}, which scores nothing", name)
+        if request.params != DEFAULT_PARAMS:
+            raise invalid("BAD_ARGUMENT", "params do not apply to a query without a vector", "params")
 
     def _fusion(self, fusion: Fusion, request: QueryRequest | Prefetch, path: str) -> Fusion:
         where = f"{path}fusion"

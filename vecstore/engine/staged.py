@@ -15,6 +15,7 @@ from vecstore.config import Limits
 from vecstore.engine.collection import View
 from vecstore.engine.examples import scorer_of
 from vecstore.engine.filtering import Filtering
+from vecstore.engine.ordered import ordered, sampled
 from vecstore.engine.recommend import ByExamples, every_key, nearness, rows_within
 from vecstore.engine.row_columns import as_matrix
 from vecstore.engine.row_keys import by_segment, keys_of, ranked_of, rows_of
@@ -28,7 +29,7 @@ from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.query.diversify import mmr
 from vecstore.query.filter import Filter
 from vecstore.query.fusion import Listed, fuse
-from vecstore.ranking import NearestId, Ranking, Recommend, examples_of
+from vecstore.ranking import ByExample, NearestId, OrderBy, Recommend, Sample, examples_of
 from vecstore.schema import larger_is_nearer, score_of
 from vecstore.types import Mmr
 
@@ -59,6 +60,8 @@ class Staged:
             lists.append(self._listed(below, planned, where))
         if stage.fusion is not None:
             ranked, legs = self._fused(lists, stage)
+        elif isinstance(stage.ranking, OrderBy | Sample):
+            ranked, legs = self._unscored(stage, stage.ranking, where, lists), None
         elif stage.ranking is not None:
             ranked, legs = self._by_examples(stage, stage.ranking, where, lists, plan), None
         else:
@@ -95,8 +98,31 @@ class Staged:
             plan.searched = searched
         return _cut(ranked, stage)
 
+    def _allowed(self, where: Filter | None, name: str | None = None) -> dict[int, Bitmap]:
+        """Live rows that match, and have the vector where one is named, by place of the segment."""
+        words = {}
+        for place, one in enumerate(self.view.segments):
+            check_deadline(self.deadline)
+            if name is None:
+                words[place] = self.filtering.allowed(one, where)
+            else:
+                rows = allowed_rows(one, name, where, self.filtering, None)
+                words[place] = one.alive if rows is None else rows
+        return words
+
+    def _unscored(
+        self, stage: Stage, ranking: OrderBy | Sample, where: Filter | None, lists: Sequence[Listed]
+    ) -> Ranked:
+        allowed = self._allowed(where)
+        if stage.stages:
+            within = rows_within(self.view.segments, _union(lists))
+            allowed = {place: allowed[place] & words for place, words in within.items()}
+        if isinstance(ranking, OrderBy):
+            return ordered(self.view, allowed, ranking, stage.k)
+        return sampled(self.view, allowed, ranking, stage.k)
+
     def _by_examples(
-        self, stage: Stage, ranking: Ranking, where: Filter | None, lists: Sequence[Listed], plan: StagePlan | None
+        self, stage: Stage, ranking: ByExample, where: Filter | None, lists: Sequence[Listed], plan: StagePlan | None
     ) -> Ranked:
         assert stage.field is not None
         name, field = stage.name, stage.field
@@ -118,12 +144,7 @@ class Staged:
             )  # fmt: skip
 
         def allowed() -> Int64Array:
-            words = {}
-            for place, one in enumerate(self.view.segments):
-                check_deadline(self.deadline)
-                rows = allowed_rows(one, name, where, self.filtering, None)
-                words[place] = one.alive if rows is None else rows
-            return every_key(words)
+            return every_key(self._allowed(where, name))
 
         queries = self.terms.prepared(self.kernels, self.view, name, field, examples.rows)
         by = ByExamples(self.view, field.metric, queries, scorer_of(ranking), examples.own, search, allowed)

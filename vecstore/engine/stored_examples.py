@@ -11,7 +11,7 @@ from vecstore import validate
 from vecstore.config import Limits
 from vecstore.engine import bitmaps
 from vecstore.engine.collection import View
-from vecstore.engine.row_keys import key_of
+from vecstore.engine.row_keys import key_of, places_of, rows_of
 from vecstore.errors import NotFound
 from vecstore.given import query_rows
 from vecstore.query.filter import PointId
@@ -39,8 +39,9 @@ def read_examples(
         if isinstance(example, np.ndarray | SparseRows | TokenRows) or not isinstance(example, PointId):
             parts.append(query_rows(example, field, limits, path))
             continue
-        place, row = _find(view, example, path)
-        own.append(int(key_of(place, np.array([row]))[0]))
+        key = find_point(view, example, path)
+        own.append(key)
+        place, row = int(places_of(np.array([key]))[0]), int(rows_of(np.array([key]))[0])
         stored = view.segments[place]
         present = stored.segment.present(name, stored.n_rows)
         if present is not None and not bitmaps.are_set(present, np.array([row]))[0]:
@@ -49,11 +50,12 @@ def read_examples(
     return Examples(concat(parts), np.array(own, np.int64))
 
 
-def _find(view: View, point_id: PointId, path: str) -> tuple[int, int]:
+def find_point(view: View, point_id: PointId, path: str) -> int:
+    """The key of a live point's row. Raises NotFound (POINT_NOT_FOUND)."""
     for place, segment in enumerate(view.segments):
-        row = int(segment.find([point_id])[0])
-        if row >= 0:
-            return place, row
+        rows = segment.find([point_id])
+        if rows[0] >= 0:
+            return int(key_of(place, rows)[0])
     raise NotFound(f"{path}: point {point_id!r:.140} does not exist", reason="POINT_NOT_FOUND")
 
 

@@ -93,6 +93,9 @@ class Numbers(Protocol):
     def rows_of_others(self, numbers: Sequence[int | float]) -> BitMap:
         """Rows with at least one number that is not among `numbers`."""
 
+    def entries(self) -> tuple[NDArray[np.uint32], np.ndarray]:
+        """Rows and their numbers, in any order."""
+
 
 class SealedNumbers:
     def __init__(self, values: np.ndarray, rows: NDArray[np.uint32], n_rows: int) -> None:
@@ -113,6 +116,9 @@ class SealedNumbers:
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {"values": self._values, "rows": self._rows}
+
+    def entries(self) -> tuple[NDArray[np.uint32], np.ndarray]:
+        return self._rows, self._values
 
     def between(self, low: int | float, high: int | float) -> BitMap:
         if low > high:
@@ -152,25 +158,25 @@ class GrowingNumbers:
         self._values.append(number)
 
     def between(self, low: int | float, high: int | float) -> BitMap:
-        rows, values = self._entries()
+        rows, values = self.entries()
         if low > high:
             return BitMap()
         return bitmaps.from_sorted_rows(rows[(values >= self._dtype.type(low)) & (values <= self._dtype.type(high))])
 
     def rows_of(self, numbers: Sequence[int | float]) -> BitMap:
-        rows, values = self._entries()
+        rows, values = self.entries()
         return bitmaps.from_sorted_rows(rows[np.isin(values, np.array(numbers, dtype=self._dtype))])
 
     def rows_of_others(self, numbers: Sequence[int | float]) -> BitMap:
-        rows, values = self._entries()
+        rows, values = self.entries()
         return bitmaps.from_sorted_rows(rows[np.isin(values, np.array(numbers, dtype=self._dtype), invert=True)])
 
-    def _entries(self) -> tuple[NDArray[np.uint32], np.ndarray]:
+    def entries(self) -> tuple[NDArray[np.uint32], np.ndarray]:
         values = self._values.view()  # written after the row
         return self._rows.view()[: len(values)], values
 
     def seal(self, n_rows: int) -> SealedNumbers:
-        rows, values = self._entries()
+        rows, values = self.entries()
         values, rows = values[rows < n_rows], rows[rows < n_rows]
         order = np.argsort(values, kind="stable")
         return SealedNumbers(values[order], rows[order], n_rows)

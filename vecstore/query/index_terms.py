@@ -7,7 +7,7 @@ Sealed form: `terms` holds the distinct terms in UTF-8, sorted bytewise and conc
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Protocol, Self
 
@@ -29,6 +29,9 @@ class Terms(Protocol):
 
     def rows_of_others(self, terms: Iterable[str]) -> BitMap:
         """Rows with at least one term that is not among `terms`."""
+
+    def entries(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], Callable[[int], str]]:
+        """Rows and the numbers of their terms, in any order, and the term of a number."""
 
 
 class SealedTerms:
@@ -72,6 +75,10 @@ class SealedTerms:
         if len(lists) == 1:
             return bitmaps.from_sorted_rows(lists[0])
         return bitmaps.from_rows(np.concatenate(lists), self._n_rows) if lists else BitMap()
+
+    def entries(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], Callable[[int], str]]:
+        numbers = np.repeat(np.arange(len(self._posting_offsets) - 1, dtype=np.uint32), np.diff(self._posting_offsets))
+        return self._postings, numbers, lambda place: self._term(place).decode("utf-8", "surrogatepass")
 
     def rows_with_prefix(self, prefix: str) -> BitMap:
         start = prefix.encode("utf-8", "surrogatepass")
@@ -122,6 +129,9 @@ class GrowingTerms:
 
     def rows_of(self, terms: Iterable[str]) -> BitMap:
         return self._with_numbers([self._numbers[term] for term in set(terms) if term in self._numbers])
+
+    def entries(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], Callable[[int], str]]:
+        return *self._entries(), self._names.__getitem__
 
     def rows_with_prefix(self, prefix: str) -> BitMap:
         return self._with_numbers([number for number, name in enumerate(self._names) if name.startswith(prefix)])

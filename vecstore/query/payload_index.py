@@ -6,7 +6,7 @@ rows one at a time from a single writer while other threads ask. Both answer ali
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -15,7 +15,7 @@ from pyroaring import BitMap
 from vecstore.errors import Corruption
 from vecstore.query import index_answers as answers
 from vecstore.query.datetimes import parse_datetime
-from vecstore.query.filter import Condition, Exists, IsEmpty, IsNull, ValuesCount
+from vecstore.query.filter import Condition, Exists, IsEmpty, IsNull, Scalar, ValuesCount
 from vecstore.query.index_answers import Answer, can_answer
 from vecstore.query.index_arrays import take
 from vecstore.query.index_flags import (
@@ -69,6 +69,29 @@ class FieldIndex:
                 return answers.answer_datetime(self._flags, cast(Numbers, self._store), condition)
             case FieldKind.BOOL:
                 return answers.answer_bool(self._flags, condition)
+
+    def number_entries(self) -> tuple[np.ndarray, np.ndarray, BitMap] | None:
+        """(rows, numbers, rows with numbers that the index does not hold); None for an index of other values. May hold
+        rows added since."""
+        if self.kind not in NUMBER_TYPES:
+            return None
+        rows, numbers = cast(Numbers, self._store).entries()
+        return rows, numbers, self._flags.rows(LEFTOVER)
+
+    def value_entries(self) -> tuple[np.ndarray, np.ndarray, Callable[[int], Scalar]] | None:
+        """(rows, numbers, what a number stands for), rows and values in pairs that may repeat; None for an index that
+        does not hold whole strings or integers. May hold rows added since."""
+        if self.kind is FieldKind.KEYWORD:
+            rows, numbers, term = cast(Terms, self._store).entries()
+            return rows, numbers, term
+        if self.kind is FieldKind.INTEGER:
+            rows, numbers = cast(Numbers, self._store).entries()
+            return rows, numbers, int
+        return None
+
+    def foreign_rows(self) -> BitMap:
+        """Rows with a value of another type; must not be changed."""
+        return self._flags.rows(FOREIGN)
 
     def rows_with_values(self) -> BitMap:
         """Rows with at least one value other than null; must not be changed."""

@@ -136,10 +136,11 @@ def handlers_of(database: Database, admission: Admission, pools: Pools) -> dict[
         "Query": points.query,
         "QueryBatch": points.query_batch,
         "QueryGroups": points.query_groups,
+        "DistanceMatrix": points.distance_matrix,
     }.items():
         handlers[f"/{points_name}/{name}"] = calls.unary(f"Points/{name}", on_loop)
     for service, methods in {
-        points_name: {"Get": points.get, "Scroll": points.scroll, "Count": points.count},
+        points_name: {"Get": points.get, "Scroll": points.scroll, "Count": points.count, "Facet": points.facet},
         collections_name: {
             "Create": collections.create,
             "Get": collections.get,

@@ -12,10 +12,12 @@ from vecstore.config import Limits
 from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
 from vecstore.errors import limit_exceeded
+from vecstore.facets import MatrixRequest
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.schema import Schema
 from vecstore.types import PayloadOp, QueryRequest, WriteResult
 from vecstore.validate import invalid
+from vecstore.wire.facets import facet_from_pb, facets_to_pb, matrix_request_from_pb, matrix_to_pb
 from vecstore.wire.groups import groups_request_from_pb, groups_to_pb
 from vecstore.wire.reads import (
     count_from_pb,
@@ -109,6 +111,18 @@ class Points:
         count, seq = self._database.count(count_from_pb(message, self._limits))
         return pb.CountResponse(count=count, seq=seq).SerializeToString()
 
+    def facet(self, data: bytes) -> bytes:
+        request = facet_from_pb(pb.FacetRequest.FromString(data), self._limits)
+        return facets_to_pb(self._database.facet(request)).SerializeToString()
+
+    async def distance_matrix(self, data: bytes, remaining_s: float) -> bytes:
+        return await self._loop.run_in_executor(self._reads, self._matrix, data, remaining_s)
+
+    def _matrix(self, data: bytes, remaining_s: float) -> bytes:
+        request = matrix_request_from_pb(pb.DistanceMatrixRequest.FromString(data), self._limits)
+        _bound_time(request, remaining_s)
+        return matrix_to_pb(self._database.matrix(request)).SerializeToString()
+
     # ---- queries
 
     async def query(self, data: bytes, remaining_s: float) -> bytes:
@@ -171,7 +185,7 @@ def _acknowledge(result: WriteResult) -> bytes:
     return write_result_to_pb(result).SerializeToString()
 
 
-def _bound_time(request: QueryRequest, remaining_s: float) -> None:
+def _bound_time(request: QueryRequest | MatrixRequest, remaining_s: float) -> None:
     """The engine stops at the query's own timeout or at the call's deadline, whichever comes first."""
     if request.timeout_s is None or request.timeout_s > remaining_s:
         request.timeout_s = remaining_s

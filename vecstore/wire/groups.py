@@ -5,6 +5,7 @@ from __future__ import annotations
 from vecstore.config import Limits
 from vecstore.grouping import Group, Groups, GroupsRequest
 from vecstore.pb.v1 import points_pb2 as pb
+from vecstore.wire.query_parts import set_int
 from vecstore.wire.reads import (
     explain_from_pb,
     explain_to_pb,
@@ -13,7 +14,6 @@ from vecstore.wire.reads import (
     scored_from_pb,
     scored_to_pb,
 )
-from vecstore.wire.stages import set_int
 from vecstore.wire.values import set_value, value_from_pb
 
 SIZE_DEFAULT = 3

@@ -6,12 +6,11 @@ from typing import Any
 
 from vecstore.errors import InvalidArgument
 from vecstore.pb.v1 import ranking_pb2 as pb
-from vecstore.ranking import Discover, Example, NearestId, Ranking, Recommend, Strategy, is_id
+from vecstore.ranking import Discover, Example, NearestId, OrderBy, Ranking, Recommend, Sample, Strategy, is_id
 from vecstore.wire.ids import id_from_pb, set_id
-from vecstore.wire.query_vectors import only, query_vector
+from vecstore.wire.query_parts import only, query_vector, set_int
 from vecstore.wire.vectors import set_vector
 
-KINDS = ("nearest_id", "recommend", "discover")  # members of `query` in requests
 _TO_PB = {
     Strategy.AVERAGE_VECTOR: pb.RECOMMEND_STRATEGY_AVERAGE_VECTOR,
     Strategy.BEST_SCORE: pb.RECOMMEND_STRATEGY_BEST_SCORE,
@@ -32,6 +31,12 @@ def ranking_to_pb(ranking: Ranking, message: Any) -> None:
             _example_to_pb(example, message.recommend.positive.add())
         for example in ranking.negative:
             _example_to_pb(example, message.recommend.negative.add())
+    elif isinstance(ranking, OrderBy):
+        _order_to_pb(ranking, message.order_by)
+    elif isinstance(ranking, Sample):
+        message.sample.SetInParent()
+        if ranking.seed is not None:
+            set_int(message.sample, "seed", ranking.seed)
     else:
         message.discover.SetInParent()
         if ranking.target is not None:
@@ -51,6 +56,10 @@ def ranking_from_pb(message: Any, path: str) -> Ranking | None:
             return _recommend_from_pb(message.recommend, f"{path}recommend")
         case "discover":
             return _discover_from_pb(message.discover, f"{path}discover")
+        case "order_by":
+            return _order_from_pb(message.order_by, f"{path}order_by")
+        case "sample":
+            return Sample(message.sample.seed if message.sample.HasField("seed") else None)
     return None
 
 
@@ -74,6 +83,24 @@ def _discover_from_pb(message: pb.Discover, path: str) -> Discover:
         pairs.append((near, _example_from_pb(pair.negative, f"{at}.negative")))
     target = _example_from_pb(message.target, f"{path}.target") if message.HasField("target") else None
     return Discover(target, tuple(pairs))
+
+
+def _order_to_pb(order: OrderBy, message: pb.OrderBy) -> None:
+    message.key, message.descending, message.datetime = order.key, order.descending, order.datetime
+    if order.start_from is not None:
+        message.start_from = order.start_from
+    if order.after is not None:
+        set_id(message.after, order.after)
+
+
+def _order_from_pb(message: pb.OrderBy, path: str) -> OrderBy:
+    return OrderBy(
+        message.key,
+        message.descending,
+        message.start_from if message.HasField("start_from") else None,
+        id_from_pb(message.after, f"{path}.after") if message.HasField("after") else None,
+        message.datetime,
+    )
 
 
 def _example_to_pb(example: Example, message: pb.Example) -> None:

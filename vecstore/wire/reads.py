@@ -28,13 +28,12 @@ from vecstore.types import (
 )
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
 from vecstore.wire.ids import column_to_pb, id_from_pb, id_to_pb, set_id
-from vecstore.wire.query_vectors import only, query_vector
+from vecstore.wire.query_parts import only, query_vector, set_int
 from vecstore.wire.stages import (
     legs_from_pb,
     legs_to_pb,
     params_from_pb,
     params_to_pb,
-    set_int,
     stages_from_pb,
     stages_to_pb,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument, limit_exceeded
@@ -13,7 +12,7 @@ from vecstore.query.fusion import Fusion, FusionMethod
 from vecstore.sparse_check import bad_vector
 from vecstore.types import Mmr, Prefetch, QueryRequest
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
-from vecstore.wire.query_vectors import only, query_vector
+from vecstore.wire.query_parts import only, query_vector, set_int
 from vecstore.wire.ranking import ranking_from_pb, ranking_to_pb
 from vecstore.wire.vectors import set_vector
 
@@ -144,11 +143,3 @@ def legs_to_pb(legs: Mapping[int, float], point: pb.ScoredPoint) -> None:
 
 def legs_from_pb(point: pb.ScoredPoint) -> dict[int, float]:
     return {leg.prefetch: leg.score for leg in point.legs}
-
-
-def set_int(message: Any, name: str, value: int) -> None:
-    try:
-        setattr(message, name, value)
-    except ValueError:
-        problem = f"{name} is {value}, outside int64"
-        raise InvalidArgument(problem, reason="LIMIT_EXCEEDED", field_violations=[(name, problem)]) from None

@@ -21,10 +21,11 @@ from vecstore.client.stages import RRF, hybrid_stages
 from vecstore.client.transport import Transport
 from vecstore.client.vectors import Ids, Vectors, as_ids, as_queries, build_batch, only_vector
 from vecstore.errors import ResourceExhausted, VecstoreError
+from vecstore.facets import FacetRequest, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
 from vecstore.index_check import IndexLike, read_index
-from vecstore.query.filter import PointId
+from vecstore.query.filter import PointId, Scalar
 from vecstore.query.fusion import Fusion
 from vecstore.query.fusion_advice import FusionAdvice, advise_fusion
 from vecstore.schema import Schema, larger_is_nearer
@@ -224,7 +225,7 @@ class Collection:
         text field, a point matches that has an index in common with the query.
 
         Instead of a vector, `NearestId(7)` asks by the vector of a stored point, `Recommend` and `Discover` by several
-        examples.
+        examples; `OrderBy("year")` gives points in the order of a payload key, `Sample()` any points.
 
         With `prefetch`, what these queries find is the start: `fusion` ranks it (`RRF()`, `DBSF()`, `RelativeScore()`;
         no vector then), or `vector` scores it exactly. `mmr` chooses answers that are unlike each other.
@@ -256,6 +257,31 @@ class Collection:
         without such a value is left out."""
         request = GroupsRequest(self._query(vector, k, options), group_by, as_count("group_size", group_size))
         return self._transport.query_groups(request)
+
+    def facet(self, key: str, *, filter: FilterLike | None = None, limit: int = 10) -> list[tuple[Scalar, int]]:
+        """The `limit` most frequent values of a payload key among the points that match, with exact counts: strings,
+        integers and booleans. A point counts once for each of its values."""
+        where = as_filter(filter, self._limits)
+        request = FacetRequest(self.name, key, where, as_count("limit", limit), self._seq)
+        return (self._transport.facet(request)).counts
+
+    def distance_matrix(
+        self,
+        ids: Ids | None = None,
+        *,
+        using: str | None = None,
+        filter: FilterLike | None = None,
+        sample: int = 100,
+        seed: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Matrix:
+        """The scores of points with each other (`.ids`, and `.scores` float32 (n, n)): of those listed, or of a
+        `sample` of those that match; the same one for the same `seed`."""
+        listed, where = None if ids is None else as_ids(ids), as_filter(filter, self._limits)
+        time_s = self._timeout_s if timeout_s is None else timeout_s
+        count = as_count("sample", sample)
+        request = MatrixRequest(self.name, using, listed, where, count, seed, self._seq, time_s)
+        return self._transport.matrix(request)
 
     def _query(self, vector: Any, k: int, options: QueryOptions) -> QueryRequest:
         schema = self.schema()

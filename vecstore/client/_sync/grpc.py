@@ -12,6 +12,7 @@ from vecstore.client.channel import channel_options, credentials, metadata, payl
 from vecstore.client.retry import Attempts, RetryPolicy
 from vecstore.config import Settings
 from vecstore.errors import DeadlineExceeded, FailedPrecondition
+from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
 from vecstore.pb.v1 import collections_pb2, operations_pb2
@@ -36,6 +37,7 @@ from vecstore.types import (
     WriteResult,
 )
 from vecstore.wire.errors import RETRY_AFTER, error_from_rpc
+from vecstore.wire.facets import facet_to_pb, facets_from_pb, matrix_from_pb, matrix_request_to_pb
 from vecstore.wire.groups import groups_from_pb, groups_request_to_pb
 from vecstore.wire.reads import (
     count_to_pb,
@@ -147,6 +149,14 @@ class GrpcTransport:
     def query(self, request: QueryRequest) -> Hits:
         timeout_s = rpc_deadline_s(request.timeout_s)
         return hits_from_pb(self._call(self._points.Query, query_to_pb(request), timeout_s=timeout_s))
+
+    def facet(self, request: FacetRequest) -> Facets:
+        return facets_from_pb(self._call(self._points.Facet, facet_to_pb(request)))
+
+    def matrix(self, request: MatrixRequest) -> Matrix:
+        timeout_s = rpc_deadline_s(request.timeout_s)
+        message = matrix_request_to_pb(request)
+        return matrix_from_pb(self._call(self._points.DistanceMatrix, message, timeout_s=timeout_s))
 
     def query_groups(self, request: GroupsRequest) -> Groups:
         timeout_s = rpc_deadline_s(request.query.timeout_s)

@@ -195,6 +195,66 @@ class CountResponse(_message.Message):
     seq: int
     def __init__(self, count: _Optional[int] = ..., seq: _Optional[int] = ...) -> None: ...
 
+class FacetRequest(_message.Message):
+    __slots__ = ("collection", "key", "filter", "limit", "min_seq")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQ_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    key: str
+    filter: _filter_pb2.Filter
+    limit: int
+    min_seq: int
+    def __init__(self, collection: _Optional[str] = ..., key: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., min_seq: _Optional[int] = ...) -> None: ...
+
+class FacetCount(_message.Message):
+    __slots__ = ("value", "count")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    value: _common_pb2.Value
+    count: int
+    def __init__(self, value: _Optional[_Union[_common_pb2.Value, _Mapping]] = ..., count: _Optional[int] = ...) -> None: ...
+
+class FacetResponse(_message.Message):
+    __slots__ = ("counts", "seq")
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    counts: _containers.RepeatedCompositeFieldContainer[FacetCount]
+    seq: int
+    def __init__(self, counts: _Optional[_Iterable[_Union[FacetCount, _Mapping]]] = ..., seq: _Optional[int] = ...) -> None: ...
+
+class DistanceMatrixRequest(_message.Message):
+    __slots__ = ("collection", "using", "ids", "filter", "sample", "seed", "min_seq", "timeout_ms")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    USING_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQ_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    using: str
+    ids: _common_pb2.IdColumn
+    filter: _filter_pb2.Filter
+    sample: int
+    seed: int
+    min_seq: int
+    timeout_ms: int
+    def __init__(self, collection: _Optional[str] = ..., using: _Optional[str] = ..., ids: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., sample: _Optional[int] = ..., seed: _Optional[int] = ..., min_seq: _Optional[int] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+
+class DistanceMatrixResponse(_message.Message):
+    __slots__ = ("ids", "scores", "seq")
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    ids: _common_pb2.IdColumn
+    scores: bytes
+    seq: int
+    def __init__(self, ids: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., scores: _Optional[bytes] = ..., seq: _Optional[int] = ...) -> None: ...
+
 class SetPayloadRequest(_message.Message):
     __slots__ = ("collection", "ids", "id_column", "filter", "durability", "payload", "payload_json")
     class PayloadEntry(_message.Message):
@@ -305,12 +365,14 @@ class Diversity(_message.Message):
     def __init__(self, diversity: _Optional[float] = ..., candidates: _Optional[int] = ...) -> None: ...
 
 class Prefetch(_message.Message):
-    __slots__ = ("nearest", "fusion", "nearest_id", "recommend", "discover", "using", "filter", "limit", "score_threshold", "params", "prefetch")
+    __slots__ = ("nearest", "fusion", "nearest_id", "recommend", "discover", "order_by", "sample", "using", "filter", "limit", "score_threshold", "params", "prefetch")
     NEAREST_FIELD_NUMBER: _ClassVar[int]
     FUSION_FIELD_NUMBER: _ClassVar[int]
     NEAREST_ID_FIELD_NUMBER: _ClassVar[int]
     RECOMMEND_FIELD_NUMBER: _ClassVar[int]
     DISCOVER_FIELD_NUMBER: _ClassVar[int]
+    ORDER_BY_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_FIELD_NUMBER: _ClassVar[int]
     USING_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -322,22 +384,26 @@ class Prefetch(_message.Message):
     nearest_id: _common_pb2.PointId
     recommend: _ranking_pb2.Recommend
     discover: _ranking_pb2.Discover
+    order_by: _ranking_pb2.OrderBy
+    sample: _ranking_pb2.Sample
     using: str
     filter: _filter_pb2.Filter
     limit: int
     score_threshold: float
     params: SearchParams
     prefetch: _containers.RepeatedCompositeFieldContainer[Prefetch]
-    def __init__(self, nearest: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., nearest_id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., recommend: _Optional[_Union[_ranking_pb2.Recommend, _Mapping]] = ..., discover: _Optional[_Union[_ranking_pb2.Discover, _Mapping]] = ..., using: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., score_threshold: _Optional[float] = ..., params: _Optional[_Union[SearchParams, _Mapping]] = ..., prefetch: _Optional[_Iterable[_Union[Prefetch, _Mapping]]] = ...) -> None: ...
+    def __init__(self, nearest: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., nearest_id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., recommend: _Optional[_Union[_ranking_pb2.Recommend, _Mapping]] = ..., discover: _Optional[_Union[_ranking_pb2.Discover, _Mapping]] = ..., order_by: _Optional[_Union[_ranking_pb2.OrderBy, _Mapping]] = ..., sample: _Optional[_Union[_ranking_pb2.Sample, _Mapping]] = ..., using: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., score_threshold: _Optional[float] = ..., params: _Optional[_Union[SearchParams, _Mapping]] = ..., prefetch: _Optional[_Iterable[_Union[Prefetch, _Mapping]]] = ...) -> None: ...
 
 class QueryRequest(_message.Message):
-    __slots__ = ("collection", "nearest", "fusion", "nearest_id", "recommend", "discover", "using", "filter", "limit", "offset", "score_threshold", "with_payload", "with_vectors", "payload_encoding", "min_seq", "timeout_ms", "explain", "params", "prefetch", "mmr")
+    __slots__ = ("collection", "nearest", "fusion", "nearest_id", "recommend", "discover", "order_by", "sample", "using", "filter", "limit", "offset", "score_threshold", "with_payload", "with_vectors", "payload_encoding", "min_seq", "timeout_ms", "explain", "params", "prefetch", "mmr")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     NEAREST_FIELD_NUMBER: _ClassVar[int]
     FUSION_FIELD_NUMBER: _ClassVar[int]
     NEAREST_ID_FIELD_NUMBER: _ClassVar[int]
     RECOMMEND_FIELD_NUMBER: _ClassVar[int]
     DISCOVER_FIELD_NUMBER: _ClassVar[int]
+    ORDER_BY_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_FIELD_NUMBER: _ClassVar[int]
     USING_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -358,6 +424,8 @@ class QueryRequest(_message.Message):
     nearest_id: _common_pb2.PointId
     recommend: _ranking_pb2.Recommend
     discover: _ranking_pb2.Discover
+    order_by: _ranking_pb2.OrderBy
+    sample: _ranking_pb2.Sample
     using: str
     filter: _filter_pb2.Filter
     limit: int
@@ -372,7 +440,7 @@ class QueryRequest(_message.Message):
     params: SearchParams
     prefetch: _containers.RepeatedCompositeFieldContainer[Prefetch]
     mmr: Diversity
-    def __init__(self, collection: _Optional[str] = ..., nearest: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., nearest_id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., recommend: _Optional[_Union[_ranking_pb2.Recommend, _Mapping]] = ..., discover: _Optional[_Union[_ranking_pb2.Discover, _Mapping]] = ..., using: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., score_threshold: _Optional[float] = ..., with_payload: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., with_vectors: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., payload_encoding: _Optional[_Union[_common_pb2.PayloadEncoding, str]] = ..., min_seq: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., explain: _Optional[bool] = ..., params: _Optional[_Union[SearchParams, _Mapping]] = ..., prefetch: _Optional[_Iterable[_Union[Prefetch, _Mapping]]] = ..., mmr: _Optional[_Union[Diversity, _Mapping]] = ...) -> None: ...
+    def __init__(self, collection: _Optional[str] = ..., nearest: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., nearest_id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., recommend: _Optional[_Union[_ranking_pb2.Recommend, _Mapping]] = ..., discover: _Optional[_Union[_ranking_pb2.Discover, _Mapping]] = ..., order_by: _Optional[_Union[_ranking_pb2.OrderBy, _Mapping]] = ..., sample: _Optional[_Union[_ranking_pb2.Sample, _Mapping]] = ..., using: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., score_threshold: _Optional[float] = ..., with_payload: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., with_vectors: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., payload_encoding: _Optional[_Union[_common_pb2.PayloadEncoding, str]] = ..., min_seq: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., explain: _Optional[bool] = ..., params: _Optional[_Union[SearchParams, _Mapping]] = ..., prefetch: _Optional[_Iterable[_Union[Prefetch, _Mapping]]] = ..., mmr: _Optional[_Union[Diversity, _Mapping]] = ...) -> None: ...
 
 class LegScore(_message.Message):
     __slots__ = ("prefetch", "score")

@@ -79,6 +79,16 @@ class PointsStub:
                 request_serializer=vecstore_dot_v1_dot_points__pb2.ClearPayloadRequest.SerializeToString,
                 response_deserializer=vecstore_dot_v1_dot_points__pb2.WriteResponse.FromString,
                 _registered_method=True)
+        self.Facet = channel.unary_unary(
+                '/vecstore.v1.Points/Facet',
+                request_serializer=vecstore_dot_v1_dot_points__pb2.FacetRequest.SerializeToString,
+                response_deserializer=vecstore_dot_v1_dot_points__pb2.FacetResponse.FromString,
+                _registered_method=True)
+        self.DistanceMatrix = channel.unary_unary(
+                '/vecstore.v1.Points/DistanceMatrix',
+                request_serializer=vecstore_dot_v1_dot_points__pb2.DistanceMatrixRequest.SerializeToString,
+                response_deserializer=vecstore_dot_v1_dot_points__pb2.DistanceMatrixResponse.FromString,
+                _registered_method=True)
         self.Query = channel.unary_unary(
                 '/vecstore.v1.Points/Query',
                 request_serializer=vecstore_dot_v1_dot_points__pb2.QueryRequest.SerializeToString,
@@ -166,6 +176,20 @@ class PointsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Facet(self, request, context):
+        """How many points have each value of a payload key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DistanceMatrix(self, request, context):
+        """The scores of points with each other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Query(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -246,6 +270,16 @@ def add_PointsServicer_to_server(servicer, server):
                     servicer.ClearPayload,
                     request_deserializer=vecstore_dot_v1_dot_points__pb2.ClearPayloadRequest.FromString,
                     response_serializer=vecstore_dot_v1_dot_points__pb2.WriteResponse.SerializeToString,
+            ),
+            'Facet': grpc.unary_unary_rpc_method_handler(
+                    servicer.Facet,
+                    request_deserializer=vecstore_dot_v1_dot_points__pb2.FacetRequest.FromString,
+                    response_serializer=vecstore_dot_v1_dot_points__pb2.FacetResponse.SerializeToString,
+            ),
+            'DistanceMatrix': grpc.unary_unary_rpc_method_handler(
+                    servicer.DistanceMatrix,
+                    request_deserializer=vecstore_dot_v1_dot_points__pb2.DistanceMatrixRequest.FromString,
+                    response_serializer=vecstore_dot_v1_dot_points__pb2.DistanceMatrixResponse.SerializeToString,
             ),
             'Query': grpc.unary_unary_rpc_method_handler(
                     servicer.Query,
@@ -516,6 +550,60 @@ class Points:
             '/vecstore.v1.Points/ClearPayload',
             vecstore_dot_v1_dot_points__pb2.ClearPayloadRequest.SerializeToString,
             vecstore_dot_v1_dot_points__pb2.WriteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Facet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecstore.v1.Points/Facet',
+            vecstore_dot_v1_dot_points__pb2.FacetRequest.SerializeToString,
+            vecstore_dot_v1_dot_points__pb2.FacetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DistanceMatrix(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecstore.v1.Points/DistanceMatrix',
+            vecstore_dot_v1_dot_points__pb2.DistanceMatrixRequest.SerializeToString,
+            vecstore_dot_v1_dot_points__pb2.DistanceMatrixResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -25,21 +25,25 @@ _sym_db = _symbol_database.Default()
 from . import common_pb2 as vecstore_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19vecstore/v1/ranking.proto\x12\x0bvecstore.v1\x1a\x18vecstore/v1/common.proto\"_\n\x07\x45xample\x12\"\n\x02id\x18\x01 \x01(\x0b\x32\x14.vecstore.v1.PointIdH\x00\x12%\n\x06vector\x18\x02 \x01(\x0b\x32\x13.vecstore.v1.VectorH\x00\x42\t\n\x07\x65xample\"\x8d\x01\n\tRecommend\x12&\n\x08positive\x18\x01 \x03(\x0b\x32\x14.vecstore.v1.Example\x12&\n\x08negative\x18\x02 \x03(\x0b\x32\x14.vecstore.v1.Example\x12\x30\n\x08strategy\x18\x03 \x01(\x0e\x32\x1e.vecstore.v1.RecommendStrategy\"]\n\x0b\x43ontextPair\x12&\n\x08positive\x18\x01 \x01(\x0b\x32\x14.vecstore.v1.Example\x12&\n\x08negative\x18\x02 \x01(\x0b\x32\x14.vecstore.v1.Example\"[\n\x08\x44iscover\x12$\n\x06target\x18\x01 \x01(\x0b\x32\x14.vecstore.v1.Example\x12)\n\x07\x63ontext\x18\x02 \x03(\x0b\x32\x18.vecstore.v1.ContextPair*\xa4\x01\n\x11RecommendStrategy\x12\"\n\x1eRECOMMEND_STRATEGY_UNSPECIFIED\x10\x00\x12%\n!RECOMMEND_STRATEGY_AVERAGE_VECTOR\x10\x01\x12!\n\x1dRECOMMEND_STRATEGY_BEST_SCORE\x10\x02\x12!\n\x1dRECOMMEND_STRATEGY_SUM_SCORES\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19vecstore/v1/ranking.proto\x12\x0bvecstore.v1\x1a\x18vecstore/v1/common.proto\"_\n\x07\x45xample\x12\"\n\x02id\x18\x01 \x01(\x0b\x32\x14.vecstore.v1.PointIdH\x00\x12%\n\x06vector\x18\x02 \x01(\x0b\x32\x13.vecstore.v1.VectorH\x00\x42\t\n\x07\x65xample\"\x8d\x01\n\tRecommend\x12&\n\x08positive\x18\x01 \x03(\x0b\x32\x14.vecstore.v1.Example\x12&\n\x08negative\x18\x02 \x03(\x0b\x32\x14.vecstore.v1.Example\x12\x30\n\x08strategy\x18\x03 \x01(\x0e\x32\x1e.vecstore.v1.RecommendStrategy\"\x89\x01\n\x07OrderBy\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\ndescending\x18\x02 \x01(\x08\x12\x17\n\nstart_from\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12#\n\x05\x61\x66ter\x18\x04 \x01(\x0b\x32\x14.vecstore.v1.PointId\x12\x10\n\x08\x64\x61tetime\x18\x05 \x01(\x08\x42\r\n\x0b_start_from\"$\n\x06Sample\x12\x11\n\x04seed\x18\x01 \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_seed\"]\n\x0b\x43ontextPair\x12&\n\x08positive\x18\x01 \x01(\x0b\x32\x14.vecstore.v1.Example\x12&\n\x08negative\x18\x02 \x01(\x0b\x32\x14.vecstore.v1.Example\"[\n\x08\x44iscover\x12$\n\x06target\x18\x01 \x01(\x0b\x32\x14.vecstore.v1.Example\x12)\n\x07\x63ontext\x18\x02 \x03(\x0b\x32\x18.vecstore.v1.ContextPair*\xa4\x01\n\x11RecommendStrategy\x12\"\n\x1eRECOMMEND_STRATEGY_UNSPECIFIED\x10\x00\x12%\n!RECOMMEND_STRATEGY_AVERAGE_VECTOR\x10\x01\x12!\n\x1dRECOMMEND_STRATEGY_BEST_SCORE\x10\x02\x12!\n\x1dRECOMMEND_STRATEGY_SUM_SCORES\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vecstore.v1.ranking_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RECOMMENDSTRATEGY']._serialized_start=498
-  _globals['_RECOMMENDSTRATEGY']._serialized_end=662
+  _globals['_RECOMMENDSTRATEGY']._serialized_start=676
+  _globals['_RECOMMENDSTRATEGY']._serialized_end=840
   _globals['_EXAMPLE']._serialized_start=68
   _globals['_EXAMPLE']._serialized_end=163
   _globals['_RECOMMEND']._serialized_start=166
   _globals['_RECOMMEND']._serialized_end=307
-  _globals['_CONTEXTPAIR']._serialized_start=309
-  _globals['_CONTEXTPAIR']._serialized_end=402
-  _globals['_DISCOVER']._serialized_start=404
-  _globals['_DISCOVER']._serialized_end=495
+  _globals['_ORDERBY']._serialized_start=310
+  _globals['_ORDERBY']._serialized_end=447
+  _globals['_SAMPLE']._serialized_start=449
+  _globals['_SAMPLE']._serialized_end=485
+  _globals['_CONTEXTPAIR']._serialized_start=487
+  _globals['_CONTEXTPAIR']._serialized_end=580
+  _globals['_DISCOVER']._serialized_start=582
+  _globals['_DISCOVER']._serialized_end=673
 # @@protoc_insertion_point(module_scope)

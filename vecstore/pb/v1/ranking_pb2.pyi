@@ -37,6 +37,26 @@ class Recommend(_message.Message):
     strategy: RecommendStrategy
     def __init__(self, positive: _Optional[_Iterable[_Union[Example, _Mapping]]] = ..., negative: _Optional[_Iterable[_Union[Example, _Mapping]]] = ..., strategy: _Optional[_Union[RecommendStrategy, str]] = ...) -> None: ...
 
+class OrderBy(_message.Message):
+    __slots__ = ("key", "descending", "start_from", "after", "datetime")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    DESCENDING_FIELD_NUMBER: _ClassVar[int]
+    START_FROM_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    DATETIME_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    descending: bool
+    start_from: float
+    after: _common_pb2.PointId
+    datetime: bool
+    def __init__(self, key: _Optional[str] = ..., descending: _Optional[bool] = ..., start_from: _Optional[float] = ..., after: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., datetime: _Optional[bool] = ...) -> None: ...
+
+class Sample(_message.Message):
+    __slots__ = ("seed",)
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    seed: int
+    def __init__(self, seed: _Optional[int] = ...) -> None: ...
+
 class ContextPair(_message.Message):
     __slots__ = ("positive", "negative")
     POSITIVE_FIELD_NUMBER: _ClassVar[int]

@@ -1,9 +1,12 @@
-"""The one vector of a query."""
+"""Small parts of queries: the one vector, integers."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from vecstore.errors import InvalidArgument
 from vecstore.pb.v1 import common_pb2
 from vecstore.rows import GivenRows
 from vecstore.wire.vectors import OneVector, given_rows, given_vectors, vector_from_pb, widen
@@ -19,3 +22,11 @@ def query_vector(message: common_pb2.Vector, path: str) -> GivenRows:
     if isinstance(vector, np.ndarray) and vector.ndim == 1:
         return widen(vector)
     return given_rows([vector], path)
+
+
+def set_int(message: Any, name: str, value: int) -> None:
+    try:
+        setattr(message, name, value)
+    except ValueError:
+        problem = f"{name} is {value}, outside int64"
+        raise InvalidArgument(problem, reason="LIMIT_EXCEEDED", field_violations=[(name, problem)]) from None

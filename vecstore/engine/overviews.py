@@ -1,0 +1,97 @@
+"""Facets and distance matrices: checked, and answered from one view."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from vecstore import validate
+from vecstore.engine.collection import Collection, View
+from vecstore.engine.facet import count_values, most_frequent
+from vecstore.engine.ordered import sampled
+from vecstore.engine.params import field_of
+from vecstore.engine.ranking_check import check_unscored
+from vecstore.engine.read_path import Reader, deadline_of
+from vecstore.engine.recommend import rows_within
+from vecstore.engine.row_keys import by_segment, keys_of, rows_of
+from vecstore.engine.search import allowed_rows, check_deadline, search_view
+from vecstore.engine.staged import EXACT
+from vecstore.engine.stored_examples import find_point, read_examples
+from vecstore.errors import limit_exceeded
+from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
+from vecstore.hits import id_array
+from vecstore.query.filter import Filter, PointId
+from vecstore.query.validate import check_key
+from vecstore.ranking import Example, Sample
+from vecstore.schema import score_of
+
+
+class Overviews:
+    """Threads may share one object."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def facet(self, collection: Collection, request: FacetRequest) -> Facets:
+        """Exact counts. Raises InvalidArgument."""
+        reader = self._reader
+        limit = validate.check_count(request.limit, "limit", 1, "k_max", reader.settings.limits.k_max)
+        check_key(request.key, "key")
+        where = reader.checked_filter(request.filter, collection.schema)
+        deadline = deadline_of(None, reader.settings)
+        view = reader.view_at(collection, request.min_seq, deadline)
+        counts: Counter[tuple[bool, str | int | float | bool]] = Counter()
+        for segment in view.segments:
+            check_deadline(deadline)
+            count_values(segment, reader.filtering.allowed(segment, where), request.key, counts)
+        return Facets(most_frequent(counts, limit), view.seq)
+
+    def matrix(self, collection: Collection, request: MatrixRequest) -> Matrix:
+        """Raises InvalidArgument, and NotFound for a listed point that is not there or has no vector."""
+        reader = self._reader
+        limits, deadline = reader.settings.limits, deadline_of(request.timeout_s, reader.settings)
+        bound = limits.matrix_points_max
+        name, field = field_of(collection.schema, request.using)
+        if request.ids is not None and request.filter is not None:
+            raise validate.invalid("BAD_ARGUMENT", "ids and filter are both given: give one", "ids")
+        wanted = validate.check_count(request.sample, "sample", 1, "matrix_points_max", bound)
+        sample = check_unscored(Sample(request.seed), collection.schema, limits)
+        assert isinstance(sample, Sample)
+        where = reader.checked_filter(request.filter, collection.schema)
+        view = reader.view_at(collection, request.min_seq, deadline)
+        if request.ids is not None:
+            if len(request.ids) > bound:
+                raise limit_exceeded("matrix_points_max", len(request.ids), bound, path="ids count")
+            ids = validate.check_ids(request.ids, limits)
+        else:
+            ids = self._chosen(view, name, where, sample, wanted)
+        if not ids:
+            return Matrix(id_array([]), np.empty((0, 0), np.float32), view.seq)
+        given: list[tuple[str, Example]] = [(f"ids[{place}]", point_id) for place, point_id in enumerate(ids)]
+        rows = read_examples(view, name, field, given, limits).rows
+        keys = np.array([find_point(view, point_id, "ids") for point_id in ids], np.int64)
+        columns = np.unique(keys)
+        queries = reader.terms.prepared(reader.kernels, view, name, field, rows)
+        within = rows_within(view.segments, columns)
+        found = search_view(
+            reader.kernels, view, name, queries, len(columns), None, reader.filtering, deadline, None, EXACT, within
+        )
+        scores = np.zeros((len(ids), len(columns)), np.float32)
+        for query in range(len(ids)):
+            used = found.rows[query] >= 0
+            places = np.searchsorted(columns, keys_of(found, query)[used])
+            scores[query, places] = score_of(field.metric, found.distances[query][used])
+        return Matrix(id_array(ids), np.ascontiguousarray(scores[:, np.searchsorted(columns, keys)]), view.seq)
+
+    def _chosen(self, view: View, name: str, where: Filter | None, sample: Sample, wanted: int) -> list[PointId]:
+        """Ids of a sample of the points that match and have the vector."""
+        allowed = {}
+        for place, segment in enumerate(view.segments):
+            words = allowed_rows(segment, name, where, self._reader.filtering, None)
+            allowed[place] = segment.alive if words is None else words
+        keys = keys_of(sampled(view, allowed, sample, wanted))
+        ids = np.empty(len(keys), object)
+        for place, at in by_segment(keys):
+            ids[at] = view.segments[place].segment.take_ids(rows_of(keys[at])).tolist()
+        return list(ids)
