@@ -40,9 +40,12 @@ def test_the_filters_are_filters(tmp_path: Path) -> None:
     assert all(type(made[f"f{number}"]).__module__ == "vecstore.query.filter" for number in range(3))
 
 
-def test_the_sparse_tour_runs(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    run('import vecstore\ndb = vecstore.connect(":memory:")\n' + BLOCKS[3], tmp_path)
-    assert capsys.readouterr().out.split() == ["[2", "1]"]
+def test_the_tour_of_other_fields_runs(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    pytest.importorskip("Stemmer")
+    start = "import numpy as np, vecstore\nfrom vecstore import Dense\ndb = vecstore.connect(':memory:')\n"
+    run(start + BLOCKS[3], tmp_path)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == ["[2 1]", "[1 2]", "[1 2]", "[1 2] [1. 0.]"]
 
 
 def run(code: str, folder: Path) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def score_of(metric: Metric, distances: NDArray[np.float32]) -> NDArray[np.float
     if metric is Metric.COSINE:
         return np.float32(1.0) - distances
     if metric in (Metric.DOT, Metric.BM25, Metric.MAXSIM):
-        return -distances
+        return np.float32(0.0) - distances  # a score of zero has no sign
     if metric is Metric.L2:
         roots: NDArray[np.float32] = np.sqrt(np.maximum(distances, np.float32(0.0)))
         return roots
