@@ -29,7 +29,9 @@ from vecstore.index_spec import (
     Int4,
     Int8,
     Inverted,
+    Muvera,
     Normalize,
+    Plaid,
     Quantizer,
     RaBitQ,
     Seismic,
@@ -53,8 +55,17 @@ MIH_CHUNK_BITS_MAX = 24  # a chunk's table has 2^bits places
 _SUITED: dict[tuple[VectorKind, ...], tuple[type[Index], ...]] = {
     (VectorKind.BINARY,): (HammingIVF, MIH),
     (VectorKind.DENSE,): (IVF, Graph, Funnel),
+    (VectorKind.MULTI,): (Plaid, Muvera),
     (VectorKind.SPARSE,): (Seismic,),
     (VectorKind.SPARSE, VectorKind.TEXT): (Inverted,),
+}
+CENTROIDS_MAX = 1 << 16
+POOLING_MAX = 16
+FDE_DIM_MAX = 1 << 16
+_MUVERA_BOUNDS = {
+    "repetitions": (1, 1000),
+    "k_sim": (0, 12),
+    "seed": (0, 1 << 53),
 }
 _SEISMIC_BOUNDS = {
     "postings": (1, 1 << 20),
@@ -106,6 +117,8 @@ def check_index(field: VectorField, path: str = "index") -> None:
         _check_funnel(spec, field.dim, path)
     elif isinstance(spec, Seismic):
         _check_seismic(spec, path)
+    elif isinstance(spec, Plaid | Muvera):
+        _check_late(spec, field.dim, path)
     elif isinstance(spec, MIH) and spec.chunks != "auto":
         _bounded(f"{path}.chunks", spec.chunks, -(-field.dim // MIH_CHUNK_BITS_MAX), field.dim, "the field's bits")
 
@@ -193,6 +206,32 @@ def _check_seismic(spec: Seismic, path: str) -> None:
         value = getattr(spec, name)
         if value != "auto":
             _bounded(f"{path}.{name}", value, low, high)
+
+
+def _check_late(spec: Plaid | Muvera, dim: int, path: str) -> None:
+    _bounded(f"{path}.pooling", spec.pooling, 1, POOLING_MAX)
+    _bounded(f"{path}.protected", spec.protected, 0, 1 << 16)
+    if spec.rerank == "none" and spec.tokens == "stored":
+        raise bad_index(f"{path}.rerank", "is none, but the index holds no tokens to answer by")
+    if isinstance(spec, Plaid):
+        if spec.tokens == "int8":
+            raise bad_index(f"{path}.tokens", "is int8, plaid holds stored tokens or residuals from its centroids")
+        centroids = CENTROIDS_MAX
+        if spec.centroids != "auto":
+            centroids = _bounded(f"{path}.centroids", spec.centroids, 1, CENTROIDS_MAX)
+        if spec.nprobe != "auto":
+            _bounded(f"{path}.nprobe", spec.nprobe, 1, centroids, "centroids")
+        return
+    for name, (low, high) in _MUVERA_BOUNDS.items():
+        _bounded(f"{path}.{name}", getattr(spec, name), low, high)
+    _bounded(f"{path}.projection", spec.projection, 0, dim, "the field's dimension")
+    length = spec.repetitions * (1 << spec.k_sim) * (spec.projection or dim)
+    if spec.final_dim:
+        _bounded(f"{path}.final_dim", spec.final_dim, 1, length, "repetitions * 2^k_sim * projection")
+    if (spec.final_dim or length) > FDE_DIM_MAX:
+        raise bad_index(path, f"has vectors of {spec.final_dim or length} components, the most is {FDE_DIM_MAX}")
+    if spec.quantizer is not None:
+        _check_quantizer(spec.quantizer, spec.final_dim or length, f"{path}.quantizer")
 
 
 def _bounded(path: str, value: N, low: float, high: float, what: str = "") -> N:

@@ -211,8 +211,51 @@ class Seismic(_Spec, frozen=True, tag="seismic"):
     summary: Literal["mean", "max"] = "mean"
 
 
+TokenStore = Literal["stored", "int8", "residual1", "residual2", "residual4", "residual8"]
+
+
+class Plaid(_Spec, frozen=True, tag="plaid"):
+    """Search of multi-vectors by the centroids of their tokens: rows that have a token at a centroid near one of the
+    query's are scored by their tokens' centroids, the best of these by all tokens.
+
+    `centroids` are shared by all tokens; `nprobe` of them for each token of a query are visited. `tokens` says what the
+    index holds to score candidates by before the stored tokens do: nothing, bytes, or residuals from the centroids of
+    so many bits a dimension. `pooling` holds a row's tokens in clusters, on average so many tokens in each, but for the
+    first `protected` ones. `rerank` none answers by what the index holds."""
+
+    centroids: int | Literal["auto"] = "auto"
+    nprobe: int | Literal["auto"] = "auto"
+    tokens: TokenStore = "stored"
+    pooling: int = 1
+    protected: int = 1
+    rerank: Literal["stored", "none"] = "stored"
+
+
+class Muvera(_Spec, frozen=True, tag="muvera"):
+    """Search of multi-vectors by one vector for each row (fixed dimensional encodings), as dense vectors are searched:
+    of `repetitions` * 2^`k_sim` * `projection` components, or of `final_dim` where that is not 0.
+
+    In each repetition the signs of `k_sim` random directions put a token in a cell, and a row's vector holds the mean
+    of the tokens of each cell, projected to `projection` components (0: all of them). With `fill_empty` an empty cell
+    takes the token that is nearest by signs. `first` says how these vectors are searched, `quantizer` by what codes.
+    For `tokens`, `pooling`, `protected` and `rerank` see Plaid; `tokens` may be bytes here (int8)."""
+
+    repetitions: int = 20
+    k_sim: int = 5
+    projection: int = 8
+    final_dim: int = 0
+    fill_empty: bool = False
+    seed: int = 1
+    first: Literal["flat", "ivf", "graph"] = "flat"
+    quantizer: Quantizer | None = None
+    tokens: TokenStore = "stored"
+    pooling: int = 1
+    protected: int = 1
+    rerank: Literal["stored", "none"] = "stored"
+
+
 class Auto(_Spec, frozen=True, tag="auto"):
     """Left to the engine: an exact scan of small segments, else a graph or lists, as memory allows."""
 
 
-Index = Flat | IVF | Graph | Funnel | HammingIVF | MIH | Inverted | Seismic | Auto
+Index = Flat | IVF | Graph | Funnel | HammingIVF | MIH | Inverted | Seismic | Plaid | Muvera | Auto

@@ -142,68 +142,41 @@ inline void interact(const std::uint8_t* table, std::size_t columns, const std::
     }
 }
 
-// Sixteen floats times `unit` to bytes: 0 for what is not positive, else rounded, at most 255.
-inline Columns16::Reg to_bytes(const float* values, float unit) {
-#if defined(__AVX512F__)
-    const __m512 scaled = _mm512_mul_ps(_mm512_loadu_ps(values), _mm512_set1_ps(unit));
-    const __m512 within = _mm512_min_ps(_mm512_max_ps(scaled, _mm512_setzero_ps()), _mm512_set1_ps(255));
-    return _mm512_cvtusepi32_epi8(_mm512_cvttps_epi32(_mm512_add_ps(within, _mm512_set1_ps(0.5f))));
-#elif defined(__AVX2__)
-    const auto eight = [&](const float* p) {
-        const __m256 scaled = _mm256_mul_ps(_mm256_loadu_ps(p), _mm256_set1_ps(unit));
-        const __m256 within = _mm256_min_ps(_mm256_max_ps(scaled, _mm256_setzero_ps()), _mm256_set1_ps(255));
-        const __m256i words = _mm256_cvttps_epi32(_mm256_add_ps(within, _mm256_set1_ps(0.5f)));
-        return _mm_packus_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-    };
-    return _mm_packus_epi16(eight(values), eight(values + 8));
+// The least byte of each line of 16, over whole registers of lines.
+#if defined(__AVX512BW__)
+inline std::size_t gaps_of_lines(const std::uint8_t* table, std::size_t n, const std::uint8_t* top, std::uint8_t* out) {
+    const __m512i best = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(top)));
+    const __mmask64 unused = _mm512_testn_epi8_mask(best, best);
+    std::size_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        __m512i gap = _mm512_subs_epu8(best, _mm512_loadu_si512(table + i * 16));
+        gap = _mm512_mask_set1_epi8(gap, unused, -1);
+        gap = _mm512_min_epu8(gap, _mm512_bsrli_epi128(gap, 8));
+        gap = _mm512_min_epu8(gap, _mm512_bsrli_epi128(gap, 4));
+        gap = _mm512_min_epu8(gap, _mm512_bsrli_epi128(gap, 2));
+        gap = _mm512_min_epu8(gap, _mm512_bsrli_epi128(gap, 1));
+        const __m128i four = _mm512_castsi512_si128(
+            _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), gap));
+        const __m128i low =
+            _mm_shuffle_epi8(four, _mm_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
+        const std::int32_t bytes = _mm_cvtsi128_si32(low);
+        __builtin_memcpy(out + i, &bytes, 4);
+    }
+    return i;
+}
 #else
-    std::uint8_t bytes[16];
-    for (int i = 0; i < 16; ++i) {
-        const float scaled = values[i] * unit;
-        const float positive = scaled > 0 ? scaled : 0;
-        bytes[i] = static_cast<std::uint8_t>((positive < 255 ? positive : 255) + 0.5f);
-    }
-    return Columns16::load(bytes);
+inline std::size_t gaps_of_lines(const std::uint8_t*, std::size_t, const std::uint8_t*, std::uint8_t*) { return 0; }
 #endif
-}
-
-inline void to_table(const float* values, std::size_t n, std::size_t width, float unit, std::size_t columns,
-                     std::uint8_t* table, std::uint8_t* top) {
-    for (std::size_t c = 0; c < columns; c += kTableLanes) {
-        Columns16::Reg most = Columns16::zero();
-        const bool whole = c + kTableLanes <= width;
-        float padded[kTableLanes] = {};
-        for (std::size_t i = 0; i < n; ++i) {
-            const float* line = values + i * width + c;
-            if (!whole) {
-                for (std::size_t l = 0; l < kTokenLanes; ++l) padded[l] = line[l];
-                line = padded;
-            }
-            const Columns16::Reg bytes = to_bytes(line, unit);
-            Columns16::store(table + i * columns + c, bytes);
-            most = Columns16::max(most, bytes);
-        }
-        Columns16::store(top + c, most);
-    }
-}
-
-inline float largest(const float* values, std::size_t n) {
-    float lanes[kTableLanes] = {};
-    for (std::size_t i = 0; i < n; i += kTokenLanes)  // n is a multiple of it
-        for (std::size_t l = 0; l < kTokenLanes; ++l) lanes[l] = values[i + l] > lanes[l] ? values[i + l] : lanes[l];
-    float most = 0;
-    for (const float lane : lanes) most = lane > most ? lane : most;
-    return most;
-}
 
 inline void gaps(const std::uint8_t* table, std::size_t n, std::size_t columns, const std::uint8_t* top,
                  std::uint8_t* gaps) {
-    for (std::size_t i = 0; i < n; ++i, table += columns) {
+    std::size_t i = columns == 16 ? gaps_of_lines(table, n, top, gaps) : 0;
+    for (; i < n; ++i) {
         std::uint8_t found = 255;
         for (std::size_t c = 0; c < columns; c += 16) {
             const Columns16::Reg best = Columns16::load(top + c);
-            const Columns16::Reg below =
-                Columns16::either(Columns16::less(best, Columns16::load(table + c)), Columns16::where_zero(best));
+            const Columns16::Reg below = Columns16::either(
+                Columns16::less(best, Columns16::load(table + i * columns + c)), Columns16::where_zero(best));
             const std::uint8_t least = Columns16::least(below);
             found = least < found ? least : found;
         }

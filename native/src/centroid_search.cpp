@@ -19,7 +19,6 @@ bool is_allowed(const std::uint64_t* allowed, std::size_t row) {
 
 // Kept by a thread from call to call: the system would take so much memory back and clear it again.
 struct Scratch {
-    std::vector<float> values;
     std::vector<std::uint8_t> table, top, gaps;
     std::vector<std::uint64_t> seen, keys;
     std::vector<std::uint32_t> rows, scores;
@@ -35,7 +34,6 @@ class Searcher {
           table_(scratch.table),
           top_(scratch.top),
           gaps_(scratch.gaps),
-          values_(scratch.values),
           seen_(scratch.seen),
           keys_(scratch.keys),
           rows_(scratch.rows),
@@ -71,13 +69,12 @@ class Searcher {
     // The bytes of the table stand for this much.
     float fill_table(const ByteQuery& query) {
         columns_ = (query.width() + kTableLanes - 1) / kTableLanes * kTableLanes;
-        values_.resize(codes_.ncentroids * query.width());
         table_.resize(codes_.ncentroids * columns_);
         top_.resize(columns_);
-        centroid_values(ops_, codes_, query, values_.data());
-        const float most = ops_.largest(values_.data(), values_.size());
-        ops_.to_table(values_.data(), codes_.ncentroids, query.width(), most > 0 ? 255.0f / most : 0.0f, columns_,
-                      table_.data(), top_.data());
+        const float most = query.length() * codes_.centroid_length;
+        const TokenBytes centroids{codes_.centroids, codes_.ncentroids, 1, codes_.centroid_bytes / 4, 0};
+        ops_.table(query.lanes(), centroids, {codes_.centroid_scales, nullptr, nullptr},
+                   most > 0 ? 255.0f / most : 0.0f, columns_, table_.data(), top_.data());
         return most / 255.0f;
     }
 
@@ -134,7 +131,6 @@ class Searcher {
     const CentroidSearch& search_;
     std::size_t columns_ = 0;
     std::vector<std::uint8_t>&table_, &top_, &gaps_;
-    std::vector<float>& values_;
     std::vector<std::uint64_t>&seen_, &keys_;
     std::vector<std::uint32_t>&rows_, &scores_;
     std::vector<std::size_t>& bins_;

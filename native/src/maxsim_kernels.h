@@ -68,7 +68,7 @@ inline void best(const float* queries, std::size_t width, std::size_t dim, const
 }
 
 constexpr MaxSimOps maxsim_ops(const char* isa) {
-    return {isa, best, widen, best_bytes, values, nearest, spread, largest, to_table, gaps, interact};
+    return {isa, best, widen, best_bytes, values, nearest, spread, table, gaps, interact};
 }
 
 }  // namespace

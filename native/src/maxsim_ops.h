@@ -57,11 +57,10 @@ struct MaxSimOps {
     // i.
     void (*spread)(const std::uint8_t* codes, std::size_t n, int bits, const std::uint8_t* levels, std::uint8_t* out,
                    std::size_t stride);
-    float (*largest)(const float* values, std::size_t n);  // at least 0; n is a multiple of kTokenLanes
-    // (n, width) floats to bytes, (n, columns): 0 for what is not positive, else rounded values[i] * unit, at most 255;
-    // columns past width are 0. `top` (columns,) becomes the largest of each column.
-    void (*to_table)(const float* values, std::size_t n, std::size_t width, float unit, std::size_t columns,
-                     std::uint8_t* table, std::uint8_t* top);
+    // The same values to bytes, (n, columns): 0 for what is not positive, else rounded value * unit, at most 255;
+    // columns past queries.width are 0. `top` (columns,) becomes the largest of each column.
+    void (*table)(const ByteLanes& queries, const TokenBytes& tokens, const TokenScales& scales, float unit,
+                  std::size_t columns, std::uint8_t* out, std::uint8_t* top);
     // gaps[i] = the least top[c] - table[i, c] over the columns; columns with a top of 0 count as 255.
     void (*gaps)(const std::uint8_t* table, std::size_t n, std::size_t columns, const std::uint8_t* top,
                  std::uint8_t* gaps);

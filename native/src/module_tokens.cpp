@@ -1,7 +1,9 @@
 // Bindings of token codes: an object that checks its arrays once and keeps them alive.
 #include "bindings.h"
+#include "fde.h"
 #include "token_codes.h"
 #include "token_input.h"
+#include "token_pool.h"
 
 namespace vecstore {
 namespace {
@@ -93,6 +95,7 @@ class NativeTokens {
         codes_.homes = numbers;
         codes_.centroids = data_of<std::uint8_t>(centroids);
         codes_.centroid_scales = data_of<float>(scales);
+        codes_.centroid_length = longest_centroid(codes_);
     }
 
     void take_codes(const Input& codes, const Input& levels, const Input& scales) {
@@ -129,6 +132,42 @@ void nearest(Input tokens, Input centroids, Input scales, Output homes) {
     nearest_centroids(codes, data_of<float>(tokens), tokens.shape(0), static_cast<std::uint16_t*>(homes.data()));
 }
 
+void pool(Input tokens, Input offsets, std::size_t kept, Input out_offsets, Output out) {
+    check("tokens", tokens, kFloat32, {kAny, kAny});
+    check("offsets", offsets, kInt64, {kAny});
+    if (offsets.shape(0) == 0) fail("rows need at least one offset");
+    const std::size_t n = offsets.shape(0) - 1;
+    check("out_offsets", out_offsets, kInt64, {n + 1});
+    check("out", out, kFloat32, {kAny, tokens.shape(1)});
+    const auto* from = data_of<std::int64_t>(offsets);
+    const auto* to = data_of<std::int64_t>(out_offsets);
+    check_offsets("rows", from, n, tokens.shape(0));
+    check_offsets("out", to, n, out.shape(0));
+    for (std::size_t row = 0; row < n; ++row) {
+        const std::int64_t count = from[row + 1] - from[row], held = to[row + 1] - to[row];
+        const std::int64_t whole = std::min(count, static_cast<std::int64_t>(kept));
+        if (held > count || held < whole || (held == whole && count > whole))
+            fail("out_offsets leave row " + std::to_string(row) + " with " + std::to_string(held) + " tokens");
+    }
+    if (tokens.shape(1) > kDimMax) fail("tokens must have at most 65536 components");
+    pool_tokens(data_of<float>(tokens), tokens.shape(1), from, n, kept, to, static_cast<float*>(out.data()));
+}
+
+void encode_fde(Input signs, Input projected, Input offsets, std::size_t repetitions, std::size_t k_sim,
+                std::size_t width, bool mean, bool fill, Output out) {
+    if (k_sim > 16 || repetitions > 1 << 16 || width > kDimMax)
+        fail("an encoding of more than 2^16 cells or repetitions");
+    check("offsets", offsets, kInt64, {kAny});
+    if (offsets.shape(0) == 0) fail("rows need at least one offset");
+    const std::size_t n = offsets.shape(0) - 1;
+    check("signs", signs, kFloat32, {kAny, repetitions * k_sim});
+    check("projected", projected, kFloat32, {signs.shape(0), repetitions * width});
+    check("out", out, kFloat32, {n, repetitions * width << k_sim});
+    check_offsets("rows", data_of<std::int64_t>(offsets), n, signs.shape(0));
+    fde_cells(data_of<float>(signs), data_of<float>(projected), data_of<std::int64_t>(offsets), n,
+              {repetitions, k_sim, width, mean, fill}, static_cast<float*>(out.data()));
+}
+
 }  // namespace
 
 void bind_tokens(nb::module_& m) {
@@ -136,6 +175,10 @@ void bind_tokens(nb::module_& m) {
     const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
     m.def("nearest_centroids", &nearest, array("tokens"), array("centroids"), array("scales"), array("homes"),
           Release());
+    m.def("pool_tokens", &pool, array("tokens"), array("offsets"), nb::arg("kept"), array("out_offsets"), array("out"),
+          Release());
+    m.def("fde_cells", &encode_fde, array("signs"), array("projected"), array("offsets"), nb::arg("repetitions"),
+          nb::arg("k_sim"), nb::arg("width"), nb::arg("mean"), nb::arg("fill"), array("out"), Release());
     nb::class_<NativeTokens>(m, "Tokens")
         .def(nb::init<std::size_t, Input, Input, Input, Input, Input, int, Input, float, Input, Input, Input>(),
              nb::arg("dim"), array("offsets"), optional("homes"), optional("centroids"), optional("centroid_scales"),

@@ -1,6 +1,7 @@
 // Values of byte tokens for all lanes of a query: the best of them, or each. See TokenScales for what a value is.
 #pragma once
 
+#include "centroid_kernels.h"
 #include "token_bytes_lanes.h"
 
 namespace vecstore {
@@ -78,6 +79,32 @@ inline void values(const ByteLanes& q, const TokenBytes& t, const TokenScales& s
     for (; lane + 16 <= q.width; lane += 16) values_of_lanes<ByteLanes16, 8>(q, lane, t, scales, out);
 #endif
     for (; lane < q.width; lane += 8) values_of_lanes<ByteLanes8, 4>(q, lane, t, scales, out);
+}
+
+template <class L, int kRows>
+inline void table_of_lanes(const ByteLanes& q, std::size_t lane, const TokenBytes& t, const TokenScales& scales,
+                           float unit, std::size_t columns, std::uint8_t* out) {
+    const typename L::Floats units = L::set(unit);
+    each_value<L, kRows>(q, lane, t, scales, [&](std::size_t i, typename L::Floats value) {
+        L::store_bytes(out + i * columns + lane, value, units);
+    });
+}
+
+inline void table(const ByteLanes& q, const TokenBytes& t, const TokenScales& scales, float unit, std::size_t columns,
+                  std::uint8_t* out, std::uint8_t* top) {
+    std::size_t lane = 0;
+#if defined(__AVX512VNNI__)
+    for (; lane + 16 <= q.width; lane += 16) table_of_lanes<ByteLanes16, 8>(q, lane, t, scales, unit, columns, out);
+#endif
+    for (; lane < q.width; lane += 8) table_of_lanes<ByteLanes8, 4>(q, lane, t, scales, unit, columns, out);
+    if (q.width < columns)
+        for (std::size_t i = 0; i < t.n; ++i)
+            for (std::size_t l = 0; l < kTokenLanes; ++l) out[i * columns + q.width + l] = 0;
+    for (std::size_t c = 0; c < columns; c += kTableLanes) {
+        Columns16::Reg most = Columns16::zero();
+        for (std::size_t i = 0; i < t.n; ++i) most = Columns16::max(most, Columns16::load(out + i * columns + c));
+        Columns16::store(top + c, most);
+    }
 }
 
 template <class L, int kRows>

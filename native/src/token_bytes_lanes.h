@@ -55,6 +55,14 @@ struct ByteLanes8 {
         best = _mm256_blendv_ps(best, value, larger);
         numbers = _mm256_blendv_epi8(numbers, _mm256_set1_epi32(number), _mm256_castps_si256(larger));
     }
+    // Floats to bytes as the table wants them.
+    static void store_bytes(std::uint8_t* p, Floats value, Floats unit) {
+        const __m256 scaled = _mm256_max_ps(_mm256_mul_ps(value, unit), _mm256_setzero_ps());
+        const __m256 rounded = _mm256_add_ps(_mm256_min_ps(scaled, _mm256_set1_ps(255)), _mm256_set1_ps(0.5f));
+        const __m256i words = _mm256_cvttps_epi32(rounded);
+        const __m128i halves = _mm_packus_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(halves, halves));
+    }
     static Sum load_numbers(const std::int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
     static void store_numbers(std::int32_t* p, Sum v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
 };
@@ -117,6 +125,13 @@ struct ByteLanes8 {
             numbers.lane[l] = larger ? number : numbers.lane[l];
         }
     }
+    static void store_bytes(std::uint8_t* p, Floats value, Floats unit) {
+        for (int l = 0; l < 8; ++l) {
+            const float scaled = value.lane[l] * unit.lane[l];
+            const float positive = scaled > 0 ? scaled : 0;
+            p[l] = static_cast<std::uint8_t>((positive < 255 ? positive : 255) + 0.5f);
+        }
+    }
     static Sum load_numbers(const std::int32_t* p) { return start(p); }
     static void store_numbers(std::int32_t* p, Sum v) { std::memcpy(p, v.lane, sizeof v.lane); }
 };
@@ -144,6 +159,11 @@ struct ByteLanes16 {
         const __mmask16 larger = _mm512_cmp_ps_mask(value, best, _CMP_GT_OQ);
         best = _mm512_mask_mov_ps(best, larger, value);
         numbers = _mm512_mask_set1_epi32(numbers, larger, number);
+    }
+    static void store_bytes(std::uint8_t* p, Floats value, Floats unit) {
+        const __m512 scaled = _mm512_max_ps(_mm512_mul_ps(value, unit), _mm512_setzero_ps());
+        const __m512 rounded = _mm512_add_ps(_mm512_min_ps(scaled, _mm512_set1_ps(255)), _mm512_set1_ps(0.5f));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtusepi32_epi8(_mm512_cvttps_epi32(rounded)));
     }
     static Sum load_numbers(const std::int32_t* p) { return _mm512_loadu_si512(p); }
     static void store_numbers(std::int32_t* p, Sum v) { _mm512_storeu_si512(p, v); }

@@ -18,6 +18,7 @@ struct TokenCodes {
     std::size_t centroid_bytes;     // a multiple of 4
     const std::uint8_t* centroids;  // (ncentroids, centroid_bytes)
     const float* centroid_scales;
+    float centroid_length;  // of the longest: scale * sqrt(sum of squared bytes)
     // Codes; none where `codes` is null.
     const std::uint8_t* codes;  // (T, code_bytes), a multiple of 4
     std::size_t code_bytes;
@@ -41,16 +42,20 @@ class ByteQuery {
 
     std::size_t tokens() const { return tokens_; }
     std::size_t width() const { return width_; }
-    // `unit` steps are what a unit of a lane's product is worth: of centroids, or times `step` of codes.
+    float length() const { return length_; }  // of the longest token, as bytes
     ByteLanes lanes() const { return {values_.data(), starts_.data(), steps_.data(), width_}; }
 
  private:
     std::size_t tokens_;
     std::size_t width_;
+    float length_ = 0;
     std::vector<std::int8_t> values_;
     std::vector<std::int32_t> starts_;
     std::vector<float> steps_;
 };
+
+// What `centroid_length` is.
+float longest_centroid(const TokenCodes& codes);
 
 // Products of all centroids with a query's tokens: (ncentroids, width).
 void centroid_values(const MaxSimOps& ops, const TokenCodes& codes, const ByteQuery& query, float* out);

@@ -12,6 +12,8 @@ from vecstore.index.hamming_ivf import HammingIvfIndex
 from vecstore.index.inverted import InvertedIndex
 from vecstore.index.maxsim_flat import MaxSimFlatIndex
 from vecstore.index.mih import MihIndex
+from vecstore.index.muvera import MuveraIndex
+from vecstore.index.plaid import PlaidIndex
 from vecstore.index.seismic import SeismicIndex
 from vecstore.index.sparse_flat import SparseFlatIndex
 from vecstore.index_spec import Index as IndexSpec
@@ -41,6 +43,8 @@ BUILT: dict[str, type[BuiltIndex]] = {
     MihIndex.name: MihIndex,
     SeismicIndex.name: SeismicIndex,
     InvertedIndex.name: InvertedIndex,
+    PlaidIndex.name: PlaidIndex,
+    MuveraIndex.name: MuveraIndex,
 }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels.base import Float32Array, UInt8Array
+from vecstore.kernels import token_pool_numpy
+from vecstore.kernels.base import Float32Array, Int64Array, UInt8Array
 from vecstore.kernels.select import get_kernels
 from vecstore.kernels.tokens_numpy import exact_products, rounded
 
@@ -27,3 +28,18 @@ def nearest_centroids(tokens: Float32Array, centroids: UInt8Array, scales: Float
         products = exact_products(bytes_, values).astype(np.float32)
         homes[low : low + _BLOCK] = np.argmax((steps[:, None] * products) * scales, axis=1)
     return homes
+
+
+def pool_tokens(tokens: Float32Array, offsets: Int64Array, kept: int, out_offsets: Int64Array) -> Float32Array:
+    """Tokens (T, dim) of the rows that `offsets` cut, pooled to as many as `out_offsets` cut: the first `kept` of a row
+    as they are, then clusters of the others in order of their first token, by Ward's method on directions.
+
+    A cluster has the direction of the mean of its tokens' directions and the mean of their lengths."""
+    out = np.empty((int(out_offsets[-1]), tokens.shape[1]), np.float32)
+    if get_kernels().name == "native":
+        from vecstore.kernels import _native as native
+
+        native.pool_tokens(np.ascontiguousarray(tokens), offsets, kept, out_offsets, out)
+    else:
+        token_pool_numpy.pool_tokens(tokens, offsets, kept, out_offsets, out)
+    return out

@@ -17,7 +17,8 @@ in a fixed order without fusing, so that every backend and instruction set gives
     centroid_value[h] = ((max |q| / 127) * <b, c>) * centroid_scales[h]
 
 A score is the sum over a query's tokens of the largest value of a row's, in float64, rounded once. In `centroid_search`
-centroid values are rounded to bytes of one step, the largest of the query's / 255; negative ones count as 0.
+centroid values are rounded to bytes of one step, a 255th of the longest query token times the longest centroid;
+negative ones count as 0.
 """
 
 from __future__ import annotations

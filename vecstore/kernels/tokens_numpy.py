@@ -21,7 +21,10 @@ class PythonTokens:
 
     def __init__(self, codes: TokenCodes) -> None:
         check_codes(codes)
-        self.codes = codes
+        self.codes, shared = codes, codes.centroids
+        self._longest = np.float32(0)
+        if shared is not None and len(shared.centroids):
+            self._longest = (lengths(shared.centroids[:, : codes.dim].astype(np.int32) - 128) * shared.scales).max()
 
     def centroid_values(self, tokens: NDArray[Any]) -> Float32Array:
         """(C, m)."""
@@ -32,10 +35,10 @@ class PythonTokens:
 
     def table(self, tokens: NDArray[Any]) -> tuple[NDArray[np.uint8], np.float32]:
         """Centroid values as bytes (C, m), and what one stands for."""
-        values = self.centroid_values(tokens)
-        most = values.max(initial=0)
+        bytes_, steps = rounded(tokens)
+        most = (lengths(bytes_) * steps).max(initial=0) * self._longest
         unit = np.float32(255) / most if most > 0 else np.float32(0)
-        scaled = np.clip(values * unit, np.float32(0), np.float32(255))
+        scaled = np.clip(self.centroid_values(tokens) * unit, np.float32(0), np.float32(255))
         return (scaled + np.float32(0.5)).astype(np.uint8), most / np.float32(255)
 
     def candidates(
@@ -109,6 +112,12 @@ def rounded(tokens: NDArray[Any]) -> tuple[NDArray[np.int32], Float32Array]:
     inverse = np.divide(np.float32(127), top, out=np.zeros_like(top), where=top > 0)
     steps: Float32Array = top / np.float32(127)
     return np.rint(tokens * inverse[:, None]).astype(np.int32), steps
+
+
+def lengths(values: NDArray[np.int32]) -> Float32Array:
+    """Of rows of bytes (n, dim), exact until the root is rounded."""
+    found: Float32Array = np.sqrt((values.astype(np.int64) ** 2).sum(axis=1)).astype(np.float32)
+    return found
 
 
 def exact_products(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.float64]:

@@ -1,0 +1,99 @@
+"""Multi-vectors by one vector a row: recall over every first stage, filters, what is stored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from late_support import DIM, FIELD, corpus, exact, nothing, queries_from, recall
+from test_plaid import bitmap
+
+from vecstore.errors import Corruption, InvalidArgument
+from vecstore.index.base import SearchParams, Warm
+from vecstore.index.muvera import MuveraIndex
+from vecstore.index_spec import Int8, Muvera
+from vecstore.kernels.select import get_kernels
+from vecstore.tokens import TokenRows
+
+ROWS = corpus(1500)
+QUERIES = queries_from(ROWS, 40)
+SMALL = Muvera(repetitions=8, k_sim=3, projection=8)
+
+
+def built(spec: Muvera, rows: TokenRows = ROWS, warm: Warm[MuveraIndex] | None = None) -> MuveraIndex:
+    return MuveraIndex.build(FIELD, spec, rows, None, get_kernels(), nothing, warm)
+
+
+def changed(**fields: object) -> Muvera:
+    return Muvera(**{"repetitions": 8, "k_sim": 3, "projection": 8, **fields})  # type: ignore[arg-type]
+
+
+INDEX = built(SMALL)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        SMALL,
+        changed(fill_empty=True, quantizer=Int8()),
+        changed(first="ivf", tokens="int8"),
+        changed(first="graph", tokens="residual4"),
+        changed(final_dim=256, tokens="residual2"),
+        changed(projection=0, repetitions=4),
+    ],
+    ids=["flat", "fill", "ivf", "graph", "folded", "whole"],
+)
+def test_recall_is_as_asked(spec: Muvera) -> None:
+    index = built(spec).tuned(queries_from(ROWS, 100, seed=9), get_kernels())
+    again = MuveraIndex.from_arrays(FIELD, ROWS, index.arrays())
+    for target in (0.8, 0.95):
+        params = SearchParams(recall_target=target)
+        assert recall(again, ROWS, QUERIES, 10, params) >= target - 0.1
+        one, two = (each.search(get_kernels(), QUERIES, 10, None, params) for each in (index, again))
+        np.testing.assert_array_equal(one.rows, two.rows)
+        np.testing.assert_array_equal(one.distances, two.distances)
+    assert recall(again, ROWS, QUERIES, 10, SearchParams(recall_target=1.0)) == 1.0
+    found = again.search(get_kernels(), QUERIES, 10, None, SearchParams(oversampling=5))
+    assert found.counters["encodings_reranked"] > found.counters["rows_rescored"] > 0
+
+
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.7])
+def test_filters_are_complete(share: float) -> None:
+    mask = np.random.default_rng(3).random(len(ROWS)) < share
+    found = INDEX.search(get_kernels(), QUERIES, 20, bitmap(mask), SearchParams(oversampling=3))
+    matching = int((mask & (np.diff(ROWS.offsets) > 0)).sum())
+    assert (np.count_nonzero(found.rows >= 0, axis=1) == min(20, matching)).all()
+    assert mask[found.rows[found.rows >= 0]].all()
+
+
+def test_warm_and_tuned() -> None:
+    first = built(changed(tokens="residual2"), ROWS[:1000])
+    merged = built(changed(tokens="residual2"), ROWS, Warm(first, np.arange(1000)))
+    np.testing.assert_array_equal(merged.arrays()["tokens.centroids"], first.arrays()["tokens.centroids"])
+    index = INDEX.tuned(QUERIES, get_kernels())
+    assert recall(index, ROWS, QUERIES, 10, SearchParams(recall_target=0.95)) >= 0.93
+    assert MuveraIndex.from_arrays(FIELD, ROWS, index.arrays()).table == index.table
+
+
+@pytest.mark.parametrize("n", [1, 30])
+def test_few_rows(n: int) -> None:
+    for rows in (ROWS[:n], TokenRows.empty(n, DIM, np.float16)):
+        index = built(changed(tokens="residual2"), rows)
+        found = MuveraIndex.from_arrays(FIELD, rows, index.arrays()).search(get_kernels(), QUERIES, 5, None)
+        np.testing.assert_array_equal(found.rows, exact(rows, QUERIES, 5).rows)
+
+
+def test_corrupted_arrays_are_refused() -> None:
+    good = INDEX.arrays()
+    changes = {
+        "header": lambda a: a[3:],
+        "encodings": lambda a: a[:, :-1],
+        "first.header": lambda a: a[:-9],
+    }
+    for name, change in changes.items():
+        for arrays in (good | {name: change(good[name])}, {key: a for key, a in good.items() if key != name}):
+            with pytest.raises(Corruption):
+                MuveraIndex.from_arrays(FIELD, ROWS, arrays)
+    with pytest.raises(Corruption):
+        MuveraIndex.from_arrays(FIELD, ROWS[:-1], good)
+    with pytest.raises(InvalidArgument):
+        INDEX.search(get_kernels(), QUERIES, 5, None, SearchParams(truncate_dim=8))

@@ -1,0 +1,169 @@
+"""Multi-vectors by centroids: recall, filters, what is stored, and what must not change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from late_support import DIM, FIELD, corpus, exact, nothing, queries_from, recall
+
+from vecstore.errors import Corruption, InvalidArgument
+from vecstore.index.base import SearchParams, Warm
+from vecstore.index.plaid import PlaidIndex
+from vecstore.index_spec import Plaid
+from vecstore.kernels.select import get_kernels, load_backend
+from vecstore.tokens import TokenRows
+
+ROWS = corpus(2500)
+QUERIES = queries_from(ROWS, 60)
+STORES = ["stored", "residual1", "residual2", "residual4", "residual8"]
+
+
+def built(spec: Plaid, rows: TokenRows = ROWS, warm: Warm[PlaidIndex] | None = None) -> PlaidIndex:
+    return PlaidIndex.build(FIELD, spec, rows, None, get_kernels(), nothing, warm)
+
+
+def bitmap(mask: np.ndarray) -> np.ndarray:
+    padded = np.zeros(-(-len(mask) // 64) * 64, np.uint8)
+    padded[: len(mask)] = mask
+    return np.packbits(padded, bitorder="little").view(np.uint64)
+
+
+INDEX = built(Plaid())
+
+
+@pytest.mark.parametrize("tokens", STORES)
+def test_recall_is_as_asked(tokens: str) -> None:
+    index = built(Plaid(tokens=tokens))  # type: ignore[arg-type]
+    for target in (0.8, 0.95, 0.99):
+        assert recall(index, ROWS, QUERIES, 10, SearchParams(recall_target=target)) >= target - 0.1
+    assert recall(index, ROWS, QUERIES, 10, SearchParams(recall_target=1.0)) == 1.0
+    assert recall(index, ROWS, QUERIES, 10, SearchParams(exact=True)) == 1.0
+    found = index.search(get_kernels(), QUERIES, 10, None, SearchParams(recall_target=0.95))
+    assert 0 < found.counters["rows_scanned"] < len(QUERIES) * len(ROWS)
+    assert 0 < found.counters["rows_rescored"] < len(QUERIES) * len(ROWS)
+    assert ("rows_scored_by_codes" in found.counters) == (tokens != "stored")
+
+
+def test_distances_are_exact() -> None:
+    found = INDEX.search(get_kernels(), QUERIES, 10, None)
+    near = np.empty(found.rows.shape, np.float32)
+    get_kernels().maxsim_rerank(QUERIES, ROWS, found.rows, near)
+    np.testing.assert_array_equal(near, found.distances)
+    order = np.lexsort((found.rows, found.distances), axis=1)
+    np.testing.assert_array_equal(order, np.tile(np.arange(10), (len(QUERIES), 1)))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_answers_by_codes_alone(bits: int) -> None:
+    index = built(Plaid(tokens=f"residual{bits}", rerank="none"))  # type: ignore[arg-type]
+    found = index.search(get_kernels(), QUERIES, 10, None)
+    assert "rows_rescored" not in found.counters
+    truth = exact(ROWS, QUERIES, 10)
+    same = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.rows, truth.rows, strict=True)])
+    assert same >= {1: 0.6, 2: 0.75, 4: 0.9, 8: 0.95}[bits]
+    np.testing.assert_allclose(
+        found.distances[:, 0], truth.distances[:, 0], rtol={1: 0.1, 2: 0.06, 4: 0.03, 8: 0.02}[bits]
+    )
+
+
+@pytest.mark.parametrize("share", [0.0005, 0.01, 0.1, 0.5, 1.0])
+def test_filters_are_complete(share: float) -> None:
+    rng = np.random.default_rng(3)
+    mask = rng.random(len(ROWS)) < share
+    allowed = bitmap(mask)
+    for k in (1, 10, 50):
+        found = INDEX.search(get_kernels(), QUERIES, k, allowed, SearchParams(recall_target=0.95))
+        matching = int((mask & (np.diff(ROWS.offsets) > 0)).sum())
+        assert (np.count_nonzero(found.rows >= 0, axis=1) == min(k, matching)).all()
+        assert mask[found.rows[found.rows >= 0]].all()
+        limits = exact(ROWS, QUERIES, k, allowed).distances[:, -1:]
+        assert (found.distances <= limits).mean() >= 0.85
+
+
+def test_a_walk_too_short_is_completed() -> None:
+    """One probe and one candidate cannot fill 200 places."""
+    found = INDEX.search(get_kernels(), QUERIES, 200, None, SearchParams(nprobe=1, ef=1))
+    assert (found.rows >= 0).all()
+    everything = INDEX.search(get_kernels(), QUERIES[:2], 5000, None)
+    assert (np.count_nonzero(everything.rows >= 0, axis=1) == np.count_nonzero(np.diff(ROWS.offsets))).all()
+
+
+def test_reopened_it_answers_the_same() -> None:
+    for spec in (Plaid(), Plaid(tokens="residual2", pooling=2)):
+        index = built(spec)
+        again = PlaidIndex.from_arrays(FIELD, ROWS, index.arrays())
+        for params in (SearchParams(), SearchParams(recall_target=0.9), SearchParams(rescore=False)):
+            one, two = (each.search(get_kernels(), QUERIES, 10, None, params) for each in (index, again))
+            np.testing.assert_array_equal(one.rows, two.rows)
+            np.testing.assert_array_equal(one.distances, two.distances)
+
+
+def test_threads_and_backends_build_the_same() -> None:
+    rows = ROWS[:600]
+    made = []
+    for threads in (1, 2):
+        get_kernels().set_threads(threads)
+        made.append(built(Plaid(tokens="residual2"), rows).arrays())
+    get_kernels().set_threads(0)
+    for name, array in made[0].items():
+        np.testing.assert_array_equal(array, made[1][name])
+    index = PlaidIndex.from_arrays(FIELD, rows, made[0])
+    ours = index.search(get_kernels(), QUERIES, 10, None, SearchParams(nprobe=2, ef=40, rescore=False))
+    law = index.search(load_backend("numpy"), QUERIES, 10, None, SearchParams(nprobe=2, ef=40, rescore=False))
+    np.testing.assert_array_equal(ours.rows, law.rows)
+
+
+def test_a_warm_start_keeps_what_was_learned() -> None:
+    first = built(Plaid(tokens="residual2"), ROWS[:1900])
+    warm = Warm(first, np.arange(1900))
+    merged = built(Plaid(tokens="residual2"), ROWS, warm)
+    np.testing.assert_array_equal(merged.arrays()["tokens.centroids"], first.arrays()["tokens.centroids"])
+    assert recall(merged, ROWS, QUERIES, 10, SearchParams(recall_target=0.95)) >= 0.9
+
+
+def test_tuned_by_queries() -> None:
+    index = INDEX.tuned(QUERIES, get_kernels())
+    again = PlaidIndex.from_arrays(FIELD, ROWS, index.arrays())
+    assert again.table == index.table
+    assert recall(again, ROWS, QUERIES, 10, SearchParams(recall_target=0.95)) >= 0.95
+    assert built(Plaid(), ROWS, Warm(again, np.arange(len(ROWS)))).table == index.table
+    with pytest.raises(InvalidArgument):
+        INDEX.tuned(np.zeros((3, DIM), np.float32), get_kernels())
+
+
+@pytest.mark.parametrize("n", [0, 1, 30])
+def test_few_rows(n: int) -> None:
+    for rows in (ROWS[:n], TokenRows.empty(n, DIM, np.float16)):
+        index = built(Plaid(tokens="residual2"), rows)
+        found = PlaidIndex.from_arrays(FIELD, rows, index.arrays()).search(get_kernels(), QUERIES, 5, None)
+        np.testing.assert_array_equal(found.rows, exact(rows, QUERIES, 5).rows)
+
+
+def test_corrupted_arrays_are_refused() -> None:
+    good = built(Plaid(tokens="residual2"), ROWS[:500]).arrays()
+    rows = ROWS[:500]
+    changes = {
+        "header": lambda a: a[:-5],
+        "tokens.offsets": lambda a: a + 1,
+        "tokens.homes": lambda a: a | 0xFFFF,
+        "tokens.centroids": lambda a: a[:, :8],
+        "tokens.centroid_scales": lambda a: a[:-1],
+        "tokens.list_offsets": lambda a: a[::-1].copy(),
+        "tokens.list_rows": lambda a: a + 500,
+        "tokens.codes": lambda a: a[:-1],
+        "tokens.scales": lambda a: a.astype(np.float64),
+        "tokens.levels": lambda a: a[:4],
+    }
+    for name, change in changes.items():
+        for arrays in (good | {name: change(good[name])}, {key: a for key, a in good.items() if key != name}):
+            with pytest.raises(Corruption):
+                PlaidIndex.from_arrays(FIELD, rows, arrays)
+    with pytest.raises(Corruption):
+        PlaidIndex.from_arrays(FIELD, ROWS[:499], good)
+    with pytest.raises(Corruption):
+        PlaidIndex.from_arrays(FIELD, rows, good | {"asked.offsets": np.zeros(1, np.int64)})
+
+
+def test_prefixes_are_refused() -> None:
+    with pytest.raises(InvalidArgument):
+        INDEX.search(get_kernels(), QUERIES, 5, None, SearchParams(truncate_dim=8))

@@ -1,0 +1,156 @@
+"""How hard a search of multi-vectors must look for a wanted recall: measured at build, stored with the index.
+
+Queries are runs of held-out rows' own tokens (the row itself does not count), or a user's own (`BuiltIndex.tuned`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+
+from vecstore.errors import Corruption
+from vecstore.kernels.base import Float32Array, Int64Array, Kernels
+from vecstore.tokens import TokenRows
+
+TARGETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
+KS = (1, 10, 100)
+QUERIES = 256
+QUERY_TOKENS = 12
+DEPTH_MAX = 1024  # candidates that are measured
+INTERACT_COST = 0.02  # of scoring a row by its tokens: looking at one by centroids
+
+# Candidates (nq, m) of queries by the first stage at an effort, and rows looked at for one query.
+First = Callable[[TokenRows, int, int], tuple[Int64Array, float]]
+Coded = Callable[[TokenRows, Int64Array], Float32Array]
+
+
+class LateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For each of `ks` and each of `TARGETS`: the first stage's effort, the candidates that it should find, and how
+    many of these are worth scoring by stored tokens after their codes."""
+
+    ks: tuple[int, ...]
+    effort: tuple[tuple[int, ...], ...]
+    depth: tuple[tuple[int, ...], ...]
+    fine: tuple[tuple[int, ...], ...]
+
+    def effort_for(self, target: float, k: int) -> int:
+        return max(1, math.ceil(_along(k, self.ks, [_between(target, row) for row in self.effort]) - 1e-6))
+
+    def depth_for(self, target: float, k: int) -> int:
+        return max(k, math.ceil(_along(k, self.ks, [_between(target, row) for row in self.depth]) - 1e-6))
+
+    def fine_for(self, target: float, k: int) -> int:
+        return max(k, math.ceil(_along(k, self.ks, [_between(target, row) for row in self.fine]) - 1e-6))
+
+    def check(self) -> None:
+        """Raises Corruption for what `calibrated` would not have made."""
+        tables = (*self.effort, *self.depth, *self.fine)
+        fits = len(self.ks) == len(self.effort) == len(self.depth) == len(self.fine) >= 1
+        fits = fits and list(self.ks) == sorted(set(self.ks)) and min(self.ks) >= 1
+        if not fits or any(len(row) != len(TARGETS) or not all(1 <= v <= 1 << 31 for v in row) for row in tables):
+            raise Corruption("the calibration of a multi-vector index does not hold tables of recall")
+
+
+def uncalibrated() -> LateTable:
+    """For rows too few to measure: wide enough for any."""
+    row = (64,) * len(TARGETS)
+    return LateTable((10,), (row,), (row,), (row,))
+
+
+def queries_of(rows: TokenRows, seed: int = 0) -> tuple[TokenRows, Int64Array]:
+    """Runs of tokens of rows spread over all, and the row that each is of."""
+    rng = np.random.default_rng(seed)
+    used = np.flatnonzero(np.diff(rows.offsets) > 0)
+    own = np.sort(rng.choice(used, min(QUERIES, len(used)), replace=False))
+    cut = []
+    for row in own:
+        tokens = rows.row(int(row)).tokens
+        first = int(rng.integers(0, max(1, len(tokens) - QUERY_TOKENS + 1)))
+        cut.append(tokens[first : first + QUERY_TOKENS])
+    return TokenRows.of(cut, rows.dim, np.float32), own
+
+
+def calibrated(
+    rows: TokenRows, queries: TokenRows, own: Int64Array, efforts: tuple[int, ...], first: First, coded: Coded | None,
+    kernels: Kernels,
+) -> LateTable:  # fmt: skip
+    """`own` (nq,) is the row that each query was made of, -1 for a user's."""
+    n = int(np.count_nonzero(np.diff(rows.offsets)))
+    ks = tuple(k for k in KS if 4 * k < n)
+    if len(ks) < 2 or not len(queries):
+        return uncalibrated()
+    limits = _limits(rows, queries, own, ks, kernels)
+    measured = []
+    for effort in efforts:
+        found, looked = first(queries, effort, min(n, DEPTH_MAX))
+        exact = np.empty(found.shape, np.float32)
+        kernels.maxsim_rerank(queries, rows, found, exact)
+        exact[found == own[:, None]] = np.inf
+        fine = None
+        if coded is not None:
+            near = coded(queries, found)
+            near[found == own[:, None]] = np.inf
+            fine = near
+        measured.append((effort, looked, exact, fine))
+    tables: list[list[tuple[int, ...]]] = [[], [], []]
+    for place, k in enumerate(ks):
+        picked = [_cheapest(measured, limits[:, place], k, target) for target in TARGETS]
+        for table, values in zip(tables, zip(*picked, strict=True), strict=True):
+            table.append(tuple(np.maximum.accumulate(values).tolist()))
+    return LateTable(ks, *(tuple(table) for table in tables))
+
+
+def _limits(
+    rows: TokenRows, queries: TokenRows, own: Int64Array, ks: tuple[int, ...], kernels: Kernels
+) -> Float32Array:
+    """(nq, len(ks)): the distance of the k-th nearest other row."""
+    found, distances = np.empty((len(queries), ks[-1] + 1), np.int64), np.empty((len(queries), ks[-1] + 1), np.float32)
+    kernels.maxsim_scan(queries, rows, None, found, distances)
+    kernels.maxsim_rerank(queries, rows, found, distances)  # to the bits that candidates get
+    distances[found == own[:, None]] = np.inf
+    distances.sort(axis=1)
+    return distances[:, [k - 1 for k in ks]]
+
+
+def _cheapest(
+    measured: list[tuple[int, float, Float32Array, Float32Array | None]], limits: Float32Array, k: int, target: float
+) -> tuple[int, int, int]:
+    """Effort, depth and fine depth that reach the target at least cost; the most where nothing does."""
+    best: tuple[float, int, int, int] | None = None
+    for effort, looked, exact, coded in measured:
+        wanted = target if coded is None else target + (1 - target) / 2
+        good = exact <= limits[:, None]
+        curve = np.minimum(np.cumsum(good, axis=1), k).mean(axis=0) / k
+        if curve[-1] < wanted:
+            continue
+        depth = max(k, int(np.argmax(curve >= wanted)) + 1)
+        fine = depth
+        if coded is not None:
+            order = np.argsort(coded[:, :depth], axis=1, kind="stable")
+            ranked = np.minimum(np.cumsum(np.take_along_axis(good[:, :depth], order, axis=1), axis=1), k)
+            fine = max(k, int(np.argmax(ranked.mean(axis=0) / k >= target)) + 1)
+        cost = looked * INTERACT_COST + (depth if coded is None else depth / 3 + fine)
+        if best is None or cost < best[0]:
+            best = cost, effort, depth, fine
+    if best is None:
+        most = measured[-1][2].shape[1]
+        return measured[-1][0], most, most
+    return best[1:]
+
+
+def _nines(target: float) -> float:
+    return -math.log(max(1.0 - target, 1e-4))
+
+
+def _between(target: float, values: tuple[int, ...]) -> float:
+    return float(np.exp(np.interp(_nines(target), [_nines(each) for each in TARGETS], np.log(values))))
+
+
+def _along(k: float, ks: tuple[int, ...], values: list[float]) -> float:
+    """Along the logarithms, and in proportion beyond the last."""
+    if k > ks[-1]:
+        return values[-1] * k / ks[-1]
+    return float(np.exp(np.interp(math.log(k), [math.log(each) for each in ks], np.log(values))))

@@ -1,0 +1,233 @@
+"""Tokens in fewer bits: what is learned from a sample, codes of all of them, and both as stored arrays.
+
+Centroids are spherical k-means of unit tokens, held as bytes; residuals from them have one set of levels for all
+dimensions, Lloyd's for one dimension from quantiles on (ColBERTv2 takes the quantiles). A code's scale gives it the
+token's component along itself, |x|^2 / <x, code>, as RaBitQ does, so that products are right on average.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.errors import Corruption
+from vecstore.index.base import Progress
+from vecstore.index.kmeans import normalize, update
+from vecstore.index_spec import TokenStore
+from vecstore.kernels import encode, token_encode
+from vecstore.kernels.base import Float32Array, UInt8Array
+from vecstore.kernels.tokens import Bits, Centroids, Codes, TokenCodes, code_bytes
+from vecstore.kernels.tokens_numpy import check_codes, rounded
+from vecstore.schema import Metric
+from vecstore.tokens import TokenRows
+
+ITERATIONS = 5
+POINTS_PER_CENTROID = 32
+SAMPLE_MIN = 1 << 15
+CENTROIDS_MAX = 1 << 16
+_BATCH = 1 << 14  # tokens
+_LEVEL_ITERATIONS = 20
+_LEVEL_SAMPLE = 1 << 20  # components
+BITS: dict[TokenStore, int] = {
+    "stored": 0, "int8": 8, "residual1": 1, "residual2": 2, "residual4": 4, "residual8": 8,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Centroids where any are used; levels where codes are residuals of 1, 2 or 4 bits, a step for 8 bits of them."""
+
+    bits: int  # 0: no codes
+    centroids: UInt8Array | None
+    scales: Float32Array | None
+    levels: UInt8Array
+    step: float
+
+
+def centroid_count(tokens: int) -> int:
+    """2^floor(log2(16 sqrt(tokens))), as in ColBERTv2, where there are as many points for each."""
+    wanted = 1 << int(math.log2(16 * math.sqrt(max(1, tokens))))
+    return max(1, min(CENTROIDS_MAX, wanted, tokens // 8))
+
+
+def learn(sample: Float32Array, centroids: int, bits: int, progress: Progress, seed: int = 0) -> Learned:
+    """From tokens (t, dim) of any length, t >= centroids; 0 centroids: none."""
+    if not centroids:
+        return Learned(bits, None, None, np.full(16, 128, np.uint8), 1.0)
+    unit = sample.copy()
+    normalize(unit)
+    rng = np.random.default_rng(seed)
+    found = unit[np.sort(rng.choice(len(unit), centroids, replace=False))]
+    coded, scales = _as_bytes(found)
+    for iteration in range(ITERATIONS):
+        progress("train centroids", iteration, ITERATIONS)
+        homes = token_encode.nearest_centroids(unit, coded, scales).astype(np.int64)
+        coded, scales = _as_bytes(update(Metric.DOT, unit, None, homes, found))
+    levels, step = np.full(16, 128, np.uint8), 1.0
+    if bits:
+        some = unit[: max(1, _LEVEL_SAMPLE // unit.shape[1])]
+        homes = token_encode.nearest_centroids(some, coded, scales).astype(np.int64)
+        residuals = (some - widened(coded, scales, unit.shape[1])[homes]).ravel()
+        levels, step = _levels(residuals.astype(np.float64), bits)
+    return Learned(bits, coded, scales, levels, step)
+
+
+def widened(coded: UInt8Array, scales: Float32Array, dim: int) -> Float32Array:
+    """Centroids (C, dim) as floats."""
+    out: Float32Array = (coded[:, :dim].astype(np.float32) - np.float32(128)) * scales[:, None]
+    return out
+
+
+def _as_bytes(centroids: Float32Array) -> tuple[UInt8Array, Float32Array]:
+    values, steps = rounded(centroids)
+    width = (centroids.shape[1] + 3) // 4 * 4
+    out = np.full((len(centroids), width), 128, np.uint8)
+    out[:, : centroids.shape[1]] = values + 128
+    return out, steps
+
+
+def _levels(residuals: NDArray[np.float64], bits: int) -> tuple[UInt8Array, float]:
+    """2^bits bytes and the step that they count in."""
+    if bits == 8:
+        most = float(np.quantile(np.abs(residuals), 0.9999)) if len(residuals) else 1.0
+        return np.full(16, 128, np.uint8), max(most, 1e-6) / 127
+    residuals = np.sort(residuals)
+    count = 1 << bits
+    levels = np.quantile(residuals, (np.arange(count) + 0.5) / count)
+    sums = np.concatenate([[0.0], np.cumsum(residuals)])
+    for _ in range(_LEVEL_ITERATIONS):
+        cuts = np.searchsorted(residuals, (levels[1:] + levels[:-1]) / 2)
+        ends = np.concatenate([[0], cuts, [len(residuals)]])
+        held = np.diff(ends)
+        levels = np.where(held > 0, np.diff(sums[ends]) / np.maximum(held, 1), levels)
+    step = float(max(np.abs(levels).max(), 1e-6)) / 127
+    out = np.full(16, 128, np.uint8)
+    out[:count] = np.rint(levels / step).astype(np.int64) + 128
+    return out, step
+
+
+def batches(rows: TokenRows, size: int = _BATCH) -> Iterator[tuple[int, Float32Array]]:
+    """(number of the first token, float32 tokens), in order."""
+    for low in range(0, len(rows.tokens), size):
+        yield low, rows.tokens[low : low + size].astype(np.float32)
+
+
+def encode_rows(rows: TokenRows, learned: Learned, progress: Progress) -> TokenCodes:
+    total, dim = rows.tokens.shape
+    homes = np.empty(total, np.uint16)
+    bits = cast(Bits, learned.bits or 8)
+    codes = np.empty((total, code_bytes(dim, bits) if learned.bits else 0), np.uint8)
+    scales: NDArray[Any] = np.empty(total, np.float32 if learned.centroids is None else np.float16)
+    for low, tokens in batches(rows):
+        progress("encode", low, total)
+        part = slice(low, low + len(tokens))
+        if learned.centroids is None or learned.scales is None:
+            values, scales[part] = rounded(tokens)
+            codes[part] = packed((values + 128).astype(np.uint8), 8)
+            continue
+        homes[part] = token_encode.nearest_centroids(tokens, learned.centroids, learned.scales)
+        if learned.bits:
+            codes[part], scales[part] = _residuals(tokens, homes[part], learned)
+    shared = None
+    if learned.centroids is not None and learned.scales is not None:
+        lists = _lists(rows.offsets, homes, len(learned.centroids))
+        shared = Centroids(homes, learned.centroids, learned.scales, *lists)
+    coded = Codes(bits, codes, scales, learned.levels, learned.step) if learned.bits else None
+    return TokenCodes(dim, rows.offsets, shared, coded)
+
+
+def _residuals(
+    tokens: Float32Array, homes: NDArray[np.uint16], learned: Learned
+) -> tuple[UInt8Array, NDArray[np.float16]]:
+    assert learned.centroids is not None
+    assert learned.scales is not None
+    lengths = np.sqrt(encode.row_dots(tokens, tokens))
+    unit = (tokens / np.maximum(lengths, 1e-30)[:, None]).astype(np.float32)
+    near = widened(learned.centroids, learned.scales, tokens.shape[1])[homes.astype(np.int64)]
+    step = np.float32(learned.step)
+    if learned.bits == 8:
+        numbers = (np.clip(np.rint((unit - near) / step), -127, 127) + 128).astype(np.uint8)
+        values = numbers.astype(np.float32) - np.float32(128)
+    else:
+        levels = learned.levels[: 1 << learned.bits].astype(np.float32) - np.float32(128)
+        bounds = ((levels[1:] + levels[:-1]) / 2 * step).astype(np.float32)
+        numbers = encode.level_codes(unit - near, np.ones(len(unit), np.float32), bounds).astype(np.uint8)
+        values = levels[numbers]
+    coded = near + step * values
+    along = encode.row_dots(unit, coded)
+    scales = np.divide(lengths, along, out=np.zeros(len(unit)), where=along > 1e-6)
+    limit = float(np.finfo(np.float16).max)
+    return packed(numbers, learned.bits), np.minimum(scales, limit).astype(np.float16)
+
+
+def packed(numbers: UInt8Array, bits: int) -> UInt8Array:
+    """Fields (t, dim) in planes, see `kernels.tokens`; 8 bits are padded with 128."""
+    total, dim = numbers.shape
+    width = code_bytes(dim, bits)
+    planes = 8 // bits
+    room = np.full((total, planes * width), 128 if bits == 8 else 0, np.uint8)
+    room[:, :dim] = numbers
+    out = np.zeros((total, width), np.uint8)
+    for plane in range(planes):
+        out |= room[:, plane * width : (plane + 1) * width] << (plane * bits)
+    return out
+
+
+def _lists(
+    offsets: NDArray[np.int64], homes: NDArray[np.uint16], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    """For each centroid the rows that have a token at it, ascending, each once."""
+    rows = np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))
+    keys = np.unique(homes.astype(np.int64) << 32 | rows)
+    starts = np.searchsorted(keys, np.arange(count + 1, dtype=np.int64) << 32)
+    return starts.astype(np.int64), (keys & 0xFFFFFFFF).astype(np.uint32)
+
+
+def stored_arrays(codes: TokenCodes) -> dict[str, np.ndarray]:
+    out: dict[str, np.ndarray] = {"offsets": codes.offsets}
+    if codes.centroids is not None:
+        c = codes.centroids
+        out |= {"homes": c.homes, "centroids": c.centroids, "centroid_scales": c.scales}
+        out |= {"list_offsets": c.list_offsets, "list_rows": c.list_rows}
+    if codes.codes is not None:
+        out |= {"codes": codes.codes.codes, "scales": codes.codes.scales, "levels": codes.codes.levels}
+    return out
+
+
+def open_arrays(arrays: Mapping[str, np.ndarray], dim: int, n: int, learned: LearnedFacts) -> TokenCodes:
+    """Raises Corruption unless the arrays fit together and `n` rows."""
+
+    def take(*names: str) -> list[Any]:
+        missing = [name for name in names if name not in arrays]
+        if missing:
+            raise Corruption(f"token codes lack their arrays {', '.join(missing)}")
+        return [arrays[name] for name in names]
+
+    shared = coded = None
+    if learned.has_centroids:
+        shared = Centroids(*take("homes", "centroids", "centroid_scales", "list_offsets", "list_rows"))
+    if learned.bits:
+        codes, scales, levels = take("codes", "scales", "levels")
+        coded = Codes(cast(Bits, learned.bits), codes, scales, levels, learned.step)
+    found = TokenCodes(dim, take("offsets")[0], shared, coded)
+    try:
+        check_codes(found)
+    except ValueError as error:
+        raise Corruption(f"token codes of an index do not fit together: {error}") from None
+    if len(found) != n:
+        raise Corruption(f"token codes are of {len(found)} rows, their segment has {n}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedFacts:
+    """Of what was learned, what the header holds."""
+
+    bits: int
+    step: float
+    has_centroids: bool
