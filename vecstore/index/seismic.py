@@ -161,7 +161,7 @@ class SeismicIndex(BuiltIndex):
 
     def _plan(self, k: int, matches: int, params: SearchParams) -> Visit:
         last = self._last
-        if last[0] is params and last[1] == k and last[2] == matches:
+        if last[1] == k and last[2] == matches and (last[0] is params or last[0] == params):
             return last[3]
         factor = params.block_factor or self._factor(params.recall_target or DEFAULT_RECALL, k)
         visit = self._visit(k, matches, factor)
@@ -207,9 +207,13 @@ class SeismicIndex(BuiltIndex):
 
     def _complete(self, kernels: Kernels, queries: SparseRows, allowed: Bitmap | None, found: Candidates) -> None:
         """Where fewer than k were found, though rows may match by entries or terms that took no part."""
-        if not (self._pruned or found.counters["terms_left_out"]) or min(found.rows[:, -1].tolist(), default=0) >= 0:
+        if not (self._pruned or found.counters["terms_left_out"]):
+            return
+        if len(queries) == 1 and found.rows[0, -1] >= 0:
             return
         short = np.flatnonzero(found.rows[:, -1] < 0)
+        if not len(short):
+            return
         self._replace(found, short, self._exactly(kernels, queries.take(short), found.rows.shape[1], allowed))
 
     @staticmethod
