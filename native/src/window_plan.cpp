@@ -57,6 +57,7 @@ bool WindowPlan::make(const WindowView& window, const SparseQuery& query, const 
         if (part.weight.negative) base += (part.weight.weight * 255 >> 8) + 1;
     }
     start = static_cast<std::uint16_t>(base);
+    std::stable_sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.units > b.units; });
     rounding = 1 + kSumTop * relative;
     return true;
 }

@@ -15,7 +15,7 @@ struct WindowPlan {
         double units;  // the largest contribution
     };
 
-    std::vector<Part> parts;
+    std::vector<Part> parts;   // those that contribute most first
     std::size_t postings = 0;  // codes to read
     double most = 0;           // no row of the window scores higher
     double unit = 0;           // of a score, in sums

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import oracle
 import pytest
+from conftest import NATIVE_ISAS
 from sparse_support import random_rows, random_saturation
 
 from vecstore.kernels.base import Kernels
@@ -160,6 +161,39 @@ def test_windows_that_cannot_help_are_skipped(any_kernels: Kernels) -> None:
     opened = windows(any_kernels, rows, None, [256, 512])
     counters = check_equal(any_kernels, opened, random_rows(rng, 4, HASHED, 9, empty=0), rows, None, None, 2)
     assert (counters[:, 2] == 1).all()
+
+
+def _rare_and_common(rng: np.random.Generator, n: int) -> SparseRows:
+    """Every row has most of ten common terms of little weight; one row in 50 one of 20 rare ones of much."""
+    common = rng.random((n, 10)) < 0.8
+    rare = rng.random(n) < 0.02
+    row, term = np.nonzero(common)
+    rows = np.concatenate([row, np.flatnonzero(rare)])
+    terms = np.concatenate([term, 10 + rng.integers(0, 20, rare.sum())])
+    values = np.concatenate([rng.uniform(0.1, 0.3, len(row)), rng.uniform(2, 4, rare.sum())])
+    order = np.lexsort((terms, rows))
+    offsets = np.searchsorted(rows[order], np.arange(n + 1))
+    return SparseRows(offsets, terms[order].astype(np.uint32) * 1_000_003, values[order].astype(np.float32))
+
+
+@pytest.mark.parametrize("masked", [None, 0.7])
+def test_common_terms_are_not_read_where_rare_ones_decide(native_isa: Any, masked: float | None) -> None:
+    rng = start()
+    kernels = native_isa("avx512" if "avx512" in NATIVE_ISAS else NATIVE_ISAS[0])
+    rows = _rare_and_common(rng, 16_384)
+    opened = windows(kernels, rows, None, [4096, 8192, 12_288, 16_384])
+    terms = np.array([0, 3, 6, 12, 17, 25, 29], np.uint32) * np.uint32(1_000_003)
+    query = SparseRows(np.array([0, 7]), terms, np.ones(7, np.float32))
+    allowed = None if masked is None else oracle.bitmap(rng.random(16_384) < masked)
+    counters = check_equal(kernels, opened, query, rows, None, allowed, 5)
+    assert counters[0, 0] < 4 * 4096  # of 3 x 16,384 codes of common terms
+    rare = SparseRows(np.array([0, 4]), terms[3:], np.ones(4, np.float32))
+    counters = check_equal(kernels, opened, rare, rows, None, allowed, 5)
+    assert counters[0, 0] < 200
+    common = SparseRows(np.array([0, 3]), terms[:3], np.ones(3, np.float32))
+    check_equal(kernels, opened, common, rows, None, allowed, 5)
+    every = SparseRows(query.offsets, query.indices, np.array([1, 1, 1, 1, -1, 1, 1], np.float32))
+    check_equal(kernels, opened, every, rows, None, allowed, 5)
 
 
 def test_threads_do_not_change_answers(kernels: Kernels) -> None:
