@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from vecstore.config import Settings, Storage
 from vecstore.engine.database import Database
-from vecstore.index_spec import Auto, Flat, Inverted, Seismic
+from vecstore.index_spec import Auto, Flat, Inverted, Muvera, Plaid, Seismic
 from vecstore.query.builder import F
 from vecstore.rows import TextRows
 from vecstore.schema import Analysis, DataType, FieldKind, Metric, Schema, VectorField, VectorKind
@@ -57,6 +57,7 @@ SCHEMA = Schema(
 SPECS = [
     ("terms", Flat()), ("terms", Inverted()), ("terms", Seismic()), ("terms", Seismic(postings=3, summary="max")),
     ("terms", Auto()), ("body", Flat()), ("body", Inverted()), ("body", Auto()),
+    ("tokens", Flat()), ("tokens", Plaid()), ("tokens", Muvera(k_sim=2, repetitions=2)), ("tokens", Auto()),
 ]  # fmt: skip
 REACHED: Counter[str] = Counter()
 INDICES = [0, 1, 2, 7, 100, 70_000, (1 << 32) - 1]

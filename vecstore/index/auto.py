@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from vecstore.index.graph_build import DEGREE
 from vecstore.index.graph_codes import DEFAULT_BITS
-from vecstore.index_spec import IVF, SAQ, Graph, Index, Inverted, Seismic
+from vecstore.index_spec import IVF, SAQ, Graph, Index, Inverted, Plaid, Seismic
 from vecstore.index_text import format_index
 from vecstore.kernels.graph import LINE
-from vecstore.schema import SPARSE_WIDTH, VectorField, VectorKind
+from vecstore.schema import SPARSE_WIDTH, TOKENS, VectorField, VectorKind
 
 TIGHT = 1.25  # what a segment has may lead this far past the budget
 ROOMY = 0.75  # something better takes its place only if it leads no further than this
@@ -23,6 +23,7 @@ _MIB = 1 << 20
 _ROW_NUMBER = 4.0
 _FILLED = 1.2  # lists are filled up to whole blocks
 _SEISMIC_ENTRY, _POSTING = 12.0, 6.0  # bytes of a sparse row's entry
+_TOKEN = 6.0  # and of a token: its centroid, its row among the centroid's
 _CODE_BITS_MIN = 256  # shorter codes are mostly factors; such short vectors are compared as they are stored
 
 
@@ -53,7 +54,7 @@ _OTHERS: dict[VectorKind, tuple[Index, ...]] = {
     VectorKind.BINARY: (),
     VectorKind.SPARSE: (Seismic(), Inverted()),
     VectorKind.TEXT: (Inverted(),),
-    VectorKind.MULTI: (),
+    VectorKind.MULTI: (Plaid(),),
 }
 
 
@@ -61,6 +62,8 @@ def row_bytes(spec: Index, field: VectorField) -> float:
     """About what a row takes in memory."""
     if field.is_sparse:
         return SPARSE_WIDTH * (_SEISMIC_ENTRY if isinstance(spec, Seismic) else _POSTING)
+    if isinstance(spec, Plaid):
+        return TOKENS * _TOKEN
     if isinstance(spec, Graph):
         return 4.0 * DEGREE + LINE * math.ceil(field.dim * DEFAULT_BITS / (8 * LINE))
     if isinstance(spec, IVF) and isinstance(spec.quantizer, SAQ):
