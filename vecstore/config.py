@@ -35,6 +35,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     matrix_points_max: int = 1_000  # points of one distance matrix
     filter_depth_max: int = 32
     filter_terms_max: int = 1_024
+    formula_depth_max: int = 32
+    formula_terms_max: int = 256  # nodes of a rank expression
     in_list_max: int = 10_000
     name_length_max: int = 255
     string_id_bytes_max: int = 128

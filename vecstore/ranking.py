@@ -8,6 +8,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 from vecstore.query.filter import PointId
+from vecstore.query.formula import Expression
 from vecstore.rows import GivenRows
 
 Example: TypeAlias = PointId | GivenRows  # a stored point, whose vector is meant, or one vector as in `QueryRequest`
@@ -67,7 +68,14 @@ class Sample:
     seed: int | None = None
 
 
-Ranking: TypeAlias = NearestId | Recommend | Discover | OrderBy | Sample
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """By an expression over what the prefetches found; points for which it is not finite are left out."""
+
+    expression: Expression
+
+
+Ranking: TypeAlias = NearestId | Recommend | Discover | OrderBy | Sample | Formula
 ByExample: TypeAlias = NearestId | Recommend | Discover
 
 

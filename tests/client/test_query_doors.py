@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from vecstore import RRF, Dense, Discover, F, InvalidArgument, NearestId, NotFound, OrderBy, Prefetch, Recommend, Sample
+from vecstore.formula import exp_decay, field, score
 
 SEED = 20261127
 N, DIM = 60, 4
@@ -107,3 +108,31 @@ def test_orders_samples_facets_and_matrices(docs: Any) -> None:
     refused(lambda: docs.distance_matrix([1], filter=F("n").eq(1)), "ids")
     with pytest.raises(NotFound, match="point 777 does not exist"):
         docs.distance_matrix([3, 777])
+
+
+def test_formulas(docs: Any) -> None:
+    legs = [Prefetch(vector=QUERY, k=30), Prefetch(vector=VECTORS[9], k=30)]
+    built = 2 * exp_decay(field("n"), target=20, scale=10) - score(0, default=50) / 10
+    given = {"formula": {"sub": [
+        {"mul": [2, {"exp_decay": {"x": {"field": "n"}, "target": 20, "scale": 10}}]},
+        {"div": [{"score": 0, "default": 50}, 10]},
+    ]}}  # fmt: skip
+    near = {place: float(np.linalg.norm(VECTORS[place] - QUERY)) for place in order(QUERY)[:30]}
+    both = near.keys() | set(order(VECTORS[9])[:30])
+    values = {i: 2 * 0.5 ** (abs(i - 20) / 10) - near.get(i, 50) / 10 for i in both}
+    best = sorted(values, key=lambda i: -values[i])[:5]
+    for query in (built, given):
+        hits = docs.query(query, 5, prefetch=legs, explain=True)
+        assert hits.ids.tolist() == best
+        np.testing.assert_allclose(hits.scores, [values[i] for i in best], rtol=1e-5)
+        assert hits.explain["undefined"] == 0
+    bad: list[tuple[Any, str]] = [
+        (score(2), "formula"),
+        (-score(0) / float("nan"), "formula.args[1]"),
+        (exp_decay(1, scale=-1), "formula.scale"),
+        ({"formula": {"nothing": 1}}, "formula"),
+        ({"formula": {"add": 3}}, "formula.add"),
+    ]
+    for query, path in bad:
+        refused(lambda query=query: docs.query(query, prefetch=legs), path)  # type: ignore[misc]
+    assert "nothing to rank" in refused(lambda: docs.query(score(0)), "formula")

@@ -12,8 +12,19 @@ from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.grouping import Group, Groups, GroupsRequest
 from vecstore.hits import Hits, id_array
 from vecstore.query import filter as f
+from vecstore.query.formula import (
+    ARITY,
+    DECAYS,
+    Call,
+    Decay,
+    FieldValue,
+    GeoDistance,
+    Matches,
+    Number,
+    Score,
+)
 from vecstore.query.fusion import Fusion, FusionMethod
-from vecstore.ranking import Discover, NearestId, OrderBy, Recommend, Sample, Strategy
+from vecstore.ranking import Discover, Formula, NearestId, OrderBy, Recommend, Sample, Strategy
 from vecstore.rows import TextRows
 from vecstore.schema import Analysis, DataType, FieldKind, Metric, Schema, VectorField, VectorKind
 from vecstore.sparse import SparseVector, sparse_rows
@@ -196,11 +207,27 @@ FUSIONS = st.builds(
     st.integers(1, 2**63 - 1),
     st.lists(FINITE, max_size=3),
 )
+LEAVES = st.one_of(
+    st.builds(Number, FINITE),
+    st.builds(Score, st.integers(0, 2**32 - 1), FINITE),
+    st.builds(FieldValue, NAMES, st.none() | FINITE, st.booleans()),
+    st.builds(Matches, FILTERS),
+    st.builds(GeoDistance, NAMES, FINITE, FINITE, st.none() | FINITE),
+)
+EXPRESSIONS = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.builds(Call, st.sampled_from(list(ARITY)), st.lists(inner, max_size=3).map(tuple)),
+        st.builds(Decay, st.sampled_from(DECAYS), inner, inner, FINITE, FINITE),
+    ),
+    max_leaves=5,
+)
 EXAMPLES = IDS | QUERY_VECTORS
 RANKINGS = st.one_of(
     st.builds(NearestId, IDS),
     st.builds(OrderBy, NAMES, st.booleans(), st.none() | FINITE, st.none() | IDS, st.booleans()),
     st.builds(Sample, st.none() | U64),
+    st.builds(Formula, EXPRESSIONS),
     st.builds(Recommend, st.lists(EXAMPLES, max_size=2).map(tuple), st.lists(EXAMPLES, max_size=2).map(tuple),
               st.sampled_from(Strategy)),
     st.builds(Discover, st.none() | EXAMPLES, st.lists(st.tuples(EXAMPLES, EXAMPLES), max_size=2).map(tuple)),

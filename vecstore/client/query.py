@@ -47,7 +47,8 @@ def query_request(
     for option in given.keys() - QueryOptions.__annotations__.keys():
         raise TypeError(f"a query has no option {option!r}")
     using, own_timeout_s = given.get("using"), given.get("timeout_s")
-    rows, ranking = as_ranking(vector, schema, using)
+    prefetch = as_prefetches(given.get("prefetch", ()), schema, limits)
+    rows, ranking = as_ranking(vector, schema, using, limits, len(prefetch))
     return QueryRequest(
         name,
         rows,
@@ -70,7 +71,7 @@ def query_request(
             given.get("ef"),
             given.get("block_factor"),
         ),
-        prefetch=as_prefetches(given.get("prefetch", ()), schema, limits),
+        prefetch=prefetch,
         fusion=given.get("fusion"),
         mmr=given.get("mmr"),
         ranking=ranking,

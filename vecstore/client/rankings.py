@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from vecstore.client.vectors import as_query, only_vector
+from vecstore.config import Limits
 from vecstore.errors import InvalidArgument
+from vecstore.query.formula import Expression
+from vecstore.query.formula_check import check_formula
+from vecstore.query.formula_parse import parse_formula
 from vecstore.ranking import Discover as DiscoverRanking
-from vecstore.ranking import Example, NearestId, OrderBy, Ranking, Sample, Strategy, is_id
+from vecstore.ranking import Example, Formula, NearestId, OrderBy, Ranking, Sample, Strategy, is_id
 from vecstore.ranking import Recommend as RecommendRanking
 from vecstore.rows import GivenRows
 from vecstore.schema import Schema, VectorField
@@ -40,10 +44,23 @@ class Discover:
     context: Sequence[tuple[Any, Any]] = ()
 
 
-def as_ranking(given: Any, schema: Schema, using: str | None) -> tuple[GivenRows | None, Ranking | None]:
+def as_ranking(
+    given: Any, schema: Schema, using: str | None, limits: Limits, prefetches: int
+) -> tuple[GivenRows | None, Ranking | None]:
     """A vector, or what else ranks. Raises InvalidArgument."""
     if given is None or isinstance(given, NearestId | OrderBy | Sample):
         return None, given
+    if isinstance(given, Mapping) and given.keys() == {"formula"}:
+        given = parse_formula(given["formula"], limits)
+    if isinstance(given, Expression):
+        if not prefetches:
+            raise InvalidArgument(
+                "formula has nothing to rank: give prefetches",
+                reason="BAD_ARGUMENT",
+                field_violations=[("formula", "has nothing to rank")],
+            )
+        check_formula(given, prefetches, limits)
+        return None, Formula(given)
     field = schema.vectors[only_vector(schema, using)]
     if isinstance(given, Recommend):
         return None, _recommend(given, field)

@@ -72,7 +72,8 @@ def _prefetch(given: Prefetch, schema: Schema, limits: Limits, path: str) -> Pre
     if not isinstance(given, Prefetch):
         raise InvalidArgument(f"{path} must be a Prefetch, not {type(given).__name__}", reason="BAD_ARGUMENT")
     try:
-        vector, ranking = as_ranking(given.vector, schema, given.using)
+        below = as_prefetches(given.prefetch, schema, limits)
+        vector, ranking = as_ranking(given.vector, schema, given.using, limits, len(below))
         params = search_params(
             given.nprobe, given.oversampling, given.rescore, given.exact, given.truncate_dim, given.recall, given.ef,
             given.block_factor,
@@ -84,7 +85,7 @@ def _prefetch(given: Prefetch, schema: Schema, limits: Limits, path: str) -> Pre
             as_count("k", given.k),
             given.score_threshold,
             params,
-            as_prefetches(given.prefetch, schema, limits),
+            below,
             given.fusion,
             ranking,
         )

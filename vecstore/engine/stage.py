@@ -53,11 +53,13 @@ class StagePlan:
     found: int = 0
     searched: Plan | None = None
     stages: list[StagePlan] = default(default_factory=list)
+    notes: dict[str, Any] = default(default_factory=dict)
 
     def described(self) -> dict[str, Any]:
         described: dict[str, Any] = {"stage": self.what, "found": self.found}
         if self.searched is not None:
             described["segments"] = self.searched.segments
+        described.update(self.notes)
         if self.stages:
             described["prefetch"] = [stage.described() for stage in self.stages]
         return described

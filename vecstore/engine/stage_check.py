@@ -13,9 +13,10 @@ from vecstore.engine.stage import Stage
 from vecstore.errors import VecstoreError, limit_exceeded
 from vecstore.given import query_rows
 from vecstore.index.base import DEFAULT_PARAMS
+from vecstore.query.formula_check import check_formula
 from vecstore.query.fusion import Fusion, FusionMethod
 from vecstore.query.parse import check_filter
-from vecstore.ranking import OrderBy, Sample
+from vecstore.ranking import Formula, OrderBy, Sample
 from vecstore.schema import Schema, VectorKind
 from vecstore.types import Mmr, Prefetch, QueryRequest
 from vecstore.validate import invalid
@@ -78,6 +79,9 @@ class StageCheck:
                 self._unscored(request.ranking, request)
                 stage.ranking = check_unscored(request.ranking, self._schema, limits)
                 return stage
+            if isinstance(request.ranking, Formula) and request.vector is None:
+                stage.ranking = self._formula(request.ranking, request)
+                return stage
             stage.name, stage.field = field_of(self._schema, request.using)
             if request.ranking is not None:
                 if request.vector is not None:
@@ -90,6 +94,15 @@ class StageCheck:
         except VecstoreError as error:
             raise (error.at(path.rstrip(".")) if path else error) from None
         return stage
+
+    def _formula(self, formula: Formula, request: QueryRequest | Prefetch) -> Formula:
+        if request.using is not None or request.params != DEFAULT_PARAMS:
+            raise invalid("BAD_ARGUMENT", "using and params do not apply to a formula, which searches nothing", "using")
+        if not request.prefetch:
+            raise invalid("BAD_ARGUMENT", "formula has nothing to rank: give prefetches", "formula")
+        for matches in check_formula(formula.expression, len(request.prefetch), self._limits):
+            self._filtering.check_indexed(matches.filter, self._schema)
+        return formula
 
     def _unscored(self, ranking: OrderBy | Sample, request: QueryRequest | Prefetch) -> None:
         for name, given in (("using", request.using), ("score_threshold", request.score_threshold)):

@@ -6,6 +6,7 @@ what these found, whatever the index.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,8 @@ from vecstore.config import Limits
 from vecstore.engine.collection import View
 from vecstore.engine.examples import scorer_of
 from vecstore.engine.filtering import Filtering
+from vecstore.engine.formulas import Candidates
+from vecstore.engine.number_columns import NumberColumns
 from vecstore.engine.ordered import ordered, sampled
 from vecstore.engine.recommend import ByExamples, every_key, nearness, rows_within
 from vecstore.engine.row_columns import as_matrix
@@ -28,12 +31,14 @@ from vecstore.index.base import SearchParams
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.query.diversify import mmr
 from vecstore.query.filter import Filter
+from vecstore.query.formula import Expression, terms_of, text_of
 from vecstore.query.fusion import Listed, fuse
-from vecstore.ranking import ByExample, NearestId, OrderBy, Recommend, Sample, examples_of
+from vecstore.ranking import ByExample, Formula, NearestId, OrderBy, Recommend, Sample, examples_of
 from vecstore.schema import larger_is_nearer, score_of
 from vecstore.types import Mmr
 
 EXACT = SearchParams(exact=True)
+TERMS_SHOWN = 100  # answers whose terms explain lists
 
 
 @dataclass(slots=True)
@@ -43,6 +48,7 @@ class Staged:
     kernels: Kernels
     filtering: Filtering
     terms: TermStatistics
+    numbers: NumberColumns
     view: View
     limits: Limits
     deadline: float
@@ -60,6 +66,8 @@ class Staged:
             lists.append(self._listed(below, planned, where))
         if stage.fusion is not None:
             ranked, legs = self._fused(lists, stage)
+        elif isinstance(stage.ranking, Formula):
+            ranked, legs = self._by_formula(lists, stage, stage.ranking.expression, plan)
         elif isinstance(stage.ranking, OrderBy | Sample):
             ranked, legs = self._unscored(stage, stage.ranking, where, lists), None
         elif stage.ranking is not None:
@@ -152,6 +160,28 @@ class Staged:
             plan.searched = searched
         return _cut(by.best(stage.k, _union(lists) if stage.stages else None), stage)
 
+    def _by_formula(
+        self, lists: Sequence[Listed], stage: Stage, root: Expression, plan: StagePlan | None
+    ) -> tuple[Ranked, Float32Array]:
+        keys = _union(lists)
+        legs = np.full((len(keys), len(lists)), np.nan, np.float32)
+        for leg, one in enumerate(lists):
+            sign = 1 if larger_is_nearer(stage.stages[leg].metric) else -1
+            legs[np.searchsorted(keys, one.keys), leg] = sign * one.scores
+        scores = Candidates(self.view, self.filtering, self.numbers, keys, legs).score(root)
+        with np.errstate(over="ignore"):
+            distances = -scores.astype(np.float32)
+        order = np.argsort(distances, kind="stable")
+        finite = order[np.isfinite(distances[order])]
+        if stage.threshold is not None:
+            finite = finite[-distances[finite] >= stage.threshold]
+        order = finite[ordered_ties(self.view, ranked_of(keys[finite], distances[finite]), stage.k)[: stage.k]]
+        if plan is not None:
+            chosen = Candidates(self.view, self.filtering, self.numbers, keys[order], legs[order])
+            plan.notes = {"formula": text_of(root), "undefined": len(keys) - int(np.isfinite(scores).sum())}
+            plan.notes["terms"] = {text_of(one): _plain(chosen.score(one)) for one in terms_of(root)}
+        return ranked_of(keys[order], distances[order]), legs[order]
+
     def _fused(self, lists: Sequence[Listed], stage: Stage) -> tuple[Ranked, Float32Array]:
         assert stage.fusion is not None
         fused, legs = fuse(lists, stage.fusion)
@@ -169,6 +199,10 @@ class Staged:
     def _listed(self, stage: Stage, plan: StagePlan | None, above: Filter | None) -> Listed:
         ranked, _ = self.run(stage, plan, above)
         return Listed(keys_of(ranked), nearness(stage.metric, ranked.distances[0]))
+
+
+def _plain(values: np.ndarray) -> list[float | None]:
+    return [one if math.isfinite(one) else None for one in values[:TERMS_SHOWN].tolist()]
 
 
 def _union(lists: Sequence[Listed]) -> Int64Array:

@@ -11,6 +11,7 @@ from vecstore import validate
 from vecstore.engine.answers import answers_of, hits_of
 from vecstore.engine.collection import Collection, View
 from vecstore.engine.groups import Grouping
+from vecstore.engine.number_columns import NumberColumns
 from vecstore.engine.read_path import Reader, check_selection
 from vecstore.engine.row_keys import places_of, rows_of
 from vecstore.engine.stage import Stage, StagePlan
@@ -30,6 +31,7 @@ class StagedReader:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self._numbers = NumberColumns()
 
     def check(self, collection: Collection, request: QueryRequest) -> Stage:
         """Everything about a request that can be wrong."""
@@ -83,7 +85,9 @@ class StagedReader:
 
     def _staged(self, view: View, deadline: float) -> Staged:
         reader = self._reader
-        return Staged(reader.kernels, reader.filtering, reader.terms, view, reader.settings.limits, deadline)
+        return Staged(
+            reader.kernels, reader.filtering, reader.terms, self._numbers, view, reader.settings.limits, deadline
+        )
 
 
 def _explained(view: View, plan: StagePlan | None, started: float) -> dict[str, Any] | None:

@@ -141,7 +141,7 @@ class F:
         return combined
 
     def _range(self, **bounds: Bound) -> Filter:
-        moments = {name: _moment(bound) for name, bound in bounds.items() if isinstance(bound, datetime | str)}
+        moments = {name: moment(bound) for name, bound in bounds.items() if isinstance(bound, datetime | str)}
         if moments and len(moments) != len(bounds):
             raise bad_filter(self._key, "bounds are numbers or datetimes, not both")
         plain: dict[str, Any] = {name: bound for name, bound in bounds.items() if name not in moments}
@@ -168,8 +168,9 @@ def _tuple(values: Iterable[Scalar]) -> tuple[Scalar, ...]:
     return tuple(values)
 
 
-def _moment(bound: datetime | str) -> int:
-    moment = to_microseconds(bound) if isinstance(bound, datetime) else parse_datetime(bound)
-    if moment is None:
+def moment(bound: datetime | str) -> int:
+    """Microseconds since 1970 UTC. Raises InvalidArgument (BAD_FILTER)."""
+    found = to_microseconds(bound) if isinstance(bound, datetime) else parse_datetime(bound)
+    if found is None:
         raise bad_filter("filter", f"{show(bound)} is not an RFC 3339 date and time")
-    return moment
+    return found

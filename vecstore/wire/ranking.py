@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from vecstore.config import Limits
 from vecstore.errors import InvalidArgument
 from vecstore.pb.v1 import ranking_pb2 as pb
-from vecstore.ranking import Discover, Example, NearestId, OrderBy, Ranking, Recommend, Sample, Strategy, is_id
+from vecstore.ranking import Discover, Example, Formula, NearestId, OrderBy, Ranking, Recommend, Sample, Strategy, is_id
+from vecstore.wire.formula import formula_from_pb, formula_to_pb
 from vecstore.wire.ids import id_from_pb, set_id
 from vecstore.wire.query_parts import only, query_vector, set_int
 from vecstore.wire.vectors import set_vector
@@ -31,6 +33,8 @@ def ranking_to_pb(ranking: Ranking, message: Any) -> None:
             _example_to_pb(example, message.recommend.positive.add())
         for example in ranking.negative:
             _example_to_pb(example, message.recommend.negative.add())
+    elif isinstance(ranking, Formula):
+        formula_to_pb(ranking.expression, message.formula, Limits())
     elif isinstance(ranking, OrderBy):
         _order_to_pb(ranking, message.order_by)
     elif isinstance(ranking, Sample):
@@ -47,7 +51,7 @@ def ranking_to_pb(ranking: Ranking, message: Any) -> None:
             _example_to_pb(far, pair.negative)
 
 
-def ranking_from_pb(message: Any, path: str) -> Ranking | None:
+def ranking_from_pb(message: Any, limits: Limits, path: str) -> Ranking | None:
     """Of a QueryRequest or a Prefetch; None where a vector or a fusion ranks. Raises InvalidArgument."""
     match message.WhichOneof("query"):
         case "nearest_id":
@@ -58,6 +62,8 @@ def ranking_from_pb(message: Any, path: str) -> Ranking | None:
             return _discover_from_pb(message.discover, f"{path}discover")
         case "order_by":
             return _order_from_pb(message.order_by, f"{path}order_by")
+        case "formula":
+            return Formula(formula_from_pb(message.formula, limits, f"{path}formula"))
         case "sample":
             return Sample(message.sample.seed if message.sample.HasField("seed") else None)
     return None

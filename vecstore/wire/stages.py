@@ -93,7 +93,7 @@ def stages_from_pb(message: pb.QueryRequest, request: QueryRequest, limits: Limi
     request.prefetch = _prefetches_from_pb(message.prefetch, limits, path, 1)
     if message.WhichOneof("query") == "fusion":
         request.fusion = _fusion_from_pb(message.fusion, f"{path}fusion")
-    request.ranking = ranking_from_pb(message, path)
+    request.ranking = ranking_from_pb(message, limits, path)
     if message.HasField("mmr"):
         default, mmr = Mmr(), message.mmr
         request.mmr = Mmr(
@@ -123,7 +123,7 @@ def _prefetch_from_pb(message: pb.Prefetch, limits: Limits, path: str, depth: in
         params_from_pb(message.params) if has("params") else DEFAULT_PARAMS,
         _prefetches_from_pb(message.prefetch, limits, path, depth + 1),
         _fusion_from_pb(message.fusion, f"{path}fusion") if query == "fusion" else None,
-        ranking_from_pb(message, path),
+        ranking_from_pb(message, limits, path),
     )
 
 

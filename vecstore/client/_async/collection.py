@@ -225,6 +225,7 @@ class AsyncCollection:
 
         Instead of a vector, `NearestId(7)` asks by the vector of a stored point, `Recommend` and `Discover` by several
         examples; `OrderBy("year")` gives points in the order of a payload key, `Sample()` any points.
+        An expression of `vecstore.formula`, or {"formula": ...}, ranks what the prefetches found.
 
         With `prefetch`, what these queries find is the start: `fusion` ranks it (`RRF()`, `DBSF()`, `RelativeScore()`;
         no vector then), or `vector` scores it exactly. `mmr` chooses answers that are unlike each other.

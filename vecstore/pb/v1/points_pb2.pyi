@@ -1,5 +1,6 @@
 from . import common_pb2 as _common_pb2
 from . import filter_pb2 as _filter_pb2
+from . import formula_pb2 as _formula_pb2
 from . import ranking_pb2 as _ranking_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -365,7 +366,7 @@ class Diversity(_message.Message):
     def __init__(self, diversity: _Optional[float] = ..., candidates: _Optional[int] = ...) -> None: ...
 
 class Prefetch(_message.Message):
-    __slots__ = ("nearest", "fusion", "nearest_id", "recommend", "discover", "order_by", "sample", "using", "filter", "limit", "score_threshold", "params", "prefetch")
+    __slots__ = ("nearest", "fusion", "nearest_id", "recommend", "discover", "order_by", "sample", "formula", "using", "filter", "limit", "score_threshold", "params", "prefetch")
     NEAREST_FIELD_NUMBER: _ClassVar[int]
     FUSION_FIELD_NUMBER: _ClassVar[int]
     NEAREST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -373,6 +374,7 @@ class Prefetch(_message.Message):
     DISCOVER_FIELD_NUMBER: _ClassVar[int]
     ORDER_BY_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    FORMULA_FIELD_NUMBER: _ClassVar[int]
     USING_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -386,16 +388,17 @@ class Prefetch(_message.Message):
     discover: _ranking_pb2.Discover
     order_by: _ranking_pb2.OrderBy
     sample: _ranking_pb2.Sample
+    formula: _formula_pb2.Expression
     using: str
     filter: _filter_pb2.Filter
     limit: int
     score_threshold: float
     params: SearchParams
     prefetch: _containers.RepeatedCompositeFieldContainer[Prefetch]
-    def __init__(self, nearest: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., nearest_id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., recommend: _Optional[_Union[_ranking_pb2.Recommend, _Mapping]] = ..., discover: _Optional[_Union[_ranking_pb2.Discover, _Mapping]] = ..., order_by: _Optional[_Union[_ranking_pb2.OrderBy, _Mapping]] = ..., sample: _Optional[_Union[_ranking_pb2.Sample, _Mapping]] = ..., using: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., score_threshold: _Optional[float] = ..., params: _Optional[_Union[SearchParams, _Mapping]] = ..., prefetch: _Optional[_Iterable[_Union[Prefetch, _Mapping]]] = ...) -> None: ...
+    def __init__(self, nearest: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., nearest_id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., recommend: _Optional[_Union[_ranking_pb2.Recommend, _Mapping]] = ..., discover: _Optional[_Union[_ranking_pb2.Discover, _Mapping]] = ..., order_by: _Optional[_Union[_ranking_pb2.OrderBy, _Mapping]] = ..., sample: _Optional[_Union[_ranking_pb2.Sample, _Mapping]] = ..., formula: _Optional[_Union[_formula_pb2.Expression, _Mapping]] = ..., using: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., score_threshold: _Optional[float] = ..., params: _Optional[_Union[SearchParams, _Mapping]] = ..., prefetch: _Optional[_Iterable[_Union[Prefetch, _Mapping]]] = ...) -> None: ...
 
 class QueryRequest(_message.Message):
-    __slots__ = ("collection", "nearest", "fusion", "nearest_id", "recommend", "discover", "order_by", "sample", "using", "filter", "limit", "offset", "score_threshold", "with_payload", "with_vectors", "payload_encoding", "min_seq", "timeout_ms", "explain", "params", "prefetch", "mmr")
+    __slots__ = ("collection", "nearest", "fusion", "nearest_id", "recommend", "discover", "order_by", "sample", "formula", "using", "filter", "limit", "offset", "score_threshold", "with_payload", "with_vectors", "payload_encoding", "min_seq", "timeout_ms", "explain", "params", "prefetch", "mmr")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     NEAREST_FIELD_NUMBER: _ClassVar[int]
     FUSION_FIELD_NUMBER: _ClassVar[int]
@@ -404,6 +407,7 @@ class QueryRequest(_message.Message):
     DISCOVER_FIELD_NUMBER: _ClassVar[int]
     ORDER_BY_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    FORMULA_FIELD_NUMBER: _ClassVar[int]
     USING_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -426,6 +430,7 @@ class QueryRequest(_message.Message):
     discover: _ranking_pb2.Discover
     order_by: _ranking_pb2.OrderBy
     sample: _ranking_pb2.Sample
+    formula: _formula_pb2.Expression
     using: str
     filter: _filter_pb2.Filter
     limit: int
@@ -440,7 +445,7 @@ class QueryRequest(_message.Message):
     params: SearchParams
     prefetch: _containers.RepeatedCompositeFieldContainer[Prefetch]
     mmr: Diversity
-    def __init__(self, collection: _Optional[str] = ..., nearest: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., nearest_id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., recommend: _Optional[_Union[_ranking_pb2.Recommend, _Mapping]] = ..., discover: _Optional[_Union[_ranking_pb2.Discover, _Mapping]] = ..., order_by: _Optional[_Union[_ranking_pb2.OrderBy, _Mapping]] = ..., sample: _Optional[_Union[_ranking_pb2.Sample, _Mapping]] = ..., using: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., score_threshold: _Optional[float] = ..., with_payload: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., with_vectors: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., payload_encoding: _Optional[_Union[_common_pb2.PayloadEncoding, str]] = ..., min_seq: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., explain: _Optional[bool] = ..., params: _Optional[_Union[SearchParams, _Mapping]] = ..., prefetch: _Optional[_Iterable[_Union[Prefetch, _Mapping]]] = ..., mmr: _Optional[_Union[Diversity, _Mapping]] = ...) -> None: ...
+    def __init__(self, collection: _Optional[str] = ..., nearest: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., nearest_id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., recommend: _Optional[_Union[_ranking_pb2.Recommend, _Mapping]] = ..., discover: _Optional[_Union[_ranking_pb2.Discover, _Mapping]] = ..., order_by: _Optional[_Union[_ranking_pb2.OrderBy, _Mapping]] = ..., sample: _Optional[_Union[_ranking_pb2.Sample, _Mapping]] = ..., formula: _Optional[_Union[_formula_pb2.Expression, _Mapping]] = ..., using: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., score_threshold: _Optional[float] = ..., with_payload: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., with_vectors: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., payload_encoding: _Optional[_Union[_common_pb2.PayloadEncoding, str]] = ..., min_seq: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., explain: _Optional[bool] = ..., params: _Optional[_Union[SearchParams, _Mapping]] = ..., prefetch: _Optional[_Iterable[_Union[Prefetch, _Mapping]]] = ..., mmr: _Optional[_Union[Diversity, _Mapping]] = ...) -> None: ...
 
 class LegScore(_message.Message):
     __slots__ = ("prefetch", "score")

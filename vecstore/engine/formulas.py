@@ -1,0 +1,80 @@
+"""Candidates of prefetches ranked by an expression over their scores and payloads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import asin, cos, radians, sin, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.engine import bitmaps
+from vecstore.engine.collection import View
+from vecstore.engine.filtering import Filtering
+from vecstore.engine.number_columns import NumberColumns, smallest
+from vecstore.engine.row_keys import by_segment, rows_of
+from vecstore.kernels.base import Float32Array, Int64Array
+from vecstore.query.formula import Expression, FieldValue, GeoDistance, Leaf, Matches, Score
+from vecstore.query.formula_eval import evaluate
+from vecstore.query.match import EARTH_RADIUS_M, point_of
+
+Column = NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class Candidates:
+    """Rows of a view by `keys`, and their scores in each prefetch, (n, prefetches), NaN where one did not find them."""
+
+    view: View
+    filtering: Filtering
+    numbers: NumberColumns
+    keys: Int64Array
+    legs: Float32Array
+
+    def score(self, expression: Expression) -> Column:
+        """(n,)"""
+        columns: dict[str, Column] = {}
+
+        def column(leaf: Leaf) -> Column:
+            name = repr(leaf)  # tells 1 from True, which compare equal
+            if name not in columns:
+                columns[name] = self._column(leaf)
+            return columns[name]
+
+        return evaluate(expression, column, len(self.keys))
+
+    def _column(self, leaf: Leaf) -> Column:
+        if isinstance(leaf, Score):
+            return _filled(self.legs[:, leaf.prefetch].astype(np.float64), leaf.default)
+        if isinstance(leaf, FieldValue):
+            values = self.numbers.values(self.view, self.keys, leaf.key, leaf.datetime)
+            return _filled(values / 1e6 if leaf.datetime else values, leaf.default)
+        return self._matching(leaf) if isinstance(leaf, Matches) else self._distances(leaf)
+
+    def _matching(self, leaf: Matches) -> Column:
+        found = np.zeros(len(self.keys))
+        for place, at in by_segment(self.keys):
+            allowed = self.filtering.allowed(self.view.segments[place], leaf.filter)
+            found[at] = bitmaps.are_set(allowed, rows_of(self.keys[at]))
+        return found
+
+    def _distances(self, leaf: GeoDistance) -> Column:
+        found = np.full(len(self.keys), np.nan)
+        for place, at in by_segment(self.keys):
+            rows = rows_of(self.keys[at])
+            found[at] = smallest(self.view.segments[place], rows, leaf.key, lambda value: metres(leaf, value))
+        return _filled(found, leaf.default)
+
+
+def metres(origin: GeoDistance, value: object) -> float | None:
+    """By the haversine formula; None when the value is not a place."""
+    place = point_of(value)
+    if place is None:
+        return None
+    lat0, lon0, lat, lon = radians(origin.lat), radians(origin.lon), radians(place[0]), radians(place[1])
+    haversine = sin((lat - lat0) / 2) ** 2 + cos(lat0) * cos(lat) * sin((lon - lon0) / 2) ** 2
+    return 2 * EARTH_RADIUS_M * asin(min(1.0, sqrt(haversine)))
+
+
+def _filled(values: Column, default: float | None) -> Column:
+    return values if default is None else np.where(np.isnan(values), default, values)

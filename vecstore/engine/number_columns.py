@@ -1,0 +1,75 @@
+"""The numbers at payload keys for some rows of a view. Where a sealed segment has an index on the key, a whole column
+is made once and kept, so that later queries read what they need at once; else the rows' payloads are read."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+from cachetools import LRUCache
+from numpy.typing import NDArray
+
+from vecstore.engine import bitmaps
+from vecstore.engine.collection import View
+from vecstore.engine.number_values import moment_of, number_of, number_values
+from vecstore.engine.row_keys import by_segment, rows_of
+from vecstore.engine.segment import SegmentView, decode_payload
+from vecstore.kernels.base import Int64Array
+from vecstore.query.path import found_at, parse_path, values_of
+from vecstore.schema import FieldKind
+
+CACHE_BYTES = 64 << 20
+
+Column = NDArray[np.float64]
+
+
+class NumberColumns:
+    """Threads may share one object."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cache: LRUCache[tuple[str, str, bool], Column] = LRUCache(CACHE_BYTES, getsizeof=lambda one: one.nbytes)
+
+    def values(self, view: View, keys: Int64Array, key: str, datetime: bool) -> Column:
+        """The smallest number (or moment, in microseconds) of each row; NaN where there is none."""
+        found = np.full(len(keys), np.nan)
+        for place, at in by_segment(keys):
+            segment, rows = view.segments[place], rows_of(keys[at])
+            column = self._column(segment, key, datetime)
+            if column is not None:
+                found[at] = column[rows]
+            else:
+                found[at] = smallest(segment, rows, key, moment_of if datetime else number_of)
+        return found
+
+    def _column(self, view: SegmentView, key: str, datetime: bool) -> Column | None:
+        index = view.field_index(key)
+        if index is None or not view.segment.sorted_by_id or index.number_entries() is None:
+            return None
+        if (index.kind is FieldKind.DATETIME) != datetime:
+            return None
+        name = (view.segment.uid, key, datetime)
+        with self._lock:
+            column = self._cache.get(name)
+        if column is None:
+            rows, values = number_values(view, bitmaps.all_set(view.n_rows), key, datetime)
+            column = np.full(view.n_rows, np.inf)
+            np.minimum.at(column, rows, values)
+            missing = np.ones(view.n_rows, bool)
+            missing[rows] = False
+            column[missing] = np.nan
+            with self._lock:
+                if column.nbytes <= self._cache.maxsize:
+                    self._cache[name] = column
+        return column
+
+
+def smallest(view: SegmentView, rows: Int64Array, key: str, read: Callable[[object], float | None]) -> Column:
+    """The smallest of what `read` makes of each row's values; NaN where it makes nothing of them."""
+    path, found = parse_path(key), np.full(len(rows), np.nan)
+    for place, encoded in enumerate(view.segment.take_payloads(rows)):
+        if encoded:
+            numbers = [read(value) for value in values_of(found_at(decode_payload(encoded), path))]
+            found[place] = min((one for one in numbers if one is not None), default=np.nan)
+    return found
