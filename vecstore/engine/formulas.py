@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import asin, cos, radians, sin, sqrt
 
 import numpy as np
@@ -30,38 +30,35 @@ class Candidates:
     numbers: NumberColumns
     keys: Int64Array
     legs: Float32Array
+    parts: list[tuple[int, Int64Array, Int64Array]] = field(init=False)  # segment, which keys, their rows
+
+    def __post_init__(self) -> None:
+        self.parts = [(place, at, rows_of(self.keys[at])) for place, at in by_segment(self.keys)]
 
     def score(self, expression: Expression) -> Column:
         """(n,)"""
-        columns: dict[str, Column] = {}
-
-        def column(leaf: Leaf) -> Column:
-            name = repr(leaf)  # tells 1 from True, which compare equal
-            if name not in columns:
-                columns[name] = self._column(leaf)
-            return columns[name]
-
-        return evaluate(expression, column, len(self.keys))
+        return evaluate(expression, self._column, len(self.keys))
 
     def _column(self, leaf: Leaf) -> Column:
         if isinstance(leaf, Score):
             return _filled(self.legs[:, leaf.prefetch].astype(np.float64), leaf.default)
         if isinstance(leaf, FieldValue):
-            values = self.numbers.values(self.view, self.keys, leaf.key, leaf.datetime)
+            values = np.full(len(self.keys), np.nan)
+            for place, at, rows in self.parts:
+                values[at] = self.numbers.values(self.view.segments[place], rows, leaf.key, leaf.datetime)
             return _filled(values / 1e6 if leaf.datetime else values, leaf.default)
         return self._matching(leaf) if isinstance(leaf, Matches) else self._distances(leaf)
 
     def _matching(self, leaf: Matches) -> Column:
         found = np.zeros(len(self.keys))
-        for place, at in by_segment(self.keys):
+        for place, at, rows in self.parts:
             allowed = self.filtering.allowed(self.view.segments[place], leaf.filter)
-            found[at] = bitmaps.are_set(allowed, rows_of(self.keys[at]))
+            found[at] = bitmaps.are_set(allowed, rows)
         return found
 
     def _distances(self, leaf: GeoDistance) -> Column:
         found = np.full(len(self.keys), np.nan)
-        for place, at in by_segment(self.keys):
-            rows = rows_of(self.keys[at])
+        for place, at, rows in self.parts:
             found[at] = smallest(self.view.segments[place], rows, leaf.key, lambda value: metres(leaf, value))
         return _filled(found, leaf.default)
 

@@ -11,9 +11,7 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from vecstore.engine import bitmaps
-from vecstore.engine.collection import View
 from vecstore.engine.number_values import moment_of, number_of, number_values
-from vecstore.engine.row_keys import by_segment, rows_of
 from vecstore.engine.segment import SegmentView, decode_payload
 from vecstore.kernels.base import Int64Array
 from vecstore.query.path import found_at, parse_path, values_of
@@ -31,17 +29,12 @@ class NumberColumns:
         self._lock = threading.Lock()
         self._cache: LRUCache[tuple[str, str, bool], Column] = LRUCache(CACHE_BYTES, getsizeof=lambda one: one.nbytes)
 
-    def values(self, view: View, keys: Int64Array, key: str, datetime: bool) -> Column:
+    def values(self, view: SegmentView, rows: Int64Array, key: str, datetime: bool) -> Column:
         """The smallest number (or moment, in microseconds) of each row; NaN where there is none."""
-        found = np.full(len(keys), np.nan)
-        for place, at in by_segment(keys):
-            segment, rows = view.segments[place], rows_of(keys[at])
-            column = self._column(segment, key, datetime)
-            if column is not None:
-                found[at] = column[rows]
-            else:
-                found[at] = smallest(segment, rows, key, moment_of if datetime else number_of)
-        return found
+        column = self._column(view, key, datetime)
+        if column is not None:
+            return column[rows]
+        return smallest(view, rows, key, moment_of if datetime else number_of)
 
     def _column(self, view: SegmentView, key: str, datetime: bool) -> Column | None:
         index = view.field_index(key)

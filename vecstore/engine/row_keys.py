@@ -38,4 +38,6 @@ def ranked_of(keys: Int64Array, distances: Float32Array) -> Ranked:
 def by_segment(keys: Int64Array) -> list[tuple[int, Int64Array]]:
     """(place of the segment, which of `keys` are in it)."""
     places = places_of(keys)
+    if len(places) and (places == places[0]).all():  # as it is in a collection that is compacted
+        return [(int(places[0]), np.arange(len(keys)))]
     return [(place, np.flatnonzero(places == place)) for place in np.unique(places).tolist()]

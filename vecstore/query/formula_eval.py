@@ -5,6 +5,7 @@ its candidates does; compiling each tree would take longer than all its queries.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import reduce
 from typing import Any, TypeAlias
@@ -55,4 +56,4 @@ def _decay(node: Decay, distance: Any) -> Any:
     if node.kind == "linear":
         return np.maximum(0.0, 1.0 - (1.0 - node.midpoint) * share)
     power = share if node.kind == "exp" else share * share
-    return np.exp(np.log(node.midpoint) * power)
+    return np.exp(math.log(node.midpoint) * power)
