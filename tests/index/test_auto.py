@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from vecstore.index.auto import choose, row_bytes, tiers
+from vecstore.index.auto import POSTINGS_ROWS_MIN, choose, row_bytes, tiers
 from vecstore.index_check import check_index
-from vecstore.index_spec import IVF, SAQ, Auto, Index
+from vecstore.index_spec import IVF, SAQ, Auto, Index, Inverted, Seismic
 from vecstore.index_text import format_index, parse_index
 from vecstore.schema import Metric, VectorField, VectorKind
 
@@ -30,6 +30,17 @@ def test_few_rows_and_bits_are_scanned() -> None:
     assert choose(FIELD, 20_000, None, 0, PLENTY, 20_000).spec == TIERS[0]
     assert choose(FIELD, 19_999, TIERS[0], 0, PLENTY, 20_000).spec is None
     assert choose(BITS, 1 << 30, None, 0, PLENTY, 20_000).spec is None
+
+
+def test_few_sparse_rows_and_texts_have_lists() -> None:
+    """They are made in milliseconds, and searched exactly in a fraction of a scan's time."""
+    sparse = VectorField(VectorKind.SPARSE, 0, Metric.DOT, index=Auto())
+    text = VectorField(VectorKind.TEXT, 0, Metric.BM25, index=Auto())
+    for field, larger in ((sparse, Seismic()), (text, Inverted())):
+        assert choose(field, POSTINGS_ROWS_MIN - 1, None, 0, PLENTY, 20_000).spec is None
+        assert choose(field, POSTINGS_ROWS_MIN, None, 0, PLENTY, 20_000).spec == Inverted()
+        assert choose(field, 19_999, Seismic(), 0, PLENTY, 20_000).spec == Inverted()
+        assert choose(field, 20_000, Inverted(), 0, PLENTY, 20_000).spec == larger
 
 
 def test_each_choice_takes_less_than_the_one_before() -> None:

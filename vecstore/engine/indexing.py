@@ -11,7 +11,7 @@ from vecstore.engine.machine import memory_bytes
 from vecstore.engine.sealed import SealedSegment
 from vecstore.index import auto
 from vecstore.index.auto import Choice
-from vecstore.index_spec import Auto, Flat, Index
+from vecstore.index_spec import Auto, Flat, Index, Inverted
 from vecstore.index_text import format_index
 from vecstore.schema import Schema, VectorField
 
@@ -33,8 +33,10 @@ class Indexing:
         """`replaced` are the segments in whose place `segment` is about to come; they are in use still."""
         n_rows, entry = segment.header.n_rows, segment.header.indexes.get(name)
         if not isinstance(field.index, Auto):
-            few = n_rows < self._settings.index_rows_min and entry is None
-            return Choice(None if few or field.index == Flat() else field.index)
+            if field.index in (None, Flat()):
+                return Choice(None)
+            few = n_rows < self._settings.index_rows_min and (entry is None or entry.spec == Inverted())
+            return auto.few_rows(field, n_rows, self._settings.index_rows_min) if few else Choice(field.index)
         has = entry.spec if entry is not None else _most_rows_by(replaced, name)
         rows_min = self._settings.auto_index_rows_min
         used, refused = self._used_by_others(segment, name, replaced), segment.refused.get(name)

@@ -24,6 +24,7 @@ _ROW_NUMBER = 4.0
 _FILLED = 1.2  # lists are filled up to whole blocks
 _SEISMIC_ENTRY, _POSTING = 12.0, 6.0  # bytes of a sparse row's entry
 _TOKEN = 6.0  # and of a token: its centroid, its row among the centroid's
+POSTINGS_ROWS_MIN = 500  # sparse rows and texts from which on lists, made in milliseconds, beat a scan by far
 _CODE_BITS_MIN = 256  # shorter codes are mostly factors; such short vectors are compared as they are stored
 
 
@@ -81,13 +82,13 @@ def choose(
     refused: Index | None = None,
 ) -> Choice:
     """`has` is the spec of the index that the segment has, or that of what it replaces; `used` are the bytes of all
-    other indexes, `budget` those that all may take. Fewer than `rows_min` rows are scanned exactly. What comes after
+    other indexes, `budget` those that all may take. Fewer than `rows_min` rows are searched exactly. What comes after
     `refused`, which could not be built, is left."""
     every = tiers(field)
     if not every:
         return Choice(None, f"{field.kind.value} vectors are scanned exactly")
     if n_rows < rows_min:
-        return Choice(None, f"fewer than {rows_min:,} rows are scanned exactly")
+        return few_rows(field, n_rows, rows_min)
     if refused in every:
         every = every[every.index(refused) + 1 :]
         if not every:
@@ -108,6 +109,13 @@ def choose(
     if chosen and not fits(chosen - 1, 1):
         why += f"; {format_index(every[chosen - 1])} would take {_mib(sizes[chosen - 1])}"
     return Choice(every[chosen], why)
+
+
+def few_rows(field: VectorField, n_rows: int, rows_min: int) -> Choice:
+    """For fewer rows than an index is worth that takes long to build."""
+    if field.is_sparse and n_rows >= POSTINGS_ROWS_MIN:
+        return Choice(Inverted(), f"fewer than {rows_min:,} rows are searched exactly, by lists")
+    return Choice(None, f"fewer than {rows_min:,} rows are scanned exactly")
 
 
 def _mib(nbytes: float) -> str:
