@@ -136,3 +136,16 @@ def test_formulas(docs: Any) -> None:
     for query, path in bad:
         refused(lambda query=query: docs.query(query, prefetch=legs), path)  # type: ignore[misc]
     assert "nothing to rank" in refused(lambda: docs.query(score(0)), "formula")
+
+
+def test_why_not(docs: Any) -> None:
+    ranked = order(QUERY)
+    report = docs.why_not(ranked[30], QUERY, 5)
+    assert (report["verdict"], report["rank"], report["limit"]) == ("rank", 31, 5)
+    assert docs.why_not(ranked[2], QUERY, 5)["verdict"] == "answer"
+    report = docs.why_not(4, QUERY, filter=F("doc").eq("d1"))
+    assert report["conditions"] == [{"must": [{"key": "doc", "match": {"value": "d1"}}]}]
+    assert docs.why_not(777, QUERY) == {"verdict": "absent"}
+    report = docs.why_not(ranked[30], prefetch=[Prefetch(vector=QUERY, k=9)], fusion=RRF())
+    assert (report["verdict"], report["prefetch"][0]["rank"]) == ("prefetch", 31)
+    refused(lambda: docs.why_not(-1, QUERY), "id")

@@ -193,16 +193,24 @@ def test_a_matrix_holds_all_pairs(db: Database) -> None:
 def test_radius_search_is_complete(reopen: Callable[..., Database], index: Any) -> None:
     db = reopen()
     db.create_collection("r", Schema({"v": VectorField(VectorKind.DENSE, DIM, Metric.L2, index=index)}))
-    rows = RNG.normal(size=(6_000, DIM)).astype(np.float32)
-    db.write(UpsertRequest("r", PointBatch(list(range(6_000)), {"v": VectorBatch(rows)})))
+    rows = RNG.normal(size=(12_000, DIM)).astype(np.float32)
+    for low in (0, 6_000):
+        batch = PointBatch(list(range(low, low + 6_000)), {"v": VectorBatch(rows[low : low + 6_000])})
+        db.write(UpsertRequest("r", batch))
     db.wait_operation(db.compact("r").id, 60)
     gaps = np.linalg.norm(rows - rows[1], axis=1).astype(np.float32)
     for radius in (0.3, 1.0, 2.5):
+        assert np.count_nonzero(gaps <= radius) < 10_000
         inside = set(np.flatnonzero(gaps <= radius - 1e-5).tolist())
         outside = set(np.flatnonzero(gaps > radius + 1e-5).tolist())
-        exact = db.query(QueryRequest("r", rows[1], k=6_000, score_threshold=radius, params=EXACT))
+        exact = db.query(QueryRequest("r", rows[1], k=10_000, score_threshold=radius, params=EXACT))
         assert inside <= set(exact.ids.tolist())
-        found = set(db.query(QueryRequest("r", rows[1], k=6_000, score_threshold=radius)).ids.tolist())
+        hits = db.query(QueryRequest("r", rows[1], k=10_000, score_threshold=radius, explain=True))
+        assert hits.explain is not None
+        assert [one["strategy"] for one in hits.explain["segments"] if one["rows"]] == [
+            "exact_scan" if index is None else "ivf"
+        ]
+        found = set(hits.ids.tolist())
         assert not found & outside
         assert len(found & inside) >= 0.95 * len(inside)
 

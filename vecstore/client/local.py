@@ -15,6 +15,7 @@ from vecstore.engine.database import Database
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
+from vecstore.query.filter import PointId
 from vecstore.schema import Schema
 from vecstore.types import (
     CollectionInfo,
@@ -87,6 +88,9 @@ class AsyncLocal:
 
     async def matrix(self, request: MatrixRequest) -> Matrix:
         return await self._run(self._database.matrix, request)
+
+    async def why_not(self, request: QueryRequest, id: PointId) -> tuple[dict[str, Any], int]:
+        return await self._run(self._database.why_not, request, id)
 
     async def query_groups(self, request: GroupsRequest) -> Groups:
         return await self._run(self._database.query_groups, request)

@@ -40,6 +40,7 @@ from vecstore.hits import Hits
 from vecstore.index_check import check_index
 from vecstore.index_spec import Auto
 from vecstore.kernels.select import describe, get_kernels
+from vecstore.query.filter import PointId
 from vecstore.rows import Rows, concat
 from vecstore.schema import FieldKind, Schema, with_defaults
 from vecstore.storage.interfaces import Family, Put
@@ -241,6 +242,11 @@ class Database:
         collection, deadline = self.collection(query.collection), deadline_of(query.timeout_s, self.settings)
         stage = self._staged.check_groups(collection, request)
         return self._staged.run_groups(collection, request, stage, deadline)
+
+    def why_not(self, request: QueryRequest, id: PointId) -> tuple[dict[str, Any], int]:
+        """Why a point is not among the answers to a query (`engine.why_not`), and the seq read."""
+        collection, deadline = self.collection(request.collection), deadline_of(request.timeout_s, self.settings)
+        return self._staged.why_not(collection, request, id, self._staged.check(collection, request), deadline)
 
     def query_many(self, request: QueryRequest) -> list[Hits]:
         """`query` for each row of `request.vector`, in one pass."""

@@ -60,7 +60,7 @@ class Staged:
         where = _both(above, stage.filter)
         lists = []
         for below in stage.stages:
-            planned = None if plan is None else StagePlan(_what(below))
+            planned = None if plan is None else StagePlan(stage_name(below))
             if plan is not None and planned is not None:
                 plan.stages.append(planned)
             lists.append(self._listed(below, planned, where))
@@ -216,7 +216,7 @@ def _without(ranked: Ranked, own: Int64Array, k: int) -> Ranked:
     return ranked_of(keys[kept], ranked.distances[0][kept])
 
 
-def _what(stage: Stage) -> str:
+def stage_name(stage: Stage) -> str:
     if stage.ranking is not None:
         return type(stage.ranking).__name__.lower()
     return stage.name if stage.fusion is None else stage.fusion.method.value

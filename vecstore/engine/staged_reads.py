@@ -17,10 +17,11 @@ from vecstore.engine.row_keys import places_of, rows_of
 from vecstore.engine.stage import Stage, StagePlan
 from vecstore.engine.stage_check import StageCheck
 from vecstore.engine.staged import Staged
+from vecstore.engine.why_not import WhyNot
 from vecstore.errors import limit_exceeded
 from vecstore.grouping import Group, Groups, GroupsRequest
 from vecstore.hits import Hits
-from vecstore.query.filter import Filter, MatchAny
+from vecstore.query.filter import Filter, MatchAny, PointId
 from vecstore.query.validate import check_key
 from vecstore.schema import score_of
 from vecstore.types import QueryRequest
@@ -49,6 +50,14 @@ class StagedReader:
         if request.mmr is not None:
             ranked = staged.diversified(stage, ranked, request.mmr, request.k + request.offset)
         return hits_of(view, ranked, stage.metric, request, _explained(view, plan, started), legs)[0]
+
+    def why_not(
+        self, collection: Collection, request: QueryRequest, point_id: PointId, stage: Stage, deadline: float
+    ) -> tuple[dict[str, Any], int]:
+        """Why a point is not an answer to a request that is checked, and the seq read."""
+        point_id = validate.check_id(point_id, self._reader.settings.limits)
+        view = self._reader.view_at(collection, request.min_seq, deadline)
+        return WhyNot(self._staged(view, deadline), point_id).report(request, stage), view.seq
 
     def check_groups(self, collection: Collection, request: GroupsRequest) -> Stage:
         """Everything about a request that can be wrong."""

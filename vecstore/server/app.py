@@ -136,6 +136,7 @@ def handlers_of(database: Database, admission: Admission, pools: Pools) -> dict[
         "Query": points.query,
         "QueryBatch": points.query_batch,
         "QueryGroups": points.query_groups,
+        "WhyNot": points.why_not,
         "DistanceMatrix": points.distance_matrix,
     }.items():
         handlers[f"/{points_name}/{name}"] = calls.unary(f"Points/{name}", on_loop)

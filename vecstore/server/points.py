@@ -19,6 +19,7 @@ from vecstore.types import PayloadOp, QueryRequest, WriteResult
 from vecstore.validate import invalid
 from vecstore.wire.facets import facet_from_pb, facets_to_pb, matrix_request_from_pb, matrix_to_pb
 from vecstore.wire.groups import groups_request_from_pb, groups_to_pb
+from vecstore.wire.ids import id_from_pb
 from vecstore.wire.reads import (
     count_from_pb,
     get_from_pb,
@@ -28,6 +29,7 @@ from vecstore.wire.reads import (
     scroll_from_pb,
     scroll_result_to_pb,
 )
+from vecstore.wire.values import set_fields
 from vecstore.wire.vectors import check_kind
 from vecstore.wire.writes import delete_from_pb, payload_request_from_pb, upsert_from_pb, write_result_to_pb
 
@@ -159,6 +161,19 @@ class Points:
         answer = pb.QueryBatchResponse()
         for query, hits in zip(queries, self._database.query_batch(requests), strict=True):
             hits_to_pb(hits, query.payload_encoding, answer.results.add())
+        return answer.SerializeToString()
+
+    async def why_not(self, data: bytes, remaining_s: float) -> bytes:
+        return await self._loop.run_in_executor(self._reads, self._why_not, data, remaining_s)
+
+    def _why_not(self, data: bytes, remaining_s: float) -> bytes:
+        message = pb.WhyNotRequest.FromString(data)
+        request = query_from_pb(message.query, self._limits)
+        self._check_kind(request, "nearest")
+        _bound_time(request, remaining_s)
+        report, seq = self._database.why_not(request, id_from_pb(message.id, "id"))
+        answer = pb.WhyNotResponse(seq=seq)
+        set_fields(answer.report.fields, report)
         return answer.SerializeToString()
 
     async def query_groups(self, data: bytes, remaining_s: float) -> bytes:

@@ -259,6 +259,11 @@ class Collection:
         request = GroupsRequest(self._query(vector, k, options), group_by, as_count("group_size", group_size))
         return self._transport.query_groups(request)
 
+    def why_not(self, id: PointId, vector: Any = None, k: int = 10, **options: Unpack[QueryOptions]) -> dict[str, Any]:
+        """Why a point is not among the answers to a query: `verdict`, its true `rank` and `score` by exact search, the
+        conditions that do not hold, and the same for each prefetch. It ranks every point that matches."""
+        return (self._transport.why_not(self._query(vector, k, options), id))[0]
+
     def facet(self, key: str, *, filter: FilterLike | None = None, limit: int = 10) -> list[tuple[Scalar, int]]:
         """The `limit` most frequent values of a payload key among the points that match, with exact counts: strings,
         integers and booleans. A point counts once for each of its values."""

@@ -15,7 +15,8 @@ from vecstore.errors import DeadlineExceeded, FailedPrecondition
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
-from vecstore.pb.v1 import collections_pb2, operations_pb2
+from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2
+from vecstore.query.filter import PointId
 from vecstore.schema import Schema
 from vecstore.types import (
     CollectionInfo,
@@ -39,6 +40,7 @@ from vecstore.types import (
 from vecstore.wire.errors import RETRY_AFTER, error_from_rpc
 from vecstore.wire.facets import facet_to_pb, facets_from_pb, matrix_from_pb, matrix_request_to_pb
 from vecstore.wire.groups import groups_from_pb, groups_request_to_pb
+from vecstore.wire.ids import id_to_pb
 from vecstore.wire.reads import (
     count_to_pb,
     get_result_from_pb,
@@ -157,6 +159,12 @@ class GrpcTransport:
         timeout_s = rpc_deadline_s(request.timeout_s)
         message = matrix_request_to_pb(request)
         return matrix_from_pb(self._call(self._points.DistanceMatrix, message, timeout_s=timeout_s))
+
+    def why_not(self, request: QueryRequest, id: PointId) -> tuple[dict[str, Any], int]:
+        timeout_s = rpc_deadline_s(request.timeout_s)
+        message = points_pb2.WhyNotRequest(query=query_to_pb(request), id=id_to_pb(id))
+        answer = self._call(self._points.WhyNot, message, timeout_s=timeout_s)
+        return fields_from_pb(answer.report.fields), answer.seq
 
     def query_groups(self, request: GroupsRequest) -> Groups:
         timeout_s = rpc_deadline_s(request.query.timeout_s)

@@ -525,6 +525,22 @@ class QueryGroupsResponse(_message.Message):
     explain: _common_pb2.MapValue
     def __init__(self, groups: _Optional[_Iterable[_Union[PointGroup, _Mapping]]] = ..., seq: _Optional[int] = ..., explain: _Optional[_Union[_common_pb2.MapValue, _Mapping]] = ...) -> None: ...
 
+class WhyNotRequest(_message.Message):
+    __slots__ = ("query", "id")
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    query: QueryRequest
+    id: _common_pb2.PointId
+    def __init__(self, query: _Optional[_Union[QueryRequest, _Mapping]] = ..., id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ...) -> None: ...
+
+class WhyNotResponse(_message.Message):
+    __slots__ = ("report", "seq")
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    report: _common_pb2.MapValue
+    seq: int
+    def __init__(self, report: _Optional[_Union[_common_pb2.MapValue, _Mapping]] = ..., seq: _Optional[int] = ...) -> None: ...
+
 class QueryBatchRequest(_message.Message):
     __slots__ = ("queries",)
     QUERIES_FIELD_NUMBER: _ClassVar[int]

@@ -99,6 +99,11 @@ class PointsStub:
                 request_serializer=vecstore_dot_v1_dot_points__pb2.QueryGroupsRequest.SerializeToString,
                 response_deserializer=vecstore_dot_v1_dot_points__pb2.QueryGroupsResponse.FromString,
                 _registered_method=True)
+        self.WhyNot = channel.unary_unary(
+                '/vecstore.v1.Points/WhyNot',
+                request_serializer=vecstore_dot_v1_dot_points__pb2.WhyNotRequest.SerializeToString,
+                response_deserializer=vecstore_dot_v1_dot_points__pb2.WhyNotResponse.FromString,
+                _registered_method=True)
         self.QueryBatch = channel.unary_unary(
                 '/vecstore.v1.Points/QueryBatch',
                 request_serializer=vecstore_dot_v1_dot_points__pb2.QueryBatchRequest.SerializeToString,
@@ -202,6 +207,13 @@ class PointsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WhyNot(self, request, context):
+        """Why a point is not among the answers to a query.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def QueryBatch(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -290,6 +302,11 @@ def add_PointsServicer_to_server(servicer, server):
                     servicer.QueryGroups,
                     request_deserializer=vecstore_dot_v1_dot_points__pb2.QueryGroupsRequest.FromString,
                     response_serializer=vecstore_dot_v1_dot_points__pb2.QueryGroupsResponse.SerializeToString,
+            ),
+            'WhyNot': grpc.unary_unary_rpc_method_handler(
+                    servicer.WhyNot,
+                    request_deserializer=vecstore_dot_v1_dot_points__pb2.WhyNotRequest.FromString,
+                    response_serializer=vecstore_dot_v1_dot_points__pb2.WhyNotResponse.SerializeToString,
             ),
             'QueryBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.QueryBatch,
@@ -658,6 +675,33 @@ class Points:
             '/vecstore.v1.Points/QueryGroups',
             vecstore_dot_v1_dot_points__pb2.QueryGroupsRequest.SerializeToString,
             vecstore_dot_v1_dot_points__pb2.QueryGroupsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WhyNot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecstore.v1.Points/WhyNot',
+            vecstore_dot_v1_dot_points__pb2.WhyNotRequest.SerializeToString,
+            vecstore_dot_v1_dot_points__pb2.WhyNotResponse.FromString,
             options,
             channel_credentials,
             insecure,
