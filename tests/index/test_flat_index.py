@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from vecstore.errors import Corruption
-from vecstore.index.flat import BinaryFlatIndex, FlatIndex, flat_index
-from vecstore.index.registry import INDEXES
+from vecstore.index.flat import BinaryFlatIndex, FlatIndex
+from vecstore.index.registry import INDEXES, flat_class
 from vecstore.kernels.numpy_backend import NumpyKernels
 from vecstore.kernels.select import get_kernels
 from vecstore.schema import DataType, Metric, VectorField, VectorKind
@@ -55,7 +55,7 @@ def test_half_precision_l2_needs_no_arrays() -> None:
 
 def test_binary() -> None:
     rows = np.array([[0, 0, 0], [255, 0, 0], [1, 0, 0]], np.uint8)
-    index = flat_index(BITS, rows)
+    index = flat_class(BITS).from_arrays(BITS, rows, {})
     assert isinstance(index, BinaryFlatIndex)
     found = index.search(get_kernels(), rows[:1], 4, None)
     assert found.rows.tolist() == [[0, 2, 1, -1]]
@@ -64,8 +64,10 @@ def test_binary() -> None:
 
 
 def test_no_rows() -> None:
-    found = flat_index(L2_HALF, np.empty((0, 12), np.float16)).search(
-        get_kernels(), np.ones((2, 12), np.float32), 3, None
+    found = (
+        flat_class(L2_HALF)
+        .from_arrays(L2_HALF, np.empty((0, 12), np.float16), {})
+        .search(get_kernels(), np.ones((2, 12), np.float32), 3, None)
     )
     assert (found.rows == -1).all()
 
