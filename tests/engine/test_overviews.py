@@ -12,7 +12,7 @@ import pytest
 
 from vecstore.engine.database import Database
 from vecstore.engine.ids import encode_id
-from vecstore.engine.staged import EXACT
+from vecstore.engine.stage_answers import EXACT
 from vecstore.errors import InvalidArgument, NotFound
 from vecstore.facets import FacetRequest, MatrixRequest
 from vecstore.grouping import GroupsRequest

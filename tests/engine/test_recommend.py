@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,8 @@ from vecstore.errors import InvalidArgument, NotFound
 from vecstore.query.builder import F
 from vecstore.query.fusion import Fusion
 from vecstore.ranking import Discover, Example, NearestId, Ranking, Recommend, Strategy
-from vecstore.schema import Metric, Schema, VectorField, VectorKind
+from vecstore.rows import TextRows
+from vecstore.schema import Analysis, Metric, Schema, VectorField, VectorKind
 from vecstore.sparse import SparseVector, sparse_rows
 from vecstore.tokens import TokenRows
 from vecstore.types import Mmr, PointBatch, Prefetch, QueryRequest, UpsertRequest, VectorBatch
@@ -242,3 +243,26 @@ def test_a_vector_and_examples_are_one_too_many(db: Database) -> None:
         db.query(QueryRequest("c", prefetch=[Prefetch(DENSE[0], "l2")], fusion=Fusion(), ranking=NearestId(1)))
     with pytest.raises(InvalidArgument, match="several vectors"):
         db.query(QueryRequest("c", ranking=RANKINGS[0], using="l2", mmr=Mmr()))
+
+
+def test_texts_are_examples_by_their_words(reopen: Callable[..., Database]) -> None:
+    db = reopen()
+    text = VectorField(VectorKind.TEXT, 0, Metric.BM25, analysis=Analysis())
+    db.create_collection("t", Schema({"t": text}))
+    texts = [
+        "red apples and pears",
+        "green apples",
+        "pears in autumn",
+        "blue sky",
+        "red sky at night",
+        "apples, apples",
+    ]
+    db.write(UpsertRequest("t", PointBatch(list(range(6)), {"t": VectorBatch(TextRows(texts))})))
+    plain = {i: {h.id: h.score for h in db.query(QueryRequest("t", TextRows([texts[i]]), k=6))} for i in (0, 4)}
+    near = [point for point in plain[0] if point != 0]
+    assert db.query(QueryRequest("t", ranking=NearestId(0))).ids.tolist() == near
+    hits = db.query(QueryRequest("t", ranking=Recommend((0,), (4,), Strategy.BEST_SCORE)))
+    for hit in hits:
+        best, worst = plain[0][hit.id], plain[4].get(hit.id, 0.0)
+        assert hit.score == pytest.approx(squash(best) if best > worst else -squash(worst))
+    assert set(hits.ids.tolist()) == set(near) - {4}

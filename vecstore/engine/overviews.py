@@ -16,7 +16,7 @@ from vecstore.engine.read_path import Reader, deadline_of
 from vecstore.engine.recommend import rows_within
 from vecstore.engine.row_keys import by_segment, keys_of, rows_of
 from vecstore.engine.search import allowed_rows, check_deadline, search_view
-from vecstore.engine.staged import EXACT
+from vecstore.engine.stage_answers import EXACT
 from vecstore.engine.stored_examples import find_point, read_examples
 from vecstore.errors import limit_exceeded
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest

@@ -6,52 +6,26 @@ what these found, whatever the index.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
 import numpy as np
 
-from vecstore.config import Limits
-from vecstore.engine.collection import View
-from vecstore.engine.examples import scorer_of
-from vecstore.engine.filtering import Filtering
-from vecstore.engine.formulas import Candidates
-from vecstore.engine.number_columns import NumberColumns
-from vecstore.engine.ordered import ordered, sampled
-from vecstore.engine.recommend import ByExamples, every_key, nearness, rows_within
+from vecstore.engine.recommend import nearness
 from vecstore.engine.row_columns import as_matrix
 from vecstore.engine.row_keys import by_segment, keys_of, ranked_of, rows_of
-from vecstore.engine.scan import Queries
-from vecstore.engine.search import Plan, Ranked, allowed_rows, check_deadline, ordered_ties, search_view
+from vecstore.engine.search import Ranked
 from vecstore.engine.stage import Stage, StagePlan
-from vecstore.engine.stored_examples import average, read_examples
-from vecstore.engine.term_statistics import TermStatistics
-from vecstore.index.base import SearchParams
-from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
+from vecstore.engine.stage_answers import StageAnswers
+from vecstore.kernels.base import Float32Array
 from vecstore.query.diversify import mmr
 from vecstore.query.filter import Filter
-from vecstore.query.formula import Expression, terms_of, text_of
-from vecstore.query.fusion import Listed, fuse
-from vecstore.ranking import ByExample, Formula, NearestId, OrderBy, Recommend, Sample, examples_of
-from vecstore.schema import larger_is_nearer, score_of
+from vecstore.query.fusion import Listed
+from vecstore.ranking import Formula, OrderBy, Sample
 from vecstore.types import Mmr
 
-EXACT = SearchParams(exact=True)
-TERMS_SHOWN = 100  # answers whose terms explain lists
 
+class Staged(StageAnswers):
+    """Runs stages, those below first."""
 
-@dataclass(slots=True)
-class Staged:
-    """Runs stages on one view."""
-
-    kernels: Kernels
-    filtering: Filtering
-    terms: TermStatistics
-    numbers: NumberColumns
-    view: View
-    limits: Limits
-    deadline: float
+    __slots__ = ()
 
     def run(
         self, stage: Stage, plan: StagePlan | None, above: Filter | None = None
@@ -65,15 +39,15 @@ class Staged:
                 plan.stages.append(planned)
             lists.append(self._listed(below, planned, where))
         if stage.fusion is not None:
-            ranked, legs = self._fused(lists, stage)
+            ranked, legs = self.fused(lists, stage)
         elif isinstance(stage.ranking, Formula):
-            ranked, legs = self._by_formula(lists, stage, stage.ranking.expression, plan)
+            ranked, legs = self.by_formula(lists, stage, stage.ranking.expression, plan)
         elif isinstance(stage.ranking, OrderBy | Sample):
-            ranked, legs = self._unscored(stage, stage.ranking, where, lists), None
+            ranked, legs = self.unscored(stage, stage.ranking, where, lists), None
         elif stage.ranking is not None:
-            ranked, legs = self._by_examples(stage, stage.ranking, where, lists, plan), None
+            ranked, legs = self.by_examples(stage, stage.ranking, where, lists, plan), None
         else:
-            ranked, legs = self._searched(stage, where, lists, plan), None
+            ranked, legs = self.searched(stage, where, lists, plan), None
         if plan is not None:
             plan.found = ranked.rows.shape[1]
         return ranked, legs
@@ -90,130 +64,9 @@ class Staged:
         chosen = mmr(relevance, vectors, stage.metric, wanted.diversity, k)
         return ranked_of(keys[chosen], ranked.distances[0][chosen])
 
-    def _searched(self, stage: Stage, where: Filter | None, lists: Sequence[Listed], plan: StagePlan | None) -> Ranked:
-        assert stage.field is not None
-        assert stage.vectors is not None
-        queries = self.terms.prepared(self.kernels, self.view, stage.name, stage.field, stage.vectors)
-        searched = None if plan is None else Plan()
-        within = rows_within(self.view.segments, _union(lists)) if stage.stages else None
-        params = EXACT if stage.stages else stage.params
-        k = min(stage.k, max(1, self.view.points))
-        ranked = search_view(
-            self.kernels, self.view, stage.name, queries, k, where, self.filtering, self.deadline, searched, params,
-            within,
-        )  # fmt: skip
-        if plan is not None:
-            plan.searched = searched
-        return _cut(ranked, stage)
-
-    def _allowed(self, where: Filter | None, name: str | None = None) -> dict[int, Bitmap]:
-        """Live rows that match, and have the vector where one is named, by place of the segment."""
-        words = {}
-        for place, one in enumerate(self.view.segments):
-            check_deadline(self.deadline)
-            if name is None:
-                words[place] = self.filtering.allowed(one, where)
-            else:
-                rows = allowed_rows(one, name, where, self.filtering, None)
-                words[place] = one.alive if rows is None else rows
-        return words
-
-    def _unscored(
-        self, stage: Stage, ranking: OrderBy | Sample, where: Filter | None, lists: Sequence[Listed]
-    ) -> Ranked:
-        allowed = self._allowed(where)
-        if stage.stages:
-            within = rows_within(self.view.segments, _union(lists))
-            allowed = {place: allowed[place] & words for place, words in within.items()}
-        if isinstance(ranking, OrderBy):
-            return ordered(self.view, allowed, ranking, stage.k)
-        return sampled(self.view, allowed, ranking, stage.k)
-
-    def _by_examples(
-        self, stage: Stage, ranking: ByExample, where: Filter | None, lists: Sequence[Listed], plan: StagePlan | None
-    ) -> Ranked:
-        assert stage.field is not None
-        name, field = stage.name, stage.field
-        examples = read_examples(self.view, name, field, examples_of(ranking), self.limits)
-        if stage.by_vector:
-            rows = (
-                average(examples.rows, ranking, field, self.limits) if isinstance(ranking, Recommend) else examples.rows
-            )
-            one = replace(stage, vectors=rows, ranking=None, k=stage.k + len(examples.own))
-            return _without(self._searched(one, where, lists, plan), examples.own, stage.k)
-        assert not isinstance(ranking, NearestId)
-        searched = None if plan is None else Plan()
-
-        def search(queries: Queries, k: int, within: dict[int, Bitmap] | None) -> Ranked:
-            only, params = (where, stage.params) if within is None else (None, EXACT)
-            return search_view(
-                self.kernels, self.view, name, queries, max(1, k), only, self.filtering, self.deadline, searched,
-                params, within,
-            )  # fmt: skip
-
-        def allowed() -> Int64Array:
-            return every_key(self._allowed(where, name))
-
-        queries = self.terms.prepared(self.kernels, self.view, name, field, examples.rows)
-        by = ByExamples(self.view, field.metric, queries, scorer_of(ranking), examples.own, search, allowed)
-        if plan is not None:
-            plan.searched = searched
-        return _cut(by.best(stage.k, _union(lists) if stage.stages else None), stage)
-
-    def _by_formula(
-        self, lists: Sequence[Listed], stage: Stage, root: Expression, plan: StagePlan | None
-    ) -> tuple[Ranked, Float32Array]:
-        keys = _union(lists)
-        legs = np.full((len(keys), len(lists)), np.nan, np.float32)
-        for leg, one in enumerate(lists):
-            sign = 1 if larger_is_nearer(stage.stages[leg].metric) else -1
-            legs[np.searchsorted(keys, one.keys), leg] = sign * one.scores
-        scores = Candidates(self.view, self.filtering, self.numbers, keys, legs).score(root)
-        with np.errstate(over="ignore"):
-            distances = -scores.astype(np.float32)
-        order = np.argsort(distances, kind="stable")
-        finite = order[np.isfinite(distances[order])]
-        if stage.threshold is not None:
-            finite = finite[-distances[finite] >= stage.threshold]
-        order = finite[ordered_ties(self.view, ranked_of(keys[finite], distances[finite]), stage.k)[: stage.k]]
-        if plan is not None:
-            chosen = Candidates(self.view, self.filtering, self.numbers, keys[order], legs[order])
-            plan.notes = {"formula": text_of(root), "undefined": len(keys) - int(np.isfinite(scores).sum())}
-            plan.notes["terms"] = {text_of(one): _plain(chosen.score(one)) for one in terms_of(root)}
-        return ranked_of(keys[order], distances[order]), legs[order]
-
-    def _fused(self, lists: Sequence[Listed], stage: Stage) -> tuple[Ranked, Float32Array]:
-        assert stage.fusion is not None
-        fused, legs = fuse(lists, stage.fusion)
-        ranked = ranked_of(fused.keys, -fused.scores)
-        order = ordered_ties(self.view, ranked, stage.k)
-        keys, scores, legs = fused.keys[order], fused.scores[order], legs[order]
-        kept = slice(0, stage.k)
-        if stage.threshold is not None:
-            kept = slice(0, min(stage.k, int(np.count_nonzero(scores >= stage.threshold))))
-        for leg, below in enumerate(stage.stages):
-            if not larger_is_nearer(below.metric):
-                legs[:, leg] = -legs[:, leg]
-        return ranked_of(keys[kept], -scores[kept]), legs[kept]
-
     def _listed(self, stage: Stage, plan: StagePlan | None, above: Filter | None) -> Listed:
         ranked, _ = self.run(stage, plan, above)
         return Listed(keys_of(ranked), nearness(stage.metric, ranked.distances[0]))
-
-
-def _plain(values: np.ndarray) -> list[float | None]:
-    return [one if math.isfinite(one) else None for one in values[:TERMS_SHOWN].tolist()]
-
-
-def _union(lists: Sequence[Listed]) -> Int64Array:
-    return np.unique(np.concatenate([one.keys for one in lists]))
-
-
-def _without(ranked: Ranked, own: Int64Array, k: int) -> Ranked:
-    """The first k that are not among `own`."""
-    keys = keys_of(ranked)
-    kept = np.flatnonzero(~np.isin(keys, own))[:k]
-    return ranked_of(keys[kept], ranked.distances[0][kept])
 
 
 def stage_name(stage: Stage) -> str:
@@ -226,13 +79,3 @@ def _both(above: Filter | None, own: Filter | None) -> Filter | None:
     if above is None or own is None:
         return own if above is None else above
     return Filter(must=(above, own))
-
-
-def _cut(ranked: Ranked, stage: Stage) -> Ranked:
-    """Without unused places, and without what is worse than the threshold."""
-    used = ranked.rows[0] >= 0
-    if stage.threshold is not None:
-        scores = score_of(stage.metric, ranked.distances[0])
-        used &= scores >= stage.threshold if larger_is_nearer(stage.metric) else scores <= stage.threshold
-    segments = ranked.segments if isinstance(ranked.segments, int) else ranked.segments[:, used]
-    return Ranked(segments, ranked.rows[:, used], ranked.distances[:, used])

@@ -13,7 +13,8 @@ from vecstore.engine.row_keys import key_of, keys_of
 from vecstore.engine.search import Ranked
 from vecstore.engine.segment import decode_payload
 from vecstore.engine.stage import Stage
-from vecstore.engine.staged import EXACT, Staged, stage_name
+from vecstore.engine.stage_answers import EXACT
+from vecstore.engine.staged import Staged, stage_name
 from vecstore.query.filter import Filter, PointId
 from vecstore.query.match import matches
 from vecstore.query.parse import to_dict
