@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -31,15 +32,24 @@ def count_values(view: SegmentView, allowed: Bitmap, key: str, counts: Counts) -
     kept = rows < view.n_rows
     rows, numbers = rows[kept], numbers[kept]
     kept = bitmaps.are_set(allowed, rows.astype(np.int64))
-    places, inverse = np.unique(numbers[kept], return_inverse=True)
-    pairs = np.unique((inverse.astype(np.uint64) << np.uint64(32)) | rows[kept])  # a row counts once
-    found = np.bincount((pairs >> np.uint64(32)).astype(np.int64), minlength=len(places))
-    for place, count in zip(places.tolist(), found.tolist(), strict=True):
-        counts[False, values(place)] += count
+    for number, count in _distinct(numbers[kept], rows[kept]):
+        counts[False, values(number)] += count
     foreign = BitMap(row for row in index.foreign_rows() if row < view.n_rows)
     if foreign:
         foreign &= BitMap(bitmaps.set_bits(allowed).astype(np.uint32))
         _scan(view, foreign, key, index, counts)
+
+
+def _distinct(numbers: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, int]]:
+    """How many rows have each number; a row counts once. Numbers that ascend have ascending rows."""
+    if not (numbers[1:] >= numbers[:-1]).all():
+        order = np.lexsort((rows, numbers))
+        numbers, rows = numbers[order], rows[order]
+    other = numbers[1:] != numbers[:-1]
+    first = np.concatenate([np.ones(min(1, len(rows)), bool), other | (rows[1:] != rows[:-1])])
+    starts = np.concatenate([np.zeros(min(1, len(rows)), np.int64), np.flatnonzero(other) + 1])
+    found = np.add.reduceat(first, starts, dtype=np.int64) if len(starts) else starts
+    return zip(numbers[starts].tolist(), found.tolist(), strict=True)
 
 
 def _scan(view: SegmentView, rows: BitMap, key: str, index: FieldIndex | None, counts: Counts) -> None:
