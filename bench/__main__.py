@@ -66,6 +66,21 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--keep", metavar="FOLDER", help="keep what was built, and use what is kept there")
     one.add_argument("--out", default="bench/results/sparse-race.jsonl")
 
+    one = add(commands, "multi-race", do_multi_race, "time of a query at a recall: multi-vectors, one thread")
+    one.add_argument("data", help="a file with train, train_offsets, test, test_offsets and neighbors")
+    one.add_argument("--ours", nargs="*", default=[], metavar="SPEC", help="as index text; default: some of ours")
+    one.add_argument("--no-peers", dest="peers", action="store_false", help="ours and the BLAS scan only")
+    one.add_argument("--rounds", type=positive, default=3, help="repeats; the best counts")
+    one.add_argument("--k", type=positive, default=10)
+    one.add_argument("--queries", type=positive, help="only the first so many")
+    one.add_argument("--out", default="bench/results/multi-race.jsonl")
+
+    one = add(commands, "multi-costs", do_multi_costs, "rates of MaxSim kernels, encodings, codes and pooling")
+    one.add_argument("data", help="a file with train, train_offsets, test, test_offsets and neighbors")
+    one.add_argument("--rows", type=positive, default=20_000, help="at most")
+    one.add_argument("--threads", type=positive, default=1)
+    one.add_argument("--out", default="bench/results/multi-costs.jsonl")
+
     one = add(commands, "sparse-churn", do_sparse_churn, "accuracy after deletes and late inserts of sparse vectors")
     one.add_argument("data", help="a .npz file with the parts train and test")
     one.add_argument("--index", default="seismic")
@@ -263,6 +278,18 @@ def do_sparse_race(args: argparse.Namespace) -> None:
 
     race(args.data, args.queries_file, args.ours or list(DEFAULTS), args.targets, args.rounds, args.k, args.queries,
          args.rows, args.out, args.peers, args.only, args.keep)  # fmt: skip
+
+
+def do_multi_race(args: argparse.Namespace) -> None:
+    from bench.multi_race import race
+
+    race(args.data, args.ours, args.k, args.queries, args.rounds, args.peers, args.out)
+
+
+def do_multi_costs(args: argparse.Namespace) -> None:
+    from bench.multi_costs import costs
+
+    costs(args.data, args.rows, args.threads, args.out)
 
 
 def do_sparse_churn(args: argparse.Namespace) -> None:

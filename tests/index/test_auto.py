@@ -8,12 +8,13 @@ import pytest
 
 from vecstore.index.auto import POSTINGS_ROWS_MIN, choose, row_bytes, tiers
 from vecstore.index_check import check_index
-from vecstore.index_spec import IVF, SAQ, Auto, Index, Inverted, Seismic
+from vecstore.index_spec import IVF, SAQ, Auto, Index, Inverted, Plaid, Seismic
 from vecstore.index_text import format_index, parse_index
 from vecstore.schema import Metric, VectorField, VectorKind
 
 FIELD = VectorField(VectorKind.DENSE, 384, Metric.COSINE, index=Auto())
 BITS = VectorField(VectorKind.BINARY, 384, Metric.HAMMING, index=Auto())
+TOKENS = VectorField(VectorKind.MULTI, 96, Metric.MAXSIM, index=Auto())
 TIERS = tiers(FIELD)
 PLENTY = 1 << 40
 
@@ -21,7 +22,7 @@ PLENTY = 1 << 40
 def test_auto_is_a_spec_of_its_own_for_every_field() -> None:
     assert parse_index("auto") == Auto()
     assert format_index(Auto()) == "auto"
-    for field in (FIELD, BITS):
+    for field in (FIELD, BITS, TOKENS):
         check_index(field)
 
 
@@ -30,6 +31,7 @@ def test_few_rows_and_bits_are_scanned() -> None:
     assert choose(FIELD, 20_000, None, 0, PLENTY, 20_000).spec == TIERS[0]
     assert choose(FIELD, 19_999, TIERS[0], 0, PLENTY, 20_000).spec is None
     assert choose(BITS, 1 << 30, None, 0, PLENTY, 20_000).spec is None
+    assert choose(TOKENS, 20_000, None, 0, PLENTY, 20_000).spec == Plaid()
 
 
 def test_few_sparse_rows_and_texts_have_lists() -> None:
