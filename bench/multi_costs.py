@@ -1,4 +1,4 @@
-"""`python -m bench multi-costs`: rates on a core of what late interaction is made of: kernels, encodings, codes, pooling."""
+"""`python -m bench multi-costs`: rates on a core of what late interaction takes: kernels, encodings, codes, pooling."""
 
 from __future__ import annotations
 
