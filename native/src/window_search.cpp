@@ -9,6 +9,8 @@
 namespace vecstore {
 namespace {
 
+constexpr std::size_t kTogether = 32;  // queries of one pass
+
 // Rows of the windows together; throws unless they follow each other from row 0.
 std::size_t windows_end(const Inverted& index) {
     std::size_t end = 0;
@@ -33,23 +35,33 @@ void inverted_search(const SparseView& queries, const Inverted& index, const Top
     const std::size_t k = std::min(output.k, index.rows.n);
     const std::size_t window_bytes = index.rows.nnz / std::max<std::size_t>(index.rows.n, 1) * kWindowRows;  // roughly
     const std::size_t workers = workers_for(index.windows.size() * window_bytes * queries.n / 8);
-    const std::size_t groups = std::clamp<std::size_t>(workers / std::max<std::size_t>(queries.n, 1), 1,
-                                                       std::max<std::size_t>(index.windows.size(), 1));
+    // One query is cut into groups of windows; of many, some share a pass over all windows, whose lists they find in
+    // the cache.
+    const std::size_t count = std::max<std::size_t>(queries.n, 1);
+    const std::size_t groups =
+        std::clamp<std::size_t>(workers / count, 1, std::max<std::size_t>(index.windows.size(), 1));
+    const std::size_t together = std::clamp<std::size_t>(count / std::max<std::size_t>(workers, 1), 1, kTogether);
+    const std::size_t passes = k == 0 ? 0 : (queries.n + together - 1) / together;
     std::vector<std::vector<std::int64_t>> counted(groups, std::vector<std::int64_t>(queries.n * kInvertedCounters));
-    std::vector<TopK> nearest(k == 0 ? 0 : queries.n * groups, TopK(std::max<std::size_t>(k, 1)));
+    std::vector<TopK> nearest(queries.n * groups, TopK(std::max<std::size_t>(k, 1)));
 
-    parallel_for(nearest.size(), workers, [&](std::size_t, std::size_t task) {
-        const std::size_t q = task / groups, group = task % groups;
-        WindowQuery search(index, prepared[q], k, counted[group].data() + q * kInvertedCounters);
-        for (std::size_t i = group; i < index.windows.size(); i += groups) search.window(index.windows[i]);
-        if (group == groups - 1) search.rows(end, index.rows.n);
-        nearest[task] = search.nearest();
+    parallel_for(passes * groups, workers, [&](std::size_t, std::size_t task) {
+        const std::size_t first = task / groups * together, group = task % groups;
+        std::vector<WindowQuery> mine;
+        for (std::size_t q = first; q < std::min(queries.n, first + together); ++q)
+            mine.emplace_back(index, prepared[q], k, counted[group].data() + q * kInvertedCounters);
+        for (std::size_t i = group; i < index.windows.size(); i += groups)
+            for (WindowQuery& one : mine) one.window(index.windows[i]);
+        for (std::size_t i = 0; i < mine.size(); ++i) {
+            if (group == groups - 1) mine[i].rows(end, index.rows.n);
+            nearest[(first + i) * groups + group] = mine[i].nearest();
+        }
     });
 
     for (std::size_t q = 0; q < queries.n; ++q) {
         TopK merged(std::max<std::size_t>(k, 1));
         for (std::size_t group = 0; group < groups; ++group) {
-            if (k != 0) merged.merge(nearest[q * groups + group]);
+            merged.merge(nearest[q * groups + group]);
             for (std::size_t i = 0; i < kInvertedCounters; ++i)
                 counters[q * kInvertedCounters + i] += counted[group][q * kInvertedCounters + i];
         }
