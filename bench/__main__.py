@@ -87,6 +87,14 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--k", type=positive, default=10)
     one.add_argument("--out", default="bench/results/sparse-churn.jsonl")
 
+    one = add(
+        commands, "sparse-exact", do_sparse_exact, "exact search of sparse rows and text, by k, filter and backend"
+    )
+    one.add_argument("data", help="a .npz file with the parts train and test, or a folder of texts with judgements")
+    one.add_argument("--queries", type=positive, help="only the first so many")
+    one.add_argument("--rounds", type=positive, default=5, help="the best counts")
+    one.add_argument("--out", default="bench/results/sparse-exact.jsonl")
+
     one = add(commands, "hybrid", do_hybrid, "nDCG of fields alone and fused, on folders with judgements")
     one.add_argument("data", nargs="+", help="folders of docs, queries, qrels, dense and sparse vectors")
     one.add_argument("--out", default="bench/results/hybrid.jsonl")
@@ -296,6 +304,12 @@ def do_sparse_churn(args: argparse.Namespace) -> None:
     from bench.sparse_churn import sparse_churn
 
     sparse_churn(args.data, args.index, args.k, args.out)
+
+
+def do_sparse_exact(args: argparse.Namespace) -> None:
+    from bench.sparse_exact import sparse_exact
+
+    sparse_exact(args.data, args.queries, args.rounds, args.out)
 
 
 def do_hybrid(args: argparse.Namespace) -> None:

@@ -5,7 +5,16 @@
 
 namespace vecstore {
 
-PostingOps baseline_posting_ops() { return {"baseline", add_list, add_dense, at_least_by_largest}; }
+namespace {
+
+std::size_t filter_by_rows(const IndexFilter& filter, const std::uint32_t* indices, std::size_t count,
+                           std::uint32_t* places) {
+    return filter_one_by_one(filter, indices, 0, count, places, 0);
+}
+
+}  // namespace
+
+PostingOps baseline_posting_ops() { return {"baseline", add_list, add_dense, at_least_by_largest, filter_by_rows}; }
 
 const PostingOps& current_posting_ops() {
     static const PostingOps baseline = baseline_posting_ops();

@@ -70,6 +70,18 @@ void add_dense(std::uint16_t* sums, const std::uint8_t* codes, std::size_t count
         add_dense_signed<false>(sums, codes, count, weight.weight);
 }
 
+// Without a branch: what a row shares with a query cannot be foretold.
+[[maybe_unused]] std::size_t filter_one_by_one(const IndexFilter& filter, const std::uint32_t* indices,
+                                               std::size_t begin, std::size_t count, std::uint32_t* places,
+                                               std::size_t found) {
+    for (std::size_t i = begin; i < count; ++i) {
+        const std::uint32_t bit = indices[i] * filter.multiplier >> 22;
+        places[found] = static_cast<std::uint32_t>(i);
+        found += filter.words[bit / 32] >> (bit % 32) & 1;
+    }
+    return found;
+}
+
 // Most often none is.
 [[maybe_unused]] std::uint64_t at_least_by_largest(const std::uint16_t* sums, std::uint16_t bound) {
     std::uint16_t most = 0;

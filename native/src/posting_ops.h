@@ -14,6 +14,16 @@ struct PostingWeight {
     bool negative;  // contributions are taken away
 };
 
+// Tells most indices that a query lacks from those that it may have, by one bit of a multiplicative hash.
+struct IndexFilter {
+    std::uint32_t words[32];
+    std::uint32_t multiplier;
+
+    std::uint32_t bit(std::uint32_t index) const { return index * multiplier >> 22; }
+};
+
+inline constexpr std::size_t kPlacePadding = 16;  // places that a filter may write past the last one
+
 struct PostingOps {
     const char* isa;
     // To sums[ids[i]]; ids differ from each other.
@@ -23,6 +33,9 @@ struct PostingOps {
     void (*add_dense)(std::uint16_t* sums, const std::uint8_t* codes, std::size_t count, PostingWeight weight);
     // Which of 64 sums are at least `bound`, the first in the lowest bit.
     std::uint64_t (*at_least)(const std::uint16_t* sums, std::uint16_t bound);
+    // Writes the places, ascending, of indices whose bit is set, and returns how many.
+    std::size_t (*filter)(const IndexFilter& filter, const std::uint32_t* indices, std::size_t count,
+                          std::uint32_t* places);
 };
 
 PostingOps baseline_posting_ops();

@@ -14,6 +14,7 @@ namespace vecstore {
 namespace {
 
 constexpr std::size_t kSlotsPerTerm = 8;
+constexpr std::size_t kSmallTerms = 64;
 constexpr std::size_t kLongestProbe = 8;  // a multiplier that makes longer ones is not kept if another can be found
 constexpr std::uint32_t kMultipliers[] = {0x9e3779b1u, 0x85ebca77u, 0xc2b2ae3du, 0x27d4eb2fu, 0x165667b1u, 0xd3a2646du};
 
@@ -69,13 +70,29 @@ SparseQuery::SparseQuery(const std::uint32_t* indices, const float* weights, std
         if (shortest <= kLongestProbe) break;
     }
     if (multiplier_ != best) fill(best);
-    const std::size_t bits = std::bit_ceil(std::max<std::size_t>(count * kFilterBits, 1024));
+    small_.multiplier = multiplier_;
+    if (count <= kSmallTerms) {
+        for (const std::uint32_t term : terms_) small_.words[small_.bit(term) / 32] |= 1u << (small_.bit(term) % 32);
+        return;
+    }
+    const std::size_t bits = std::bit_ceil(count * kFilterBits);
     filter_shift_ = static_cast<std::uint32_t>(32 - std::countr_zero(bits));
     filter_.assign(bits / 64, 0);
     for (const std::uint32_t term : terms_) {
         const std::uint32_t bit = term * multiplier_ >> filter_shift_;
         filter_[bit / 64] |= std::uint64_t{1} << (bit % 64);
     }
+}
+
+std::size_t SparseQuery::filter(const std::uint32_t* indices, std::size_t count, std::uint32_t* places) const {
+    if (filter_.empty()) return current_posting_ops().filter(small_, indices, count, places);
+    std::size_t found = 0;
+    for (std::size_t i = 0; i < count; ++i) {  // without a branch: what a row shares cannot be foretold
+        const std::uint32_t bit = indices[i] * multiplier_ >> filter_shift_;
+        places[found] = static_cast<std::uint32_t>(i);
+        found += filter_[bit / 64] >> (bit % 64) & 1;
+    }
+    return found;
 }
 
 // Returns the longest way from an index to its slot.
@@ -95,10 +112,10 @@ std::size_t SparseQuery::fill(std::uint32_t multiplier) {
 
 template <class Value>
 void RowScorer::products(const SparseQuery& query, std::size_t begin, std::size_t end, const Value& value) {
-    if (places_.size() < end - begin) places_.resize(end - begin);
-    const std::size_t count = query.filter(rows_.indices, begin, end, places_.data());
+    if (places_.size() < end - begin + kPlacePadding) places_.resize(end - begin + kPlacePadding);
+    const std::size_t count = query.filter(rows_.indices + begin, end - begin, places_.data());
     for (std::size_t place = 0; place < count; ++place) {
-        const std::size_t i = places_[place];
+        const std::size_t i = begin + places_[place];
         const std::uint32_t rank = query.rank(rows_.indices[i]);
         if (rank == SparseQuery::kNone) continue;
         products_[rank] = query.weights()[rank] * value(i);

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "posting_ops.h"
+
 namespace vecstore {
 
 struct SparseView {
@@ -56,20 +58,12 @@ class SparseQuery {
         }
     }
 
-    // Writes the places in begin..end-1 of indices that may be the query's, one in kFilterBits of the others among
-    // them, and returns how many. Without a branch: what a row shares cannot be foretold.
-    std::size_t filter(const std::uint32_t* indices, std::size_t begin, std::size_t end, std::size_t* places) const {
-        std::size_t count = 0;
-        for (std::size_t i = begin; i < end; ++i) {
-            const std::uint32_t bit = indices[i] * multiplier_ >> filter_shift_;
-            places[count] = i;
-            count += filter_[bit / 64] >> (bit % 64) & 1;
-        }
-        return count;
-    }
+    // Writes the places of indices that may be the query's, a few others among them, and returns how many. `places` has
+    // room for `count` and kPlacePadding.
+    std::size_t filter(const std::uint32_t* indices, std::size_t count, std::uint32_t* places) const;
 
  private:
-    static constexpr std::size_t kFilterBits = 64;  // for each term
+    static constexpr std::size_t kFilterBits = 64;  // for each term, of a query that a small filter cannot hold
 
     struct Slot {
         std::uint32_t index;
@@ -81,7 +75,8 @@ class SparseQuery {
     std::vector<std::uint32_t> terms_;
     std::vector<float> weights_;
     std::vector<Slot> slots_;
-    std::vector<std::uint64_t> filter_;
+    IndexFilter small_{};
+    std::vector<std::uint64_t> filter_;  // instead of the small one
     std::uint32_t multiplier_ = 0, shift_ = 0, mask_ = 0, filter_shift_ = 0;
 };
 
@@ -102,7 +97,7 @@ class RowScorer {
     const Saturation* saturation_;     // null: values count as they are
     std::vector<float> products_;      // by rank
     std::vector<std::uint64_t> held_;  // which ranks
-    std::vector<std::size_t> places_;
+    std::vector<std::uint32_t> places_;
 };
 
 }  // namespace vecstore

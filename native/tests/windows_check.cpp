@@ -62,6 +62,25 @@ void check_leaves(const PostingOps& ops) {
     }
 }
 
+void check_filter(const PostingOps& ops) {
+    IndexFilter filter{};
+    filter.multiplier = 0x9e3779b1u;
+    for (int i = 0; i < 200; ++i) {
+        const std::uint32_t bit = random_bits() % 1024;
+        filter.words[bit / 32] |= 1u << (bit % 32);
+    }
+    for (std::size_t count = 0; count < 100; ++count) {
+        std::vector<std::uint32_t> indices(count), places(count + kPlacePadding), wanted;
+        for (std::uint32_t i = 0; i < count; ++i) {
+            indices[i] = random_bits() * 2 + (random_bits() & 1);
+            const std::uint32_t bit = filter.bit(indices[i]);
+            if (filter.words[bit / 32] >> (bit % 32) & 1) wanted.push_back(i);
+        }
+        places.resize(ops.filter(filter, indices.data(), count, places.data()));
+        expect(places == wanted, "what passes a filter");
+    }
+}
+
 struct Drawn {
     std::vector<std::int64_t> offsets{0};
     std::vector<std::uint32_t> indices;
@@ -120,6 +139,7 @@ int main() {
         use_isa(isa);
         const int before = failures;
         check_leaves(current_posting_ops());
+        check_filter(current_posting_ops());
         check_search(true, false);
         check_search(false, false);
         check_search(true, true);

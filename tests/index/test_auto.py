@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from vecstore.index.auto import POSTINGS_ROWS_MIN, choose, row_bytes, tiers
+from vecstore.index.auto import POSTINGS_ROWS_MIN, SEISMIC_ROWS_MIN, choose, row_bytes, tiers
 from vecstore.index_check import check_index
 from vecstore.index_spec import IVF, SAQ, Auto, Index, Inverted, Plaid, Seismic
 from vecstore.index_text import format_index, parse_index
@@ -42,7 +42,9 @@ def test_few_sparse_rows_and_texts_have_lists() -> None:
         assert choose(field, POSTINGS_ROWS_MIN - 1, None, 0, PLENTY, 20_000).spec is None
         assert choose(field, POSTINGS_ROWS_MIN, None, 0, PLENTY, 20_000).spec == Inverted()
         assert choose(field, 19_999, Seismic(), 0, PLENTY, 20_000).spec == Inverted()
-        assert choose(field, 20_000, Inverted(), 0, PLENTY, 20_000).spec == larger
+        assert choose(field, 20_000, None, 0, PLENTY, 20_000).spec == Inverted()
+        assert choose(field, SEISMIC_ROWS_MIN - 1, Seismic(), 0, PLENTY, 20_000).spec == Inverted()
+        assert choose(field, SEISMIC_ROWS_MIN, Inverted(), 0, PLENTY, 20_000).spec == larger
 
 
 def test_each_choice_takes_less_than_the_one_before() -> None:

@@ -22,9 +22,10 @@ ROOMY = 0.75  # something better takes its place only if it leads no further tha
 _MIB = 1 << 20
 _ROW_NUMBER = 4.0
 _FILLED = 1.2  # lists are filled up to whole blocks
-_SEISMIC_ENTRY, _POSTING = 12.0, 6.0  # bytes of a sparse row's entry
+_SEISMIC_ENTRY, _POSTING = 12.0, 4.0  # bytes of a sparse row's entry
 _TOKEN = 6.0  # and of a token: its centroid, its row among the centroid's
 POSTINGS_ROWS_MIN = 500  # sparse rows and texts from which on lists, made in milliseconds, beat a scan by far
+SEISMIC_ROWS_MIN = 65_536  # up to there lists answer exactly in about the time that blocks take for .99
 _CODE_BITS_MIN = 256  # shorter codes are mostly factors; such short vectors are compared as they are stored
 
 
@@ -85,6 +86,8 @@ def choose(
     other indexes, `budget` those that all may take. Fewer than `rows_min` rows are searched exactly. What comes after
     `refused`, which could not be built, is left."""
     every = tiers(field)
+    if Seismic() in every and n_rows < SEISMIC_ROWS_MIN:
+        every = (Inverted(),)
     if not every:
         return Choice(None, f"{field.kind.value} vectors are scanned exactly")
     if n_rows < rows_min:

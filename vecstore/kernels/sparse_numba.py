@@ -112,4 +112,25 @@ def rerank(
 @njit(nogil=True, cache=True)
 def add_list(sums: Any, ids: Any, codes: Any, weight: int, sign: int) -> None:
     for i in range(len(ids)):
-        sums[ids[i]] += sign * (((weight * np.int64(codes[i])) >> 8) + 1)
+        sums[ids[i]] += np.int32(sign * (((weight * np.int32(codes[i])) >> 8) + 1))
+
+
+@njit(nogil=True, cache=True)
+def add_dense(sums: Any, codes: Any, weight: int, sign: int) -> None:
+    for i in range(len(codes)):
+        sums[i] += np.int32(sign * (((weight * np.int32(codes[i])) >> 8) + np.int32(codes[i] != 0)))
+
+
+@njit(nogil=True, cache=True)
+def kth_sum(sums: Any, flags: Any, above: int, k: int, counts: Any) -> Any:
+    """`counts` has a place for every sum."""
+    counts[:] = 0
+    for i in range(len(sums)):
+        if flags[i]:
+            counts[sums[i]] += 1
+    found = 0
+    for value in range(len(counts) - 1, above, -1):
+        found += counts[value]
+        if found >= k:
+            return value
+    return above

@@ -13,7 +13,7 @@ from vecstore.kernels import sparse_numba, sparse_numpy
 from vecstore.kernels.numba_loops import list_allowed
 from vecstore.kernels.sparse import Bitmap, Saturation
 from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_rerank, check_sparse_scan
-from vecstore.kernels.window_search import PortableSparse
+from vecstore.kernels.window_search import SUM_TOP, PortableSparse
 from vecstore.sparse import SparseRows
 
 _NO_NORMS = np.empty(0, np.float32)
@@ -86,3 +86,9 @@ class NumbaSparse(PortableSparse):
         self, sums: NDArray[np.int32], ids: NDArray[Any], codes: NDArray[np.uint8], weight: int, negative: bool
     ) -> None:
         sparse_numba.add_list(sums, ids, codes, weight, -1 if negative else 1)
+
+    def add_dense(self, sums: NDArray[np.int32], codes: NDArray[np.uint8], weight: int, negative: bool) -> None:
+        sparse_numba.add_dense(sums, codes, weight, -1 if negative else 1)
+
+    def kth_sum(self, sums: NDArray[np.int32], flags: NDArray[np.bool_], above: int, k: int) -> int:
+        return int(sparse_numba.kth_sum(sums, flags, above, k, np.empty(SUM_TOP + 1, np.int32)))

@@ -19,7 +19,7 @@ from vecstore.kernels.window_build import TOP, build_window, padded
 from vecstore.kernels.window_checks import check_counters, check_window, check_windows
 from vecstore.sparse import SparseRows
 
-_SUM_TOP = 65_535
+SUM_TOP = 65_535
 _WEIGHT_TOP = 65_250
 _PARTS_MAX = 8_192
 _TOTAL_LEAST, _TOTAL_MOST = 1e-30, 1e38  # scores that float32 cannot hold, or only coarsely, are left to the scan
@@ -50,16 +50,15 @@ def _lists_of(window: Window, terms: NDArray[np.uint32]) -> tuple[NDArray[np.int
     return np.concatenate([first, second]), np.concatenate([low[first], low[second] + 1])
 
 
-def _codes_of(window: Window, number: int) -> tuple[NDArray[np.integer], NDArray[np.uint8]]:
-    """Rows of one list, less the window's first, and their codes."""
+def _codes_of(window: Window, number: int) -> tuple[NDArray[np.uint16] | None, NDArray[np.uint8]]:
+    """Rows of one list, less the window's first, and their codes; None and a code for every row of a dense one."""
     begin, end = int(window.starts[number]), int(window.starts[number + 1])
     if begin < end:
         return window.ids[begin:end], window.codes[begin:end]
     place = int(np.searchsorted(window.dense_lists, number))
     if place == len(window.dense_lists) or window.dense_lists[place] != number:
         return window.ids[:0], window.codes[:0]
-    ids = np.flatnonzero(window.dense[place])
-    return ids, window.dense[place, ids]
+    return None, window.dense[place]
 
 
 def _plan(
@@ -82,14 +81,14 @@ def _plan(
     if len(lists) > _PARTS_MAX or not (total == 0 or _TOTAL_LEAST < total < _TOTAL_MOST) or (down > 0 and spread > 1):
         return None
     relative = (len(terms) + 8) * 2.0**-23
-    unit = min((_SUM_TOP - 2 * len(lists) - 2) / total, _WEIGHT_TOP / float(bounds.max())) if total else 0.0
+    unit = min((SUM_TOP - 2 * len(lists) - 2) / total, _WEIGHT_TOP / float(bounds.max())) if total else 0.0
     units = bounds * unit
     whole = np.ceil(units * 256 / TOP).astype(np.int64)
     errors = units / TOP + 2
     start = int(((whole[negative] * TOP >> 8) + 1).sum())
     above, below = float(errors[~negative].sum()), float(errors[negative].sum())
     most = (total - down + total * relative) * _SLACK
-    return _Plan(lists, whole, negative, most, unit, start, above, below, spread, 1 + _SUM_TOP * relative)
+    return _Plan(lists, whole, negative, most, unit, start, above, below, spread, 1 + SUM_TOP * relative)
 
 
 class _Search:
@@ -124,10 +123,10 @@ class _Search:
         first, last = window.first_row, min(window.first_row + window.n_rows, len(self._data))
         if first >= last:
             return
-        allowed = np.flatnonzero(self._flags[first:last])
         plan = _plan(window, self._terms, self._weights, self._saturation)
+        flags = self._flags[first:last]
         if plan is None:
-            self.score(first + allowed)
+            self.score(first + np.flatnonzero(flags))
             return
         full = len(self.rows) == self._k
         if not len(plan.lists) or (full and -plan.most > self.distances[-1]):
@@ -138,17 +137,21 @@ class _Search:
             plan.lists.tolist(), plan.weights.tolist(), plan.negative.tolist(), strict=True
         ):
             ids, codes = _codes_of(window, number)
-            self._counters[0] += len(ids)
-            self._kernels.add_list(sums, ids, codes, weight, negative)
-        self.score(first + allowed[sums[allowed] >= self._least(plan, sums[allowed])])
+            self._counters[0] += len(codes)
+            if ids is None:
+                self._kernels.add_dense(sums, codes, weight, negative)
+            else:
+                self._kernels.add_list(sums, ids, codes, weight, negative)
+        sums = sums[: last - first]
+        self.score(first + np.flatnonzero((sums >= self._least(plan, sums, flags)) & flags))
 
-    def _least(self, plan: _Plan, sums: NDArray[np.int32]) -> int:
+    def _least(self, plan: _Plan, sums: NDArray[np.int32], flags: NDArray[np.bool_]) -> int:
         """The least sum that a row among the k nearest can have."""
         lowest = 0.0 if plan.below > 0 else 1.0
-        touched = sums[sums > plan.start]
-        if len(touched) >= self._k:
-            kth = float(np.partition(touched, len(touched) - self._k)[len(touched) - self._k]) - plan.start
-            lowest = max(lowest, plan.start + (kth - plan.above) / plan.spread - plan.below - plan.rounding)
+        kth = self._kernels.kth_sum(sums, flags, plan.start, self._k)
+        if kth > plan.start:
+            reached = (kth - plan.start - plan.above) / plan.spread
+            lowest = max(lowest, plan.start + reached - plan.below - plan.rounding)
         if len(self.rows) == self._k and self.distances[-1] < np.inf:
             nearer = plan.start - float(self.distances[-1]) * plan.unit
             lowest = max(lowest, nearer - plan.below - plan.rounding)
@@ -174,6 +177,16 @@ class PortableSparse(ABC):
         """Contributions of one list, ((weight * code) >> 8) + 1, to the sums of its rows."""
         parts = (weight * codes.astype(np.int32) >> 8) + 1
         sums[ids] += -parts if negative else parts
+
+    def add_dense(self, sums: NDArray[np.int32], codes: NDArray[np.uint8], weight: int, negative: bool) -> None:
+        """The same of a dense list: rows whose code is 0 lack the term."""
+        parts = (weight * codes.astype(np.int32) >> 8) + (codes > 0)
+        sums += -parts if negative else parts
+
+    def kth_sum(self, sums: NDArray[np.int32], flags: NDArray[np.bool_], above: int, k: int) -> int:
+        """The k-th largest of the flagged sums that are larger than `above`; `above` where there are fewer."""
+        touched = sums[flags & (sums > above)]
+        return int(np.partition(touched, len(touched) - k)[len(touched) - k]) if len(touched) >= k else above
 
     def build_window(self, first_row: int, rows: SparseRows, saturation: Saturation | None) -> Window:
         return build_window(first_row, rows, saturation)
@@ -225,7 +238,8 @@ class PortableSparse(ABC):
             held = flags[window.first_row : window.first_row + window.n_rows]
             mine[: len(held)] = held
             for place, number in zip(*_lists_of(window, terms), strict=True):
-                out[place] += np.count_nonzero(mine[_codes_of(window, int(number))[0]])
+                ids, codes = _codes_of(window, int(number))
+                out[place] += np.count_nonzero(mine & (codes[: len(mine)] > 0) if ids is None else mine[ids])
 
 
 def _flags(allowed: Bitmap | None, n: int) -> NDArray[np.bool_]:
