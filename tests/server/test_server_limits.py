@@ -12,7 +12,7 @@ from server_support import Client, failure, point, query, serving
 
 from vecstore.config import Limits
 from vecstore.pb.v1 import collections_pb2 as cpb
-from vecstore.pb.v1 import common_pb2, filter_pb2
+from vecstore.pb.v1 import common_pb2, filter_pb2, formula_pb2
 from vecstore.pb.v1 import points_pb2 as pb
 
 SMALL = Limits(
@@ -32,6 +32,11 @@ SMALL = Limits(
     vector_fields_max=3,
     field_indexes_max=2,
     filtered_update_points_max=30,
+    prefetch_depth_max=3,
+    prefetch_candidates_max=30,
+    matrix_points_max=5,
+    formula_depth_max=4,
+    formula_terms_max=12,
 )
 
 
@@ -84,6 +89,40 @@ def columns(count: int) -> pb.UpsertRequest:
     return pb.UpsertRequest(collection="docs", batch={"ids": {"nums": range(count)}})
 
 
+def nested(depth: int) -> pb.QueryRequest:
+    """A fusion of so many levels of prefetches."""
+    inner = pb.Prefetch(nearest=query().nearest, using="text", limit=1)
+    for _ in range(depth - 1):
+        inner = pb.Prefetch(fusion={"rrf": {}}, prefetch=[inner], limit=1)
+    return pb.QueryRequest(collection="docs", fusion={"rrf": {}}, prefetch=[inner])
+
+
+def prefetches(candidates: int) -> pb.QueryRequest:
+    inner = pb.Prefetch(nearest=query().nearest, using="text", limit=1)
+    return pb.QueryRequest(collection="docs", fusion={"rrf": {}}, prefetch=[inner] * candidates)
+
+
+def matrix(points: int) -> pb.DistanceMatrixRequest:
+    return pb.DistanceMatrixRequest(collection="docs", using="text", sample=points)
+
+
+def formula(tree: formula_pb2.Expression) -> pb.QueryRequest:
+    inner = pb.Prefetch(nearest=query().nearest, using="text", limit=1)
+    return pb.QueryRequest(collection="docs", formula=tree, prefetch=[inner])
+
+
+def deep_formula(depth: int) -> pb.QueryRequest:
+    tree = formula_pb2.Expression(number=1)
+    for _ in range(depth - 1):
+        tree = formula_pb2.Expression(call={"operator": "OPERATOR_ABS", "args": [tree]})
+    return formula(tree)
+
+
+def wide_formula(terms: int) -> pb.QueryRequest:
+    ones = [formula_pb2.Expression(number=1)] * (terms - 1)
+    return formula(formula_pb2.Expression(call={"operator": "OPERATOR_ADD", "args": ones}))
+
+
 # The limit, the call, and the request of a given size.
 CASES: list[tuple[str, str, Callable[[int], Any]]] = [
     ("dim_max", "collections.Create", lambda n: new("c", dims=(n,))),
@@ -115,6 +154,11 @@ CASES: list[tuple[str, str, Callable[[int], Any]]] = [
     ("string_id_bytes_max", "points.Upsert", lambda n: upsert(point(1, id={"str": "x" * n}))),
     ("vector_fields_max", "collections.Create", lambda n: new("c", dims=(4,) * n)),
     ("field_indexes_max", "collections.Create", lambda n: new("c", fields=n)),
+    ("prefetch_depth_max", "points.Query", nested),
+    ("prefetch_candidates_max", "points.Query", prefetches),
+    ("matrix_points_max", "points.DistanceMatrix", matrix),
+    ("formula_depth_max", "points.Query", deep_formula),
+    ("formula_terms_max", "points.Query", wide_formula),
 ]  # fmt: skip
 
 
@@ -132,6 +176,8 @@ ELSEWHERE = {
     "rpcs_queued_max": "test_server_overload.py",
     "deadline_default_s": "test_server_deadlines.py",
     "receive_deadline_s": "test_server_deadlines.py",
+    "text_length_max": "tests/client/test_text_doors.py",
+    "tokens_max": "tests/client/test_stages_doors.py",
 }
 
 

@@ -109,6 +109,12 @@ def check_column(name: str, array: np.ndarray, header: SegmentHeader) -> None:
     if name == "payload.offsets":
         length = next(column.ref.length for column in header.columns if column.name == "payload.bytes")
         check_offsets(array, length)
+    elif name.startswith("vector.") and name.endswith(".offsets"):
+        own = name.removesuffix("offsets")
+        ends = {column.shape[0] for column in header.columns if column.name.startswith(own) and column.name != name}
+        if len(ends) != 1:
+            raise Corruption(f"its parts have {sorted(ends)} entries")
+        check_offsets(array, ends.pop())
     elif name == "ids.num":
         if (array[1:] <= array[:-1]).any():
             raise Corruption("its ids do not ascend")
