@@ -55,7 +55,7 @@ demo: $(VENV)/.users
 	$(BIN)/python -m vecstore.cli.demo
 
 test: $(VENV)/.developers
-	$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist worksteal
 
 check: $(VENV)/.developers verify-proto
 	$(BIN)/ruff check .
