@@ -15,7 +15,7 @@ from bench.contest import Entrant, Point
 from bench.payloads import stacked
 from bench.peers.kannolo_sparse import Kannolo, KannoloRerank
 from bench.peers.scipy_scan import ScipyScan
-from bench.peers.seismic_lsr import Seismic, SeismicDotVByte
+from bench.peers.seismic_lsr import Seismic
 from bench.sparse_data import SparseData, SparseTruth
 from bench.sparse_library import SparseLibrary
 from bench.sparse_ours import OurCollection, OurIndex
@@ -34,9 +34,8 @@ THOROUGH = {
 
 
 def libraries() -> list[SparseLibrary]:
-    one_of_each = [
-        Seismic(100, 10.0, 0.2, 0.5, True), SeismicDotVByte(100, 10.0, 0.2, 0.5, False), ScipyScan("rows"),
-        ScipyScan("lists"), Kannolo("Plain", 16), Kannolo("DotPacking8", 16), Kannolo("FixedU8", 16),
+    one_of_each = [  # without SeismicDotVByte: its answers were wrong where another test ran beside it
+        Seismic(100, 10.0, 0.2, 0.5, True), ScipyScan("rows"), ScipyScan("lists"), Kannolo("Plain", 16), Kannolo("DotPacking8", 16), Kannolo("FixedU8", 16),
         KannoloRerank(70, 16), OurIndex("flat"), OurCollection("flat"),
     ]  # fmt: skip
     return [one for one in one_of_each if importlib.util.find_spec(one.needs)]
