@@ -34,9 +34,11 @@ THOROUGH = {
 
 
 def libraries() -> list[SparseLibrary]:
-    one_of_each = [  # without SeismicDotVByte: its answers were wrong where another test ran beside it
-        Seismic(100, 10.0, 0.2, 0.5, True), ScipyScan("rows"), ScipyScan("lists"), Kannolo("Plain", 16), Kannolo("DotPacking8", 16), Kannolo("FixedU8", 16),
-        KannoloRerank(70, 16), OurIndex("flat"), OurCollection("flat"),
+    # Not SeismicDotVByte: its answers were wrong where another test ran beside it.
+    one_of_each: list[SparseLibrary] = [
+        Seismic(100, 10.0, 0.2, 0.5, True), ScipyScan("rows"), ScipyScan("lists"), Kannolo("Plain", 16),
+        Kannolo("DotPacking8", 16), Kannolo("FixedU8", 16), KannoloRerank(70, 16), OurIndex("flat"),
+        OurCollection("flat"),
     ]  # fmt: skip
     return [one for one in one_of_each if importlib.util.find_spec(one.needs)]
 
