@@ -111,7 +111,7 @@ def built(library: SparseLibrary, place: Path, k: int) -> dict[str, Any]:
 class Asked:
     """A setting of a library, and what asking it is measured with."""
 
-    library: SparseLibrary
+    entry: SparseLibrary
     point: Point
     cpu_s: float = 0.0
     wall_s: float = 0.0
@@ -129,9 +129,9 @@ def measure(
     near = finalists(swept, targets)
     contest.say(f"{len(swept)} settings tried, {len(near)} timed in {rounds} interleaved rounds ...")
     singles = timed(near, [one_by_one(one, data, k) for one in near], lambda one, answer: [
-        one.library.row_of(row) for row in answer], data, rounds, k)  # fmt: skip
+        one.entry.row_of(row) for row in answer], data, rounds, k)  # fmt: skip
     near = finalists(singles, targets)
-    batches = timed(near, [at_once(one, data, k, place) for one in near], lambda one, answer: one.library.rows_of(
+    batches = timed(near, [at_once(one, data, k, place) for one in near], lambda one, answer: one.entry.rows_of(
         answer), data, rounds, k)  # fmt: skip
     for library in libraries:
         library.close()
@@ -173,14 +173,14 @@ def finalists(asked: list[Asked], targets: list[float]) -> list[Asked]:
 
 
 def one_by_one(one: Asked, data: SparseData, k: int) -> Callable[[], list[Any]]:
-    ask, settings = one.library.single, one.point.settings
-    asked = [one.library.query(row) for row in data.queries]
+    ask, settings = one.entry.single, one.point.settings
+    asked = [one.entry.query(row) for row in data.queries]
     return lambda: [ask(query, k, **settings) for query in asked]
 
 
 def at_once(one: Asked, data: SparseData, k: int, place: Path) -> Callable[[], Any]:
-    asked = one.library.queries(data.queries, place / one.library.folder_name)
-    return lambda: one.library.batch(asked, k, **one.point.settings)
+    asked = one.entry.queries(data.queries, place / one.entry.folder_name)
+    return lambda: one.entry.batch(asked, k, **one.point.settings)
 
 
 def timed(
@@ -202,7 +202,7 @@ def timed(
     for one, call, (cpu, wall) in zip(asked, calls, medians.tolist(), strict=True):
         rows = stacked(list(rows_of(one, call())), k)
         point = replace(one.point, recall=data.truth.recall(rows), qps=1 / cpu)
-        found.append(Asked(one.library, point, cpu, wall, labels.ndcg(rows, k) if labels else None))
+        found.append(Asked(one.entry, point, cpu, wall, labels.ndcg(rows, k) if labels else None))
     return found
 
 

@@ -41,7 +41,7 @@ def test_the_filters_are_filters(tmp_path: Path) -> None:
 
 
 def test_the_tour_of_other_fields_runs(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    pytest.importorskip("Stemmer")
+    pytest.importorskip("Stemmer", reason="needs the text extra")
     start = "import numpy as np, vecstore\nfrom vecstore import Dense\ndb = vecstore.connect(':memory:')\n"
     run(start + BLOCKS[3], tmp_path)
     printed = capsys.readouterr().out.splitlines()

@@ -80,7 +80,7 @@ def test_a_file_of_nothing(kind: str, tmp_path: Path) -> None:
 
 
 def test_scipy_reads_what_scipy_wrote(tmp_path: Path) -> None:
-    scipy_sparse = pytest.importorskip("scipy.sparse")
+    scipy_sparse = pytest.importorskip("scipy.sparse", reason="scipy is not installed")
     rows = made(50, seed=3)
     matrix = scipy_sparse.csr_matrix((rows.values, rows.indices.astype(np.int32), rows.offsets), (50, COLUMNS))
     scipy_sparse.save_npz(tmp_path / "m.npz", matrix)

@@ -22,8 +22,8 @@ from vecstore.schema import Metric, Schema, VectorField, VectorKind
 from vecstore.sparse import SparseRows
 from vecstore.types import Point, PointBatch
 
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
+pa = pytest.importorskip("pyarrow", reason="needs the io extra")
+pq = pytest.importorskip("pyarrow.parquet", reason="needs the io extra")
 
 RNG = np.random.default_rng(20261127)
 COLUMNS = [0, 3, 17, 70_000, (1 << 32) - 1]
@@ -126,7 +126,7 @@ def big_ann(path: Path) -> Path:
 
 
 def scipy_npz(path: Path) -> Path:
-    sparse = pytest.importorskip("scipy.sparse")
+    sparse = pytest.importorskip("scipy.sparse", reason="scipy is not installed")
     offsets, indices, values = csr_of(SMALL)
     sparse.save_npz(path, sparse.csr_matrix((values, indices, offsets), shape=(len(SMALL), 100_000)))
     return path
@@ -158,7 +158,7 @@ def json_flat(path: Path) -> Path:
 
 
 def scipy_group(path: Path) -> Path:
-    h5py = pytest.importorskip("h5py")
+    h5py = pytest.importorskip("h5py", reason="needs the io extra")
     with h5py.File(path, "w") as file:
         group = file.create_group("x")
         group["indptr"], group["indices"], group["data"] = csr_of(SMALL)
@@ -294,7 +294,7 @@ def points_of(batches: Any) -> tuple[list[Any], list[Any], list[Any]]:
 
 
 def test_text_columns_are_texts_and_stay_payload(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
+    h5py = pytest.importorskip("h5py", reason="needs the io extra")
     lines = [{"id": row, "body": text, "n": row} for row, text in enumerate(TEXTS)]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     pq.write_table(pa.table({"id": [0, 1, 2, 3], "body": TEXTS, "n": [0, 1, 2, 3]}), tmp_path / "a.parquet")

@@ -12,7 +12,7 @@ import pytest
 
 from vecstore import F, InvalidArgument, Text
 
-pytest.importorskip("Stemmer")
+pytest.importorskip("Stemmer", reason="needs the text extra")
 
 TEXTS = [
     "The quick brown fox jumps over the lazy dog",

@@ -15,7 +15,7 @@ from vecstore.config import Server, Storage
 from vecstore.engine.database import Database
 from vecstore.engine.sealed import SealedSegment
 
-pytest.importorskip("grpc")
+pytest.importorskip("grpc", reason="needs the grpc extra")
 
 K = 10
 
