@@ -12,6 +12,7 @@ from pyroaring import BitMap
 from vecstore.engine import bitmaps
 from vecstore.engine.segment import SegmentView
 from vecstore.kernels.base import Bitmap
+from vecstore.query.bitmaps import all_rows, bitmap_from_words
 from vecstore.query.filter import Scalar
 from vecstore.query.group_values import Value, group_values
 from vecstore.query.path import found_at, parse_path, values_of
@@ -26,7 +27,7 @@ def count_values(view: SegmentView, allowed: Bitmap, key: str, counts: Counts) -
     index = view.field_index(key)
     held = None if index is None else index.value_entries()
     if index is None or held is None:
-        _scan(view, BitMap(bitmaps.set_bits(allowed).astype(np.uint32)), key, None, counts)
+        _scan(view, bitmap_from_words(allowed), key, None, counts)
         return
     rows, numbers, values = held
     kept = rows < view.n_rows
@@ -34,9 +35,9 @@ def count_values(view: SegmentView, allowed: Bitmap, key: str, counts: Counts) -
     kept = bitmaps.are_set(allowed, rows.astype(np.int64))
     for number, count in _distinct(numbers[kept], rows[kept]):
         counts[False, values(number)] += count
-    foreign = BitMap(row for row in index.foreign_rows() if row < view.n_rows)
+    foreign = index.foreign_rows() & all_rows(view.n_rows)
     if foreign:
-        foreign &= BitMap(bitmaps.set_bits(allowed).astype(np.uint32))
+        foreign &= bitmap_from_words(allowed)
         _scan(view, foreign, key, index, counts)
 
 

@@ -12,6 +12,7 @@ from pyroaring import BitMap
 from vecstore.engine import bitmaps
 from vecstore.engine.segment import SegmentView
 from vecstore.kernels.base import Bitmap, Int64Array
+from vecstore.query.bitmaps import all_rows, bitmap_from_words
 from vecstore.query.datetimes import parse_datetime
 from vecstore.query.index_numbers import nearest_float
 from vecstore.query.match import is_number
@@ -27,13 +28,14 @@ def number_values(
     fits = index is not None and (index.kind is FieldKind.DATETIME) == datetime
     entries = index.number_entries() if index is not None and fits else None
     if entries is None:
-        return _from_payloads(view, BitMap(bitmaps.set_bits(allowed).astype(np.uint32)), key, datetime)
+        return _from_payloads(view, bitmap_from_words(allowed), key, datetime)
     rows, values, open_rows = entries
     kept = rows < view.n_rows
     rows, values = rows[kept].astype(np.int64), values[kept].astype(np.float64)
     kept = bitmaps.are_set(allowed, rows)
-    left = BitMap(row for row in open_rows if row < view.n_rows)
-    left &= BitMap(bitmaps.set_bits(allowed).astype(np.uint32)) if left else left
+    left = open_rows & all_rows(view.n_rows)
+    if left:
+        left &= bitmap_from_words(allowed)
     if not left:
         return rows[kept], values[kept]
     kept &= ~np.isin(rows, np.array(left, np.int64))

@@ -14,6 +14,7 @@ from vecstore.engine import bitmaps
 from vecstore.errors import Corruption
 from vecstore.index.base import BuiltIndex, Index
 from vecstore.kernels.base import Bitmap, Int64Array, Kernels
+from vecstore.query.bitmaps import all_rows, bitmap_from_words
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex
 from vecstore.rows import Rows, StoredVector
@@ -103,5 +104,5 @@ class SegmentView:
     def rows_with_vector(self, name: str) -> BitMap:
         present = self.segment.present(name, self.n_rows)
         if present is None:
-            return BitMap(range(self.n_rows))
-        return BitMap(bitmaps.set_bits(present).astype(np.uint32))
+            return all_rows(self.n_rows)
+        return bitmap_from_words(present)
