@@ -70,7 +70,7 @@ def _first(values: NDArray[np.float64], k: int, by_row: bool) -> Int64Array:
 def sampled(view: View, allowed: Mapping[int, Bitmap], sample: Sample, k: int) -> Ranked:
     """k of the allowed rows. With a seed, those whose ids hash lowest, so that the same points give the same sample
     whatever segments they are in."""
-    keys = every_key(dict(allowed))
+    keys = every_key(allowed)
     if sample.seed is None:
         chosen = keys[np.random.default_rng().permutation(len(keys))[:k]]
     else:

@@ -8,16 +8,16 @@ import numpy as np
 
 from vecstore import validate
 from vecstore.engine.collection import Collection, View
-from vecstore.engine.facet import count_values, most_frequent
+from vecstore.engine.facet import Counts, count_values, most_frequent
 from vecstore.engine.ordered import sampled
 from vecstore.engine.params import field_of
 from vecstore.engine.ranking_check import check_unscored
 from vecstore.engine.read_path import Reader, deadline_of
 from vecstore.engine.recommend import rows_within
 from vecstore.engine.row_keys import by_segment, keys_of, rows_of
-from vecstore.engine.search import allowed_rows, check_deadline, search_view
+from vecstore.engine.search import allowed_by_segment, check_deadline, search_view
 from vecstore.engine.stage_answers import EXACT
-from vecstore.engine.stored_examples import find_point, read_examples
+from vecstore.engine.stored_examples import read_examples
 from vecstore.errors import limit_exceeded
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.hits import id_array
@@ -41,7 +41,7 @@ class Overviews:
         where = reader.checked_filter(request.filter, collection.schema)
         deadline = deadline_of(None, reader.settings)
         view = reader.view_at(collection, request.min_seq, deadline)
-        counts: Counter[tuple[bool, str | int | float | bool]] = Counter()
+        counts: Counts = Counter()
         for segment in view.segments:
             check_deadline(deadline)
             count_values(segment, reader.filtering.allowed(segment, where), request.key, counts)
@@ -65,14 +65,14 @@ class Overviews:
                 raise limit_exceeded("matrix_points_max", len(request.ids), bound, path="ids count")
             ids = validate.check_ids(request.ids, limits)
         else:
-            ids = self._chosen(view, name, where, sample, wanted)
+            ids = self._chosen(view, name, where, sample, wanted, deadline)
         if not ids:
             return Matrix(id_array([]), np.empty((0, 0), np.float32), view.seq)
         given: list[tuple[str, Example]] = [(f"ids[{place}]", point_id) for place, point_id in enumerate(ids)]
-        rows = read_examples(view, name, field, given, limits).rows
-        keys = np.array([find_point(view, point_id, "ids") for point_id in ids], np.int64)
+        examples = read_examples(view, name, field, given, limits)
+        keys = examples.own
         columns = np.unique(keys)
-        queries = reader.terms.prepared(reader.kernels, view, name, field, rows)
+        queries = reader.terms.prepared(reader.kernels, view, name, field, examples.rows)
         within = rows_within(view.segments, columns)
         found = search_view(
             reader.kernels, view, name, queries, len(columns), None, reader.filtering, deadline, None, EXACT, within
@@ -84,12 +84,11 @@ class Overviews:
             scores[query, places] = score_of(field.metric, found.distances[query][used])
         return Matrix(id_array(ids), np.ascontiguousarray(scores[:, np.searchsorted(columns, keys)]), view.seq)
 
-    def _chosen(self, view: View, name: str, where: Filter | None, sample: Sample, wanted: int) -> list[PointId]:
+    def _chosen(
+        self, view: View, name: str, where: Filter | None, sample: Sample, wanted: int, deadline: float
+    ) -> list[PointId]:
         """Ids of a sample of the points that match and have the vector."""
-        allowed = {}
-        for place, segment in enumerate(view.segments):
-            words = allowed_rows(segment, name, where, self._reader.filtering, None)
-            allowed[place] = segment.alive if words is None else words
+        allowed = allowed_by_segment(view, name, where, self._reader.filtering, deadline)
         keys = keys_of(sampled(view, allowed, sample, wanted))
         ids = np.empty(len(keys), object)
         for place, at in by_segment(keys):

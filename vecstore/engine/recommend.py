@@ -3,7 +3,7 @@ of them, and more are looked at until no other point can be better."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +94,6 @@ def rows_within(segments: tuple[SegmentView, ...], keys: Int64Array) -> dict[int
     return within
 
 
-def every_key(words: dict[int, Bitmap]) -> Int64Array:
+def every_key(words: Mapping[int, Bitmap]) -> Int64Array:
     parts = [key_of(place, bitmaps.set_bits(one)) for place, one in words.items()]
     return np.concatenate([np.empty(0, np.int64), *parts])

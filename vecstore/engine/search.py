@@ -102,6 +102,22 @@ def allowed_rows(
     return allowed if present is None else allowed & present
 
 
+def allowed_by_segment(
+    view: View, name: str | None, where: Filter | None, filtering: Filtering, deadline: float | None
+) -> dict[int, Bitmap]:
+    """Live rows that match, and have the vector where one is named, by place of the segment; must not be changed.
+    Raises DeadlineExceeded."""
+    words = {}
+    for place, segment in enumerate(view.segments):
+        check_deadline(deadline)
+        if name is None:
+            words[place] = filtering.allowed(segment, where)
+        else:
+            rows = allowed_rows(segment, name, where, filtering, None)
+            words[place] = segment.alive if rows is None else rows
+    return words
+
+
 def merge(view: View, found: list[tuple[int, Candidates]], nq: int, k: int) -> Ranked:
     """The k best of each query over all segments, ties by id."""
     if not found:

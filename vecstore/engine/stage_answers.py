@@ -18,7 +18,7 @@ from vecstore.engine.ordered import ordered, sampled
 from vecstore.engine.recommend import ByExamples, every_key, rows_within
 from vecstore.engine.row_keys import keys_of, ranked_of
 from vecstore.engine.scan import Queries
-from vecstore.engine.search import Plan, Ranked, allowed_rows, check_deadline, ordered_ties, search_view
+from vecstore.engine.search import Plan, Ranked, allowed_by_segment, ordered_ties, search_view
 from vecstore.engine.stage import Stage, StagePlan
 from vecstore.engine.stored_examples import average, read_examples
 from vecstore.engine.term_statistics import TermStatistics
@@ -62,22 +62,10 @@ class StageAnswers:
             plan.searched = searched
         return _cut(ranked, stage)
 
-    def _allowed(self, where: Filter | None, name: str | None = None) -> dict[int, Bitmap]:
-        """Live rows that match, and have the vector where one is named, by place of the segment."""
-        words = {}
-        for place, one in enumerate(self.view.segments):
-            check_deadline(self.deadline)
-            if name is None:
-                words[place] = self.filtering.allowed(one, where)
-            else:
-                rows = allowed_rows(one, name, where, self.filtering, None)
-                words[place] = one.alive if rows is None else rows
-        return words
-
     def unscored(
         self, stage: Stage, ranking: OrderBy | Sample, where: Filter | None, lists: Sequence[Listed]
     ) -> Ranked:
-        allowed = self._allowed(where)
+        allowed = allowed_by_segment(self.view, None, where, self.filtering, self.deadline)
         if stage.stages:
             within = rows_within(self.view.segments, _union(lists))
             allowed = {place: allowed[place] & words for place, words in within.items()}
@@ -108,7 +96,7 @@ class StageAnswers:
             )  # fmt: skip
 
         def allowed() -> Int64Array:
-            return every_key(self._allowed(where, name))
+            return every_key(allowed_by_segment(self.view, name, where, self.filtering, self.deadline))
 
         queries = self.terms.prepared(self.kernels, self.view, name, field, examples.rows)
         by = ByExamples(self.view, field.metric, queries, scorer_of(ranking), examples.own, search, allowed)

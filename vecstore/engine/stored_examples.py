@@ -39,7 +39,7 @@ def read_examples(
         if isinstance(example, np.ndarray | SparseRows | TokenRows) or not isinstance(example, PointId):
             parts.append(query_rows(example, field, limits, path))
             continue
-        key = find_point(view, example, path)
+        key = _find_point(view, example, path)
         own.append(key)
         place, row = int(places_of(np.array([key]))[0]), int(rows_of(np.array([key]))[0])
         stored = view.segments[place]
@@ -50,7 +50,7 @@ def read_examples(
     return Examples(concat(parts), np.array(own, np.int64))
 
 
-def find_point(view: View, point_id: PointId, path: str) -> int:
+def _find_point(view: View, point_id: PointId, path: str) -> int:
     """The key of a live point's row. Raises NotFound (POINT_NOT_FOUND)."""
     for place, segment in enumerate(view.segments):
         rows = segment.find([point_id])
