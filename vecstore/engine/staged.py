@@ -31,7 +31,7 @@ class Staged(StageAnswers):
         self, stage: Stage, plan: StagePlan | None, above: Filter | None = None
     ) -> tuple[Ranked, Float32Array | None]:
         """(1, n) answers by ascending distance, and where fused the scores of each prefetch, (n, prefetches)."""
-        where = _both(above, stage.filter)
+        where = both(above, stage.filter)
         lists = []
         for below in stage.stages:
             planned = None if plan is None else StagePlan(stage_name(below))
@@ -75,7 +75,8 @@ def stage_name(stage: Stage) -> str:
     return stage.name if stage.fusion is None else stage.fusion.method.value
 
 
-def _both(above: Filter | None, own: Filter | None) -> Filter | None:
+def both(above: Filter | None, own: Filter | None) -> Filter | None:
+    """What holds where both filters do."""
     if above is None or own is None:
         return own if above is None else above
     return Filter(must=(above, own))

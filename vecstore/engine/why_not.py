@@ -14,7 +14,7 @@ from vecstore.engine.search import Ranked
 from vecstore.engine.segment import decode_payload
 from vecstore.engine.stage import Stage
 from vecstore.engine.stage_answers import EXACT
-from vecstore.engine.staged import Staged, stage_name
+from vecstore.engine.staged import Staged, both, stage_name
 from vecstore.query.filter import Filter, PointId
 from vecstore.query.match import matches
 from vecstore.query.parse import to_dict
@@ -83,8 +83,7 @@ class WhyNot:
         self, stage: Stage, key: int, payload: dict[str, Any], names: list[str], above: Filter | None
     ) -> dict[str, Any]:
         report: dict[str, Any] = {"stage": stage_name(stage), "limit": stage.k}
-        own = [] if stage.filter is None else [stage.filter]
-        where = Filter(must=(*([] if above is None else [above]), *own)) if own else above
+        where = both(above, stage.filter)
         failed = [] if where is None else _failed(where, payload, self.id, names)
         whole, _ = self.staged.run(
             replace(stage, k=max(1, self.staged.view.points), threshold=None, params=EXACT), None, above
