@@ -15,10 +15,12 @@ from vecstore.config import Limits
 from vecstore.errors import InvalidArgument, VecstoreError
 from vecstore.pb.v1 import common_pb2, filter_pb2, points_pb2
 from vecstore.query.filter import Filter, MatchValue, Range
+from vecstore.query.formula import Call, Expression, Number
+from vecstore.ranking import Formula
 from vecstore.schema import Metric, Schema, VectorField, VectorKind
 from vecstore.sparse import SparseRows, SparseVector
 from vecstore.types import VectorBatch
-from vecstore.wire import columns, filters, ids, reads, vectors, writes
+from vecstore.wire import columns, filters, ids, ranking, reads, vectors, writes
 
 LIMITS = Limits()
 FOUR = b"\0" * 4  # one entry
@@ -97,6 +99,21 @@ def test_filter_depth_at_its_bound(kind: str) -> None:
     parsed = points_pb2.QueryBatchRequest.FromString(deepest.SerializeToString())  # protobuf's own depth bound is 100
     assert isinstance(filters.filter_from_pb(parsed.queries[0].filter, LIMITS), Filter)
     refused("LIMIT_EXCEEDED", "filter_depth_max=32", filters.filter_from_pb, nested_filter(bound + 1, kind), LIMITS)
+
+
+def test_formula_depth_is_bounded_by_who_reads_it() -> None:
+    def deep(depth: int) -> Formula:
+        tree: Expression = Number(1.0)
+        for _ in range(depth - 1):
+            tree = Call("abs", (tree,))
+        return Formula(tree)
+
+    message = points_pb2.QueryRequest()
+    ranking.ranking_to_pb(deep(40), message)
+    parsed = points_pb2.QueryRequest.FromString(message.SerializeToString())
+    assert ranking.ranking_from_pb(parsed, Limits(formula_depth_max=40), "") == deep(40)
+    refused("LIMIT_EXCEEDED", "formula_depth_max=39", ranking.ranking_from_pb, parsed, Limits(formula_depth_max=39), "")
+    refused("LIMIT_EXCEEDED", "formula_depth_max=128", ranking.ranking_to_pb, deep(129), points_pb2.QueryRequest())
 
 
 def test_filter_width_at_its_bounds() -> None:

@@ -30,10 +30,9 @@ _DECAY_NAMES = {number: kind for kind, number in _DECAYS.items()}
 _DEFAULT = Decay("exp", Number(0.0), Number(0.0))
 
 
-def formula_to_pb(node: Expression, message: pb.Expression, limits: Limits, depth: int = 1) -> None:
-    """Raises InvalidArgument for what the message cannot hold, and for trees past the limit on depth."""
-    if depth > min(limits.formula_depth_max, DEPTH_CEILING):
-        raise _too_deep(depth, limits)
+def formula_to_pb(node: Expression, message: pb.Expression, depth: int = 1) -> None:
+    """Raises InvalidArgument for what the message cannot hold, and for trees too deep for any server."""
+    _check_depth(depth, DEPTH_CEILING)
     match node:
         case Number(value):
             message.number = value
@@ -54,21 +53,20 @@ def formula_to_pb(node: Expression, message: pb.Expression, limits: Limits, dept
                 place.default = default
         case Decay(kind, x, target, scale, midpoint) if kind in _DECAYS:
             message.decay.kind = _DECAYS[kind]
-            formula_to_pb(x, message.decay.x, limits, depth + 1)
-            formula_to_pb(target, message.decay.target, limits, depth + 1)
+            formula_to_pb(x, message.decay.x, depth + 1)
+            formula_to_pb(target, message.decay.target, depth + 1)
             message.decay.scale, message.decay.midpoint = scale, midpoint
         case Call(op, args) if op in _OPERATORS:
             message.call.operator = _OPERATORS[op]
             for arg in args:
-                formula_to_pb(arg, message.call.args.add(), limits, depth + 1)
+                formula_to_pb(arg, message.call.args.add(), depth + 1)
         case _:
             raise bad_formula("formula", f"{type(node).__name__} is not an expression")
 
 
 def formula_from_pb(message: pb.Expression, limits: Limits, path: str, depth: int = 1) -> Expression:
     """Raises InvalidArgument (BAD_FORMULA, LIMIT_EXCEEDED, BAD_FILTER)."""
-    if depth > min(limits.formula_depth_max, DEPTH_CEILING):
-        raise _too_deep(depth, limits)
+    _check_depth(depth, min(limits.formula_depth_max, DEPTH_CEILING))
     match message.WhichOneof("kind"):
         case "number":
             return Number(message.number)
@@ -109,6 +107,6 @@ def _decay(message: pb.Decay, limits: Limits, path: str, depth: int) -> Decay:
     )
 
 
-def _too_deep(depth: int, limits: Limits) -> Exception:
-    bound = min(limits.formula_depth_max, DEPTH_CEILING)
-    return limit_exceeded("formula_depth_max", depth, bound, path="formula depth")
+def _check_depth(depth: int, bound: int) -> None:
+    if depth > bound:
+        raise limit_exceeded("formula_depth_max", depth, bound, path="formula depth")

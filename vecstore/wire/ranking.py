@@ -34,7 +34,7 @@ def ranking_to_pb(ranking: Ranking, message: Any) -> None:
         for example in ranking.negative:
             _example_to_pb(example, message.recommend.negative.add())
     elif isinstance(ranking, Formula):
-        formula_to_pb(ranking.expression, message.formula, Limits())
+        formula_to_pb(ranking.expression, message.formula)
     elif isinstance(ranking, OrderBy):
         _order_to_pb(ranking, message.order_by)
     elif isinstance(ranking, Sample):
