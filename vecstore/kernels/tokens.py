@@ -23,7 +23,6 @@ negative ones count as 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -85,9 +84,3 @@ class OpenTokens:
 
     codes: TokenCodes
     handle: Any  # the backend's own
-
-
-def arrays_of(parts: Centroids | Codes) -> Mapping[str, np.ndarray]:
-    """The arrays among a part's attributes, by name."""
-    values = {name: getattr(parts, name) for name in type(parts).__slots__}
-    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
