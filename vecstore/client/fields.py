@@ -61,7 +61,8 @@ def Multi(  # noqa: N802
 ) -> VectorField:
     """A multi-vector field: any number of token vectors of `dim` numbers for each point, compared by MaxSim (the sum,
     over the query's tokens, of the largest inner product with a token of the point). Tokens are compared as they are
-    given: of unit length where cosines are meant."""
+    given: of unit length where cosines are meant. `index` is `Plaid()`, `Muvera()`, "flat" (exact) or None, which
+    leaves it to the engine."""
     return vector_field({"kind": "multi", "dim": dim, "datatype": datatype, "index": index})
 
 
