@@ -25,12 +25,16 @@ class GroupsRequest:
 
 @dataclass(slots=True)
 class Group:
+    """The points with `value`, best first."""
+
     value: Scalar
     hits: Hits
 
 
 @dataclass(slots=True)
 class Groups:
+    """`groups` in the order of their best hits; `seq` and `explain` as of `Hits`."""
+
     groups: list[Group]
     seq: int
     explain: dict[str, Any] | None = None

@@ -255,7 +255,7 @@ class Muvera(_Spec, frozen=True, tag="muvera"):
 
 
 class Auto(_Spec, frozen=True, tag="auto"):
-    """Left to the engine: an exact scan of small segments, else a graph or lists, as memory allows."""
+    """Left to the engine (`index.auto`), by the field's kind, a segment's rows and the memory of all indexes."""
 
 
 Index = Flat | IVF | Graph | Funnel | HammingIVF | MIH | Inverted | Seismic | Plaid | Muvera | Auto

@@ -31,8 +31,8 @@ class WriteMode(StrEnum):
 class VectorBatch:
     """Vectors of one field for a batch of points: `rows` is (len(ids), storage width) in float32 (dense), float16,
     uint16 (bfloat16) or uint8 (packed bits, first dimension in the high bit of byte 0), for a sparse field SparseRows,
-    for a text field TextRows or SparseRows of terms. `present` (bool, len(ids)) says which points have one; None means
-    all. Rows that are not present are zero or empty."""
+    for a text field TextRows or SparseRows of terms, for a multi-vector field TokenRows. `present` (bool, len(ids))
+    says which points have one; None means all. Rows that are not present are zero or empty."""
 
     rows: GivenRows
     present: np.ndarray | None = None
@@ -104,7 +104,7 @@ class Selection:
 class Point:
     """One stored point. `payload_json` is the encoded payload (None when not asked for); `payload` decodes it.
     `vectors` are in the field's storage dtype (bfloat16 widened to float32); binary ones are packed uint8, sparse ones
-    and those of texts SparseVector."""
+    and those of texts SparseVector, multi-vectors (tokens, dim)."""
 
     id: PointId
     seq: int
@@ -186,10 +186,11 @@ class Prefetch:
 @dataclass(slots=True)
 class QueryRequest:
     """The k nearest points to `vector` (float32 of length dim, packed uint8 for a binary field, one SparseRows for a
-    sparse field, one TextRows or SparseRows for a text field), or in `query_many` to each row of it.
+    sparse field, one TextRows or SparseRows for a text field, one TokenRows for a multi-vector field), or in
+    `query_many` to each row of it.
 
     With `prefetch`, of the points that these find: the k that `fusion` ranks first, or that are nearest to `vector`.
-    A `ranking` instead of a vector is by examples."""
+    A `ranking` takes the place of a vector: examples, an order, a sample, a formula."""
 
     collection: str
     vector: GivenRows | None = None

@@ -1,4 +1,4 @@
-"""Checks of examples against their field."""
+"""Checks of what ranks a query in place of a vector: examples against their field, orders, samples."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def tokens_from(data: bytes, number: int, dim: int, path: str) -> np.ndarray:
 
 def given_rows(vectors: Sequence[OneVector], path: str = "vectors") -> GivenRows:
     """Vectors as rows. Raises InvalidArgument (BAD_VECTOR, DIMENSION_MISMATCH) when they are not of one kind, or arrays
-    of one length, or when a sparse one has as many indices as values."""
+    of one length, or when a sparse one has more indices than values, or fewer."""
     texts = [one for one in vectors if isinstance(one, str)]
     sparse = [one for one in vectors if isinstance(one, SparseVector)]
     dense = [one for one in vectors if isinstance(one, np.ndarray)]

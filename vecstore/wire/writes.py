@@ -231,7 +231,7 @@ def _stack(rows: dict[int, np.ndarray], count: int, width: int, path: str) -> Ve
 
 
 def _ragged(rows: dict[int, OneVector], count: int, path: str) -> VectorBatch:
-    """Sparse vectors or texts of some of `count` points."""
+    """Sparse vectors, multi-vectors or texts of some of `count` points."""
     nothing: OneVector = SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
     first = next(iter(rows.values()))
     if isinstance(first, str):

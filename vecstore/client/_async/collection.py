@@ -98,9 +98,10 @@ class AsyncCollection:
 
         `vectors` is array-like of shape (n, dim), or a mapping from field name to such arrays; float and integer dtypes
         for dense fields, packed uint8 of shape (n, dim / 8) or bool of shape (n, dim) for binary ones; a scipy matrix
-        or a list of {index: value} or (indices, values) for sparse fields, a list of texts for text fields. Of an id
-        given twice the last one wins. A call that fits one message is atomic; a larger one is sent in pieces, in order,
-        each of them atomic. Raises InvalidArgument with nothing written.
+        or a list of {index: value} or (indices, values) for sparse fields, a list of texts for text fields, a list of
+        arrays (tokens, dim) for multi-vector fields. Of an id given twice the last one wins. A call that fits one
+        message is atomic; a larger one is sent in pieces, in order, each of them atomic. Raises InvalidArgument with
+        nothing written.
         """
         schema = await self.schema()
         batch = build_batch(schema, ids, vectors, payloads)
