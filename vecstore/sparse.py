@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.offsets import joined, offsets_of, run_of, taken_of
+
 
 class SparseVector(NamedTuple):
     """One sparse vector: `indices` uint32 (nnz,), strictly ascending where it comes from a database, and `values`
@@ -58,22 +60,15 @@ class SparseRows:
         """A run of rows, whose parts are views, or copies of the rows listed."""
         if not isinstance(rows, slice):
             return self.take(np.asarray(rows, dtype=np.int64))
-        start, stop, step = rows.indices(len(self))
-        if step != 1:
-            raise IndexError(f"rows are cut in runs, not with step {step}")
-        offsets = self.offsets[start : max(start, stop) + 1]
-        low, high = int(offsets[0]), int(offsets[-1])
-        return SparseRows(offsets - low, self.indices[low:high], self.values[low:high])
+        offsets, entries = run_of(self.offsets, rows)
+        return SparseRows(offsets, self.indices[entries], self.values[entries])
 
     def row(self, place: int) -> SparseRows:
         return self[place : place + 1]
 
     def take(self, rows: NDArray[np.int64]) -> SparseRows:
         """Copies of the rows listed."""
-        starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
-        offsets = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        offsets, places = taken_of(self.offsets, rows)
         return SparseRows(offsets, self.indices[places], self.values[places])
 
     def astype(self, values: np.dtype[np.generic] | type[np.generic]) -> SparseRows:
@@ -83,9 +78,7 @@ class SparseRows:
 
     @classmethod
     def concat(cls, parts: Sequence[SparseRows]) -> SparseRows:
-        lengths = np.concatenate([np.diff(part.offsets) for part in parts])
-        offsets = np.zeros(len(lengths) + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
+        offsets = joined(part.offsets for part in parts)
         indices = np.concatenate([part.indices for part in parts])
         return cls(offsets, indices, np.concatenate([part.values for part in parts]))
 
@@ -95,8 +88,7 @@ def sparse_rows(vectors: Sequence[SparseVector]) -> SparseRows:
     if len(vectors) == 1:
         indices, values = np.asarray(vectors[0].indices, np.uint32), np.asarray(vectors[0].values, np.float32)
         return SparseRows(np.array([0, len(indices)]), indices, values)
-    offsets = np.zeros(len(vectors) + 1, np.int64)
-    np.cumsum([len(one.indices) for one in vectors], out=offsets[1:])
+    offsets = offsets_of([len(one.indices) for one in vectors])
     indices = np.concatenate([np.empty(0, np.uint32), *(one.indices for one in vectors)], dtype=np.uint32)
     values = np.concatenate([np.empty(0, np.float32), *(one.values for one in vectors)], dtype=np.float32)
     return SparseRows(offsets, indices, values)

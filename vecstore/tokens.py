@@ -9,6 +9,8 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.offsets import joined, offsets_of, run_of, taken_of
+
 
 @dataclass(frozen=True, slots=True)
 class TokenRows:
@@ -45,8 +47,7 @@ class TokenRows:
     @classmethod
     def of(cls, rows: Sequence[np.ndarray], dim: int, dtype: np.dtype[np.generic] | type[np.generic]) -> Self:
         """From one (m, dim) array for each row."""
-        offsets = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([len(row) for row in rows], out=offsets[1:])
+        offsets = offsets_of([len(row) for row in rows])
         return cls(offsets, np.concatenate([np.empty((0, dim), dtype), *rows], dtype=dtype))
 
     def row(self, place: int) -> Self:
@@ -59,19 +60,12 @@ class TokenRows:
         """A run of rows, whose tokens are views; or the rows listed, copied."""
         if not isinstance(rows, slice):
             return self.take(rows)
-        start, stop, step = rows.indices(len(self))
-        if step != 1:
-            raise IndexError(f"rows are cut in runs, not with step {step}")
-        offsets = self.offsets[start : max(start, stop) + 1]
-        low, high = int(offsets[0]), int(offsets[-1])
-        return type(self)(offsets - low, self.tokens[low:high])
+        offsets, entries = run_of(self.offsets, rows)
+        return type(self)(offsets, self.tokens[entries])
 
     def take(self, rows: NDArray[np.int64]) -> Self:
         """Copies of the rows listed."""
-        starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
-        offsets = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        offsets, places = taken_of(self.offsets, rows)
         return type(self)(offsets, self.tokens[places])
 
     def astype(self, dtype: np.dtype[np.generic] | type[np.generic]) -> TokenRows:
@@ -81,7 +75,5 @@ class TokenRows:
 
     @classmethod
     def concat(cls, parts: Sequence[TokenRows]) -> Self:
-        lengths = np.concatenate([np.diff(part.offsets) for part in parts])
-        offsets = np.zeros(len(lengths) + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
+        offsets = joined(part.offsets for part in parts)
         return cls(offsets, np.concatenate([part.tokens for part in parts]))

@@ -7,6 +7,7 @@ import numpy as np
 from vecstore.index.base import Progress
 from vecstore.kernels import token_encode
 from vecstore.kernels.base import Int64Array
+from vecstore.offsets import offsets_of
 from vecstore.tokens import TokenRows
 
 _BATCH = 1 << 10  # rows
@@ -16,8 +17,7 @@ def pooled(rows: TokenRows, factor: int, protected: int, progress: Progress) -> 
     """About a `factor`-th of the tokens of each row, the first `protected` as they are; a factor of 1 changes none."""
     if factor == 1:
         return rows
-    offsets = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(held_after(np.diff(rows.offsets), factor, protected), out=offsets[1:])
+    offsets = offsets_of(held_after(np.diff(rows.offsets), factor, protected))
     tokens = np.empty((int(offsets[-1]), rows.dim), rows.tokens.dtype)
     for low in range(0, len(rows), _BATCH):
         progress("pool", low, len(rows))

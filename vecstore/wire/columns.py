@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vecstore.offsets import offsets_of
 from vecstore.pb.v1 import common_pb2 as pb
 from vecstore.rows import GivenRows, RaggedRows, TextRows, taken
 from vecstore.sparse import SparseRows
@@ -75,7 +76,7 @@ def _ragged_from_pb(column: pb.VectorColumn, count: int, path: str) -> VectorBat
     _check_count(len(sizes), wanted, path)
     lengths = np.zeros(count, np.int64)
     lengths[slice(None) if present is None else present] = np.array(sizes, np.int64)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    offsets = offsets_of(lengths)
     rows = _sparse_from_pb(column, offsets, path) if kinds == ["sparse"] else _tokens_from_pb(column, offsets, path)
     return VectorBatch(rows, present)
 
