@@ -20,6 +20,7 @@ from vecstore.index.late_calibration import LateTable
 from vecstore.index.learned import within
 from vecstore.index.maxsim_flat import check_token_rows
 from vecstore.index.plaid import read_header, sampled
+from vecstore.index.rerank import smallest
 from vecstore.index.token_codes import Learned, LearnedFacts
 from vecstore.index.token_pool import pooled
 from vecstore.index_spec import IVF, Flat, Graph, Muvera, RaBitQ
@@ -130,14 +131,12 @@ class MuveraIndex(LateIndex):
         params = SearchParams(rescore=False) if self.spec.first == "flat" else SearchParams(recall_target=target)
         found = self._dense.search(kernels, vectors, most, allowed, params)
         rows = np.ascontiguousarray(found.rows)
-        empty = (rows >= 0) & (np.diff(self._rows.offsets)[rows] == 0)
-        rows[empty] = -1
+        offsets = self._rows.offsets
+        rows[(rows >= 0) & (offsets[rows + 1] == offsets[rows])] = -1  # without tokens
         distances = np.empty(rows.shape, np.float32)
         kernels.rerank(Metric.DOT, vectors, self._encodings, None, rows, distances)
         counters = {"encodings_reranked": int(np.count_nonzero(rows >= 0))}
-        order = np.lexsort((rows.view(np.uint64), distances), axis=1)[:, :m]
-        ranked = np.take_along_axis(rows, order, axis=1), np.take_along_axis(distances, order, axis=1)
-        return *ranked, found.counters | counters
+        return *smallest(rows, distances, m), found.counters | counters
 
     def arrays(self) -> dict[str, np.ndarray]:
         coded = None if self._tokens is None else self._tokens.codes
