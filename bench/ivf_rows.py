@@ -18,10 +18,11 @@ from bench.indexes import make
 from vecstore.index import probing
 from vecstore.index.balance import balanced
 from vecstore.index.base import SearchParams, Warm
-from vecstore.index.calibration import FIRST, TARGETS
+from vecstore.index.calibration import FIRST
 from vecstore.index.coded import CodedIndex
 from vecstore.index.kmeans import assign_all, imbalance, inertia, kmeans
 from vecstore.index.learned import list_count
+from vecstore.index.recall_axis import TARGETS
 from vecstore.index_spec import IVF
 from vecstore.index_text import parse_index
 from vecstore.kernels.select import get_kernels

@@ -10,10 +10,11 @@ from ivf_support import clustered, dense, exact, recall, silent, stored
 
 from vecstore.errors import Corruption
 from vecstore.index.base import SearchParams
-from vecstore.index.calibration import TARGETS, Calibration, uncalibrated
+from vecstore.index.calibration import Calibration, uncalibrated
 from vecstore.index.coded import IVFIndex
 from vecstore.index.ivf_search import plan
 from vecstore.index.probing import beyond, intrinsic_dim, mass_before
+from vecstore.index.recall_axis import TARGETS
 from vecstore.index_spec import IVF
 from vecstore.kernels.select import get_kernels
 from vecstore.schema import Metric

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.index import probing
-from vecstore.index.calibration import APS_LISTS, CAP_FACTOR, DEPTH_K, DEPTH_MAX, FIRST, KS, TARGETS, Calibration
+from vecstore.index.calibration import APS_LISTS, CAP_FACTOR, DEPTH_K, DEPTH_MAX, FIRST, KS, Calibration
 from vecstore.index.coarse import Coarse, Ranked, Scanner
+from vecstore.index.recall_axis import TARGETS
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
 from vecstore.schema import Metric
 

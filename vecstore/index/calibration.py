@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 
 from vecstore.errors import Corruption
+from vecstore.index.recall_axis import TARGET_NINES, TARGETS, nines
 
-TARGETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 KS = (1, 3, 10, 30, 100)
 QUERIES = 512  # a recall of .95 is then known to about half a point
 EPS = 1.9  # standard deviations of error bounds
@@ -71,15 +71,8 @@ def uncalibrated() -> Calibration:
     return Calibration((1,), ((1,) * len(TARGETS),), (1.0,) * len(TARGETS))
 
 
-def _nines(target: float) -> float:
-    return -math.log(max(1.0 - target, 1e-4))
-
-
-_TARGET_NINES = [_nines(target) for target in TARGETS]
-
-
 def _between(target: float, values: tuple[float, ...] | tuple[int, ...]) -> float:
-    return float(np.interp(_nines(target), _TARGET_NINES, values))
+    return float(np.interp(nines(target), TARGET_NINES, values))
 
 
 def _along(k: float, ks: tuple[int, ...], values: list[float]) -> float:

@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 
 from vecstore.errors import Corruption
+from vecstore.index.recall_axis import TARGETS, log_along, log_between
 from vecstore.index.stored_rows import StoredRows
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
 from vecstore.kernels.graph import COUNTERS, OpenGraph, Walk
 
-TARGETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 KS = (1, 10, 100)
 QUERIES = 512  # a recall of .95 is then known to about half a point
 WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
@@ -28,16 +28,16 @@ class WalkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rescored: tuple[tuple[int, ...], ...]
 
     def width(self, target: float, k: int) -> int:
-        return max(k, math.ceil(_along(k, self.ks, [_between(target, row) for row in self.ef])))
+        return max(k, math.ceil(log_along(k, self.ks, [log_between(target, row) for row in self.ef])))
 
     def depth(self, target: float, k: int) -> int:
-        return max(k, math.ceil(_along(k, self.ks, [_between(target, row) for row in self.rescored])))
+        return max(k, math.ceil(log_along(k, self.ks, [log_between(target, row) for row in self.rescored])))
 
     def depth_for_width(self, ef: int, k: int) -> int:
         """How many of `ef` candidates are worth rescoring: as where a target takes that width, and no less than one in
         DEPTH_PART, since queries that do not resemble the rows are told apart less well by codes."""
-        widths = [_along(k, self.ks, [row[t] for row in self.ef]) for t in range(len(TARGETS))]
-        depths = [_along(k, self.ks, [row[t] for row in self.rescored]) for t in range(len(TARGETS))]
+        widths = [log_along(k, self.ks, [row[t] for row in self.ef]) for t in range(len(TARGETS))]
+        depths = [log_along(k, self.ks, [row[t] for row in self.rescored]) for t in range(len(TARGETS))]
         shares = [depth / max(1.0, width) for width, depth in zip(widths, depths, strict=True)]
         share = max(1 / DEPTH_PART, float(np.interp(ef, np.maximum.accumulate(widths), shares)))
         return max(k, min(ef, math.ceil(ef * share)))
@@ -118,18 +118,3 @@ def _cheapest(curves: list[Float32Array], widths: list[int], k: int, target: flo
         if best is None or cost < best[0]:
             best = cost, width, min(depth, width)
     return (widths[-1], widths[-1]) if best is None else best[1:]
-
-
-def _nines(target: float) -> float:
-    return -math.log(max(1.0 - target, 1e-4))
-
-
-def _between(target: float, values: tuple[int, ...]) -> float:
-    return float(np.exp(np.interp(_nines(target), [_nines(each) for each in TARGETS], np.log(values))))
-
-
-def _along(k: float, ks: tuple[int, ...], values: list[float] | list[int]) -> float:
-    """Along the logarithms, and in proportion beyond the last."""
-    if k > ks[-1]:
-        return values[-1] * k / ks[-1]
-    return float(np.exp(np.interp(math.log(k), [math.log(each) for each in ks], np.log(values))))

@@ -13,8 +13,9 @@ import numpy as np
 from vecstore.index import probing
 from vecstore.index.base import SearchParams
 from vecstore.index.calibrate import as_lengths
-from vecstore.index.calibration import APS_LISTS, CAP_FACTOR, FIRST, TARGETS, Calibration
+from vecstore.index.calibration import APS_LISTS, CAP_FACTOR, FIRST, Calibration
 from vecstore.index.coarse import Coarse, Scanner
+from vecstore.index.recall_axis import TARGETS
 from vecstore.index.rerank import smallest
 from vecstore.kernels.base import Float32Array, Kernels
 from vecstore.quantize.base import Found

@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 
 from vecstore.errors import Corruption
+from vecstore.index.recall_axis import TARGETS, log_along, log_between
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
 from vecstore.tokens import TokenRows
 
-TARGETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 KS = (1, 10, 100)
 QUERIES = 256
 QUERY_TOKENS = 12
@@ -37,13 +37,13 @@ class LateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fine: tuple[tuple[int, ...], ...]
 
     def effort_for(self, target: float, k: int) -> int:
-        return max(1, math.ceil(_along(k, self.ks, [_between(target, row) for row in self.effort]) - 1e-6))
+        return max(1, math.ceil(log_along(k, self.ks, [log_between(target, row) for row in self.effort]) - 1e-6))
 
     def depth_for(self, target: float, k: int) -> int:
-        return max(k, math.ceil(_along(k, self.ks, [_between(target, row) for row in self.depth]) - 1e-6))
+        return max(k, math.ceil(log_along(k, self.ks, [log_between(target, row) for row in self.depth]) - 1e-6))
 
     def fine_for(self, target: float, k: int) -> int:
-        return max(k, math.ceil(_along(k, self.ks, [_between(target, row) for row in self.fine]) - 1e-6))
+        return max(k, math.ceil(log_along(k, self.ks, [log_between(target, row) for row in self.fine]) - 1e-6))
 
     def check(self) -> None:
         """Raises Corruption for what `calibrated` would not have made."""
@@ -139,18 +139,3 @@ def _cheapest(
         most = measured[-1][2].shape[1]
         return measured[-1][0], most, most
     return best[1:]
-
-
-def _nines(target: float) -> float:
-    return -math.log(max(1.0 - target, 1e-4))
-
-
-def _between(target: float, values: tuple[int, ...]) -> float:
-    return float(np.exp(np.interp(_nines(target), [_nines(each) for each in TARGETS], np.log(values))))
-
-
-def _along(k: float, ks: tuple[int, ...], values: list[float]) -> float:
-    """Along the logarithms, and in proportion beyond the last."""
-    if k > ks[-1]:
-        return values[-1] * k / ks[-1]
-    return float(np.exp(np.interp(math.log(k), [math.log(each) for each in ks], np.log(values))))

@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 
 from vecstore.errors import Corruption
+from vecstore.index.recall_axis import TARGET_NINES, TARGETS, nines
 from vecstore.kernels.base import Float32Array, Int64Array
 from vecstore.sparse import SparseRows
 
-TARGETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 KS = (1, 10, 100)
 QUERIES = 256
 # A row makes a query by a few of its heavy entries: its nearest by all of them are found with less work than those of
@@ -32,8 +32,7 @@ class FactorTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     factors: tuple[tuple[float, ...], ...]
 
     def factor(self, target: float, k: int) -> float:
-        nines = [_nines(each) for each in TARGETS]
-        at_target = [float(np.interp(_nines(target), nines, np.log(row))) for row in self.factors]
+        at_target = [float(np.interp(nines(target), TARGET_NINES, np.log(row))) for row in self.factors]
         return float(np.exp(np.interp(math.log(k), np.log(self.ks), at_target)))
 
     def check(self) -> None:
@@ -87,7 +86,3 @@ def _without(own: Int64Array, rows: Int64Array, distances: Float32Array) -> Floa
     others = np.where(rows == own[:, None], np.float32(np.inf), distances)
     others.sort(axis=1)
     return others
-
-
-def _nines(target: float) -> float:
-    return -math.log(max(1.0 - target, 1e-4))
