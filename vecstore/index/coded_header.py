@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from vecstore.errors import Corruption
 from vecstore.index.calibration import Calibration
+from vecstore.index.header import read_header
 from vecstore.index_spec import IVF, Flat
 from vecstore.schema import Metric, VectorField
 
@@ -30,13 +30,7 @@ def spill(spec: IVF | Flat) -> str:
 
 
 def open_header(field: VectorField, n: int, arrays: Mapping[str, np.ndarray]) -> Header:
-    stored: Any = arrays.get("header")
-    if stored is None or stored.dtype != np.uint8 or stored.ndim != 1:
-        raise Corruption("an index lacks its header")
-    try:
-        header = msgspec.json.decode(stored.tobytes(), type=Header)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Corruption(f"the header of an index cannot be read: {error}") from None
+    header = read_header(arrays, Header, "an index")
     got, wanted = (header.version, header.n, header.dim, header.metric), (VERSION, n, field.dim, field.metric)
     if got != wanted:
         raise Corruption(f"an index is of (version, rows, dim, metric) {got}, its segment of {wanted}")

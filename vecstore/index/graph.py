@@ -24,6 +24,7 @@ from vecstore.index.graph_codes import GraphCodes
 from vecstore.index.graph_connect import connect
 from vecstore.index.graph_plan import SCAN_DEPTH, Plan, plan
 from vecstore.index.graph_rows import entries
+from vecstore.index.header import read_header
 from vecstore.index.learned import SAMPLE_MIN, within
 from vecstore.index.rerank import smallest
 from vecstore.index.rerank_copy import make_copy, open_copy, rescorer
@@ -284,13 +285,7 @@ def _encoded(source: StoredRows, codes: GraphCodes, progress: Progress) -> UInt8
 
 
 def _open_header(field: VectorField, n: int, arrays: Mapping[str, np.ndarray]) -> Header:
-    stored: Any = arrays.get("header")
-    if stored is None or stored.dtype != np.uint8 or stored.ndim != 1:
-        raise Corruption("a graph index lacks its header")
-    try:
-        header = msgspec.json.decode(stored.tobytes(), type=Header)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Corruption(f"the header of a graph index cannot be read: {error}") from None
+    header = read_header(arrays, Header, "a graph index")
     got, wanted = (header.version, header.n, header.dim, header.metric), (VERSION, n, field.dim, field.metric)
     if got != wanted:
         raise Corruption(f"a graph index is of (version, rows, dim, metric) {got}, its segment of {wanted}")

@@ -15,11 +15,12 @@ from vecstore.index import late_calibration, token_codes
 from vecstore.index.base import BuiltIndex, Progress, SearchParams, Warm
 from vecstore.index.coded import FlatCodesIndex, IVFIndex
 from vecstore.index.graph import GraphIndex
+from vecstore.index.header import read_header
 from vecstore.index.late import LateIndex, open_asked
 from vecstore.index.late_calibration import LateTable
 from vecstore.index.learned import within
 from vecstore.index.maxsim_flat import check_token_rows
-from vecstore.index.plaid import read_header, sampled
+from vecstore.index.plaid import sampled
 from vecstore.index.rerank import smallest
 from vecstore.index.token_codes import Learned, LearnedFacts
 from vecstore.index.token_pool import pooled
@@ -154,7 +155,7 @@ class MuveraIndex(LateIndex):
     @classmethod
     def from_arrays(cls, field: VectorField, rows: TokenRows, arrays: Mapping[str, np.ndarray]) -> Self:
         check_token_rows(field, rows)
-        header = read_header(arrays, Header, cls.name)
+        header = read_header(arrays, Header, "a muvera index")
         got = (header.version, header.generator, header.n, header.dim)
         wanted = (VERSION, GENERATOR, len(rows), field.dim)
         if got != wanted:

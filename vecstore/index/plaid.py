@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, Self
 
 import msgspec
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from vecstore.errors import Corruption
 from vecstore.index import late_calibration, token_codes
 from vecstore.index.base import Progress, Warm
+from vecstore.index.header import read_header
 from vecstore.index.late import LateIndex, open_asked
 from vecstore.index.late_calibration import LateTable
 from vecstore.index.learned import within
@@ -32,7 +33,6 @@ from vecstore.tokens import TokenRows
 
 VERSION = 1
 SEED = 0
-H = TypeVar("H", bound=msgspec.Struct)
 GROWTH_MAX = 4  # times the tokens that centroids were made for
 
 
@@ -131,7 +131,7 @@ class PlaidIndex(LateIndex):
     @classmethod
     def from_arrays(cls, field: VectorField, rows: TokenRows, arrays: Mapping[str, np.ndarray]) -> Self:
         check_token_rows(field, rows)
-        header = read_header(arrays, Header, cls.name)
+        header = read_header(arrays, Header, "a plaid index")
         got, wanted = (header.version, header.n, header.dim), (VERSION, len(rows), field.dim)
         if got != wanted:
             raise Corruption(f"a plaid index is of (version, rows, dim) {got}, its segment of {wanted}")
@@ -141,17 +141,6 @@ class PlaidIndex(LateIndex):
         index = cls(field, header.spec, rows, tokens, header.trained_for, header.table)
         index._asked = open_asked(within(arrays, "asked."), field.dim)
         return index
-
-
-def read_header(arrays: Mapping[str, np.ndarray], kind: type[H], name: str) -> H:
-    """Raises Corruption."""
-    stored = arrays.get("header")
-    if stored is None or stored.dtype != np.uint8 or stored.ndim != 1:
-        raise Corruption(f"a {name} index lacks its header")
-    try:
-        return msgspec.json.decode(stored.tobytes(), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Corruption(f"the header of a {name} index cannot be read: {error}") from None
 
 
 def _learn(spec: Plaid, held: TokenRows, progress: Progress) -> Learned:

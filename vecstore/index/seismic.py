@@ -19,12 +19,13 @@ import numpy as np
 
 from vecstore.errors import Corruption
 from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
+from vecstore.index.header import read_header
 from vecstore.index.resident import resident
 from vecstore.index.seismic_calibration import QUERIES, UNCALIBRATED, FactorTable, calibrated, drawn
 from vecstore.index.seismic_order import similar_order, sketches
 from vecstore.index.seismic_parts import Kept, build_parts
 from vecstore.index.seismic_terms import count_terms, least_kept
-from vecstore.index.sparse_flat import SparseFlatIndex
+from vecstore.index.sparse_flat import SparseFlatIndex, check_sparse_rows
 from vecstore.index_spec import Seismic
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.seismic import BLOCK, COUNTERS, MASK_BYTES, PADDING, TERMS_MAX, OpenSeismic, SeismicArrays, Visit
@@ -238,7 +239,7 @@ class SeismicIndex(BuiltIndex):
 
     @classmethod
     def from_arrays(cls, field: VectorField, rows: SparseRows, arrays: Mapping[str, np.ndarray]) -> Self:
-        SparseFlatIndex.from_arrays(field, rows, {})  # checks the rows
+        check_sparse_rows(field, rows)
         header = _open_header(rows, arrays)
         missing = [name for name in _ARRAYS if name not in arrays]
         if missing:
@@ -275,13 +276,7 @@ def _kept(spec: Seismic, rows: SparseRows, terms: int) -> Kept:
 
 
 def _open_header(rows: SparseRows, arrays: Mapping[str, np.ndarray]) -> Header:
-    stored: Any = arrays.get("header")
-    if stored is None or stored.dtype != np.uint8 or stored.ndim != 1:
-        raise Corruption("a seismic index lacks its header")
-    try:
-        header = msgspec.json.decode(stored.tobytes(), type=Header)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Corruption(f"the header of a seismic index cannot be read: {error}") from None
+    header = read_header(arrays, Header, "a seismic index")
     got, wanted = (header.version, header.n, header.nnz), (VERSION, len(rows), rows.nnz)
     if got != wanted:
         raise Corruption(f"a seismic index is of (version, rows, entries) {got}, its segment of {wanted}")
