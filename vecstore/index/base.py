@@ -42,6 +42,11 @@ class Candidates:
     counters: dict[str, int] = field(default_factory=dict)
 
 
+def allowed_count(n: int, allowed: Bitmap | None) -> int:
+    """How many of n rows may be found."""
+    return n if allowed is None else min(n, int(np.bitwise_count(allowed).sum()))
+
+
 class Index(ABC):
     """`field.index` is the spec that the index is built by, in `build` and in `from_arrays`."""
 

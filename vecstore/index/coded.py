@@ -12,7 +12,7 @@ import numpy as np
 
 from vecstore.index import ivf_build, ivf_search
 from vecstore.index.asked import open_asked
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
+from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm, allowed_count
 from vecstore.index.calibrate import calibrate
 from vecstore.index.calibration import EPS, EPS_FINE, FINE_BITS, uncalibrated
 from vecstore.index.coarse import homes_of, make_lists, open_lists
@@ -131,7 +131,7 @@ class CodedIndex(BuiltIndex):
         allowed: Bitmap | None,
         params: SearchParams = DEFAULT_PARAMS,
     ) -> Candidates:
-        matches = self.ntotal if allowed is None else min(self.ntotal, int(np.bitwise_count(allowed).sum()))
+        matches = allowed_count(self.ntotal, allowed)
         if params.exact or params.truncate_dim or k == 0 or matches <= k:
             return self._exact.search(kernels, queries, k, allowed, params)
         nlist = self.learned.coarse.nlist

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import Corruption, InvalidArgument
-from vecstore.index.base import DEFAULT_PARAMS, Candidates, Index, SearchParams
+from vecstore.index.base import DEFAULT_PARAMS, Candidates, Index, SearchParams, allowed_count
 from vecstore.index.prefixes import Prefixes
 from vecstore.kernels.base import Bitmap, Float32Array, Kernels
 from vecstore.schema import Metric, VectorField
@@ -27,10 +27,6 @@ def check_rows(field: VectorField, rows: NDArray[Any]) -> None:
 
 def _places(nq: int, k: int) -> Candidates:
     return Candidates(np.empty((nq, k), np.int64), np.empty((nq, k), np.float32))
-
-
-def _rows_scanned(ntotal: int, allowed: Bitmap | None) -> int:
-    return ntotal if allowed is None else min(ntotal, int(np.bitwise_count(allowed).sum()))
 
 
 def scan_radius(
@@ -76,7 +72,7 @@ class FlatIndex(Index):
         if params.truncate_dim not in (0, rows.shape[1]):
             queries, rows, norms = self._prefixes.cut(kernels, queries, params.truncate_dim)
         kernels.scan(self._metric, queries, rows, norms, allowed, found.rows, found.distances)
-        found.counters["rows_scanned"] = _rows_scanned(self.ntotal, allowed)
+        found.counters["rows_scanned"] = allowed_count(self.ntotal, allowed)
         return found
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -118,7 +114,7 @@ class BinaryFlatIndex(Index):
             raise InvalidArgument(f"truncate_dim={params.truncate_dim} suits dense vectors, these are binary")
         found = _places(len(queries), k)
         kernels.hamming_scan(queries, self._rows, allowed, found.rows, found.distances)
-        found.counters["rows_scanned"] = _rows_scanned(self.ntotal, allowed)
+        found.counters["rows_scanned"] = allowed_count(self.ntotal, allowed)
         return found
 
     def search_radius(
@@ -126,7 +122,7 @@ class BinaryFlatIndex(Index):
     ) -> Candidates:
         """The nearest `limit` allowed rows within `radius` differing bits, places (nq, limit)."""
         found = scan_radius(kernels, queries, self._rows, radius, limit, allowed)
-        found.counters["rows_scanned"] = _rows_scanned(self.ntotal, allowed)
+        found.counters["rows_scanned"] = allowed_count(self.ntotal, allowed)
         return found
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from vecstore import index_spec
 from vecstore.errors import Corruption, InvalidArgument
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
+from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm, allowed_count
 from vecstore.index.flat import FlatIndex
 from vecstore.index.prefixes import Prefixes
 from vecstore.index.rerank import smallest
@@ -131,7 +131,7 @@ class FunnelIndex(BuiltIndex):
         found = Candidates(np.empty((len(queries), size), np.int64), np.empty((len(queries), size), np.float32))
         short = np.ascontiguousarray(queries[:, : stage.high])
         kernels.scan(self._metric, short, stage.rows, stage.inverse_norms, allowed, found.rows, found.distances)
-        count = self.ntotal if allowed is None else min(self.ntotal, int(np.bitwise_count(allowed).sum()))
+        count = allowed_count(self.ntotal, allowed)
         found.counters["rows_scanned"] = count
         return found
 

@@ -16,7 +16,7 @@ import numpy as np
 from vecstore.errors import Corruption
 from vecstore.index import graph_codes
 from vecstore.index.asked import open_asked
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
+from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm, allowed_count
 from vecstore.index.flat import FlatIndex
 from vecstore.index.graph_build import DEGREE, neighbours_of
 from vecstore.index.graph_calibration import QUERIES, WalkTable, calibrated, uncalibrated
@@ -146,7 +146,7 @@ class GraphIndex(BuiltIndex):
         allowed: Bitmap | None,
         params: SearchParams = DEFAULT_PARAMS,
     ) -> Candidates:
-        matches = self.ntotal if allowed is None else min(self.ntotal, int(np.bitwise_count(allowed).sum()))
+        matches = allowed_count(self.ntotal, allowed)
         if params.exact or params.truncate_dim or k == 0 or matches <= k:
             return self._exact.search(kernels, queries, k, allowed, params)
         how = self._plan(k, params, matches)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import Corruption
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
+from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm, allowed_count
 from vecstore.index.flat import check_rows, scan_radius
 from vecstore.index.majority import nearest_centroids, train_centroids
 from vecstore.index_spec import HammingIVF
@@ -111,7 +111,7 @@ class HammingIvfIndex(BuiltIndex):
     ) -> Candidates:
         nlist = len(self._lists.centroids)
         nprobe = min(self._nprobe(params), nlist)
-        count = self.ntotal if allowed is None else min(self.ntotal, int(np.bitwise_count(allowed).sum()))
+        count = allowed_count(self.ntotal, allowed)
         # A scan of few allowed rows, or of all lists, costs no more and is exact.
         if params.exact or count * nlist <= self.ntotal * nprobe:
             found = scan_radius(kernels, queries, self._rows, self._rows.shape[1] * 8, k, allowed)

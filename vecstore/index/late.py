@@ -11,7 +11,7 @@ import numpy as np
 
 from vecstore.errors import Corruption, InvalidArgument
 from vecstore.index import late_calibration
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, SearchParams
+from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, SearchParams, allowed_count
 from vecstore.index.late_calibration import LateTable, calibrated, uncalibrated
 from vecstore.index.maxsim_flat import MaxSimFlatIndex
 from vecstore.index.rerank import smallest
@@ -68,7 +68,7 @@ class LateIndex(BuiltIndex):
     ) -> Candidates:
         if params.truncate_dim:
             raise InvalidArgument(f"truncate_dim={params.truncate_dim} suits dense vectors, these are rows of tokens")
-        matches = self.ntotal if allowed is None else min(self.ntotal, int(np.bitwise_count(allowed).sum()))
+        matches = allowed_count(self.ntotal, allowed)
         how = self._plan(k, params, matches)
         if params.exact or k == 0 or matches <= max(k, how.fine + SCAN_ROWS):
             return self._exact.search(kernels, queries, k, allowed, params)

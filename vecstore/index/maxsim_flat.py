@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from vecstore.errors import Corruption, InvalidArgument
-from vecstore.index.base import DEFAULT_PARAMS, Candidates, Index, SearchParams
+from vecstore.index.base import DEFAULT_PARAMS, Candidates, Index, SearchParams, allowed_count
 from vecstore.kernels.base import Bitmap, Kernels
 from vecstore.schema import VectorField
 from vecstore.tokens import TokenRows
@@ -48,8 +48,7 @@ class MaxSimFlatIndex(Index):
             raise InvalidArgument(f"truncate_dim={params.truncate_dim} suits dense vectors, these are rows of tokens")
         found = Candidates(np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32))
         kernels.maxsim_scan(queries, self._rows, allowed, found.rows, found.distances)
-        scanned = self.ntotal if allowed is None else min(self.ntotal, int(np.bitwise_count(allowed).sum()))
-        found.counters["rows_scanned"] = scanned
+        found.counters["rows_scanned"] = allowed_count(self.ntotal, allowed)
         return found
 
     def arrays(self) -> dict[str, np.ndarray]:

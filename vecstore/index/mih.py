@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import InvalidArgument
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
+from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm, allowed_count
 from vecstore.index.flat import check_rows, scan_radius
 from vecstore.index.mih_tables import auto_chunks, build_tables, open_tables, table_arrays
 from vecstore.index_check import MIH_CHUNK_BITS_MAX
@@ -75,7 +75,7 @@ class MihIndex(BuiltIndex):
         nq = len(queries)
         found = Candidates(np.empty((nq, k), np.int64), np.empty((nq, k), np.float32))
         counted = np.zeros((nq, 3), np.int64)
-        count = self.ntotal if allowed is None else min(self.ntotal, int(np.bitwise_count(allowed).sum()))
+        count = allowed_count(self.ntotal, allowed)
         budget = 0 if exact else count // _ROWS_PER_STEP
         if budget:
             outputs = (found.rows, found.distances, counted)

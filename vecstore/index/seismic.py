@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from vecstore.errors import Corruption
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
+from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm, allowed_count
 from vecstore.index.header import read_header
 from vecstore.index.resident import resident
 from vecstore.index.seismic_calibration import QUERIES, UNCALIBRATED, FactorTable, calibrated, drawn
@@ -147,11 +147,8 @@ class SeismicIndex(BuiltIndex):
     ) -> Candidates:
         """`nprobe` bounds how many of a query's terms, the heaviest, find candidates. Answers have exact distances
         whatever `rescore` says. Where a weight is not positive the search is exact."""
-        if allowed is None:
-            matches, few = self.ntotal, k
-        else:
-            matches = min(self.ntotal, int(np.bitwise_count(allowed).sum()))
-            few = max(k, FEW_ROWS, self.ntotal // FEW_SHARE)
+        matches = allowed_count(self.ntotal, allowed)
+        few = k if allowed is None else max(k, FEW_ROWS, self.ntotal // FEW_SHARE)
         if params.exact or params.truncate_dim or self.header.negative or matches <= few or k == 0:
             return self._exact.search(kernels, queries, k, allowed, params)
         if params.recall_target == 1:

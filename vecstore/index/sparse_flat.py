@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import Corruption, InvalidArgument
-from vecstore.index.base import DEFAULT_PARAMS, Candidates, Index, SearchParams
+from vecstore.index.base import DEFAULT_PARAMS, Candidates, Index, SearchParams, allowed_count
 from vecstore.index.terms import TermQueries, row_lengths, saturation_of
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.sparse import Saturation
@@ -75,8 +75,7 @@ class SparseFlatIndex(Index):
         nq = len(queries)
         found = Candidates(np.empty((nq, k), np.int64), np.empty((nq, k), np.float32))
         kernels.sparse_scan(weighted, self._rows, saturation, allowed, found.rows, found.distances)
-        scanned = self.ntotal if allowed is None else min(self.ntotal, int(np.bitwise_count(allowed).sum()))
-        found.counters["rows_scanned"] = scanned
+        found.counters["rows_scanned"] = allowed_count(self.ntotal, allowed)
         return found
 
     def rerank(self, kernels: Kernels, queries: SparseQueries, candidates: Int64Array) -> Float32Array:
