@@ -30,6 +30,7 @@ from vecstore.kernels import (
     tokens_numpy,
 )
 from vecstore.kernels import numba_loops as loops
+from vecstore.kernels.allowed import allowed_mask
 from vecstore.kernels.base import (
     Bitmap,
     ByteCodes,
@@ -66,7 +67,7 @@ from vecstore.kernels.row_checks import check_row_scan
 from vecstore.kernels.seismic_numba_backend import NumbaSeismic
 from vecstore.kernels.sparse_numba_kernels import NumbaSparse
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
-from vecstore.kernels.tokens_numpy import PythonTokens, allowed_mask
+from vecstore.kernels.tokens_numpy import PythonTokens
 from vecstore.schema import Metric
 from vecstore.tokens import TokenRows
 

@@ -24,6 +24,7 @@ from vecstore.kernels import (
     table_numpy,
     tokens_numpy,
 )
+from vecstore.kernels.allowed import allowed_mask, allowed_rows
 from vecstore.kernels.base import (
     Bitmap,
     ByteCodes,
@@ -59,11 +60,10 @@ from vecstore.kernels.maxsim_checks import (
 from vecstore.kernels.row_checks import check_row_scan
 from vecstore.kernels.seismic import OpenSeismic, SeismicArrays, Visit
 from vecstore.kernels.seismic_checks import check_seismic, check_seismic_search, check_sketch_nearest
-from vecstore.kernels.seismic_numpy import is_allowed
 from vecstore.kernels.sparse import Saturation
 from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_rerank, check_sparse_scan
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
-from vecstore.kernels.tokens_numpy import PythonTokens, allowed_mask
+from vecstore.kernels.tokens_numpy import PythonTokens
 from vecstore.kernels.window_search import PortableSparse
 from vecstore.schema import Metric
 from vecstore.sparse import SparseRows
@@ -78,14 +78,6 @@ def widen(rows: DenseRows) -> NDArray[np.float64]:
     if rows.dtype == np.uint16:
         return (rows.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
     return rows.astype(np.float64)
-
-
-def allowed_rows(allowed: Bitmap | None, n: int) -> NDArray[np.int64]:
-    """Row numbers whose bit is set, ascending."""
-    if allowed is None:
-        return np.arange(n, dtype=np.int64)
-    bits = np.unpackbits(allowed.astype("<u8", copy=False).view(np.uint8), count=n, bitorder="little")
-    return np.flatnonzero(bits).astype(np.int64, copy=False)
 
 
 def _distances(
@@ -303,8 +295,7 @@ class NumpyKernels(PortableSparse):
         outputs = (out_rows, out_distances, out_counters)
         check_graph_answers(graph.rows.shape, walk.rescored, queries, allowed, *outputs)
         check_walk(walk, len(graph.rows), out_rows)
-        mask = np.zeros(len(graph.rows), bool)
-        mask[allowed_rows(allowed, len(graph.rows))] = True
+        mask = allowed_mask(allowed, len(graph.rows))
         skipped = [-1] * len(queries) if walk.skipped is None else walk.skipped.tolist()
         prepared = opened.queries.prepare(queries, products)
         for q in range(len(queries)):
@@ -392,7 +383,7 @@ class NumpyKernels(PortableSparse):
     ) -> None:
         check_seismic_search(index.n, rows, queries, visit, allowed, out_rows, out_distances, out_counters)
         a: SeismicArrays = index.handle
-        mask = None if allowed is None else is_allowed(allowed, index.n)
+        mask = None if allowed is None else allowed_mask(allowed, index.n)
         parts = partial(seismic_numpy.estimates, a), partial(seismic_numpy.read_blocks, a)
         for q, query in enumerate(queries):
             outputs = out_rows[q], out_distances[q], out_counters[q]

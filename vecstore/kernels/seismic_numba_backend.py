@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels import seismic_numba, seismic_numpy
+from vecstore.kernels.allowed import allowed_mask
 from vecstore.kernels.seismic import BLOCK, Bitmap, OpenSeismic, SeismicArrays, Visit
 from vecstore.kernels.seismic_checks import check_seismic, check_seismic_search, check_sketch_nearest
-from vecstore.kernels.seismic_numpy import is_allowed
 from vecstore.kernels.sparse import Saturation
 from vecstore.sparse import SparseRows
 
@@ -54,7 +54,7 @@ class NumbaSeismic:
     ) -> None:
         check_seismic_search(index.n, rows, queries, visit, allowed, out_rows, out_distances, out_counters)
         a: SeismicArrays = index.handle
-        mask = None if allowed is None else is_allowed(allowed, index.n)
+        mask = None if allowed is None else allowed_mask(allowed, index.n)
 
         def estimate(terms: seismic_numpy.QueryTerms) -> Int64Array:
             sums = np.zeros(-(-index.n // BLOCK), np.int64)

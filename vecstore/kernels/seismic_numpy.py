@@ -31,12 +31,6 @@ class QueryTerms:
         return int(((self.weights >> 8) + 3).sum())
 
 
-def is_allowed(allowed: NDArray[np.uint64], n: int) -> NDArray[np.bool_]:
-    """(n,) by row."""
-    bits = np.unpackbits(allowed.astype("<u8", copy=False).view(np.uint8), count=n, bitorder="little")
-    return bits.astype(bool)
-
-
 def query_terms(a: SeismicArrays, query: SparseRows, visit: Visit) -> QueryTerms:
     if not len(a.terms) or not query.nnz:
         return QueryTerms(np.empty(0, np.int64), np.empty(0, np.int64), 0)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels.base import Bitmap, Float32Array, Int64Array
+from vecstore.kernels.base import Float32Array, Int64Array
 from vecstore.kernels.checks import _check
 from vecstore.kernels.maxsim_checks import check_offsets
 from vecstore.kernels.tokens import CENTROIDS_MAX, Centroids, Codes, TokenCodes, centroid_bytes, code_bytes
@@ -149,12 +149,6 @@ def search(
     out_rows[: len(order)] = listed[order]
     out_distances[: len(order)] = -(scores[order].astype(np.float32) * step)
     out_counters[:] = visited, len(listed)
-
-
-def allowed_mask(allowed: Bitmap | None, n: int) -> NDArray[np.bool_]:
-    if allowed is None:
-        return np.ones(n, bool)
-    return np.unpackbits(allowed.astype("<u8", copy=False).view(np.uint8), count=n, bitorder="little").astype(bool)
 
 
 def check_codes(codes: TokenCodes) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.kernels.allowed import allowed_mask
 from vecstore.kernels.sparse import Bitmap, OpenWindow, Saturation, Window
 from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_scan
 from vecstore.kernels.sparse_numpy import by_weight, document_frequency
@@ -209,7 +210,7 @@ class PortableSparse(ABC):
         end = check_windows(windows, len(rows))
         check_sparse_scan(queries, rows, saturation, allowed, out_rows, out_distances)
         check_counters(out_counters, len(queries))
-        flags = _flags(allowed, len(rows))
+        flags = allowed_mask(allowed, len(rows))
         out_rows.fill(-1)
         out_distances.fill(np.inf)
         out_counters.fill(0)
@@ -231,7 +232,7 @@ class PortableSparse(ABC):
     ) -> None:
         end = check_windows(windows, len(rows))
         check_document_frequency(terms, rows, allowed, out)
-        flags = _flags(allowed, len(rows))
+        flags = allowed_mask(allowed, len(rows))
         out[:] = document_frequency(terms, rows.take(end + np.flatnonzero(flags[end:])))
         for window in (one.window for one in windows):
             mine = np.zeros(window.n_rows, bool)
@@ -240,12 +241,6 @@ class PortableSparse(ABC):
             for place, number in zip(*_lists_of(window, terms), strict=True):
                 ids, codes = _codes_of(window, int(number))
                 out[place] += np.count_nonzero(mine & (codes[: len(mine)] > 0) if ids is None else mine[ids])
-
-
-def _flags(allowed: Bitmap | None, n: int) -> NDArray[np.bool_]:
-    if allowed is None:
-        return np.ones(n, bool)
-    return np.unpackbits(allowed.astype("<u8", copy=False).view(np.uint8), count=n, bitorder="little").view(bool)
 
 
 def _share(terms: NDArray[np.uint32], rows: SparseRows, candidates: NDArray[np.int64]) -> NDArray[np.bool_]:
