@@ -47,7 +47,7 @@ def _collection(folder: Path) -> list[dict[str, Any]]:
             for place in every
         ]  # fmt: skip
 
-    part = {name: _part(asked, tune_on) for name, asked in queries.items()}
+    part = {name: asked[tune_on] for name, asked in queries.items()}
     advice = docs.tune_fusion(part, [relevant[place] for place in tune_on], K, candidates=CANDIDATES)
     chosen = {"default RRF": RRF(), "tuned": advice.pick.fusion, "best tried": advice.tried[0].fusion}
     for label, fusion in chosen.items():
@@ -79,8 +79,4 @@ def _load(db: Any, folder: Path, judged: labelled.Labelled) -> tuple[Any, dict[s
 
 
 def _row(asked: Any, place: int) -> Any:
-    return asked[place] if isinstance(asked, np.ndarray | list) else asked[place : place + 1]
-
-
-def _part(asked: Any, places: np.ndarray) -> Any:
-    return [asked[place] for place in places] if isinstance(asked, list) else asked[places]
+    return asked[place] if isinstance(asked, np.ndarray) else asked.row(place)
