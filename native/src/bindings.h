@@ -89,6 +89,14 @@ const T* data_of(const Input& array) {
     return array.is_valid() ? static_cast<const T*>(array.data()) : nullptr;
 }
 
+// The bitmap of allowed rows, of so many words; null where there is none, which means "all".
+inline const std::uint64_t* bitmap_of(const Input& allowed, std::size_t nwords) {
+    if (!allowed.is_valid()) return nullptr;
+    check("allowed", allowed, kUInt64, {nwords});
+    static constexpr std::uint64_t kNone = 0;  // an empty array may come without a pointer
+    return allowed.size() == 0 ? &kNone : data_of<std::uint64_t>(allowed);
+}
+
 // Adds the scans over lists of codes.
 void bind_codes(nb::module_& m);
 

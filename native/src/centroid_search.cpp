@@ -6,16 +6,13 @@
 #include <algorithm>
 #include <limits>
 
+#include "allowed.h"
 #include "token_codes.h"
 
 namespace vecstore {
 namespace {
 
 constexpr std::size_t kBins = 4096;
-
-bool is_allowed(const std::uint64_t* allowed, std::size_t row) {
-    return allowed == nullptr || (allowed[row / 64] >> (row % 64) & 1) != 0;
-}
 
 // Kept by a thread from call to call: the system would take so much memory back and clear it again.
 struct Scratch {

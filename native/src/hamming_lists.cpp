@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "allowed.h"
 #include "counting_top_k.h"
 #include "dispatch.h"
 
@@ -13,10 +14,6 @@ struct Worker {
     std::vector<float> distances;
     std::vector<std::uint32_t> positions;
 };
-
-bool is_allowed(const Rows& rows, std::uint32_t row) {
-    return rows.allowed == nullptr || (rows.allowed[row / 64] >> row % 64 & 1) != 0;
-}
 
 }  // namespace
 
@@ -53,7 +50,7 @@ void hamming_list_scan(const std::uint8_t* queries, std::size_t nq, const Hammin
                 for (std::size_t i = 0; i < found; ++i) {
                     const std::size_t at = worker.positions[i];
                     const std::uint32_t row = lists.rows[first + at];
-                    if (worker.distances[at] < nearest.bound() && is_allowed(codes, row))
+                    if (worker.distances[at] < nearest.bound() && is_allowed(codes.allowed, row))
                         nearest.add(worker.distances[at], row);
                 }
             }

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "allowed.h"
 #include "dispatch.h"
 #include "token_queries.h"
 
@@ -64,10 +65,6 @@ std::vector<std::size_t> tiles_of(const TokenRows& queries) {
         }
     }
     return ends;
-}
-
-bool is_allowed(const std::uint64_t* allowed, std::size_t row) {
-    return allowed == nullptr || (allowed[row / 64] >> (row % 64) & 1) != 0;
 }
 
 void scan_tile(const MaxSimOps& ops, const TokenQueries& queries, const TokenRows& rows, const std::uint64_t* allowed,

@@ -49,19 +49,12 @@ TopKOutput top_k_output(std::size_t nq, const Output& out_rows, const Output& ou
     return {out_rows.shape(1), static_cast<std::int64_t*>(out_rows.data()), static_cast<float*>(out_distances.data())};
 }
 
-void check_allowed(const Input& allowed, Rows& rows) {
-    if (!allowed.is_valid()) return;
-    check("allowed", allowed, kUInt64, {words(rows.n)});
-    static constexpr std::uint64_t kNone = 0;  // an empty array may come without a pointer, which would mean "all"
-    rows.allowed = rows.n == 0 ? &kNone : data_of<std::uint64_t>(allowed);
-}
-
 void scan(int metric, Input queries, Input rows, Input inverse_norms, Input allowed, Output out_rows,
           Output out_distances) {
     check("queries", queries, kFloat32, {kAny, kAny});
     DenseRows dense = dense_rows(rows, queries.shape(1));
     const Metric by = metric_of(metric, inverse_norms, dense);
-    check_allowed(allowed, dense.rows);
+    dense.rows.allowed = bitmap_of(allowed, words(dense.rows.n));
     const TopKOutput output = top_k_output(queries.shape(0), out_rows, out_distances);
     if (output.k == 0 || queries.shape(0) == 0) return;
     dense_scan(by, data_of<float>(queries), queries.shape(0), dense, output);
@@ -71,7 +64,7 @@ void hamming(Input queries, Input rows, Input allowed, Output out_rows, Output o
     check("queries", queries, kUInt8, {kAny, kAny});
     check("rows", rows, kUInt8, {kAny, queries.shape(1)});
     Rows packed{data_of<std::uint8_t>(rows), rows.shape(0), rows.shape(1), nullptr};
-    check_allowed(allowed, packed);
+    packed.allowed = bitmap_of(allowed, words(packed.n));
     const TopKOutput output = top_k_output(queries.shape(0), out_rows, out_distances);
     if (output.k == 0 || queries.shape(0) == 0) return;
     hamming_scan(data_of<std::uint8_t>(queries), queries.shape(0), packed, output);
@@ -107,7 +100,7 @@ void blocks(Input queries, Input data, Input inverse_norms, Input kept, Input al
         if (numbers[i] < -1 || numbers[i] >= static_cast<std::int64_t>(nblocks))
             fail("kept block " + std::to_string(numbers[i]) + " is not in -1.." + std::to_string(nblocks - 1));
     Rows rows{data_of<std::uint8_t>(data), n, width, nullptr};
-    check_allowed(allowed, rows);
+    rows.allowed = bitmap_of(allowed, words(rows.n));
     const TopKOutput output = top_k_output(nq, out_rows, out_distances);
     if (output.k == 0 || nq == 0) return;
     const DimensionBlocks blocked{rows.data, nblocks, n, width, element, data_of<float>(inverse_norms), rows.allowed};

@@ -12,13 +12,8 @@ Rows packed_rows(const char* name, const Input& rows, std::size_t nbytes, const 
                  std::size_t segment_rows) {
     check(name, rows, kUInt8, {kAny, nbytes});
     if (rows.shape(0) > UINT32_MAX) fail(std::string(name) + " must have fewer than 2^32 rows");
-    Rows packed{data_of<std::uint8_t>(rows), rows.shape(0), nbytes, nullptr};
-    if (allowed.is_valid()) {
-        check("allowed", allowed, kUInt64, {segment_rows == kAny ? kAny : (segment_rows + 63) / 64});
-        static constexpr std::uint64_t kNone = 0;  // an empty array may come without a pointer, which would mean "all"
-        packed.allowed = allowed.size() == 0 ? &kNone : data_of<std::uint64_t>(allowed);
-    }
-    return packed;
+    const std::size_t nwords = segment_rows == kAny ? kAny : words(segment_rows);
+    return {data_of<std::uint8_t>(rows), rows.shape(0), nbytes, bitmap_of(allowed, nwords)};
 }
 
 TopKOutput places(std::size_t nq, const Output& out_rows, const Output& out_distances) {

@@ -25,9 +25,7 @@ ListLayout layout_of(const Input& offsets, const Input& counts, const Input& row
     check("counts", counts, kInt64, {kAny});
     check("offsets", offsets, kInt64, {counts.shape(0) + 1});
     check("rows", rows, kUInt32, {nblocks * kBlockRows});
-    if (allowed.is_valid()) check("allowed", allowed, kUInt64, {kAny});
-    static constexpr std::uint64_t kNone = 0;  // an empty bitmap may come without a pointer, which would mean "all"
-    const std::uint64_t* bits = allowed.is_valid() && allowed.size() == 0 ? &kNone : data_of<std::uint64_t>(allowed);
+    const std::uint64_t* bits = bitmap_of(allowed, kAny);
     return {counts.shape(0),
             data_of<std::int64_t>(offsets),
             data_of<std::int64_t>(counts),

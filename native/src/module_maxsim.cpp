@@ -13,12 +13,7 @@ void scan(Input query_offsets, Input query_tokens, Input offsets, Input tokens, 
     const TokenRows queries = query_rows(query_offsets, query_tokens);
     const TokenRows rows = token_rows("tokens", offsets, tokens, queries.dim);
     check_offsets("rows", rows.offsets, rows.n, tokens.shape(0));
-    static constexpr std::uint64_t kNone = 0;  // an empty array may come without a pointer, which would mean "all"
-    const std::uint64_t* bits = nullptr;
-    if (allowed.is_valid()) {
-        check("allowed", allowed, kUInt64, {words(rows.n)});
-        bits = rows.n == 0 ? &kNone : data_of<std::uint64_t>(allowed);
-    }
+    const std::uint64_t* bits = bitmap_of(allowed, words(rows.n));
     check("out_rows", out_rows, kInt64, {queries.n, kAny});
     check("out_distances", out_distances, kFloat32, {queries.n, out_rows.shape(1)});
     if (out_rows.size() == 0) return;

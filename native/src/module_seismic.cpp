@@ -48,7 +48,7 @@ class NativeSeismic {
         const SparseView queries = query_view(query_offsets, query_indices, query_values);
         const SparseView rows = sparse_view("row", offsets, indices, values);
         if (rows.n != index_->arrays().n) fail("the index is over another number of rows");
-        const std::uint64_t* mask = mask_of(allowed, rows);
+        const std::uint64_t* mask = bitmap_of(allowed, words(rows.n));
         check("out_rows", out_rows, kInt64, {queries.n, kAny});
         const std::size_t k = out_rows.shape(1);
         check("out_distances", out_distances, kFloat32, {queries.n, k});

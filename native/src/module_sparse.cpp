@@ -11,7 +11,7 @@ void scan(Input query_offsets, Input query_indices, Input query_values, Input of
     const SparseView queries = query_view(query_offsets, query_indices, query_values);
     const SparseView rows = sparse_view("row", offsets, indices, values);
     const Saturation saturation = saturation_of(lengths, base, slope, rows);
-    const std::uint64_t* mask = mask_of(allowed, rows);
+    const std::uint64_t* mask = bitmap_of(allowed, words(rows.n));
     check("out_rows", out_rows, kInt64, {queries.n, kAny});
     check("out_distances", out_distances, kFloat32, {queries.n, out_rows.shape(1)});
     if (out_rows.size() == 0) return;
@@ -35,7 +35,7 @@ void document_frequency(Input terms, Input offsets, Input indices, Input values,
     check("terms", terms, kUInt32, {kAny});
     const SparseView rows = sparse_view("row", offsets, indices, values);
     check("out", out, kInt64, {terms.shape(0)});
-    sparse_document_frequency(data_of<std::uint32_t>(terms), terms.shape(0), rows, mask_of(allowed, rows),
+    sparse_document_frequency(data_of<std::uint32_t>(terms), terms.shape(0), rows, bitmap_of(allowed, words(rows.n)),
                               static_cast<std::int64_t*>(out.data()));
 }
 

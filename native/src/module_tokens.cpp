@@ -39,12 +39,7 @@ class NativeTokens {
                 Output out_distances, Output out_counters) const {
         if (codes_.homes == nullptr) fail("these tokens have no centroids");
         const TokenRows queries = checked_queries(query_offsets, query_tokens);
-        static constexpr std::uint64_t kNone = 0;  // an empty array may come without a pointer, which would mean "all"
-        const std::uint64_t* bits = nullptr;
-        if (allowed.is_valid()) {
-            check("allowed", allowed, kUInt64, {words(codes_.n)});
-            bits = codes_.n == 0 ? &kNone : data_of<std::uint64_t>(allowed);
-        }
+        const std::uint64_t* bits = bitmap_of(allowed, words(codes_.n));
         check("out_rows", out_rows, kInt64, {queries.n, kAny});
         check("out_distances", out_distances, kFloat32, {queries.n, out_rows.shape(1)});
         check("out_counters", out_counters, kInt64, {queries.n, 2});

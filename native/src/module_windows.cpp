@@ -97,7 +97,7 @@ nb::tuple build(Input offsets, Input indices, Input values, Input lengths, float
 }
 
 Inverted inverted(const std::vector<const NativeWindow*>& windows, const SparseView& rows, const Input& allowed) {
-    Inverted index{{}, rows, nullptr, mask_of(allowed, rows)};
+    Inverted index{{}, rows, nullptr, bitmap_of(allowed, words(rows.n))};
     for (const NativeWindow* window : windows) index.windows.push_back(window->view());
     return index;
 }

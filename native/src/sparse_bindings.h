@@ -31,13 +31,6 @@ inline SparseView query_view(const Input& offsets, const Input& indices, const I
     return view;
 }
 
-inline const std::uint64_t* mask_of(const Input& allowed, const SparseView& rows) {
-    if (!allowed.is_valid()) return nullptr;
-    check("allowed", allowed, kUInt64, {words(rows.n)});
-    static constexpr std::uint64_t kNoWord = 0;
-    return rows.n == 0 ? &kNoWord : data_of<std::uint64_t>(allowed);
-}
-
 // Not to be used where `lengths` is not valid.
 inline Saturation saturation_of(const Input& lengths, float base, float slope, const SparseView& rows) {
     if (!lengths.is_valid()) return {};

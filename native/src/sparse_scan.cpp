@@ -3,6 +3,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "allowed.h"
+
 namespace vecstore {
 namespace {
 
@@ -96,7 +98,7 @@ void add_document_frequency(const std::uint32_t* terms, std::size_t count, const
     const std::vector<float> equal(count, 1);  // ranks are then places
     const SparseQuery query(terms, equal.data(), count);
     for (std::size_t row = first; row < rows.n; ++row) {
-        if (allowed != nullptr && (allowed[row / 64] >> (row % 64) & 1) == 0) continue;
+        if (!is_allowed(allowed, row)) continue;
         check_row(rows, row);
         for (std::int64_t i = rows.offsets[row]; i < rows.offsets[row + 1]; ++i) {
             const std::uint32_t rank = query.rank(rows.indices[i]);

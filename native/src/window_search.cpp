@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "allowed.h"
 #include "sparse_scan.h"
 #include "window_query.h"
 
@@ -72,9 +73,7 @@ void inverted_search(const SparseView& queries, const Inverted& index, const Top
 void inverted_document_frequency(const std::uint32_t* terms, std::size_t count, const Inverted& index,
                                  std::int64_t* counts) {
     const std::size_t end = std::min(windows_end(index), index.rows.n);
-    const auto allowed = [&](std::size_t row) {
-        return index.allowed == nullptr || (index.allowed[row / 64] >> (row % 64) & 1) != 0;
-    };
+    const auto allowed = [&](std::size_t row) { return is_allowed(index.allowed, row); };
     std::fill(counts, counts + count, 0);
     for (std::size_t i = 0; i < count; ++i) {
         for (const WindowView& window : index.windows) {
