@@ -206,6 +206,8 @@ def _check_seismic(spec: Seismic, path: str) -> None:
         value = getattr(spec, name)
         if value != "auto":
             _bounded(f"{path}.{name}", value, low, high)
+    if spec.postings == "auto" and spec.list_factor != "auto":
+        raise bad_index(f"{path}.list_factor", f"is {spec.list_factor}, a multiple of postings, of which all are kept")
 
 
 def _check_late(spec: Plaid | Muvera, dim: int, path: str) -> None:
@@ -230,7 +232,9 @@ def _check_late(spec: Plaid | Muvera, dim: int, path: str) -> None:
         _bounded(f"{path}.final_dim", spec.final_dim, 1, length, "repetitions * 2^k_sim * projection")
     if (spec.final_dim or length) > FDE_DIM_MAX:
         raise bad_index(path, f"has vectors of {spec.final_dim or length} components, the most is {FDE_DIM_MAX}")
-    if spec.quantizer is not None:
+    if spec.first == "graph":
+        _check_graph(Graph(quantizer=spec.quantizer), spec.final_dim or length, path)
+    elif spec.quantizer is not None:
         _check_quantizer(spec.quantizer, spec.final_dim or length, f"{path}.quantizer")
 
 

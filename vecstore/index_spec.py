@@ -202,9 +202,9 @@ class Seismic(_Spec, frozen=True, tag="seismic"):
     the stored vectors. The more of each number, the larger the index and the better its answers.
 
     `postings` is how many entries of an index are kept on average for finding candidates, the largest of all ("auto"
-    keeps every one), and `list_factor` how many times as many of one. `summary` is what stands for a block: "mean", a
-    power mean of its values, tells blocks apart best; "max" bounds them, so that a search for all of the k nearest may
-    skip blocks too."""
+    keeps every one), and `list_factor`, which goes with such a number, how many times as many of one at most. `summary`
+    is what stands for a block: "mean", a power mean of its values, tells blocks apart best; "max" bounds them, so that
+    a search for all of the k nearest may skip blocks too."""
 
     postings: int | Literal["auto"] = "auto"
     list_factor: float | Literal["auto"] = "auto"
