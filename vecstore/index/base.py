@@ -19,13 +19,13 @@ Progress = Callable[[str, int, int], None]  # phase, done, total; may raise Canc
 class SearchParams:
     """How hard to look. 0 or None is the index's own choice."""
 
-    nprobe: int = 0  # lists to visit at most
+    nprobe: int = 0  # lists to visit at most; multi-vectors: `efforts` of the first stage; seismic: terms that find
     oversampling: float = 0.0  # candidates for the rerank, as a multiple of k; at least 1
     rescore: bool = True  # False: answer with estimated distances
     exact: bool = False  # scan the stored vectors
     truncate_dim: int = 0  # compare this prefix of the vectors only
     recall_target: float = 0.0  # 0 < r <= 1: choose the rest by it
-    ef: int = 0  # width of a graph walk: the candidates it keeps, at least k
+    ef: int = 0  # width of a graph walk: the candidates it keeps, at least k; multi-vectors: those of the first stage
     block_factor: float = 0.0  # sparse: a block is read if its estimate times this reaches the k-th best score
 
 

@@ -34,7 +34,9 @@ class Plan:
 
 
 class LateIndex(BuiltIndex):
-    """Answers are complete: where at least k allowed rows have tokens, k are found."""
+    """Answers are complete: where at least k allowed rows have tokens, k are found.
+
+    `efforts` are the settings of the first stage that are calibrated; `SearchParams.nprobe` is one, or another."""
 
     complete: ClassVar[bool] = True
     plans_filters: ClassVar[bool] = True
@@ -66,6 +68,9 @@ class LateIndex(BuiltIndex):
         allowed: Bitmap | None,
         params: SearchParams = DEFAULT_PARAMS,
     ) -> Candidates:
+        """`nprobe` is the effort of the first stage, `ef` or `oversampling` the number of its candidates. Without
+        `rescore` distances are by codes, or where there are none, by the first stage. Raises InvalidArgument for
+        `truncate_dim`."""
         if params.truncate_dim:
             raise InvalidArgument(f"truncate_dim={params.truncate_dim} suits dense vectors, these are rows of tokens")
         matches = allowed_count(self.ntotal, allowed)
