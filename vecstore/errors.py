@@ -23,6 +23,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self
 
+RETRY_AFTER = "retry_after_s"  # metadata of an error that may be retried
+
 
 class VecstoreError(Exception):
     """Base of every error that vecstore raises on purpose."""
@@ -143,6 +145,10 @@ def limit_exceeded(name: str, value: object, bound: object, *, path: str | None 
         metadata={"limit": name, "bound": bound, "value": value},
         field_violations=[(path or name, message)],
     )
+
+
+def overloaded(message: str, retry_after_s: float) -> ResourceExhausted:
+    return ResourceExhausted(message, reason="OVERLOADED", metadata={RETRY_AFTER: retry_after_s})
 
 
 BY_GRPC_CODE: Mapping[str, type[VecstoreError]] = {

@@ -19,9 +19,10 @@ from vecstore.client._sync.client import Client
 from vecstore.client._sync.grpc import GrpcTransport
 from vecstore.client.retry import Attempts, RetryPolicy
 from vecstore.config import Settings
+from vecstore.errors import overloaded
 from vecstore.pb.v1 import collections_pb2, points_pb2
 from vecstore.types import CollectionInfo
-from vecstore.wire.errors import overloaded, status_of
+from vecstore.wire.errors import status_of
 from vecstore.wire.schemas import collection_to_pb
 
 QUICK = RetryPolicy(attempts=4, first_s=0.001, longest_s=0.004)

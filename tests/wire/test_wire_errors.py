@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vecstore import errors
-from vecstore.wire.errors import DETAILS_KEY, cut, error_from_rpc, overloaded, status_of
+from vecstore.errors import overloaded
+from vecstore.wire.errors import DETAILS_KEY, cut, error_from_rpc, status_of
 
 CLASSES = [
     value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.VecstoreError)

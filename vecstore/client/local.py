@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from vecstore.config import Settings
@@ -42,11 +42,19 @@ T = TypeVar("T")
 class AsyncLocal:
     """An `AsyncTransport` over a `Database` of this process."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self,
+        database: Database,
+        coalescer: Coalescer | None = None,
+        reads: Executor | None = None,
+        writes: Executor | None = None,
+    ) -> None:
+        """With a coalescer and threads that others use too, as in a server; with its own where they are left out."""
         self.settings: Settings = database.settings
         self._database = database
-        self._executor = ThreadPoolExecutor(thread_name_prefix="vecstore-client")
-        self._coalescer = Coalescer(database, self._executor)
+        self._executor = reads or ThreadPoolExecutor(thread_name_prefix="vecstore-client")
+        self._writes = writes or self._executor
+        self._coalescer = coalescer or Coalescer(database, self._executor)
 
     async def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
@@ -56,7 +64,7 @@ class AsyncLocal:
         return await self._run(self._database.create_collection, name, schema, exist_ok=exist_ok)
 
     async def collection_info(self, name: str) -> CollectionInfo:
-        return await self._run(self._database.collection_info, name)
+        return self._database.collection_info(name)  # in memory
 
     async def list_collections(self) -> list[CollectionInfo]:
         return await self._run(self._database.list_collections)
@@ -68,7 +76,8 @@ class AsyncLocal:
         return await self._run(self._database.delete_collection, name)
 
     async def write(self, request: UpsertRequest | DeleteRequest | PayloadRequest) -> WriteResult:
-        future = asyncio.wrap_future(await self._run(self._database.submit, request))
+        loop = asyncio.get_running_loop()
+        future = asyncio.wrap_future(await loop.run_in_executor(self._writes, self._database.submit, request))
         return await asyncio.shield(future)  # a caller who gives up does not undo a write that is under way
 
     async def get(self, request: GetRequest) -> tuple[list[Point], int]:
@@ -97,6 +106,9 @@ class AsyncLocal:
 
     async def query_many(self, request: QueryRequest) -> list[Hits]:
         return await self._run(self._database.query_many, request)
+
+    async def query_batch(self, requests: Sequence[QueryRequest]) -> list[Hits]:
+        return await self._run(self._database.query_batch, requests)
 
     async def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
         return await self._run(self._database.create_field_index, request)

@@ -6,8 +6,7 @@ import asyncio
 from collections import deque
 
 from vecstore.config import Limits
-from vecstore.errors import Unavailable
-from vecstore.wire.errors import RETRY_AFTER, overloaded
+from vecstore.errors import RETRY_AFTER, Unavailable, overloaded
 
 RETRY_AFTER_S = 0.1
 

@@ -56,7 +56,8 @@ class GrpcServer:
         self._pools = Pools()
         self._admission = Admission(settings.limits)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
-        handlers = handlers_of(database, self._admission, self._pools)
+        self._coalescer = Coalescer(database, self._pools.queries)
+        handlers = handlers_of(database, self._coalescer, self._admission, self._pools)
         handlers.update(self._foreign_handlers())
         key = ApiKey(settings.server.api_key) if settings.server.api_key else None
         self._server = grpc.aio.server(options=_options(settings))
@@ -113,11 +114,11 @@ class Pools:
             pool.shutdown(cancel_futures=True)
 
 
-def handlers_of(database: Database, admission: Admission, pools: Pools) -> dict[str, Any]:
+def handlers_of(database: Database, coalescer: Coalescer, admission: Admission, pools: Pools) -> dict[str, Any]:
     """Every call of the three services by its full name."""
     limits = database.settings.limits
     calls = Calls(limits, admission, pools.reads)
-    points = Points(database, Coalescer(database, pools.queries), pools.reads, pools.writes)
+    points = Points(database, coalescer, pools.reads, pools.writes)
     streams = Streams(database, points, admission, limits, pools.reads)
     collections, operations = Collections(database), Operations(database)
     collections_name, points_name, operations_name = SERVICES

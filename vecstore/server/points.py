@@ -18,6 +18,7 @@ from vecstore.schema import Schema
 from vecstore.types import PayloadOp, QueryRequest, WriteResult
 from vecstore.validate import invalid
 from vecstore.wire.facets import facet_from_pb, facets_to_pb, matrix_request_from_pb, matrix_to_pb
+from vecstore.wire.given import check_kind
 from vecstore.wire.groups import groups_request_from_pb, groups_to_pb
 from vecstore.wire.ids import id_from_pb
 from vecstore.wire.reads import (
@@ -30,7 +31,6 @@ from vecstore.wire.reads import (
     scroll_result_to_pb,
 )
 from vecstore.wire.values import set_fields
-from vecstore.wire.vectors import check_kind
 from vecstore.wire.writes import delete_from_pb, payload_request_from_pb, upsert_from_pb, write_result_to_pb
 
 # An answer with more hits is built in a thread: it would hold up the event loop.

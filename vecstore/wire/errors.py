@@ -10,11 +10,10 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
-from vecstore.errors import BY_GRPC_CODE, InvalidArgument, IoFailed, ResourceExhausted, VecstoreError
+from vecstore.errors import BY_GRPC_CODE, RETRY_AFTER, InvalidArgument, IoFailed, VecstoreError
 
 DOMAIN = "vecstore"
 DETAILS_KEY = "grpc-status-details-bin"  # the trailing metadata that carries google.rpc.Status
-RETRY_AFTER = "retry_after_s"  # metadata of an error that may be retried
 # A peer drops trailers above 8 KiB, and messages may quote what the caller sent, so all parts are cut.
 MESSAGE_BYTES_MAX = 1_000
 DETAILS_BYTES_MAX = 1_000
@@ -86,10 +85,6 @@ def error_of(
     if reason == IoFailed.default_reason:
         kind = IoFailed
     return kind(message, reason=reason, metadata=metadata, field_violations=violations)
-
-
-def overloaded(message: str, retry_after_s: float) -> ResourceExhausted:
-    return ResourceExhausted(message, reason="OVERLOADED", metadata={RETRY_AFTER: retry_after_s})
 
 
 def cut(text: str, size: int) -> str:

@@ -9,12 +9,8 @@ import numpy as np
 from vecstore.errors import InvalidArgument
 from vecstore.pb.v1 import common_pb2
 from vecstore.rows import GivenRows
-from vecstore.wire.vectors import OneVector, given_rows, given_vectors, vector_from_pb, widen
-
-
-def only(given: GivenRows) -> OneVector:
-    """The vector of a request with one query."""
-    return given if isinstance(given, np.ndarray) else given_vectors(given)[0]
+from vecstore.wire.given import given_rows, widen
+from vecstore.wire.vectors import vector_from_pb
 
 
 def query_vector(message: common_pb2.Vector, path: str) -> GivenRows:

@@ -9,8 +9,9 @@ from vecstore.errors import InvalidArgument
 from vecstore.pb.v1 import ranking_pb2 as pb
 from vecstore.ranking import Discover, Example, Formula, NearestId, OrderBy, Ranking, Recommend, Sample, Strategy, is_id
 from vecstore.wire.formula import formula_from_pb, formula_to_pb
+from vecstore.wire.given import only
 from vecstore.wire.ids import id_from_pb, set_id
-from vecstore.wire.query_parts import only, query_vector, set_int
+from vecstore.wire.query_parts import query_vector, set_int
 from vecstore.wire.vectors import set_vector
 
 _TO_PB = {

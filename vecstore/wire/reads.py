@@ -27,8 +27,9 @@ from vecstore.types import (
     Selection,
 )
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
+from vecstore.wire.given import OneVector, given_rows, given_vectors, only, widen
 from vecstore.wire.ids import column_to_pb, id_from_pb, id_to_pb, set_id
-from vecstore.wire.query_parts import only, query_vector, set_int
+from vecstore.wire.query_parts import query_vector, set_int
 from vecstore.wire.stages import (
     legs_from_pb,
     legs_to_pb,
@@ -38,7 +39,7 @@ from vecstore.wire.stages import (
     stages_to_pb,
 )
 from vecstore.wire.values import fields_from_pb, set_fields, set_payload
-from vecstore.wire.vectors import OneVector, given_rows, given_vectors, set_vector, vector_from_pb, widen
+from vecstore.wire.vectors import set_vector, vector_from_pb
 from vecstore.wire.writes import selected_ids
 
 K_DEFAULT = 10

@@ -18,7 +18,8 @@ from vecstore.types import (
     TuneRequest,
     VectorIndexRequest,
 )
-from vecstore.wire.vectors import given_rows, given_vectors, vector_from_pb, vector_to_pb
+from vecstore.wire.given import given_rows, given_vectors
+from vecstore.wire.vectors import vector_from_pb, vector_to_pb
 
 E = TypeVar("E", bound=StrEnum)
 

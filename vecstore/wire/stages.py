@@ -12,7 +12,8 @@ from vecstore.query.fusion import Fusion, FusionMethod
 from vecstore.sparse_check import bad_vector
 from vecstore.types import Mmr, Prefetch, QueryRequest
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
-from vecstore.wire.query_parts import only, query_vector, set_int
+from vecstore.wire.given import only
+from vecstore.wire.query_parts import query_vector, set_int
 from vecstore.wire.ranking import ranking_from_pb, ranking_to_pb
 from vecstore.wire.vectors import set_vector
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument, limit_exceeded
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.query.filter import PointId
-from vecstore.schema import DataType, Schema
-from vecstore.sparse import SparseVector
-from vecstore.sparse_check import bad_vector
+from vecstore.schema import Schema
 from vecstore.types import (
     DeleteRequest,
     Durability,
@@ -29,9 +25,11 @@ from vecstore.wire.columns import column_from_pb as vectors_from_pb
 from vecstore.wire.columns import column_to_pb as vectors_to_pb
 from vecstore.wire.columns import is_ragged
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
+from vecstore.wire.gather import check_count, check_spread, fit, gathered
+from vecstore.wire.given import OneVector
 from vecstore.wire.ids import column_from_pb, column_to_pb, id_from_pb, ids_from_pb
 from vecstore.wire.values import bad_payload, payload_from_pb
-from vecstore.wire.vectors import OneVector, check_kind, given_rows, vector_from_pb, widen
+from vecstore.wire.vectors import vector_from_pb
 
 _MODES = {
     pb.WRITE_MODE_UNSPECIFIED: WriteMode.UPSERT,
@@ -119,7 +117,7 @@ def upsert_from_pb(message: pb.UpsertRequest, limits: Limits, schema: Schema | N
 def batch_from_pb(message: pb.PointBatch, limits: Limits, schema: Schema | None = None) -> PointBatch:
     """Vectors are views of the message's bytes, so this costs no work for each value."""
     count = len(message.ids.nums) + len(message.ids.uuids) // 16 + len(message.ids.strs)
-    _check_count(count, limits)
+    check_count(count, limits)
     ids = column_from_pb(message.ids, "batch.ids")
     spread = 0
     vectors: dict[str, VectorBatch] = {}
@@ -132,8 +130,8 @@ def batch_from_pb(message: pb.PointBatch, limits: Limits, schema: Schema | None 
             raise limit_exceeded("dim_max", column.dim, limits.dim_max, path=f"{path}.dim")
         if column.present:
             spread += count * column.dim * 4
-            _check_spread(spread, limits)
-        vectors[name] = _fit(vectors_from_pb(column, count, path), name, schema)
+            check_spread(spread, limits)
+        vectors[name] = fit(vectors_from_pb(column, count, path), name, schema)
     payloads: list[bytes | None] | None = None
     if message.payload_json:
         if len(message.payload_json) != count:
@@ -145,7 +143,7 @@ def batch_from_pb(message: pb.PointBatch, limits: Limits, schema: Schema | None 
 def points_from_pb(points: Iterable[pb.Point], limits: Limits, schema: Schema | None = None) -> PointBatch:
     """Rows turned into columns; see `upsert_from_pb`."""
     points = list(points)
-    _check_count(len(points), limits)
+    check_count(len(points), limits)
     ids: list[PointId] = []
     payloads: list[bytes | None] = []
     columns: dict[str, dict[int, OneVector]] = {}
@@ -154,22 +152,7 @@ def points_from_pb(points: Iterable[pb.Point], limits: Limits, schema: Schema | 
         payloads.append(_payload_from_pb(point, f"points[{place}].payload", limits))
         for name, vector in point.vectors.items():
             columns.setdefault(name, {})[place] = vector_from_pb(vector, f"points[{place}].vectors.{name}")
-    vectors: dict[str, VectorBatch] = {}
-    spread = 0
-    for name, rows in columns.items():
-        field = schema.vectors.get(name) if schema is not None else None
-        if not all(isinstance(row, np.ndarray) and row.ndim == 1 for row in rows.values()):
-            vectors[name] = _ragged(rows, len(ids), f"vectors.{name}")
-            continue
-        dense = {place: row for place, row in rows.items() if isinstance(row, np.ndarray)}
-        width = field.storage_width if field is not None else len(next(iter(dense.values())))
-        for place, row in dense.items():
-            if len(row) != width:
-                raise _wrong_width(f"points[{place}].vectors.{name}", row, width)
-        spread += len(ids) * width * 4
-        _check_spread(spread, limits)
-        vectors[name] = _fit(_stack(dense, len(ids), width, f"vectors.{name}"), name, schema)
-    return PointBatch(ids, vectors, payloads if any(payload is not None for payload in payloads) else None)
+    return gathered(ids, columns, payloads, limits, schema)
 
 
 def delete_from_pb(message: pb.DeletePointsRequest, limits: Limits) -> DeleteRequest:
@@ -213,81 +196,12 @@ def _payload_from_pb(message: Any, path: str, limits: Limits) -> bytes | None:
     return payload_from_pb(message.payload, path, limits.payload_depth_max) if message.payload else None
 
 
-def _stack(rows: dict[int, np.ndarray], count: int, width: int, path: str) -> VectorBatch:
-    dtypes = {row.dtype for row in rows.values()}
-    if len(dtypes) > 1:  # float32 beside float16, say
-        if np.dtype(np.uint8) in dtypes:
-            raise bad_vector(path, "mixes dense and binary vectors")
-        rows = {place: widen(row) for place, row in rows.items()}
-        dtypes = {np.dtype(np.float32)}
-    stacked = np.zeros((count, width), dtypes.pop())
-    places = list(rows)
-    stacked[places] = list(rows.values())
-    if len(places) == count:
-        return VectorBatch(stacked)
-    present = np.zeros(count, bool)
-    present[places] = True
-    return VectorBatch(stacked, present)
-
-
-def _ragged(rows: dict[int, OneVector], count: int, path: str) -> VectorBatch:
-    """Sparse vectors, multi-vectors or texts of some of `count` points."""
-    nothing: OneVector = SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
-    first = next(iter(rows.values()))
-    if isinstance(first, str):
-        nothing = ""
-    elif isinstance(first, np.ndarray):
-        nothing = first[:0]
-    given = given_rows([rows.get(place, nothing) for place in range(count)], path)
-    if len(rows) == count:
-        return VectorBatch(given)
-    present = np.zeros(count, bool)
-    present[list(rows)] = True
-    return VectorBatch(given, present)
-
-
-def _fit(batch: VectorBatch, name: str, schema: Schema | None) -> VectorBatch:
-    """Vectors as the field takes them: bfloat16 is widened where it is not stored, and packed bits are refused where
-    they would pass for whole numbers."""
-    field = schema.vectors.get(name) if schema is not None else None
-    if not isinstance(batch.rows, np.ndarray):
-        return batch
-    if batch.rows.dtype == np.uint16 and (field is None or field.datatype is not DataType.BFLOAT16):
-        return VectorBatch(widen(batch.rows), batch.present)
-    if field is not None:
-        check_kind(batch.rows, field, f"vectors.{name}")
-    return batch
-
-
 def _known(members: dict[Any, Any], number: int, path: str) -> Any:
     try:
         return members[number]
     except KeyError:
         message = f"{path} is {number}, which is unknown"
         raise InvalidArgument(message, field_violations=[(path, message)]) from None
-
-
-def _check_count(count: int, limits: Limits) -> None:
-    if count > limits.batch_points_max:
-        raise limit_exceeded("batch_points_max", count, limits.batch_points_max, path="points in the batch")
-
-
-def _check_spread(size: int, limits: Limits) -> None:
-    """Points without a vector still get a row of zeros in memory, which a small message could make very large."""
-    if size > 4 * limits.message_bytes_max:
-        where = "bytes of the batch's vectors with a row for every point"
-        raise limit_exceeded("4 * message_bytes_max", size, 4 * limits.message_bytes_max, path=where)
-
-
-def _wrong_width(path: str, row: np.ndarray, width: int) -> InvalidArgument:
-    unit, factor = ("bits", 8) if row.dtype == np.uint8 else ("dimensions", 1)
-    message = f"{path} has {len(row) * factor} {unit}, not {width * factor}"
-    return InvalidArgument(
-        message,
-        reason="DIMENSION_MISMATCH",
-        metadata={"expected": width * factor, "actual": len(row) * factor},
-        field_violations=[(path, message)],
-    )
 
 
 def _both(one: str, other: str) -> InvalidArgument:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -11,7 +12,7 @@ import grpc
 from vecstore.client.channel import channel_options, credentials, metadata, payload_method, rpc_deadline_s, stubs
 from vecstore.client.retry import Attempts, RetryPolicy
 from vecstore.config import Settings
-from vecstore.errors import DeadlineExceeded, FailedPrecondition
+from vecstore.errors import RETRY_AFTER, DeadlineExceeded, FailedPrecondition
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
@@ -37,7 +38,7 @@ from vecstore.types import (
     WriteMode,
     WriteResult,
 )
-from vecstore.wire.errors import RETRY_AFTER, error_from_rpc
+from vecstore.wire.errors import error_from_rpc
 from vecstore.wire.facets import facet_to_pb, facets_from_pb, matrix_from_pb, matrix_request_to_pb
 from vecstore.wire.groups import groups_from_pb, groups_request_to_pb
 from vecstore.wire.ids import id_to_pb
@@ -174,6 +175,12 @@ class GrpcTransport:
     def query_many(self, request: QueryRequest) -> list[Hits]:
         timeout_s = rpc_deadline_s(request.timeout_s)
         answer = self._call(self._points.QueryBatch, query_many_to_pb(request), timeout_s=timeout_s)
+        return [hits_from_pb(one) for one in answer.results]
+
+    def query_batch(self, requests: Sequence[QueryRequest]) -> list[Hits]:
+        given = [request.timeout_s for request in requests if request.timeout_s is not None]
+        message = points_pb2.QueryBatchRequest(queries=map(query_to_pb, requests))
+        answer = self._call(self._points.QueryBatch, message, timeout_s=rpc_deadline_s(min(given, default=None)))
         return [hits_from_pb(one) for one in answer.results]
 
     def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
