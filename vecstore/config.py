@@ -77,7 +77,8 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     host: str = "127.0.0.1"
     port: int = 7334
-    api_key: str = ""  # required when the host is not loopback
+    api_key: str = ""  # of an admin; it or keys_file is required when the host is not loopback
+    keys_file: str = ""  # written by `vecstore keys`
     drain_s: float = 10.0
     reflection: bool = True
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -11,12 +11,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from server_support import Client, failure, query, serving
 
+from vecstore.access.exposure import is_loopback
 from vecstore.config import Server, Settings
 from vecstore.engine.database import Database
 from vecstore.errors import InvalidArgument
 from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2
 from vecstore.server.app import serve, start_server
-from vecstore.server.auth import is_loopback
 
 KEY = "correct-horse-battery"
 FILES = (collections_pb2, points_pb2, operations_pb2, health_pb2, reflection_pb2)

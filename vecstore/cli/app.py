@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from vecstore.cli import create, inspect, query, serve, transfer
+from vecstore.cli import create, inspect, keys, query, serve, transfer
 from vecstore.cli.advise import advise_command
 from vecstore.cli.render import show_error
 from vecstore.errors import VecstoreError
@@ -47,3 +47,4 @@ app.command("verify")(inspect.verify)
 app.command("collections")(inspect.collections)
 app.command("operations")(inspect.operations)
 app.command("info")(inspect.info)
+app.add_typer(keys.app, name="keys")

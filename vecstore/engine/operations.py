@@ -87,8 +87,7 @@ class Operations:
         with self.changed:
             operation = self._known.get(operation_id)
         if operation is None:
-            message = f"no operation {operation_id!r:.80}"
-            raise NotFound(message, reason="OPERATION_NOT_FOUND")
+            raise no_operation(operation_id)
         return operation
 
     def list(self, collection: str | None) -> list[OperationInfo]:
@@ -111,3 +110,7 @@ class Operations:
         for operation in running:
             operation.cancel()
             operation.finish(Cancelled("the database was closed"))
+
+
+def no_operation(operation_id: str) -> NotFound:
+    return NotFound(f"no operation {operation_id!r:.80}", reason="OPERATION_NOT_FOUND")

@@ -17,14 +17,15 @@ import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
+from vecstore.access import Access
+from vecstore.access.exposure import check_exposure
 from vecstore.config import Settings
 from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
 from vecstore.errors import IoFailed
 from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2
 from vecstore.server.admission import Admission
-from vecstore.server.auth import ApiKey, check_exposure
-from vecstore.server.calls import Calls
+from vecstore.server.calls import Call, Calls
 from vecstore.server.collections import Collections
 from vecstore.server.operations import Operations
 from vecstore.server.points import Points
@@ -37,6 +38,7 @@ QUERY_THREADS = 2  # each runs one coalesced batch, which itself uses every core
 
 LINGER_S = 0.25
 
+PACKAGE = "vecstore.v1"
 SERVICES = (
     collections_pb2.DESCRIPTOR.services_by_name["Collections"].full_name,
     points_pb2.DESCRIPTOR.services_by_name["Points"].full_name,
@@ -49,7 +51,7 @@ log = logging.getLogger("vecstore.server")
 class GrpcServer:
     """One gRPC server on the running event loop."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings, access: Access) -> None:
         """Raises InvalidArgument (BAD_CONFIG) for a host that others can reach without a key."""
         check_exposure(settings.server)
         self._settings = settings
@@ -57,11 +59,9 @@ class GrpcServer:
         self._admission = Admission(settings.limits)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._coalescer = Coalescer(database, self._pools.queries)
-        handlers = handlers_of(database, self._coalescer, self._admission, self._pools)
-        handlers.update(self._foreign_handlers())
-        key = ApiKey(settings.server.api_key) if settings.server.api_key else None
+        calls = calls_of(database, self._coalescer, self._admission, self._pools, access)
         self._server = grpc.aio.server(options=_options(settings))
-        self._server.add_generic_rpc_handlers((Router(handlers, key),))
+        self._server.add_generic_rpc_handlers((Router(calls, self._foreign_handlers(), access),))
         self.port = 0
 
     async def start(self) -> None:
@@ -114,55 +114,61 @@ class Pools:
             pool.shutdown(cancel_futures=True)
 
 
-def handlers_of(database: Database, coalescer: Coalescer, admission: Admission, pools: Pools) -> dict[str, Any]:
+def calls_of(
+    database: Database, coalescer: Coalescer, admission: Admission, pools: Pools, access: Access
+) -> dict[str, Call]:
     """Every call of the three services by its full name."""
     limits = database.settings.limits
     calls = Calls(limits, admission, pools.reads)
     points = Points(database, coalescer, pools.reads, pools.writes)
-    streams = Streams(database, points, admission, limits, pools.reads)
-    collections, operations = Collections(database), Operations(database)
-    collections_name, points_name, operations_name = SERVICES
-    handlers = {
-        f"/{points_name}/QueryStream": calls.stream("Points/QueryStream", streams.query),
-        f"/{points_name}/UpsertStream": calls.stream("Points/UpsertStream", streams.upsert),
-        f"/{operations_name}/Watch": calls.stream("Operations/Watch", streams.watch),
-    }
+    streams = Streams(database, points, admission, limits, pools.reads, access)
+    collections, operations = Collections(database, access), Operations(database)
+    found = [
+        calls.stream("Points/QueryStream", streams.query),
+        calls.stream("Points/UpsertStream", streams.upsert),
+        calls.stream("Operations/Watch", streams.watch),
+    ]
     for name, on_loop in {
-        "Upsert": points.upsert,
-        "Delete": points.delete,
-        "SetPayload": points.set_payload,
-        "OverwritePayload": points.overwrite_payload,
-        "DeletePayload": points.delete_payload,
-        "ClearPayload": points.clear_payload,
-        "Query": points.query,
-        "QueryBatch": points.query_batch,
-        "QueryGroups": points.query_groups,
-        "WhyNot": points.why_not,
-        "DistanceMatrix": points.distance_matrix,
+        "Points/Upsert": points.upsert,
+        "Points/Delete": points.delete,
+        "Points/SetPayload": points.set_payload,
+        "Points/OverwritePayload": points.overwrite_payload,
+        "Points/DeletePayload": points.delete_payload,
+        "Points/ClearPayload": points.clear_payload,
+        "Points/Query": points.query,
+        "Points/QueryBatch": points.query_batch,
+        "Points/QueryGroups": points.query_groups,
+        "Points/WhyNot": points.why_not,
+        "Points/DistanceMatrix": points.distance_matrix,
     }.items():
-        handlers[f"/{points_name}/{name}"] = calls.unary(f"Points/{name}", on_loop)
-    for service, methods in {
-        points_name: {"Get": points.get, "Scroll": points.scroll, "Count": points.count, "Facet": points.facet},
-        collections_name: {
-            "Create": collections.create,
-            "Get": collections.get,
-            "List": collections.list,
-            "Delete": collections.delete,
-            "Exists": collections.exists,
-            "CreateFieldIndex": collections.create_field_index,
-            "UpdateIndex": collections.update_index,
-            "Tune": collections.tune,
-            "DeleteFieldIndex": collections.delete_field_index,
-            "Stats": collections.stats,
-            "Compact": collections.compact,
-            "Verify": collections.verify,
-            "Info": collections.info,
-        },
-        operations_name: {"Get": operations.get, "List": operations.list, "Cancel": operations.cancel},
+        found.append(calls.unary(name, on_loop))
+    for name, in_thread in {
+        "Points/Get": points.get,
+        "Points/Scroll": points.scroll,
+        "Points/Count": points.count,
+        "Points/Facet": points.facet,
+        "Collections/Create": collections.create,
+        "Collections/Get": collections.get,
+        "Collections/Delete": collections.delete,
+        "Collections/Exists": collections.exists,
+        "Collections/CreateFieldIndex": collections.create_field_index,
+        "Collections/UpdateIndex": collections.update_index,
+        "Collections/Tune": collections.tune,
+        "Collections/DeleteFieldIndex": collections.delete_field_index,
+        "Collections/Stats": collections.stats,
+        "Collections/Compact": collections.compact,
+        "Collections/Verify": collections.verify,
     }.items():
-        for name, in_thread in methods.items():
-            handlers[f"/{service}/{name}"] = calls.blocking(f"{service.rpartition('.')[2]}/{name}", in_thread)
-    return handlers
+        found.append(calls.blocking(name, in_thread))
+    for name, filtering in {
+        "Collections/List": collections.list,
+        "Collections/Info": collections.info,
+        "Operations/Get": operations.get,
+        "Operations/List": operations.list,
+        "Operations/Cancel": operations.cancel,
+    }.items():
+        found.append(calls.filtering(name, filtering))
+    return {f"/{PACKAGE}.{call.name}": call for call in found}
 
 
 def _options(settings: Settings) -> list[tuple[str, Any]]:
@@ -190,20 +196,24 @@ def serve(path: str | Path | None, settings: Settings, on_ready: Callable[[int],
     (BAD_CONFIG) and IoFailed.
     """
     check_exposure(settings.server)  # before anything is opened
+    access = Access.from_settings(settings.server)
     logging.basicConfig(
         level=settings.server.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
-    uvloop.run(_serve(path, settings, on_ready))
+    uvloop.run(_serve(path, settings, access, on_ready))
 
 
-async def _serve(path: str | Path | None, settings: Settings, on_ready: Callable[[int], None] | None) -> None:
+async def _serve(
+    path: str | Path | None, settings: Settings, access: Access, on_ready: Callable[[int], None] | None
+) -> None:
     database = await asyncio.to_thread(Database.open, path, settings)
     try:
-        server = GrpcServer(database, settings)
+        server = GrpcServer(database, settings, access)
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, access.reload)
         await server.start()
         if on_ready is not None:
             on_ready(server.port)
@@ -241,12 +251,13 @@ def start_server(database: Database, settings: Settings | None = None) -> Server
     Raises InvalidArgument (BAD_CONFIG) and IoFailed.
     """
     chosen = database.settings if settings is None else settings
+    access = Access.from_settings(chosen.server)
     loop = uvloop.new_event_loop()
     started: Future[GrpcServer] = Future()
 
     async def start() -> None:
         try:
-            server = GrpcServer(database, chosen)
+            server = GrpcServer(database, chosen, access)
             await server.start()
         except BaseException as error:
             started.set_exception(error)

@@ -1,4 +1,4 @@
-"""One wrapper around every call: room, receiving, deadline, errors, log.
+"""One wrapper around every call: room, receiving, deadline, the caller's collections, errors, log.
 
 Calls with one request are registered as streaming ones, because gRPC would otherwise read their body before our code
 runs; that way nothing is received from a caller for whom there is no room, and receiving has a deadline. Bodies go in
@@ -8,18 +8,22 @@ and out as bytes, so that messages are parsed after all checks, and a message th
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import grpc
 import msgspec
 from google.protobuf.message import DecodeError
 
+from vecstore.access import Action, Principal
 from vecstore.config import Limits
 from vecstore.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, VecstoreError
 from vecstore.server.admission import Admission
+from vecstore.server.rules import RULES, Rule
 from vecstore.wire.errors import cut, status_of
 
 SLOW_S = 1.0  # calls that take longer are logged
@@ -27,33 +31,58 @@ SLOW_S = 1.0  # calls that take longer are logged
 log = logging.getLogger("vecstore.server")
 
 Context = grpc.aio.ServicerContext[Any, Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Blocking = Callable[[bytes], bytes]  # request to answer, in a thread
+Filtering = Callable[[bytes, Principal], bytes]  # as Blocking; looks itself at what the caller may see
 Asynchronous = Callable[[bytes, float], Awaitable[bytes]]  # request and seconds left to answer, on the loop
-Streaming = Callable[[Context], Awaitable[None]]
+Streaming = Callable[[Context, Principal], Awaitable[None]]  # checks each message itself
+
+READ_ON_LOOP_BYTES = 64 << 10  # a larger request is read in a thread when the caller's key is for some collections
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call, the role that it needs, and how to get the handler that runs it for one caller."""
+
+    name: str
+    action: Action
+    handler_for: Callable[[Principal], Handler]
 
 
 class Calls:
-    """Makes gRPC handlers out of service methods."""
+    """Makes calls out of service methods; `name` is the one in `rules`."""
 
     def __init__(self, limits: Limits, admission: Admission, executor: Executor) -> None:
         self._limits = limits
         self._admission = admission
         self._executor = executor
 
-    def blocking(self, name: str, method: Blocking) -> grpc.RpcMethodHandler[Any, Any]:
+    def blocking(self, name: str, method: Blocking) -> Call:
         """A call that runs in a thread of the pool."""
+        return self.filtering(name, lambda request, _: method(request))
+
+    def filtering(self, name: str, method: Filtering) -> Call:
+        """The same for one that looks itself at what the caller may see."""
         loop, executor = asyncio.get_running_loop(), self._executor
 
-        async def in_thread(request: bytes, _remaining_s: float) -> bytes:
-            return await loop.run_in_executor(executor, method, request)
+        async def in_thread(request: bytes, _remaining_s: float, principal: Principal) -> bytes:
+            return await loop.run_in_executor(executor, method, request, principal)
 
-        return self.unary(name, in_thread)
+        return self._unary(name, in_thread)
 
-    def unary(self, name: str, method: Asynchronous) -> grpc.RpcMethodHandler[Any, Any]:
-        admission, limits, loop = self._admission, self._limits, asyncio.get_running_loop()
+    def unary(self, name: str, method: Asynchronous) -> Call:
+        """A call that runs on the event loop."""
+
+        async def on_loop(request: bytes, remaining_s: float, _: Principal) -> bytes:
+            return await method(request, remaining_s)
+
+        return self._unary(name, on_loop)
+
+    def _unary(self, name: str, method: Callable[[bytes, float, Principal], Awaitable[bytes]]) -> Call:
+        admission, limits, loop, rule = self._admission, self._limits, asyncio.get_running_loop(), RULES[name]
         bytes_max, receive_s, default_s = limits.message_bytes_max, limits.receive_deadline_s, limits.deadline_default_s
 
-        async def handle(_requests: object, context: Context) -> bytes:
+        async def handle(principal: Principal, _requests: object, context: Context) -> bytes:
             started = loop.time()
             expiry = _Expiry(loop, receive_s, f"the request was not received within receive_deadline_s={receive_s:g}")
             entered = False
@@ -74,7 +103,9 @@ class Calls:
                     remaining_s = deadline - loop.time()
                     if remaining_s <= 0:
                         raise DeadlineExceeded("the deadline passed before the call could run")
-                    answer = await method(request, remaining_s)
+                    if principal.collections is not None:
+                        await self._check(rule, principal, request)
+                    answer = await method(request, remaining_s, principal)
                 finally:
                     admission.release_slot()
                 if len(answer) > bytes_max:
@@ -91,32 +122,42 @@ class Calls:
                 if entered:
                     admission.leave_call()
 
-        return grpc.stream_unary_rpc_method_handler(handle)
+        return _call(name, rule, grpc.stream_unary_rpc_method_handler, handle)
 
-    def stream(self, name: str, method: Streaming) -> grpc.RpcMethodHandler[Any, Any]:
+    async def _check(self, rule: Rule, principal: Principal, request: bytes) -> None:
+        if len(request) <= READ_ON_LOOP_BYTES:
+            rule.check(principal, request)
+        else:
+            await asyncio.get_running_loop().run_in_executor(self._executor, rule.check, principal, request)
+
+    def stream(self, name: str, method: Streaming) -> Call:
         admission, loop = self._admission, asyncio.get_running_loop()
 
-        async def handle(_requests: object, context: Context) -> None:
+        async def handle(principal: Principal, _requests: object, context: Context) -> None:
             started = loop.time()
             entered = False
             try:
                 admission.enter_stream()
                 entered = True
-                await method(context)
+                await method(context, principal)
             except BaseException as error:
                 await _fail(name, context, error, loop.time() - started)
             finally:
                 if entered:
                     admission.leave_stream()
 
-        return grpc.stream_stream_rpc_method_handler(handle)
+        return _call(name, RULES[name], grpc.stream_stream_rpc_method_handler, handle)
 
 
-def refusal(name: str, make: Callable[[], VecstoreError]) -> grpc.RpcMethodHandler[Any, Any]:
-    """A handler that refuses every call, of whatever kind, without reading from it."""
+def _call(name: str, rule: Rule, kind: Callable[..., Handler], handle: Callable[..., Awaitable[Any]]) -> Call:
+    return Call(name, rule.action, lambda principal: kind(functools.partial(handle, principal)))
+
+
+def refusal(name: str, error: VecstoreError) -> Handler:
+    """A handler that refuses a call, of whatever kind, without reading from it."""
 
     async def handle(_requests: object, context: Context) -> None:
-        await _fail(name, context, make(), 0.0)
+        await _fail(name, context, error, 0.0)
 
     return grpc.stream_stream_rpc_method_handler(handle)
 

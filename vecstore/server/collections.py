@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+from vecstore.access import Access, Action, Principal
 from vecstore.engine.database import Database
 from vecstore.pb.v1 import collections_pb2 as pb
 from vecstore.types import FieldIndexRequest
@@ -17,8 +20,10 @@ from vecstore.wire.values import set_fields
 
 
 class Collections:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, access: Access) -> None:
         self._database = database
+        self._access = access
+        self._started = time.monotonic()
 
     def create(self, data: bytes) -> bytes:
         message = pb.CreateCollectionRequest.FromString(data)
@@ -30,9 +35,9 @@ class Collections:
         name = pb.GetCollectionRequest.FromString(data).name
         return collection_to_pb(self._database.collection_info(name)).SerializeToString()
 
-    def list(self, data: bytes) -> bytes:
+    def list(self, data: bytes, principal: Principal) -> bytes:
         pb.ListCollectionsRequest.FromString(data)
-        infos = self._database.list_collections()
+        infos = [info for info in self._database.list_collections() if principal.may_see(info.name)]
         return pb.ListCollectionsResponse(collections=[collection_to_pb(info) for info in infos]).SerializeToString()
 
     def delete(self, data: bytes) -> bytes:
@@ -73,8 +78,17 @@ class Collections:
         operation = self._database.verify(pb.VerifyRequest.FromString(data).collection or None)
         return operation_to_pb(operation).SerializeToString()
 
-    def info(self, data: bytes) -> bytes:
+    def info(self, data: bytes, principal: Principal) -> bytes:
         pb.InfoRequest.FromString(data)
         answer = pb.InfoResponse()
-        set_fields(answer.info, self._database.info())
+        facts = self._database.info()
+        facts["uptime_s"] = round(time.monotonic() - self._started, 3)
+        facts["key"] = {"name": principal.name, "role": principal.role.name.lower()}
+        if principal.collections is not None:  # how many others there are, and where, is not for this key
+            facts["key"]["collections"] = list(principal.collections)
+            facts["collections"] = sum(principal.may_see(info.name) for info in self._database.list_collections())
+            del facts["path"], facts["epoch"]
+        elif principal.role is Action.ADMIN:
+            facts["keys"] = self._access.key_names()
+        set_fields(answer.info, facts)
         return answer.SerializeToString()

@@ -1,4 +1,4 @@
-"""From a method's name to its handler; the key is checked here, before any of the body is read."""
+"""From a method's name to its handler; key and role are checked here, before any of the body is read."""
 
 from __future__ import annotations
 
@@ -7,29 +7,39 @@ from typing import Any
 
 import grpc
 
-from vecstore.errors import Unimplemented
-from vecstore.server.auth import ApiKey, refused
-from vecstore.server.calls import refusal
-
-# Load balancers ask without a key.
-OPEN_METHODS = frozenset({"/grpc.health.v1.Health/Check"})
+from vecstore.access import Access
+from vecstore.errors import Unimplemented, VecstoreError
+from vecstore.server.calls import Call, refusal
+from vecstore.server.rules import OPEN_METHODS
 
 Handlers = Mapping[str, "grpc.RpcMethodHandler[Any, Any]"]
 
 
 class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
-    def __init__(self, handlers: Handlers, key: ApiKey | None) -> None:
-        self._handlers = handlers
-        self._key = key
-        self._refused = refusal("unauthenticated", refused)
+    """`calls` are ours; `foreign` are health checking and reflection."""
+
+    def __init__(self, calls: Mapping[str, Call], foreign: Handlers, access: Access) -> None:
+        self._calls = calls
+        self._foreign = foreign
+        self._access = access
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
         method: Any = details.method
         metadata: Any = details.invocation_metadata
-        if self._key is not None and method not in OPEN_METHODS and not self._key.admits(metadata):
-            return self._refused
-        handler = self._handlers.get(method)
-        return handler if handler is not None else refusal(method, lambda: not_built(method))
+        if method in OPEN_METHODS:
+            return self._foreign[method]
+        try:
+            principal = self._access.authenticate(metadata)
+        except VecstoreError as error:
+            return refusal("unauthenticated", error)
+        call = self._calls.get(method)
+        if call is None:
+            return self._foreign.get(method) or refusal(method, not_built(method))
+        try:
+            principal.check_role(call.action)
+        except VecstoreError as error:
+            return refusal(call.name, error)
+        return call.handler_for(principal)
 
 
 def not_built(method: str) -> Unimplemented:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
+from vecstore.access import Access, Principal
 from vecstore.config import Limits
 from vecstore.engine.database import Database
 from vecstore.errors import Unavailable, VecstoreError
@@ -14,7 +15,9 @@ from vecstore.pb.v1 import operations_pb2
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.server.admission import Admission
 from vecstore.server.calls import Context, typed
+from vecstore.server.operations import seen_operation
 from vecstore.server.points import Points
+from vecstore.server.rules import RULES
 from vecstore.types import OperationState, WriteResult
 from vecstore.wire.errors import cut
 from vecstore.wire.schemas import operation_to_pb
@@ -31,22 +34,29 @@ T = TypeVar("T")
 
 class Streams:
     def __init__(
-        self, database: Database, points: Points, admission: Admission, limits: Limits, executor: Executor
+        self,
+        database: Database,
+        points: Points,
+        admission: Admission,
+        limits: Limits,
+        executor: Executor,
+        access: Access,
     ) -> None:
         self._database = database
         self._points = points
         self._admission = admission
         self._limits = limits
         self._executor = executor
+        self._access = access
 
-    async def query(self, context: Context) -> None:
+    async def query(self, context: Context, principal: Principal) -> None:
         window = asyncio.Semaphore(QUERY_WINDOW)
         writing = asyncio.Lock()
         failed: list[BaseException] = []
 
         async def answer(data: bytes) -> None:
             try:
-                response = await self._answer(data)
+                response = await self._answer(data, principal)
                 async with writing:
                     await context.write(response)
             except Exception as error:
@@ -62,11 +72,12 @@ class Streams:
             raise failed[0]
         self._check_draining()
 
-    async def _answer(self, data: bytes) -> bytes:
+    async def _answer(self, data: bytes, principal: Principal) -> bytes:
         """The answer or the error of one query. Raises only when the message cannot be read, as it then has no tag."""
         request = pb.QueryStreamRequest.FromString(data)
         response = pb.QueryStreamResponse(tag=request.tag)
         try:
+            self._access.renew(principal).check_collections((request.query.collection,))
             limit_s = self._limits.deadline_default_s
             async with asyncio.timeout(limit_s):
                 await self._admission.wait_slot()
@@ -81,7 +92,7 @@ class Streams:
             response.error.metadata.update(known.metadata)
         return response.SerializeToString()
 
-    async def upsert(self, context: Context) -> None:
+    async def upsert(self, context: Context, principal: Principal) -> None:
         pending: asyncio.Queue[asyncio.Future[WriteResult] | None] = asyncio.Queue(UPSERT_WINDOW)
 
         async def acknowledge() -> None:
@@ -105,7 +116,7 @@ class Streams:
 
         try:
             while (data := await self._read(context, acknowledging)) is not None:
-                write = await self._start_upsert(data)
+                write = await self._start_upsert(data, principal)
                 writes.add(write)
                 write.add_done_callback(settled)
                 await _either(pending.put(write), acknowledging)
@@ -117,12 +128,16 @@ class Streams:
             await asyncio.wait(open_ends)
         self._check_draining()
 
-    async def _start_upsert(self, data: bytes) -> asyncio.Future[WriteResult]:
+    async def _start_upsert(self, data: bytes, principal: Principal) -> asyncio.Future[WriteResult]:
         """Queue one batch; batches of a stream are queued one after another, so that the last of equal ids wins. What
         is wrong with it comes from the future, after the acknowledgements of the batches before."""
         try:
             await self._admission.wait_slot()
             try:
+                principal = self._access.renew(principal)
+                if principal.collections is not None:
+                    rule = RULES["Points/UpsertStream"]
+                    await asyncio.get_running_loop().run_in_executor(self._executor, rule.check, principal, data)
                 return asyncio.wrap_future(await self._points.start_upsert(data))
             finally:
                 self._admission.release_slot()
@@ -131,13 +146,14 @@ class Streams:
             failed.set_exception(error)
             return failed
 
-    async def watch(self, context: Context) -> None:
+    async def watch(self, context: Context, principal: Principal) -> None:
         data = await self._read(context)
         name = operations_pb2.WatchOperationRequest.FromString(data or b"").id
         loop = asyncio.get_running_loop()
         sent: object = None
         while True:
-            info = await loop.run_in_executor(self._executor, self._database.operation, name)
+            principal = self._access.renew(principal)
+            info = await loop.run_in_executor(self._executor, seen_operation, self._database, name, principal)
             if info != sent:
                 await context.write(operation_to_pb(info).SerializeToString())
                 sent = info

@@ -1,0 +1,69 @@
+"""Who makes a call, and what they may do. Roles are ordered: each may do all that the one before may."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from vecstore.errors import PermissionDenied
+
+T = TypeVar("T")
+
+
+class Action(enum.IntEnum):
+    """What a call does. A key's role is the highest action that it may take."""
+
+    READ = 1  # points, queries, schemas, statistics, operations
+    WRITE = 2  # points and payloads
+    ADMIN = 3  # collections, indexes, snapshots, maintenance
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """`collections` are names and prefixes that end in `*`; None means all of them and the database as a whole.
+
+    What a key may see is decided by a collection's name alone, before anybody looks whether there is one. So to a key
+    limited to others, a collection that exists and one that does not are the same.
+    """
+
+    name: str
+    role: Action
+    collections: tuple[str, ...] | None = None
+    key_id: str | None = None  # of a key in the file
+
+    def may_see(self, collection: str) -> bool:
+        if self.collections is None:
+            return True
+        for pattern in self.collections:
+            if collection == pattern or (pattern.endswith("*") and collection.startswith(pattern[:-1])):
+                return True
+        return False
+
+    def check_role(self, action: Action) -> None:
+        """Raises PermissionDenied when the role does not reach to `action`."""
+        if self.role < action:
+            message = f"key {self.name!r} has the role {self.role.name.lower()}, this needs {action.name.lower()}"
+            raise PermissionDenied(message, metadata={"role": self.role.name.lower(), "needs": action.name.lower()})
+
+    def check_collections(self, names: Iterable[str]) -> None:
+        """Raises PermissionDenied at the first collection that the key is not for."""
+        if self.collections is None:
+            return
+        for name in names:
+            if not self.may_see(name):
+                raise PermissionDenied(f"key {self.name!r} is not for collection {name!r:.80}")
+
+    def check_database(self) -> None:
+        """For what concerns every collection at once. Raises PermissionDenied when the key is limited to some."""
+        if self.collections is not None:
+            raise PermissionDenied(f"key {self.name!r} is for some collections only; this concerns all: name one")
+
+    def seen(self, named: Sequence[tuple[str, T]]) -> list[T]:
+        """Those of (collection, thing) whose collection the key may see."""
+        return [thing for name, thing in named if self.may_see(name)]
+
+
+# Callers of a server without keys, which listens on the loopback address only.
+ANYONE = Principal("anyone", Action.ADMIN)
