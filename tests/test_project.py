@@ -55,7 +55,23 @@ def test_every_import_is_a_declared_dependency(pyproject: dict) -> None:
     extras = pyproject["project"]["optional-dependencies"]
     groups = [
         pyproject["project"]["dependencies"],
-        *(extras[name] for name in ("numba", "grpc", "server", "io", "cli", "train", "plot", "text")),
+        *(
+            extras[name]
+            for name in (
+                "numba",
+                "grpc",
+                "server",
+                "io",
+                "cli",
+                "train",
+                "plot",
+                "text",
+                "langchain",
+                "llamaindex",
+                "haystack",
+                "mcp",
+            )
+        ),
     ]
     declared = {re.split(r"[<>=\[;\s]", requirement)[0].lower() for group in groups for requirement in group}
     distributions = importlib.metadata.packages_distributions()

@@ -44,15 +44,18 @@ def connect(
 
 
 async def connect_async(
-    target: str | Path,
+    target: str | Path | Client,
     *,
     api_key: str | None = None,
     timeout_s: float | None = None,
     settings: Settings | None = None,
 ) -> AsyncClient:
-    """`connect` for asyncio; the client has the same methods, to be awaited."""
+    """`connect` for asyncio; the client has the same methods, to be awaited. An open `Client` of an embedded database
+    is a target too: both then use that one, and closing either closes it."""
     settings = settings or Settings()
     timeout = _timeout(timeout_s, settings)
+    if isinstance(target, Client):
+        return _beside(target, timeout)
     address = _server_address(target)
     if address is None:
         from vecstore.client.local import AsyncLocal
@@ -64,6 +67,15 @@ async def connect_async(
 
     transport = AsyncGrpcTransport(*address, api_key=api_key, timeout_s=timeout, settings=settings)
     return AsyncClient(transport, target=str(target), timeout_s=timeout)
+
+
+def _beside(client: Client, timeout_s: float) -> AsyncClient:
+    from vecstore.client.local import AsyncLocal
+
+    if not isinstance(client._transport, Database):
+        message = f"{client!r} is of a server, which is connected to by its address"
+        raise InvalidArgument(message, reason="BAD_TARGET")
+    return AsyncClient(AsyncLocal(client._transport), target=client.target, timeout_s=timeout_s)
 
 
 def _directory(target: str | Path) -> Path | None:

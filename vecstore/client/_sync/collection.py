@@ -74,6 +74,11 @@ class Collection:
         """The sequence number of the last write through this handle; reads through it wait for that write."""
         return self._seq
 
+    @last_seq.setter
+    def last_seq(self, seq: int) -> None:
+        """Wait for a write that was made through another handle, too."""
+        self._seq = max(self._seq, seq)
+
     def info(self) -> CollectionInfo:
         """Schema, sequence number and number of points. Raises NotFound (COLLECTION_NOT_FOUND)."""
         info = self._transport.collection_info(self.name)
