@@ -79,6 +79,9 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: int = 7334
     api_key: str = ""  # of an admin; it or keys_file is required when the host is not loopback
     keys_file: str = ""  # written by `vecstore keys`
+    tls_cert: str = ""  # PEM, the chain; with tls_key
+    tls_key: str = ""
+    tls_client_ca: str = ""  # clients must have a certificate by it
     drain_s: float = 10.0
     reflection: bool = True
     log_level: Literal["debug", "info", "warning", "error"] = "info"

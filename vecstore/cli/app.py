@@ -28,7 +28,8 @@ app = typer.Typer(
     name="vecstore",
     cls=Commands,
     help="A vector database, embedded in a directory or behind gRPC. Commands that take --target also read "
-    "VECSTORE_TARGET; VECSTORE_API_KEY is sent to servers that ask for a key.",
+    "VECSTORE_TARGET; VECSTORE_API_KEY is sent to servers that ask for a key. VECSTORE_CA, VECSTORE_CLIENT_CERT and "
+    "VECSTORE_CLIENT_KEY name PEM files for grpcs:// targets.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

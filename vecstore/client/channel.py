@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 
+from vecstore.client.tls import Tls
 from vecstore.config import Limits
 from vecstore.pb.v1.collections_pb2_grpc import CollectionsStub
 from vecstore.pb.v1.operations_pb2_grpc import OperationsStub
@@ -29,9 +30,9 @@ def stubs(channel: Any) -> tuple[Any, Any, Any]:
     return CollectionsStub(channel), PointsStub(channel), OperationsStub(channel)  # type: ignore[no-untyped-call]
 
 
-def credentials() -> grpc.ChannelCredentials:
-    """TLS with the roots that gRPC trusts (GRPC_DEFAULT_SSL_ROOTS_FILE_PATH names others)."""
-    return grpc.ssl_channel_credentials()
+def credentials(tls: Tls) -> grpc.ChannelCredentials:
+    """TLS with the given roots, or with those that gRPC trusts (GRPC_DEFAULT_SSL_ROOTS_FILE_PATH names others)."""
+    return grpc.ssl_channel_credentials(tls.ca, tls.key, tls.cert)
 
 
 def metadata(api_key: str | None) -> tuple[tuple[str, str], ...]:

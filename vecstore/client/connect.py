@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vecstore.client._async.client import AsyncClient
 from vecstore.client._sync.client import Client
+from vecstore.client.tls import Tls, read_tls
 from vecstore.config import Settings
 from vecstore.engine.database import Database
 from vecstore.errors import FailedPrecondition, InvalidArgument, Unimplemented
@@ -23,23 +24,28 @@ def connect(
     api_key: str | None = None,
     timeout_s: float | None = None,
     settings: Settings | None = None,
+    ca: str | Path | None = None,
+    client_cert: str | Path | None = None,
+    client_key: str | Path | None = None,
 ) -> Client:
     """Open a database.
 
     `target` is a directory ("./data"; made when absent, one process at a time), ":memory:", "grpc://host:7334" or
     "grpcs://host:7334" (TLS). `timeout_s` bounds each call, retries included (default: limits.deadline_default_s).
-    `settings` are the embedded engine's, and for a server the limits by which requests are split. Raises
-    InvalidArgument (BAD_TARGET), Unavailable (DIRECTORY_LOCKED) and what opening the directory raises.
+    `settings` are the embedded engine's, and for a server the limits by which requests are split. With TLS, `ca` is a
+    file of certificates to trust instead of the usual ones, `client_cert` and `client_key` are the client's own, all in
+    PEM. Raises InvalidArgument (BAD_TARGET), Unavailable (DIRECTORY_LOCKED) and what opening the directory raises.
     """
     settings = settings or Settings()
     timeout = _timeout(timeout_s, settings)
-    address = _server_address(target)
-    if address is None:
+    server = _server_address(target)
+    tls = _tls(server, read_tls(ca, client_cert, client_key))
+    if server is None:
         return Client(Database.open(_directory(target), settings), target=str(target), timeout_s=timeout)
     _need_grpc()
     from vecstore.client._sync.grpc import GrpcTransport
 
-    transport = GrpcTransport(*address, api_key=api_key, timeout_s=timeout, settings=settings)
+    transport = GrpcTransport(server[0], tls, api_key=api_key, timeout_s=timeout, settings=settings)
     return Client(transport, target=str(target), timeout_s=timeout)
 
 
@@ -49,6 +55,9 @@ async def connect_async(
     api_key: str | None = None,
     timeout_s: float | None = None,
     settings: Settings | None = None,
+    ca: str | Path | None = None,
+    client_cert: str | Path | None = None,
+    client_key: str | Path | None = None,
 ) -> AsyncClient:
     """`connect` for asyncio; the client has the same methods, to be awaited. An open `Client` of an embedded database
     is a target too: both then use that one, and closing either closes it."""
@@ -56,8 +65,9 @@ async def connect_async(
     timeout = _timeout(timeout_s, settings)
     if isinstance(target, Client):
         return _beside(target, timeout)
-    address = _server_address(target)
-    if address is None:
+    server = _server_address(target)
+    tls = _tls(server, read_tls(ca, client_cert, client_key))
+    if server is None:
         from vecstore.client.local import AsyncLocal
 
         database = await asyncio.to_thread(Database.open, _directory(target), settings)
@@ -65,7 +75,7 @@ async def connect_async(
     _need_grpc()
     from vecstore.client._async.grpc import AsyncGrpcTransport
 
-    transport = AsyncGrpcTransport(*address, api_key=api_key, timeout_s=timeout, settings=settings)
+    transport = AsyncGrpcTransport(server[0], tls, api_key=api_key, timeout_s=timeout, settings=settings)
     return AsyncClient(transport, target=str(target), timeout_s=timeout)
 
 
@@ -102,6 +112,14 @@ def _server_address(target: str | Path) -> tuple[str, bool] | None:
     if not re.search(r":\d+\Z", address):
         address = f"{address}:{DEFAULT_PORT}"
     return address, scheme == "grpcs"
+
+
+def _tls(server: tuple[str, bool] | None, given: Tls) -> Tls | None:
+    if server is not None and server[1]:
+        return given
+    if given != Tls():
+        raise InvalidArgument("ca, client_cert and client_key are for grpcs:// targets", reason="BAD_TARGET")
+    return None
 
 
 def _timeout(timeout_s: float | None, settings: Settings) -> float:

@@ -18,6 +18,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from vecstore.access import Access
+from vecstore.access.certificates import Certificates
 from vecstore.access.exposure import check_exposure
 from vecstore.config import Settings
 from vecstore.engine.coalesce import Coalescer
@@ -31,6 +32,7 @@ from vecstore.server.operations import Operations
 from vecstore.server.points import Points
 from vecstore.server.router import Collector, Router
 from vecstore.server.streams import Streams
+from vecstore.server.tls import tls_credentials
 
 READ_THREADS = 8  # of the pool for calls that read or manage; the kernels have their own
 WRITE_THREADS = 4  # convert and check writes, and wait while too much is queued; apart, so that reads go on meanwhile
@@ -52,9 +54,11 @@ class GrpcServer:
     """One gRPC server on the running event loop."""
 
     def __init__(self, database: Database, settings: Settings, access: Access) -> None:
-        """Raises InvalidArgument (BAD_CONFIG) for a host that others can reach without a key."""
+        """Raises InvalidArgument (BAD_CONFIG) for a host that others can reach without a key, and for certificates that
+        do not serve."""
         check_exposure(settings.server)
         self._settings = settings
+        self._certificates = Certificates.from_settings(settings.server)
         self._pools = Pools()
         self._admission = Admission(settings.limits)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
@@ -69,13 +73,16 @@ class GrpcServer:
         server = self._settings.server
         host = f"[{server.host}]" if ":" in server.host and not server.host.startswith("[") else server.host
         try:
-            self.port = self._server.add_insecure_port(f"{host}:{server.port}")
+            if self._certificates is None:
+                self.port = self._server.add_insecure_port(f"{host}:{server.port}")
+            else:
+                self.port = self._server.add_secure_port(f"{host}:{server.port}", tls_credentials(self._certificates))
         except RuntimeError as error:
             raise IoFailed(f"cannot listen on {host}:{server.port}: {error}") from None
         await self._server.start()
         for service in ("", *SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
-        log.info("listening on %s:%d", host, self.port)
+        log.info("listening on %s:%d%s", host, self.port, "" if self._certificates is None else " with TLS")
 
     async def stop(self, drain_s: float | None = None) -> None:
         """Report NOT_SERVING, refuse new calls, let open ones finish for `drain_s`, then end the rest."""

@@ -10,6 +10,7 @@ import grpc
 
 from vecstore.client.channel import channel_options, credentials, metadata, payload_method, rpc_deadline_s, stubs
 from vecstore.client.retry import Attempts, RetryPolicy
+from vecstore.client.tls import Tls
 from vecstore.config import Settings
 from vecstore.errors import RETRY_AFTER, DeadlineExceeded, FailedPrecondition
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
@@ -64,12 +65,12 @@ from vecstore.wire.writes import delete_to_pb, payload_to_pb, upsert_to_pb, writ
 
 
 class AsyncGrpcTransport:
-    """An `AsyncTransport` over a channel to `address` (host:port)."""
+    """An `AsyncTransport` over a channel to `address` (host:port), in clear text where `tls` is None."""
 
     def __init__(
         self,
         address: str,
-        tls: bool = False,
+        tls: Tls | None = None,
         *,
         api_key: str | None = None,
         timeout_s: float,
@@ -83,8 +84,8 @@ class AsyncGrpcTransport:
         self._closed = False
         options = channel_options(settings.limits)
         self._channel: Any
-        if tls:
-            self._channel = grpc.aio.secure_channel(address, credentials(), options=options)
+        if tls is not None:
+            self._channel = grpc.aio.secure_channel(address, credentials(tls), options=options)
         else:
             self._channel = grpc.aio.insecure_channel(address, options=options)
         self._collections, self._points, self._operations = stubs(self._channel)
