@@ -132,16 +132,18 @@ class Points:
             return WriteResult(seq=0, changed=0)
         first = next((vector for vector in vectors or () if vector is not None), None)
         try:
-            schema = await self.handle.schema()
+            return await self._upsert(ids, None if first is None else vectors, texts, payloads, mode)
         except NotFound as error:
             if error.reason != NO_COLLECTION:
                 raise
-            await self._create(first)
-            schema = await self.handle.schema()
-        columns: dict[str, Any] = {}
-        if first is not None:
-            columns[self.plan.dense] = vectors
-        if self.plan.text in schema.vectors:
+        await self._create(first)
+        return await self._upsert(ids, None if first is None else vectors, texts, payloads, mode)
+
+    async def _upsert(
+        self, ids: Sequence[str], vectors: Any, texts: Sequence[str | None], payloads: Sequence[Payload], mode: Mode
+    ) -> WriteResult:
+        columns: dict[str, Any] = {} if vectors is None else {self.plan.dense: vectors}
+        if self.plan.text in (await self.handle.schema()).vectors:
             columns[self.plan.text] = list(texts)
         return await self.handle.upsert(list(ids), columns, list(payloads), mode=mode)
 
@@ -154,6 +156,11 @@ class Points:
         vectors = {plan.dense: Dense(dim, metric=plan.metric, index=plan.index)}
         text = None if plan.bm25 is None else {plan.text: Text(plan.bm25)}
         await self.client.create_collection(plan.collection, vectors, text=text, indexes=plan.indexes, exist_ok=True)
+        await self.handle.info()  # another may have been there before
+
+    async def drop(self) -> None:
+        """Delete the collection; the next write makes it anew."""
+        await self.client.delete_collection(self.plan.collection)
 
     async def delete(self, ids: Sequence[str] | None = None, filter: FilterLike | None = None) -> int:
         """How many there were of `ids`, or matched; with neither, all."""
@@ -162,6 +169,11 @@ class Points:
         where = Filter() if ids is None and filter is None else filter
         work = self.handle.delete(None if ids is None else list(ids), filter=where)
         result = await _or_nothing(work, WriteResult(0, 0))
+        return result.changed
+
+    async def set_payload(self, payload: Payload, filter: FilterLike) -> int:
+        """Merge keys into the payloads of the points that match, and say how many there were."""
+        result = await _or_nothing(self.handle.set_payload(payload, filter=filter), WriteResult(0, 0))
         return result.changed
 
     async def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Point]:
