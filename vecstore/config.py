@@ -84,6 +84,8 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_client_ca: str = ""  # clients must have a certificate by it
     drain_s: float = 10.0
     reflection: bool = True
+    metrics_port: int = 0  # 0: no listener; a REST gateway serves the same pages
+    metrics_collections_max: int = 100  # collections with metrics of their own
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

@@ -217,5 +217,7 @@ class Coalescer:
     ) -> list[Hits]:
         started = time.perf_counter()
         answers = self._database.reader.run(collection, request, vectors, deadline)
-        patience.timed(time.perf_counter() - started, len(vectors))
+        took = time.perf_counter() - started
+        patience.timed(took, len(vectors))
+        self._database.probes.on_batch(len(vectors), took)
         return answers

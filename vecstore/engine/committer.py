@@ -8,6 +8,7 @@ So nothing is visible before it is durable, and a failed batch leaves no trace i
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -21,6 +22,7 @@ from vecstore.config import Settings
 from vecstore.engine import keys
 from vecstore.engine.collection import Collection
 from vecstore.engine.filtering import Filtering
+from vecstore.engine.probes import Probes
 from vecstore.engine.records import log_puts
 from vecstore.engine.resolve import Overlay, resolve
 from vecstore.engine.writes import Delete, Resolved, Write, reads_state
@@ -69,10 +71,13 @@ class _Group:
 
 
 class Committer:
-    def __init__(self, kv: KV, settings: Settings, filtering: Filtering, on_commit: Callable[[], None]) -> None:
+    def __init__(
+        self, kv: KV, settings: Settings, filtering: Filtering, on_commit: Callable[[], None], probes: Probes
+    ) -> None:
         self._kv = kv
         self._limits = settings.limits
         self._filtering = filtering
+        self._probes = probes
         self._on_commit = on_commit  # tells maintenance that there may be work
         self._queue: deque[_Pending | _Exclusive] = deque()
         self._queued_bytes = 0
@@ -167,7 +172,9 @@ class Committer:
             only_deletes = all(isinstance(item.write, Delete) for item, _, _ in group.members)
             position = self._kv.write(group.ops, use_reserve=only_deletes)
             if any(item.durable for item, _, _ in group.members):
+                started = time.perf_counter()
                 self._kv.durable(position)
+                self._probes.on_sync(time.perf_counter() - started)
         except Exception as error:
             if isinstance(error, ResourceExhausted) and len(group.members) > 1:
                 self._commit_singly(group)  # a full disk: deletes must not be refused for the upserts beside them
@@ -175,6 +182,7 @@ class Committer:
             for item, _, _ in group.members:
                 item.future.set_exception(error)
             return
+        self._probes.on_commit(len(group.members))
         collections = {item.collection.number: item.collection for item, _, _ in group.members}
         try:
             for item, resolved, seq in group.members:

@@ -19,12 +19,14 @@ from vecstore.engine.builder import Builder
 from vecstore.engine.collection import Collection
 from vecstore.engine.committer import Change, Committer
 from vecstore.engine.filtering import Filtering
+from vecstore.engine.gauges import Gauges, collection_gauges
 from vecstore.engine.header import CollectionRecord, Manifest
 from vecstore.engine.indexing import Indexing
 from vecstore.engine.maintenance import Maintenance
 from vecstore.engine.operations import Operations
 from vecstore.engine.overviews import Overviews
 from vecstore.engine.params import field_of
+from vecstore.engine.probes import Probes
 from vecstore.engine.read_path import Reader, batch_key, deadline_of
 from vecstore.engine.recovery import recover
 from vecstore.engine.stage import Stage
@@ -76,6 +78,7 @@ class Database:
 
     def __init__(self, storage: Storage, settings: Settings) -> None:
         self.settings = settings
+        self.probes = Probes()
         self._storage = storage
         self._kernels = get_kernels()
         self._kernels.set_threads(settings.search.threads)
@@ -91,7 +94,7 @@ class Database:
         stored = storage.kv.get(Family.META, keys.NEXT_COLLECTION)
         if stored is not None:
             self._next_number = max(self._next_number, int(stored))
-        self._committer = Committer(storage.kv, settings, self._filtering, self._committed)
+        self._committer = Committer(storage.kv, settings, self._filtering, self._committed, self.probes)
         builder = Builder(storage, settings.storage.in_place_rows)
         self._indexing = Indexing(settings.storage, self._list)
         self._maintenance = Maintenance(
@@ -380,6 +383,22 @@ class Database:
     def stats(self, collection: str) -> dict[str, Any]:
         """Rows, segments, bytes by component, index state. JSON-able."""
         return collection_stats(self.collection(collection), self._indexing)
+
+    def gauges(self) -> dict[str, Gauges]:
+        """Every collection's state in numbers, of damaged ones too."""
+        return {name: collection_gauges(one, self._indexing) for name, one in sorted(self._collections.items())}
+
+    def memory(self) -> dict[str, tuple[int, int]]:
+        """Bytes used and the bound, by what they are for."""
+        return {
+            "indexes": (self._indexing.used(), self._indexing.budget),
+            "filter_cache": (self._filtering.cached_bytes, self.settings.search.filter_cache_bytes),
+        }
+
+    @property
+    def path(self) -> Path | None:
+        """The directory; None in memory."""
+        return self._storage.path
 
     def verify(self, collection: str | None = None) -> OperationInfo:
         """Read every stored byte of one collection (or all) and check it, in the background. The operation fails with

@@ -26,6 +26,10 @@ class Filtering:
             max(1, settings.filter_cache_bytes), getsizeof=lambda words: max(1, words.nbytes)
         )
 
+    @property
+    def cached_bytes(self) -> int:
+        return int(self._cache.currsize)
+
     def check_indexed(self, where: Filter | None, schema: Schema) -> None:
         """In strict mode, raises InvalidArgument (INDEX_REQUIRED) for a filter on a key without an index."""
         if self._strict and where is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from vecstore.engine.collection import Collection, View
@@ -61,9 +62,8 @@ def _indexing(name: str, field: VectorField, view: View, collection: Collection,
             rows_dead += one.n_rows - one.n_alive
         text = "flat" if entry is None else format_index(entry.spec)
         served[text] = served.get(text, 0) + one.n_rows
-    lacking = [segment for segment in sealed if name in missing_vectors(segment, collection.schema, indexing)]
+    lacking = any(name in missing_vectors(segment, collection.schema, indexing) for segment in sealed)
     refused = [segment.refused[name].why for segment in sealed if _refused(segment, name, field, indexing)]
-    state = "failed" if refused else "building" if lacking else "ready"
     sizes: dict[str, int] = {}
     for segment in sealed:
         entry = segment.header.indexes.get(name)
@@ -76,7 +76,7 @@ def _indexing(name: str, field: VectorField, view: View, collection: Collection,
                 sizes[part] = sizes.get(part, 0) + column.ref.length
     described = {
         "index": format_index(field.index or Flat()),
-        "index_state": "none" if field.index in (None, Flat()) else state,
+        "index_state": index_state(name, field, sealed, lacking, indexing),
         "rows_indexed": rows_indexed,
         "rows_dead": rows_dead,
         "dead_share": round(rows_dead / max(1, rows_indexed), 4),
@@ -84,6 +84,17 @@ def _indexing(name: str, field: VectorField, view: View, collection: Collection,
         "bytes": sizes,
     }
     return described | ({"index_error": refused[0]} if refused else {})
+
+
+def index_state(
+    name: str, field: VectorField, sealed: Sequence[SealedSegment], lacking: bool, indexing: Indexing
+) -> str:
+    """`lacking`: some segment has no index that it should have."""
+    if field.index in (None, Flat()):
+        return "none"
+    if any(_refused(segment, name, field, indexing) for segment in sealed):
+        return "failed"
+    return "building" if lacking else "ready"
 
 
 def _refused(segment: SealedSegment, name: str, field: VectorField, indexing: Indexing) -> bool:

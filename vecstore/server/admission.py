@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from vecstore.config import Limits
 from vecstore.errors import RETRY_AFTER, Unavailable, overloaded
@@ -26,6 +27,15 @@ class Admission:
         self.draining = asyncio.Event()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._idle: asyncio.Future[None] | None = None
+
+    def numbers(self) -> dict[str, Callable[[], int]]:
+        """What is open now, by its state, for metrics."""
+        return {
+            "running": lambda: self.running,
+            "queued": lambda: len(self._waiting),
+            "calls": lambda: self.calls,
+            "streams": lambda: self.streams,
+        }
 
     def enter_call(self) -> None:
         """Raises Unavailable when draining, ResourceExhausted (OVERLOADED) when no more calls fit."""

@@ -24,6 +24,10 @@ from vecstore.config import Settings
 from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
 from vecstore.errors import IoFailed
+from vecstore.observe.health import Health
+from vecstore.observe.listener import Listener
+from vecstore.observe.metrics import Metrics
+from vecstore.observe.pages import Pages
 from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2
 from vecstore.server.admission import Admission
 from vecstore.server.calls import Call, Calls
@@ -63,9 +67,13 @@ class GrpcServer:
         self._admission = Admission(settings.limits)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._coalescer = Coalescer(database, self._pools.queries)
-        calls = calls_of(database, self._coalescer, self._admission, self._pools, access)
+        self.metrics = Metrics(database, settings.server.metrics_collections_max)
+        self.metrics.watch(self._admission.numbers())
+        self.pages = Pages(self.metrics, Health(database, self._admission.draining.is_set), access)
+        calls = calls_of(database, self._coalescer, self._admission, self._pools, access, self.metrics)
         self._server = grpc.aio.server(options=_options(settings))
-        self._server.add_generic_rpc_handlers((Router(calls, self._foreign_handlers(), access),))
+        self._server.add_generic_rpc_handlers((Router(calls, self._foreign_handlers(), access, self.metrics),))
+        self._listener: Listener | None = None
         self.port = 0
 
     async def start(self) -> None:
@@ -79,6 +87,11 @@ class GrpcServer:
                 self.port = self._server.add_secure_port(f"{host}:{server.port}", tls_credentials(self._certificates))
         except RuntimeError as error:
             raise IoFailed(f"cannot listen on {host}:{server.port}: {error}") from None
+        if server.metrics_port:
+            tls = self._certificates
+            listener = Listener(self.pages, tls)
+            await listener.start(server.host, server.metrics_port)
+            self._listener = listener
         await self._server.start()
         for service in ("", *SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -93,6 +106,8 @@ class GrpcServer:
         # Refusals go on for a moment: gRPC itself would tell callers CANCELLED, which says nothing about trying again.
         await asyncio.sleep(min(LINGER_S, bound))
         await self._server.stop(None)
+        if self._listener is not None:
+            await self._listener.stop()
         # In threads: work that has begun is waited for, which must not block the loop it reports to.
         await asyncio.to_thread(self._pools.shutdown)
 
@@ -122,13 +137,18 @@ class Pools:
 
 
 def calls_of(
-    database: Database, coalescer: Coalescer, admission: Admission, pools: Pools, access: Access
+    database: Database,
+    coalescer: Coalescer,
+    admission: Admission,
+    pools: Pools,
+    access: Access,
+    metrics: Metrics,
 ) -> dict[str, Call]:
     """Every call of the three services by its full name."""
     limits = database.settings.limits
-    calls = Calls(limits, admission, pools.reads)
+    calls = Calls(limits, admission, pools.reads, metrics)
     points = Points(database, coalescer, pools.reads, pools.writes)
-    streams = Streams(database, points, admission, limits, pools.reads, access)
+    streams = Streams(database, points, admission, limits, pools.reads, access, metrics)
     collections, operations = Collections(database, access), Operations(database)
     found = [
         calls.stream("Points/QueryStream", streams.query),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -22,10 +23,12 @@ from google.protobuf.message import DecodeError
 from vecstore.access import Action, Principal
 from vecstore.config import Limits
 from vecstore.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, VecstoreError
+from vecstore.observe.metrics import Meter, Metrics
 from vecstore.server.admission import Admission
 from vecstore.server.rules import RULES, Rule
 from vecstore.wire.errors import cut, status_of
 
+PROTOCOL = "grpc"
 SLOW_S = 1.0  # calls that take longer are logged
 
 log = logging.getLogger("vecstore.server")
@@ -52,8 +55,9 @@ class Call:
 class Calls:
     """Makes calls out of service methods; `name` is the one in `rules`."""
 
-    def __init__(self, limits: Limits, admission: Admission, executor: Executor) -> None:
+    def __init__(self, limits: Limits, admission: Admission, executor: Executor, metrics: Metrics) -> None:
         self._limits = limits
+        self._metrics = metrics
         self._admission = admission
         self._executor = executor
 
@@ -80,10 +84,11 @@ class Calls:
 
     def _unary(self, name: str, method: Callable[[bytes, float, Principal], Awaitable[bytes]]) -> Call:
         admission, limits, loop, rule = self._admission, self._limits, asyncio.get_running_loop(), RULES[name]
+        meter = self._metrics.meter(PROTOCOL, name)
         bytes_max, receive_s, default_s = limits.message_bytes_max, limits.receive_deadline_s, limits.deadline_default_s
 
         async def handle(principal: Principal, _requests: object, context: Context) -> bytes:
-            started = loop.time()
+            started, code = time.perf_counter(), "OK"
             expiry = _Expiry(loop, receive_s, f"the request was not received within receive_deadline_s={receive_s:g}")
             entered = False
             try:
@@ -110,14 +115,17 @@ class Calls:
                     admission.release_slot()
                 if len(answer) > bytes_max:
                     raise _answer_too_large(len(answer), bytes_max)
-                if loop.time() - started > SLOW_S:
-                    _log_call(logging.WARNING, "slow", name, context, loop.time() - started)
+                if time.perf_counter() - started > SLOW_S:
+                    _log_call(logging.WARNING, "slow", name, context, time.perf_counter() - started)
                 return answer
             except BaseException as error:
                 expiry.stop()
-                await _fail(name, context, expiry.translate(error), loop.time() - started)
+                error = expiry.translate(error)
+                code = code_of(error)
+                await _fail(name, context, error, time.perf_counter() - started)
                 return b""  # not reached
             finally:
+                meter.done(code, time.perf_counter() - started)
                 expiry.stop()
                 if entered:
                     admission.leave_call()
@@ -131,18 +139,20 @@ class Calls:
             await asyncio.get_running_loop().run_in_executor(self._executor, rule.check, principal, request)
 
     def stream(self, name: str, method: Streaming) -> Call:
-        admission, loop = self._admission, asyncio.get_running_loop()
+        admission, meter = self._admission, self._metrics.meter(PROTOCOL, name)
 
         async def handle(principal: Principal, _requests: object, context: Context) -> None:
-            started = loop.time()
+            started, code = time.perf_counter(), "OK"
             entered = False
             try:
                 admission.enter_stream()
                 entered = True
                 await method(context, principal)
             except BaseException as error:
-                await _fail(name, context, error, loop.time() - started)
+                code = code_of(error)
+                await _fail(name, context, error, time.perf_counter() - started)
             finally:
+                meter.done(code, time.perf_counter() - started)
                 if entered:
                     admission.leave_stream()
 
@@ -153,10 +163,11 @@ def _call(name: str, rule: Rule, kind: Callable[..., Handler], handle: Callable[
     return Call(name, rule.action, lambda principal: kind(functools.partial(handle, principal)))
 
 
-def refusal(name: str, error: VecstoreError) -> Handler:
+def refusal(name: str, error: VecstoreError, meter: Meter) -> Handler:
     """A handler that refuses a call, of whatever kind, without reading from it."""
 
     async def handle(_requests: object, context: Context) -> None:
+        meter.done(error.grpc_code, 0.0)
         await _fail(name, context, error, 0.0)
 
     return grpc.stream_stream_rpc_method_handler(handle)
@@ -204,6 +215,13 @@ async def _fail(name: str, context: Context, error: BaseException, seconds: floa
     _log_call(logging.INFO, "failed", name, context, seconds, known)
     code, message, trailers = status_of(known)
     await context.abort(code, message, trailers)
+
+
+def code_of(error: BaseException) -> str:
+    """The gRPC status that a call which ends so has, by name."""
+    if isinstance(error, asyncio.CancelledError):
+        return "CANCELLED"
+    return typed(error).grpc_code if isinstance(error, Exception) else "INTERNAL"
 
 
 def typed(error: BaseException) -> VecstoreError:

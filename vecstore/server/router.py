@@ -9,37 +9,42 @@ import grpc
 
 from vecstore.access import Access
 from vecstore.errors import Unimplemented, VecstoreError
-from vecstore.server.calls import Call, refusal
+from vecstore.observe.metrics import Metrics
+from vecstore.server.calls import PROTOCOL, Call, refusal
 from vecstore.server.rules import OPEN_METHODS
 
 Handlers = Mapping[str, "grpc.RpcMethodHandler[Any, Any]"]
 
 
+UNKNOWN = "unknown"  # in metrics, where a caller must not be able to make up names
+
+
 class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     """`calls` are ours; `foreign` are health checking and reflection."""
 
-    def __init__(self, calls: Mapping[str, Call], foreign: Handlers, access: Access) -> None:
+    def __init__(self, calls: Mapping[str, Call], foreign: Handlers, access: Access, metrics: Metrics) -> None:
         self._calls = calls
         self._foreign = foreign
         self._access = access
+        self._metrics = metrics
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
         method: Any = details.method
         metadata: Any = details.invocation_metadata
         if method in OPEN_METHODS:
             return self._foreign[method]
+        call = self._calls.get(method)
         try:
             principal = self._access.authenticate(metadata)
+            if call is not None:
+                principal.check_role(call.action)
+                return call.handler_for(principal)
+            if method in self._foreign:
+                return self._foreign[method]
+            raise not_built(method)
         except VecstoreError as error:
-            return refusal("unauthenticated", error)
-        call = self._calls.get(method)
-        if call is None:
-            return self._foreign.get(method) or refusal(method, not_built(method))
-        try:
-            principal.check_role(call.action)
-        except VecstoreError as error:
-            return refusal(call.name, error)
-        return call.handler_for(principal)
+            name = UNKNOWN if call is None else call.name
+            return refusal(name, error, self._metrics.meter(PROTOCOL, name))
 
 
 def not_built(method: str) -> Unimplemented:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import time
 from collections.abc import Awaitable
 from concurrent.futures import Executor
 from typing import Any, TypeVar
@@ -11,10 +13,11 @@ from vecstore.access import Access, Principal
 from vecstore.config import Limits
 from vecstore.engine.database import Database
 from vecstore.errors import Unavailable, VecstoreError
+from vecstore.observe.metrics import Metrics
 from vecstore.pb.v1 import operations_pb2
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.server.admission import Admission
-from vecstore.server.calls import Context, typed
+from vecstore.server.calls import PROTOCOL, Context, code_of, typed
 from vecstore.server.operations import seen_operation
 from vecstore.server.points import Points
 from vecstore.server.rules import RULES
@@ -41,6 +44,7 @@ class Streams:
         limits: Limits,
         executor: Executor,
         access: Access,
+        metrics: Metrics,
     ) -> None:
         self._database = database
         self._points = points
@@ -48,6 +52,8 @@ class Streams:
         self._limits = limits
         self._executor = executor
         self._access = access
+        self._queries = metrics.meter(PROTOCOL, "Points/QueryStream.query")
+        self._batches = metrics.meter(PROTOCOL, "Points/UpsertStream.batch")
 
     async def query(self, context: Context, principal: Principal) -> None:
         window = asyncio.Semaphore(QUERY_WINDOW)
@@ -76,6 +82,7 @@ class Streams:
         """The answer or the error of one query. Raises only when the message cannot be read, as it then has no tag."""
         request = pb.QueryStreamRequest.FromString(data)
         response = pb.QueryStreamResponse(tag=request.tag)
+        started, code = time.perf_counter(), "OK"
         try:
             self._access.renew(principal).check_collections((request.query.collection,))
             limit_s = self._limits.deadline_default_s
@@ -87,9 +94,12 @@ class Streams:
                     self._admission.release_slot()
         except Exception as error:
             known = typed(error)
+            code = known.grpc_code
             response.error.code, response.error.reason = known.grpc_code, known.reason
             response.error.message = cut(known.message, 1000)
             response.error.metadata.update(known.metadata)
+        finally:
+            self._queries.done(code, time.perf_counter() - started)
         return response.SerializeToString()
 
     async def upsert(self, context: Context, principal: Principal) -> None:
@@ -110,15 +120,18 @@ class Streams:
         acknowledging = asyncio.create_task(acknowledge())
         writes: set[asyncio.Future[WriteResult]] = set()
 
-        def settled(write: asyncio.Future[WriteResult]) -> None:
+        def settled(write: asyncio.Future[WriteResult], started: float) -> None:
             writes.discard(write)
-            write.cancelled() or write.exception()  # looked at, also when an earlier batch ended the stream
+            # Looked at, also when an earlier batch ended the stream.
+            error = asyncio.CancelledError() if write.cancelled() else write.exception()
+            self._batches.done("OK" if error is None else code_of(error), time.perf_counter() - started)
 
         try:
             while (data := await self._read(context, acknowledging)) is not None:
+                started = time.perf_counter()
                 write = await self._start_upsert(data, principal)
                 writes.add(write)
-                write.add_done_callback(settled)
+                write.add_done_callback(functools.partial(settled, started=started))
                 await _either(pending.put(write), acknowledging)
             await _either(pending.put(None), acknowledging)
             await acknowledging
