@@ -184,7 +184,9 @@ class VecstoreVectorStore(VectorStore):
 
     def _search(self, k: int, given: Mapping[str, Any], **queries: Any) -> Search:
         options = {name: value for name, value in given.items() if name != "mode"}
-        own = {name: options.pop(name) for name in ("fusion", "candidates") if name in options}
+        own: dict[str, Any] = {"fusion": options.pop("fusion", None)}
+        if "candidates" in options:
+            own["candidates"] = (options.pop("candidates"),) * 2
         filter = as_metadata_filter(options.pop("filter", None))
         return Search(k=k, filter=filter, options=options, **own, **queries)
 

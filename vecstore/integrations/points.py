@@ -16,7 +16,7 @@ from vecstore.client._sync.client import Client
 from vecstore.client.fields import Dense, IndexKind, Text
 from vecstore.client.filters import FilterLike
 from vecstore.client.payloads import Payload
-from vecstore.client.stages import RRF, RelativeScore
+from vecstore.client.stages import RRF, Prefetch, RelativeScore
 from vecstore.errors import InvalidArgument, NotFound
 from vecstore.index_check import IndexLike
 from vecstore.integrations.connection import Connection, finished
@@ -28,6 +28,7 @@ from vecstore.types import Hit, Mmr, Point, WriteResult
 T = TypeVar("T")
 SearchMode = Literal["dense", "text", "hybrid"]
 NO_COLLECTION = "COLLECTION_NOT_FOUND"
+CANDIDATES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +49,15 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """A search by a vector, a text, or both; `fusion` and `candidates` are of both, `mmr` of a vector alone.
-    `options` are others of `Collection.query`."""
+    """A search by a vector, a text, or both; `fusion` is of both, and `candidates`, how many points of each it fuses
+    (at least 100 by default); `mmr` is of a vector alone. `options` are others of `Collection.query`."""
 
     vector: Sequence[float] | None = None
     text: str | None = None
     k: int
     filter: FilterLike | None = None
     fusion: Fusion | None = None
-    candidates: int = 100
+    candidates: tuple[int, int] | None = None
     mmr: Mmr | None = None
     with_vectors: bool = False
     options: Mapping[str, Any] | None = None
@@ -203,12 +204,13 @@ class Points:
         common: dict[str, Any] = {"filter": search.filter, "with_vectors": search.with_vectors, **options}
         if search.vector is None or search.text is None:
             query, using = (search.text, plan.text) if search.vector is None else (search.vector, plan.dense)
-            hits = await self.handle.query(query, search.k, using=using, mmr=search.mmr, **common)
-        else:
-            queries = {plan.dense: search.vector, plan.text: search.text}
-            hits = await self.handle.hybrid(
-                queries, search.k, fusion=search.fusion or RRF(), candidates=max(search.candidates, search.k), **common
-            )
+            return list(await self.handle.query(query, search.k, using=using, mmr=search.mmr, **common))
+        dense, text = search.candidates or (max(search.k, CANDIDATES),) * 2
+        legs = [
+            Prefetch(vector=search.vector, using=plan.dense, k=dense),
+            Prefetch(vector=search.text, using=plan.text, k=text),
+        ]
+        hits = await self.handle.query(None, search.k, prefetch=legs, fusion=search.fusion or RRF(), **common)
         return list(hits)
 
 

@@ -1,0 +1,5 @@
+"""LlamaIndex's vector store: `pip install 'vecstore[llamaindex]'`."""
+
+from vecstore.integrations.llamaindex.store import VecstoreVectorStore
+
+__all__ = ["VecstoreVectorStore"]
