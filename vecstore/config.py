@@ -70,6 +70,7 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     disk_reserve_bytes: int = 64 * MIB  # writes are refused when less than this is free
     verify_on_open: bool = True  # checksum a column's bytes when it is first mapped
     maintenance: bool = True  # seal and merge in the background
+    feed: bool = False  # let other processes of this machine follow, read-only; `serve --readers` does
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

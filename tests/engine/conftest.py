@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from engine_support import SCHEMA, SMALL
 
 from vecstore.config import Settings
 from vecstore.engine.database import Database
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for the package `faults`
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
 def test_a_full_growing_segment_is_sealed_by_a_worker(db: Database, reopen: Callable[..., Database]) -> None:
     put(db, MIXED)  # 900 rows: past seal_rows, and more than are built in place
     wait_until(lambda: kinds(db) == ["sealed"])
-    assert [(o.kind, o.state) for o in db.list_operations("c")] == [("seal", OperationState.DONE)]
+    wait_until(lambda: [(o.kind, o.state) for o in db.list_operations("c")] == [("seal", OperationState.DONE)])
     check_all(db, MIXED)
     check_all(reopen(), MIXED)
 

@@ -12,6 +12,7 @@ from vecstore.client._sync.client import Client
 from vecstore.client.tls import Tls, read_tls
 from vecstore.config import Settings
 from vecstore.engine.database import Database
+from vecstore.engine.follower import Follower
 from vecstore.errors import FailedPrecondition, InvalidArgument, Unimplemented
 
 DEFAULT_PORT = 7334
@@ -27,6 +28,7 @@ def connect(
     ca: str | Path | None = None,
     client_cert: str | Path | None = None,
     client_key: str | Path | None = None,
+    read_only: bool = False,
 ) -> Client:
     """Open a database.
 
@@ -34,14 +36,18 @@ def connect(
     "grpcs://host:7334" (TLS). `timeout_s` bounds each call, retries included (default: limits.deadline_default_s).
     `settings` are the embedded engine's, and for a server the limits by which requests are split. With TLS, `ca` is a
     file of certificates to trust instead of the usual ones, `client_cert` and `client_key` are the client's own, all in
-    PEM. Raises InvalidArgument (BAD_TARGET), Unavailable (DIRECTORY_LOCKED) and what opening the directory raises.
+    PEM. With `read_only` a directory that another process of this machine has open with `storage.feed` is followed:
+    its writes show within milliseconds, calls that would change something raise FailedPrecondition (READ_ONLY). Raises
+    InvalidArgument (BAD_TARGET, BAD_ARGUMENT), FailedPrecondition (DIRECTORY_LOCKED, NO_WRITER) and what opening the
+    directory raises.
     """
     settings = settings or Settings()
     timeout = _timeout(timeout_s, settings)
     server = _server_address(target)
     tls = _tls(server, read_tls(ca, client_cert, client_key))
     if server is None:
-        return Client(Database.open(_directory(target), settings), target=str(target), timeout_s=timeout)
+        return Client(_database(target, settings, read_only), target=str(target), timeout_s=timeout)
+    _refuse_read_only(read_only)
     _need_grpc()
     from vecstore.client._sync.grpc import GrpcTransport
 
@@ -58,6 +64,7 @@ async def connect_async(
     ca: str | Path | None = None,
     client_cert: str | Path | None = None,
     client_key: str | Path | None = None,
+    read_only: bool = False,
 ) -> AsyncClient:
     """`connect` for asyncio; the client has the same methods, to be awaited. An open `Client` of an embedded database
     is a target too: both then use that one, and closing either closes it."""
@@ -70,8 +77,9 @@ async def connect_async(
     if server is None:
         from vecstore.client.local import AsyncLocal
 
-        database = await asyncio.to_thread(Database.open, _directory(target), settings)
+        database = await asyncio.to_thread(_database, target, settings, read_only)
         return AsyncClient(AsyncLocal(database), target=str(target), timeout_s=timeout)
+    _refuse_read_only(read_only)
     _need_grpc()
     from vecstore.client._async.grpc import AsyncGrpcTransport
 
@@ -86,6 +94,17 @@ def _beside(client: Client, timeout_s: float) -> AsyncClient:
         message = f"{client!r} is of a server, which is connected to by its address"
         raise InvalidArgument(message, reason="BAD_TARGET")
     return AsyncClient(AsyncLocal(client._transport), target=client.target, timeout_s=timeout_s)
+
+
+def _database(target: str | Path, settings: Settings, read_only: bool) -> Database:
+    directory = _directory(target)
+    return Follower.open(directory, settings) if read_only else Database.open(directory, settings)
+
+
+def _refuse_read_only(read_only: bool) -> None:
+    if read_only:
+        message = "read_only follows a directory of this machine; what a server permits depends on the key"
+        raise InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[("read_only", message)])
 
 
 def _directory(target: str | Path) -> Path | None:

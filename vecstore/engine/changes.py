@@ -40,7 +40,7 @@ def freeze(collection: Collection) -> Change:
         collection.publish(collection.view.seq)
         return closed
 
-    return Change([], apply)
+    return Change([], apply, collection.number)
 
 
 def swap(collection: Collection, made: SealedSegment | None, replaced: Sequence[Replaced]) -> Change:
@@ -159,7 +159,7 @@ def set_schema(collection: Collection, schema: Schema) -> Change:
         collection.freeze()
         collection.publish(collection.view.seq)
 
-    return Change([put_collection(record)], apply)
+    return Change([put_collection(record)], apply, collection.number)
 
 
 def forget(collection: Collection) -> Change:

@@ -26,6 +26,8 @@ from vecstore.query.filter import PointId
 from vecstore.schema import Schema
 from vecstore.storage.interfaces import Blobs
 
+_uids = itertools.count(1)  # never given twice in a process: caches go by them
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -47,7 +49,6 @@ class Collection:
         self.changed = threading.Condition()  # notified when a new view is there
         self.on_damage: Callable[[], None] = lambda: None  # an index needs to be built again
         self._blobs = blobs
-        self._uids = itertools.count(1)  # two threads open segments
         self.sealed: dict[str, SealedSegment] = {}
         self.frozen: list[GrowingSegment] = []
         self.growing = self._new_growing()
@@ -66,7 +67,7 @@ class Collection:
         return self.record.schema
 
     def _uid(self, what: str) -> str:
-        return f"{self.record.number}/{what}/{next(self._uids)}"
+        return f"{self.record.number}/{what}/{next(_uids)}"
 
     def _new_growing(self) -> GrowingSegment:
         return GrowingSegment(self._uid("growing"), self.schema.vectors, self.schema.fields)
@@ -137,6 +138,14 @@ class Collection:
         self.sealed.pop(uid, None)
         self.frozen = [segment for segment in self.frozen if segment.uid != uid]
         self._views.pop(uid, None)
+
+    def adopt(self, other: Collection) -> None:
+        """Become what another object of the same collection is, which nobody else uses; readers and those who wait go
+        on with this one."""
+        self.record, self.manifest, self.failed = other.record, other.manifest, other.failed
+        self.sealed, self.frozen, self.growing, self._views = other.sealed, other.frozen, other.growing, other._views
+        self.log_bytes = other.log_bytes
+        self.publish(other.view.seq)
 
     def alive(self, uid: str) -> Bitmap:
         view = self._views.get(uid)

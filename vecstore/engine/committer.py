@@ -51,6 +51,7 @@ class Change:
 
     ops: Sequence[Op]
     apply: Callable[[], Any]
+    freezes: int | None = None  # the collection whose growing segment `apply` closes
 
 
 @dataclass(slots=True)
@@ -79,6 +80,7 @@ class Committer:
         self._filtering = filtering
         self._probes = probes
         self._on_commit = on_commit  # tells maintenance that there may be work
+        self.publish: Callable[[Sequence[Op], int | None], None] = lambda ops, freezes: None  # tells followers
         self._queue: deque[_Pending | _Exclusive] = deque()
         self._queued_bytes = 0
         self._changed = threading.Condition()
@@ -175,6 +177,7 @@ class Committer:
                 started = time.perf_counter()
                 self._kv.durable(position)
                 self._probes.on_sync(time.perf_counter() - started)
+            self.publish(group.ops, None)
         except Exception as error:
             if isinstance(error, ResourceExhausted) and len(group.members) > 1:
                 self._commit_singly(group)  # a full disk: deletes must not be refused for the upserts beside them
@@ -211,6 +214,8 @@ class Committer:
             change = item.decide()
             if change.ops:
                 self._kv.durable(self._kv.write(change.ops, use_reserve=True))
+            if change.ops or change.freezes is not None:
+                self.publish(change.ops, change.freezes)
             item.future.set_result(change.apply())
         except BaseException as error:
             item.future.set_exception(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -45,6 +46,7 @@ from vecstore.kernels.select import describe, get_kernels
 from vecstore.query.filter import PointId
 from vecstore.rows import Rows, concat
 from vecstore.schema import FieldKind, Schema, with_defaults
+from vecstore.storage.feed import Feeds
 from vecstore.storage.interfaces import Family, Put
 from vecstore.storage.open import Storage, open_storage
 from vecstore.types import (
@@ -66,6 +68,7 @@ from vecstore.types import (
 )
 from vecstore.version import __version__
 
+SHOWN_S = 2.0  # what a change of a schema waits at most for processes that follow
 TUNING_QUERIES_MIN = 20
 TUNING_QUERIES_MAX = 1024  # of more, as many are taken evenly: a recall of .95 is then known to a third of a point
 WriteRequest = UpsertRequest | DeleteRequest | PayloadRequest
@@ -76,7 +79,39 @@ class Database:
 
     Every method raises errors of `vecstore.errors` and nothing else on purpose."""
 
+    _feeds: Feeds | None = None
+
     def __init__(self, storage: Storage, settings: Settings) -> None:
+        self._begin(storage, settings)
+        recovered = recover(storage, settings.storage)
+        self._collections.update((c.record.name, c) for c in recovered if not c.record.dropping)
+        self._next_number = max((c.number for c in recovered), default=0) + 1
+        stored = storage.kv.get(Family.META, keys.NEXT_COLLECTION)
+        if stored is not None:
+            self._next_number = max(self._next_number, int(stored))
+        self._committer = Committer(storage.kv, settings, self._filtering, self._committed, self.probes)
+        builder = Builder(storage, settings.storage.in_place_rows)
+        self._maintenance = Maintenance(
+            settings.storage, self._committer, builder, storage.blobs, self._operations, self._indexing, self._list
+        )
+        for collection in recovered:
+            collection.on_damage = self._maintenance.wake
+            if collection.record.dropping:
+                self._maintenance.drop(collection, was_served=False)
+        if settings.storage.feed:
+            self._feed()
+        self._maintenance.wake()
+
+    def _feed(self) -> None:
+        try:
+            self._feeds = self._storage.open_feeds(lambda enter: self._committer.exclusive(lambda: Change([], enter)))
+        except BaseException:
+            self.close()
+            raise
+        self._committer.publish = self._feeds.publish
+
+    def _begin(self, storage: Storage, settings: Settings) -> None:
+        """What reading takes."""
         self.settings = settings
         self.probes = Probes()
         self._storage = storage
@@ -87,25 +122,11 @@ class Database:
         self._staged = StagedReader(self.reader)
         self._overviews = Overviews(self.reader)
         self._operations = Operations()
-        self._lock = threading.Lock()  # one change of the set of collections or of a schema at a time
-        recovered = recover(storage, settings.storage)
-        self._collections = {c.record.name: c for c in recovered if not c.record.dropping}
-        self._next_number = max((c.number for c in recovered), default=0) + 1
-        stored = storage.kv.get(Family.META, keys.NEXT_COLLECTION)
-        if stored is not None:
-            self._next_number = max(self._next_number, int(stored))
-        self._committer = Committer(storage.kv, settings, self._filtering, self._committed, self.probes)
-        builder = Builder(storage, settings.storage.in_place_rows)
         self._indexing = Indexing(settings.storage, self._list)
-        self._maintenance = Maintenance(
-            settings.storage, self._committer, builder, storage.blobs, self._operations, self._indexing, self._list
-        )
+        self._collections: dict[str, Collection] = {}
+        self._next_number = 0
+        self._lock = threading.Lock()  # one change of the set of collections or of a schema at a time
         self._closed = False
-        for collection in recovered:
-            collection.on_damage = self._maintenance.wake
-            if collection.record.dropping:
-                self._maintenance.drop(collection, was_served=False)
-        self._maintenance.wake()
 
     @classmethod
     def open(cls, path: str | Path | None, settings: Settings = Settings()) -> Self:  # noqa: B008
@@ -131,6 +152,8 @@ class Database:
             if self._closed:
                 return
             self._closed = True
+        if self._feeds is not None:
+            self._feeds.close()  # first: maintenance may wait for followers
         self._maintenance.close()
         self._committer.close()
         self._storage.close()
@@ -439,7 +462,18 @@ class Database:
             "path": None if self._storage.path is None else str(self._storage.path),
             "collections": len(self._collections),
             "epoch": self._storage.kv.epoch,
+            "processes": self.processes(),
         }
+
+    def processes(self) -> list[dict[str, Any]]:
+        """This process, and those that follow it with what they have not shown yet. JSON-able."""
+        followers = [] if self._feeds is None else self._feeds.describe()
+        return [{"name": "writer", "pid": os.getpid()}, *followers]
+
+    def shown(self, timeout_s: float = SHOWN_S) -> None:
+        """Returns once every follower shows what was committed before, or after a while without that."""
+        if self._feeds is not None:
+            self._feeds.settle(timeout_s)
 
     def _list(self) -> list[Collection]:
         return list(self._collections.values())

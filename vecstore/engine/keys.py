@@ -19,6 +19,11 @@ def manifest(number: int) -> bytes:
     return b"manifest/%08x" % number
 
 
+def parse_meta(key: bytes) -> int:
+    """The collection's number in a key of `collection` or `manifest`."""
+    return int(key.rpartition(b"/")[2], 16)
+
+
 def log(number: int, seq: int, part: int = 0) -> bytes:
     return _LOG.pack(number, seq, part)
 

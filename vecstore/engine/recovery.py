@@ -37,12 +37,7 @@ def recover(storage: Storage, settings: StorageSettings) -> list[Collection]:
         record = decode_meta(value, CollectionRecord)
         if key != keys.collection(record.number):
             raise Corruption(f"the record under {key!r} is that of collection number {record.number}")
-        for name, field in record.schema.vectors.items():
-            if not (field.dim == 0 if field.is_sparse else 1 <= field.dim <= DIM_STORED_MAX):
-                raise Corruption(f"vector field {name!r:.80} of collection {record.number} has dim={field.dim}")
-        # None is of before there was a choice.
-        record = msgspec.structs.replace(record, schema=with_defaults(record.schema, Flat()))
-        collections.append(_recover_collection(record, storage, settings))
+        collections.append(recover_one(record, storage, settings))
     known = {keys.manifest(collection.number) for collection in collections}
     for key, _ in storage.kv.scan(Family.META, keys.MANIFESTS_LOW, keys.MANIFESTS_HIGH):
         if key not in known:  # or its segments would be swept as nobody's
@@ -53,7 +48,13 @@ def recover(storage: Storage, settings: StorageSettings) -> list[Collection]:
     return collections
 
 
-def _recover_collection(record: CollectionRecord, storage: Storage, settings: StorageSettings) -> Collection:
+def recover_one(record: CollectionRecord, storage: Storage, settings: StorageSettings) -> Collection:
+    """As `recover`, one collection of it."""
+    for name, field in record.schema.vectors.items():
+        if not (field.dim == 0 if field.is_sparse else 1 <= field.dim <= DIM_STORED_MAX):
+            raise Corruption(f"vector field {name!r:.80} of collection {record.number} has dim={field.dim}")
+    # None is of before there was a choice.
+    record = msgspec.structs.replace(record, schema=with_defaults(record.schema, Flat()))
     try:
         stored = storage.kv.get(Family.META, keys.manifest(record.number))
         if stored is None:

@@ -79,6 +79,7 @@ class SealedSegment:
         self._present: dict[str, Bitmap | None] = {}
         self._lock = threading.RLock()
         self._ids: IdColumn | None = None
+        self.pins: list[object] = []  # what keeps columns mapped that are not read yet
 
     def extend(self, header: SegmentHeader, opened: Mapping[str, BuiltIndex] = MappingProxyType({})) -> None:
         """Take in payload and vector indexes that were built since, and let go of those that are gone. `opened` are

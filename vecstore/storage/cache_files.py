@@ -41,6 +41,11 @@ class CacheFiles:
             mapped.madvise(mmap.MADV_NORMAL)
         return content
 
+    def open(self, ref: BlobRef) -> tuple[memoryview, ChunkTable]:
+        """As `map`, without reading the chunks, and the table to check them by."""
+        _, content, table = self._open(ref)
+        return content, table
+
     def map_checked(self, ref: BlobRef, good_chunk: Callable[[int], bytes], *, verify: bool) -> CheckedFile:
         """The blob with its chunks to be checked when they are needed. Raises Corruption when the file is missing or
         its length or chunk table is wrong."""

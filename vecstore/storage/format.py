@@ -4,6 +4,7 @@ A database directory holds
 
     FORMAT.json     {"format": STORE_FORMAT}, read before anything is opened
     LOCK            locked (flock) while a process has the database open
+    feed.sock       where the process that has the database open tells its followers of each batch
     rocksdb/        the durable home: column families meta, log, tombstones, segments
     cache/          one mapped file for each blob, rebuilt from rocksdb/ when missing or damaged
     staging/        blobs on their way in; emptied at open
@@ -29,6 +30,7 @@ ARRAY_ALIGNMENT: Final = 64
 
 FORMAT_FILE: Final = "FORMAT.json"
 LOCK_FILE: Final = "LOCK"
+FEED_SOCKET: Final = "feed.sock"
 ROCKSDB_DIRECTORY: Final = "rocksdb"
 CACHE_DIRECTORY: Final = "cache"
 STAGING_DIRECTORY: Final = "staging"

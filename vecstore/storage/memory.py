@@ -34,10 +34,10 @@ class MemorySnapshot:
 class MemoryKV:
     """See `interfaces.KV`. Every write is as durable as it gets at once."""
 
-    epoch = 1
     generation = 0
 
-    def __init__(self) -> None:
+    def __init__(self, epoch: int = 1) -> None:
+        self.epoch = epoch
         self._families: _Families = {family: {} for family in Family}
         self._lock = threading.Lock()
         self._position = 0
@@ -72,6 +72,9 @@ class MemoryKV:
 
     def durable(self, position: int) -> None:
         self._check_open()
+
+    def clear(self, family: Family) -> None:
+        self._families[family] = {}
 
     def checkpoint(self, path: Path) -> None:
         raise FailedPrecondition(f"an in-memory database has no files to link into {path}", reason="IN_MEMORY")

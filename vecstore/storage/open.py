@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from vecstore.config import Storage as StorageSettings
+from vecstore.errors import InvalidArgument
 from vecstore.storage.disk_space import DiskSpace
+from vecstore.storage.feed import Feeds, Joined
+from vecstore.storage.follower_blobs import FollowerBlobs
 from vecstore.storage.interfaces import KV, Blobs
 from vecstore.storage.memory import MemoryBlobs, MemoryKV
 from vecstore.storage.reclaim import Reclaimer
@@ -29,6 +33,25 @@ class Storage:
     def new_staging(self) -> Path | None:
         """A fresh directory name for `stage_blobs`, not created; None in memory."""
         return None if self.staging_dir is None else self.staging_dir / uuid.uuid4().hex
+
+    def open_feeds(self, join: Callable[[Callable[[], None]], None]) -> Feeds:
+        """Feed processes that follow this directory; `join` runs a function between two batches, on the thread that
+        commits. Blobs are then kept until no follower looks for them. Raises InvalidArgument (BAD_CONFIG) in memory,
+        and IoFailed."""
+        kv, blobs = self.kv, self.blobs
+        if self.path is None or not isinstance(blobs, RocksBlobs):
+            raise InvalidArgument("storage.feed needs a directory: memory cannot be followed", reason="BAD_CONFIG")
+
+        def begin() -> Joined:
+            kv.durable(kv.write((), use_reserve=True))  # or it could show what a failed fsync may have lost
+            return Joined(kv.epoch, kv.snapshot())
+
+        try:
+            feeds = Feeds(self.path, join, begin, blobs.repair)
+        except OSError as error:
+            raise from_os(error, "listening for followers") from None
+        blobs.before_delete = feeds.settle
+        return feeds
 
     def close(self) -> None:
         """Mapped blobs stay valid while something refers to them."""
@@ -58,3 +81,10 @@ def open_storage(path: str | Path | None, settings: StorageSettings) -> Storage:
             raise from_os(error, "opening the database") from None
         raise
     return Storage(kv, blobs, blobs.staging_directory, directory)
+
+
+def follower_blobs(directory: Path, settings: StorageSettings) -> FollowerBlobs:
+    """The blobs of a store that another process writes."""
+    return FollowerBlobs(
+        directory, verify_on_open=settings.verify_on_open, resident_bytes=settings.resident_vectors_bytes
+    )

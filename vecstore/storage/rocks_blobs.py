@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rocksdict import IngestExternalFileOptions
@@ -43,6 +43,7 @@ class RocksBlobs:
         self._publish_lock = threading.Lock()
         self._map_lock = threading.Lock()
         self._mapped: dict[str, tuple[BlobRef, memoryview]] = {}
+        self.before_delete: Callable[[], object] = lambda: None  # returns once no other process looks for a blob
 
     def put_new(self, name: str, chunks: Iterable[bytes | memoryview]) -> BlobRef:
         check_blob_name(name)
@@ -150,12 +151,20 @@ class RocksBlobs:
         """Mappings stay valid while something refers to them. On ResourceExhausted (DISK_FULL) the cache file is gone
         and the blob is not; deleting again, or the next sweep, finishes."""
         check_blob_name(name)
+        self.before_delete()
         with self._map_lock:
             self._mapped.pop(name, None)
         self._cache.remove(name)
         with self._publish_lock:
             if self._table(name) is not None:
                 self._kv.delete_blob(*blob_range(name))
+
+    def repair(self, ref: BlobRef) -> None:
+        """Make the cache file whole, for another process that found it missing or damaged. Raises Corruption."""
+        try:
+            self._cache.map(ref, verify=True)
+        except Corruption:
+            self._rebuild(ref)
 
     def verify(self, ref: BlobRef) -> None:
         table = self._verified_table(ref)
