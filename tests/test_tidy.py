@@ -8,9 +8,11 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from vecstore.config import Settings
+from vecstore.config import SECTIONS, Settings
+from vecstore.embedder_settings import EmbedderSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE_DIRS = ("vecstore", "native", "bench", "tools", "examples", "tests")
@@ -125,7 +127,7 @@ def test_links_resolve() -> None:
 def settings() -> list[tuple[str, str, object]]:
     return [
         (section, name, getattr(getattr(Settings(), section), name))
-        for section in Settings.__struct_fields__
+        for section in SECTIONS
         for name in getattr(Settings(), section).__struct_fields__
     ]
 
@@ -137,16 +139,28 @@ def test_every_setting_is_documented_with_its_default(section: str, name: str, d
     assert row == shown(default), f"docs/LIMITS.md gives {row} as the default of {section}.{name}={shown(default)}"
 
 
-@pytest.mark.parametrize("section", Settings.__struct_fields__)
+@pytest.mark.parametrize("section", SECTIONS)
 def test_no_setting_is_documented_that_does_not_exist(section: str) -> None:
     assert set(documented(section)) <= set(getattr(Settings(), section).__struct_fields__)
 
 
-def documented(section: str) -> dict[str, str]:
+@pytest.mark.parametrize("kind", EmbedderSettings.__args__, ids=lambda kind: kind.__struct_config__.tag)
+def test_every_setting_of_an_embedder_is_documented_with_its_default(kind: type[EmbedderSettings]) -> None:
+    rows = documented("embedders.NAME", ", of any kind") | documented(
+        "embedders.NAME", f', `kind = "{kind.__struct_config__.tag}"`'
+    )
+    defaults = {
+        field.name: "(required)" if field.default is msgspec.NODEFAULT else shown(field.default)
+        for field in msgspec.structs.fields(kind)
+    }
+    assert rows == defaults
+
+
+def documented(section: str, more: str = "") -> dict[str, str]:
     """Defaults by name from the table under the heading that names the section: | `name` | default | unit | what |"""
     text = (ROOT / "docs" / "LIMITS.md").read_text(encoding="utf-8")
     body = re.split(r"^## ", text, flags=re.M)
-    table = next(part for part in body if part.startswith(f"`[{section}]`"))
+    table = next(part for part in body if part.startswith(f"`[{section}]`{more}"))
     return dict(re.findall(r"^\| `(\w+)` \| ([^|]*?) \| [^|]+ \| [^|]+ \|$", table, flags=re.M))
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from vecstore.embedder_settings import EmbedderSettings, from_environment
 from vecstore.errors import InvalidArgument
 
 MIB = 1 << 20
@@ -103,6 +104,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     storage: Storage = Storage()
     server: Server = Server()
     search: Search = Search()
+    embedders: dict[str, EmbedderSettings] = {}  # by name; kinds and their fields in `vecstore.embedder_settings`
+
+
+SECTIONS = tuple(name for name in Settings.__struct_fields__ if name != "embedders")
 
 
 def load_settings(path: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -118,18 +123,21 @@ def load_settings(path: str | Path | None = None, environ: Mapping[str, str] = o
             raise InvalidArgument(f"config file {path} does not exist", reason="BAD_CONFIG") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InvalidArgument(f"config file {path} is not TOML: {error}", reason="BAD_CONFIG") from None
-    for section in Settings.__struct_fields__:
+    for section in SECTIONS:
         fields = getattr(Settings(), section).__struct_fields__
         for name in fields:
             value = environ.get(f"VECSTORE_{section}_{name}".upper())
             if value is not None:
                 tree.setdefault(section, {})[name] = value
+    for name, table in from_environment(environ).items():
+        tree.setdefault("embedders", {}).setdefault(name, {}).update(table)
     try:
         settings = msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidArgument(f"bad configuration: {error}", reason="BAD_CONFIG") from None
-    for section in Settings.__struct_fields__:
-        values = getattr(settings, section)
+    tables = {section: getattr(settings, section) for section in SECTIONS}
+    tables |= {f"embedders.{name}": one for name, one in settings.embedders.items()}
+    for section, values in tables.items():
         for name in values.__struct_fields__:
             value = getattr(values, name)
             if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:

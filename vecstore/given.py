@@ -86,4 +86,5 @@ def _terms(given: TextRows, field: VectorField, count: int, path: str, limits: L
 
 def _wrong_kind(given: GivenRows, field: VectorField, path: str) -> InvalidArgument:
     kinds = {SparseRows: "sparse", TextRows: "text", TokenRows: "a multi-vector"}
-    return bad_vector(path, f"is {kinds.get(type(given), 'dense')}, but the field is {field.kind.value}")
+    why = " and has no embedder" if isinstance(given, TextRows) and field.embedder is None else ""
+    return bad_vector(path, f"is {kinds.get(type(given), 'dense')}, but the field is {field.kind.value}{why}")

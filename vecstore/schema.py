@@ -89,6 +89,8 @@ class VectorField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     datatype: DataType = DataType.FLOAT32
     index: Index | None = None  # None says nothing, which the engine takes for Auto()
     analysis: Analysis | None = None  # of TEXT
+    embedder: str | None = None  # the name of the one that makes its vectors of texts (`vecstore.embed`)
+    fingerprint: str | None = None  # of the embedder's model; the database fills it in at creation
 
     @property
     def is_sparse(self) -> bool:

@@ -98,6 +98,8 @@ def check(batch: PointBatch, schema: Schema, limits: Limits) -> None:
     for row, one in enumerate(batch.ids):
         check_id(one, limits, f"ids[{row}]")
     for name, column in batch.vectors.items():
+        if isinstance(column.rows, TextRows) and schema.vectors[name].embedder:
+            continue  # what comes of texts is known where they are embedded
         stored_rows(column.rows, schema.vectors[name], len(batch.ids), f"vectors.{name}", limits, column.present)
     for row, payload in enumerate(batch.payloads or ()):
         if payload is not None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from vecstore.client._async.client import AsyncClient
 from vecstore.client._sync.client import Client
 from vecstore.client.tls import Tls, read_tls
 from vecstore.config import Settings
+from vecstore.embed.embedders import EmbedderLike
 from vecstore.engine.database import Database
 from vecstore.engine.follower import Follower
 from vecstore.errors import FailedPrecondition, InvalidArgument, Unimplemented
@@ -29,6 +31,7 @@ def connect(
     client_cert: str | Path | None = None,
     client_key: str | Path | None = None,
     read_only: bool = False,
+    embedders: Mapping[str, EmbedderLike] | None = None,
 ) -> Client:
     """Open a database.
 
@@ -37,8 +40,10 @@ def connect(
     `settings` are the embedded engine's, and for a server the limits by which requests are split. With TLS, `ca` is a
     file of certificates to trust instead of the usual ones, `client_cert` and `client_key` are the client's own, all in
     PEM. With `read_only` a directory that another process of this machine has open with `storage.feed` is followed:
-    its writes show within milliseconds, calls that would change something raise FailedPrecondition (READ_ONLY). Raises
-    InvalidArgument (BAD_TARGET, BAD_ARGUMENT), FailedPrecondition (DIRECTORY_LOCKED, NO_WRITER) and what opening the
+    its writes show within milliseconds, calls that would change something raise FailedPrecondition (READ_ONLY).
+    `embedders` are those of an embedded database by name: settings such as {"kind": "onnx", "model": "model.onnx"}, or
+    objects with the methods of `vecstore.embed.base.Embedder`; a server has its own. Raises InvalidArgument
+    (BAD_TARGET, BAD_ARGUMENT, BAD_CONFIG), FailedPrecondition (DIRECTORY_LOCKED, NO_WRITER) and what opening the
     directory raises.
     """
     settings = settings or Settings()
@@ -46,8 +51,9 @@ def connect(
     server = _server_address(target)
     tls = _tls(server, read_tls(ca, client_cert, client_key))
     if server is None:
-        return Client(_database(target, settings, read_only), target=str(target), timeout_s=timeout)
+        return Client(_database(target, settings, read_only, embedders), target=str(target), timeout_s=timeout)
     _refuse_read_only(read_only)
+    _no_embedders(embedders)
     _need_grpc()
     from vecstore.client._sync.grpc import GrpcTransport
 
@@ -65,21 +71,25 @@ async def connect_async(
     client_cert: str | Path | None = None,
     client_key: str | Path | None = None,
     read_only: bool = False,
+    embedders: Mapping[str, EmbedderLike] | None = None,
 ) -> AsyncClient:
     """`connect` for asyncio; the client has the same methods, to be awaited. An open `Client` of an embedded database
     is a target too: both then use that one, and closing either closes it."""
     settings = settings or Settings()
     timeout = _timeout(timeout_s, settings)
     if isinstance(target, Client):
+        if embedders:
+            raise _own_embedders(embedders, f"{target!r} has its own")
         return _beside(target, timeout)
     server = _server_address(target)
     tls = _tls(server, read_tls(ca, client_cert, client_key))
     if server is None:
         from vecstore.client.local import AsyncLocal
 
-        database = await asyncio.to_thread(_database, target, settings, read_only)
+        database = await asyncio.to_thread(_database, target, settings, read_only, embedders)
         return AsyncClient(AsyncLocal(database), target=str(target), timeout_s=timeout)
     _refuse_read_only(read_only)
+    _no_embedders(embedders)
     _need_grpc()
     from vecstore.client._async.grpc import AsyncGrpcTransport
 
@@ -96,9 +106,13 @@ def _beside(client: Client, timeout_s: float) -> AsyncClient:
     return AsyncClient(AsyncLocal(client._transport), target=client.target, timeout_s=timeout_s)
 
 
-def _database(target: str | Path, settings: Settings, read_only: bool) -> Database:
+def _database(
+    target: str | Path, settings: Settings, read_only: bool, embedders: Mapping[str, EmbedderLike] | None
+) -> Database:
     directory = _directory(target)
-    return Follower.open(directory, settings) if read_only else Database.open(directory, settings)
+    if read_only:
+        return Follower.open(directory, settings, embedders=embedders)
+    return Database.open(directory, settings, embedders=embedders)
 
 
 def _refuse_read_only(read_only: bool) -> None:
@@ -146,6 +160,16 @@ def _timeout(timeout_s: float | None, settings: Settings) -> float:
     if not timeout > 0:
         raise InvalidArgument(f"timeout_s={timeout} must be above 0", reason="BAD_ARGUMENT")
     return timeout
+
+
+def _no_embedders(embedders: Mapping[str, EmbedderLike] | None) -> None:
+    if embedders:
+        raise _own_embedders(embedders, "a server embeds by its own settings")
+
+
+def _own_embedders(embedders: Mapping[str, EmbedderLike], why: str) -> InvalidArgument:
+    message = f"embedders={sorted(embedders)}: {why}"
+    return InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[("embedders", message)])
 
 
 def _need_grpc() -> None:

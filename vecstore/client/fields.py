@@ -19,16 +19,21 @@ IndexKind: TypeAlias = FieldKind | str  # keyword, integer, float, bool, datetim
 
 
 def Dense(  # noqa: N802 (reads as a type where schemas are written)
-    dim: int,
+    dim: int = 0,
     *,
     metric: Metric | Literal["cosine", "dot", "l2"] = "cosine",
     datatype: DataType | Literal["float32", "float16", "bfloat16"] = "float32",
     index: IndexLike = None,
+    embedder: str | None = None,
 ) -> VectorField:
     """A dense vector field: `dim` numbers, compared by `metric`, stored as `datatype`. `index` is a builder such as
     `IVF(quantizer=RaBitQ(bits=4))`, the same as a dictionary, or a line such as "ivf | rabitq(bits=4)"; "flat" is exact
-    search. Without one the engine chooses: exact search of small segments, else a graph or lists, as memory allows."""
-    return vector_field({"kind": "dense", "dim": dim, "metric": metric, "datatype": datatype, "index": index})
+    search. Without one the engine chooses: exact search of small segments, else a graph or lists, as memory allows.
+
+    `embedder` names one of the server's (of `connect`'s, for an embedded database): texts may then be given in place of
+    vectors, and `dim` may be left out."""
+    spec = {"kind": "dense", "dim": dim, "metric": metric, "datatype": datatype, "index": index, "embedder": embedder}
+    return vector_field(spec)
 
 
 def Binary(dim: int, *, index: IndexLike = None) -> VectorField:  # noqa: N802
@@ -38,11 +43,15 @@ def Binary(dim: int, *, index: IndexLike = None) -> VectorField:  # noqa: N802
 
 
 def Sparse(  # noqa: N802
-    *, datatype: DataType | Literal["float32", "float16"] = "float32", index: IndexLike = None
+    *,
+    datatype: DataType | Literal["float32", "float16"] = "float32",
+    index: IndexLike = None,
+    embedder: str | None = None,
 ) -> VectorField:
     """A sparse vector field: any number of indices (uint32) and weights, compared by inner product. `index` is
-    `Seismic()`, "inverted" (exact), "flat" (exact, without an index) or None, which leaves it to the engine."""
-    return vector_field({"kind": "sparse", "datatype": datatype, "index": index})
+    `Seismic()`, "inverted" (exact), "flat" (exact, without an index) or None, which leaves it to the engine.
+    `embedder` as in `Dense`."""
+    return vector_field({"kind": "sparse", "datatype": datatype, "index": index, "embedder": embedder})
 
 
 def Text(  # noqa: N802
@@ -57,17 +66,22 @@ def Text(  # noqa: N802
 
 
 def Multi(  # noqa: N802
-    dim: int, *, datatype: DataType | Literal["float32", "float16"] = "float32", index: IndexLike = None
+    dim: int = 0,
+    *,
+    datatype: DataType | Literal["float32", "float16"] = "float32",
+    index: IndexLike = None,
+    embedder: str | None = None,
 ) -> VectorField:
     """A multi-vector field: any number of token vectors of `dim` numbers for each point, compared by MaxSim (the sum,
     over the query's tokens, of the largest inner product with a token of the point). Tokens are compared as they are
     given: of unit length where cosines are meant. `index` is `Plaid()`, `Muvera()`, "flat" (exact) or None, which
-    leaves it to the engine."""
-    return vector_field({"kind": "multi", "dim": dim, "datatype": datatype, "index": index})
+    leaves it to the engine. `embedder` and `dim` as in `Dense`."""
+    return vector_field({"kind": "multi", "dim": dim, "datatype": datatype, "index": index, "embedder": embedder})
 
 
 def vector_field(spec: VectorSpec, kind: VectorKind = VectorKind.DENSE) -> VectorField:
-    """Read one vector field from a dictionary: `dim`, and optionally `kind`, `metric`, `datatype`, `index`, `analysis`.
+    """Read one vector field from a dictionary: `dim`, unless there is an `embedder`, and optionally `kind`, `metric`,
+    `datatype`, `index`, `analysis`.
 
     Raises InvalidArgument (BAD_SCHEMA) for unknown keys and values, BAD_INDEX_SPEC for those of an index.
     """
@@ -79,7 +93,7 @@ def vector_field(spec: VectorSpec, kind: VectorKind = VectorKind.DENSE) -> Vecto
     values = {"kind": kind, **spec}
     kind = next((known for known in VectorKind if known == values["kind"]), kind)
     values.setdefault("metric", NEAREST[kind])
-    if kind in (VectorKind.SPARSE, VectorKind.TEXT):
+    if kind in (VectorKind.SPARSE, VectorKind.TEXT) or values.get("embedder"):
         values.setdefault("dim", 0)
     index = read_index(values.pop("index", None))
     try:
@@ -124,7 +138,8 @@ def build_schema(
 def _named(group: VectorSpecs | None, kind: VectorKind) -> dict[str, VectorField]:
     if group is None:
         return {}
-    single = isinstance(group, Mapping) and (isinstance(group.get("dim"), int) or isinstance(group.get("kind"), str))
+    named = isinstance(group, Mapping) and any(isinstance(group.get(key), str) for key in ("kind", "embedder"))
+    single = named or (isinstance(group, Mapping) and isinstance(group.get("dim"), int))
     if isinstance(group, VectorField) or single:
         return {DEFAULT_VECTOR: vector_field(group, kind)}
     if not isinstance(group, Mapping):

@@ -77,6 +77,7 @@ class AsyncLocal:
 
     async def write(self, request: UpsertRequest | DeleteRequest | PayloadRequest) -> WriteResult:
         loop = asyncio.get_running_loop()
+        (request,) = await self._database.embedding.resolved_async([request])
         future = asyncio.wrap_future(await loop.run_in_executor(self._writes, self._database.submit, request))
         return await asyncio.shield(future)  # a caller who gives up does not undo a write that is under way
 
@@ -99,15 +100,19 @@ class AsyncLocal:
         return await self._run(self._database.matrix, request)
 
     async def why_not(self, request: QueryRequest, id: PointId) -> tuple[dict[str, Any], int]:
+        (request,) = await self._database.embedding.resolved_async([request])
         return await self._run(self._database.why_not, request, id)
 
     async def query_groups(self, request: GroupsRequest) -> Groups:
+        (request,) = await self._database.embedding.resolved_async([request])
         return await self._run(self._database.query_groups, request)
 
     async def query_many(self, request: QueryRequest) -> list[Hits]:
+        (request,) = await self._database.embedding.resolved_async([request], many=True)
         return await self._run(self._database.query_many, request)
 
     async def query_batch(self, requests: Sequence[QueryRequest]) -> list[Hits]:
+        requests = await self._database.embedding.resolved_async(requests)
         return await self._run(self._database.query_batch, requests)
 
     async def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
@@ -117,6 +122,7 @@ class AsyncLocal:
         return await self._run(self._database.update_index, request)
 
     async def tune(self, request: TuneRequest) -> OperationInfo:
+        (request,) = await self._database.embedding.resolved_async([request])
         return await self._run(self._database.tune, request)
 
     async def delete_field_index(self, request: FieldIndexRequest) -> bool:

@@ -12,7 +12,7 @@ from vecstore.client.payloads import Payload, encode_payloads
 from vecstore.client.ragged import as_ragged, as_ragged_query
 from vecstore.errors import InvalidArgument
 from vecstore.query.filter import PointId
-from vecstore.rows import GivenRows
+from vecstore.rows import GivenRows, TextRows
 from vecstore.schema import DataType, Schema, VectorField, VectorKind
 from vecstore.sparse import SparseRows, SparseVector
 from vecstore.types import PointBatch, VectorBatch
@@ -72,8 +72,29 @@ def as_rows(values: Any, field: VectorField, path: str) -> np.ndarray:
         return np.ascontiguousarray(rows, dtype=dtype)
 
 
+def given_texts(values: Any) -> bool:
+    """Whether these are texts, None among them for points without one."""
+    if isinstance(values, np.ndarray):
+        return bool(values.dtype.kind == "U")
+    if isinstance(values, TextRows):
+        return True
+    listed = isinstance(values, list | tuple) and any(isinstance(one, str) for one in values)
+    return listed and all(one is None or isinstance(one, str) for one in values)
+
+
+def texts_for(values: Any, field: VectorField, path: str) -> TextRows:
+    """Texts for a field that takes them. Raises InvalidArgument (BAD_VECTOR)."""
+    if field.kind is not VectorKind.TEXT and field.embedder is None:
+        raise _bad(path, f"is text, but the field is {field.kind.value} and has no embedder")
+    return values if isinstance(values, TextRows) else TextRows([one or "" for one in values])
+
+
 def as_query(vector: Any, field: VectorField) -> GivenRows:
     """One query vector: float32 of shape (dim,), packed uint8, or one ragged row or text."""
+    if isinstance(vector, str):
+        return texts_for([vector], field, "vector")
+    if isinstance(vector, TextRows) and field.kind is not VectorKind.TEXT:
+        return texts_for(vector, field, "vector")
     if field.is_ragged:
         return as_ragged_query(vector, field)
     if type(vector) is np.ndarray and vector.dtype == np.float32 and field.kind is VectorKind.DENSE:
@@ -87,6 +108,8 @@ def as_query(vector: Any, field: VectorField) -> GivenRows:
 
 def as_queries(matrix: Any, field: VectorField) -> GivenRows:
     """Query vectors: float32 of shape (n, dim), packed uint8, or ragged rows or texts."""
+    if given_texts(matrix):
+        return texts_for(matrix, field, "vectors")
     if field.is_ragged:
         return as_ragged(matrix, field, "vectors")
     rows = as_rows(matrix, field, "vectors")
@@ -120,6 +143,12 @@ def build_batch(
 def _column(values: Any, field: VectorField, name: str, count: int) -> VectorBatch:
     present = None
     path = f"vectors.{name}"
+    if field.kind is not VectorKind.TEXT and given_texts(values):
+        if len(values) != count:
+            raise _bad(path, f"has {len(values)} rows for {count} ids")
+        if any(one is None for one in values):
+            present = np.array([one is not None for one in values])
+        return VectorBatch(texts_for(values, field, path), present)
     if field.is_ragged:
         return _ragged_column(values, field, path, count)
     if not isinstance(values, np.ndarray) and hasattr(values, "__len__") and any(one is None for one in values):

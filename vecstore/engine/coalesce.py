@@ -120,6 +120,7 @@ class Coalescer:
     async def query(self, request: QueryRequest) -> Hits:
         """As `Database.query`. A bad request fails alone, before it joins others."""
         database = self._database
+        (request,) = await database.embedding.resolved_async([request])
         if request.is_staged:
             return await asyncio.get_running_loop().run_in_executor(self._executor, database.query, request)
         collection = database.collection(request.collection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +15,8 @@ import numpy as np
 
 from vecstore import validate
 from vecstore.config import Settings
+from vecstore.embed.embedders import EmbedderLike, Embedders
+from vecstore.embed.requests import Embedding
 from vecstore.engine import changes, keys
 from vecstore.engine.builder import Builder
 from vecstore.engine.collection import Collection
@@ -81,8 +83,8 @@ class Database:
 
     _feeds: Feeds | None = None
 
-    def __init__(self, storage: Storage, settings: Settings) -> None:
-        self._begin(storage, settings)
+    def __init__(self, storage: Storage, settings: Settings, embedders: Embedders | None = None) -> None:
+        self._begin(storage, settings, embedders)
         recovered = recover(storage, settings.storage)
         self._collections.update((c.record.name, c) for c in recovered if not c.record.dropping)
         self._next_number = max((c.number for c in recovered), default=0) + 1
@@ -110,9 +112,11 @@ class Database:
             raise
         self._committer.publish = self._feeds.publish
 
-    def _begin(self, storage: Storage, settings: Settings) -> None:
+    def _begin(self, storage: Storage, settings: Settings, embedders: Embedders | None) -> None:
         """What reading takes."""
         self.settings = settings
+        named = Embedders(settings.embedders) if embedders is None else embedders
+        self.embedding = Embedding(named, settings.limits, lambda name: self.collection(name).schema)
         self.probes = Probes()
         self._storage = storage
         self._kernels = get_kernels()
@@ -129,13 +133,22 @@ class Database:
         self._closed = False
 
     @classmethod
-    def open(cls, path: str | Path | None, settings: Settings = Settings()) -> Self:  # noqa: B008
-        """Open or create the database in directory `path`; None keeps everything in memory.
+    def open(
+        cls,
+        path: str | Path | None,
+        settings: Settings = Settings(),  # noqa: B008
+        *,
+        embedders: Mapping[str, EmbedderLike] | None = None,
+    ) -> Self:
+        """Open or create the database in directory `path`; None keeps everything in memory. `embedders` are taken
+        beside those of the settings, before one of the same name.
 
-        Raises FailedPrecondition (DIRECTORY_LOCKED, FORMAT_TOO_NEW), Corruption, ResourceExhausted, IoFailed."""
+        Raises FailedPrecondition (DIRECTORY_LOCKED, FORMAT_TOO_NEW, EXTRA_MISSING), InvalidArgument (BAD_CONFIG),
+        Corruption, ResourceExhausted, IoFailed."""
+        named = Embedders({**settings.embedders, **(embedders or {})})
         storage = open_storage(path, settings.storage)
         try:
-            return cls(storage, settings)
+            return cls(storage, settings, named)
         except BaseException:
             storage.close()
             raise
@@ -157,6 +170,7 @@ class Database:
         self._maintenance.close()
         self._committer.close()
         self._storage.close()
+        self.embedding.embedders.close()
 
     # --- collections ---
 
@@ -164,6 +178,7 @@ class Database:
         """Raises COLLECTION_EXISTS, unless `exist_ok` and the schema is the same; BAD_NAME, BAD_SCHEMA."""
         limits = self.settings.limits
         validate.check_name(name, limits)
+        schema = self.embedding.embedders.filled(schema)
         validate.check_schema(schema, limits)
         with self._lock:
             there = self._collections.get(name)
@@ -240,6 +255,7 @@ class Database:
         Raises InvalidArgument at once, with nothing written. Blocks while too much is queued."""
         collection = self.collection(request.collection)
         limits = self.settings.limits
+        (request,) = self.embedding.resolved([request])
         if isinstance(request, UpsertRequest):
             write: Any = prepare_upsert(request, collection.schema, limits)
         elif isinstance(request, DeleteRequest):
@@ -258,12 +274,14 @@ class Database:
     # --- reads ---
 
     def query(self, request: QueryRequest) -> Hits:
+        (request,) = self.embedding.resolved([request])
         collection, deadline = self.collection(request.collection), deadline_of(request.timeout_s, self.settings)
         if request.is_staged:
             return self._staged.run(collection, request, self._staged.check(collection, request), deadline)
         return self.reader.run(collection, request, self.reader.check(collection, request), deadline)[0]
 
     def query_groups(self, request: GroupsRequest) -> Groups:
+        (request,) = self.embedding.resolved([request])
         query = request.query
         collection, deadline = self.collection(query.collection), deadline_of(query.timeout_s, self.settings)
         stage = self._staged.check_groups(collection, request)
@@ -271,12 +289,14 @@ class Database:
 
     def why_not(self, request: QueryRequest, id: PointId) -> tuple[dict[str, Any], int]:
         """Why a point is not among the answers to a query (`engine.why_not`), and the seq read."""
+        (request,) = self.embedding.resolved([request])
         collection, deadline = self.collection(request.collection), deadline_of(request.timeout_s, self.settings)
         return self._staged.why_not(collection, request, id, self._staged.check(collection, request), deadline)
 
     def query_many(self, request: QueryRequest) -> list[Hits]:
         """`query` for each row of `request.vector`, in one pass."""
         self._check_queries(0 if request.vector is None else len(request.vector))
+        (request,) = self.embedding.resolved([request], many=True)
         collection = self.collection(request.collection)
         vectors = self.reader.check_many(collection, request)
         return self.reader.run(collection, request, vectors, deadline_of(request.timeout_s, self.settings))
@@ -285,6 +305,7 @@ class Database:
         """Answers in order. Requests that differ only in the vector share one pass. One bad request fails them all,
         named by its place."""
         self._check_queries(len(requests))
+        requests = self.embedding.resolved(requests)
         groups: dict[tuple[Any, ...], list[int]] = {}
         vectors: dict[int, Rows] = {}
         stages: dict[int, Stage] = {}
@@ -382,6 +403,7 @@ class Database:
         its rows until it is merged with a tuned one.
 
         Raises VECTOR_NAME_UNKNOWN, TOO_FEW_QUERIES; the operation fails with NOTHING_TO_TUNE without an index."""
+        (request,) = self.embedding.resolved([request])
         collection = self.collection(request.collection)
         name, field = field_of(collection.schema, request.using)
         queries = query_batch(request.queries, field, self.settings.limits)

@@ -10,10 +10,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from vecstore.config import Settings
+from vecstore.embed.embedders import EmbedderLike, Embedders
 from vecstore.engine.committer import Committer
 from vecstore.engine.database import Database
 from vecstore.engine.following import Following
@@ -60,7 +62,7 @@ class _NoMaintenance(Maintenance):
 class Follower(Database):
     """Threads may share one object."""
 
-    def __init__(self, directory: Path, settings: Settings, name: str) -> None:
+    def __init__(self, directory: Path, settings: Settings, name: str, embedders: Embedders | None = None) -> None:
         self._directory, self._name = directory, name
         self._blobs = follower_blobs(directory, settings.storage)
         self._client = FeedClient(directory, name)
@@ -68,7 +70,7 @@ class Follower(Database):
         self._stopping = threading.Event()
         self._committer, self._maintenance = _NoCommitter(), _NoMaintenance()
         self.connected = threading.Event()
-        self._begin(Storage(MemoryKV(), self._blobs, None, directory), settings)
+        self._begin(Storage(MemoryKV(), self._blobs, None, directory), settings, embedders)
         try:
             self._load()
         except BaseException:
@@ -78,13 +80,21 @@ class Follower(Database):
         self._thread.start()
 
     @classmethod
-    def open(cls, path: str | Path | None, settings: Settings = Settings(), name: str = "") -> Self:  # noqa: B008
+    def open(
+        cls,
+        path: str | Path | None,
+        settings: Settings = Settings(),  # noqa: B008
+        name: str = "",
+        *,
+        embedders: Mapping[str, EmbedderLike] | None = None,
+    ) -> Self:
         """Follow the process that has directory `path` open with `storage.feed`; `name` says who does in its `info`.
 
         Raises FailedPrecondition (NO_WRITER), Unavailable when the writer ends meanwhile, Corruption and IoFailed."""
         if path is None:
             raise FailedPrecondition("a database in memory cannot be followed", reason="NO_WRITER")
-        return cls(Path(path).absolute(), settings, name or f"follower-{os.getpid()}")
+        named = Embedders({**settings.embedders, **(embedders or {})})
+        return cls(Path(path).absolute(), settings, name or f"follower-{os.getpid()}", named)
 
     def close(self) -> None:
         with self._lock:
@@ -95,6 +105,7 @@ class Follower(Database):
         self._client.close()
         self._thread.join()
         self._storage.close()
+        self.embedding.embedders.close()
 
     def processes(self) -> list[dict[str, Any]]:
         return [{"name": self._name, "pid": os.getpid(), "connected": self.connected.is_set()}]

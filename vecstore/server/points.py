@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,9 +16,10 @@ from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
 from vecstore.errors import limit_exceeded
 from vecstore.facets import MatrixRequest
+from vecstore.grouping import GroupsRequest
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.schema import Schema
-from vecstore.types import PayloadOp, QueryRequest, WriteResult
+from vecstore.types import PayloadOp, QueryRequest, UpsertRequest, WriteResult
 from vecstore.validate import invalid
 from vecstore.wire.facets import facet_from_pb, facets_to_pb, matrix_request_from_pb, matrix_to_pb
 from vecstore.wire.given import check_kind
@@ -37,6 +41,17 @@ from vecstore.wire.writes import delete_from_pb, payload_request_from_pb, upsert
 HITS_ON_LOOP = 200
 
 
+R = TypeVar("R")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Requests whose texts are to be embedded, and what runs them then, in a thread."""
+
+    requests: Sequence[Any]
+    run: Callable[[Sequence[Any]], bytes]
+
+
 class Points:
     def __init__(self, database: Database, coalescer: Coalescer, reads: Executor, writes: Executor) -> None:
         self._database = database
@@ -48,8 +63,9 @@ class Points:
 
     # ---- writes: converted and checked in the pool, then awaited without holding a thread
 
-    async def upsert(self, data: bytes, _remaining_s: float) -> bytes:
-        return _acknowledge(await self.submit(lambda: self._submit_upsert(data)))
+    async def upsert(self, data: bytes, remaining_s: float) -> bytes:
+        pending = asyncio.wrap_future(await self.start_upsert(data, remaining_s))
+        return _acknowledge(await asyncio.shield(pending))  # as in `submit`
 
     async def delete(self, data: bytes, _remaining_s: float) -> bytes:
         def start() -> Future[WriteResult]:
@@ -74,14 +90,21 @@ class Points:
         # Shielded: a caller that goes away does not cancel a write that others share a commit with.
         return await asyncio.shield(asyncio.wrap_future(pending))
 
-    async def start_upsert(self, data: bytes) -> Future[WriteResult]:
-        """Convert, check and queue; the future resolves once the batch is durable and visible."""
-        return await self._loop.run_in_executor(self._writes, self._submit_upsert, data)
+    async def start_upsert(self, data: bytes, remaining_s: float) -> Future[WriteResult]:
+        """Convert, embed, check and queue; the future resolves once the batch is durable and visible."""
+        started = await self._loop.run_in_executor(self._writes, self._submit_upsert, data)
+        if not isinstance(started, UpsertRequest):
+            return started
+        embedding, deadline = self._database.embedding, time.monotonic() + remaining_s
+        (request,) = await embedding.resolved_async([started], deadline)
+        return await self._loop.run_in_executor(self._writes, self._database.submit, request)
 
-    def _submit_upsert(self, data: bytes) -> Future[WriteResult]:
+    def _submit_upsert(self, data: bytes) -> Future[WriteResult] | UpsertRequest:
+        """The request itself, where texts are to be embedded first: that takes no thread of these."""
         message = pb.UpsertRequest.FromString(data)
         schema: Schema = self._database.collection_info(message.collection).schema
-        return self._database.submit(upsert_from_pb(message, self._limits, schema))
+        request = upsert_from_pb(message, self._limits, schema)
+        return request if self._database.embedding.wanted([request]) else self._database.submit(request)
 
     async def _payload(
         self,
@@ -144,10 +167,21 @@ class Points:
             encoding = message.payload_encoding
             await self._loop.run_in_executor(self._reads, hits_to_pb, hits, encoding, answer)
 
-    async def query_batch(self, data: bytes, remaining_s: float) -> bytes:
-        return await self._loop.run_in_executor(self._reads, self._query_batch, data, remaining_s)
+    async def _read(self, call: Callable[[bytes, float], bytes | _Waiting], data: bytes, remaining_s: float) -> bytes:
+        """Run a call in the pool for reads, and what it embeds in between, apart from that pool."""
+        answer = await self._loop.run_in_executor(self._reads, call, data, remaining_s)
+        if isinstance(answer, bytes):
+            return answer
+        requests = await self._database.embedding.resolved_async(answer.requests)
+        return await self._loop.run_in_executor(self._reads, answer.run, requests)
 
-    def _query_batch(self, data: bytes, remaining_s: float) -> bytes:
+    def _embedded(self, requests: Sequence[R], run: Callable[[Sequence[R]], bytes]) -> bytes | _Waiting:
+        return _Waiting(requests, run) if self._database.embedding.wanted(requests) else run(requests)
+
+    async def query_batch(self, data: bytes, remaining_s: float) -> bytes:
+        return await self._read(self._query_batch, data, remaining_s)
+
+    def _query_batch(self, data: bytes, remaining_s: float) -> bytes | _Waiting:
         queries = pb.QueryBatchRequest.FromString(data).queries
         bound = self._limits.queries_per_request_max
         if not queries:
@@ -158,34 +192,46 @@ class Points:
         for place, request in enumerate(requests):
             self._check_kind(request, f"queries[{place}].nearest")
             _bound_time(request, remaining_s)
-        answer = pb.QueryBatchResponse()
-        for query, hits in zip(queries, self._database.query_batch(requests), strict=True):
-            hits_to_pb(hits, query.payload_encoding, answer.results.add())
-        return answer.SerializeToString()
+
+        def run(requests: Sequence[QueryRequest]) -> bytes:
+            answer = pb.QueryBatchResponse()
+            for query, hits in zip(queries, self._database.query_batch(requests), strict=True):
+                hits_to_pb(hits, query.payload_encoding, answer.results.add())
+            return answer.SerializeToString()
+
+        return self._embedded(requests, run)
 
     async def why_not(self, data: bytes, remaining_s: float) -> bytes:
-        return await self._loop.run_in_executor(self._reads, self._why_not, data, remaining_s)
+        return await self._read(self._why_not, data, remaining_s)
 
-    def _why_not(self, data: bytes, remaining_s: float) -> bytes:
+    def _why_not(self, data: bytes, remaining_s: float) -> bytes | _Waiting:
         message = pb.WhyNotRequest.FromString(data)
         request = query_from_pb(message.query, self._limits)
         self._check_kind(request, "nearest")
         _bound_time(request, remaining_s)
-        report, seq = self._database.why_not(request, id_from_pb(message.id, "id"))
-        answer = pb.WhyNotResponse(seq=seq)
-        set_fields(answer.report.fields, report)
-        return answer.SerializeToString()
+
+        def run(requests: Sequence[QueryRequest]) -> bytes:
+            report, seq = self._database.why_not(requests[0], id_from_pb(message.id, "id"))
+            answer = pb.WhyNotResponse(seq=seq)
+            set_fields(answer.report.fields, report)
+            return answer.SerializeToString()
+
+        return self._embedded([request], run)
 
     async def query_groups(self, data: bytes, remaining_s: float) -> bytes:
-        return await self._loop.run_in_executor(self._reads, self._query_groups, data, remaining_s)
+        return await self._read(self._query_groups, data, remaining_s)
 
-    def _query_groups(self, data: bytes, remaining_s: float) -> bytes:
+    def _query_groups(self, data: bytes, remaining_s: float) -> bytes | _Waiting:
         message = pb.QueryGroupsRequest.FromString(data)
         request = groups_request_from_pb(message, self._limits)
         self._check_kind(request.query, "nearest")
         _bound_time(request.query, remaining_s)
-        groups = self._database.query_groups(request)
-        return groups_to_pb(groups, message.query.payload_encoding).SerializeToString()
+
+        def run(requests: Sequence[GroupsRequest]) -> bytes:
+            groups = self._database.query_groups(requests[0])
+            return groups_to_pb(groups, message.query.payload_encoding).SerializeToString()
+
+        return self._embedded([request], run)
 
     def _check_kind(self, request: QueryRequest, path: str) -> None:
         if not isinstance(request.vector, np.ndarray) or request.vector.dtype != np.uint8:

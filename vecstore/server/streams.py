@@ -151,7 +151,7 @@ class Streams:
                 if principal.collections is not None:
                     rule = RULES["Points/UpsertStream"]
                     await asyncio.get_running_loop().run_in_executor(self._executor, rule.check, principal, data)
-                return asyncio.wrap_future(await self._points.start_upsert(data))
+                return asyncio.wrap_future(await self._points.start_upsert(data, self._limits.deadline_default_s))
             finally:
                 self._admission.release_slot()
         except Exception as error:
