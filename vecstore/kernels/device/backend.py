@@ -1,0 +1,301 @@
+"""The kernels protocol with a device beside the host: whole scans go to whichever answers the batch sooner.
+
+Walks, postings, single candidates and everything over arrays that can change stay with the host, whose kernels this
+object otherwise is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.kernels.base import (
+    Bitmap,
+    ByteCodes,
+    DenseRows,
+    Float32Array,
+    Int64Array,
+    Kernels,
+    RowCodes,
+    TableCodes,
+    UInt8Array,
+)
+from vecstore.kernels.checks import check_byte_scan, check_hamming_scan, check_rerank, check_scan, check_table_scan
+from vecstore.kernels.device import codes as scans
+from vecstore.kernels.device import dense, hamming, maxsim
+from vecstore.kernels.device.choice import Choice
+from vecstore.kernels.device.layouts import (
+    ByteLayout,
+    RowLayout,
+    TableLayout,
+    upload_bytes,
+    upload_rows,
+    upload_table,
+)
+from vecstore.kernels.device.resident import Resident
+from vecstore.kernels.maxsim_checks import check_maxsim_scan
+from vecstore.kernels.row_checks import check_row_scan
+from vecstore.schema import Metric
+from vecstore.tokens import TokenRows
+
+Held = Mapping[str, Any]
+Batch = Callable[[slice], None]  # answers these of the queries
+
+
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    rows: Int64Array
+    distances: Float32Array
+    counters: Int64Array
+
+    def of(self, queries: slice) -> _Outputs:
+        return _Outputs(self.rows[queries], self.distances[queries], self.counters[queries])
+
+
+class DeviceKernels:
+    reads_whole = True  # uploads whole columns: who verifies rows as they are read has to verify all of them
+
+    def __init__(self, host: Kernels, resident: Resident, choice: type[Choice] = Choice) -> None:
+        """`choice` is made for each array that is uploaded."""
+        self._host = host
+        self._resident = resident
+        self._device = resident.device
+        self._choice = choice
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._host, name)
+
+    @property
+    def name(self) -> str:
+        return f"{self._host.name}+{self._device.name}"
+
+    def scan(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: DenseRows,
+        inverse_norms: Float32Array | None,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        check_scan(metric, queries, rows, inverse_norms, allowed, out_rows, out_distances)
+        norms = inverse_norms if metric is Metric.COSINE else None
+
+        def host(part: slice) -> None:
+            self._host.scan(metric, queries[part], rows, norms, allowed, out_rows[part], out_distances[part])
+
+        def device(part: slice, held: Held) -> None:
+            if not dense.fits(held["largest"], queries[part]):
+                return host(part)
+            own = (queries[part], norms, allowed, out_rows[part], out_distances[part])
+            dense.scan(self._device, held, metric, *own)
+
+        def make() -> Held:
+            return dense.upload(self._device, rows)
+
+        self._answer(rows, "dense", make, len(queries), out_rows.size, host, device)
+
+    def hamming_scan(
+        self,
+        queries: UInt8Array,
+        rows: UInt8Array,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        check_hamming_scan(queries, rows, allowed, out_rows, out_distances)
+
+        def host(part: slice) -> None:
+            self._host.hamming_scan(queries[part], rows, allowed, out_rows[part], out_distances[part])
+
+        def device(part: slice, held: Held) -> None:
+            hamming.scan(self._device, held, queries[part], allowed, out_rows[part], out_distances[part])
+
+        def make() -> Held:
+            return hamming.upload(self._device, rows)
+
+        self._answer(rows, "hamming", make, len(queries), out_rows.size, host, device)
+
+    def rerank(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: DenseRows,
+        inverse_norms: Float32Array | None,
+        candidates: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        """Where the rows are: nothing is uploaded for a few candidates."""
+        check_rerank(metric, queries, rows, inverse_norms, candidates, out_distances)
+        norms = inverse_norms if metric is Metric.COSINE else None
+
+        def host(part: slice) -> None:
+            self._host.rerank(metric, queries[part], rows, norms, candidates[part], out_distances[part])
+
+        def device(part: slice, held: Held) -> None:
+            dense.rerank(self._device, held, metric, queries[part], norms, candidates[part], out_distances[part])
+
+        if not self._resident.holds(rows, "dense"):
+            return host(slice(None))
+
+        def make() -> Held:
+            return dense.upload(self._device, rows)
+
+        self._answer(rows, "dense", make, len(queries), candidates.size, host, device)
+
+    def table_scan(
+        self,
+        codes: TableCodes,
+        queries: Float32Array,
+        probes: NDArray[np.int32],
+        list_add: Float32Array,
+        list_radius: Float32Array,
+        k: int,
+        eps: float,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        outputs = _Outputs(out_rows, out_distances, out_counters)
+        check_table_scan(
+            codes, queries, probes, list_add, list_radius, k, eps, allowed, out_rows, out_distances, out_counters
+        )
+
+        def host(part: slice) -> None:
+            asked, own = (queries[part], probes[part], list_add[part], list_radius[part]), outputs.of(part)
+            self._host.table_scan(codes, *asked, k, eps, allowed, own.rows, own.distances, own.counters)
+
+        def device(part: slice, held: Held) -> None:
+            layout = TableLayout(self._device, codes, held)
+            visits = scans.visits_of(probes[part], list_add[part], list_radius[part] if eps > 0 else None)
+            own = outputs.of(part)
+            asked = (held, codes.offsets, queries[part], visits, k, eps, allowed)
+            scans.scan(self._device, layout, *asked, own.rows, own.distances, own.counters)
+            if codes.extra is not None:
+                own.counters[:, 1] = own.counters[:, 0]
+
+        def make() -> Held:
+            return upload_table(self._device, codes)
+
+        self._answer(codes.blocks, "table", make, len(queries), out_rows.size, host, device)
+
+    def row_scan(
+        self,
+        codes: RowCodes,
+        queries: Float32Array,
+        probes: NDArray[np.int32],
+        list_add: Float32Array,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        outputs = _Outputs(out_rows, out_distances, out_counters)
+        check_row_scan(codes, queries, probes, list_add, allowed, out_rows, out_distances, out_counters)
+
+        def host(part: slice) -> None:
+            asked, own = (queries[part], probes[part], list_add[part]), outputs.of(part)
+            self._host.row_scan(codes, *asked, allowed, own.rows, own.distances, own.counters)
+
+        def device(part: slice, held: Held) -> None:
+            layout = RowLayout(self._device, codes, held, queries.shape[1])
+            visits = scans.visits_of(probes[part], list_add[part], None)
+            own = outputs.of(part)
+            asked = (held, codes.offsets, queries[part], visits, 1, 0.0, allowed)
+            scans.scan(self._device, layout, *asked, own.rows, own.distances, own.counters)
+            own.counters[:, 2] = np.minimum(own.counters[:, 0], own.rows.shape[1])
+
+        def make() -> Held:
+            return upload_rows(self._device, codes)
+
+        self._answer(codes.blocks, "rows", make, len(queries), out_rows.size, host, device)
+
+    def byte_scan(
+        self,
+        codes: ByteCodes,
+        queries: Float32Array,
+        probes: NDArray[np.int32],
+        list_add: Float32Array,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_counters: Int64Array,
+    ) -> None:
+        outputs = _Outputs(out_rows, out_distances, out_counters)
+        check_byte_scan(codes, queries, probes, list_add, allowed, out_rows, out_distances, out_counters)
+
+        def host(part: slice) -> None:
+            asked, own = (queries[part], probes[part], list_add[part]), outputs.of(part)
+            self._host.byte_scan(codes, *asked, allowed, own.rows, own.distances, own.counters)
+
+        def device(part: slice, held: Held) -> None:
+            layout = ByteLayout(self._device, codes, held)
+            visits = scans.visits_of(probes[part], list_add[part], None)
+            own = outputs.of(part)
+            asked = (held, codes.offsets, queries[part], visits, 1, 0.0, allowed)
+            scans.scan(self._device, layout, *asked, own.rows, own.distances, own.counters)
+
+        def make() -> Held:
+            return upload_bytes(self._device, codes)
+
+        self._answer(codes.codes, "bytes", make, len(queries), out_rows.size, host, device)
+
+    def maxsim_scan(
+        self,
+        queries: TokenRows,
+        rows: TokenRows,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> None:
+        check_maxsim_scan(queries, rows, allowed, out_rows, out_distances)
+
+        def host(part: slice) -> None:
+            self._host.maxsim_scan(queries[part], rows, allowed, out_rows[part], out_distances[part])
+
+        def device(part: slice, held: Held) -> None:
+            maxsim.scan(self._device, held, queries[part], rows, allowed, out_rows[part], out_distances[part])
+
+        def make() -> Held:
+            return maxsim.upload(self._device, rows)
+
+        self._answer(rows.tokens, "tokens", make, len(queries), out_rows.size, host, device)
+
+    def _answer(
+        self,
+        array: np.ndarray,
+        kind: str,
+        make: Callable[[], Held],
+        nq: int,
+        places: int,
+        host: Batch,
+        device: Callable[[slice, Held], None],
+    ) -> None:
+        everything = slice(0, nq)
+        if not (places and array.size and self._resident.keeps(array)):
+            return host(everything)
+        with self._device.working():
+            try:
+                held = self._resident.of(array, kind, lambda: {**make(), "choice": self._choice()})
+            except MemoryError:
+                return host(everything)
+            choice: Choice = held["choice"]
+            choice.answer(nq, lambda: _in_parts(everything, held, host, device), lambda: host(everything))
+
+
+def _in_parts(part: slice, held: Held, host: Batch, device: Callable[[slice, Held], None]) -> None:
+    """All at once, or what fits into the device's memory at a time."""
+    try:
+        device(part, held)
+    except MemoryError:
+        middle = (part.start + part.stop) // 2
+        if middle == part.start:
+            return host(part)
+        _in_parts(slice(part.start, middle), held, host, device)
+        _in_parts(slice(middle, part.stop), held, host, device)
