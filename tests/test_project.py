@@ -66,6 +66,7 @@ def test_every_import_is_a_declared_dependency(pyproject: dict) -> None:
                 "train",
                 "plot",
                 "text",
+                "otel",
                 "langchain",
                 "llamaindex",
                 "haystack",

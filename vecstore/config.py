@@ -89,6 +89,8 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics_port: int = 0  # 0: no listener; a REST gateway serves the same pages
     metrics_collections_max: int = 100  # collections with metrics of their own
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    slow_query_s: float = 1.0  # calls that take longer are logged with where the time went; 0: none
 
 
 class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,6 +21,7 @@ from cachetools import LRUCache
 from vecstore.engine.collection import Collection
 from vecstore.engine.database import Database
 from vecstore.engine.params import field_of
+from vecstore.engine.parts import PARTS, Parts, carrying
 from vecstore.engine.read_path import batch_key, deadline_of
 from vecstore.errors import DeadlineExceeded
 from vecstore.hits import Hits
@@ -43,6 +44,8 @@ class _Waiting:
     vectors: Rows  # one row
     deadline: float
     future: asyncio.Future[Hits]
+    parts: Parts | None
+    since: float  # of time.perf_counter, as parts are
 
 
 class Patience:
@@ -119,10 +122,15 @@ class Coalescer:
 
     async def query(self, request: QueryRequest) -> Hits:
         """As `Database.query`. A bad request fails alone, before it joins others."""
-        database = self._database
-        (request,) = await database.embedding.resolved_async([request])
+        database, parts = self._database, PARTS.get()
+        if database.embedding.wanted([request]):
+            started = time.perf_counter()
+            (request,) = await database.embedding.resolved_async([request])
+            if parts is not None:
+                parts.add("embed", started, time.perf_counter())
         if request.is_staged:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, database.query, request)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._executor, carrying, parts, database.query, request)
         collection = database.collection(request.collection)
         vectors = database.reader.check(collection, request)
         deadline = deadline_of(request.timeout_s, database.settings)
@@ -132,7 +140,7 @@ class Coalescer:
         queue = self._queues.get(key)
         loop = asyncio.get_running_loop()
         if queue is not None:
-            waiting = _Waiting(request, vectors, deadline, loop.create_future())
+            waiting = _Waiting(request, vectors, deadline, loop.create_future(), parts, time.perf_counter())
             queue.add(waiting)
             return await waiting.future
         patience = self._patience.get(key)
@@ -141,7 +149,7 @@ class Coalescer:
         target = patience.target()
         if target == 1 and self._is_small(collection, request, 1, patience):
             return self._timed(patience, collection, request, vectors, deadline)[0]  # alone, and quick
-        waiting = _Waiting(request, vectors, deadline, loop.create_future())
+        waiting = _Waiting(request, vectors, deadline, loop.create_future(), parts, time.perf_counter())
         queue = self._queues[key] = _Queue([waiting])
         task = loop.create_task(self._drain(key, queue, collection, patience, target))
         self._tasks.add(task)
@@ -211,7 +219,16 @@ class Coalescer:
     def _run(self, collection: Collection, batch: Sequence[_Waiting], patience: Patience) -> list[Hits]:
         deadline = max(waiting.deadline for waiting in batch)
         vectors = concat([waiting.vectors for waiting in batch])
-        return self._timed(patience, collection, batch[0].request, vectors, deadline)
+        request = batch[0].request
+        if all(waiting.parts is None for waiting in batch):
+            return self._timed(patience, collection, request, vectors, deadline)
+        shared, started = Parts(), time.perf_counter()
+        answers = carrying(shared, self._timed, patience, collection, request, vectors, deadline)
+        for waiting in batch:
+            if waiting.parts is not None:
+                waiting.parts.add("wait", waiting.since, started)
+                waiting.parts.join(shared.spans, len(batch))
+        return answers
 
     def _timed(
         self, patience: Patience, collection: Collection, request: QueryRequest, vectors: Rows, deadline: float

@@ -18,6 +18,7 @@ from vecstore.engine.collection import Collection, View
 from vecstore.engine.contents import contents, gathered
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.params import check_params, field_of
+from vecstore.engine.parts import PARTS
 from vecstore.engine.search import Plan, check_deadline, search_view
 from vecstore.engine.segment import SegmentView
 from vecstore.engine.term_statistics import TermStatistics
@@ -81,7 +82,13 @@ class Reader:
             self.kernels, view, name, queries, k, request.filter, self.filtering, deadline, plan, request.params
         )
         explain = _explained(plan, view, name, len(vectors), started)
-        return hits_of(view, ranked, spec.metric, request, explain)
+        parts = PARTS.get()
+        if parts is None:
+            return hits_of(view, ranked, spec.metric, request, explain)
+        parts.add("search", started, found := time.perf_counter())
+        hits = hits_of(view, ranked, spec.metric, request, explain)
+        parts.add("payload", found, time.perf_counter())
+        return hits
 
     def _check_settings(self, request: QueryRequest, schema: Schema) -> VectorField:
         _, spec = field_of(schema, request.using)

@@ -24,13 +24,16 @@ from vecstore.config import Settings
 from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
 from vecstore.errors import IoFailed
+from vecstore.observe.calls import Observer
 from vecstore.observe.health import Health
 from vecstore.observe.listener import Listener
+from vecstore.observe.logs import configure_logging
 from vecstore.observe.metrics import Metrics
 from vecstore.observe.pages import Pages
+from vecstore.observe.tracing import Tracing, tracing_from_environment
 from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2
 from vecstore.server.admission import Admission
-from vecstore.server.calls import Call, Calls
+from vecstore.server.calls import PROTOCOL, Call, Calls
 from vecstore.server.collections import Collections
 from vecstore.server.operations import Operations
 from vecstore.server.points import Points
@@ -57,7 +60,7 @@ log = logging.getLogger("vecstore.server")
 class GrpcServer:
     """One gRPC server on the running event loop."""
 
-    def __init__(self, database: Database, settings: Settings, access: Access) -> None:
+    def __init__(self, database: Database, settings: Settings, access: Access, tracing: Tracing | None = None) -> None:
         """Raises InvalidArgument (BAD_CONFIG) for a host that others can reach without a key, and for certificates that
         do not serve."""
         check_exposure(settings.server)
@@ -70,9 +73,10 @@ class GrpcServer:
         self.metrics = Metrics(database, settings.server.metrics_collections_max)
         self.metrics.watch(self._admission.numbers())
         self.pages = Pages(self.metrics, Health(database, self._admission.draining.is_set), access)
-        calls = calls_of(database, self._coalescer, self._admission, self._pools, access, self.metrics)
+        observer = Observer(PROTOCOL, self.metrics, tracing, settings.server.slow_query_s)
+        calls = calls_of(database, self._coalescer, self._admission, self._pools, access, observer)
         self._server = grpc.aio.server(options=_options(settings))
-        self._server.add_generic_rpc_handlers((Router(calls, self._foreign_handlers(), access, self.metrics),))
+        self._server.add_generic_rpc_handlers((Router(calls, self._foreign_handlers(), access, observer),))
         self._listener: Listener | None = None
         self.port = 0
 
@@ -142,13 +146,13 @@ def calls_of(
     admission: Admission,
     pools: Pools,
     access: Access,
-    metrics: Metrics,
+    observer: Observer,
 ) -> dict[str, Call]:
     """Every call of the three services by its full name."""
     limits = database.settings.limits
-    calls = Calls(limits, admission, pools.reads, metrics)
+    calls = Calls(limits, admission, pools.reads, observer)
     points = Points(database, coalescer, pools.reads, pools.writes)
-    streams = Streams(database, points, admission, limits, pools.reads, access, metrics)
+    streams = Streams(database, points, admission, limits, pools.reads, access, observer)
     collections, operations = Collections(database, access), Operations(database)
     found = [
         calls.stream("Points/QueryStream", streams.query),
@@ -223,19 +227,26 @@ def serve(path: str | Path | None, settings: Settings, on_ready: Callable[[int],
     (BAD_CONFIG) and IoFailed.
     """
     check_exposure(settings.server)  # before anything is opened
+    configure_logging(settings.server)
     access = Access.from_settings(settings.server)
-    logging.basicConfig(
-        level=settings.server.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    uvloop.run(_serve(path, settings, access, on_ready))
+    tracing = tracing_from_environment()
+    try:
+        uvloop.run(_serve(path, settings, access, tracing, on_ready))
+    finally:
+        if tracing is not None:
+            tracing.close()
 
 
 async def _serve(
-    path: str | Path | None, settings: Settings, access: Access, on_ready: Callable[[int], None] | None
+    path: str | Path | None,
+    settings: Settings,
+    access: Access,
+    tracing: Tracing | None,
+    on_ready: Callable[[int], None] | None,
 ) -> None:
     database = await asyncio.to_thread(Database.open, path, settings)
     try:
-        server = GrpcServer(database, settings, access)
+        server = GrpcServer(database, settings, access, tracing)
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -272,19 +283,21 @@ class ServerHandle:
         self.stop()
 
 
-def start_server(database: Database, settings: Settings | None = None) -> ServerHandle:
-    """Serve an open database from a thread with its own event loop; `settings` are the database's when left out.
+def start_server(database: Database, settings: Settings | None = None, tracing: Tracing | None = None) -> ServerHandle:
+    """Serve an open database from a thread with its own event loop; `settings` are the database's when left out, and
+    without `tracing` the environment decides.
 
     Raises InvalidArgument (BAD_CONFIG) and IoFailed.
     """
     chosen = database.settings if settings is None else settings
     access = Access.from_settings(chosen.server)
+    traces = tracing or tracing_from_environment()
     loop = uvloop.new_event_loop()
     started: Future[GrpcServer] = Future()
 
     async def start() -> None:
         try:
-            server = GrpcServer(database, chosen, access)
+            server = GrpcServer(database, chosen, access, traces)
             await server.start()
         except BaseException as error:
             started.set_exception(error)

@@ -17,19 +17,21 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc
-import msgspec
 from google.protobuf.message import DecodeError
 
 from vecstore.access import Action, Principal
 from vecstore.config import Limits
 from vecstore.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, VecstoreError
-from vecstore.observe.metrics import Meter, Metrics
+from vecstore.observe.calls import Method, Observed, Observer
+from vecstore.observe.describe import query_summary
+from vecstore.pb.v1 import points_pb2
 from vecstore.server.admission import Admission
 from vecstore.server.rules import RULES, Rule
-from vecstore.wire.errors import cut, status_of
+from vecstore.wire.errors import status_of
+from vecstore.wire.reads import query_from_pb
 
 PROTOCOL = "grpc"
-SLOW_S = 1.0  # calls that take longer are logged
+NAMES_CHARACTERS_MAX = 255  # of the collections of a batch, in a log
 
 log = logging.getLogger("vecstore.server")
 
@@ -55,9 +57,9 @@ class Call:
 class Calls:
     """Makes calls out of service methods; `name` is the one in `rules`."""
 
-    def __init__(self, limits: Limits, admission: Admission, executor: Executor, metrics: Metrics) -> None:
+    def __init__(self, limits: Limits, admission: Admission, executor: Executor, observer: Observer) -> None:
         self._limits = limits
-        self._metrics = metrics
+        self._observer = observer
         self._admission = admission
         self._executor = executor
 
@@ -84,11 +86,11 @@ class Calls:
 
     def _unary(self, name: str, method: Callable[[bytes, float, Principal], Awaitable[bytes]]) -> Call:
         admission, limits, loop, rule = self._admission, self._limits, asyncio.get_running_loop(), RULES[name]
-        meter = self._metrics.meter(PROTOCOL, name)
+        observing = self._observer.method(name)
         bytes_max, receive_s, default_s = limits.message_bytes_max, limits.receive_deadline_s, limits.deadline_default_s
 
         async def handle(principal: Principal, _requests: object, context: Context) -> bytes:
-            started, code = time.perf_counter(), "OK"
+            observed = observing.begin(context.invocation_metadata)
             expiry = _Expiry(loop, receive_s, f"the request was not received within receive_deadline_s={receive_s:g}")
             entered = False
             try:
@@ -103,7 +105,10 @@ class Calls:
                     remaining_s = default_s
                     expiry.restart(default_s, f"the call took longer than deadline_default_s={default_s:g}")
                 deadline = loop.time() + remaining_s
+                observed.facts = functools.partial(facts, name, principal, context, request, limits)
+                waiting = time.perf_counter()
                 await admission.wait_slot()
+                observed.parts.add("queue", waiting, time.perf_counter())
                 try:
                     remaining_s = deadline - loop.time()
                     if remaining_s <= 0:
@@ -115,17 +120,13 @@ class Calls:
                     admission.release_slot()
                 if len(answer) > bytes_max:
                     raise _answer_too_large(len(answer), bytes_max)
-                if time.perf_counter() - started > SLOW_S:
-                    _log_call(logging.WARNING, "slow", name, context, time.perf_counter() - started)
+                observed.end()
                 return answer
             except BaseException as error:
                 expiry.stop()
-                error = expiry.translate(error)
-                code = code_of(error)
-                await _fail(name, context, error, time.perf_counter() - started)
+                await _fail(observed, context, expiry.translate(error))
                 return b""  # not reached
             finally:
-                meter.done(code, time.perf_counter() - started)
                 expiry.stop()
                 if entered:
                     admission.leave_call()
@@ -139,20 +140,20 @@ class Calls:
             await asyncio.get_running_loop().run_in_executor(self._executor, rule.check, principal, request)
 
     def stream(self, name: str, method: Streaming) -> Call:
-        admission, meter = self._admission, self._metrics.meter(PROTOCOL, name)
+        admission, observing = self._admission, self._observer.method(name)
 
         async def handle(principal: Principal, _requests: object, context: Context) -> None:
-            started, code = time.perf_counter(), "OK"
+            observed = observing.begin(context.invocation_metadata)
+            observed.facts = functools.partial(facts, name, principal, context, b"", self._limits)
             entered = False
             try:
                 admission.enter_stream()
                 entered = True
                 await method(context, principal)
+                observed.end()
             except BaseException as error:
-                code = code_of(error)
-                await _fail(name, context, error, time.perf_counter() - started)
+                await _fail(observed, context, error)
             finally:
-                meter.done(code, time.perf_counter() - started)
                 if entered:
                     admission.leave_stream()
 
@@ -163,12 +164,13 @@ def _call(name: str, rule: Rule, kind: Callable[..., Handler], handle: Callable[
     return Call(name, rule.action, lambda principal: kind(functools.partial(handle, principal)))
 
 
-def refusal(name: str, error: VecstoreError, meter: Meter) -> Handler:
+def refusal(method: Method, error: VecstoreError) -> Handler:
     """A handler that refuses a call, of whatever kind, without reading from it."""
 
     async def handle(_requests: object, context: Context) -> None:
-        meter.done(error.grpc_code, 0.0)
-        await _fail(name, context, error, 0.0)
+        observed = method.begin(context.invocation_metadata)
+        observed.facts = lambda: {"peer": context.peer()}
+        await _fail(observed, context, error)
 
     return grpc.stream_stream_rpc_method_handler(handle)
 
@@ -204,15 +206,15 @@ class _Expiry:
             self._task.cancel()
 
 
-async def _fail(name: str, context: Context, error: BaseException, seconds: float) -> None:
-    """Log the error and end the call with its status; always raises."""
+async def _fail(observed: Observed, context: Context, error: BaseException) -> None:
+    """End the call with the error's status; always raises."""
     if isinstance(error, asyncio.CancelledError):
-        _log_call(logging.INFO, "cancelled", name, context, seconds)  # by the caller, its deadline, or the shutdown
+        observed.end("CANCELLED")  # by the caller, its deadline, or the shutdown
         raise error
     known = typed(error)
+    observed.end(known.grpc_code, known)
     if known.reason == "INTERNAL":
-        log.error("unexpected error in %s", name, exc_info=error)
-    _log_call(logging.INFO, "failed", name, context, seconds, known)
+        log.error("unexpected error in request %s", observed.request_id, exc_info=error)
     code, message, trailers = status_of(known)
     await context.abort(code, message, trailers)
 
@@ -246,12 +248,10 @@ def _answer_too_large(size: int, bound: int) -> ResourceExhausted:
     )
 
 
-def _log_call(
-    level: int, event: str, name: str, context: Context, seconds: float, error: VecstoreError | None = None
-) -> None:
-    if not log.isEnabledFor(level):
-        return
-    line: dict[str, Any] = {"event": event, "method": name, "peer": context.peer(), "ms": round(seconds * 1000, 2)}
-    if error is not None:
-        line.update(code=error.grpc_code, reason=error.reason, message=cut(error.message, 500))
-    log.log(level, "%s", msgspec.json.encode(line).decode())
+def facts(name: str, principal: Principal, context: Context, request: bytes, limits: Limits) -> dict[str, Any]:
+    """What a line in the log says of a call, besides its times: who, and about what."""
+    found: dict[str, Any] = {"key": principal.name, "peer": context.peer(), "bytes": len(request)}
+    if name == "Points/Query" and request:
+        return found | query_summary(query_from_pb(points_pb2.QueryRequest.FromString(request), limits))
+    collections = sorted(set(RULES[name].collections(request))) if request else []
+    return found | ({"collection": ",".join(collections)[:NAMES_CHARACTERS_MAX]} if collections else {})

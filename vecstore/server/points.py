@@ -14,6 +14,7 @@ import numpy as np
 from vecstore.config import Limits
 from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
+from vecstore.engine.parts import PARTS
 from vecstore.errors import limit_exceeded
 from vecstore.facets import MatrixRequest
 from vecstore.grouping import GroupsRequest
@@ -161,11 +162,15 @@ class Points:
         self._check_kind(request, "nearest")
         _bound_time(request, remaining_s)
         hits = await self._coalescer.query(request)
+        found = time.perf_counter()
         if len(hits) <= HITS_ON_LOOP:
             hits_to_pb(hits, message.payload_encoding, answer)
         else:
             encoding = message.payload_encoding
             await self._loop.run_in_executor(self._reads, hits_to_pb, hits, encoding, answer)
+        parts = PARTS.get()
+        if parts is not None:
+            parts.add("encode", found, time.perf_counter())
 
     async def _read(self, call: Callable[[bytes, float], bytes | _Waiting], data: bytes, remaining_s: float) -> bytes:
         """Run a call in the pool for reads, and what it embeds in between, apart from that pool."""

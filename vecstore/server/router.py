@@ -9,8 +9,8 @@ import grpc
 
 from vecstore.access import Access
 from vecstore.errors import Unimplemented, VecstoreError
-from vecstore.observe.metrics import Metrics
-from vecstore.server.calls import PROTOCOL, Call, refusal
+from vecstore.observe.calls import Observer
+from vecstore.server.calls import Call, refusal
 from vecstore.server.rules import OPEN_METHODS
 
 Handlers = Mapping[str, "grpc.RpcMethodHandler[Any, Any]"]
@@ -22,11 +22,11 @@ UNKNOWN = "unknown"  # in metrics, where a caller must not be able to make up na
 class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     """`calls` are ours; `foreign` are health checking and reflection."""
 
-    def __init__(self, calls: Mapping[str, Call], foreign: Handlers, access: Access, metrics: Metrics) -> None:
+    def __init__(self, calls: Mapping[str, Call], foreign: Handlers, access: Access, observer: Observer) -> None:
         self._calls = calls
         self._foreign = foreign
         self._access = access
-        self._metrics = metrics
+        self._observer = observer
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
         method: Any = details.method
@@ -44,7 +44,7 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
             raise not_built(method)
         except VecstoreError as error:
             name = UNKNOWN if call is None else call.name
-            return refusal(name, error, self._metrics.meter(PROTOCOL, name))
+            return refusal(self._observer.method(name), error)
 
 
 def not_built(method: str) -> Unimplemented:

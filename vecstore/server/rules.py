@@ -31,12 +31,18 @@ class Rule:
 
     def check(self, principal: Principal, data: bytes) -> None:
         """Raises PermissionDenied when the request concerns a collection that the key is not for; DecodeError."""
-        if principal.collections is None or self.request is None or self.names is None:
+        if principal.collections is None or self.names is None:
             return
-        names = list(self.names(self.request.FromString(data)))
+        names = self.collections(data)
         if not all(names):
             principal.check_database()  # no name means every collection
         principal.check_collections(names)
+
+    def collections(self, data: bytes) -> list[str]:
+        """The collections that a request names. Raises DecodeError."""
+        if self.request is None or self.names is None:
+            return []
+        return list(self.names(self.request.FromString(data)))
 
 
 def _name(message: Any) -> tuple[str]:

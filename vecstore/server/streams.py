@@ -13,11 +13,11 @@ from vecstore.access import Access, Principal
 from vecstore.config import Limits
 from vecstore.engine.database import Database
 from vecstore.errors import Unavailable, VecstoreError
-from vecstore.observe.metrics import Metrics
+from vecstore.observe.calls import Observer
 from vecstore.pb.v1 import operations_pb2
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.server.admission import Admission
-from vecstore.server.calls import PROTOCOL, Context, code_of, typed
+from vecstore.server.calls import Context, code_of, facts, typed
 from vecstore.server.operations import seen_operation
 from vecstore.server.points import Points
 from vecstore.server.rules import RULES
@@ -44,7 +44,7 @@ class Streams:
         limits: Limits,
         executor: Executor,
         access: Access,
-        metrics: Metrics,
+        observer: Observer,
     ) -> None:
         self._database = database
         self._points = points
@@ -52,8 +52,8 @@ class Streams:
         self._limits = limits
         self._executor = executor
         self._access = access
-        self._queries = metrics.meter(PROTOCOL, "Points/QueryStream.query")
-        self._batches = metrics.meter(PROTOCOL, "Points/UpsertStream.batch")
+        self._queries = observer.method("Points/QueryStream.query")
+        self._batches = observer.method("Points/UpsertStream.batch").meter
 
     async def query(self, context: Context, principal: Principal) -> None:
         window = asyncio.Semaphore(QUERY_WINDOW)
@@ -62,7 +62,7 @@ class Streams:
 
         async def answer(data: bytes) -> None:
             try:
-                response = await self._answer(data, principal)
+                response = await self._answer(data, principal, context)
                 async with writing:
                     await context.write(response)
             except Exception as error:
@@ -78,11 +78,14 @@ class Streams:
             raise failed[0]
         self._check_draining()
 
-    async def _answer(self, data: bytes, principal: Principal) -> bytes:
+    async def _answer(self, data: bytes, principal: Principal, context: Context) -> bytes:
         """The answer or the error of one query. Raises only when the message cannot be read, as it then has no tag."""
         request = pb.QueryStreamRequest.FromString(data)
         response = pb.QueryStreamResponse(tag=request.tag)
-        started, code = time.perf_counter(), "OK"
+        observed = self._queries.begin(context.invocation_metadata)
+        query = request.query
+        observed.facts = lambda: facts("Points/Query", principal, context, query.SerializeToString(), self._limits)
+        code, known = "OK", None
         try:
             self._access.renew(principal).check_collections((request.query.collection,))
             limit_s = self._limits.deadline_default_s
@@ -92,6 +95,9 @@ class Streams:
                     await self._points.answer_query(request.query, limit_s, response.result)
                 finally:
                     self._admission.release_slot()
+        except asyncio.CancelledError:
+            code = "CANCELLED"
+            raise
         except Exception as error:
             known = typed(error)
             code = known.grpc_code
@@ -99,7 +105,7 @@ class Streams:
             response.error.message = cut(known.message, 1000)
             response.error.metadata.update(known.metadata)
         finally:
-            self._queries.done(code, time.perf_counter() - started)
+            observed.end(code, known)
         return response.SerializeToString()
 
     async def upsert(self, context: Context, principal: Principal) -> None:
