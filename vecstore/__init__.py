@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vecstore.client._async.collection import AsyncCollection
     from vecstore.client._sync.client import Client
     from vecstore.client._sync.collection import Collection
+    from vecstore.client.atomic import Batch
     from vecstore.client.connect import connect, connect_async
     from vecstore.client.fields import Binary, Dense, Multi, Sparse, Text
     from vecstore.client.rankings import Discover, Recommend
@@ -103,6 +104,7 @@ __all__ = [
     "AsyncCollection",
     "Auto",
     "BFloat16",
+    "Batch",
     "Binary",
     "Cancelled",
     "Center",
@@ -184,6 +186,7 @@ _MODULES = {
     "vecstore.client._async.collection": ("AsyncCollection",),
     "vecstore.client._sync.client": ("Client",),
     "vecstore.client._sync.collection": ("Collection",),
+    "vecstore.client.atomic": ("Batch",),
     "vecstore.client.connect": (
         "connect",
         "connect_async",

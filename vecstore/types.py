@@ -84,12 +84,50 @@ class PayloadRequest:
 
 
 @dataclass(slots=True)
+class UpdateVectorsRequest:
+    """Replaces the vectors that `batch` has of points that exist; their other vectors and their payloads stay. `batch`
+    has no payloads."""
+
+    collection: str
+    batch: PointBatch
+    durability: Durability | None = None
+
+
+@dataclass(slots=True)
+class DeleteVectorsRequest:
+    """Takes the vectors of the fields `names` from points; the rest of the points stays."""
+
+    collection: str
+    names: Sequence[str]
+    ids: Sequence[PointId] | None = None
+    filter: Filter | None = None
+    durability: Durability | None = None
+
+
+SingleWrite = UpsertRequest | DeleteRequest | PayloadRequest | UpdateVectorsRequest | DeleteVectorsRequest
+
+
+@dataclass(slots=True)
+class UpdateBatchRequest:
+    """Writes of one collection, in order, as one: all of them or none, under one seq. Each sees what those before it
+    leave. They name no collection or this one, and no durability of their own."""
+
+    collection: str
+    operations: Sequence[SingleWrite]
+    durability: Durability | None = None
+
+
+WriteRequest = SingleWrite | UpdateBatchRequest
+
+
+@dataclass(slots=True)
 class WriteResult:
     """`seq` is the write's sequence number; every later read that reports a `seq` at least as large has seen it."""
 
     seq: int
     changed: int  # points written or deleted
-    skipped: int = 0  # ids that the mode left alone
+    skipped: int = 0  # ids that the mode left alone, or that there was nothing to change of
+    operations: Sequence[WriteResult] = ()  # of a batch: what each of its writes did
 
 
 @dataclass(slots=True)

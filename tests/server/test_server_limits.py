@@ -21,6 +21,7 @@ SMALL = Limits(
     queries_per_request_max=4,
     message_bytes_max=1 << 20,
     batch_points_max=40,
+    batch_operations_max=6,
     payload_bytes_max=1_000,
     payload_depth_max=5,
     filter_depth_max=4,
@@ -85,6 +86,14 @@ def upsert(*points: pb.Point) -> pb.UpsertRequest:
     return pb.UpsertRequest(collection="docs", points=points)
 
 
+def batch(*upserts: pb.UpsertRequest, ids: int = 0) -> pb.UpdateBatchRequest:
+    operations = [pb.UpdateOperation(upsert=one) for one in upserts]
+    if ids:
+        listed = {"nums": range(100, 100 + ids)}
+        operations.append(pb.UpdateOperation(delete=pb.DeletePointsRequest(id_column=listed)))
+    return pb.UpdateBatchRequest(collection="docs", operations=operations)
+
+
 def columns(count: int) -> pb.UpsertRequest:
     return pb.UpsertRequest(collection="docs", batch={"ids": {"nums": range(count)}})
 
@@ -138,6 +147,8 @@ CASES: list[tuple[str, str, Callable[[int], Any]]] = [
         "points.Delete",
         lambda n: pb.DeletePointsRequest(collection="docs", id_column={"nums": range(100, 100 + n)}),
     ),
+    ("batch_points_max", "points.UpdateBatch", lambda n: batch(*[upsert(point(i)) for i in range(2)], ids=n - 2)),
+    ("batch_operations_max", "points.UpdateBatch", lambda n: batch(*[upsert(point(i)) for i in range(n)])),
     ("payload_bytes_max", "points.Upsert", lambda n: upsert(point(1, payload_json=sized_json(n)))),
     (
         "payload_bytes_max",

@@ -11,7 +11,6 @@ from vecstore.config import Limits
 from vecstore.pb.v1.collections_pb2_grpc import CollectionsStub
 from vecstore.pb.v1.operations_pb2_grpc import OperationsStub
 from vecstore.pb.v1.points_pb2_grpc import PointsStub
-from vecstore.types import PayloadOp
 
 MARGIN_S = 0.25  # the server, which knows more about a late query, answers before the channel gives up
 
@@ -41,13 +40,3 @@ def metadata(api_key: str | None) -> tuple[tuple[str, str], ...]:
 
 def rpc_deadline_s(timeout_s: float | None) -> float | None:
     return None if timeout_s is None else timeout_s + MARGIN_S
-
-
-def payload_method(op: PayloadOp) -> str:
-    """The call of the Points service for a payload operation."""
-    return {
-        PayloadOp.SET: "SetPayload",
-        PayloadOp.OVERWRITE: "OverwritePayload",
-        PayloadOp.DELETE_KEYS: "DeletePayload",
-        PayloadOp.CLEAR: "ClearPayload",
-    }[op]

@@ -20,18 +20,16 @@ from vecstore.schema import Schema
 from vecstore.types import (
     CollectionInfo,
     CountRequest,
-    DeleteRequest,
     FieldIndexRequest,
     GetRequest,
     OperationInfo,
-    PayloadRequest,
     Point,
     QueryRequest,
     ScrollRequest,
     ScrollResult,
     TuneRequest,
-    UpsertRequest,
     VectorIndexRequest,
+    WriteRequest,
     WriteResult,
 )
 
@@ -75,7 +73,7 @@ class AsyncLocal:
     async def delete_collection(self, name: str) -> bool:
         return await self._run(self._database.delete_collection, name)
 
-    async def write(self, request: UpsertRequest | DeleteRequest | PayloadRequest) -> WriteResult:
+    async def write(self, request: WriteRequest) -> WriteResult:
         loop = asyncio.get_running_loop()
         (request,) = await self._database.embedding.resolved_async([request])
         future = asyncio.wrap_future(await loop.run_in_executor(self._writes, self._database.submit, request))

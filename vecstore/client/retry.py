@@ -7,10 +7,21 @@ import time
 from dataclasses import dataclass
 
 from vecstore.errors import DeadlineExceeded, ResourceExhausted, Unavailable, VecstoreError
+from vecstore.types import UpdateBatchRequest, UpdateVectorsRequest, UpsertRequest, WriteMode, WriteRequest
 
 # gRPC's service-config retries are not used: they choose by method and code, while an upsert may be repeated or not by
 # its mode and RESOURCE_EXHAUSTED only when the server gives a delay. gRPC's transparent retries (calls that never left
 # this process) stay on.
+
+
+def is_idempotent(request: WriteRequest) -> bool:
+    """Whether the same write again leaves the same points and gets the same answer."""
+    if isinstance(request, UpdateBatchRequest):
+        return False
+    if isinstance(request, UpsertRequest):
+        # INSERT_ONLY and UPDATE_ONLY count what they skip, and a repeated insert would skip its own points.
+        return request.mode is WriteMode.UPSERT
+    return isinstance(request, UpdateVectorsRequest) or request.ids is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from vecstore.embed.base import Role
+from vecstore.errors import InvalidArgument
 from vecstore.grouping import GroupsRequest
 from vecstore.offsets import offsets_of
 from vecstore.ranking import Discover, Example, Ranking, Recommend
@@ -17,7 +18,17 @@ from vecstore.schema import Schema, VectorField, VectorKind
 from vecstore.sparse import SparseRows
 from vecstore.sparse_check import bad_vector
 from vecstore.tokens import TokenRows
-from vecstore.types import PointBatch, Prefetch, QueryRequest, TuneRequest, UpsertRequest, VectorBatch
+from vecstore.types import (
+    PointBatch,
+    Prefetch,
+    QueryRequest,
+    SingleWrite,
+    TuneRequest,
+    UpdateBatchRequest,
+    UpdateVectorsRequest,
+    UpsertRequest,
+    VectorBatch,
+)
 
 # Gives what stands in the place of the texts of a field, by name; `path` names them in errors.
 Swap: TypeAlias = Callable[[str, VectorField, TextRows, Role, str], GivenRows]
@@ -33,8 +44,10 @@ def query_of(request: Any) -> QueryRequest | None:
 def walked(request: Any, schema: Schema, swap: Swap, *, many: bool) -> Any:
     """A copy of the request with what `swap` gives; `many` where its vector is a batch of queries. Raises
     InvalidArgument (BAD_VECTOR) for several texts where one is meant."""
-    if isinstance(request, UpsertRequest):
+    if isinstance(request, UpsertRequest | UpdateVectorsRequest):
         return dataclasses.replace(request, batch=_batch(request.batch, schema, swap))
+    if isinstance(request, UpdateBatchRequest):
+        return dataclasses.replace(request, operations=_operations(request.operations, schema, swap))
     if isinstance(request, QueryRequest):
         return _stage(request, schema, swap, "", many)
     if isinstance(request, GroupsRequest):
@@ -45,6 +58,16 @@ def walked(request: Any, schema: Schema, swap: Swap, *, many: bool) -> Any:
             return request
         return dataclasses.replace(request, queries=swap(*field, request.queries, Role.QUERY, "queries"))
     return request
+
+
+def _operations(operations: Sequence[SingleWrite], schema: Schema, swap: Swap) -> list[SingleWrite]:
+    changed = []
+    for place, one in enumerate(operations):
+        try:
+            changed.append(walked(one, schema, swap, many=False))
+        except InvalidArgument as error:
+            raise error.at(f"operations[{place}]") from None
+    return changed
 
 
 def _batch(batch: PointBatch, schema: Schema, swap: Swap) -> PointBatch:

@@ -69,6 +69,6 @@ def range_set(low: int, high: int) -> Bitmap:
     """Ones for rows low..high-1, in words that cover `high` rows."""
     words = all_set(high)
     words[: low // 64] = 0
-    if low % 64 and low < high:
+    if low % 64:
         words[low // 64] &= np.uint64(~((1 << (low % 64)) - 1) & 0xFFFFFFFFFFFFFFFF)
     return words

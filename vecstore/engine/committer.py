@@ -25,7 +25,7 @@ from vecstore.engine.filtering import Filtering
 from vecstore.engine.probes import Probes
 from vecstore.engine.records import log_puts
 from vecstore.engine.resolve import Overlay, resolve
-from vecstore.engine.writes import Delete, Resolved, Write, reads_state
+from vecstore.engine.writes import Resolved, Write, only_deletes, reads_state
 from vecstore.errors import ResourceExhausted, Unavailable, VecstoreError
 from vecstore.query.bitmaps import from_sorted_rows
 from vecstore.storage.arrays import pack
@@ -171,8 +171,8 @@ class Committer:
         if not group.members:
             return
         try:
-            only_deletes = all(isinstance(item.write, Delete) for item, _, _ in group.members)
-            position = self._kv.write(group.ops, use_reserve=only_deletes)
+            shrinks = all(only_deletes(item.write) for item, _, _ in group.members)
+            position = self._kv.write(group.ops, use_reserve=shrinks)
             if any(item.durable for item, _, _ in group.members):
                 started = time.perf_counter()
                 self._kv.durable(position)
@@ -200,7 +200,7 @@ class Committer:
             if item.collection.failed is not None:
                 item.future.set_exception(item.collection.failed)
             else:
-                item.future.set_result(WriteResult(seq, resolved.changed, resolved.skipped))
+                item.future.set_result(_result(resolved, seq))
 
     def _commit_singly(self, group: _Group) -> None:
         """Decide and commit each write of a refused group by itself, in order."""
@@ -219,6 +219,11 @@ class Committer:
             item.future.set_result(change.apply())
         except BaseException as error:
             item.future.set_exception(error)
+
+
+def _result(resolved: Resolved, seq: int) -> WriteResult:
+    operations = tuple(WriteResult(seq, changed, skipped) for changed, skipped in resolved.operations)
+    return WriteResult(seq, resolved.changed, resolved.skipped, operations)
 
 
 def tombstones(number: int, segment: int, seq: int, dead: BitMap) -> Put:

@@ -29,6 +29,7 @@ from vecstore.engine.maintenance import Maintenance
 from vecstore.engine.operations import Operations
 from vecstore.engine.overviews import Overviews
 from vecstore.engine.params import field_of
+from vecstore.engine.prepare import prepare
 from vecstore.engine.probes import Probes
 from vecstore.engine.read_path import Reader, batch_key, deadline_of
 from vecstore.engine.recovery import recover
@@ -36,7 +37,6 @@ from vecstore.engine.stage import Stage
 from vecstore.engine.staged_reads import StagedReader
 from vecstore.engine.stats import collection_stats
 from vecstore.engine.verify import run_verify
-from vecstore.engine.writes import prepare_delete, prepare_payload, prepare_upsert
 from vecstore.errors import AlreadyExists, NotFound, VecstoreError, limit_exceeded
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.given import query_batch
@@ -54,18 +54,16 @@ from vecstore.storage.open import Storage, open_storage
 from vecstore.types import (
     CollectionInfo,
     CountRequest,
-    DeleteRequest,
     FieldIndexRequest,
     GetRequest,
     OperationInfo,
-    PayloadRequest,
     Point,
     QueryRequest,
     ScrollRequest,
     ScrollResult,
     TuneRequest,
-    UpsertRequest,
     VectorIndexRequest,
+    WriteRequest,
     WriteResult,
 )
 from vecstore.version import __version__
@@ -73,7 +71,6 @@ from vecstore.version import __version__
 SHOWN_S = 2.0  # what a change of a schema waits at most for processes that follow
 TUNING_QUERIES_MIN = 20
 TUNING_QUERIES_MAX = 1024  # of more, as many are taken evenly: a recall of .95 is then known to a third of a point
-WriteRequest = UpsertRequest | DeleteRequest | PayloadRequest
 
 
 class Database:
@@ -254,14 +251,8 @@ class Database:
 
         Raises InvalidArgument at once, with nothing written. Blocks while too much is queued."""
         collection = self.collection(request.collection)
-        limits = self.settings.limits
         (request,) = self.embedding.resolved([request])
-        if isinstance(request, UpsertRequest):
-            write: Any = prepare_upsert(request, collection.schema, limits)
-        elif isinstance(request, DeleteRequest):
-            write = prepare_delete(request, limits)
-        else:
-            write = prepare_payload(request, limits)
+        write = prepare(request, collection.schema, self.settings.limits)
         durability = request.durability or self.settings.storage.durability
         if durability not in ("fsync", "os"):
             raise validate.invalid("BAD_ARGUMENT", f"durability={durability!r} must be fsync or os", "durability")

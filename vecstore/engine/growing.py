@@ -34,7 +34,10 @@ from vecstore.types import PointBatch
 class GrowingSegment:
     sorted_by_id = False
 
-    def __init__(self, uid: str, vectors: Mapping[str, VectorField], fields: Mapping[str, FieldKind]) -> None:
+    def __init__(
+        self, uid: str, vectors: Mapping[str, VectorField], fields: Mapping[str, FieldKind], *, searched: bool = True
+    ) -> None:
+        """`searched` False leaves out what only the search for vectors needs."""
         self.uid = uid
         self.max_seq = 0  # the last write that this segment has rows or deletes of
         self.n_rows = 0
@@ -43,11 +46,10 @@ class GrowingSegment:
         self._rows = {name: growing_rows(spec) for name, spec in vectors.items()}
         self._present = {name: GrowingArray(np.dtype(np.uint8)) for name in vectors}
         self._missing = dict.fromkeys(vectors, 0)
-        cosine = [name for name, spec in vectors.items() if spec.metric is Metric.COSINE]
+        cosine = [name for name, spec in vectors.items() if searched and spec.metric is Metric.COSINE]
         self._norms = {name: GrowingArray(np.dtype(np.float32)) for name in cosine}
-        self._inverted = {
-            name: GrowingInverted(spec, get_kernels()) for name, spec in vectors.items() if spec.is_sparse
-        }
+        sparse = [name for name, spec in vectors.items() if searched and spec.is_sparse]
+        self._inverted = {name: GrowingInverted(vectors[name], get_kernels()) for name in sparse}
         self._seqs = GrowingArray(np.dtype(np.uint64))
         self._ids: list[PointId] = []
         self._payloads: list[bytes | None] = []

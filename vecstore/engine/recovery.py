@@ -126,7 +126,7 @@ def _replay(collection: Collection, storage: Storage, settings: StorageSettings)
         seq = found
         record = decode_record(data, collection.schema)
         touched = [*record.deleted, *record.batch.ids]
-        collection.apply(Resolved(record, data, sealed_rows(touched, collection.view)), seq)
+        collection.apply(Resolved(record, sealed_rows(touched, collection.view), encoded=data), seq)
         growing = collection.growing
         if growing.n_rows >= settings.seal_rows or growing.nbytes >= settings.seal_bytes:
             collection.publish(seq)

@@ -20,7 +20,7 @@ from vecstore.facets import MatrixRequest
 from vecstore.grouping import GroupsRequest
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.schema import Schema
-from vecstore.types import PayloadOp, QueryRequest, UpsertRequest, WriteResult
+from vecstore.types import PayloadOp, QueryRequest, WriteRequest, WriteResult
 from vecstore.validate import invalid
 from vecstore.wire.facets import facet_from_pb, facets_to_pb, matrix_request_from_pb, matrix_to_pb
 from vecstore.wire.given import check_kind
@@ -36,7 +36,15 @@ from vecstore.wire.reads import (
     scroll_result_to_pb,
 )
 from vecstore.wire.values import set_fields
-from vecstore.wire.writes import delete_from_pb, payload_request_from_pb, upsert_from_pb, write_result_to_pb
+from vecstore.wire.writes import (
+    delete_from_pb,
+    delete_vectors_from_pb,
+    payload_request_from_pb,
+    update_batch_from_pb,
+    update_vectors_from_pb,
+    upsert_from_pb,
+    write_result_to_pb,
+)
 
 # An answer with more hits is built in a thread: it would hold up the event loop.
 HITS_ON_LOOP = 200
@@ -65,58 +73,82 @@ class Points:
     # ---- writes: converted and checked in the pool, then awaited without holding a thread
 
     async def upsert(self, data: bytes, remaining_s: float) -> bytes:
-        pending = asyncio.wrap_future(await self.start_upsert(data, remaining_s))
-        return _acknowledge(await asyncio.shield(pending))  # as in `submit`
+        return await self._write(lambda: self._upsert(data), remaining_s)
 
-    async def delete(self, data: bytes, _remaining_s: float) -> bytes:
-        def start() -> Future[WriteResult]:
-            return self._database.submit(delete_from_pb(pb.DeletePointsRequest.FromString(data), self._limits))
+    async def delete(self, data: bytes, remaining_s: float) -> bytes:
+        return await self._write(
+            lambda: delete_from_pb(pb.DeletePointsRequest.FromString(data), self._limits), remaining_s
+        )
 
-        return _acknowledge(await self.submit(start))
+    async def set_payload(self, data: bytes, remaining_s: float) -> bytes:
+        return await self._payload(pb.SetPayloadRequest, PayloadOp.SET, data, remaining_s)
 
-    async def set_payload(self, data: bytes, _remaining_s: float) -> bytes:
-        return await self._payload(pb.SetPayloadRequest, PayloadOp.SET, data)
+    async def overwrite_payload(self, data: bytes, remaining_s: float) -> bytes:
+        return await self._payload(pb.SetPayloadRequest, PayloadOp.OVERWRITE, data, remaining_s)
 
-    async def overwrite_payload(self, data: bytes, _remaining_s: float) -> bytes:
-        return await self._payload(pb.SetPayloadRequest, PayloadOp.OVERWRITE, data)
+    async def delete_payload(self, data: bytes, remaining_s: float) -> bytes:
+        return await self._payload(pb.DeletePayloadRequest, PayloadOp.DELETE_KEYS, data, remaining_s)
 
-    async def delete_payload(self, data: bytes, _remaining_s: float) -> bytes:
-        return await self._payload(pb.DeletePayloadRequest, PayloadOp.DELETE_KEYS, data)
+    async def clear_payload(self, data: bytes, remaining_s: float) -> bytes:
+        return await self._payload(pb.ClearPayloadRequest, PayloadOp.CLEAR, data, remaining_s)
 
-    async def clear_payload(self, data: bytes, _remaining_s: float) -> bytes:
-        return await self._payload(pb.ClearPayloadRequest, PayloadOp.CLEAR, data)
+    async def update_vectors(self, data: bytes, remaining_s: float) -> bytes:
+        def convert() -> WriteRequest:
+            message = pb.UpdateVectorsRequest.FromString(data)
+            return update_vectors_from_pb(message, self._limits, self._schema(message.collection))
 
-    async def submit(self, start: Callable[[], Future[WriteResult]]) -> WriteResult:
-        pending = await self._loop.run_in_executor(self._writes, start)
-        # Shielded: a caller that goes away does not cancel a write that others share a commit with.
-        return await asyncio.shield(asyncio.wrap_future(pending))
+        return await self._write(convert, remaining_s)
+
+    async def delete_vectors(self, data: bytes, remaining_s: float) -> bytes:
+        return await self._write(
+            lambda: delete_vectors_from_pb(pb.DeleteVectorsRequest.FromString(data), self._limits), remaining_s
+        )
+
+    async def update_batch(self, data: bytes, remaining_s: float) -> bytes:
+        def convert() -> WriteRequest:
+            message = pb.UpdateBatchRequest.FromString(data)
+            return update_batch_from_pb(message, self._limits, self._schema(message.collection))
+
+        return await self._write(convert, remaining_s)
 
     async def start_upsert(self, data: bytes, remaining_s: float) -> Future[WriteResult]:
         """Convert, embed, check and queue; the future resolves once the batch is durable and visible."""
-        started = await self._loop.run_in_executor(self._writes, self._submit_upsert, data)
-        if not isinstance(started, UpsertRequest):
+        return await self._start(lambda: self._upsert(data), remaining_s)
+
+    async def _write(self, convert: Callable[[], WriteRequest], remaining_s: float) -> bytes:
+        pending = await self._start(convert, remaining_s)
+        # Shielded: a caller that goes away does not cancel a write that others share a commit with.
+        result = await asyncio.shield(asyncio.wrap_future(pending))
+        return write_result_to_pb(result).SerializeToString()
+
+    async def _start(self, convert: Callable[[], WriteRequest], remaining_s: float) -> Future[WriteResult]:
+        started = await self._loop.run_in_executor(self._writes, self._begin, convert)
+        if isinstance(started, Future):
             return started
         embedding, deadline = self._database.embedding, time.monotonic() + remaining_s
         (request,) = await embedding.resolved_async([started], deadline)
         return await self._loop.run_in_executor(self._writes, self._database.submit, request)
 
-    def _submit_upsert(self, data: bytes) -> Future[WriteResult] | UpsertRequest:
+    def _begin(self, convert: Callable[[], WriteRequest]) -> Future[WriteResult] | WriteRequest:
         """The request itself, where texts are to be embedded first: that takes no thread of these."""
-        message = pb.UpsertRequest.FromString(data)
-        schema: Schema = self._database.collection_info(message.collection).schema
-        request = upsert_from_pb(message, self._limits, schema)
+        request = convert()
         return request if self._database.embedding.wanted([request]) else self._database.submit(request)
+
+    def _upsert(self, data: bytes) -> WriteRequest:
+        message = pb.UpsertRequest.FromString(data)
+        return upsert_from_pb(message, self._limits, self._schema(message.collection))
 
     async def _payload(
         self,
         kind: type[pb.SetPayloadRequest] | type[pb.DeletePayloadRequest] | type[pb.ClearPayloadRequest],
         op: PayloadOp,
         data: bytes,
+        remaining_s: float,
     ) -> bytes:
-        def start() -> Future[WriteResult]:
-            return self._database.submit(payload_request_from_pb(kind.FromString(data), op, self._limits))
+        return await self._write(lambda: payload_request_from_pb(kind.FromString(data), op, self._limits), remaining_s)
 
-        return _acknowledge(await self.submit(start))
+    def _schema(self, collection: str) -> Schema:
+        return self._database.collection_info(collection).schema
 
     # ---- reads
 
@@ -245,10 +277,6 @@ class Points:
         field = vectors.get(request.using) if request.using else next(iter(vectors.values()))
         if field is not None:
             check_kind(request.vector, field, path)
-
-
-def _acknowledge(result: WriteResult) -> bytes:
-    return write_result_to_pb(result).SerializeToString()
 
 
 def _bound_time(request: QueryRequest | MatrixRequest, remaining_s: float) -> None:

@@ -87,6 +87,9 @@ RULES: dict[str, Rule] = {
     "Points/OverwritePayload": Rule(WRITE, _p.SetPayloadRequest, _collection),
     "Points/DeletePayload": Rule(WRITE, _p.DeletePayloadRequest, _collection),
     "Points/ClearPayload": Rule(WRITE, _p.ClearPayloadRequest, _collection),
+    "Points/UpdateVectors": Rule(WRITE, _p.UpdateVectorsRequest, _collection),
+    "Points/DeleteVectors": Rule(WRITE, _p.DeleteVectorsRequest, _collection),
+    "Points/UpdateBatch": Rule(WRITE, _p.UpdateBatchRequest, _collection),  # its writes name no other
     "Points/Facet": Rule(READ, _p.FacetRequest, _collection),
     "Points/DistanceMatrix": Rule(READ, _p.DistanceMatrixRequest, _collection),
     "Points/Query": Rule(READ, _p.QueryRequest, _collection),

@@ -6,19 +6,24 @@ from collections.abc import Iterable
 from typing import Any
 
 from vecstore.config import Limits
-from vecstore.errors import InvalidArgument, limit_exceeded
+from vecstore.errors import InvalidArgument, VecstoreError, limit_exceeded
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.query.filter import PointId
 from vecstore.schema import Schema
 from vecstore.types import (
     DeleteRequest,
+    DeleteVectorsRequest,
     Durability,
     PayloadOp,
     PayloadRequest,
     PointBatch,
+    SingleWrite,
+    UpdateBatchRequest,
+    UpdateVectorsRequest,
     UpsertRequest,
     VectorBatch,
     WriteMode,
+    WriteRequest,
     WriteResult,
 )
 from vecstore.wire.columns import column_from_pb as vectors_from_pb
@@ -46,6 +51,20 @@ _DURABILITIES: dict[int, Durability | None] = {
 _DURABILITIES_TO_PB: dict[Durability | None, Any] = {durability: number for number, durability in _DURABILITIES.items()}
 
 PayloadMessage = pb.SetPayloadRequest | pb.DeletePayloadRequest | pb.ClearPayloadRequest
+Selecting = pb.GetPointsRequest | pb.DeletePointsRequest | pb.DeleteVectorsRequest | PayloadMessage
+PAYLOAD_OPERATIONS = {  # of UpdateOperation
+    "set_payload": PayloadOp.SET,
+    "overwrite_payload": PayloadOp.OVERWRITE,
+    "delete_payload": PayloadOp.DELETE_KEYS,
+    "clear_payload": PayloadOp.CLEAR,
+}
+_PAYLOAD_METHODS = {
+    PayloadOp.SET: "SetPayload",
+    PayloadOp.OVERWRITE: "OverwritePayload",
+    PayloadOp.DELETE_KEYS: "DeletePayload",
+    PayloadOp.CLEAR: "ClearPayload",
+}
+_OPERATION_OF = {op: name for name, op in PAYLOAD_OPERATIONS.items()}
 
 
 # ---- to the wire
@@ -58,13 +77,16 @@ def upsert_to_pb(request: UpsertRequest) -> pb.UpsertRequest:
         mode=_MODES_TO_PB[request.mode],
         durability=_DURABILITIES_TO_PB[request.durability],
     )
-    batch = request.batch
-    message.batch.ids.CopyFrom(column_to_pb(batch.ids))
-    for name, vectors in batch.vectors.items():
-        message.batch.vectors[name].CopyFrom(vectors_to_pb(vectors, f"vectors.{name}"))
-    if batch.payloads is not None:
-        message.batch.payload_json.extend([payload or b"" for payload in batch.payloads])
+    _put_batch(message.batch, request.batch)
     return message
+
+
+def _put_batch(message: pb.PointBatch, batch: PointBatch) -> None:
+    message.ids.CopyFrom(column_to_pb(batch.ids))
+    for name, vectors in batch.vectors.items():
+        message.vectors[name].CopyFrom(vectors_to_pb(vectors, f"vectors.{name}"))
+    if batch.payloads is not None:
+        message.payload_json.extend([payload or b"" for payload in batch.payloads])
 
 
 def delete_to_pb(request: DeleteRequest) -> pb.DeletePointsRequest:
@@ -80,11 +102,60 @@ def payload_to_pb(request: PayloadRequest) -> PayloadMessage:
     return pb.ClearPayloadRequest(**_selected(request))
 
 
+def update_vectors_to_pb(request: UpdateVectorsRequest) -> pb.UpdateVectorsRequest:
+    """By column, always."""
+    durability = _DURABILITIES_TO_PB[request.durability]
+    message = pb.UpdateVectorsRequest(collection=request.collection, durability=durability)
+    _put_batch(message.batch, request.batch)
+    return message
+
+
+def delete_vectors_to_pb(request: DeleteVectorsRequest) -> pb.DeleteVectorsRequest:
+    return pb.DeleteVectorsRequest(names=request.names, **_selected(request))
+
+
+def update_batch_to_pb(request: UpdateBatchRequest) -> pb.UpdateBatchRequest:
+    return pb.UpdateBatchRequest(
+        collection=request.collection,
+        operations=[_operation_to_pb(one) for one in request.operations],
+        durability=_DURABILITIES_TO_PB[request.durability],
+    )
+
+
+def _operation_to_pb(request: SingleWrite) -> pb.UpdateOperation:
+    if isinstance(request, UpsertRequest):
+        return pb.UpdateOperation(upsert=upsert_to_pb(request))
+    if isinstance(request, DeleteRequest):
+        return pb.UpdateOperation(delete=delete_to_pb(request))
+    if isinstance(request, UpdateVectorsRequest):
+        return pb.UpdateOperation(update_vectors=update_vectors_to_pb(request))
+    if isinstance(request, DeleteVectorsRequest):
+        return pb.UpdateOperation(delete_vectors=delete_vectors_to_pb(request))
+    changes: dict[str, Any] = {_OPERATION_OF[request.op]: payload_to_pb(request)}
+    return pb.UpdateOperation(**changes)
+
+
+def write_to_pb(request: WriteRequest) -> tuple[str, Any]:
+    """The call of the Points service and its message."""
+    if isinstance(request, UpdateBatchRequest):
+        return "UpdateBatch", update_batch_to_pb(request)
+    if isinstance(request, UpsertRequest):
+        return "Upsert", upsert_to_pb(request)
+    if isinstance(request, DeleteRequest):
+        return "Delete", delete_to_pb(request)
+    if isinstance(request, UpdateVectorsRequest):
+        return "UpdateVectors", update_vectors_to_pb(request)
+    if isinstance(request, DeleteVectorsRequest):
+        return "DeleteVectors", delete_vectors_to_pb(request)
+    return _PAYLOAD_METHODS[request.op], payload_to_pb(request)
+
+
 def write_result_to_pb(result: WriteResult) -> pb.WriteResponse:
-    return pb.WriteResponse(seq=result.seq, changed=result.changed, skipped=result.skipped)
+    operations = [write_result_to_pb(one) for one in result.operations]
+    return pb.WriteResponse(seq=result.seq, changed=result.changed, skipped=result.skipped, operations=operations)
 
 
-def _selected(request: DeleteRequest | PayloadRequest) -> dict[str, Any]:
+def _selected(request: DeleteRequest | PayloadRequest | DeleteVectorsRequest) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "collection": request.collection,
         "durability": _DURABILITIES_TO_PB[request.durability],
@@ -104,14 +175,19 @@ def upsert_from_pb(message: pb.UpsertRequest, limits: Limits, schema: Schema | N
 
     Raises InvalidArgument: LIMIT_EXCEEDED, BAD_ID, BAD_VECTOR, BAD_PAYLOAD, DIMENSION_MISMATCH.
     """
-    if message.HasField("batch"):
-        if message.points:
-            raise _both("points", "batch")
-        batch = batch_from_pb(message.batch, limits, schema)
-    else:
-        batch = points_from_pb(message.points, limits, schema)
+    batch = _given_batch(message, limits, schema)
     mode = _known(_MODES, message.mode, "mode")
     return UpsertRequest(message.collection, batch, mode, _known(_DURABILITIES, message.durability, "durability"))
+
+
+def _given_batch(
+    message: pb.UpsertRequest | pb.UpdateVectorsRequest, limits: Limits, schema: Schema | None
+) -> PointBatch:
+    if not message.HasField("batch"):
+        return points_from_pb(message.points, limits, schema)
+    if message.points:
+        raise _both("points", "batch")
+    return batch_from_pb(message.batch, limits, schema)
 
 
 def batch_from_pb(message: pb.PointBatch, limits: Limits, schema: Schema | None = None) -> PointBatch:
@@ -174,11 +250,62 @@ def payload_request_from_pb(message: PayloadMessage, op: PayloadOp, limits: Limi
     )
 
 
+def update_vectors_from_pb(
+    message: pb.UpdateVectorsRequest, limits: Limits, schema: Schema | None = None
+) -> UpdateVectorsRequest:
+    """Raises InvalidArgument as `upsert_from_pb`."""
+    batch = _given_batch(message, limits, schema)
+    return UpdateVectorsRequest(message.collection, batch, _known(_DURABILITIES, message.durability, "durability"))
+
+
+def delete_vectors_from_pb(message: pb.DeleteVectorsRequest, limits: Limits) -> DeleteVectorsRequest:
+    return DeleteVectorsRequest(
+        message.collection,
+        tuple(message.names),
+        selected_ids(message),
+        filter_from_pb(message.filter, limits) if message.HasField("filter") else None,
+        _known(_DURABILITIES, message.durability, "durability"),
+    )
+
+
+def update_batch_from_pb(
+    message: pb.UpdateBatchRequest, limits: Limits, schema: Schema | None = None
+) -> UpdateBatchRequest:
+    """Raises InvalidArgument as the writes that it is made of, with the place of the one that is wrong."""
+    count, bound = len(message.operations), limits.batch_operations_max
+    if count > bound:
+        raise limit_exceeded("batch_operations_max", count, bound, path="operations count")
+    operations = []
+    for place, one in enumerate(message.operations):
+        try:
+            operations.append(_operation_from_pb(one, limits, schema))
+        except VecstoreError as error:
+            raise error.at(f"operations[{place}]") from None
+    durability = _known(_DURABILITIES, message.durability, "durability")
+    return UpdateBatchRequest(message.collection, operations, durability)
+
+
+def _operation_from_pb(message: pb.UpdateOperation, limits: Limits, schema: Schema | None) -> SingleWrite:
+    kind = message.WhichOneof("operation")
+    if kind is None:
+        raise InvalidArgument("names no operation that is known")
+    if kind == "upsert":
+        return upsert_from_pb(message.upsert, limits, schema)
+    if kind == "delete":
+        return delete_from_pb(message.delete, limits)
+    if kind == "update_vectors":
+        return update_vectors_from_pb(message.update_vectors, limits, schema)
+    if kind == "delete_vectors":
+        return delete_vectors_from_pb(message.delete_vectors, limits)
+    return payload_request_from_pb(getattr(message, kind), PAYLOAD_OPERATIONS[kind], limits)
+
+
 def write_result_from_pb(message: pb.WriteResponse) -> WriteResult:
-    return WriteResult(message.seq, message.changed, message.skipped)
+    operations = tuple(write_result_from_pb(one) for one in message.operations)
+    return WriteResult(message.seq, message.changed, message.skipped, operations)
 
 
-def selected_ids(message: pb.GetPointsRequest | pb.DeletePointsRequest | PayloadMessage) -> list[PointId] | None:
+def selected_ids(message: Selecting) -> list[PointId] | None:
     """The ids of a request that selects by ids or by filter; None when it gives none. Raises InvalidArgument."""
     if message.HasField("id_column"):
         if message.ids:

@@ -8,8 +8,8 @@ from typing import Any
 
 import grpc
 
-from vecstore.client.channel import channel_options, credentials, metadata, payload_method, rpc_deadline_s, stubs
-from vecstore.client.retry import Attempts, RetryPolicy
+from vecstore.client.channel import channel_options, credentials, metadata, rpc_deadline_s, stubs
+from vecstore.client.retry import Attempts, RetryPolicy, is_idempotent
 from vecstore.client.tls import Tls
 from vecstore.config import Settings
 from vecstore.errors import RETRY_AFTER, DeadlineExceeded, FailedPrecondition
@@ -22,20 +22,17 @@ from vecstore.schema import Schema
 from vecstore.types import (
     CollectionInfo,
     CountRequest,
-    DeleteRequest,
     FieldIndexRequest,
     GetRequest,
     OperationInfo,
     OperationState,
-    PayloadRequest,
     Point,
     QueryRequest,
     ScrollRequest,
     ScrollResult,
     TuneRequest,
-    UpsertRequest,
     VectorIndexRequest,
-    WriteMode,
+    WriteRequest,
     WriteResult,
 )
 from vecstore.wire.errors import error_from_rpc
@@ -61,7 +58,7 @@ from vecstore.wire.schemas import (
     vector_index_to_pb,
 )
 from vecstore.wire.values import fields_from_pb
-from vecstore.wire.writes import delete_to_pb, payload_to_pb, upsert_to_pb, write_result_from_pb
+from vecstore.wire.writes import write_result_from_pb, write_to_pb
 
 
 class AsyncGrpcTransport:
@@ -126,17 +123,9 @@ class AsyncGrpcTransport:
         message = collections_pb2.DeleteCollectionRequest(name=name)
         return bool((await self._call(self._collections.Delete, message, idempotent=False)).deleted)
 
-    async def write(self, request: UpsertRequest | DeleteRequest | PayloadRequest) -> WriteResult:
-        if isinstance(request, UpsertRequest):
-            # INSERT_ONLY and UPDATE_ONLY count what they skip, and a repeated insert would skip its own points.
-            once_is_twice = request.mode is WriteMode.UPSERT
-            answer = await self._call(self._points.Upsert, upsert_to_pb(request), idempotent=once_is_twice)
-        elif isinstance(request, DeleteRequest):
-            by_id = request.ids is not None
-            answer = await self._call(self._points.Delete, delete_to_pb(request), idempotent=by_id)
-        else:
-            method = getattr(self._points, payload_method(request.op))
-            answer = await self._call(method, payload_to_pb(request), idempotent=request.ids is not None)
+    async def write(self, request: WriteRequest) -> WriteResult:
+        method, message = write_to_pb(request)
+        answer = await self._call(getattr(self._points, method), message, idempotent=is_idempotent(request))
         return write_result_from_pb(answer)
 
     async def get(self, request: GetRequest) -> tuple[list[Point], int]:

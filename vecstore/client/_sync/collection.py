@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Unpack
+from typing import Any, Unpack
 
+from vecstore.client.atomic import Batch, Mode, as_names
 from vecstore.client.batches import UPLOAD_BYTES, check, pieces, request_bytes_max, skip_points, split
 from vecstore.client.fields import IndexKind
 from vecstore.client.filters import FilterLike, as_filter
@@ -33,6 +34,7 @@ from vecstore.types import (
     CollectionInfo,
     CountRequest,
     DeleteRequest,
+    DeleteVectorsRequest,
     Durability,
     FieldIndexRequest,
     GetRequest,
@@ -44,13 +46,13 @@ from vecstore.types import (
     QueryRequest,
     ScrollRequest,
     TuneRequest,
+    UpdateBatchRequest,
+    UpdateVectorsRequest,
     UpsertRequest,
     VectorIndexRequest,
-    WriteMode,
+    WriteRequest,
     WriteResult,
 )
-
-Mode = WriteMode | Literal["upsert", "insert_only", "update_only"]
 
 
 class Collection:
@@ -178,6 +180,38 @@ class Collection:
         request = DeleteRequest(self.name, id_list, as_filter(filter, self._limits), durability)
         return self._write(request)
 
+    def update_vectors(
+        self, ids: Ids | PointId, vectors: Vectors, *, durability: Durability | None = None
+    ) -> WriteResult:
+        """Replace the vectors given of points that exist; their other vectors and their payloads stay. `vectors` is as
+        in `upsert`; a list may hold None for points whose vector stays. `skipped` counts ids that do not exist."""
+        batch = build_batch(self.schema(), ids, vectors, None)
+        total = WriteResult(seq=self._seq, changed=0)
+        for piece in split(batch, request_bytes_max(self._limits), self._limits.batch_points_max):
+            result = self._write(UpdateVectorsRequest(self.name, piece, durability))
+            total = WriteResult(result.seq, total.changed + result.changed, total.skipped + result.skipped)
+        return total
+
+    def delete_vectors(
+        self,
+        names: str | Sequence[str],
+        ids: Ids | PointId | None = None,
+        *,
+        filter: FilterLike | None = None,
+        durability: Durability | None = None,
+    ) -> WriteResult:
+        """Take the vectors of some fields from the points listed or matched; the rest of the points stays."""
+        id_list = None if ids is None else as_ids(ids)
+        where = as_filter(filter, self._limits)
+        return self._write(DeleteVectorsRequest(self.name, as_names(names), id_list, where, durability))
+
+    def update_batch(self, batch: Batch, *, durability: Durability | None = None) -> WriteResult:
+        """Several writes as one: all of them or none, under one seq, each seeing what those before it leave; readers
+        never see a part. `operations` of the answer says what each did. Raises InvalidArgument with nothing written,
+        also LIMIT_EXCEEDED when it does not fit one message."""
+        operations = batch.requests(self.schema(), self._limits)
+        return self._write(UpdateBatchRequest(self.name, operations, durability))
+
     def set_payload(
         self, payload: Payload, ids: Ids | PointId | None = None, *, filter: FilterLike | None = None
     ) -> WriteResult:
@@ -194,8 +228,7 @@ class Collection:
         self, keys: Sequence[str], ids: Ids | PointId | None = None, *, filter: FilterLike | None = None
     ) -> WriteResult:
         """Remove top-level keys from the payloads of the points listed or matched."""
-        names = [keys] if isinstance(keys, str) else list(keys)
-        return self._payload(PayloadOp.DELETE_KEYS, ids, filter, keys=names)
+        return self._payload(PayloadOp.DELETE_KEYS, ids, filter, keys=as_names(keys))
 
     def clear_payload(self, ids: Ids | PointId | None = None, *, filter: FilterLike | None = None) -> WriteResult:
         """Remove the payloads of the points listed or matched."""
@@ -213,7 +246,7 @@ class Collection:
         request = PayloadRequest(self.name, op, id_list, as_filter(filter, self._limits), encode_payload(payload), keys)
         return self._write(request)
 
-    def _write(self, request: UpsertRequest | DeleteRequest | PayloadRequest) -> WriteResult:
+    def _write(self, request: WriteRequest) -> WriteResult:
         result = self._transport.write(request)
         self._seq = max(self._seq, result.seq)
         return result

@@ -9,8 +9,8 @@ from typing import Any
 
 import grpc
 
-from vecstore.client.channel import channel_options, credentials, metadata, payload_method, rpc_deadline_s, stubs
-from vecstore.client.retry import Attempts, RetryPolicy
+from vecstore.client.channel import channel_options, credentials, metadata, rpc_deadline_s, stubs
+from vecstore.client.retry import Attempts, RetryPolicy, is_idempotent
 from vecstore.client.tls import Tls
 from vecstore.config import Settings
 from vecstore.errors import RETRY_AFTER, DeadlineExceeded, FailedPrecondition
@@ -23,20 +23,17 @@ from vecstore.schema import Schema
 from vecstore.types import (
     CollectionInfo,
     CountRequest,
-    DeleteRequest,
     FieldIndexRequest,
     GetRequest,
     OperationInfo,
     OperationState,
-    PayloadRequest,
     Point,
     QueryRequest,
     ScrollRequest,
     ScrollResult,
     TuneRequest,
-    UpsertRequest,
     VectorIndexRequest,
-    WriteMode,
+    WriteRequest,
     WriteResult,
 )
 from vecstore.wire.errors import error_from_rpc
@@ -62,7 +59,7 @@ from vecstore.wire.schemas import (
     vector_index_to_pb,
 )
 from vecstore.wire.values import fields_from_pb
-from vecstore.wire.writes import delete_to_pb, payload_to_pb, upsert_to_pb, write_result_from_pb
+from vecstore.wire.writes import write_result_from_pb, write_to_pb
 
 
 class GrpcTransport:
@@ -127,17 +124,9 @@ class GrpcTransport:
         message = collections_pb2.DeleteCollectionRequest(name=name)
         return bool((self._call(self._collections.Delete, message, idempotent=False)).deleted)
 
-    def write(self, request: UpsertRequest | DeleteRequest | PayloadRequest) -> WriteResult:
-        if isinstance(request, UpsertRequest):
-            # INSERT_ONLY and UPDATE_ONLY count what they skip, and a repeated insert would skip its own points.
-            once_is_twice = request.mode is WriteMode.UPSERT
-            answer = self._call(self._points.Upsert, upsert_to_pb(request), idempotent=once_is_twice)
-        elif isinstance(request, DeleteRequest):
-            by_id = request.ids is not None
-            answer = self._call(self._points.Delete, delete_to_pb(request), idempotent=by_id)
-        else:
-            method = getattr(self._points, payload_method(request.op))
-            answer = self._call(method, payload_to_pb(request), idempotent=request.ids is not None)
+    def write(self, request: WriteRequest) -> WriteResult:
+        method, message = write_to_pb(request)
+        answer = self._call(getattr(self._points, method), message, idempotent=is_idempotent(request))
         return write_result_from_pb(answer)
 
     def get(self, request: GetRequest) -> tuple[list[Point], int]:

@@ -91,14 +91,16 @@ class UpsertRequest(_message.Message):
     def __init__(self, collection: _Optional[str] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., batch: _Optional[_Union[PointBatch, _Mapping]] = ..., mode: _Optional[_Union[WriteMode, str]] = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
 
 class WriteResponse(_message.Message):
-    __slots__ = ("seq", "changed", "skipped")
+    __slots__ = ("seq", "changed", "skipped", "operations")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     CHANGED_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
     seq: int
     changed: int
     skipped: int
-    def __init__(self, seq: _Optional[int] = ..., changed: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
+    operations: _containers.RepeatedCompositeFieldContainer[WriteResponse]
+    def __init__(self, seq: _Optional[int] = ..., changed: _Optional[int] = ..., skipped: _Optional[int] = ..., operations: _Optional[_Iterable[_Union[WriteResponse, _Mapping]]] = ...) -> None: ...
 
 class UpsertStreamResponse(_message.Message):
     __slots__ = ("batch", "result")
@@ -310,6 +312,64 @@ class ClearPayloadRequest(_message.Message):
     filter: _filter_pb2.Filter
     durability: Durability
     def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
+
+class UpdateVectorsRequest(_message.Message):
+    __slots__ = ("collection", "points", "batch", "durability")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    DURABILITY_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    points: _containers.RepeatedCompositeFieldContainer[Point]
+    batch: PointBatch
+    durability: Durability
+    def __init__(self, collection: _Optional[str] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., batch: _Optional[_Union[PointBatch, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
+
+class DeleteVectorsRequest(_message.Message):
+    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "names")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    ID_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    DURABILITY_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    ids: _containers.RepeatedCompositeFieldContainer[_common_pb2.PointId]
+    id_column: _common_pb2.IdColumn
+    filter: _filter_pb2.Filter
+    durability: Durability
+    names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class UpdateOperation(_message.Message):
+    __slots__ = ("upsert", "delete", "set_payload", "overwrite_payload", "delete_payload", "clear_payload", "update_vectors", "delete_vectors")
+    UPSERT_FIELD_NUMBER: _ClassVar[int]
+    DELETE_FIELD_NUMBER: _ClassVar[int]
+    SET_PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    OVERWRITE_PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    DELETE_PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    CLEAR_PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_VECTORS_FIELD_NUMBER: _ClassVar[int]
+    DELETE_VECTORS_FIELD_NUMBER: _ClassVar[int]
+    upsert: UpsertRequest
+    delete: DeletePointsRequest
+    set_payload: SetPayloadRequest
+    overwrite_payload: SetPayloadRequest
+    delete_payload: DeletePayloadRequest
+    clear_payload: ClearPayloadRequest
+    update_vectors: UpdateVectorsRequest
+    delete_vectors: DeleteVectorsRequest
+    def __init__(self, upsert: _Optional[_Union[UpsertRequest, _Mapping]] = ..., delete: _Optional[_Union[DeletePointsRequest, _Mapping]] = ..., set_payload: _Optional[_Union[SetPayloadRequest, _Mapping]] = ..., overwrite_payload: _Optional[_Union[SetPayloadRequest, _Mapping]] = ..., delete_payload: _Optional[_Union[DeletePayloadRequest, _Mapping]] = ..., clear_payload: _Optional[_Union[ClearPayloadRequest, _Mapping]] = ..., update_vectors: _Optional[_Union[UpdateVectorsRequest, _Mapping]] = ..., delete_vectors: _Optional[_Union[DeleteVectorsRequest, _Mapping]] = ...) -> None: ...
+
+class UpdateBatchRequest(_message.Message):
+    __slots__ = ("collection", "operations", "durability")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    DURABILITY_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    operations: _containers.RepeatedCompositeFieldContainer[UpdateOperation]
+    durability: Durability
+    def __init__(self, collection: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[UpdateOperation, _Mapping]]] = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
 
 class SearchParams(_message.Message):
     __slots__ = ("nprobe", "oversampling", "rescore", "exact", "truncate_dim", "recall_target", "ef", "block_factor")

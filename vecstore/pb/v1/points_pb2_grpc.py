@@ -79,6 +79,21 @@ class PointsStub:
                 request_serializer=vecstore_dot_v1_dot_points__pb2.ClearPayloadRequest.SerializeToString,
                 response_deserializer=vecstore_dot_v1_dot_points__pb2.WriteResponse.FromString,
                 _registered_method=True)
+        self.UpdateVectors = channel.unary_unary(
+                '/vecstore.v1.Points/UpdateVectors',
+                request_serializer=vecstore_dot_v1_dot_points__pb2.UpdateVectorsRequest.SerializeToString,
+                response_deserializer=vecstore_dot_v1_dot_points__pb2.WriteResponse.FromString,
+                _registered_method=True)
+        self.DeleteVectors = channel.unary_unary(
+                '/vecstore.v1.Points/DeleteVectors',
+                request_serializer=vecstore_dot_v1_dot_points__pb2.DeleteVectorsRequest.SerializeToString,
+                response_deserializer=vecstore_dot_v1_dot_points__pb2.WriteResponse.FromString,
+                _registered_method=True)
+        self.UpdateBatch = channel.unary_unary(
+                '/vecstore.v1.Points/UpdateBatch',
+                request_serializer=vecstore_dot_v1_dot_points__pb2.UpdateBatchRequest.SerializeToString,
+                response_deserializer=vecstore_dot_v1_dot_points__pb2.WriteResponse.FromString,
+                _registered_method=True)
         self.Facet = channel.unary_unary(
                 '/vecstore.v1.Points/Facet',
                 request_serializer=vecstore_dot_v1_dot_points__pb2.FacetRequest.SerializeToString,
@@ -177,6 +192,27 @@ class PointsServicer:
 
     def ClearPayload(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateVectors(self, request, context):
+        """Replaces the vectors that are given of points that exist; their other vectors and their payloads stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteVectors(self, request, context):
+        """Takes vectors from points; the rest of the points stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateBatch(self, request, context):
+        """Several writes as one: all of them or none, under one seq. Each sees what those before it leave.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -281,6 +317,21 @@ def add_PointsServicer_to_server(servicer, server):
             'ClearPayload': grpc.unary_unary_rpc_method_handler(
                     servicer.ClearPayload,
                     request_deserializer=vecstore_dot_v1_dot_points__pb2.ClearPayloadRequest.FromString,
+                    response_serializer=vecstore_dot_v1_dot_points__pb2.WriteResponse.SerializeToString,
+            ),
+            'UpdateVectors': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateVectors,
+                    request_deserializer=vecstore_dot_v1_dot_points__pb2.UpdateVectorsRequest.FromString,
+                    response_serializer=vecstore_dot_v1_dot_points__pb2.WriteResponse.SerializeToString,
+            ),
+            'DeleteVectors': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteVectors,
+                    request_deserializer=vecstore_dot_v1_dot_points__pb2.DeleteVectorsRequest.FromString,
+                    response_serializer=vecstore_dot_v1_dot_points__pb2.WriteResponse.SerializeToString,
+            ),
+            'UpdateBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateBatch,
+                    request_deserializer=vecstore_dot_v1_dot_points__pb2.UpdateBatchRequest.FromString,
                     response_serializer=vecstore_dot_v1_dot_points__pb2.WriteResponse.SerializeToString,
             ),
             'Facet': grpc.unary_unary_rpc_method_handler(
@@ -566,6 +617,87 @@ class Points:
             target,
             '/vecstore.v1.Points/ClearPayload',
             vecstore_dot_v1_dot_points__pb2.ClearPayloadRequest.SerializeToString,
+            vecstore_dot_v1_dot_points__pb2.WriteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateVectors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecstore.v1.Points/UpdateVectors',
+            vecstore_dot_v1_dot_points__pb2.UpdateVectorsRequest.SerializeToString,
+            vecstore_dot_v1_dot_points__pb2.WriteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteVectors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecstore.v1.Points/DeleteVectors',
+            vecstore_dot_v1_dot_points__pb2.DeleteVectorsRequest.SerializeToString,
+            vecstore_dot_v1_dot_points__pb2.WriteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecstore.v1.Points/UpdateBatch',
+            vecstore_dot_v1_dot_points__pb2.UpdateBatchRequest.SerializeToString,
             vecstore_dot_v1_dot_points__pb2.WriteResponse.FromString,
             options,
             channel_credentials,
