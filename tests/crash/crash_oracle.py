@@ -56,6 +56,9 @@ def apply(state: State, intent: Intent) -> State:
                 after.pop(key, None)
         case "delete_where":
             after = {key: value for key, value in after.items() if key % BUCKETS != intent["bucket"]}
+        case "replace":
+            after = {key: value for key, value in after.items() if key % BUCKETS != intent["bucket"]}
+            after.update(dict.fromkeys(intent["keys"], (intent["version"], None)))
         case "set":
             after.update({key: (after[key][0], intent["note"]) for key in intent["keys"] if key in after})
         case "set_where":
@@ -113,15 +116,17 @@ class Ledger:
     def choose(self, random: random.Random) -> Intent:
         """The next request to send."""
         self.versions += 1
-        kind = random.choices(["upsert", "delete", "delete_where", "set", "set_where", "unset"], [60, 12, 4, 12, 6, 6])[
-            0
-        ]
+        weights = {"upsert": 50, "delete": 12, "delete_where": 4, "replace": 10, "set": 12, "set_where": 6, "unset": 6}
+        kind = random.choices(list(weights), list(weights.values()))[0]
         keys = random.sample(range(KEYS), random.randint(1, 40))
         match kind:
             case "upsert":
                 return {"op": kind, "keys": keys, "version": self.versions}
             case "delete_where":
                 return {"op": kind, "bucket": random.randrange(BUCKETS)}
+            case "replace":
+                bucket = random.randrange(BUCKETS)
+                return {"op": kind, "bucket": bucket, "keys": keys, "version": self.versions}
             case "set":
                 return {"op": kind, "keys": keys, "note": self.versions}
             case "set_where":
@@ -137,14 +142,13 @@ class Ledger:
         where = Filter(must=(MatchValue(*mine), MatchValue("bucket", intent.get("bucket", 0))))
         match intent["op"]:
             case "upsert":
-                version = intent["version"]
-                vectors: dict[str, Any] = {"a": np.stack([vector_a(key, version) for key in intent["keys"]])}
-                others = [self.others(key, version) for key in intent["keys"]]
-                points = [
-                    {"id": point_id, "vectors": {"a": row, **more}, "payload": self.payload(key, version, None)}
-                    for point_id, key, row, more in zip(ids, intent["keys"], vectors["a"], others, strict=True)
-                ]
-                collection.upload(points)
+                collection.upload(self.points(intent))
+            case "replace":
+                points = self.points(intent)
+                names = {name for point in points for name in point["vectors"]}
+                columns = {name: [point["vectors"].get(name) for point in points] for name in names}
+                batch = vecstore.Batch().delete(filter=where)
+                collection.update_batch(batch.upsert(ids, columns, [point["payload"] for point in points]))
             case "delete":
                 collection.delete(ids)
             case "delete_where":
@@ -156,6 +160,17 @@ class Ledger:
             case "unset":
                 collection.delete_payload(["note"], ids)
         self.ack()
+
+    def points(self, intent: Intent) -> list[dict[str, Any]]:
+        version = intent["version"]
+        return [
+            {
+                "id": self.point_id(key),
+                "vectors": {"a": vector_a(key, version), **self.others(key, version)},
+                "payload": self.payload(key, version, None),
+            }
+            for key in intent["keys"]
+        ]
 
     def point_id(self, key: int) -> PointId:
         kinds = COLLECTIONS[self.collection]

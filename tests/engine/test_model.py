@@ -80,6 +80,10 @@ class EngineMachine(RuleBasedStateMachine):
         self.wrote(result.seq, step.after)
         REACHED[one.name] += bool(step.changed)
 
+    @rule(one=writes)
+    def write_more(self, one: Write) -> None:
+        self.write(one)
+
     @rule(several=st.lists(writes, min_size=1, max_size=5))
     def write_batch(self, several: list[Write]) -> None:
         after, steps = self.model, []

@@ -22,7 +22,11 @@ from vecstore.types import (
     OperationState,
     PayloadOp,
     PayloadRequest,
+    PointBatch,
     QueryRequest,
+    UpdateBatchRequest,
+    UpdateVectorsRequest,
+    UpsertRequest,
     VectorBatch,
     WriteResult,
 )
@@ -102,6 +106,30 @@ def test_upserts(request: Any) -> None:
 @given(values.DELETES)
 def test_deletes(request: Any) -> None:
     check(writes.delete_from_pb(sent(writes.delete_to_pb(request)), LIMITS), request)
+
+
+@given(values.VECTOR_DELETES)
+def test_vector_deletes(request: Any) -> None:
+    check(writes.delete_vectors_from_pb(sent(writes.delete_vectors_to_pb(request)), LIMITS), request)
+
+
+@given(values.batches(), values.DURABILITIES)
+def test_vector_updates(batch: PointBatch, durability: Any) -> None:
+    """As upserts, whose batches they share."""
+    request = UpdateVectorsRequest("c", batch, durability)
+    back = writes.update_vectors_from_pb(sent(writes.update_vectors_to_pb(request)), LIMITS)
+    upsert = sent(writes.upsert_to_pb(UpsertRequest("c", batch, durability=durability)))
+    assert values.same(back.batch, writes.upsert_from_pb(upsert, LIMITS).batch)
+    assert (back.collection, back.durability) == ("c", durability)
+
+
+@given(
+    st.lists(st.one_of(values.DELETES, values.VECTOR_DELETES, values.payload_requests()), max_size=4),
+    values.DURABILITIES,
+)
+def test_batches(operations: list[Any], durability: Any) -> None:
+    request = UpdateBatchRequest("c", operations, durability)
+    check(writes.update_batch_from_pb(sent(writes.update_batch_to_pb(request)), LIMITS), request)
 
 
 @given(values.payload_requests())

@@ -32,6 +32,7 @@ from vecstore.tokens import TokenRows
 from vecstore.types import (
     CountRequest,
     DeleteRequest,
+    DeleteVectorsRequest,
     GetRequest,
     Hit,
     Mmr,
@@ -191,6 +192,9 @@ OPTIONAL_FILTERS = st.none() | FILTERS
 
 UPSERTS = st.builds(UpsertRequest, NAMES, batches(), st.sampled_from(WriteMode), DURABILITIES)
 DELETES = st.builds(DeleteRequest, NAMES, ID_LISTS, OPTIONAL_FILTERS, DURABILITIES)
+VECTOR_DELETES = st.builds(
+    DeleteVectorsRequest, NAMES, st.lists(NAMES, max_size=3).map(tuple), ID_LISTS, OPTIONAL_FILTERS, DURABILITIES
+)
 GETS = st.builds(GetRequest, NAMES, st.lists(IDS, max_size=5), SELECTIONS, U64)
 SCROLLS = st.builds(ScrollRequest, NAMES, OPTIONAL_FILTERS, I64, st.none() | IDS, SELECTIONS, U64)
 COUNTS = st.builds(CountRequest, NAMES, OPTIONAL_FILTERS, U64)
