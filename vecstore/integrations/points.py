@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from vecstore.client._async.client import AsyncClient
-from vecstore.client._async.collection import AsyncCollection, Mode
+from vecstore.client._async.collection import AsyncCollection
 from vecstore.client._sync.client import Client
+from vecstore.client.atomic import Mode
 from vecstore.client.fields import Dense, IndexKind, Text
 from vecstore.client.filters import FilterLike
 from vecstore.client.payloads import Payload
