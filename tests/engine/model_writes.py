@@ -214,12 +214,13 @@ def change_payload(chosen: list[Any], where: Where, op: PayloadOp, new: dict[str
 
 some = st.lists(ids, min_size=1, max_size=6)
 fields = st.lists(st.sampled_from(sorted(SCHEMA.vectors)), min_size=1, max_size=3, unique=True)
+wheres = st.just(FILTERS[0]) | filters  # without a filter: by ids
 writes = st.one_of(
     st.builds(upsert, points, st.sampled_from(WriteMode)),
     st.builds(update_vectors, points, fields),
-    st.builds(delete, some, filters),
-    st.builds(delete_vectors, fields, some, filters),
-    st.builds(change_payload, some, filters, st.sampled_from(PayloadOp), payloads),
+    st.builds(delete, some, wheres),
+    st.builds(delete_vectors, fields, some, wheres),
+    st.builds(change_payload, some, wheres, st.sampled_from(PayloadOp), payloads),
 )
 WRITES = [
     *(f"upsert {mode.value}" for mode in WriteMode), *(f"payload {op.value}" for op in PayloadOp),

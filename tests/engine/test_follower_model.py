@@ -17,7 +17,8 @@ import test_model
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
-from test_model import MEMORY, SCHEMA, EngineMachine, points
+from model_writes import SCHEMA, points, upsert
+from test_model import MEMORY, EngineMachine
 
 from vecstore.config import Settings, Storage
 from vecstore.engine.database import Database
@@ -67,7 +68,7 @@ class FollowedMachine(EngineMachine):
         self.follower = Follower.open(self.directory, msgspec.structs.replace(FED, storage=Storage()))
         self.db: Any = Pair(writer, self.follower)
         for one in batch:
-            self.put(one, WriteMode.UPSERT)
+            self.write(upsert(one, WriteMode.UPSERT))
 
     @rule()
     def restart(self) -> None:
@@ -101,5 +102,5 @@ def test_a_follower_equals_the_model() -> None:
             suppress_health_check=list(HealthCheck), print_blob=True,
         ),
     )  # fmt: skip
-    expected = ["delete ids", "delete filter", "index field", "compact", "restart", "query l2", "query dot"]
+    expected = ["delete ids", "delete filter", "batch", "index field", "compact", "restart", "query l2", "query dot"]
     assert [name for name in expected if test_model.REACHED[name] < 5] == [], f"hardly reached: {test_model.REACHED}"

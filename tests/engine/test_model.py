@@ -97,6 +97,7 @@ class EngineMachine(RuleBasedStateMachine):
         assert result.skipped == sum(step.skipped for step in steps)
         self.wrote(result.seq, after)
         REACHED["batch"] += len(several) > 1
+        REACHED.update(one.name for one, step in zip(several, steps, strict=True) if step.changed)
 
     @rule(several=st.lists(writes, min_size=1, max_size=3))
     def refused_batch(self, several: list[Write]) -> None:

@@ -26,7 +26,10 @@ READS = {
     "Points": "Get Scroll Count Facet DistanceMatrix Query QueryGroups WhyNot QueryBatch QueryStream",
     "Operations": "Get List Watch",
 }
-WRITES = {"Points": "Upsert Delete SetPayload OverwritePayload DeletePayload ClearPayload UpsertStream"}
+WRITES = {
+    "Points": "Upsert Delete SetPayload OverwritePayload DeletePayload ClearPayload UpdateVectors DeleteVectors"
+    " UpdateBatch UpsertStream"
+}
 ADMINISTERS = {
     "Collections": "Create Delete CreateFieldIndex UpdateIndex Tune DeleteFieldIndex Compact Verify",
     "Operations": "Cancel",

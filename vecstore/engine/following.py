@@ -210,7 +210,7 @@ class Following:
                 uids[segment]: np.frombuffer(bitmap.to_array(), dtype=np.uint32)
                 for segment, bitmap in dead.get((collection.number, seq), {}).items()
             }
-            collection.apply(Resolved(decode_record(data, collection.schema), data, rows), seq)
+            collection.apply(Resolved(decode_record(data, collection.schema), rows, encoded=data), seq)
         collection.publish(seq)
 
 
