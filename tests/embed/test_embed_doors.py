@@ -270,3 +270,15 @@ def test_closing_a_database_closes_its_embedders() -> None:
     letters = Letters()
     vecstore.connect(":memory:", embedders={"letters": letters}).close()
     assert letters.closed
+
+
+def test_texts_of_batches_and_of_vectors_alone_are_embedded_too(doors: Doors) -> None:
+    docs = doors.client.create_collection("parts", {"v": Dense(27, metric="l2", embedder="letters")})
+    docs.upsert([1, 2, 3], {"v": TEXTS[:3]})
+    docs.update_vectors([1], {"v": ["omega"]})
+    batch = vecstore.Batch().delete([2]).upsert([4], {"v": ["sigma"]}).update_vectors([3], {"v": ["tau"]})
+    assert docs.update_batch(batch).changed == 3
+    assert [docs.query(text, k=1).ids.tolist() for text in ("omega", "sigma", "tau")] == [[1], [4], [3]]
+    with pytest.raises(InvalidArgument, match=r"operations\[1\].*blank"):
+        docs.update_batch(vecstore.Batch().delete([1]).upsert([5], {"v": [" "]}))
+    assert docs.count() == 3
