@@ -75,12 +75,13 @@ def serve(rows: int | None, folder: str | None = None) -> None:
     """Made-up points, or a database that `folder` holds; prints the ports, and stops when its input closes."""
     import uvloop
 
+    from vecstore.access import Access
     from vecstore.server.app import GrpcServer
 
     async def run() -> None:
         settings = Settings(server=Server(port=0))
         database = load(rows)[0] if folder is None else Database.open(Path(folder), settings)
-        server = GrpcServer(database, database.settings)
+        server = GrpcServer(database, database.settings, Access())
         await server.start()
 
         async def empty(_request: bytes, _context: object) -> bytes:

@@ -61,6 +61,7 @@ def test_every_import_is_a_declared_dependency(pyproject: dict) -> None:
                 "numba",
                 "grpc",
                 "server",
+                "gateway",
                 "io",
                 "cli",
                 "train",

@@ -11,6 +11,7 @@ from pathlib import Path
 from vecstore.client._async.client import AsyncClient
 from vecstore.client._sync.client import Client
 from vecstore.client.tls import Tls, read_tls
+from vecstore.client.transport import AsyncTransport
 from vecstore.config import Settings
 from vecstore.embed.embedders import EmbedderLike
 from vecstore.engine.database import Database
@@ -90,11 +91,27 @@ async def connect_async(
         return AsyncClient(AsyncLocal(database), target=str(target), timeout_s=timeout)
     _refuse_read_only(read_only)
     _no_embedders(embedders)
+    return AsyncClient(_async_transport(server, tls, api_key, timeout, settings), target=str(target), timeout_s=timeout)
+
+
+def connect_transport(
+    target: str, *, api_key: str | None, settings: Settings, timeout_s: float | None = None, tls: Tls | None = None
+) -> AsyncTransport:
+    """What speaks to a server, without a facade. Raises InvalidArgument (BAD_TARGET) for a target that is none."""
+    server = _server_address(target)
+    if server is None:
+        raise InvalidArgument(f"target {target!r} is no server's: give grpc://host:port", reason="BAD_TARGET")
+    chosen = _tls(server, tls or Tls())
+    return _async_transport(server, chosen, api_key, _timeout(timeout_s, settings), settings)
+
+
+def _async_transport(
+    server: tuple[str, bool], tls: Tls | None, api_key: str | None, timeout_s: float, settings: Settings
+) -> AsyncTransport:
     _need_grpc()
     from vecstore.client._async.grpc import AsyncGrpcTransport
 
-    transport = AsyncGrpcTransport(server[0], tls, api_key=api_key, timeout_s=timeout, settings=settings)
-    return AsyncClient(transport, target=str(target), timeout_s=timeout)
+    return AsyncGrpcTransport(server[0], tls, api_key=api_key, timeout_s=timeout_s, settings=settings)
 
 
 def _beside(client: Client, timeout_s: float) -> AsyncClient:

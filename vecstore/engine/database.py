@@ -47,7 +47,7 @@ from vecstore.index_spec import Auto
 from vecstore.kernels.select import describe, get_kernels
 from vecstore.query.filter import PointId
 from vecstore.rows import Rows, concat
-from vecstore.schema import FieldKind, Schema, with_defaults
+from vecstore.schema import Analysis, FieldKind, Schema, VectorKind, with_defaults
 from vecstore.storage.feed import Feeds
 from vecstore.storage.interfaces import Family, Put
 from vecstore.storage.open import Storage, open_storage
@@ -501,7 +501,11 @@ def _is_like(schema: Schema, wanted: Schema) -> bool:
         name: msgspec.structs.replace(field, index=None) if _says_nothing(wanted, name) else field
         for name, field in schema.vectors.items()
     }
-    return there == wanted.vectors
+    texts = {name: field for name, field in wanted.vectors.items() if field.kind is VectorKind.TEXT}
+    analysed = {
+        name: msgspec.structs.replace(field, analysis=field.analysis or Analysis()) for name, field in texts.items()
+    }
+    return there == {**wanted.vectors, **analysed}
 
 
 def _says_nothing(wanted: Schema, name: str) -> bool:

@@ -37,20 +37,24 @@ class Pages:
 
     def answer(self, path: str, query: Mapping[str, str], headers: Headers) -> Answer | None:
         """None for a path that is none of ours."""
-        headers = list(headers)
         try:
-            if path == "/livez":
-                return _json(200, {"status": "alive"})
-            if path == "/healthz":
-                return self._serving({})
-            if path == "/readyz":
-                return self._ready(query.get("collection"), headers)
-            if path == "/metrics":
-                self._access.check(headers, Action.READ)
-                body, content_type = self._metrics.render(_accept(headers))
-                return Answer(200, content_type, body)
+            return self.find(path, query, headers)
         except VecstoreError as error:
             return _problem(error)
+
+    def find(self, path: str, query: Mapping[str, str], headers: Headers) -> Answer | None:
+        """As `answer`, but errors are raised, for doors that have a form for them."""
+        headers = list(headers)
+        if path == "/livez":
+            return _json(200, {"status": "alive"})
+        if path == "/healthz":
+            return self._serving({})
+        if path == "/readyz":
+            return self._ready(query.get("collection"), headers)
+        if path == "/metrics":
+            self._access.check(headers, Action.READ)
+            body, content_type = self._metrics.render(_accept(headers))
+            return Answer(200, content_type, body)
         return None
 
     def _serving(self, more: Mapping[str, Any]) -> Answer:

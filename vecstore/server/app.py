@@ -9,8 +9,9 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import uvloop
@@ -57,10 +58,45 @@ SERVICES = (
 log = logging.getLogger("vecstore.server")
 
 
-class GrpcServer:
-    """One gRPC server on the running event loop."""
+class Door(Protocol):
+    """Another way in, on the same event loop, such as REST's."""
 
-    def __init__(self, database: Database, settings: Settings, access: Access, tracing: Tracing | None = None) -> None:
+    port: int
+
+    async def start(self) -> None: ...
+    async def stop(self, drain_s: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What the doors of one server share."""
+
+    database: Database
+    settings: Settings
+    access: Access
+    admission: Admission
+    coalescer: Coalescer
+    pools: Pools
+    certificates: Certificates | None
+    metrics: Metrics
+    pages: Pages
+    tracing: Tracing | None
+
+
+Beside = Callable[[Inside], Door]
+
+
+class GrpcServer:
+    """One gRPC server on the running event loop, and another door beside it where one is wanted."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        access: Access,
+        tracing: Tracing | None = None,
+        beside: Beside | None = None,
+    ) -> None:
         """Raises InvalidArgument (BAD_CONFIG) for a host that others can reach without a key, and for certificates that
         do not serve."""
         check_exposure(settings.server)
@@ -75,6 +111,10 @@ class GrpcServer:
         self.pages = Pages(self.metrics, Health(database, self._admission.draining.is_set), access)
         observer = Observer(PROTOCOL, self.metrics, tracing, settings.server.slow_query_s)
         calls = calls_of(database, self._coalescer, self._admission, self._pools, access, observer)
+        self._door: Door | None = None
+        if beside is not None:
+            shared = (self._admission, self._coalescer, self._pools, self._certificates, self.metrics, self.pages)
+            self._door = beside(Inside(database, settings, access, *shared, tracing))
         self._server = grpc.aio.server(options=_options(settings))
         self._server.add_generic_rpc_handlers((Router(calls, self._foreign_handlers(), access, observer),))
         self._listener: Listener | None = None
@@ -96,10 +136,17 @@ class GrpcServer:
             listener = Listener(self.pages, tls)
             await listener.start(server.host, server.metrics_port)
             self._listener = listener
+        if self._door is not None:
+            await self._door.start()
         await self._server.start()
         for service in ("", *SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         log.info("listening on %s:%d%s", host, self.port, "" if self._certificates is None else " with TLS")
+
+    @property
+    def door_port(self) -> int | None:
+        """Of the door beside it."""
+        return None if self._door is None else self._door.port
 
     async def stop(self, drain_s: float | None = None) -> None:
         """Report NOT_SERVING, refuse new calls, let open ones finish for `drain_s`, then end the rest."""
@@ -112,6 +159,8 @@ class GrpcServer:
         await self._server.stop(None)
         if self._listener is not None:
             await self._listener.stop()
+        if self._door is not None:
+            await self._door.stop(0.0)
         # In threads: work that has begun is waited for, which must not block the loop it reports to.
         await asyncio.to_thread(self._pools.shutdown)
 
@@ -223,18 +272,23 @@ def _options(settings: Settings) -> list[tuple[str, Any]]:
     ]
 
 
-def serve(path: str | Path | None, settings: Settings, on_ready: Callable[[int], None] | None = None) -> None:
+OnReady = Callable[[int, int | None], None]
+
+
+def serve(
+    path: str | Path | None, settings: Settings, on_ready: OnReady | None = None, beside: Beside | None = None
+) -> None:
     """Open the database at `path` (None: in memory) and serve it until SIGTERM or SIGINT; then drain and close it.
 
-    `on_ready` is called with the port once calls are answered. Raises what `Database.open` raises, InvalidArgument
-    (BAD_CONFIG) and IoFailed.
+    `on_ready` is called once calls are answered, with the port and that of the door `beside`. Raises what
+    `Database.open` raises, InvalidArgument (BAD_CONFIG) and IoFailed.
     """
     check_exposure(settings.server)  # before anything is opened
     configure_logging(settings.server)
     access = Access.from_settings(settings.server)
     tracing = tracing_from_environment()
     try:
-        uvloop.run(_serve(path, settings, access, tracing, on_ready))
+        uvloop.run(_serve(path, settings, access, tracing, on_ready, beside))
     finally:
         if tracing is not None:
             tracing.close()
@@ -245,11 +299,12 @@ async def _serve(
     settings: Settings,
     access: Access,
     tracing: Tracing | None,
-    on_ready: Callable[[int], None] | None,
+    on_ready: OnReady | None,
+    beside: Beside | None,
 ) -> None:
     database = await asyncio.to_thread(Database.open, path, settings)
     try:
-        server = GrpcServer(database, settings, access, tracing)
+        server = GrpcServer(database, settings, access, tracing, beside)
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -257,7 +312,7 @@ async def _serve(
         loop.add_signal_handler(signal.SIGHUP, access.reload)
         await server.start()
         if on_ready is not None:
-            on_ready(server.port)
+            on_ready(server.port, server.door_port)
         await stopping.wait()
         log.info("draining")
         await server.stop()
@@ -271,6 +326,7 @@ class ServerHandle:
     def __init__(self, thread: threading.Thread, loop: asyncio.AbstractEventLoop, server: GrpcServer) -> None:
         self._thread, self._loop, self._server = thread, loop, server
         self.port = server.port
+        self.rest_port = server.door_port
 
     def stop(self, drain_s: float | None = None) -> None:
         """Drain and stop; the database stays open. May be called twice."""
@@ -286,7 +342,12 @@ class ServerHandle:
         self.stop()
 
 
-def start_server(database: Database, settings: Settings | None = None, tracing: Tracing | None = None) -> ServerHandle:
+def start_server(
+    database: Database,
+    settings: Settings | None = None,
+    tracing: Tracing | None = None,
+    beside: Beside | None = None,
+) -> ServerHandle:
     """Serve an open database from a thread with its own event loop; `settings` are the database's when left out, and
     without `tracing` the environment decides.
 
@@ -300,7 +361,7 @@ def start_server(database: Database, settings: Settings | None = None, tracing: 
 
     async def start() -> None:
         try:
-            server = GrpcServer(database, chosen, access, traces)
+            server = GrpcServer(database, chosen, access, traces, beside)
             await server.start()
         except BaseException as error:
             started.set_exception(error)

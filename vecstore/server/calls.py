@@ -119,7 +119,7 @@ class Calls:
                 finally:
                     admission.release_slot()
                 if len(answer) > bytes_max:
-                    raise _answer_too_large(len(answer), bytes_max)
+                    raise answer_too_large(len(answer), bytes_max)
                 observed.end()
                 return answer
             except BaseException as error:
@@ -241,7 +241,7 @@ def typed(error: BaseException) -> VecstoreError:
     raise error  # the interpreter is going down
 
 
-def _answer_too_large(size: int, bound: int) -> ResourceExhausted:
+def answer_too_large(size: int, bound: int) -> ResourceExhausted:
     message = f"the answer has {size} bytes, which exceeds message_bytes_max={bound}: ask for fewer points or fields"
     return ResourceExhausted(
         message, reason="LIMIT_EXCEEDED", metadata={"limit": "message_bytes_max", "bound": bound, "value": size}

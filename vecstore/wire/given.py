@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -86,3 +86,13 @@ def widen(vector: np.ndarray) -> np.ndarray:
     if vector.dtype == np.float16:
         return vector.astype(np.float32)
     return vector
+
+
+def tokens_of(data: bytes, dtype: np.dtype[Any], dim: int, path: str) -> np.ndarray:
+    """Packed token vectors as rows of `dim` numbers; bfloat16 widened. Raises InvalidArgument (BAD_VECTOR)."""
+    if dim <= 0 or dtype.itemsize == 1:
+        raise bad_vector(path, f"has dim={dim} of {dtype}: token vectors are one or more numbers")
+    if len(data) % (dim * dtype.itemsize):
+        raise bad_vector(path, f"holds {len(data)} bytes, which are no whole vectors of dim={dim}")
+    rows = np.frombuffer(data, dtype).reshape(-1, dim)
+    return widen(rows) if dtype == np.uint16 else rows

@@ -9,7 +9,7 @@ import numpy as np
 from vecstore.pb.v1 import common_pb2 as pb
 from vecstore.sparse import SparseVector
 from vecstore.sparse_check import bad_vector
-from vecstore.wire.given import OneVector, widen
+from vecstore.wire.given import OneVector, tokens_of
 
 _DTYPES: dict[int, np.dtype[Any]] = {
     pb.DATA_TYPE_UNSPECIFIED: np.dtype("<f4"),
@@ -89,19 +89,8 @@ def vector_from_pb(message: pb.Vector, path: str) -> OneVector:
     if kind == "text":
         return message.text
     if kind == "multi":
-        return tokens_from(message.multi.data, message.multi.dtype, message.multi.dim, path)
+        return tokens_of(message.multi.data, dtype_of(message.multi.dtype, path), message.multi.dim, path)
     raise bad_vector(path, "is empty: give dense, binary, sparse, multi or text")
-
-
-def tokens_from(data: bytes, number: int, dim: int, path: str) -> np.ndarray:
-    """Rows of `dim` numbers; bfloat16 widened."""
-    dtype = dtype_of(number, path)
-    if dim <= 0 or dtype.itemsize == 1:
-        raise bad_vector(path, f"has dim={dim} of {dtype}: token vectors are one or more numbers")
-    if len(data) % (dim * dtype.itemsize):
-        raise bad_vector(path, f"holds {len(data)} bytes, which are no whole vectors of dim={dim}")
-    rows = np.frombuffer(data, dtype).reshape(-1, dim)
-    return widen(rows) if dtype == np.uint16 else rows
 
 
 def dtype_of(value: int, path: str) -> np.dtype[Any]:

@@ -1,0 +1,69 @@
+"""A real server with both doors in this process, and HTTP clients for it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from vecstore.config import Limits, Server, Settings
+from vecstore.engine.database import Database
+from vecstore.gateway.route import Example, Route
+from vecstore.gateway.routes import ROUTES
+from vecstore.gateway.serving import start_server
+from vecstore.server.app import ServerHandle
+
+JSON = {"content-type": "application/json"}
+DOCS = "/v1/collections/docs"
+BY_NAME = {route.name: route for route in ROUTES}
+
+
+@contextlib.contextmanager
+def serving(limits: Limits | None = None, **server: Any) -> Iterator[tuple[ServerHandle, Database]]:
+    settings = Settings(limits=limits or Limits(), server=Server(port=0, rest_port=0, **server))
+    database = Database.open(None, settings)
+    try:
+        handle = start_server(database, settings)
+        try:
+            yield handle, database
+        finally:
+            handle.stop(0)
+    finally:
+        database.close()
+
+
+def client_of(handle: ServerHandle, **options: Any) -> httpx.Client:
+    headers = {"accept-encoding": "identity", **options.pop("headers", {})}
+    return httpx.Client(base_url=f"http://127.0.0.1:{handle.rest_port}", headers=headers, timeout=20, **options)
+
+
+def send(client: httpx.Client, route: Route, example: Example, **options: Any) -> httpx.Response:
+    path = re.sub(r"\{(\w+)\}", lambda match: example.params[match[1]], route.path)
+    if example.body is not None:
+        options["json"] = example.body
+    return client.request(route.method, path, params=dict(example.query), **options)
+
+
+def fill(client: httpx.Client) -> None:
+    """The collection of the examples, with their points."""
+    for name in ("create_collection", "upsert_points"):
+        for example in BY_NAME[name].examples.values():
+            assert send(client, BY_NAME[name], example).status_code == 200
+
+
+def refused(response: httpx.Response, status: int, reason: str) -> dict[str, Any]:
+    """The problem, which says the same in the status line and in the body."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
+    assert (problem["status"], problem["reason"]) == (status, reason)
+    assert problem["type"].startswith("urn:vecstore:error:")
+    assert problem["request_id"] == response.headers["x-request-id"]
+    return problem
+
+
+def paths(problem: dict[str, Any]) -> list[str]:
+    return [one["path"] for one in problem["errors"]]

@@ -1,0 +1,90 @@
+"""The OpenAPI document: valid, complete, and its examples are answered by a real server as it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from gateway_support import BY_NAME, client_of, fill, send, serving
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import validate
+
+from vecstore.gateway.filter_schema import SCHEMAS
+from vecstore.gateway.routes import ROUTES
+from vecstore.query.parse import KEYED, UNKEYED
+
+DELETES_LAST = sorted(ROUTES, key=lambda route: ("delete" in route.name, "clear" in route.name))
+CASES = [(route.name, name) for route in DELETES_LAST for name in route.examples]
+# What needs an operation's id, or more queries than belong into a document.
+WITHOUT_EXAMPLE = {"tune_collection", "get_operation", "cancel_operation", "watch_operation"}
+
+
+@pytest.fixture(scope="module")
+def document(client: httpx.Client) -> Any:
+    return client.get("/openapi.json").json()
+
+
+def test_the_document_is_valid_and_names_every_route_once(document: Any) -> None:
+    validate(document)
+    named = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
+    assert named == {(route.method, route.path) for route in ROUTES}
+    names = [op["operationId"] for item in document["paths"].values() for op in item.values()]
+    assert sorted(names) == sorted(BY_NAME)
+    assert {route.name for route in ROUTES if not route.examples} == WITHOUT_EXAMPLE
+
+
+@pytest.mark.parametrize(("route_name", "example_name"), CASES)
+def test_examples_are_answered_as_the_document_says(
+    client: httpx.Client, document: Any, route_name: str, example_name: str
+) -> None:
+    route = BY_NAME[route_name]
+    response = send(client, route, route.examples[example_name])
+    assert response.status_code == route.status, response.text
+    said = document["paths"][route.path][route.method.lower()]["responses"][str(route.status)]
+    media = response.headers["content-type"].partition(";")[0]
+    assert media in said["content"], media
+    if route.answer is not None:
+        validator(document, said["content"][media]["schema"]).validate(response.json())
+    if route.status == 202:
+        assert client.get(response.headers["location"]).status_code == 200
+
+
+@pytest.mark.parametrize(("route_name", "example_name"), CASES)
+def test_examples_fit_their_own_schemas(document: Any, route_name: str, example_name: str) -> None:
+    route = BY_NAME[route_name]
+    body = route.examples[example_name].body
+    if body is not None:
+        said = document["paths"][route.path][route.method.lower()]["requestBody"]["content"]["application/json"]
+        validator(document, said["schema"]).validate(body)
+
+
+def validator(document: Any, schema: Any) -> OAS31Validator:
+    return OAS31Validator({**schema, "components": document["components"]})
+
+
+def test_the_schema_of_filters_knows_every_condition() -> None:
+    listed = [set(option["properties"]) - {"key"} for option in SCHEMAS["Condition"]["anyOf"][:-1]]
+    assert set().union(*listed) == {*KEYED, *UNKEYED}
+
+
+def test_the_page_of_documentation_needs_nothing_from_elsewhere(client: httpx.Client) -> None:
+    page = client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "openapi.json" in page.text
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+def test_head_is_get_without_a_body(client: httpx.Client) -> None:
+    with_body, without = client.get("/v1/info"), client.head("/v1/info")
+    assert without.status_code == 200
+    assert without.content == b""
+    assert abs(int(without.headers["content-length"]) - len(with_body.content)) < 20
+
+
+def test_examples_can_be_run_twice() -> None:
+    with serving() as (handle, _), client_of(handle) as client:
+        fill(client)
+        fill(client)

@@ -1,0 +1,86 @@
+"""One call as a route's coroutine sees it, and what it may answer with."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar
+
+from vecstore.access import Access, Principal
+from vecstore.client.transport import AsyncTransport
+from vecstore.config import Limits, Settings
+from vecstore.observe.metrics import Metrics
+from vecstore.observe.pages import Pages
+from vecstore.server.admission import Admission
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Services:
+    """What the routes work with: the same of all calls. `executor` runs what would hold up the event loop."""
+
+    transport: AsyncTransport
+    settings: Settings
+    access: Access
+    admission: Admission
+    executor: Executor
+    metrics: Metrics | None = None  # alone, in front of a server, there are none
+    pages: Pages | None = None
+    openapi: bytes = b""
+
+    @property
+    def limits(self) -> Limits:
+        return self.settings.limits
+
+
+@dataclass(slots=True)
+class Call:
+    """`params` are the path's, `credentials` every header as it came, `query` the Struct of what stands after `?`,
+    `body` the decoded body (or its bytes, where the route takes them as they are), `deadline_s` the seconds that were
+    left when it began."""
+
+    services: Services
+    params: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
+    credentials: list[tuple[str | bytes, str | bytes]]
+    principal: Principal
+    query: Any = None
+    body: Any = None
+    deadline_s: float = 0.0
+    chunks: AsyncIterator[bytes] | None = None
+
+    @property
+    def collection(self) -> str:
+        return self.params["collection"]
+
+    @property
+    def transport(self) -> AsyncTransport:
+        return self.services.transport
+
+    @property
+    def limits(self) -> Limits:
+        return self.services.limits
+
+    async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.services.executor, functools.partial(work, *args, **kwargs))
+
+    def bound_time(self, timeout_s: float | None) -> float:
+        """The engine stops at the request's own timeout or at the call's deadline, whichever comes first."""
+        return self.deadline_s if timeout_s is None else min(timeout_s, self.deadline_s)
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer that is more than a Struct with the route's status: `content` is a Struct, bytes of a media type, or
+    an iterator of pieces of one."""
+
+    content: Any
+    status: int | None = None
+    media: bytes = b"application/json"
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)

@@ -1,0 +1,17 @@
+"""The table of routes, each file one part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vecstore.gateway.route import Route
+from vecstore.gateway.routes import bulk, collections, operations, points, queries, service
+
+ROUTES: Sequence[Route] = (
+    *service.ROUTES,
+    *collections.ROUTES,
+    *points.ROUTES,
+    *bulk.ROUTES,
+    *queries.ROUTES,
+    *operations.ROUTES,
+)

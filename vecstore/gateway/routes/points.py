@@ -1,0 +1,176 @@
+"""Points and their payloads: writing, reading, counting."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from vecstore.access import Action
+from vecstore.errors import InvalidArgument, NotFound
+from vecstore.gateway.call import Call
+from vecstore.gateway.route import Example, Route
+from vecstore.gateway.routes.collections import COLLECTION
+from vecstore.types import GetRequest, PayloadOp, Selection
+from vecstore.wire.rest import points as p
+from vecstore.wire.rest import reads as r
+from vecstore.wire.rest.ids import id_from_json
+from vecstore.wire.rest.vectors import VectorEncoding
+
+POINTS = f"{COLLECTION}/points"
+READ, WRITE = Action.READ, Action.WRITE
+ON_LOOP = 100  # points: to convert more would hold up the event loop
+
+
+async def upsert(call: Call) -> p.Written:
+    body: p.UpsertBody = call.body
+    schema = (await call.transport.collection_info(call.collection)).schema
+    given: Any = (call.collection, body, call.limits, schema)
+    few = len(body.batch.ids if body.batch is not None else body.points or ()) <= ON_LOOP
+    request = p.upsert_from_json(*given) if few else await call.in_thread(p.upsert_from_json, *given)
+    try:
+        return p.written_to_json(await call.transport.write(request))
+    except InvalidArgument as error:
+        raise error if body.points is None else by_point(error) from None
+
+
+_BY_COLUMN = re.compile(r"(?:(ids)|(payloads)|vectors\.([\w-]+))\[(\d+)\]")
+
+
+def by_point(error: InvalidArgument) -> InvalidArgument:
+    """What is said of columns, said of the points that they were made from."""
+
+    def renamed(match: re.Match[str]) -> str:
+        ids, payloads, vector, place = match.groups()
+        return f"points[{place}]." + ("id" if ids else "payload" if payloads else f"vectors.{vector}")
+
+    violations = [
+        (_BY_COLUMN.sub(renamed, path), _BY_COLUMN.sub(renamed, said)) for path, said in error.field_violations
+    ]
+    message = _BY_COLUMN.sub(renamed, error.message)
+    return type(error)(message, reason=error.reason, metadata=error.metadata, field_violations=violations)
+
+
+async def delete(call: Call) -> p.Written:
+    request = await call.in_thread(p.delete_from_json, call.collection, call.body, call.limits)
+    return p.written_to_json(await call.transport.write(request))
+
+
+async def set_payload(call: Call) -> p.Written:
+    return await _payload(call, PayloadOp.SET)
+
+
+async def overwrite_payload(call: Call) -> p.Written:
+    return await _payload(call, PayloadOp.OVERWRITE)
+
+
+async def delete_payload(call: Call) -> p.Written:
+    return await _payload(call, PayloadOp.DELETE_KEYS)
+
+
+async def clear_payload(call: Call) -> p.Written:
+    return await _payload(call, PayloadOp.CLEAR)
+
+
+async def _payload(call: Call, op: PayloadOp) -> p.Written:
+    request = p.payload_from_json(call.collection, op, call.body, call.limits)
+    return p.written_to_json(await call.transport.write(request))
+
+
+class PointQuery(msgspec.Struct):
+    with_payload: bool = True
+    with_vectors: bool = False
+    vector_encoding: VectorEncoding = VectorEncoding.LIST
+
+
+async def get_one(call: Call) -> p.StoredPoint:
+    """An id of digits is a number."""
+    text, query = call.params["id"], call.query
+    id = int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else id_from_json(text)
+    request = GetRequest(call.collection, [id], Selection(query.with_payload, query.with_vectors))
+    points, _ = await call.transport.get(request)
+    if not points:
+        raise NotFound(f"point {text[:200]} does not exist", reason="POINT_NOT_FOUND")
+    return p.points_to_json(points, query.vector_encoding is VectorEncoding.BASE64)[0]
+
+
+async def get(call: Call) -> r.GetAnswer:
+    points, seq = await call.transport.get(r.get_from_json(call.collection, call.body))
+    given: Any = (points, seq, call.body.vector_encoding)
+    return r.get_to_answer(*given) if len(points) <= ON_LOOP else await call.in_thread(r.get_to_answer, *given)
+
+
+async def scroll(call: Call) -> r.ScrollAnswer:
+    result = await call.transport.scroll(r.scroll_from_json(call.collection, call.body, call.limits))
+    given: Any = (result, call.body.vector_encoding)
+    few = len(result.points) <= ON_LOOP
+    return r.scroll_to_answer(*given) if few else await call.in_thread(r.scroll_to_answer, *given)
+
+
+async def count(call: Call) -> r.CountAnswer:
+    found, seq = await call.transport.count(r.count_from_json(call.collection, call.body, call.limits))
+    return r.CountAnswer(count=found, seq=seq)
+
+
+async def facet(call: Call) -> r.FacetAnswer:
+    return r.facets_to_answer(await call.transport.facet(r.facet_from_json(call.collection, call.body, call.limits)))
+
+
+async def matrix(call: Call) -> r.MatrixAnswer:
+    request = r.matrix_request_from_json(call.collection, call.body, call.limits)
+    request.timeout_s = call.bound_time(request.timeout_s)
+    return await call.in_thread(r.matrix_to_answer, await call.transport.matrix(request))
+
+
+DOCS = {"collection": "docs"}
+POINT = {"id": 1, "vectors": {"text": [0.1, 0.2, 0.3, 0.4], "body": "a whale and a captain"},
+         "payload": {"lang": "en", "year": 1851}}  # fmt: skip
+PACKED = {
+    "id": "6f6e6c79-2061-4e20-8578-616d706c6500",
+    "vectors": {"text": {"data": "zczMPc3MTD6amZk+zczMPg==", "dtype": "float32"}},
+    "payload": {"lang": "de"},
+}
+WHERE = {"must": [{"key": "lang", "match": {"value": "en"}}, {"key": "year", "range": {"gte": 1850}}]}
+
+ROUTES = (
+    Route("PUT", POINTS, "upsert_points", "Write points, all or none of them.", WRITE, upsert, body=p.UpsertBody,
+          answer=p.Written, examples={
+              "one by one": Example({"points": [POINT, PACKED]}, DOCS),
+              "by column": Example({"batch": {
+                  "ids": [7, 8],
+                  "vectors": {"text": {"data": "zczMPc3MTD6amZk+zczMPs3MzD3NzEw+mpmZPs3MzD4=", "dim": 4}},
+                  "payloads": [{"lang": "en", "year": 1900}, None]}, "mode": "upsert", "durability": "fsync"}, DOCS)}),
+    Route("GET", POINTS + "/{id}", "get_point", "One point. An id of digits is a number.", READ, get_one,
+          query=PointQuery, answer=p.StoredPoint,
+          examples={"one": Example(params={**DOCS, "id": "1"}, query={"with_vectors": "true"})}),
+    Route("POST", f"{POINTS}/get", "get_points", "Points by id.", READ, get, body=r.GetBody, answer=r.GetAnswer,
+          examples={"two": Example({"ids": [1, 2], "with_payload": ["lang"], "with_vectors": ["text"]}, DOCS)}),
+    Route("POST", f"{POINTS}/delete", "delete_points", "Delete points by id or by filter.", WRITE, delete,
+          body=p.DeleteBody, answer=p.Written, examples={
+              "by id": Example({"ids": [9]}, DOCS),
+              "by filter": Example({"filter": {"key": "year", "range": {"lt": 1000}}}, DOCS)}),
+    Route("POST", f"{POINTS}/scroll", "scroll_points", "Points in the order of their ids, page by page.", READ, scroll,
+          body=r.ScrollBody, answer=r.ScrollAnswer, body_optional=True, examples={
+              "the first": Example({"limit": 2}, DOCS),
+              "go on": Example({"limit": 2, "after": 1, "filter": WHERE, "vector_encoding": "base64",
+                                "with_vectors": True}, DOCS)}),
+    Route("POST", f"{POINTS}/count", "count_points", "How many points match.", READ, count, body=r.CountBody,
+          answer=r.CountAnswer, body_optional=True, examples={"some": Example({"filter": WHERE}, DOCS)}),
+    Route("POST", f"{POINTS}/facet", "facet_points", "The most frequent values of a payload key.", READ, facet,
+          body=r.FacetBody, answer=r.FacetAnswer, examples={"languages": Example({"key": "lang", "limit": 3}, DOCS)}),
+    Route("POST", f"{POINTS}/matrix", "distance_matrix", "The scores of points with each other.", READ, matrix,
+          body=r.MatrixBody, answer=r.MatrixAnswer,
+          examples={"a sample": Example({"using": "text", "sample": 2, "seed": 7}, DOCS)}),
+    Route("POST", f"{POINTS}/payload", "set_payload", "Merge keys into payloads.", WRITE, set_payload,
+          body=p.PayloadBody, answer=p.Written,
+          examples={"one key": Example({"ids": [1], "payload": {"read": True}}, DOCS)}),
+    Route("PUT", f"{POINTS}/payload", "overwrite_payload", "Replace payloads.", WRITE, overwrite_payload,
+          body=p.PayloadBody, answer=p.Written,
+          examples={"all of it": Example({"ids": [2], "payload": {"lang": "fr"}}, DOCS)}),
+    Route("POST", f"{POINTS}/payload/delete", "delete_payload", "Remove top-level keys from payloads.", WRITE,
+          delete_payload, body=p.PayloadKeysBody, answer=p.Written,
+          examples={"one key": Example({"ids": [1], "keys": ["read"]}, DOCS)}),
+    Route("POST", f"{POINTS}/payload/clear", "clear_payload", "Remove payloads.", WRITE, clear_payload,
+          body=p.DeleteBody, answer=p.Written, examples={"of one": Example({"ids": [2]}, DOCS)}),
+)  # fmt: skip

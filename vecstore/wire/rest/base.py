@@ -1,0 +1,47 @@
+"""What bodies have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+
+from vecstore.errors import InvalidArgument, limit_exceeded
+from vecstore.types import Durability
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Of a request: a name that is not known is refused."""
+
+
+class Answer(msgspec.Struct, kw_only=True):
+    """Of a response."""
+
+
+JsonObject: TypeAlias = Annotated[dict[str, Any], msgspec.Meta(description="Any JSON object.")]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+Bounded: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+Durable: TypeAlias = Annotated[
+    Durability, msgspec.Meta(description="What the answer waits for: the disk, or the operating system.")
+]
+NULL = b"null"
+
+
+def bad_argument(path: str, problem: str, reason: str = "BAD_ARGUMENT") -> InvalidArgument:
+    message = f"{path} {problem}"
+    return InvalidArgument(message, reason=reason, field_violations=[(path, message)])
+
+
+def payload_bytes(raw: msgspec.Raw | msgspec.UnsetType) -> bytes | None:
+    """A payload as encoded JSON; None for none, or null. What it holds is the engine's to check."""
+    if isinstance(raw, msgspec.UnsetType):
+        return None
+    encoded = bytes(raw)
+    return None if encoded == NULL else encoded
+
+
+def check_integer(value: int, path: str, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> int:
+    """JSON has integers of any size."""
+    if not low <= value <= high:
+        raise limit_exceeded("int64", value, high if value > high else low, path=path)
+    return value
