@@ -9,6 +9,7 @@ from typing import Any, Self
 from vecstore.client._async.collection import AsyncCollection
 from vecstore.client.fields import IndexKind, VectorSpecs, build_schema
 from vecstore.client.transport import AsyncTransport
+from vecstore.errors import FailedPrecondition
 from vecstore.types import CollectionInfo, OperationInfo
 
 
@@ -34,6 +35,13 @@ class AsyncClient:
     async def close(self) -> None:
         """Close the database or the connection; what was acknowledged is durable already."""
         await self._transport.close()
+
+    def with_key(self, api_key: str) -> AsyncClient:
+        """The same connection to a server, for a caller with another key. Raises FailedPrecondition (NOT_A_SERVER)."""
+        transport = self._transport
+        if not hasattr(transport, "with_key"):
+            raise FailedPrecondition(f"{self.target} is no server, and asks for no key", reason="NOT_A_SERVER")
+        return AsyncClient(transport.with_key(api_key), target=self.target, timeout_s=self._timeout_s)
 
     async def create_collection(
         self,

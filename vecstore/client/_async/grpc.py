@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,6 +87,12 @@ class AsyncGrpcTransport:
         else:
             self._channel = grpc.aio.insecure_channel(address, options=options)
         self._collections, self._points, self._operations = stubs(self._channel)
+
+    def with_key(self, api_key: str) -> AsyncGrpcTransport:
+        """The same channel, for a caller with another key."""
+        other = copy.copy(self)
+        other._metadata = metadata(api_key)
+        return other
 
     async def _call(self, method: Any, message: Any, *, idempotent: bool = True, timeout_s: float | None = None) -> Any:
         """Send, and send again where that is safe; raises the error that the server named."""

@@ -10,6 +10,7 @@ from typing import Any, Self
 from vecstore.client._sync.collection import Collection
 from vecstore.client.fields import IndexKind, VectorSpecs, build_schema
 from vecstore.client.transport import Transport
+from vecstore.errors import FailedPrecondition
 from vecstore.types import CollectionInfo, OperationInfo
 
 
@@ -35,6 +36,13 @@ class Client:
     def close(self) -> None:
         """Close the database or the connection; what was acknowledged is durable already."""
         self._transport.close()
+
+    def with_key(self, api_key: str) -> Client:
+        """The same connection to a server, for a caller with another key. Raises FailedPrecondition (NOT_A_SERVER)."""
+        transport = self._transport
+        if not hasattr(transport, "with_key"):
+            raise FailedPrecondition(f"{self.target} is no server, and asks for no key", reason="NOT_A_SERVER")
+        return Client(transport.with_key(api_key), target=self.target, timeout_s=self._timeout_s)
 
     def create_collection(
         self,

@@ -1,0 +1,128 @@
+"""The MCP server over stdio and over streamable HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import uvicorn
+from mcp.server import MCPServer
+from mcp.types import ToolAnnotations
+
+from vecstore.access import Access
+from vecstore.access.exposure import check_exposure, is_loopback
+from vecstore.client._async.client import AsyncClient
+from vecstore.client.connect import connect_async
+from vecstore.config import Settings
+from vecstore.errors import Unauthenticated
+from vecstore.integrations.mcp.callers import Callers, Keyed, PassedOn, Trusted
+from vecstore.integrations.mcp.tools import Tools
+from vecstore.version import __version__
+
+PATH = "/mcp"
+INSTRUCTIONS = (
+    "A vector database. Collections hold points: an id, a payload (a JSON object), and what they are found by: the "
+    "words of a text, or vectors. Start with list_collections."
+)
+Message = MutableMapping[str, Any]
+App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+
+
+def build_server(callers: Callers, *, read_only: bool = False) -> MCPServer[Any]:
+    """The server with its tools; with `read_only` without those that write."""
+    tools = Tools(callers)
+    server: MCPServer[Any] = MCPServer("vecstore", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING")
+    for tool in (tools.list_collections, tools.search, tools.get):
+        server.add_tool(tool, annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False))
+    if not read_only:
+        replaces = ToolAnnotations(destructive_hint=True, idempotent_hint=False, open_world_hint=False)
+        server.add_tool(tools.add, annotations=replaces)
+        creates = ToolAnnotations(destructive_hint=False, idempotent_hint=False, open_world_hint=False)
+        server.add_tool(tools.create_collection, annotations=creates)
+    server.resource("vecstore://collections/{collection}", mime_type="application/json")(tools.describe)
+    return server
+
+
+async def run_stdio(
+    target: str, *, api_key: str | None = None, settings: Settings | None = None, read_only: bool = False
+) -> None:
+    """Serve on stdin and stdout until stdin ends. `api_key` is sent to a server that `target` names."""
+    async with await connect_async(target, api_key=api_key, settings=settings) as client:
+        await build_server(Trusted(client), read_only=read_only).run_stdio_async()
+
+
+async def run_http(
+    target: str,
+    host: str = "127.0.0.1",
+    port: int = 7335,
+    *,
+    api_key: str | None = None,
+    settings: Settings | None = None,
+    read_only: bool = False,
+    on_ready: Callable[[int], None] = lambda port: None,
+) -> None:
+    """Serve on http://host:port/mcp until SIGTERM or SIGINT.
+
+    Of a database in this process, callers need keys where `settings.server` has some, as with `vecstore serve`. Keys
+    for another server that callers give are passed on to it; on the loopback address those without act with `api_key`.
+    Raises InvalidArgument (BAD_CONFIG) for an address that others reach without a key. `on_ready` gets the port."""
+    settings = settings or Settings()
+    access = Access.from_settings(settings.server)
+    remote = "://" in target
+    if not remote:
+        check_exposure(msgspec.structs.replace(settings.server, host=host))
+    async with await connect_async(target, api_key=api_key, settings=settings) as client:
+        callers = _callers(client, access, remote=remote, local=is_loopback(host))
+        server = build_server(callers, read_only=read_only)
+        app = server.streamable_http_app(streamable_http_path=PATH, host=host, stateless_http=True, json_response=True)
+        config = uvicorn.Config(_door(app, callers), host=host, port=port, log_level="warning", lifespan="on")
+        listening = config.bind_socket()
+        running = _Server(config)
+        serving = asyncio.create_task(running.serve([listening]))
+        while not running.started and not serving.done():
+            await asyncio.sleep(0.01)
+        if running.started:
+            on_ready(listening.getsockname()[1])
+        await serving
+
+
+class _Server(uvicorn.Server):
+    """Ends on a signal; uvicorn's own would then send itself the signal again, before the database is closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _callers(client: AsyncClient, access: Access, *, remote: bool, local: bool) -> Callers:
+    if not remote:
+        return Trusted(client) if access.is_open else Keyed(client, access)
+    return PassedOn(client, or_else=Trusted(client) if local else None)
+
+
+def _door(app: App, callers: Callers) -> App:
+    """Refuses requests without a right to be here before they are read."""
+
+    async def door(scope: Message, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            try:
+                callers.admit(scope["headers"])
+            except Unauthenticated as error:
+                body = msgspec.json.encode({"error": str(error)})
+                headers = [(b"content-type", b"application/json"), (b"www-authenticate", b"Bearer"),
+                           (b"content-length", str(len(body)).encode())]  # fmt: skip
+                await send({"type": "http.response.start", "status": 401, "headers": headers})
+                await send({"type": "http.response.body", "body": body})
+                return
+        await app(scope, receive, send)
+
+    return door
