@@ -8,27 +8,31 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("mcp", reason="needs the mcp extra")
 import httpx2
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
+from word_embedding import DIM, embed
 
 import vecstore
 from vecstore.access.file import change_keys
 from vecstore.access.keys import new_key
 from vecstore.client.connect import connect_async
 from vecstore.config import Server, Settings
+from vecstore.embed.base import Role
 from vecstore.errors import InvalidArgument
 from vecstore.integrations.mcp import run_http
 from vecstore.integrations.mcp.callers import Trusted
 from vecstore.integrations.mcp.serving import build_server
+from vecstore.schema import VectorKind
 
 TEXTS = {"a": "a whale and the captain who hunts it", "b": "two sisters inherit a bakery", "c": "the captain's bread"}
 WRITES = {"add", "create_collection"}
@@ -76,7 +80,9 @@ async def tour(client: Client) -> None:
     assert set(tools) == {"list_collections", "search", "get", *WRITES}
     listed = (await call(client, "list_collections"))["collections"]
     assert [(one["name"], one["points"]) for one in listed] == [("books", 3), ("other", 0)]
-    assert listed[0]["fields"]["text"] == {"kind": "text", "dim": None, "metric": "bm25", "language": "english"}
+    assert listed[0]["fields"]["text"] == {
+        "kind": "text", "dim": None, "metric": "bm25", "language": "english", "embedder": None
+    }  # fmt: skip
     assert listed[0]["payload_indexes"] == {"year": "integer"}
     found = await call(client, "search", collection="books", query="captains")
     assert sorted(ids(found)) == ["a", "c"]
@@ -130,13 +136,17 @@ async def test_errors_say_what_is_wrong(tmp_path: Path) -> None:
             client, "search", collection="x", query="y"
         )
         assert await refusal(client, "search", collection="books") == (
-            "BAD_ARGUMENT: give query (words), vector, or both"
+            "BAD_ARGUMENT: give query (a text), vector, or both"
         )
         two = await refusal(client, "search", collection="other", vector=[1, 2])
         assert two == "VECTOR_NAME_UNKNOWN: which dense field? The collection has: x, y"
         none = await refusal(client, "search", collection="other", query="w")
-        assert none == "VECTOR_NAME_UNKNOWN: which text field? The collection has: none"
+        assert none == "VECTOR_NAME_UNKNOWN: which field that takes texts? The collection has: none"
         assert ids(await call(client, "search", collection="other", vector=[1, 2], vector_field="y")) == []
+        wrong = await refusal(client, "search", collection="books", query="x", query_fields=["dense"])
+        assert wrong == "VECTOR_NAME_UNKNOWN: which field that takes texts 'dense'? The collection has: text"
+        no_texts = await refusal(client, "add", collection="other", points=[{"text": "x"}])
+        assert no_texts == "VECTOR_NAME_UNKNOWN: which text field? The collection has: none"
         assert "DIMENSION_MISMATCH" in await refusal(client, "search", collection="books", vector=[1, 2, 3])
         assert "BAD_FILTER: filter" in await refusal(
             client, "search", collection="books", query="x", filter={"must": [{"key": "a", "matches": 1}]}
@@ -165,6 +175,42 @@ async def test_uuids_are_strings(tmp_path: Path) -> None:
         assert ids(await call(client, "get", collection="c", ids=[str(id)])) == [str(id)]
 
 
+class Words:
+    """An embedder by which texts with words in common are near."""
+
+    gives, dim, fingerprint = VectorKind.DENSE, DIM, "words"
+
+    def embed(self, texts: Sequence[str], role: Role, deadline: float) -> np.ndarray:
+        return np.array([embed(text) for text in texts], dtype=np.float32)
+
+    def close(self) -> None:
+        pass
+
+
+async def test_texts_are_embedded() -> None:
+    async with (
+        await connect_async(":memory:", embedders={"words": Words()}) as db,
+        Client(build_server(Trusted(db))) as client,
+    ):
+        made = await call(client, "create_collection", name="books", embedder="words")
+        assert made["fields"]["dense"]["embedder"] == "words"
+        texts = [{"id": name, "text": text} for name, text in TEXTS.items()]
+        await call(client, "add", collection="books", points=texts)
+        asked = {"collection": "books", "query": "a whale and a captain"}
+        near = await call(client, "search", **asked, query_fields=["dense"])
+        assert (ids(near)[0], len(ids(near))) == ("a", 3)
+        assert ids(await call(client, "search", **asked, query_fields=["text"])) == ["a", "c"]
+        both = await call(client, "search", collection="books", query="whale")
+        assert (ids(both)[0], len(ids(both))) == ("a", 3), "by words the whale alone, by meaning all"
+        only = await call(client, "create_collection", name="only", embedder="words", language=None)
+        assert set(only["fields"]) == {"dense"}
+        await call(client, "add", collection="only", points=texts)
+        assert ids(await call(client, "search", collection="only", query=TEXTS["b"], limit=1)) == ["b"]
+        twice = await refusal(client, "add", collection="only", points=[{"text": "x", "vector": embed("y")}])
+        assert twice.startswith("BAD_VECTOR: points with a text get their vector in 'dense' from its embedder")
+        assert "EMBEDDER_UNKNOWN" in await refusal(client, "create_collection", name="x", embedder="nobody")
+
+
 # Real processes
 
 
@@ -189,12 +235,16 @@ def running(target: str, *arguments: str, **environ: str) -> Iterator[str]:
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environ},
     )  # fmt: skip
     assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line.startswith("serving "), process.communicate()[1]
-    yield line.split()[-1]
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=20)
-    assert (process.returncode, "Traceback" in errors) == (0, False), errors
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("serving "), process.communicate()[1]
+        yield line.split()[-1]
+        process.send_signal(signal.SIGTERM)
+        errors = process.communicate(timeout=20)[1]
+        assert (process.returncode, "Traceback" in errors) == (0, False), errors
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @asynccontextmanager

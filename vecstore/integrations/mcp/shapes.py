@@ -18,6 +18,7 @@ class VectorInfo(BaseModel):
     dim: int | None = Field(description="numbers of a vector; null where it has no fixed size")
     metric: str = Field(description="scores of l2 and hamming are distances: small is near; of others large is near")
     language: str | None = Field(default=None, description="of a text field")
+    embedder: str | None = Field(default=None, description="makes the vectors of texts, so that texts can be given")
 
 
 class Collection(BaseModel):
@@ -34,6 +35,7 @@ class Collection(BaseModel):
                 dim=field.dim or None,
                 metric=field.metric.value,
                 language=field.analysis.language if field.kind is VectorKind.TEXT and field.analysis else None,
+                embedder=field.embedder,
             )
             for name, field in info.schema.vectors.items()
         }
@@ -69,8 +71,11 @@ class NewPoint(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: str | int | None = Field(default=None, description="replaces the point with this id; made when left out")
-    text: str | None = Field(default=None, description='indexed for words, and kept in the payload as "text"')
-    vector: list[float] | None = Field(default=None, description="for the collection's dense field")
+    text: str | None = Field(
+        default=None,
+        description="found by its words, and by its meaning where there is an embedder; also in the payload as 'text'",
+    )
+    vector: list[float] | None = Field(default=None, description="for the dense field, where it has no embedder")
     payload: dict[str, Any] = Field(default_factory=dict, description="any JSON object, by which points are filtered")
 
 

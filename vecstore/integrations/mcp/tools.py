@@ -19,8 +19,9 @@ from vecstore.client.stages import RRF, Prefetch
 from vecstore.errors import InvalidArgument, NotFound, VecstoreError
 from vecstore.integrations.mcp.callers import Callers
 from vecstore.integrations.mcp.shapes import Added, Collection, Collections, NewPoint, Points, candidates
-from vecstore.schema import Schema, VectorKind
+from vecstore.schema import Schema, VectorField, VectorKind
 
+Kind = Callable[[VectorField], bool]
 P = ParamSpec("P")
 T = TypeVar("T")
 CANDIDATES = 100  # of each leg of a search by words and by a vector
@@ -73,28 +74,39 @@ class Tools:
         self,
         ctx: Context[Any, Any],
         collection: Name,
-        query: Annotated[str | None, Field(description="Words to look for in a text field (BM25, stemmed).")] = None,
+        query: Annotated[
+            str | None,
+            Field(
+                description="A text: text fields are searched for its words, fields with an embedder for its meaning."
+            ),
+        ] = None,
         vector: Annotated[list[float] | None, Field(description="A vector to be near to in a dense field.")] = None,
         filter: Filter = None,
         limit: Annotated[int, Field(ge=1, le=100, description="How many points at most.")] = 10,
-        text_field: Annotated[str | None, Field(description="Needed where there are several text fields.")] = None,
-        vector_field: Annotated[str | None, Field(description="Needed where there are several dense fields.")] = None,
+        query_fields: Annotated[
+            list[str] | None, Field(min_length=1, description="Fields for query; left out: all that take texts.")
+        ] = None,
+        vector_field: Annotated[
+            str | None, Field(description="The field for vector; needed where there are several dense ones.")
+        ] = None,
     ) -> Points:
-        """Find the points that fit best, best first: by words (query), by nearness (vector), or by both, whose rankings
-        are then fused. A point found by words has at least one of them in common with the query."""
+        """Find the points that fit best, best first: by a text (query), by nearness (vector), or by both. With several
+        fields their rankings are fused. A text field finds points that have a word in common with the query."""
         handle = self._client(ctx, Action.READ, collection).collection(collection)
         if query is None and vector is None:
-            raise InvalidArgument("give query (words), vector, or both", reason="BAD_ARGUMENT")
+            raise InvalidArgument("give query (a text), vector, or both", reason="BAD_ARGUMENT")
         schema = await handle.schema()
-        legs = []
+        legs: list[tuple[Any, str]] = []
         if query is not None:
-            legs.append(Prefetch(vector=query, using=_field(schema, VectorKind.TEXT, text_field), k=CANDIDATES))
+            fields = [_named(schema, takes_text, name) for name in query_fields or _fields(schema, takes_text)]
+            legs += [(query, name) for name in fields or [_named(schema, takes_text, None)]]
         if vector is not None:
-            legs.append(Prefetch(vector=vector, using=_field(schema, VectorKind.DENSE, vector_field), k=CANDIDATES))
+            legs.append((vector, _named(schema, is_dense, vector_field)))
         if len(legs) == 1:
-            hits = await handle.query(legs[0].vector, limit, using=legs[0].using, filter=filter)
+            hits = await handle.query(legs[0][0], limit, using=legs[0][1], filter=filter)
         else:
-            hits = await handle.query(None, limit, prefetch=legs, fusion=RRF(), filter=filter)
+            prefetch = [Prefetch(vector=given, using=name, k=CANDIDATES) for given, name in legs]
+            hits = await handle.query(None, limit, prefetch=prefetch, fusion=RRF(), filter=filter)
         return Points.of(hits)
 
     @told
@@ -115,12 +127,18 @@ class Tools:
         schema = await handle.schema()
         ids = [str(uuid.uuid4()) if point.id is None else point.id for point in points]
         vectors: dict[str, list[Any]] = {}
-        for kind, column in (
-            (VectorKind.TEXT, [point.text for point in points]),
-            (VectorKind.DENSE, [point.vector for point in points]),
-        ):
-            if any(one is not None for one in column):
-                vectors[_field(schema, kind, None)] = column
+        if any(point.text is not None for point in points):
+            texts = [name for name in _fields(schema, takes_text) if schema.vectors[name].embedder is not None]
+            if _fields(schema, is_text) or not texts:
+                texts.append(_named(schema, is_text, None))
+            vectors |= {name: [point.text for point in points] for name in texts}
+        if any(point.vector is not None for point in points):
+            name = _named(schema, is_dense, None)
+            embedded = vectors.get(name) or [None] * len(points)
+            if any(point.vector is not None and text is not None for point, text in zip(points, embedded, strict=True)):
+                message = f"points with a text get their vector in {name!r} from its embedder; leave theirs out"
+                raise InvalidArgument(message, reason="BAD_VECTOR")
+            vectors[name] = [point.vector for point in points]
         payloads = [
             point.payload if point.text is None else {**point.payload, PAYLOAD_TEXT: point.text} for point in points
         ]
@@ -138,14 +156,17 @@ class Tools:
                 description='Language of the texts, such as "english"; "none" for words as they are; null: no texts.'
             ),
         ] = "english",
-        dim: Annotated[int | None, Field(ge=1, description="Numbers of a vector; left out: no vectors.")] = None,
+        dim: Annotated[int | None, Field(ge=1, description="Numbers of a vector that points bring with them.")] = None,
+        embedder: Annotated[
+            str | None, Field(description="Name of the database's embedder, which makes the vectors of the texts.")
+        ] = None,
     ) -> Collection:
-        """Create a collection, for texts that are found by words, for vectors, or for both. It is an error if there is
-        one of this name."""
+        """Create a collection, for texts that are found by words, for vectors (with dim or embedder), or for both. It
+        is an error if there is one of this name."""
         client = self._client(ctx, Action.ADMIN, name)
         made = await client.create_collection(
             name,
-            None if dim is None else {"dense": Dense(dim)},
+            None if dim is None and embedder is None else {"dense": Dense(dim or 0, embedder=embedder)},
             text=None if language is None else {"text": Text(language)},
         )
         return Collection.of(await made.info())
@@ -162,11 +183,30 @@ class Tools:
             raise ResourceError(str(error)) from error
 
 
-def _field(schema: Schema, kind: VectorKind, given: str | None) -> str:
+def is_text(field: VectorField) -> bool:
+    return field.kind is VectorKind.TEXT
+
+
+def is_dense(field: VectorField) -> bool:
+    return field.kind is VectorKind.DENSE
+
+
+def takes_text(field: VectorField) -> bool:
+    return is_text(field) or field.embedder is not None
+
+
+WHAT: dict[Kind, str] = {is_text: "text field", is_dense: "dense field", takes_text: "field that takes texts"}
+
+
+def _fields(schema: Schema, kind: Kind) -> list[str]:
+    return sorted(name for name, field in schema.vectors.items() if kind(field))
+
+
+def _named(schema: Schema, kind: Kind, given: str | None) -> str:
     """The field of a kind that is named, or the only one. Raises InvalidArgument (VECTOR_NAME_UNKNOWN)."""
-    names = sorted(name for name, field in schema.vectors.items() if field.kind is kind)
+    names = _fields(schema, kind)
     if given in names or (given is None and len(names) == 1):
         return given or names[0]
-    what = f"{kind.value} field" if given is None else f"{kind.value} field {given!r}"
+    what = WHAT[kind] if given is None else f"{WHAT[kind]} {given!r}"
     message = f"which {what}? The collection has: {', '.join(names) or 'none'}"
     raise InvalidArgument(message, reason="VECTOR_NAME_UNKNOWN")
