@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -15,23 +14,22 @@ import msgspec
 
 from vecstore.access import Principal
 from vecstore.access.principal import ANYONE
-from vecstore.errors import Cancelled, DeadlineExceeded, VecstoreError
+from vecstore.errors import DeadlineExceeded, VecstoreError
 from vecstore.gateway import body as bodies
 from vecstore.gateway.call import Call, Reply, Services
 from vecstore.gateway.decoding import Decoders, header_map, parameters
-from vecstore.gateway.http_errors import RequestTimeout, unsupported
+from vecstore.gateway.http_errors import ClientGone, RequestTimeout, unsupported
 from vecstore.gateway.origin import Origins
 from vecstore.gateway.problem import problem_of, typed
 from vecstore.gateway.route import Route, Router, Scope
-from vecstore.gateway.sending import accepted, send_pieces, send_whole
+from vecstore.gateway.sending import Headers, Sending, accepted, send_pieces, send_whole
+from vecstore.observe.calls import Observed
 from vecstore.server.calls import answer_too_large
-from vecstore.wire.errors import cut
 from vecstore.wire.rest.base import bad_argument
 
-SLOW_S = 1.0  # calls that take longer are logged
 IN_THREAD_FROM = 1 << 17  # bytes of a JSON body: to decode more would hold up the event loop
 LINGER_S = 0.5  # an early refusal is followed by so much reading, so that the client gets to see it
-REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}\Z")
+EARLY = frozenset({401, 403, 408, 413, 415, 429, 503})  # may come before all of the body was read
 JSON_TYPE = re.compile(rb"application/(?:[\w.+-]+\+)?json\Z")
 
 log = logging.getLogger("vecstore.gateway")
@@ -45,58 +43,57 @@ class Gateway:
         self._router = Router(routes)
         self._decoders = Decoders()
         self._encode = msgspec.json.Encoder().encode
-        metrics = services.metrics
-        self._meters = {} if metrics is None else {one.name: metrics.meter("rest", one.name) for one in routes}
+        self._methods = {route.name: services.observer.method(route.name) for route in routes}
+        self._unrouted = services.observer.method("unrouted")
         self._origins = Origins(services.settings.server.cors_origins, services.access)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
-        started = time.perf_counter()
         headers = header_map(scope["headers"])
-        request_id = _request_id(headers)
-        own: list[tuple[bytes, bytes]] = [(b"x-request-id", request_id)]
-        state = _State()
-
-        async def sending(message: Any) -> None:
-            state.started = True
-            await send(message)
-
-        name, meter, code = scope["method"], None, "OK"
+        found: tuple[Route, dict[str, str]] | None = None
+        wrong: VecstoreError | None = None
+        own: Headers = []
         try:
             own += self._origins.check(scope["method"], headers)
-            raw_path = scope["raw_path"].decode("latin-1")
+            path = scope["raw_path"].decode("latin-1")
             if scope["method"] == "OPTIONS":
-                methods = self._router.methods(raw_path)
-                await send_whole(sending, 204, own + self._origins.preflight(methods, headers), b"", None, bare=True)
+                allowed = self._origins.preflight(self._router.methods(path), headers)
+                await send_whole(send, 204, own + allowed, b"", None, bare=True)
                 return
-            route, params = self._router.find(scope["method"], raw_path)
-            name = route.name
-            meter = self._meters.get(name)
-            await self._answer(route, params, scope, headers, receive, sending, own)
+            found = self._router.find(scope["method"], path)
+        except VecstoreError as error:
+            wrong = error
+        method = self._unrouted if found is None else self._methods[found[0].name]
+        observed = method.begin(lambda: scope["headers"])
+        own.append((b"x-request-id", observed.request_id.encode()))
+        sending = Sending(send)
+        try:
+            if found is None:
+                assert wrong is not None
+                raise wrong
+            await self._answer(*found, observed, scope, headers, receive, sending, own)
         except BaseException as error:
-            seconds = time.perf_counter() - started
-            code = "CANCELLED" if isinstance(error, asyncio.CancelledError) else typed(error).grpc_code
-            await self._fail(error, name, request_id, scope, state, own, sending, receive, seconds)
+            await self._fail(error, observed, scope, own, sending, receive)
         else:
-            if time.perf_counter() - started > SLOW_S and not route.stream:
-                _log(logging.WARNING, "slow", name, request_id, scope, time.perf_counter() - started)
-        finally:
-            if meter is not None:
-                meter.done(code, time.perf_counter() - started)
+            observed.end()
 
     async def _answer(
         self,
         route: Route,
         params: Mapping[str, str],
+        observed: Observed,
         scope: Any,
         headers: Mapping[bytes, bytes],
         receive: Any,
         send: Any,
-        own: list[tuple[bytes, bytes]],
+        own: Headers,
     ) -> None:
         services = self._services
+        peer = scope.get("client") or ("", 0)
+        observed.facts = lambda: {"peer": f"{peer[0]}:{peer[1]}"}
         principal = self._check(route, params, scope["headers"])
+        observed.facts = lambda: {"peer": f"{peer[0]}:{peer[1]}", "key": principal.name, **params}
         query = parameters(scope["query_string"], route.query)
         call = Call(services, params, headers, scope["headers"], principal, query)
         admission = services.admission
@@ -231,27 +228,19 @@ class Gateway:
             await send_pieces(send, status, out, reply.content, coding, patience_s, gone)
 
     async def _fail(
-        self,
-        error: BaseException,
-        name: str,
-        request_id: bytes,
-        scope: Any,
-        state: _State,
-        own: list[tuple[bytes, bytes]],
-        send: Any,
-        receive: Any,
-        seconds: float,
+        self, error: BaseException, observed: Observed, scope: Any, own: Headers, send: Sending, receive: Any
     ) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            observed.end("CANCELLED")
+            raise error
         known = typed(error)
         if known.reason == "INTERNAL":
-            log.error("unexpected error in %s", name, exc_info=error)
-        _log(logging.INFO, "failed", name, request_id, scope, seconds, known)
-        if isinstance(known, Cancelled) and "went away" in known.message:
-            return
-        if state.started:
-            return  # the answer has begun: to cut it off is all that is left
-        status, headers, body = problem_of(known, request_id.decode("ascii"))
-        early = status in (401, 403, 408, 413, 415, 429, 503)
+            log.error("unexpected error in request %s", observed.request_id, exc_info=error)
+        observed.end(known.grpc_code, known)
+        if isinstance(known, ClientGone) or send.started:
+            return  # an answer that has begun can only be cut off
+        status, headers, body = problem_of(known, observed.request_id)
+        early = status in EARLY
         out = [*own, *headers, (b"content-length", b"%d" % len(body))]
         if early:
             out.append((b"connection", b"close"))
@@ -273,13 +262,6 @@ async def _until_gone(receive: Any) -> None:
         pass
 
 
-class _State:
-    __slots__ = ("started",)
-
-    def __init__(self) -> None:
-        self.started = False
-
-
 async def _timely(chunks: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
     """Each piece has to come within `seconds`."""
     while True:
@@ -293,13 +275,6 @@ async def _timely(chunks: AsyncIterator[bytes], seconds: float) -> AsyncIterator
         yield piece
 
 
-def _request_id(headers: Mapping[bytes, bytes]) -> bytes:
-    given = headers.get(b"x-request-id")
-    if given is not None and REQUEST_ID.match(given):
-        return given
-    return os.urandom(8).hex().encode()
-
-
 def _timeout_s(headers: Mapping[bytes, bytes]) -> float | None:
     """Raises InvalidArgument (BAD_ARGUMENT)."""
     given = headers.get(b"x-timeout-ms")
@@ -308,21 +283,3 @@ def _timeout_s(headers: Mapping[bytes, bytes]) -> float | None:
     if not given.isdigit() or not 0 < int(given[:20]) < 1 << 53:
         raise bad_argument("X-Timeout-Ms", f"is {given[:40]!r}, not a number of milliseconds")
     return int(given) / 1000
-
-
-def _log(
-    level: int, event: str, name: str, request_id: bytes, scope: Any, seconds: float, error: VecstoreError | None = None
-) -> None:
-    if not log.isEnabledFor(level):
-        return
-    peer = scope.get("client")
-    line: dict[str, Any] = {
-        "event": event,
-        "route": name,
-        "request_id": request_id.decode("ascii"),
-        "peer": f"{peer[0]}:{peer[1]}" if peer else "",
-        "ms": round(seconds * 1000, 2),
-    }
-    if error is not None:
-        line.update(status=error.http_status, reason=error.reason, message=cut(error.message, 500))
-    log.log(level, "%s", msgspec.json.encode(line).decode())

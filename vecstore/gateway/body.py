@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import zstandard
 
-from vecstore.errors import Cancelled, InvalidArgument
-from vecstore.gateway.http_errors import too_large, unsupported
+from vecstore.errors import InvalidArgument
+from vecstore.gateway.http_errors import ClientGone, too_large, unsupported
 
 CODINGS = ("gzip", "zstd")
 PIECE = 1 << 16  # bytes that a decoder gives at a time at most
@@ -42,7 +42,7 @@ async def pieces(headers: Mapping[bytes, bytes], receive: Receive, bound: int | 
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Cancelled("the client went away while it was sending")
+            raise ClientGone("the client went away while it was sending")
         piece: bytes = message.get("body", b"")
         more = message.get("more_body", False)
         if decoder is not None and piece:

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from vecstore.access import Access, Principal
 from vecstore.client.transport import AsyncTransport
 from vecstore.config import Limits, Settings
-from vecstore.observe.metrics import Metrics
+from vecstore.observe.calls import Observer
 from vecstore.observe.pages import Pages
 from vecstore.server.admission import Admission
 
@@ -29,8 +29,8 @@ class Services:
     access: Access
     admission: Admission
     executor: Executor
-    metrics: Metrics | None = None  # alone, in front of a server, there are none
-    pages: Pages | None = None
+    observer: Observer
+    pages: Pages | None = None  # alone, in front of a server, there are none
     openapi: bytes = b""
 
     @property

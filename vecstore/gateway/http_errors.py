@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from vecstore.errors import DeadlineExceeded, InvalidArgument, NotFound, PermissionDenied
+from vecstore.errors import Cancelled, DeadlineExceeded, InvalidArgument, NotFound, PermissionDenied
 
 
 class MethodNotAllowed(InvalidArgument):
@@ -27,6 +27,10 @@ class UnsupportedMediaType(InvalidArgument):
 class HeaderTooLarge(InvalidArgument):
     http_status = 431
     default_reason = "LIMIT_EXCEEDED"
+
+
+class ClientGone(Cancelled):
+    """There is nobody to tell."""
 
 
 class RequestTimeout(DeadlineExceeded):

@@ -24,11 +24,16 @@ from vecstore.gateway.call import Services
 from vecstore.gateway.listener import Listener
 from vecstore.gateway.openapi import document
 from vecstore.gateway.routes import ROUTES
+from vecstore.observe.calls import Observer
+from vecstore.observe.logs import configure_logging
+from vecstore.observe.metrics import Meters
+from vecstore.observe.tracing import tracing_from_environment
 from vecstore.server import app as server
 from vecstore.server.admission import Admission
 from vecstore.server.app import Inside, OnReady, ServerHandle
 
 LINGER_S = 0.25
+PROTOCOL = "rest"
 
 log = logging.getLogger("vecstore.gateway")
 
@@ -41,8 +46,9 @@ def listener_of(services: Services, certificates: Certificates | None) -> Listen
 def beside(inside: Inside) -> Listener:
     """The REST door of a server: the same database, coalescer, threads, keys and room as gRPC's."""
     transport = AsyncLocal(inside.database, inside.coalescer, inside.pools.reads, inside.pools.writes)
+    observer = Observer(PROTOCOL, inside.metrics, inside.tracing, inside.settings.server.slow_query_s)
     services = Services(
-        transport, inside.settings, inside.access, inside.admission, inside.pools.reads, inside.metrics, inside.pages
+        transport, inside.settings, inside.access, inside.admission, inside.pools.reads, observer, inside.pages
     )
     return listener_of(services, inside.certificates)
 
@@ -65,9 +71,7 @@ def serve_alone(
 
     Raises InvalidArgument (BAD_CONFIG, BAD_TARGET) and IoFailed."""
     check_exposure(settings.server)
-    logging.basicConfig(
-        level=settings.server.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    configure_logging(settings.server)
     uvloop.run(_serve_alone(target, settings, api_key, on_ready))
 
 
@@ -81,7 +85,8 @@ async def _serve_alone(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     with ThreadPoolExecutor(thread_name_prefix="vecstore-gateway") as executor:
-        services = Services(transport, settings, Access.from_settings(settings.server), admission, executor)
+        observer = Observer(PROTOCOL, Meters(), tracing_from_environment(), settings.server.slow_query_s)
+        services = Services(transport, settings, Access.from_settings(settings.server), admission, executor, observer)
         listener = listener_of(services, Certificates.from_settings(settings.server))
         await listener.start()
         try:

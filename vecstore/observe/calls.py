@@ -14,7 +14,7 @@ from typing import Any
 from vecstore.engine.parts import PARTS, Parts
 from vecstore.errors import VecstoreError
 from vecstore.observe.logs import Event
-from vecstore.observe.metrics import Meter, Metrics
+from vecstore.observe.metrics import Meter, Meters
 from vecstore.observe.tracing import Tracing, text
 
 REQUEST_ID = "x-request-id"
@@ -28,7 +28,7 @@ Facts = Callable[[], Mapping[str, Any]]
 
 
 class Observer:
-    def __init__(self, protocol: str, metrics: Metrics, tracing: Tracing | None, slow_s: float) -> None:
+    def __init__(self, protocol: str, metrics: Meters, tracing: Tracing | None, slow_s: float) -> None:
         """Calls that take longer than `slow_s` are logged; 0 logs none for that."""
         self.protocol = protocol
         self.metrics = metrics

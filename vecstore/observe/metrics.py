@@ -34,11 +34,10 @@ class Meter:
         series.observe(seconds)
 
 
-class Metrics:
-    """Threads may share one object."""
+class Meters:
+    """The numbers of calls, and of the process. Threads may share one object."""
 
-    def __init__(self, database: Database, collections_max: int) -> None:
-        """`collections_max`: so many collections have series of their own, the first by name; the others share one."""
+    def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         self._meters: dict[tuple[str, str], Meter] = {}
         self._requests = Histogram(
@@ -47,20 +46,9 @@ class Metrics:
             SECONDS,
             ("protocol", "method", "code"),
         )
-        self._batch_size = Histogram(
-            "vecstore_query_batch_queries", "Single queries that ran as one batch of the kernels", COUNTS
-        )
-        self._batch_seconds = Histogram("vecstore_query_batch_seconds", "What a batch of queries took", SECONDS)
-        self._group_size = Histogram("vecstore_write_group_writes", "Writes in one atomic batch of the log", COUNTS)
-        self._sync_seconds = Histogram("vecstore_fsync_seconds", "What making a batch of writes durable took", SECONDS)
-        gauges = DatabaseGauges(database, collections_max)
-        for histogram in (self._requests, self._batch_size, self._batch_seconds, self._group_size, self._sync_seconds):
-            self.registry.register(histogram)
-        self.registry.register(gauges)
-        self.registry.register(Function(lambda: [self._build_info(database)]))
+        self.registry.register(self._requests)
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._connect(database, gauges)
 
     def meter(self, protocol: str, method: str) -> Meter:
         """The same object each time. Methods are the door's own names, never what a caller wrote."""
@@ -82,6 +70,26 @@ class Metrics:
         """The page and its content type, in the format that the reader prefers. Takes milliseconds."""
         encoder, content_type = choose_encoder(accept)
         return encoder(self.registry), content_type
+
+
+class Metrics(Meters):
+    """And those of a database."""
+
+    def __init__(self, database: Database, collections_max: int) -> None:
+        """`collections_max`: so many collections have series of their own, the first by name; the others share one."""
+        super().__init__()
+        self._batch_size = Histogram(
+            "vecstore_query_batch_queries", "Single queries that ran as one batch of the kernels", COUNTS
+        )
+        self._batch_seconds = Histogram("vecstore_query_batch_seconds", "What a batch of queries took", SECONDS)
+        self._group_size = Histogram("vecstore_write_group_writes", "Writes in one atomic batch of the log", COUNTS)
+        self._sync_seconds = Histogram("vecstore_fsync_seconds", "What making a batch of writes durable took", SECONDS)
+        gauges = DatabaseGauges(database, collections_max)
+        for histogram in (self._batch_size, self._batch_seconds, self._group_size, self._sync_seconds):
+            self.registry.register(histogram)
+        self.registry.register(gauges)
+        self.registry.register(Function(lambda: [self._build_info(database)]))
+        self._connect(database, gauges)
 
     def _connect(self, database: Database, gauges: DatabaseGauges) -> None:
         batches, batch_seconds = self._batch_size.series(), self._batch_seconds.series()

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from vecstore.access import Action
-from vecstore.errors import NotFound, Unavailable
+from vecstore.errors import Unavailable
 from vecstore.gateway.call import Call, Reply
 from vecstore.gateway.route import Example, Route, Scope
 from vecstore.wire.rest import schemas as s
@@ -62,10 +62,12 @@ async def ready(call: Call) -> Any:
 
 
 async def metrics(call: Call) -> Reply:
-    page = await _page(call, "/metrics")
-    if page is None:
-        raise NotFound("the metrics are the server's, which this gateway stands in front of", reason="ROUTE_NOT_FOUND")
-    return page
+    """Alone: of the gateway's own calls."""
+    if page := await _page(call, "/metrics"):
+        return page
+    accept = call.headers.get(b"accept", b"").decode("latin-1")
+    body, media = await call.in_thread(call.services.observer.metrics.render, accept)
+    return Reply(body, media=media.encode())
 
 
 async def _page(call: Call, path: str, query: dict[str, str] | None = None) -> Reply | None:
