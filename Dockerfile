@@ -12,7 +12,7 @@ COPY --from=build /opt/vecstore /opt/vecstore
 ENV PATH=/opt/vecstore/bin:$PATH NUMBA_CACHE_DIR=/tmp/numba
 USER vecstore
 VOLUME /data
-EXPOSE 7334
+EXPOSE 7333 7334
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s \
   CMD VECSTORE_API_KEY="$VECSTORE_SERVER_API_KEY" vecstore info --target grpc://127.0.0.1:7334

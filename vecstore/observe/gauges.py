@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -31,7 +31,7 @@ COLLECTION: tuple[tuple[str, str, Callable[[Gauges], float]], ...] = (
     ("growing_segments", "Segments in memory: the one that takes writes, and those that wait to be sealed",
      lambda g: g.segments_growing),
     ("damaged_segments", "Segments with a column that cannot be read", lambda g: g.damaged),
-    ("writes", "Writes so far: the seq of the last", lambda g: g.seq),
+    ("writes_total", "Writes so far: the seq of the last", lambda g: g.seq),
 )  # fmt: skip
 
 
@@ -68,7 +68,8 @@ class DatabaseGauges(Collector):
         others = [gauges for name, gauges in every.items() if name not in shown]
         yield _gauge("vecstore_collections", "Collections", len(every))
         for name, documentation, value in COLLECTION:
-            family = GaugeMetricFamily(f"vecstore_collection_{name}", documentation, labels=("collection",))
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            family = kind(f"vecstore_collection_{name}", documentation, labels=("collection",))
             for collection, gauges in shown.items():
                 family.add_metric((collection,), value(gauges))
             if others:
