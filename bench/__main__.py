@@ -28,6 +28,19 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--folder", help="where to keep the data meanwhile; default: the machine's temporary folder")
     one.add_argument("--out", default="bench/results/run.jsonl")
 
+    one = add(commands, "recall-targets", do_recall_targets, "recall targets kept, and their work, on every data file")
+    one.add_argument("folder", help="a folder of data files")
+    one.add_argument("--only", default="", help="files whose path holds this")
+    one.add_argument("--index", nargs="*", default=[], metavar="SPEC", help="only these, as index text")
+    one.add_argument("--k", type=positive, nargs="+", default=[1, 10, 100])
+    one.add_argument("--timed", type=positive, default=200, help="queries that are timed")
+    one.add_argument("--rows", type=positive, help="only the first so many rows")
+    one.add_argument("--no-tune", dest="tune", action="store_false", help="not with calibration on half of the queries")
+    one.add_argument("--no-work", dest="work", action="store_false", help="recall only")
+    one.add_argument("--l2", action="store_true", help="dense files also by Euclidean distance")
+    one.add_argument("--keep", help="a folder to keep the built indexes in, for further runs")
+    one.add_argument("--out", default="bench/results/recall-targets.jsonl")
+
     one = add(commands, "plot", do_plot, "recall-rate and latency pictures of a results file")
     one.add_argument("results")
 
@@ -238,6 +251,13 @@ def do_run(args: argparse.Namespace) -> None:
 
     run(args.data, args.config, args.via, args.peers, args.clients, args.k, args.out, args.queries, args.threads,
         args.seconds, args.folder)  # fmt: skip
+
+
+def do_recall_targets(args: argparse.Namespace) -> None:
+    from bench.recall_targets import recall_targets
+
+    recall_targets(args.folder, args.only, args.index, args.k, args.timed, args.tune, args.work, args.l2, args.rows,
+                   args.keep, args.out)  # fmt: skip
 
 
 def do_plot(args: argparse.Namespace) -> None:

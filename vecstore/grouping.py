@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vecstore.hits import Hits
+from vecstore.quality import Quality
 from vecstore.query.filter import Scalar
 from vecstore.types import QueryRequest
 
@@ -33,8 +34,9 @@ class Group:
 
 @dataclass(slots=True)
 class Groups:
-    """`groups` in the order of their best hits; `seq` and `explain` as of `Hits`."""
+    """`groups` in the order of their best hits; `seq`, `explain` and `quality` as of `Hits`."""
 
     groups: list[Group]
     seq: int
     explain: dict[str, Any] | None = None
+    quality: Quality | None = None

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, overload
 
 import numpy as np
 
+from vecstore.quality import Quality
 from vecstore.query.filter import PointId
 from vecstore.rows import StoredVector
 from vecstore.types import Hit, Point
@@ -49,11 +50,13 @@ class Answers:
     seq: int
     explain: dict[str, Any] | None = None
     legs: list[dict[int, float]] | None = None  # of a fusion, one a hit
+    quality: Quality | None = None
 
 
 class Hits(Sequence[Hit]):
     """The hits of one query, best first: a sequence of `Hit` (`.id`, `.score`, `.payload`, `.vectors`), with `ids` and
-    `scores` as arrays. `seq` is what the query saw, `explain` how it was answered where that was asked for."""
+    `scores` as arrays. `seq` is what the query saw, `quality` how good the answer is (`.est_recall`, `.complete`,
+    `.strategy`), `explain` how it was found where that was asked for."""
 
     __slots__ = ("_answers", "_high", "_low")
 
@@ -62,7 +65,9 @@ class Hits(Sequence[Hit]):
         self._answers, self._low, self._high = answers, low, high
 
     @classmethod
-    def of(cls, hits: Iterable[Hit], seq: int = 0, explain: dict[str, Any] | None = None) -> Hits:
+    def of(
+        cls, hits: Iterable[Hit], seq: int = 0, explain: dict[str, Any] | None = None, quality: Quality | None = None
+    ) -> Hits:
         """From hits one by one."""
         listed = list(hits)
         columns = PointColumns(
@@ -73,7 +78,7 @@ class Hits(Sequence[Hit]):
         )
         scores = np.array([hit.score for hit in listed], dtype=np.float32)
         legs = [hit.legs or {} for hit in listed] if any(hit.legs is not None for hit in listed) else None
-        return cls(Answers(columns, scores, seq, explain, legs), 0, len(listed))
+        return cls(Answers(columns, scores, seq, explain, legs, quality), 0, len(listed))
 
     @property
     def seq(self) -> int:
@@ -82,6 +87,11 @@ class Hits(Sequence[Hit]):
     @property
     def explain(self) -> dict[str, Any] | None:
         return self._answers.explain
+
+    @property
+    def quality(self) -> Quality | None:
+        """None where these are no answer to a query."""
+        return self._answers.quality
 
     @property
     def ids(self) -> np.ndarray:

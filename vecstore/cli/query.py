@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -77,10 +78,12 @@ def query(
         )  # fmt: skip
     if as_json:
         found = [{"id": write_id(hit.id), "score": hit.score, "payload": hit.payload} for hit in hits]
-        show_json({"hits": found, "explain": hits.explain} if explain else found)
+        quality = None if hits.quality is None else asdict(hits.quality)
+        show_json({"hits": found, "quality": quality, "explain": hits.explain} if explain else found)
     else:
         show_hits(hits, field)
         if hits.explain is not None:
+            show_tree({} if hits.quality is None else asdict(hits.quality), "quality")
             show_tree(hits.explain, "explain")
 
 

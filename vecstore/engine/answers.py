@@ -45,6 +45,7 @@ def hits_of(
     rows, scores = rows.ravel(), scores.ravel()
     own_legs = None if legs is None else legs[request.offset : request.offset + request.k]
     answers = answers_of(view, places, rows, scores, request.select, explain, own_legs)
+    answers.quality = ranked.quality
     return [Hits(answers, low, high) for low, high in itertools.pairwise(bounds)]
 
 

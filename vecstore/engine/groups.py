@@ -17,6 +17,7 @@ from vecstore.engine.segment import decode_payload
 from vecstore.engine.stage import Stage, StagePlan
 from vecstore.engine.staged import Staged
 from vecstore.kernels.base import Float32Array, Int64Array
+from vecstore.quality import NOTHING, Quality
 from vecstore.query.filter import Filter, MatchAny
 from vecstore.query.group_values import Value, group_values
 from vecstore.query.path import found_at, parse_path, values_of
@@ -36,6 +37,7 @@ class Found:
     distances: Float32Array
     legs: Float32Array | None = None
     groups: dict[Value, list[int]] = field(default_factory=dict)
+    quality: Quality = NOTHING
 
 
 @dataclass(slots=True)
@@ -67,7 +69,7 @@ class Grouping:
 
     def _search(self, stage: Stage, plan: StagePlan | None, only: Sequence[Value] | None = None) -> Found:
         ranked, legs = self.staged.run(stage, plan)
-        found = Found(keys_of(ranked), ranked.distances[0], legs)
+        found = Found(keys_of(ranked), ranked.distances[0], legs, quality=ranked.quality)
         self._group(found, only)
         return found
 

@@ -31,25 +31,25 @@ def search_segment(
     allowed: Bitmap | None,
     n_allowed: int,
     params: SearchParams,
-) -> tuple[Candidates, str]:
-    """The candidates and what found them. Kernels break ties by row, the API by id: where rows do not ascend by id, a
-    tie at the last place may have kept the wrong one, so the search is widened until the tied run ends."""
+) -> Candidates:
+    """The candidates, which say what found them. Kernels break ties by row, the API by id: where rows do not ascend by
+    id, a tie at the last place may have kept the wrong one, so the search is widened until the tied run ends."""
     index = _usable(view, name, n_allowed, params)
     if index is not None:
         kernels = view.segment.guard(kernels, name)
-        return _by_index(kernels, index, view, name, queries, k, allowed, params), index.name
+        return _by_index(kernels, index, view, name, queries, k, allowed, params)
     flat = view.segment.flat(name, view.n_rows)
     kernels = view.segment.guard(kernels, name)  # after what opens the rows, or it sees nothing to guard
     if view.segment.sorted_by_id:
-        return flat.search(kernels, queries, k, allowed, params), "exact_scan"
+        return flat.search(kernels, queries, k, allowed, params)
     wide = min(k + 1, view.n_rows)
     while True:
         candidates = flat.search(kernels, queries, wide, allowed, params)
         if wide in (k, view.n_rows):
-            return candidates, "exact_scan"
+            return candidates
         tied = candidates.distances[:, -1] == candidates.distances[:, k - 1]
         if not tied.any() or not (tied & (candidates.rows[:, -1] >= 0)).any():
-            return candidates, "exact_scan"
+            return candidates
         wide = min(2 * wide, view.n_rows)
 
 
@@ -74,6 +74,8 @@ def _by_index(
     params: SearchParams,
 ) -> Candidates:
     found = index.search(kernels, queries, k, allowed, params)
+    if not found.strategy:
+        found.strategy, found.is_usual = index.name, True
     if not index.complete and min(found.rows[:, k - 1].tolist()) < 0:
         short = np.flatnonzero(found.rows[:, k - 1] < 0)
         flat = view.segment.flat(name, view.n_rows)

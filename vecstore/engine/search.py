@@ -20,6 +20,7 @@ from vecstore.engine.segment import SegmentView
 from vecstore.errors import DeadlineExceeded
 from vecstore.index.base import DEFAULT_PARAMS, Candidates, SearchParams
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
+from vecstore.quality import NOTHING, Quality, over_segments
 from vecstore.query.evaluate import EvalStats
 from vecstore.query.filter import Filter
 
@@ -32,6 +33,7 @@ class Ranked:
     segments: int | Int64Array
     rows: Int64Array
     distances: Float32Array
+    quality: Quality = NOTHING
 
 
 @dataclass(slots=True)
@@ -60,6 +62,8 @@ def search_view(
 
     Raises DeadlineExceeded between segments once `deadline` (time.monotonic) has passed."""
     found: list[tuple[int, Candidates]] = []
+    quality: list[tuple[int, float | None, str]] = []
+    filtered_out = where is not None or within is not None
     for place, segment in enumerate(view.segments):
         check_deadline(deadline)
         started = time.perf_counter()
@@ -73,14 +77,17 @@ def search_view(
         n_allowed = segment.n_rows if allowed is None else bitmaps.count_bits(allowed)
         candidates, strategy = None, "none"
         if n_allowed:
-            candidates, strategy = search_segment(
-                kernels, segment, name, queries, min(k, n_allowed), allowed, n_allowed, params
-            )
+            candidates = search_segment(kernels, segment, name, queries, min(k, n_allowed), allowed, n_allowed, params)
             found.append((place, candidates))
+            strategy = candidates.strategy
+            if filtered_out and candidates.is_usual:
+                strategy += "_filtered"
+            quality.append((n_allowed, candidates.recall, strategy))
         if plan is not None:
             plan.segments.append(_explain(segment, strategy, n_allowed, stats, candidates, started, filtered))
     started = time.perf_counter()
     ranked = merge(view, found, len(queries), k)
+    ranked.quality = over_segments(quality)
     if plan is not None:
         plan.merge_ms = 1e3 * (time.perf_counter() - started)
     return ranked
@@ -205,6 +212,7 @@ def _explain(
         "rows": segment.n_rows,
         "alive": segment.n_alive,
         "allowed": n_allowed,
+        "est_recall": None if candidates is None else candidates.recall,
         "payloads_scanned": 0 if stats is None else stats.rows_scanned,
         "counters": {} if candidates is None else dict(candidates.counters),
         "filter_ms": 1e3 * (filtered - started),

@@ -24,6 +24,7 @@ from vecstore.engine.stored_examples import average, read_examples
 from vecstore.engine.term_statistics import TermStatistics
 from vecstore.index.base import SearchParams
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
+from vecstore.quality import NOTHING, Quality
 from vecstore.query.filter import Filter
 from vecstore.query.formula import Expression, terms_of, text_of
 from vecstore.query.fusion import Listed, fuse
@@ -84,16 +85,23 @@ class StageAnswers:
                 average(examples.rows, ranking, field, self.limits) if isinstance(ranking, Recommend) else examples.rows
             )
             one = replace(stage, vectors=rows, ranking=None, k=stage.k + len(examples.own))
-            return _without(self.searched(one, where, lists, plan), examples.own, stage.k)
+            searched_by = self.searched(one, where, lists, plan)
+            found = _without(searched_by, examples.own, stage.k)
+            found.quality = searched_by.quality
+            return found
         assert not isinstance(ranking, NearestId)
         searched = None if plan is None else Plan()
+        qualities: list[Quality] = []
 
         def search(queries: Queries, k: int, within: dict[int, Bitmap] | None) -> Ranked:
             only, params = (where, stage.params) if within is None else (None, EXACT)
-            return search_view(
+            ranked = search_view(
                 self.kernels, self.view, name, queries, max(1, k), only, self.filtering, self.deadline, searched,
                 params, within,
             )  # fmt: skip
+            if within is None:
+                qualities.append(ranked.quality)
+            return ranked
 
         def allowed() -> Int64Array:
             return every_key(allowed_by_segment(self.view, name, where, self.filtering, self.deadline))
@@ -102,7 +110,9 @@ class StageAnswers:
         by = ByExamples(self.view, field.metric, queries, scorer_of(ranking), examples.own, search, allowed)
         if plan is not None:
             plan.searched = searched
-        return _cut(by.best(stage.k, _union(lists) if stage.stages else None), stage)
+        best = _cut(by.best(stage.k, _union(lists) if stage.stages else None), stage)
+        best.quality = min(qualities, key=lambda one: one.est_recall or 0.0, default=NOTHING)
+        return best
 
     def by_formula(
         self, lists: Sequence[Listed], stage: Stage, root: Expression, plan: StagePlan | None
@@ -163,4 +173,4 @@ def _cut(ranked: Ranked, stage: Stage) -> Ranked:
         scores = score_of(stage.metric, ranked.distances[0])
         used &= scores >= stage.threshold if larger_is_nearer(stage.metric) else scores <= stage.threshold
     segments = ranked.segments if isinstance(ranked.segments, int) else ranked.segments[:, used]
-    return Ranked(segments, ranked.rows[:, used], ranked.distances[:, used])
+    return Ranked(segments, ranked.rows[:, used], ranked.distances[:, used], ranked.quality)

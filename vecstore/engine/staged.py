@@ -15,6 +15,7 @@ from vecstore.engine.search import Ranked
 from vecstore.engine.stage import Stage, StagePlan
 from vecstore.engine.stage_answers import StageAnswers
 from vecstore.kernels.base import Float32Array
+from vecstore.quality import NOTHING, over_stages
 from vecstore.query.diversify import mmr
 from vecstore.query.filter import Filter
 from vecstore.query.fusion import Listed
@@ -32,12 +33,14 @@ class Staged(StageAnswers):
     ) -> tuple[Ranked, Float32Array | None]:
         """(1, n) answers by ascending distance, and where fused the scores of each prefetch, (n, prefetches)."""
         where = both(above, stage.filter)
-        lists = []
+        lists, qualities = [], []
         for below in stage.stages:
             planned = None if plan is None else StagePlan(stage_name(below))
             if plan is not None and planned is not None:
                 plan.stages.append(planned)
-            lists.append(self._listed(below, planned, where))
+            ranked, _ = self.run(below, planned, where)
+            lists.append(Listed(keys_of(ranked), nearness(below.metric, ranked.distances[0])))
+            qualities.append(ranked.quality)
         if stage.fusion is not None:
             ranked, legs = self.fused(lists, stage)
         elif isinstance(stage.ranking, Formula):
@@ -50,6 +53,9 @@ class Staged(StageAnswers):
             ranked, legs = self.searched(stage, where, lists, plan), None
         if plan is not None:
             plan.found = ranked.rows.shape[1]
+        if stage.stages or not stage.by_vector:
+            searched = [] if ranked.quality is NOTHING else [ranked.quality]  # by examples; else of the prefetches
+            ranked.quality = over_stages(what_ranks(stage), qualities or searched)
         return ranked, legs
 
     def diversified(self, stage: Stage, ranked: Ranked, wanted: Mmr, k: int) -> Ranked:
@@ -62,17 +68,20 @@ class Staged(StageAnswers):
             vectors[at] = as_matrix(segment.segment.vectors(stage.name, segment.n_rows), rows_of(keys[at]), stage.field)
         relevance = nearness(stage.metric, ranked.distances[0])
         chosen = mmr(relevance, vectors, stage.metric, wanted.diversity, k)
-        return ranked_of(keys[chosen], ranked.distances[0][chosen])
-
-    def _listed(self, stage: Stage, plan: StagePlan | None, above: Filter | None) -> Listed:
-        ranked, _ = self.run(stage, plan, above)
-        return Listed(keys_of(ranked), nearness(stage.metric, ranked.distances[0]))
+        diverse = ranked_of(keys[chosen], ranked.distances[0][chosen])
+        diverse.quality = over_stages("mmr", [ranked.quality])
+        return diverse
 
 
 def stage_name(stage: Stage) -> str:
     if stage.ranking is not None:
         return type(stage.ranking).__name__.lower()
     return stage.name if stage.fusion is None else stage.fusion.method.value
+
+
+def what_ranks(stage: Stage) -> str:
+    """What a stage does with what its prefetches found."""
+    return "rescore" if stage.by_vector and stage.stages else stage_name(stage)
 
 
 def both(above: Filter | None, own: Filter | None) -> Filter | None:

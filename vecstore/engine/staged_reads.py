@@ -90,7 +90,7 @@ class StagedReader:
         for (_, value), places in found.groups.items():
             groups.append(Group(value, Hits(answers, low, low + len(places))))
             low += len(places)
-        return Groups(groups, view.seq, _explained(view, plan, started))
+        return Groups(groups, view.seq, _explained(view, plan, started), found.quality)
 
     def _staged(self, view: View, deadline: float) -> Staged:
         reader = self._reader

@@ -30,21 +30,34 @@ class SearchParams:
 
 
 DEFAULT_PARAMS = SearchParams()
+EXACT_SCAN = "exact_scan"
 
 
 @dataclass(slots=True)
 class Candidates:
     """`rows` and `distances` are (nq, k), ascending by (distance, row); unused places hold -1 and +inf.
-    `counters` go into explain (rows scanned, blocks skipped, ...)."""
+    `counters` go into explain (rows scanned, blocks skipped, ...), `strategy` too, empty for the index's usual way.
+    `recall` is what the calibration promises for the settings used, 1.0 where the answer is exact, None for unknown."""
 
     rows: Int64Array
     distances: Float32Array
     counters: dict[str, int] = field(default_factory=dict)
+    recall: float | None = None
+    strategy: str = ""
+    is_usual: bool = False  # set by the engine: the strategy is the index's usual way
 
 
 def allowed_count(n: int, allowed: Bitmap | None) -> int:
     """How many of n rows may be found."""
     return n if allowed is None else min(n, int(np.bitwise_count(allowed).sum()))
+
+
+def some_alive(n: int, alive: Bitmap | None, count: int, seed: int) -> Int64Array:
+    """At most `count` of n rows, of those alive, drawn alike and ascending: to measure on."""
+    rows = np.arange(n)
+    if alive is not None:
+        rows = np.flatnonzero(np.unpackbits(alive.view(np.uint8), bitorder="little")[:n])
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:count])
 
 
 class Index(ABC):
@@ -105,9 +118,15 @@ class BuiltIndex(Index):
     plans_filters: ClassVar[bool] = False  # does well by any filter: else few allowed rows are scanned without it
     truncates: ClassVar[bool] = False  # honours `truncate_dim`; else such queries scan prefixes of the stored vectors
 
-    def tuned(self, queries: Any, kernels: Kernels) -> Self | None:
-        """The same index, which knows from these queries (nq, dim) how hard to look for a recall; None when it has no
-        such tables. A build that starts from it (`Warm`) measures on the same queries."""
+    @property
+    def measured_rows(self) -> int | None:
+        """Among how many rows it was measured how hard to look for a recall; None where there is nothing to measure."""
+        return None
+
+    def tuned(self, queries: Any | None, kernels: Kernels, alive: Bitmap | None = None) -> Self | None:
+        """The same index, which knows from these queries (nq, dim), or from those that it was measured on where they
+        are None, how hard to look for a recall among the rows alive; None when it has no such tables. A build that
+        starts from it (`Warm`) measures on the same queries."""
         return None
 
     @classmethod

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vecstore.index import probing
 from vecstore.index.calibration import APS_LISTS, CAP_FACTOR, DEPTH_K, DEPTH_MAX, FIRST, KS, Calibration
 from vecstore.index.coarse import Coarse, Ranked, Scanner
-from vecstore.index.recall_axis import TARGETS
+from vecstore.index.recall_axis import MARGIN, TARGETS
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
 from vecstore.schema import Metric
 
@@ -65,9 +65,14 @@ def calibrate(coarse: Coarse, scan: Scanner, homes: Int64Array, truth: Truth, ke
 
 
 def _reaching(values: NDArray[np.integer] | Float32Array, target: float) -> float:
-    """The least bound that at least `target` of the values do not exceed."""
+    """The least bound that at least `target` of the values do not exceed; of (nq, k), and by MARGIN standard errors."""
     flat = np.sort(values, axis=None)
-    return float(flat[min(len(flat) - 1, math.ceil(target * len(flat)) - 1)])
+    bound = flat[min(len(flat) - 1, math.ceil(target * len(flat)) - 1)]
+    if values.ndim == 2:
+        error = float((values <= bound).mean(axis=1).std()) / math.sqrt(len(values))
+        target = min(target + MARGIN * error, (1 + target) / 2)
+        bound = flat[min(len(flat) - 1, math.ceil(target * len(flat)) - 1)]
+    return float(bound)
 
 
 def _slack(over: Float32Array, at: Int64Array, target: float, lists: int) -> float:
@@ -87,10 +92,11 @@ def _depths(coarse: Coarse, scan: Scanner, ranked: Ranked, at: Int64Array, truth
     places = np.cumsum(others, axis=1)  # 1-based among rows that are not the query itself
     same = (truth.rows[:, :k, None] == found.rows[:, None, :]) & others[:, None, :]
     reached = np.where(same.any(axis=2), np.take_along_axis(places, same.argmax(axis=2), axis=1), DEPTH_MAX * k)
-    visited = reached[at[:, :k] < nprobe]
+    seen = at[:, :k] < nprobe
+    visited = reached[seen]
     if not visited.size:
         return [1.0] * len(TARGETS)
-    return [max(1.0, _reaching(visited, target) / k) for target in TARGETS]
+    return [max(1.0, _reaching(reached if seen.all() else visited, target) / k) for target in TARGETS]
 
 
 def _radii(coarse: Coarse, scan: Scanner, ranked: Ranked, truth: Truth, k: int, first: int) -> Float32Array:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from vecstore.errors import Corruption
-from vecstore.index.recall_axis import TARGET_NINES, TARGETS, nines
+from vecstore.index.recall_axis import TARGET_NINES, TARGETS, nines, of_nines, recall_at
 
 KS = (1, 3, 10, 30, 100)
 QUERIES = 512  # a recall of .95 is then known to about half a point
@@ -34,6 +34,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mass: Table = ()  # where APS stops; empty where the metric has no lengths
     dim: float = 1.0
     spacing: float = 1.0
+    rows: int = 0  # among which it was measured; 0: all
 
     def lists_for(self, target: float, k: float) -> int:
         """The fixed number of lists that holds this share of the k nearest; between the measured k, and beyond them,
@@ -51,8 +52,13 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return max(1.0, _between(target, self.depth))
 
     def reach_of(self, depth: float) -> float:
-        """The share of the neighbours visited that so many candidates for each wanted row hold, at least."""
-        return max((t for t, needed in zip(TARGETS, self.depth, strict=True) if needed <= depth), default=TARGETS[0])
+        """The share of the neighbours visited that so many candidates for each wanted row hold."""
+        return float(of_nines(np.interp(depth, np.maximum.accumulate(self.depth), TARGET_NINES)))
+
+    def recall_of(self, lists: int, k: float) -> float | None:
+        """The share of the k nearest that a fixed number of lists holds."""
+        along = [_along(k, self.ks, [math.log(row[t]) for row in self.nprobe]) for t in range(len(TARGETS))]
+        return recall_at(lists, np.exp(np.maximum.accumulate(along)).tolist())
 
     def check(self, nlist: int) -> None:
         """Raises Corruption for what `calibrate` would not have made."""

@@ -12,15 +12,24 @@ import numpy as np
 
 from vecstore.index import ivf_build, ivf_search
 from vecstore.index.asked import open_asked
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm, allowed_count
+from vecstore.index.base import (
+    DEFAULT_PARAMS,
+    BuiltIndex,
+    Candidates,
+    Progress,
+    SearchParams,
+    Warm,
+    allowed_count,
+    some_alive,
+)
 from vecstore.index.calibrate import calibrate
-from vecstore.index.calibration import EPS, EPS_FINE, FINE_BITS, uncalibrated
+from vecstore.index.calibration import EPS, EPS_FINE, FINE_BITS, QUERIES, uncalibrated
 from vecstore.index.coarse import homes_of, make_lists, open_lists
 from vecstore.index.coded_header import VERSION, Header, open_header, spill
 from vecstore.index.exact_lists import ExactLists
 from vecstore.index.flat import FlatIndex
 from vecstore.index.ivf_update import adapt
-from vecstore.index.learned import Learned, learn, list_count, open_learned, outgrown, within
+from vecstore.index.learned import SEED, Learned, learn, list_count, open_learned, outgrown, within
 from vecstore.index.rerank import Rescorer, RowRescorer, distinct, smallest
 from vecstore.index.rerank_copy import make_copy, open_copy, rescorer
 from vecstore.index.stored_rows import StoredRows
@@ -103,25 +112,34 @@ class CodedIndex(BuiltIndex):
         progress("calibrate", 1, 1)
         return index
 
-    def tuned(self, queries: np.ndarray, kernels: Kernels) -> Self:
+    @property
+    def measured_rows(self) -> int:
+        return self.calibration.rows or self.ntotal
+
+    def tuned(self, queries: np.ndarray | None, kernels: Kernels, alive: Bitmap | None = None) -> Self:
         index = copy.copy(self)
         index._plans = {}
-        index._asked = np.ascontiguousarray(queries, np.float32)
-        index._calibrate(np.empty(0, np.int64), homes_of(self.lists, self.ntotal), kernels)
+        if queries is not None:
+            index._asked = np.ascontiguousarray(queries, np.float32)
+        held_out = some_alive(self.ntotal, alive, QUERIES, SEED)
+        index._calibrate(held_out, homes_of(self.lists, self.ntotal), kernels, alive)
         return index
 
-    def _calibrate(self, held_out: Int64Array, homes: Int64Array, kernels: Kernels) -> None:
-        """By the user's queries where there are any, by held-out rows otherwise."""
-        if len(self._source) > 1:
+    def _calibrate(
+        self, held_out: Int64Array, homes: Int64Array, kernels: Kernels, alive: Bitmap | None = None
+    ) -> None:
+        """By the user's queries where there are any, by held-out rows otherwise; of rows alive alone."""
+        if allowed_count(self.ntotal, alive) > 1:
             asked = self._source.take(held_out) if self._asked is None else self._unit(self._asked)
             own = held_out if self._asked is None else None
-            truth = ivf_build.truth(self.learned, self._source, asked, own, kernels)
+            truth = ivf_build.truth(self.learned, self._source, asked, own, kernels, alive)
             truth = replace(truth, shift=self._shift(truth.queries, truth.shift))
 
             def scan(probes: Probes, k: int, m: int) -> Found:
-                return self._scan(kernels, asked, truth.queries, None, probes, k, m)
+                return self._scan(kernels, asked, truth.queries, alive, probes, k, m)
 
-            self.calibration = calibrate(self.learned.coarse, scan, homes, truth, kernels)
+            found = calibrate(self.learned.coarse, scan, homes, truth, kernels)
+            self.calibration = msgspec.structs.replace(found, rows=allowed_count(self.ntotal, alive))
 
     def search(
         self,
@@ -149,7 +167,7 @@ class CodedIndex(BuiltIndex):
         if known is None:
             if len(self._plans) >= _PLANS_MAX:
                 self._plans.clear()
-            share = matches / self.ntotal
+            share = min(1.0, matches / self.measured_rows)
             known = ivf_search.plan(self.calibration, self.learned.coarse.nlist, self._nprobe, k, params, share)
             self._plans[key] = known
         return known
@@ -173,18 +191,18 @@ class CodedIndex(BuiltIndex):
         coarse, calibration = self.learned.coarse, self.calibration
         found = ivf_search.candidates(coarse, calibration, how, vectors, shift, k, scan, kernels)
         if self._codes is None:
-            return Candidates(found.rows[:, :k], found.distances[:, :k], found.counters)
+            return Candidates(found.rows[:, :k], found.distances[:, :k], found.counters, how.recall)
         if rescore and self._rescorer is not None:
             found.counters["reranked"] = int(np.count_nonzero(found.rows >= 0))
             near = self._rescorer.distances(queries, found.rows, kernels)
             rows, distances = smallest(found.rows, near, k)
-            return Candidates(rows, distances, found.counters)
+            return Candidates(rows, distances, found.counters, how.recall)
         rows, distances = np.ascontiguousarray(found.rows[:, :k]), np.ascontiguousarray(found.distances[:, :k])
         if shift is not None:
             distances -= shift[:, None]
         if self.field.metric is Metric.COSINE:
             distances += 1
-        return Candidates(rows, distances, found.counters)
+        return Candidates(rows, distances, found.counters, how.recall)
 
     def _scan(
         self,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import Corruption, InvalidArgument
-from vecstore.index.base import DEFAULT_PARAMS, Candidates, Index, SearchParams, allowed_count
+from vecstore.index.base import DEFAULT_PARAMS, EXACT_SCAN, Candidates, Index, SearchParams, allowed_count
 from vecstore.index.prefixes import Prefixes
 from vecstore.kernels.base import Bitmap, Float32Array, Kernels
 from vecstore.schema import Metric, VectorField
@@ -26,7 +26,8 @@ def check_rows(field: VectorField, rows: NDArray[Any]) -> None:
 
 
 def _places(nq: int, k: int) -> Candidates:
-    return Candidates(np.empty((nq, k), np.int64), np.empty((nq, k), np.float32))
+    places = np.empty((nq, k), np.int64), np.empty((nq, k), np.float32)
+    return Candidates(*places, recall=1.0, strategy=EXACT_SCAN)
 
 
 def scan_radius(
@@ -71,6 +72,7 @@ class FlatIndex(Index):
         rows, norms = self._rows, self._inverse_norms
         if params.truncate_dim not in (0, rows.shape[1]):
             queries, rows, norms = self._prefixes.cut(kernels, queries, params.truncate_dim)
+            found.recall = None  # of the nearest by whole vectors
         kernels.scan(self._metric, queries, rows, norms, allowed, found.rows, found.distances)
         found.counters["rows_scanned"] = allowed_count(self.ntotal, allowed)
         return found

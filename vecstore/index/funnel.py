@@ -9,6 +9,8 @@ adaptive and funnel retrieval).
 
 from __future__ import annotations
 
+import copy
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
@@ -18,13 +20,29 @@ import numpy as np
 
 from vecstore import index_spec
 from vecstore.errors import Corruption, InvalidArgument
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm, allowed_count
+from vecstore.index.asked import open_asked
+from vecstore.index.base import (
+    DEFAULT_PARAMS,
+    BuiltIndex,
+    Candidates,
+    Progress,
+    SearchParams,
+    Warm,
+    allowed_count,
+    some_alive,
+)
+from vecstore.index.effort_table import EffortTable, calibrated, open_table, uncalibrated
 from vecstore.index.flat import FlatIndex
 from vecstore.index.prefixes import Prefixes
 from vecstore.index.rerank import smallest
+from vecstore.index.stored_rows import as_float32
 from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels
 from vecstore.schema import Metric, VectorField
 
+SEED = 0
+_QUERIES = 256
+_PLACES = 1 << 21  # of candidates held at a time where many queries are measured
+ALL_SHARE = 8  # where one row in so many is kept for the last stage, all are scanned instead
 CANDIDATES_MIN = 64  # for the last stage, unless the query says how many: short prefixes need more than a multiple of k
 
 
@@ -50,7 +68,9 @@ class FunnelIndex(BuiltIndex):
         inverse_norms: Float32Array | None,
         stages: Sequence[Stage],
         oversampling: float,
+        table: EffortTable | None = None,
     ) -> None:
+        """`table` says how many rows the last stage takes for a recall."""
         self.ntotal = len(rows)
         arrays = [array for stage in stages for array in (stage.rows, stage.inverse_norms) if array is not None]
         self.code_bytes = sum(array.nbytes for array in arrays) / max(1, self.ntotal)
@@ -61,6 +81,8 @@ class FunnelIndex(BuiltIndex):
         self._oversampling = oversampling
         self._flat = FlatIndex(field, rows, inverse_norms)
         self._prefixes = Prefixes(field.metric, rows)
+        self._table = table or uncalibrated(self.ntotal, self.ntotal)
+        self._asked: Float32Array | None = None  # the user's queries that the table was measured on
 
     @classmethod
     def build(
@@ -73,7 +95,7 @@ class FunnelIndex(BuiltIndex):
         progress: Progress,
         warm: Warm[Self] | None = None,
     ) -> Self:
-        """Copies prefixes; there is nothing to train."""
+        """Copies prefixes; there is nothing to train but how many rows to keep for a recall."""
         _check_spec(spec, field.dim)
         dims = [dim for dim in spec.dims if dim < field.dim]  # the whole vectors are the last stage anyway
         stages = []
@@ -86,7 +108,46 @@ class FunnelIndex(BuiltIndex):
             components: Any = np.ascontiguousarray(rows[:, low:high])
             stages.append(Stage(low, high, components, norms))
         progress("copy prefixes", len(dims), len(dims))
-        return cls(field, rows, inverse_norms, stages, spec.oversampling)
+        index = cls(field, rows, inverse_norms, stages, spec.oversampling)
+        index._asked = None if warm is None else warm.index._asked
+        progress("calibrate", 0, 1)
+        index._calibrate(kernels, None)
+        progress("calibrate", 1, 1)
+        return index
+
+    @property
+    def measured_rows(self) -> int:
+        return self._table.rows
+
+    def tuned(self, queries: Any | None, kernels: Kernels, alive: Bitmap | None = None) -> Self:
+        index = copy.copy(self)
+        if queries is not None:
+            index._asked = np.ascontiguousarray(queries, np.float32)
+        index._calibrate(kernels, alive)
+        return index
+
+    def _calibrate(self, kernels: Kernels, alive: Bitmap | None) -> None:
+        """By the user's queries where there are any, by held-out rows otherwise."""
+        own, asked = some_alive(self.ntotal, alive, _QUERIES, SEED), self._asked
+        if asked is None:
+            asked = as_float32(self._rows[own])
+        else:
+            own = np.full(len(asked), -1, np.int64)
+
+        def search(k: int, effort: int | None) -> tuple[Int64Array, Float32Array]:
+            if effort is None or effort >= self.ntotal or not self._stages:
+                exact = self._flat.search(kernels, asked, k, alive)
+                return exact.rows, exact.distances
+            step = max(1, _PLACES // max(k, effort))
+            parts = [
+                self._through(kernels, asked[low : low + step], k, alive, self._stages, effort, DEFAULT_PARAMS)
+                for low in range(0, len(asked), step)
+            ]
+            return np.concatenate([one.rows for one in parts]), np.concatenate([one.distances for one in parts])
+
+        doubled = (16 << place for place in range(64))
+        efforts = (*itertools.takewhile(lambda size: size * ALL_SHARE < self.ntotal, doubled), self.ntotal)
+        self._table = calibrated(search, efforts, self.ntotal, own, allowed_count(self.ntotal, alive))
 
     def search(
         self,
@@ -100,7 +161,31 @@ class FunnelIndex(BuiltIndex):
         stages = [stage for stage in self._stages if stage.high < target]
         if params.exact or not stages or self.ntotal == 0:
             return self._flat.search(kernels, queries, k, allowed, replace(params, truncate_dim=target))
-        sizes = self._sizes(k, len(stages), params)
+        whole = params.rescore and target == self._rows.shape[1]
+        last = self._last_size(k, params, allowed)
+        if last == self.ntotal and whole and params.recall_target:
+            return self._flat.search(kernels, queries, k, allowed, replace(params, truncate_dim=target))
+        answer = self._through(kernels, queries, k, allowed, stages, last, params)
+        answer.recall = self._table.recall_of(last, k) if whole else None
+        return answer
+
+    def _last_size(self, k: int, params: SearchParams, allowed: Bitmap | None) -> int:
+        """Rows for the last stage; all where a recall takes so many that a scan costs no more."""
+        if params.recall_target and not params.oversampling:
+            last = max(k, self._table.effort_for(params.recall_target, k))
+            few = last * ALL_SHARE < allowed_count(self.ntotal, allowed)
+            return last if few and params.recall_target < 1 else self.ntotal
+        last = ceil((params.oversampling or self._oversampling) * k)
+        return max(k, last if params.oversampling else max(last, CANDIDATES_MIN))
+
+    def _through(
+        self, kernels: Kernels, queries: Float32Array, k: int, allowed: Bitmap | None, stages: Sequence[Stage],
+        last: int, params: SearchParams,
+    ) -> Candidates:  # fmt: skip
+        """Through the stages, `last` rows to the last."""
+        target = params.truncate_dim or self._rows.shape[1]
+        last = max(k, last)
+        sizes = [min(last << (len(stages) - 1 - place), self.ntotal) for place in range(len(stages))]
         found = self._scan(kernels, queries, stages[0], sizes[0], allowed)
         sums = self._sums(kernels, queries, stages[0], found.rows)
         rows, distances = found.rows, found.distances
@@ -118,12 +203,6 @@ class FunnelIndex(BuiltIndex):
             kernels.rerank(self._metric, *self._last(kernels, queries, target), np.ascontiguousarray(rows), distances)
         counters = found.counters | {"rows_refined": refined}
         return Candidates(*smallest(rows, distances, k), counters)
-
-    def _sizes(self, k: int, stages: int, params: SearchParams) -> list[int]:
-        """Rows that each stage leaves to the next: the last `oversampling` times k, each one before twice as many."""
-        last = ceil(params.oversampling * k) if params.oversampling else ceil(self._oversampling * k)
-        last = max(k, last if params.oversampling else max(last, CANDIDATES_MIN))
-        return [min(last << (stages - 1 - stage), self.ntotal) for stage in range(stages)]
 
     def _scan(
         self, kernels: Kernels, queries: Float32Array, stage: Stage, size: int, allowed: Bitmap | None
@@ -166,6 +245,8 @@ class FunnelIndex(BuiltIndex):
         arrays: dict[str, np.ndarray] = {
             "dims": np.array([stage.high for stage in self._stages], np.int64),
             "oversampling": np.array([self._oversampling]),
+            **self._table.arrays(),
+            **({} if self._asked is None else {"asked": self._asked}),
         }
         for place, stage in enumerate(self._stages):
             arrays[f"components.{place}"] = stage.rows
@@ -189,7 +270,10 @@ class FunnelIndex(BuiltIndex):
             if field.metric is Metric.COSINE:
                 norms = _take(arrays, f"inverse_norms.{place}", np.dtype(np.float32), (len(rows),))
             stages.append(Stage(low, high, components, norms))
-        return cls(field, rows, arrays.get("inverse_norms"), stages, oversampling)
+        table = open_table(arrays, "a funnel", len(rows), len(rows))
+        index = cls(field, rows, arrays.get("inverse_norms"), stages, oversampling, table)
+        index._asked = open_asked(arrays.get("asked"), field.dim)
+        return index
 
 
 def _check_spec(spec: index_spec.Funnel, dim: int) -> None:

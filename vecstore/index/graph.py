@@ -16,7 +16,16 @@ import numpy as np
 from vecstore.errors import Corruption
 from vecstore.index import graph_codes
 from vecstore.index.asked import open_asked
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm, allowed_count
+from vecstore.index.base import (
+    DEFAULT_PARAMS,
+    BuiltIndex,
+    Candidates,
+    Progress,
+    SearchParams,
+    Warm,
+    allowed_count,
+    some_alive,
+)
 from vecstore.index.flat import FlatIndex
 from vecstore.index.graph_build import DEGREE, neighbours_of
 from vecstore.index.graph_calibration import QUERIES, WalkTable, calibrated, uncalibrated
@@ -122,21 +131,26 @@ class GraphIndex(BuiltIndex):
         progress("calibrate", 1, 1)
         return index
 
-    def tuned(self, queries: np.ndarray, kernels: Kernels) -> Self:
+    @property
+    def measured_rows(self) -> int:
+        return self.table.rows or self.ntotal
+
+    def tuned(self, queries: np.ndarray | None, kernels: Kernels, alive: Bitmap | None = None) -> Self:
         index = copy.copy(self)
         index._plans, index._last = {}, _NO_PLAN
-        index._asked = np.ascontiguousarray(queries, np.float32)
-        index._calibrate(np.empty(0, np.int64), kernels)
+        if queries is not None:
+            index._asked = np.ascontiguousarray(queries, np.float32)
+        index._calibrate(some_alive(self.ntotal, alive, QUERIES, SEED), kernels, alive)
         return index
 
-    def _calibrate(self, held_out: Int64Array, kernels: Kernels) -> None:
+    def _calibrate(self, held_out: Int64Array, kernels: Kernels, alive: Bitmap | None = None) -> None:
         """By the user's queries where there are any, by held-out rows otherwise."""
         asked, own = self._asked, held_out
         if asked is None:
             asked = self._source.take(held_out)
         else:
             own = np.full(len(asked), -1, np.int64)
-        self.table = calibrated(self._opened(kernels), self._source, asked, own, kernels)
+        self.table = calibrated(self._opened(kernels), self._source, asked, own, kernels, alive)
 
     def search(
         self,
@@ -157,7 +171,8 @@ class GraphIndex(BuiltIndex):
         found = self._found(kernels, queries, how.rescored, how, 0, allowed)
         near = self._rescorer.distances(queries, found.rows, kernels)
         rows, distances = smallest(found.rows, near, k)
-        return Candidates(rows, distances, found.counters | {"rows_rescored": found.rows.size})
+        counters = found.counters | {"rows_rescored": found.rows.size}
+        return Candidates(rows, distances, counters, found.recall, found.strategy)
 
     def _found(
         self, kernels: Kernels, queries: Float32Array, k: int, how: Plan, rescored: int, allowed: Bitmap | None
@@ -168,10 +183,11 @@ class GraphIndex(BuiltIndex):
         counters = np.empty((nq, len(COUNTERS)), np.int64)
         if how.how == "scan":
             kernels.graph_scan(self._opened(kernels), queries, rescored, allowed, rows, distances, counters)
-            return Candidates(rows, distances, _counted(counters, how.how))
+            return Candidates(rows, distances, _counted(counters, how.how), how.recall, "graph_scan")
         walk = Walk(how.ef, rescored, how.how == "detours")
         kernels.graph_search(self._opened(kernels), queries, walk, allowed, rows, distances, counters)
-        found = Candidates(rows, distances, _counted(counters, how.how))
+        strategy = "graph_detours" if how.how == "detours" else ""
+        found = Candidates(rows, distances, _counted(counters, how.how), how.recall, strategy)
         if allowed is not None:
             thin = rows[:, -1] < 0
             if rescored:

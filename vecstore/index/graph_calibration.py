@@ -6,26 +6,39 @@ import math
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from vecstore.errors import Corruption
-from vecstore.index.recall_axis import TARGETS, log_along, log_between
+from vecstore.index.base import allowed_count
+from vecstore.index.recall_axis import (
+    TARGETS,
+    is_recalls,
+    log_along,
+    log_between,
+    promised,
+    recall_at,
+    surely,
+)
 from vecstore.index.stored_rows import StoredRows
-from vecstore.kernels.base import Float32Array, Int64Array, Kernels
+from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.graph import COUNTERS, OpenGraph, Walk
 
 KS = (1, 10, 100)
 QUERIES = 512  # a recall of .95 is then known to about half a point
 WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 DEPTH_PART = 4
+Float64Array = NDArray[np.float64]
 RESCORE_COST = 0.15  # of scoring a row by its vector, where looking at one more candidate's neighbours costs 1
 
 
 class WalkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """For each of `ks` and each of `TARGETS`."""
+    """For each of `ks` and each of `TARGETS`; `reached` is the recall that was measured with them."""
 
     ks: tuple[int, ...]
     ef: tuple[tuple[int, ...], ...]
     rescored: tuple[tuple[int, ...], ...]
+    reached: tuple[tuple[float, ...], ...] = ()
+    rows: int = 0  # among which it was measured; 0: all
 
     def width(self, target: float, k: int) -> int:
         return max(k, math.ceil(log_along(k, self.ks, [log_between(target, row) for row in self.ef])))
@@ -42,11 +55,29 @@ class WalkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         share = max(1 / DEPTH_PART, float(np.interp(ef, np.maximum.accumulate(widths), shares)))
         return max(k, min(ef, math.ceil(ef * share)))
 
+    def recall_for(self, target: float, k: int) -> float | None:
+        """What the width and the depth for a target promise."""
+        return promised(target, k, self.ks, self.reached)
+
+    def recall_of(self, ef: int, depth: int, k: int) -> float | None:
+        """What a width promises with a depth: the less of what each of them is enough for."""
+        if not self.reached:
+            return None
+        found = []
+        for value, table in ((ef, self.ef), (depth, self.rescored)):
+            along = [log_along(k, self.ks, [row[t] for row in table]) for t in range(len(TARGETS))]
+            recall = recall_at(value, np.maximum.accumulate(along).tolist())
+            if recall is None:
+                return None
+            found.append(recall)
+        return self.recall_for(min(found), k)
+
     def check(self, n: int) -> None:
         """Raises Corruption for what `calibrated` would not have made."""
         tables = (*self.ef, *self.rescored)
         fits = len(self.ks) == len(self.ef) == len(self.rescored) >= 1 and list(self.ks) == sorted(set(self.ks))
         fits = fits and all(len(row) == len(TARGETS) for row in tables)
+        fits = fits and is_recalls(self.reached, len(self.ks))
         if not fits or min(self.ks) < 1 or any(not 1 <= value <= 1 << 31 for row in tables for value in row):
             raise Corruption(f"the calibration of a graph index over {n} rows does not hold tables of recall")
 
@@ -57,33 +88,36 @@ def uncalibrated() -> WalkTable:
 
 
 def calibrated(
-    graph: OpenGraph, source: StoredRows, asked: Float32Array, held_out: Int64Array, kernels: Kernels
-) -> WalkTable:
+    graph: OpenGraph, source: StoredRows, asked: Float32Array, held_out: Int64Array, kernels: Kernels,
+    alive: Bitmap | None = None,
+) -> WalkTable:  # fmt: skip
     """Walk for `asked` (nq, dim) at each width. `held_out` (nq,) is the row that each was made of: the walk goes around
-    it, which would lead straight to its neighbours; -1 for queries of a user's own."""
-    n = len(source)
+    it, which would lead straight to its neighbours; -1 for queries of a user's own. Rows `alive` are to be found."""
+    n = allowed_count(len(source), alive)
     if n < 2 * KS[1]:
         return uncalibrated()
     ks = tuple(k for k in KS if k < n // 4)
-    limits = _kth_distances(source, asked, held_out, ks, kernels)
+    limits = _kth_distances(source, asked, held_out, ks, kernels, alive)
     widths = [width for width in WIDTHS if width <= n] or [min(n, WIDTHS[0])]
-    curves = [_curve(graph, source, asked, held_out, width, ks, limits, kernels) for width in widths]
-    ef, rescored = [], []
+    curves = [_curve(graph, source, asked, held_out, width, ks, limits, kernels, alive) for width in widths]
+    ef, rescored, reached = [], [], []
     for place, k in enumerate(ks):
         picked = [_cheapest([curve[place] for curve in curves], widths, k, target) for target in TARGETS]
-        ef.append(tuple(np.maximum.accumulate([width for width, _ in picked]).tolist()))
-        rescored.append(tuple(np.maximum.accumulate([depth for _, depth in picked]).tolist()))
-    return WalkTable(ks, tuple(ef), tuple(rescored))
+        ef.append(tuple(np.maximum.accumulate([width for width, _, _ in picked]).tolist()))
+        rescored.append(tuple(np.maximum.accumulate([depth for _, depth, _ in picked]).tolist()))
+        reached.append(tuple(np.maximum.accumulate([recall for _, _, recall in picked]).tolist()))
+    return WalkTable(ks, tuple(ef), tuple(rescored), tuple(reached), n)
 
 
 def _kth_distances(
-    source: StoredRows, asked: Float32Array, held_out: Int64Array, ks: tuple[int, ...], kernels: Kernels
-) -> Float32Array:
+    source: StoredRows, asked: Float32Array, held_out: Int64Array, ks: tuple[int, ...], kernels: Kernels,
+    alive: Bitmap | None,
+) -> Float32Array:  # fmt: skip
     """(nq, len(ks)): the distance of the k-th nearest other row."""
     rows = np.empty((len(asked), ks[-1] + 1), np.int64)
     distances = np.empty(rows.shape, np.float32)
     arrays = source.field.metric, asked, source.rows, source.inverse_norms
-    kernels.scan(*arrays, None, rows, distances)
+    kernels.scan(*arrays, alive, rows, distances)
     kernels.rerank(*arrays, rows, distances)  # to the bits that candidates get: not every backend's scan has those
     distances[rows == held_out[:, None]] = np.inf
     distances.sort(axis=1)
@@ -92,29 +126,34 @@ def _kth_distances(
 
 def _curve(
     graph: OpenGraph, source: StoredRows, asked: Float32Array, held_out: Int64Array, width: int, ks: tuple[int, ...],
-    limits: Float32Array, kernels: Kernels,
-) -> list[Float32Array]:  # fmt: skip
-    """For each k the recall when the first m candidates are rescored, for m = 1 to width."""
+    limits: Float32Array, kernels: Kernels, alive: Bitmap | None,
+) -> list[tuple[Float64Array, Float64Array]]:  # fmt: skip
+    """For each k the recall when the first m candidates are rescored, for m = 1 to width: what is sure of it, and the
+    mean."""
     rows, estimates = np.empty((len(asked), width), np.int64), np.empty((len(asked), width), np.float32)
     counters = np.empty((len(asked), len(COUNTERS)), np.int64)
-    kernels.graph_search(graph, asked, Walk(width, 0, skipped=held_out), None, rows, estimates, counters)
+    kernels.graph_search(graph, asked, Walk(width, 0, skipped=held_out), alive, rows, estimates, counters)
     exact = np.empty(rows.shape, np.float32)
     kernels.rerank(source.field.metric, asked, source.rows, source.inverse_norms, rows, exact)
     found = []
     for place, k in enumerate(ks):
-        good = np.cumsum(exact <= limits[:, place : place + 1], axis=1)
-        found.append(np.minimum(good, k).mean(axis=0) / k)
+        good = np.cumsum((exact <= limits[:, place : place + 1]) & (rows >= 0), axis=1)
+        recalls = np.minimum(good, k) / k
+        found.append((surely(recalls), recalls.mean(axis=0)))
     return found
 
 
-def _cheapest(curves: list[Float32Array], widths: list[int], k: int, target: float) -> tuple[int, int]:
-    """The width and depth that reach the target at least cost; the widest and deepest where none does."""
-    best: tuple[float, int, int] | None = None
-    for curve, width in zip(curves, widths, strict=True):
-        if width < k or curve[-1] < target:
+def _cheapest(
+    curves: list[tuple[Float64Array, Float64Array]], widths: list[int], k: int, target: float
+) -> tuple[int, int, float]:
+    """The width and depth that reach the target at least cost, and the recall there; the widest and deepest where none
+    does."""
+    best: tuple[float, int, int, float] | None = None
+    for (sure, curve), width in zip(curves, widths, strict=True):
+        if width < k or sure[-1] < target:
             continue
-        depth = max(k, int(np.argmax(curve >= target)) + 1)
+        depth = max(k, int(np.argmax(sure >= target)) + 1)
         cost = width + RESCORE_COST * depth
         if best is None or cost < best[0]:
-            best = cost, width, min(depth, width)
-    return (widths[-1], widths[-1]) if best is None else best[1:]
+            best = cost, width, min(depth, width), float(curve[min(depth, width) - 1])
+    return (widths[-1], widths[-1], float(curves[-1][1][-1])) if best is None else best[1:]

@@ -25,6 +25,7 @@ class Plan:
     how: Literal["walk", "detours", "scan"]
     ef: int
     rescored: int
+    recall: float | None = None  # that the calibration promises
 
 
 def plan(table: WalkTable, spec_ef: int, n: int, k: int, params: SearchParams, matches: int) -> Plan:
@@ -36,14 +37,21 @@ def plan(table: WalkTable, spec_ef: int, n: int, k: int, params: SearchParams, m
     if params.oversampling:
         depth = max(k, math.ceil(k * params.oversampling))
         ef = max(ef, depth)
+    if not params.rescore:
+        recall = None  # nothing was measured by codes alone
+    elif fixed or params.oversampling:
+        recall = table.recall_of(ef, depth, k)
+    else:
+        recall = table.recall_for(target, k)
+    measured = table.rows or n
     if matches == n and (target < 1 or fixed):
-        return Plan("walk", min(n, ef), min(depth, ef, n))
-    ways = [(matches * SCAN_ROW, Plan("scan", 0, min(SCAN_DEPTH * depth, matches)))]
+        return Plan("walk", min(n, ef), min(depth, ef, n), recall)
+    ways = [(matches * SCAN_ROW, Plan("scan", 0, min(SCAN_DEPTH * depth, matches), recall))]
     if target < 1 or fixed:
-        share = matches / n
+        share = min(1.0, matches / measured)
         met = min(ef, max(depth, ef // 2), matches)  # that a walk should meet; with fewer, it was in the wrong place
         wide = min(n, math.ceil(ef / share))
-        ways.append((wide * HOP, Plan("walk", wide, met)))
+        ways.append((wide * HOP, Plan("walk", wide, met, recall)))
         if share < DETOURS_FROM:
-            ways.append((ef * DETOUR_WIDTH * DETOUR_HOP, Plan("detours", ef * DETOUR_WIDTH, met)))
+            ways.append((ef * DETOUR_WIDTH * DETOUR_HOP, Plan("detours", ef * DETOUR_WIDTH, met, recall)))
     return min(ways, key=lambda way: way[0])[1]

@@ -1,11 +1,12 @@
 """Packed bits in lists around majority centroids; a query scans the lists of its nearest centroids.
 
-`nprobe` comes from a curve of recall measured at build time: rows of the index as queries, against an exact scan.
+`nprobe` comes from a table of recall measured at build time: rows of the index as queries, against an exact scan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -13,18 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import Corruption
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm, allowed_count
+from vecstore.index.base import (
+    DEFAULT_PARAMS,
+    BuiltIndex,
+    Candidates,
+    Progress,
+    SearchParams,
+    Warm,
+    allowed_count,
+    some_alive,
+)
+from vecstore.index.effort_table import QUERIES, EffortTable, calibrated, open_table, uncalibrated
 from vecstore.index.flat import check_rows, scan_radius
 from vecstore.index.majority import nearest_centroids, train_centroids
 from vecstore.index_spec import HammingIVF
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels, UInt8Array
 from vecstore.schema import VectorField
 
-DEFAULT_RECALL = 0.95  # what nprobe="auto" asks of the curve
+DEFAULT_RECALL = 0.95  # what nprobe="auto" asks of the table
+SEED = 0
 _GROWTH_MAX = 2  # lists wanted over lists learned before, up to which a merge trains nothing
 _ROWS_PER_LIST = 32  # at least, where nlist is chosen here
-_CALIBRATION_QUERIES = 256
-_CALIBRATION_K = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,31 +61,19 @@ class _Lists:
         return found, int(scanned.sum())
 
 
-@dataclass(frozen=True, slots=True)
-class _Curve:
-    """Measured recall by lists probed, both ascending."""
-
-    nprobes: NDArray[np.int32]
-    recalls: Float32Array
-
-    def nprobe_for(self, recall: float) -> int:
-        """The fewest measured lists that reach `recall`; all measured ones when none does."""
-        reached = np.flatnonzero(self.recalls >= recall)
-        return int(self.nprobes[reached[0] if len(reached) else -1])
-
-
 class HammingIvfIndex(BuiltIndex):
     name: ClassVar[str] = "hamming_ivf"
     reads_by_kernels: ClassVar[bool] = True
 
-    def __init__(self, spec: HammingIVF, rows: UInt8Array, lists: _Lists, curve: _Curve) -> None:
+    def __init__(self, spec: HammingIVF, rows: UInt8Array, lists: _Lists, table: EffortTable) -> None:
         """`rows` is uint8 (n, dim / 8)."""
         self.ntotal = len(rows)
         self.code_bytes = float(rows.shape[1])
         self._spec = spec
         self._rows = rows
         self._lists = lists
-        self._curve = curve
+        self._table = table
+        self._asked: UInt8Array | None = None  # the user's queries that the table was measured on
 
     @classmethod
     def build(
@@ -99,7 +97,41 @@ class HammingIvfIndex(BuiltIndex):
         offsets = np.zeros(len(centroids) + 1, np.int64)
         np.cumsum(np.bincount(assigned, minlength=len(centroids)), out=offsets[1:])
         lists = _Lists(centroids, offsets, order.astype(np.uint32), rows[order])
-        return cls(spec, rows, lists, _measure(kernels, rows, lists, progress))
+        index = cls(spec, rows, lists, uncalibrated(len(centroids), len(rows)))
+        progress("calibrate", 0, 1)
+        index._asked = None if warm is None else warm.index._asked
+        index._calibrate(kernels, None)
+        progress("calibrate", 1, 1)
+        return index
+
+    @property
+    def measured_rows(self) -> int:
+        return self._table.rows
+
+    def tuned(self, queries: Any | None, kernels: Kernels, alive: Bitmap | None = None) -> Self:
+        index = copy.copy(self)
+        if queries is not None:
+            index._asked = np.ascontiguousarray(queries, np.uint8)
+        index._calibrate(kernels, alive)
+        return index
+
+    def _calibrate(self, kernels: Kernels, alive: Bitmap | None) -> None:
+        """By the user's queries where there are any, by held-out rows otherwise."""
+        own, asked = some_alive(self.ntotal, alive, QUERIES, SEED), self._asked
+        if asked is None:
+            asked = np.ascontiguousarray(self._rows[own])
+        else:
+            own = np.full(len(asked), -1, np.int64)
+
+        def search(k: int, nprobe: int | None) -> tuple[Int64Array, Float32Array]:
+            if nprobe is None:
+                found = scan_radius(kernels, asked, self._rows, self._rows.shape[1] * 8, k, alive)
+            else:
+                found, _ = self._lists.scan(kernels, asked, k, nprobe, alive)
+            return found.rows, found.distances
+
+        nlist = len(self._lists.centroids)
+        self._table = calibrated(search, _growing(nlist), nlist, own, allowed_count(self.ntotal, alive))
 
     def search(
         self,
@@ -110,74 +142,64 @@ class HammingIvfIndex(BuiltIndex):
         params: SearchParams = DEFAULT_PARAMS,
     ) -> Candidates:
         nlist = len(self._lists.centroids)
-        nprobe = min(self._nprobe(params), nlist)
         count = allowed_count(self.ntotal, allowed)
+        # The k nearest of a share of the rows are spread over as many lists as the k / share nearest of all.
+        spread = max(1, k) * max(1.0, self.measured_rows / max(1, count))
+        nprobe = min(self._nprobe(params, spread), nlist)
         # A scan of few allowed rows, or of all lists, costs no more and is exact.
         if params.exact or count * nlist <= self.ntotal * nprobe:
             found = scan_radius(kernels, queries, self._rows, self._rows.shape[1] * 8, k, allowed)
             found.counters = {"lists_probed": 0, "rows_scanned": count * len(queries)}
             return found
         found, scanned = self._lists.scan(kernels, queries, k, nprobe, allowed)
+        found.recall = 1.0 if nprobe == nlist else self._table.recall_of(nprobe, spread)
         found.counters = {"lists_probed": nprobe * len(queries), "rows_scanned": scanned}
         return found
 
-    def _nprobe(self, params: SearchParams) -> int:
+    def _nprobe(self, params: SearchParams, spread: float) -> int:
         if params.nprobe > 0:
             return params.nprobe
         if params.recall_target > 0:
-            return self._curve.nprobe_for(params.recall_target)
+            return self._table.effort_for(params.recall_target, spread)
         if self._spec.nprobe != "auto":
             return self._spec.nprobe
-        return self._curve.nprobe_for(DEFAULT_RECALL)
+        return self._table.effort_for(DEFAULT_RECALL, spread)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        lists, curve = self._lists, self._curve
+        lists = self._lists
         return {
             "centroids": lists.centroids,
             "offsets": lists.offsets,
             "list_rows": lists.rows,
             "codes": lists.codes,
-            "curve_nprobe": curve.nprobes,
-            "curve_recall": curve.recalls,
+            **self._table.arrays(),
+            **({} if self._asked is None else {"asked": self._asked}),
         }
 
     @classmethod
     def from_arrays(cls, field: VectorField, rows: NDArray[Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         check_rows(field, rows)
         spec = field.index if isinstance(field.index, HammingIVF) else HammingIVF()
-        return cls(spec, rows, _open_lists(arrays, rows), _open_curve(arrays))
+        lists = _open_lists(arrays, rows)
+        index = cls(spec, rows, lists, open_table(arrays, "a hamming_ivf index", len(lists.centroids), len(rows)))
+        if "asked" in arrays:
+            index._asked = _take(arrays, "asked", np.uint8, (-1, rows.shape[1]))
+        return index
+
+
+def _growing(nlist: int) -> Iterator[int]:
+    """1, 2, 3, 4, 6, 8, 12, ... up to all lists."""
+    lists = 1
+    while lists < nlist:
+        yield lists
+        lists = lists * 4 // 3 if lists % 3 == 0 else (lists * 3 + 1) // 2
+    yield nlist
 
 
 def _nlist(spec: HammingIVF, n: int) -> int:
     if spec.nlist == "auto":
         return max(1, min(int(4 * np.sqrt(n)), n // _ROWS_PER_LIST))
     return max(1, min(spec.nlist, n))  # a segment may be smaller than the spec expects
-
-
-def _measure(kernels: Kernels, rows: UInt8Array, lists: _Lists, progress: Progress) -> _Curve:
-    """Recall at 10 by lists probed, in steps of about 1.4, until it is complete. A row is no answer to itself; a row as
-    near as the tenth is as good as the tenth."""
-    progress("calibrate", 0, 1)
-    nlist, n = len(lists.centroids), len(rows)
-    k = min(_CALIBRATION_K, n - 1)
-    if k < 1 or nlist == 1:
-        return _Curve(np.array([nlist], np.int32), np.ones(1, np.float32))
-    chosen = np.random.default_rng(0).choice(n, min(n, _CALIBRATION_QUERIES), replace=False)
-    queries = np.ascontiguousarray(rows[chosen])
-    exact = scan_radius(kernels, queries, rows, rows.shape[1] * 8, k + 1, None)
-    reach = np.sort(np.where(exact.rows == chosen[:, None], np.inf, exact.distances), axis=1)[:, k - 1, None]
-    nprobes: list[int] = []
-    recalls: list[float] = []
-    nprobe = 1
-    while not recalls or recalls[-1] < 1:
-        nprobe = min(nprobe, nlist)
-        found, _ = lists.scan(kernels, queries, k + 1, nprobe, None)
-        good = (found.distances <= reach) & (found.rows != chosen[:, None])
-        nprobes.append(nprobe)
-        recalls.append(float(np.minimum(good.sum(axis=1), k).mean() / k))
-        nprobe = nprobe * 4 // 3 if nprobe % 3 == 0 else (nprobe * 3 + 1) // 2  # 1, 2, 3, 4, 6, 8, 12, ...
-    progress("calibrate", 1, 1)
-    return _Curve(np.array(nprobes, np.int32), np.array(recalls, np.float32))
 
 
 def _take(arrays: Mapping[str, np.ndarray], name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> Any:
@@ -203,11 +225,3 @@ def _open_lists(arrays: Mapping[str, np.ndarray], rows: UInt8Array) -> _Lists:
     if n and (np.bincount(np.minimum(listed, n), minlength=n + 1) != np.array([1] * n + [0])).any():
         raise Corruption(f"list_rows does not hold each of {n} rows once")
     return _Lists(centroids, offsets, listed, _take(arrays, "codes", np.uint8, (n, nbytes)))
-
-
-def _open_curve(arrays: Mapping[str, np.ndarray]) -> _Curve:
-    nprobes = _take(arrays, "curve_nprobe", np.int32, (-1,))
-    recalls = _take(arrays, "curve_recall", np.float32, (len(nprobes),))
-    if nprobes[0] < 1 or (np.diff(nprobes) < 1).any() or not ((recalls >= 0) & (recalls <= 1)).all():
-        raise Corruption("the curve of recall by lists probed does not ascend from 1 within 0 to 1")
-    return _Curve(nprobes, recalls)

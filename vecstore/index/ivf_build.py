@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vecstore.index.base import Progress
+from vecstore.index.base import Progress, allowed_count
 from vecstore.index.calibrate import Truth
 from vecstore.index.calibration import KS, QUERIES
 from vecstore.index.learned import SEED, Learned, sample_size
 from vecstore.index.soar import soar_assignments
 from vecstore.index.stored_rows import BATCH, StoredRows
 from vecstore.index_spec import IVF, Flat
-from vecstore.kernels.base import Float32Array, Int64Array, Kernels
+from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.quantize.base import Encoded, Lists
 from vecstore.schema import Metric
 
@@ -75,14 +75,17 @@ def pack(learned: Learned, encoded: Encoded, lists: Lists, coded: Lists) -> dict
     return packed
 
 
-def truth(learned: Learned, source: StoredRows, asked: Float32Array, own: Int64Array | None, kernels: Kernels) -> Truth:
-    """Prepared queries, and their nearest rows by an exact scan: of queries that are rows themselves (`own`), other
-    rows."""
+def truth(
+    learned: Learned, source: StoredRows, asked: Float32Array, own: Int64Array | None, kernels: Kernels,
+    alive: Bitmap | None,
+) -> Truth:  # fmt: skip
+    """Prepared queries, and their nearest rows alive by an exact scan: of queries that are rows themselves (`own`),
+    other rows."""
     itself = 0 if own is None else 1
-    k = min(KS[-1], len(source) - itself)
+    k = min(KS[-1], allowed_count(len(source), alive) - itself)
     rows, distances = np.empty((len(asked), k + itself), np.int64), np.empty((len(asked), k + itself), np.float32)
     metric = source.field.metric
-    kernels.scan(metric, asked, source.rows, source.inverse_norms, None, rows, distances)
+    kernels.scan(metric, asked, source.rows, source.inverse_norms, alive, rows, distances)
     if own is not None:
         others = rows != own[:, None]
         others[others.all(axis=1), -1] = False  # a row may have more than k duplicates

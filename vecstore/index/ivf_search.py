@@ -31,6 +31,7 @@ class Plan:
 
     lists: int
     m: int
+    recall: float | None = None  # that the calibration promises
     slack: float | None = None
     mass: float | None = None
     first: int = 0
@@ -40,22 +41,26 @@ def plan(calibration: Calibration, nlist: int, spec_nprobe: int, k: int, params:
     """`share` is how much of the rows a filter allows: the k nearest of a share of the rows are spread over as many
     lists as the k / share nearest of all. `spec_nprobe` is 0 for automatic."""
     target = params.recall_target or DEFAULT_RECALL
-    reach = 1 - (1 - target) / 10 if params.recall_target else DEFAULT_REACH
+    reach = DEFAULT_REACH
+    if params.recall_target:  # where all lists are read, candidates are all there is to choose
+        reach = target if nlist == 1 else 1 - (1 - target) / 10
     depth = max(1.0, params.oversampling) if params.oversampling else calibration.depth_for(reach)
     m = max(k, math.ceil(k * depth))
     fixed = params.nprobe or (0 if params.recall_target else spec_nprobe)
-    if fixed or nlist == 1:
-        return Plan(min(nlist, max(1, fixed)), m)
-    if target >= 1:
-        return Plan(nlist, m)
+    spread = k / max(share, 1e-6)
+    held = calibration.reach_of(depth if params.rescore else 1.0)  # of what the lists hold
+    if fixed or nlist == 1 or target >= 1:
+        lists = nlist if nlist == 1 or not fixed else min(nlist, fixed)
+        in_lists = 1.0 if lists == nlist else calibration.recall_of(lists, spread)
+        return Plan(lists, m, None if in_lists is None else in_lists * held)
     if params.recall_target:
         target = min(TARGETS[-1], target / max(reach, calibration.reach_of(depth)))
-    spread = k / max(share, 1e-6)
     lists = calibration.lists_for(target, spread)
+    recall = target * held
     if not (params.recall_target and calibration.mass):
-        return Plan(min(nlist, CAP_FACTOR * lists), m, slack=calibration.slack_for(target, spread))
+        return Plan(min(nlist, CAP_FACTOR * lists), m, recall, slack=calibration.slack_for(target, spread))
     first = min(nlist, calibration.lists_for(TARGETS[FIRST], spread))
-    return Plan(min(nlist, APS_LISTS), m, mass=calibration.mass_for(target, spread), first=first)
+    return Plan(min(nlist, APS_LISTS), m, recall, mass=calibration.mass_for(target, spread), first=first)
 
 
 def candidates(

@@ -31,6 +31,7 @@ class Plan:
     effort: int
     depth: int  # candidates of the first stage
     fine: int  # of these, scored by the stored tokens
+    recall: float | None = None  # that the calibration promises
 
 
 class LateIndex(BuiltIndex):
@@ -80,7 +81,8 @@ class LateIndex(BuiltIndex):
         rows, distances, counters = self._first(kernels, queries, how.depth, how.effort, allowed)
         if params.rescore or self._coded:
             rows, distances = self._refined(kernels, queries, rows, k, how, params.rescore, counters)
-        found = Candidates(np.ascontiguousarray(rows[:, :k]), np.ascontiguousarray(distances[:, :k]), counters)
+        rows, distances = np.ascontiguousarray(rows[:, :k]), np.ascontiguousarray(distances[:, :k])
+        found = Candidates(rows, distances, counters, how.recall)
         self._top_up(kernels, queries, allowed, found)
         return found
 
@@ -129,17 +131,22 @@ class LateIndex(BuiltIndex):
     def _planned(self, k: int, params: SearchParams, matches: int) -> Plan:
         """A filter that allows a share of the rows leaves as much of what an effort looks at."""
         target = params.recall_target or DEFAULT_RECALL
-        share = max(1, matches) / max(1, self.ntotal)
+        share = min(1.0, max(1, matches) / max(1, self.table.rows or self.ntotal))
         effort = params.nprobe or (0 if params.recall_target else self._effort) or self.table.effort_for(target, k)
         depth, fine = self.table.depth_for(target, k), self.table.fine_for(target, k)
         if params.ef or params.oversampling:
             depth = max(k, params.ef, math.ceil(k * params.oversampling))
             fine = max(k, min(depth, math.ceil(depth * fine / max(1, self.table.depth_for(target, k)))))
+        recall = self.table.recall_for(target, k)
+        if params.nprobe or params.ef or params.oversampling or (self._effort and not params.recall_target):
+            recall = self.table.recall_of(effort, depth, k)
+        if not params.rescore or not self._stored:
+            recall = None  # nothing was measured by codes alone
         if target >= 1:
             depth = fine = self.ntotal
         if not self._coded:
             fine = depth
-        return Plan(max(1, math.ceil(effort / share)), min(depth, self.ntotal), min(fine, self.ntotal))
+        return Plan(max(1, math.ceil(effort / share)), min(depth, self.ntotal), min(fine, self.ntotal), recall)
 
     @property
     def _effort(self) -> int:
@@ -153,16 +160,20 @@ class LateIndex(BuiltIndex):
             opened = self._open[kernels.name] = kernels.open_tokens(self._tokens)
         return opened
 
-    def _calibrate(self, kernels: Kernels) -> None:
+    @property
+    def measured_rows(self) -> int:
+        return self.table.rows or self.ntotal
+
+    def _calibrate(self, kernels: Kernels, alive: Bitmap | None = None) -> None:
         """By the user's queries where there are any, by held-out rows' tokens otherwise."""
         self.table = uncalibrated()
         if self._asked is None:
-            queries, own = late_calibration.queries_of(self._rows)
+            queries, own = late_calibration.queries_of(self._rows, alive)
         else:
             queries, own = self._asked, np.full(len(self._asked), -1, np.int64)
 
         def first(queries: TokenRows, effort: int, m: int) -> tuple[Int64Array, float]:
-            rows, _, counters = self._first(kernels, queries, m, effort, None)
+            rows, _, counters = self._first(kernels, queries, m, effort, alive)
             return np.ascontiguousarray(rows), counters.get("rows_scanned", 0) / max(1, len(queries))
 
         def coded(queries: TokenRows, rows: Int64Array) -> Float32Array:
@@ -171,13 +182,15 @@ class LateIndex(BuiltIndex):
             return out
 
         by_codes = coded if self._coded else None
-        self.table = calibrated(self._rows, queries, own, self.efforts, first, by_codes, kernels)
+        self.table = calibrated(self._rows, queries, own, self.efforts, first, by_codes, kernels, alive)
 
-    def _tune(self, queries: Any, kernels: Kernels) -> Self:
-        if not isinstance(queries, TokenRows) or queries.dim != self.field.dim:
+    def _tune(self, queries: Any | None, kernels: Kernels, alive: Bitmap | None) -> Self:
+        if queries is not None and (not isinstance(queries, TokenRows) or queries.dim != self.field.dim):
             raise InvalidArgument(f"queries to tune by must be rows of tokens of {self.field.dim} components")
-        self._asked, self._plans = queries.astype(np.float32), {}
-        self._calibrate(kernels)
+        self._plans = {}
+        if queries is not None:
+            self._asked = queries.astype(np.float32)
+        self._calibrate(kernels, alive)
         return self
 
     def _asked_arrays(self) -> dict[str, np.ndarray]:

@@ -12,8 +12,17 @@ import msgspec
 import numpy as np
 
 from vecstore.errors import Corruption
-from vecstore.index.recall_axis import TARGETS, log_along, log_between
-from vecstore.kernels.base import Float32Array, Int64Array, Kernels
+from vecstore.index.base import allowed_count, some_alive
+from vecstore.index.recall_axis import (
+    TARGETS,
+    is_recalls,
+    log_along,
+    log_between,
+    promised,
+    recall_at,
+    surely,
+)
+from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.tokens import TokenRows
 
 KS = (1, 10, 100)
@@ -29,12 +38,14 @@ Coded = Callable[[TokenRows, Int64Array], Float32Array]
 
 class LateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For each of `ks` and each of `TARGETS`: the first stage's effort, the candidates that it should find, and how
-    many of these are worth scoring by stored tokens after their codes."""
+    many of these are worth scoring by stored tokens after their codes; and the recall that they reached."""
 
     ks: tuple[int, ...]
     effort: tuple[tuple[int, ...], ...]
     depth: tuple[tuple[int, ...], ...]
     fine: tuple[tuple[int, ...], ...]
+    reached: tuple[tuple[float, ...], ...] = ()
+    rows: int = 0  # among which it was measured; 0: all
 
     def effort_for(self, target: float, k: int) -> int:
         return max(1, math.ceil(log_along(k, self.ks, [log_between(target, row) for row in self.effort]) - 1e-6))
@@ -45,11 +56,27 @@ class LateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def fine_for(self, target: float, k: int) -> int:
         return max(k, math.ceil(log_along(k, self.ks, [log_between(target, row) for row in self.fine]) - 1e-6))
 
+    def recall_for(self, target: float, k: int) -> float | None:
+        """What the settings for a target promise."""
+        return promised(target, k, self.ks, self.reached)
+
+    def recall_of(self, effort: int, depth: int, k: int) -> float | None:
+        """What an effort promises with a depth: the less of what each of them is enough for."""
+        found = []
+        for value, table in ((effort, self.effort), (depth, self.depth)):
+            along = [log_along(k, self.ks, [row[t] for row in table]) for t in range(len(TARGETS))]
+            recall = recall_at(value, np.maximum.accumulate(along).tolist())
+            if recall is None:
+                return None
+            found.append(recall)
+        return self.recall_for(min(found), k)
+
     def check(self) -> None:
         """Raises Corruption for what `calibrated` would not have made."""
         tables = (*self.effort, *self.depth, *self.fine)
         fits = len(self.ks) == len(self.effort) == len(self.depth) == len(self.fine) >= 1
         fits = fits and list(self.ks) == sorted(set(self.ks)) and min(self.ks) >= 1
+        fits = fits and is_recalls(self.reached, len(self.ks))
         if not fits or any(len(row) != len(TARGETS) or not all(1 <= v <= 1 << 31 for v in row) for row in tables):
             raise Corruption("the calibration of a multi-vector index does not hold tables of recall")
 
@@ -60,10 +87,12 @@ def uncalibrated() -> LateTable:
     return LateTable((10,), (row,), (row,), (row,))
 
 
-def queries_of(rows: TokenRows, seed: int = 0) -> tuple[TokenRows, Int64Array]:
-    """Runs of tokens of rows spread over all, and the row that each is of."""
+def queries_of(rows: TokenRows, alive: Bitmap | None = None, seed: int = 0) -> tuple[TokenRows, Int64Array]:
+    """Runs of tokens of rows alive spread over all, and the row that each is of."""
     rng = np.random.default_rng(seed)
     used = np.flatnonzero(np.diff(rows.offsets) > 0)
+    if alive is not None:
+        used = np.intersect1d(used, some_alive(len(rows), alive, len(rows), seed))
     own = np.sort(rng.choice(used, min(QUERIES, len(used)), replace=False))
     cut = []
     for row in own:
@@ -75,14 +104,15 @@ def queries_of(rows: TokenRows, seed: int = 0) -> tuple[TokenRows, Int64Array]:
 
 def calibrated(
     rows: TokenRows, queries: TokenRows, own: Int64Array, efforts: tuple[int, ...], first: First, coded: Coded | None,
-    kernels: Kernels,
+    kernels: Kernels, alive: Bitmap | None = None,
 ) -> LateTable:  # fmt: skip
-    """`own` (nq,) is the row that each query was made of, -1 for a user's."""
-    n = int(np.count_nonzero(np.diff(rows.offsets)))
+    """`own` (nq,) is the row that each query was made of, -1 for a user's. Only rows `alive` are to be found, and
+    `first` finds no others."""
+    n = min(int(np.count_nonzero(np.diff(rows.offsets))), allowed_count(len(rows), alive))
     ks = tuple(k for k in KS if 4 * k < n)
     if len(ks) < 2 or not len(queries):
         return uncalibrated()
-    limits = _limits(rows, queries, own, ks, kernels)
+    limits = _limits(rows, queries, own, ks, kernels, alive)
     measured = []
     for effort in efforts:
         found, looked = first(queries, effort, min(n, DEPTH_MAX))
@@ -96,19 +126,22 @@ def calibrated(
             fine = near
         measured.append((effort, looked, exact, fine))
     tables: list[list[tuple[int, ...]]] = [[], [], []]
+    reached: list[tuple[float, ...]] = []
     for place, k in enumerate(ks):
         picked = [_cheapest(measured, limits[:, place], k, target) for target in TARGETS]
-        for table, values in zip(tables, zip(*picked, strict=True), strict=True):
+        for table, values in zip(tables, zip(*(settings for settings, _ in picked), strict=True), strict=True):
             table.append(tuple(np.maximum.accumulate(values).tolist()))
-    return LateTable(ks, *(tuple(table) for table in tables))
+        reached.append(tuple(np.maximum.accumulate([recall for _, recall in picked]).tolist()))
+    of_effort, of_depth, of_fine = (tuple(table) for table in tables)
+    return LateTable(ks, of_effort, of_depth, of_fine, tuple(reached), allowed_count(len(rows), alive))
 
 
 def _limits(
-    rows: TokenRows, queries: TokenRows, own: Int64Array, ks: tuple[int, ...], kernels: Kernels
+    rows: TokenRows, queries: TokenRows, own: Int64Array, ks: tuple[int, ...], kernels: Kernels, alive: Bitmap | None
 ) -> Float32Array:
     """(nq, len(ks)): the distance of the k-th nearest other row."""
     found, distances = np.empty((len(queries), ks[-1] + 1), np.int64), np.empty((len(queries), ks[-1] + 1), np.float32)
-    kernels.maxsim_scan(queries, rows, None, found, distances)
+    kernels.maxsim_scan(queries, rows, alive, found, distances)
     kernels.maxsim_rerank(queries, rows, found, distances)  # to the bits that candidates get
     distances[found == own[:, None]] = np.inf
     distances.sort(axis=1)
@@ -117,25 +150,30 @@ def _limits(
 
 def _cheapest(
     measured: list[tuple[int, float, Float32Array, Float32Array | None]], limits: Float32Array, k: int, target: float
-) -> tuple[int, int, int]:
-    """Effort, depth and fine depth that reach the target at least cost; the most where nothing does."""
-    best: tuple[float, int, int, int] | None = None
+) -> tuple[tuple[int, int, int], float]:
+    """Effort, depth and fine depth that reach the target at least cost, and the recall there; the most where nothing
+    does."""
+    best: tuple[float, tuple[int, int, int], float] | None = None
+    most = 0.0
     for effort, looked, exact, coded in measured:
         wanted = target if coded is None else target + (1 - target) / 2
         good = exact <= limits[:, None]
-        curve = np.minimum(np.cumsum(good, axis=1), k).mean(axis=0) / k
-        if curve[-1] < wanted:
+        recalls = np.minimum(np.cumsum(good, axis=1), k) / k
+        sure, curve = surely(recalls), recalls.mean(axis=0)
+        most = float(curve[-1])
+        if sure[-1] < wanted:
             continue
-        depth = max(k, int(np.argmax(curve >= wanted)) + 1)
-        fine = depth
+        depth = max(k, int(np.argmax(sure >= wanted)) + 1)
+        fine, recall = depth, float(curve[depth - 1])
         if coded is not None:
             order = np.argsort(coded[:, :depth], axis=1, kind="stable")
             ranked = np.minimum(np.cumsum(np.take_along_axis(good[:, :depth], order, axis=1), axis=1), k)
-            fine = max(k, int(np.argmax(ranked.mean(axis=0) / k >= target)) + 1)
+            fine = max(k, int(np.argmax(surely(ranked / k) >= target)) + 1)
+            recall = float(ranked[:, fine - 1].mean() / k)
         cost = looked * INTERACT_COST + (depth if coded is None else depth / 3 + fine)
         if best is None or cost < best[0]:
-            best = cost, effort, depth, fine
+            best = cost, (effort, depth, fine), recall
     if best is None:
-        most = measured[-1][2].shape[1]
-        return measured[-1][0], most, most
+        deepest = measured[-1][2].shape[1]
+        return (measured[-1][0], deepest, deepest), most
     return best[1:]

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from vecstore.errors import Corruption, InvalidArgument
-from vecstore.index.base import DEFAULT_PARAMS, Candidates, Index, SearchParams, allowed_count
+from vecstore.index.base import DEFAULT_PARAMS, EXACT_SCAN, Candidates, Index, SearchParams, allowed_count
 from vecstore.kernels.base import Bitmap, Kernels
 from vecstore.schema import VectorField
 from vecstore.tokens import TokenRows
@@ -46,7 +46,8 @@ class MaxSimFlatIndex(Index):
         """The k allowed rows of the largest MaxSim for each query of float32 tokens; distances are its negative."""
         if params.truncate_dim:
             raise InvalidArgument(f"truncate_dim={params.truncate_dim} suits dense vectors, these are rows of tokens")
-        found = Candidates(np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32))
+        places = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
+        found = Candidates(*places, recall=1.0, strategy=EXACT_SCAN)
         kernels.maxsim_scan(queries, self._rows, allowed, found.rows, found.distances)
         found.counters["rows_scanned"] = allowed_count(self.ntotal, allowed)
         return found

@@ -15,7 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import InvalidArgument
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm, allowed_count
+from vecstore.index.base import (
+    DEFAULT_PARAMS,
+    EXACT_SCAN,
+    BuiltIndex,
+    Candidates,
+    Progress,
+    SearchParams,
+    Warm,
+    allowed_count,
+)
 from vecstore.index.flat import check_rows, scan_radius
 from vecstore.index.mih_tables import auto_chunks, build_tables, open_tables, table_arrays
 from vecstore.index_check import MIH_CHUNK_BITS_MAX
@@ -73,7 +82,7 @@ class MihIndex(BuiltIndex):
         self, kernels: Kernels, queries: UInt8Array, k: int, allowed: Bitmap | None, radius: int, exact: bool
     ) -> Candidates:
         nq = len(queries)
-        found = Candidates(np.empty((nq, k), np.int64), np.empty((nq, k), np.float32))
+        found = Candidates(np.empty((nq, k), np.int64), np.empty((nq, k), np.float32), recall=1.0)
         counted = np.zeros((nq, 3), np.int64)
         count = allowed_count(self.ntotal, allowed)
         budget = 0 if exact else count // _ROWS_PER_STEP
@@ -84,6 +93,8 @@ class MihIndex(BuiltIndex):
         if len(left):
             scanned = scan_radius(kernels, queries[left], self._rows, radius, k, allowed)
             found.rows[left], found.distances[left] = scanned.rows, scanned.distances
+        if len(left) == nq:
+            found.strategy = EXACT_SCAN
         found.counters["buckets_probed"] = int(counted[:, 0].sum())
         found.counters["rows_scanned"] = int(counted[:, 1].sum()) + len(left) * count
         found.counters["queries_scanned"] = len(left)

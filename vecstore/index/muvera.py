@@ -97,23 +97,24 @@ class MuveraIndex(LateIndex):
         index = cls(field, spec, rows, encodings, first, tokens, late_calibration.uncalibrated())
         progress("calibrate", 0, 1)
         index._asked = None if warm is None else warm.index._asked
-        index._tune_first(kernels)
         index._calibrate(kernels)
         progress("calibrate", 1, 1)
         return index
 
-    def tuned(self, queries: object, kernels: Kernels) -> Self:
-        index = copy.copy(self)._tune(queries, kernels)
-        index._tune_first(kernels)
-        return index
+    def tuned(self, queries: object | None, kernels: Kernels, alive: Bitmap | None = None) -> Self:
+        return copy.copy(self)._tune(queries, kernels, alive)
 
-    def _tune_first(self, kernels: Kernels) -> None:
+    def _calibrate(self, kernels: Kernels, alive: Bitmap | None = None) -> None:
+        self._tune_first(kernels, alive)
+        super()._calibrate(kernels, alive)
+
+    def _tune_first(self, kernels: Kernels, alive: Bitmap | None) -> None:
         """Encodings of queries are not like those of rows: the first stage learns how hard to look from queries."""
         queries = self._asked
         if queries is None and self._with_tokens:
-            queries, _ = late_calibration.queries_of(self._rows)
+            queries, _ = late_calibration.queries_of(self._rows, alive)
         if queries is not None and len(queries):
-            self._dense = self._dense.tuned(self._encoder.queries(queries), kernels) or self._dense
+            self._dense = self._dense.tuned(self._encoder.queries(queries), kernels, alive) or self._dense
 
     def _learned(self) -> Learned | None:
         if self._tokens is None or self._tokens.codes is None or not len(self._tokens.codes.codes):

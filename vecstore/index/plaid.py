@@ -85,8 +85,8 @@ class PlaidIndex(LateIndex):
         progress("calibrate", 1, 1)
         return index
 
-    def tuned(self, queries: object, kernels: Kernels) -> Self:
-        return copy.copy(self)._tune(queries, kernels)
+    def tuned(self, queries: object | None, kernels: Kernels, alive: Bitmap | None = None) -> Self:
+        return copy.copy(self)._tune(queries, kernels, alive)
 
     def _learned(self) -> Learned | None:
         shared, coded = self._shared(), self._codes().codes

@@ -18,7 +18,16 @@ import msgspec
 import numpy as np
 
 from vecstore.errors import Corruption
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm, allowed_count
+from vecstore.index.base import (
+    DEFAULT_PARAMS,
+    BuiltIndex,
+    Candidates,
+    Progress,
+    SearchParams,
+    Warm,
+    allowed_count,
+    some_alive,
+)
 from vecstore.index.header import read_header
 from vecstore.index.resident import resident
 from vecstore.index.seismic_calibration import QUERIES, UNCALIBRATED, FactorTable, calibrated, drawn
@@ -45,6 +54,7 @@ FACTORS_REMEMBERED = 1_000
 LIST_FACTOR = 6.0
 _ARRAYS = tuple(SeismicArrays.__slots__)
 _REFUSED = COUNTERS.index("weights_refused")
+_NO_PLAN: tuple[SearchParams | None, int, int, Visit, float | None] = (None, 0, 0, Visit(1, 1, 1.0), None)
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,7 +83,7 @@ class SeismicIndex(BuiltIndex):
         self._pruned = header.coded < header.nnz
         self._asked: SparseRows | None = None  # the user's queries that the table was measured on
         self._open: dict[str, OpenSeismic] = {}
-        self._last: tuple[SearchParams | None, int, int, Visit] = (None, 0, 0, Visit(1, 1, 1.0))
+        self._last = _NO_PLAN
         self._factors: dict[tuple[float, int], float] = {}  # by recall and k, for this table
 
     @classmethod
@@ -107,34 +117,44 @@ class SeismicIndex(BuiltIndex):
         progress("calibrate", 1, 1)
         return index
 
-    def tuned(self, queries: Any, kernels: Kernels) -> Self:
+    @property
+    def measured_rows(self) -> int | None:
+        return None if self.header.negative else self.header.table.rows or self.ntotal
+
+    def tuned(self, queries: Any | None, kernels: Kernels, alive: Bitmap | None = None) -> Self:
         index = copy.copy(self)
-        index._last = (None, 0, 0, Visit(1, 1, 1.0))
-        index._asked = SparseRows(queries.offsets, queries.indices, queries.values.astype(np.float32))
-        index._calibrate(kernels)
+        index._last = _NO_PLAN
+        index._factors = {}
+        if queries is not None:
+            index._asked = SparseRows(queries.offsets, queries.indices, queries.values.astype(np.float32))
+        index._calibrate(kernels, alive)
         return index
 
-    def _calibrate(self, kernels: Kernels) -> None:
+    def _calibrate(self, kernels: Kernels, alive: Bitmap | None = None) -> None:
         """By the user's queries where there are any, by entries of held-out rows otherwise."""
         if self.header.negative:
             return
         asked = self._asked
         if asked is None:
             filled = np.flatnonzero(np.diff(self._rows.offsets))
+            if alive is not None:
+                filled = np.intersect1d(filled, some_alive(self.ntotal, alive, self.ntotal, SEED))
             rng = np.random.default_rng(SEED)
             own = np.sort(rng.permutation(filled)[:QUERIES])
             asked = drawn(self._rows.take(own), rng)
         else:
             own = np.full(len(asked), -1, np.int64)
 
+        count = allowed_count(self.ntotal, alive)
+
         def search(queries: SparseRows, k: int, factor: float | None) -> tuple[Int64Array, Float32Array]:
             if factor is None:
-                found = self._exactly(kernels, queries, k, None)
+                found = self._exactly(kernels, queries, k, alive)
             else:
-                found = self._found(kernels, queries, k, None, self._visit(k, self.ntotal, factor))
+                found = self._found(kernels, queries, k, alive, self._visit(k, count, factor))
             return found.rows, found.distances
 
-        self.header = msgspec.structs.replace(self.header, table=calibrated(search, asked, own, self.ntotal))
+        self.header = msgspec.structs.replace(self.header, table=calibrated(search, asked, own, count))
         self._factors.clear()
 
     def search(
@@ -152,23 +172,30 @@ class SeismicIndex(BuiltIndex):
         if params.exact or params.truncate_dim or self.header.negative or matches <= few or k == 0:
             return self._exact.search(kernels, queries, k, allowed, params)
         if params.recall_target == 1:
-            return self._exactly(kernels, queries, k, allowed)
-        found = self._found(kernels, queries, k, allowed, self._plan(k, matches, params))
+            found = self._exactly(kernels, queries, k, allowed)
+            found.recall = 1.0
+            return found
+        visit, recall = self._plan(k, matches, params)
+        found = self._found(kernels, queries, k, allowed, visit)
+        found.recall = recall
         self._complete(kernels, queries, allowed, found)
         return found
 
-    def _plan(self, k: int, matches: int, params: SearchParams) -> Visit:
+    def _plan(self, k: int, matches: int, params: SearchParams) -> tuple[Visit, float | None]:
+        """What to visit, and the recall that this promises."""
         last = self._last
         if last[1] == k and last[2] == matches and (last[0] is params or last[0] == params):
-            return last[3]
-        factor = params.block_factor or self._factor(params.recall_target or DEFAULT_RECALL, k)
+            return last[3], last[4]
+        target, table = params.recall_target or DEFAULT_RECALL, self.header.table
+        factor = params.block_factor or self._factor(target, k)
+        recall = table.recall_of(factor, k) if params.block_factor else table.recall_for(target, k)
         visit = self._visit(k, matches, factor)
         if params.nprobe:
-            visit = replace(visit, terms=min(params.nprobe, TERMS_MAX), share=1.0)
+            visit, recall = replace(visit, terms=min(params.nprobe, TERMS_MAX), share=1.0), None
         if params.oversampling:
-            visit = replace(visit, depth=max(k, ceil(k * params.oversampling)))
-        self._last = params, k, matches, visit
-        return visit
+            visit, recall = replace(visit, depth=max(k, ceil(k * params.oversampling))), None
+        self._last = params, k, matches, visit, recall
+        return visit, recall
 
     def _factor(self, recall: float, k: int) -> float:
         known = self._factors.get((recall, k))

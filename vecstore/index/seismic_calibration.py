@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from vecstore.errors import Corruption
-from vecstore.index.recall_axis import TARGET_NINES, TARGETS, nines
+from vecstore.index.recall_axis import TARGET_NINES, TARGETS, is_recalls, nines, promised, recall_at, surely
 from vecstore.kernels.base import Float32Array, Int64Array
 from vecstore.sparse import SparseRows
 
@@ -26,19 +26,35 @@ Search = Callable[[SparseRows, int, float | None], tuple[Int64Array, Float32Arra
 
 
 class FactorTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """For each of `ks` the factors of `TARGETS`."""
+    """For each of `ks` the factors of `TARGETS`, and the recall that they reached."""
 
     ks: tuple[int, ...]
     factors: tuple[tuple[float, ...], ...]
+    reached: tuple[tuple[float, ...], ...] = ()
+    rows: int = 0  # among which it was measured; 0: all
 
     def factor(self, target: float, k: int) -> float:
         at_target = [float(np.interp(nines(target), TARGET_NINES, np.log(row))) for row in self.factors]
         return float(np.exp(np.interp(math.log(k), np.log(self.ks), at_target)))
 
+    def recall_for(self, target: float, k: int) -> float | None:
+        """What the factor for a target promises."""
+        return promised(target, k, self.ks, self.reached)
+
+    def recall_of(self, factor: float, k: int) -> float | None:
+        """What a factor promises."""
+        along = [
+            math.exp(float(np.interp(math.log(k), np.log(self.ks), np.log([row[t] for row in self.factors]))))
+            for t in range(len(TARGETS))
+        ]
+        target = recall_at(factor, along)
+        return None if target is None else self.recall_for(target, k)
+
     def check(self) -> None:
         """Raises Corruption for what `calibrated` would not have made."""
         fits = len(self.ks) == len(self.factors) >= 1 and list(self.ks) == sorted(set(self.ks)) and self.ks[0] >= 1
         fits = fits and all(len(row) == len(TARGETS) for row in self.factors)
+        fits = fits and is_recalls(self.reached, len(self.ks))
         if not fits or any(not 0 < factor <= EVERY_BLOCK for row in self.factors for factor in row):
             raise Corruption("the calibration of a seismic index does not hold tables of recall")
 
@@ -53,18 +69,21 @@ def calibrated(search: Search, asked: SparseRows, own: Int64Array, n: int) -> Fa
     ks = tuple(k for k in KS if k < n // 4)
     more = int(own.max() >= 0)
     limits = _without(own, *search(asked, ks[-1] + more, None))
-    curves = []
+    curves, means = [], []
     for factor in FACTORS:
         found = [_without(own, *search(asked, k + more, factor))[:, :k] for k in ks]
         right = [(near <= limits[:, k - 1 : k]) & np.isfinite(near) for near, k in zip(found, ks, strict=True)]
-        there = [max(1, int(np.isfinite(limits[:, :k]).sum())) for k in ks]
-        curves.append([good.sum() / of for good, of in zip(right, there, strict=True)])
-    recalls = np.maximum.accumulate(np.array(curves), axis=0)
-    factors = []
+        there = [np.isfinite(limits[:, :k]).sum(axis=1) for k in ks]
+        each = [good.sum(axis=1)[of > 0] / of[of > 0] for good, of in zip(right, there, strict=True)]
+        curves.append([float(surely(one)) if len(one) else 1.0 for one in each])
+        means.append([float(one.mean()) if len(one) else 1.0 for one in each])
+    recalls, mean = (np.maximum.accumulate(np.array(one), axis=0) for one in (curves, means))
+    factors, reached = [], []
     for place in range(len(ks)):
-        reached = [int(np.argmax(recalls[:, place] >= min(target, recalls[-1, place]))) for target in TARGETS]
-        factors.append(tuple(FACTORS[at] for at in reached))
-    return FactorTable(ks, tuple(factors))
+        first = [int(np.argmax(recalls[:, place] >= min(target, recalls[-1, place]))) for target in TARGETS]
+        factors.append(tuple(FACTORS[at] for at in first))
+        reached.append(tuple(float(mean[at, place]) for at in first))
+    return FactorTable(ks, tuple(factors), tuple(reached), n)
 
 
 def drawn(rows: SparseRows, rng: np.random.Generator) -> SparseRows:

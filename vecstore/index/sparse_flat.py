@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import Corruption, InvalidArgument
-from vecstore.index.base import DEFAULT_PARAMS, Candidates, Index, SearchParams, allowed_count
+from vecstore.index.base import DEFAULT_PARAMS, EXACT_SCAN, Candidates, Index, SearchParams, allowed_count
 from vecstore.index.terms import TermQueries, row_lengths, saturation_of
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.sparse import Saturation
@@ -73,7 +73,8 @@ class SparseFlatIndex(Index):
             raise InvalidArgument(f"truncate_dim={params.truncate_dim} suits dense vectors, these are sparse")
         weighted, saturation = exact_parts(self._field, queries, self.lengths)
         nq = len(queries)
-        found = Candidates(np.empty((nq, k), np.int64), np.empty((nq, k), np.float32))
+        places = np.empty((nq, k), np.int64), np.empty((nq, k), np.float32)
+        found = Candidates(*places, recall=1.0, strategy=EXACT_SCAN)
         kernels.sparse_scan(weighted, self._rows, saturation, allowed, found.rows, found.distances)
         found.counters["rows_scanned"] = allowed_count(self.ntotal, allowed)
         return found

@@ -32,7 +32,7 @@ def search_windows(
         raise InvalidArgument(f"truncate_dim={params.truncate_dim} suits dense vectors, these are sparse")
     weighted, saturation = exact_parts(field, queries, lengths)
     nq = len(queries)
-    found = Candidates(np.empty((nq, k), np.int64), np.empty((nq, k), np.float32))
+    found = Candidates(np.empty((nq, k), np.int64), np.empty((nq, k), np.float32), recall=1.0)
     counted = np.empty((nq, len(INVERTED_COUNTERS)), np.int64)
     kernels.inverted_search(windows, weighted, rows, saturation, allowed, found.rows, found.distances, counted)
     found.counters.update(zip(INVERTED_COUNTERS, counted.sum(axis=0).tolist(), strict=True))

@@ -9,6 +9,8 @@ from vecstore.wire.query_parts import set_int
 from vecstore.wire.reads import (
     explain_from_pb,
     explain_to_pb,
+    quality_from_pb,
+    quality_to_pb,
     query_from_pb,
     query_to_pb,
     scored_from_pb,
@@ -37,6 +39,7 @@ def groups_to_pb(groups: Groups, encoding: int) -> pb.QueryGroupsResponse:
         set_value(one.value, group.value)
         scored_to_pb(group.hits, encoding, one.points)
     explain_to_pb(groups.explain, message)
+    quality_to_pb(groups.quality, message)
     return message
 
 
@@ -44,4 +47,4 @@ def groups_from_pb(message: pb.QueryGroupsResponse) -> Groups:
     groups = [
         Group(value_from_pb(one.value, "value", 1), scored_from_pb(one.points, message.seq)) for one in message.groups
     ]
-    return Groups(groups, message.seq, explain_from_pb(message))
+    return Groups(groups, message.seq, explain_from_pb(message), quality_from_pb(message))

@@ -15,6 +15,7 @@ from vecstore.hits import Answers, Hits, PointColumns, id_array
 from vecstore.index.base import DEFAULT_PARAMS
 from vecstore.pb.v1 import common_pb2
 from vecstore.pb.v1 import points_pb2 as pb
+from vecstore.quality import Quality
 from vecstore.rows import StoredVector
 from vecstore.sparse_check import bad_vector
 from vecstore.types import (
@@ -229,6 +230,7 @@ def hits_to_pb(hits: Hits, encoding: int, message: pb.QueryResponse | None = Non
     message.seq = hits.seq
     scored_to_pb(hits, encoding, message.points)
     explain_to_pb(hits.explain, message)
+    quality_to_pb(hits.quality, message)
     return message
 
 
@@ -257,6 +259,14 @@ def explain_to_pb(explain: dict[str, Any] | None, message: Any) -> None:
     if explain is not None:
         message.explain.SetInParent()
         set_fields(message.explain.fields, explain)
+
+
+def quality_to_pb(quality: Quality | None, message: Any) -> None:
+    if quality is not None:
+        written = message.quality
+        written.complete, written.strategy = quality.complete, quality.strategy
+        if quality.est_recall is not None:
+            written.est_recall = quality.est_recall
 
 
 def scroll_result_to_pb(result: ScrollResult, encoding: int) -> pb.ScrollResponse:
@@ -296,10 +306,12 @@ def scroll_result_from_pb(message: pb.ScrollResponse) -> ScrollResult:
 
 
 def hits_from_pb(message: pb.QueryResponse) -> Hits:
-    return scored_from_pb(message.points, message.seq, explain_from_pb(message))
+    return scored_from_pb(message.points, message.seq, explain_from_pb(message), quality_from_pb(message))
 
 
-def scored_from_pb(points: Sequence[pb.ScoredPoint], seq: int, explain: dict[str, Any] | None = None) -> Hits:
+def scored_from_pb(
+    points: Sequence[pb.ScoredPoint], seq: int, explain: dict[str, Any] | None = None, quality: Quality | None = None
+) -> Hits:
     columns = PointColumns(
         id_array([id_from_pb(point.id) for point in points]),
         np.array([point.seq for point in points], dtype=np.uint64),
@@ -308,7 +320,15 @@ def scored_from_pb(points: Sequence[pb.ScoredPoint], seq: int, explain: dict[str
     )
     scores = np.array([point.score for point in points], dtype=np.float32)
     legs = [legs_from_pb(point) for point in points] if any(point.legs for point in points) else None
-    return Hits(Answers(columns, scores, seq, explain, legs), 0, len(points))
+    return Hits(Answers(columns, scores, seq, explain, legs, quality), 0, len(points))
+
+
+def quality_from_pb(message: Any) -> Quality | None:
+    if not message.HasField("quality"):
+        return None
+    quality = message.quality
+    recall = quality.est_recall if quality.HasField("est_recall") else None
+    return Quality(recall, quality.complete, quality.strategy)
 
 
 def explain_from_pb(message: Any) -> dict[str, Any] | None:

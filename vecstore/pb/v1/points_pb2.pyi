@@ -547,15 +547,27 @@ class ScoredPoint(_message.Message):
     legs: _containers.RepeatedCompositeFieldContainer[LegScore]
     def __init__(self, id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., score: _Optional[float] = ..., seq: _Optional[int] = ..., payload: _Optional[_Mapping[str, _common_pb2.Value]] = ..., payload_json: _Optional[bytes] = ..., vectors: _Optional[_Mapping[str, _common_pb2.Vector]] = ..., legs: _Optional[_Iterable[_Union[LegScore, _Mapping]]] = ...) -> None: ...
 
+class Quality(_message.Message):
+    __slots__ = ("est_recall", "complete", "strategy")
+    EST_RECALL_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    est_recall: float
+    complete: bool
+    strategy: str
+    def __init__(self, est_recall: _Optional[float] = ..., complete: _Optional[bool] = ..., strategy: _Optional[str] = ...) -> None: ...
+
 class QueryResponse(_message.Message):
-    __slots__ = ("points", "seq", "explain")
+    __slots__ = ("points", "seq", "explain", "quality")
     POINTS_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
     points: _containers.RepeatedCompositeFieldContainer[ScoredPoint]
     seq: int
     explain: _common_pb2.MapValue
-    def __init__(self, points: _Optional[_Iterable[_Union[ScoredPoint, _Mapping]]] = ..., seq: _Optional[int] = ..., explain: _Optional[_Union[_common_pb2.MapValue, _Mapping]] = ...) -> None: ...
+    quality: Quality
+    def __init__(self, points: _Optional[_Iterable[_Union[ScoredPoint, _Mapping]]] = ..., seq: _Optional[int] = ..., explain: _Optional[_Union[_common_pb2.MapValue, _Mapping]] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ...) -> None: ...
 
 class QueryGroupsRequest(_message.Message):
     __slots__ = ("query", "group_by", "group_size")
@@ -576,14 +588,16 @@ class PointGroup(_message.Message):
     def __init__(self, value: _Optional[_Union[_common_pb2.Value, _Mapping]] = ..., points: _Optional[_Iterable[_Union[ScoredPoint, _Mapping]]] = ...) -> None: ...
 
 class QueryGroupsResponse(_message.Message):
-    __slots__ = ("groups", "seq", "explain")
+    __slots__ = ("groups", "seq", "explain", "quality")
     GROUPS_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
     groups: _containers.RepeatedCompositeFieldContainer[PointGroup]
     seq: int
     explain: _common_pb2.MapValue
-    def __init__(self, groups: _Optional[_Iterable[_Union[PointGroup, _Mapping]]] = ..., seq: _Optional[int] = ..., explain: _Optional[_Union[_common_pb2.MapValue, _Mapping]] = ...) -> None: ...
+    quality: Quality
+    def __init__(self, groups: _Optional[_Iterable[_Union[PointGroup, _Mapping]]] = ..., seq: _Optional[int] = ..., explain: _Optional[_Union[_common_pb2.MapValue, _Mapping]] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ...) -> None: ...
 
 class WhyNotRequest(_message.Message):
     __slots__ = ("query", "id")

@@ -1,0 +1,204 @@
+"""`python -m bench recall-targets`: is a recall target kept, and at what cost beside the best fixed setting?
+
+Every index is asked fresh queries (the file's, none of which is a row) for each target; recall is counted by distance,
+so that ties are as good. Its interval is 95 % of the normal distribution of the mean over queries. `work` is CPU time
+of one thread, the least of some rounds, beside that of the cheapest fixed setting whose recall reaches the target.
+`asked` says what the calibration was measured on: `rows` held out, or half of the queries (`tune`), judged by the rest.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from bench import contest, index_cases, results
+from bench.index_cases import EXACT, IndexData
+from vecstore.index.base import BuiltIndex, Candidates, SearchParams
+from vecstore.kernels.select import get_kernels
+from vecstore.schema import Metric, VectorKind
+
+TARGETS = (0.8, 0.9, 0.95, 0.99)
+KS = (1, 10, 100)
+COLUMNS = ["data", "index", "asked", "k", "share", "target", "recall", "low", "high", "est", "us", "fixed_us", "work"]
+SLACK = 0.01
+WORK_MAX = 1.5
+TUNED_BY = 500
+EPS = 1e-5
+
+
+@dataclass(slots=True)
+class Judged:
+    """Queries, and the distance of the k-th nearest row that may be found for each."""
+
+    data: IndexData
+    queries: Any
+    limits: dict[int, np.ndarray]  # by k, (nq, 1)
+    allowed: np.ndarray | None
+
+    def recall(self, found: Candidates, k: int) -> np.ndarray:
+        """(nq,)"""
+        limit = self.limits[k]
+        slack = EPS * np.maximum(1.0, np.abs(limit))
+        good = (found.distances[:, :k] <= limit + slack) & (found.rows[:, :k] >= 0)
+        result: np.ndarray = np.minimum(good.sum(axis=1), k) / k
+        return result
+
+
+def judged(data: IndexData, queries: Any, ks: Iterable[int], allowed: np.ndarray | None) -> Judged:
+    ks = [k for k in ks if k * 4 <= len(data.rows)]
+    kernels = get_kernels()
+    kernels.set_threads(0)
+    exact = data.flat().search(kernels, queries, max(ks), allowed)
+    return Judged(data, queries, {k: exact.distances[:, k - 1 : k] for k in ks}, allowed)
+
+
+def fixed_settings(data: IndexData, text: str, k: int) -> list[SearchParams]:
+    """What somebody might set by hand, from cheap to dear."""
+    deep = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)
+    if text == "ivf":
+        return [SearchParams(nprobe=nprobe) for nprobe in steps(1, 1024)]
+    if text.startswith("ivf"):
+        return [SearchParams(nprobe=n, oversampling=d) for n, d in itertools.product(steps(1, 1024), deep[:6])]
+    if text.startswith(("flat", "funnel")):
+        return [SearchParams(oversampling=d) for d in (*deep, 30.0, 50.0, 70.0, 100.0)]
+    if text.startswith("graph"):
+        widths = [ef for ef in (10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 384, 512) if ef >= k]
+        widths = widths or [k, 2 * k]
+        return [SearchParams(ef=ef, oversampling=d) for ef, d in itertools.product(widths, deep[:7]) if d * k <= ef]
+    if text == "hamming_ivf":
+        return [SearchParams(nprobe=nprobe) for nprobe in steps(1, 1024)]
+    if text == "seismic":
+        return [
+            SearchParams(block_factor=f) for f in (0.7, 0.85, 1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2, 2.2, 2.5, 3, 4)
+        ]
+    efforts = (1, 2, 3, 4, 6, 8) if text.startswith("plaid") else (0,) if "first" not in text else (1, 2, 3, 4, 5)
+    depths = [ef for ef in (k, 16, 32, 64, 128, 256, 512) if ef >= k]
+    return [SearchParams(nprobe=effort, ef=ef) for effort, ef in itertools.product(efforts, sorted(set(depths)))]
+
+
+def steps(low: int, high: int) -> list[int]:
+    found = [low]
+    while found[-1] < high:
+        found.append(max(found[-1] + 1, round(found[-1] * 1.25)))
+    return found
+
+
+@dataclass(slots=True)
+class Asked:
+    params: SearchParams
+    recalls: np.ndarray
+    est: float | None
+    us: float
+
+    @property
+    def recall(self) -> float:
+        return float(self.recalls.mean())
+
+
+def ask(index: BuiltIndex, truth: Judged, k: int, params: SearchParams, rounds: int, timed: int) -> Asked:
+    """Recall over all queries, time over the first `timed`."""
+    kernels = get_kernels()
+    kernels.set_threads(1)
+    found = index.search(kernels, truth.queries, k, truth.allowed, params)
+    some = truth.queries[:timed]
+    took = []
+    for _ in range(rounds):
+        began = time.thread_time()
+        index.search(kernels, some, k, truth.allowed, params)
+        took.append(time.thread_time() - began)
+    return Asked(params, truth.recall(found, k), found.recall, min(took) / len(some) * 1e6)
+
+
+def sweep(index: BuiltIndex, truth: Judged, text: str, k: int, timed: int) -> list[Asked]:
+    """The fixed settings; those that no cheaper one equals are timed again."""
+    tried = [ask(index, truth, k, params, 1, timed) for params in fixed_settings(truth.data, text, k)]
+    front: list[Asked] = []
+    for one in sorted(tried, key=lambda one: one.us):
+        if not front or one.recall > front[-1].recall:
+            front.append(one)
+    return [ask(index, truth, k, one.params, 3, timed) for one in front]
+
+
+def measured(
+    index: BuiltIndex, truth: Judged, text: str, asked: str, share: float, timed: int, work: bool
+) -> list[dict[str, Any]]:
+    records = []
+    for k in truth.limits:
+        fixed = sweep(index, truth, text, k, timed) if work else []
+        for target in TARGETS:
+            got = ask(index, truth, k, SearchParams(recall_target=target), 3, timed)
+            error = 1.96 * float(got.recalls.std()) / np.sqrt(len(got.recalls))
+            enough = [one.us for one in fixed if one.recall >= target]
+            records.append({
+                "bench": "recall_targets", "data": truth.data.name, "rows": len(truth.data.rows), "index": text,
+                "asked": asked, "k": k, "share": share, "target": target, "queries": len(got.recalls),
+                "recall": round(got.recall, 4), "low": round(got.recall - error, 4),
+                "high": round(min(1.0, got.recall + error), 4), "est": None if got.est is None else round(got.est, 4),
+                "us": round(got.us, 1), "fixed_us": round(min(enough), 1) if enough else None,
+                "work": round(got.us / min(enough), 2) if enough else None,
+            })  # fmt: skip
+    return records
+
+
+def recall_targets(
+    folder: str, only: str, kinds: list[str], ks: list[int], timed: int, tune: bool, work: bool, l2: bool,
+    rows: int | None, keep: str | None, out: str,
+) -> list[dict[str, Any]]:  # fmt: skip
+    around, records = results.surroundings(), []
+    for path in index_cases.files(folder):
+        if only and only not in str(path):
+            continue
+        data = index_cases.load(path, rows)
+        sets = [data]
+        if l2 and data.field.kind is VectorKind.DENSE:
+            sets.append(index_cases.load(path, rows, Metric.L2))
+        for one in sets:
+            found = one_set(one, kinds, ks, timed, tune, work, keep)
+            results.append(out, [record | around for record in found])
+            records += found
+    print(results.table(records, COLUMNS))
+    print(summary(records))
+    return records
+
+
+def one_set(
+    data: IndexData, kinds: list[str], ks: list[int], timed: int, tune: bool, work: bool, keep: str | None
+) -> list[dict[str, Any]]:
+    records = []
+    fresh = judged(data, data.queries, ks, None)
+    half = min(TUNED_BY, len(data.queries) // 2)
+    rest = judged(data, data.queries[half:], ks, None)
+    for text in data.kinds:
+        if text in EXACT or (kinds and text not in kinds):
+            continue
+        index = index_cases.built(data, text, keep)
+        contest.say(f"{data.name}: {text} ...")
+        records += measured(index, fresh, text, "rows", 1.0, timed, work)
+        if tune and half >= 100:
+            tuned = index.tuned(data.queries[:half], get_kernels())
+            assert tuned is not None
+            records += measured(tuned, rest, text, "queries", 1.0, timed, work)
+    return records
+
+
+def summary(records: list[dict[str, Any]]) -> str:
+    lines = []
+    by = itemgetter("asked")
+    for asked, group in itertools.groupby(sorted(records, key=by), by):
+        found = list(group)
+        kept = [record["recall"] >= record["target"] - SLACK for record in found]
+        surely = [record["high"] < record["target"] - SLACK for record in found]
+        works = [record["work"] for record in found if record["work"] is not None]
+        within = [one <= WORK_MAX for one in works]
+        lines.append(
+            f"calibrated on {asked}: {sum(kept)} of {len(kept)} within {SLACK} of the target or above "
+            f"({np.mean(kept):.1%}; {sum(surely)} below it with their whole interval); "
+            f"work at most {WORK_MAX} x the best fixed setting in {sum(within)} of {len(works)}"
+        )
+    return "\n".join(lines)
