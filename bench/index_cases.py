@@ -25,6 +25,7 @@ KINDS = {
     VectorKind.MULTI: ("plaid", "plaid(tokens=residual2)", "muvera", "muvera(first=ivf)", "muvera(first=graph)"),
 }
 EXACT = ("mih", "inverted")
+FEW_ENCODINGS = 5_000
 
 
 @dataclass(slots=True)
@@ -39,7 +40,9 @@ class IndexData:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        return KINDS[self.field.kind]
+        """A graph over encodings of thousands of components takes too long to build over many rows."""
+        few = len(self.rows) <= FEW_ENCODINGS
+        return tuple(kind for kind in KINDS[self.field.kind] if few or kind != "muvera(first=graph)")
 
     def flat(self) -> Index:
         norms = {} if self.inverse_norms is None else {"inverse_norms": self.inverse_norms}

@@ -1,6 +1,6 @@
 """Background work: seal full growing segments, merge small sealed ones, rewrite those with many dead rows, build
-missing indexes, and remove dropped collections. Two threads decide and wait, so that writers, who depend on sealing, do
-not wait for an index to be built; worker processes do the work.
+missing indexes, measure recall again where rows have died, and remove dropped collections. Two threads decide and wait,
+so that writers, who depend on sealing, do not wait for an index to be built; worker processes do the work.
 
 What there is to do follows from the state alone, so a crash or a cancelled operation loses nothing but time.
 """
@@ -22,6 +22,7 @@ from vecstore.engine.derived import DerivedData, delete_columns
 from vecstore.engine.indexing import Indexing
 from vecstore.engine.jobs import Job
 from vecstore.engine.operations import Operation, Operations
+from vecstore.engine.rechecks import stale
 from vecstore.engine.sealed import SealedSegment
 from vecstore.engine.stepper import Stepper
 from vecstore.engine.tuning import Tuning
@@ -168,6 +169,9 @@ class Maintenance:
             return self._attempt(
                 self._upkeep, "index", collection, lambda operation: self._index(collection, lacking, operation)
             )
+        old = stale(collection)
+        if old is not None:
+            return self._attempt(self._upkeep, "recheck", collection, lambda _: self._recheck(collection, *old))
         return False
 
     def _attempt(self, stepper: Stepper, kind: str, collection: Collection, work: Callable[[Operation], None]) -> bool:
@@ -227,6 +231,11 @@ class Maintenance:
         if not tuned:
             message = f"no segment has an index of lists or codes on {name!r}: only those can be tuned"
             raise FailedPrecondition(message, reason="NOTHING_TO_TUNE")
+
+    def _recheck(self, collection: Collection, segment: SealedSegment, name: str) -> None:
+        """Measure again, among the rows that live, how hard an index has to look."""
+        if not self._tuning.tune(collection, segment, name, None):
+            raise VecstoreError(f"segment {segment.header.id}: the index on {name!r} cannot be measured again")
 
     def _seal_all(self, collection: Collection, operation: Operation) -> None:
         while collection.frozen:

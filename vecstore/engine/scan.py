@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from vecstore.engine.segment import SegmentView
-from vecstore.index.base import BuiltIndex, Candidates, SearchParams
+from vecstore.index.base import BuiltIndex, Candidates, SearchParams, is_stale
 from vecstore.index.terms import TermQueries
 from vecstore.kernels.base import Bitmap, Kernels
 from vecstore.rows import Rows
@@ -74,6 +74,8 @@ def _by_index(
     params: SearchParams,
 ) -> Candidates:
     found = index.search(kernels, queries, k, allowed, params)
+    if found.recall is not None and is_stale(index, view.n_alive):
+        found.recall = None
     if not found.strategy:
         found.strategy, found.is_usual = index.name, True
     if not index.complete and min(found.rows[:, k - 1].tolist()) < 0:

@@ -202,6 +202,10 @@ class SealedSegment:
             self._on_damage()
         return index
 
+    def opened(self, name: str) -> BuiltIndex | None:
+        """The built index of a vector field where a search has opened it."""
+        return self._built.get(name)
+
     def work(self, name: str, n_rows: int) -> int:
         return n_rows // CODES_SHARE if name in self._built else n_rows
 

@@ -9,6 +9,7 @@ from vecstore.engine.collection import Collection, View
 from vecstore.engine.derived import missing_fields, missing_vectors
 from vecstore.engine.growing import GrowingSegment
 from vecstore.engine.indexing import Indexing
+from vecstore.engine.rechecks import recall_tables
 from vecstore.engine.row_columns import column_names
 from vecstore.engine.sealed import SealedSegment
 from vecstore.engine.segment import SegmentView
@@ -119,6 +120,7 @@ def _segment(view: SegmentView, collection: Collection, indexing: Indexing) -> d
             "bytes": sizes,
             "indexed": sorted(segment.header.fields),
             "vector_indexes": {name: format_index(entry.spec) for name, entry in segment.header.indexes.items()},
+            "recall_tables": recall_tables(segment, view.alive),
             "chosen": _chosen(segment, collection, indexing),
             "to_index": sorted(missing_fields(segment, collection)),
             "damaged": dict(segment.quarantined),
@@ -126,7 +128,7 @@ def _segment(view: SegmentView, collection: Collection, indexing: Indexing) -> d
     assert isinstance(segment, GrowingSegment)
     sizes = {"vector": segment.nbytes - segment.payload_bytes, "payload": segment.payload_bytes}
     return {**described, "id": None, "kind": "growing", "bytes": sizes, "indexed": segment.indexed,
-            "vector_indexes": {}, "chosen": {}, "to_index": [], "damaged": {}}  # fmt: skip
+            "vector_indexes": {}, "recall_tables": {}, "chosen": {}, "to_index": [], "damaged": {}}  # fmt: skip
 
 
 def _chosen(segment: SealedSegment, collection: Collection, indexing: Indexing) -> dict[str, Any]:

@@ -1,17 +1,19 @@
-"""Measuring anew, on a user's queries, how hard an index has to look: the tables change, the index does not.
+"""Measuring anew how hard an index has to look, on a user's queries or after deletes: the tables change, the index does
+not.
 
 Called from maintenance's thread only.
 """
 
 from __future__ import annotations
 
-from vecstore.engine import changes, keys
+from vecstore.engine import bitmaps, changes, keys
 from vecstore.engine.build import whole
 from vecstore.engine.collection import Collection
 from vecstore.engine.committer import Committer
 from vecstore.engine.derived import delete_columns
 from vecstore.engine.header import Column, IndexColumns, SegmentHeader
 from vecstore.engine.jobs import column_chunks
+from vecstore.engine.rechecks import searched_rows
 from vecstore.engine.sealed import SealedSegment
 from vecstore.errors import IoFailed, VecstoreError
 from vecstore.index.base import BuiltIndex
@@ -25,11 +27,14 @@ class Tuning:
         self._committer = committer
         self._blobs = blobs
 
-    def tune(self, collection: Collection, segment: SealedSegment, name: str, queries: Rows) -> bool:
-        """Tune the segment's index on vector field `name`; False when it has none that can be tuned. Arrays that stay
-        as they are keep their columns."""
+    def tune(self, collection: Collection, segment: SealedSegment, name: str, queries: Rows | None) -> bool:
+        """Tune the segment's index on vector field `name` among the rows that live now, on these queries or on those
+        that it was measured on before; False when it has none that can be tuned. Arrays that stay as they are keep
+        their columns."""
         index, before = segment.index(name), segment.header
-        tuned = None if index is None else index.tuned(queries, segment.guard(get_kernels(), name))
+        alive = searched_rows(segment, name, collection.alive(segment.uid))
+        among = None if bitmaps.count_bits(alive) == before.n_rows else alive
+        tuned = None if index is None else index.tuned(queries, segment.guard(get_kernels(), name), among)
         if index is None or tuned is None:
             return False
         made, fresh = self._stored(collection, segment, name, index, tuned)

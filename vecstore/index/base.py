@@ -30,6 +30,7 @@ class SearchParams:
 
 
 DEFAULT_PARAMS = SearchParams()
+STALE_SHARE = 0.1  # of an index's rows: when as many have died since its tables of recall were measured, these are old
 EXACT_SCAN = "exact_scan"
 
 
@@ -143,3 +144,9 @@ class BuiltIndex(Index):
     ) -> Self:
         """What `warm` has learned is used again, so that a merge trains nothing. Raises InvalidArgument
         (BAD_INDEX_SPEC), Cancelled."""
+
+
+def is_stale(index: BuiltIndex, rows: int) -> bool:
+    """Whether the index's tables of recall were measured among many more rows than the `rows` left to be found."""
+    measured = index.measured_rows
+    return measured is not None and measured - rows > STALE_SHARE * index.ntotal
