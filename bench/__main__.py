@@ -41,6 +41,15 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--keep", help="a folder to keep the built indexes in, for further runs")
     one.add_argument("--out", default="bench/results/recall-targets.jsonl")
 
+    one = add(commands, "completeness", do_completeness, "k answers under random filters, on every kind of index")
+    one.add_argument("folder", help="a folder of data files")
+    one.add_argument("--only", default="", help="files whose path holds this")
+    one.add_argument("--index", nargs="*", default=[], metavar="SPEC", help="only these, as index text")
+    one.add_argument("--rows", type=positive, help="only the first so many rows")
+    one.add_argument("--filters", type=positive, default=2_000)
+    one.add_argument("--seed", type=int, help="printed where it is not given")
+    one.add_argument("--out", default="bench/results/completeness.jsonl")
+
     one = add(commands, "plot", do_plot, "recall-rate and latency pictures of a results file")
     one.add_argument("results")
 
@@ -258,6 +267,12 @@ def do_recall_targets(args: argparse.Namespace) -> None:
 
     recall_targets(args.folder, args.only, args.index, args.k, args.timed, args.tune, args.work, args.l2, args.rows,
                    args.keep, args.out)  # fmt: skip
+
+
+def do_completeness(args: argparse.Namespace) -> None:
+    from bench.completeness import completeness
+
+    completeness(args.folder, args.only, args.index, args.rows, args.filters, args.seed, args.out)
 
 
 def do_plot(args: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -17,6 +17,7 @@ from vecstore.embedder_settings import EmbedderSettings, from_environment
 from vecstore.errors import InvalidArgument
 
 MIB = 1 << 20
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,6 +104,8 @@ class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int = 0  # threads of the kernel pool; 0 = one for each core
     strict_filters: bool = False  # refuse filters on fields without an index
     filter_cache_bytes: int = 64 * MIB
+    shadow_sample: Share = 0.0  # share of live queries that are answered again exactly, to see what recall they got
+    shadow_cpu_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.02  # of the time, at most, that these checks take
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -165,6 +165,8 @@ class Database:
         if self._feeds is not None:
             self._feeds.close()  # first: maintenance may wait for followers
         self._maintenance.close()
+        if self.reader.shadow is not None:
+            self.reader.shadow.close()
         self._committer.close()
         self._storage.close()
         self.embedding.embedders.close()
@@ -231,6 +233,8 @@ class Database:
 
             self._committer.exclusive(lambda: Change([changes.put_collection(record)], apply))
             self._collections = {key: value for key, value in self._collections.items() if key != name}
+            if self.reader.shadow is not None:
+                self.reader.shadow.forget(name)
         self._maintenance.drop(collection, was_served=True)
         return True
 
@@ -418,7 +422,14 @@ class Database:
 
     def stats(self, collection: str) -> dict[str, Any]:
         """Rows, segments, bytes by component, index state. JSON-able."""
-        return collection_stats(self.collection(collection), self._indexing)
+        found = collection_stats(self.collection(collection), self._indexing)
+        return {**found, "observed_recall": self.observed_recall(collection)}
+
+    def observed_recall(self, collection: str | None = None) -> list[dict[str, Any]]:
+        """What recall live queries got, of one collection or of all, as far as `search.shadow_sample` had them checked:
+        for each field and strategy the mean of the last 1,000, its 95 % interval, and what calibration promised."""
+        shadow = self.reader.shadow
+        return [] if shadow is None else shadow.described(collection)
 
     def gauges(self) -> dict[str, Gauges]:
         """Every collection's state in numbers, of damaged ones too."""

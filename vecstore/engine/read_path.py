@@ -21,6 +21,7 @@ from vecstore.engine.params import check_params, field_of
 from vecstore.engine.parts import PARTS
 from vecstore.engine.search import Plan, check_deadline, search_view
 from vecstore.engine.segment import SegmentView
+from vecstore.engine.shadow import Shadow
 from vecstore.engine.term_statistics import TermStatistics
 from vecstore.errors import DeadlineExceeded, VecstoreError
 from vecstore.given import query_batch, query_rows
@@ -49,6 +50,9 @@ class Reader:
         self.settings = settings
         self.filtering = filtering
         self.terms = TermStatistics()
+        self.shadow: Shadow | None = (
+            Shadow(kernels, filtering, settings.search) if settings.search.shadow_sample else None
+        )
 
     def check(self, collection: Collection, request: QueryRequest) -> Rows:
         """Everything about a request that can be wrong; returns its vector as the kernels take it, as one row."""
@@ -81,6 +85,8 @@ class Reader:
         ranked = search_view(
             self.kernels, view, name, queries, k, request.filter, self.filtering, deadline, plan, request.params
         )
+        if self.shadow is not None:
+            self.shadow.offer(collection, view, name, queries, request, ranked, k)
         explain = _explained(plan, view, name, len(vectors), started)
         parts = PARTS.get()
         if parts is None:

@@ -1,0 +1,78 @@
+"""Live queries that are answered again exactly: what they tell, and what they must not cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from engine_support import settle
+from index_support import load, query, questions, schema
+
+from vecstore.config import Search, Settings, Storage, load_settings
+from vecstore.engine import scan
+from vecstore.engine.database import Database
+from vecstore.engine.shadow import WAITING_MAX, Seen
+from vecstore.errors import InvalidArgument
+from vecstore.index.base import SearchParams
+from vecstore.index_text import parse_index
+
+STORAGE = Storage(seal_rows=10_000, in_place_rows=100_000, disk_reserve_bytes=0, index_rows_min=300)
+
+
+@pytest.fixture
+def watched(reopen: Callable[..., Database], monkeypatch: pytest.MonkeyPatch) -> Database:
+    monkeypatch.setattr(scan, "FEW_ROWS", 20)
+    db = reopen(Settings(storage=STORAGE, search=Search(shadow_sample=1.0, shadow_cpu_share=1.0)))
+    db.create_collection("c", schema(parse_index("ivf(nlist=32) | int8")))
+    load(db, 0, 2_000, 1_000)
+    settle(db, db.compact("c"))
+    return db
+
+
+def test_what_is_seen_is_the_recall_that_queries_got(watched: Database) -> None:
+    asked = questions(40)
+    recalls = []
+    for vector in asked:
+        params = SearchParams(nprobe=8)
+        got = query(watched, vector, params=params)
+        truth = query(watched, vector, params=SearchParams(exact=True))
+        recalls.append(np.isin(got.ids, truth.ids).mean())
+        assert watched.reader.shadow is not None
+        assert watched.reader.shadow.wait_idle(30)
+    (seen,) = watched.stats("c")["observed_recall"]
+    assert (seen["collection"], seen["using"], seen["strategy"]) == ("c", "v", "ivf")
+    assert seen["checked"] == len(asked)  # exact answers are not checked
+    assert seen["recall"] == pytest.approx(np.mean(recalls), abs=1e-3)
+    assert seen["recall"] < 0.999
+    assert seen["low"] < seen["recall"] < seen["high"]
+    assert seen["est_recall"] is not None
+    watched.delete_collection("c")
+    assert watched.observed_recall() == []
+
+
+def test_what_does_not_fit_is_dropped(watched: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    shadow = watched.reader.shadow
+    assert shadow is not None
+    held = []
+    monkeypatch.setattr(shadow, "_recall", lambda sampled: held.append(sampled) or shadow._closing.wait(30) or None)
+    for vector in questions(WAITING_MAX + 10):
+        query(watched, vector, params=SearchParams(nprobe=3))
+    assert 8 <= shadow.dropped <= 10  # one or two are at work
+    watched.close()  # does not wait for what is left
+    assert len(held) <= 2
+
+
+def test_none_are_taken_unless_asked_for(reopen: Callable[..., Database]) -> None:
+    assert reopen(Settings(storage=STORAGE)).reader.shadow is None
+    for name, value in (("SAMPLE", "1.5"), ("SAMPLE", "-0.1"), ("CPU_SHARE", "0")):
+        with pytest.raises(InvalidArgument, match="BAD_CONFIG"):
+            load_settings(environ={f"VECSTORE_SEARCH_SHADOW_{name}": value})
+
+
+def test_the_interval_of_a_perfect_record_is_no_point() -> None:
+    seen = Seen()
+    for _ in range(100):
+        seen.recalls.append(1.0)
+    assert seen.described()["recall"] == seen.described()["high"] == 1.0
+    assert seen.described()["low"] == 0.97

@@ -1,0 +1,180 @@
+"""A sample of live queries, answered again exactly in the background: what recall they really got.
+
+A check costs an exact scan. So the queue is short and what does not fit is dropped; one thread of the lowest priority
+works it off, and rests after each check for so long that checks take at most `shadow_cpu_share` of the time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import queue
+import random
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vecstore.config import Search
+from vecstore.engine.collection import Collection, View
+from vecstore.engine.filtering import Filtering
+from vecstore.engine.scan import Queries
+from vecstore.engine.search import Ranked, search_view
+from vecstore.errors import VecstoreError
+from vecstore.index.base import SearchParams
+from vecstore.kernels.base import Float32Array, Kernels
+from vecstore.query.filter import Filter
+from vecstore.types import QueryRequest
+
+WAITING_MAX = 16
+KEPT = 1_000  # of the last recalls of each way to search
+WAYS_MAX = 1_000
+TOLERANCE = 1e-5  # relative: scans and rescoring may differ in the last bits of a distance
+EXACT = SearchParams(exact=True)
+_RANDOM = random.Random()  # noqa: S311 - a sample, no secret
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    collection: str
+    name: str  # of the field
+    strategy: str
+    est_recall: float | None
+    view: View
+    query: Queries  # one row
+    k: int
+    where: Filter | None
+    distances: Float32Array  # (n,) of what was answered, unused places +inf
+
+
+@dataclass(slots=True)
+class Seen:
+    """Recalls of the last queries that a strategy answered, and what was promised for them."""
+
+    checked: int = 0
+    recalls: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+    promised: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+
+    def described(self) -> dict[str, Any]:
+        """The mean recall with its 95 % interval: by the normal distribution, and where all found everything, by the
+        rule of three."""
+        recalls = np.array(self.recalls)
+        mean, count = float(recalls.mean()), len(recalls)
+        error = 1.96 * float(recalls.std()) / math.sqrt(count) if mean < 1 else 0.0
+        low = mean - error if error else mean - min(mean, 3 / count)
+        promised = float(np.mean(self.promised)) if self.promised else None
+        return {
+            "checked": self.checked, "recall": round(mean, 4), "low": round(max(0.0, low), 4),
+            "high": round(min(1.0, mean + error), 4),
+            "est_recall": None if promised is None else round(promised, 4),
+        }  # fmt: skip
+
+
+class Shadow:
+    """Threads may share one object."""
+
+    def __init__(self, kernels: Kernels, filtering: Filtering, settings: Search) -> None:
+        """`settings.shadow_sample` is above 0."""
+        self._kernels, self._filtering = kernels, filtering
+        self._share, self._cpu_share = settings.shadow_sample, settings.shadow_cpu_share
+        self._queue: queue.Queue[Sampled | None] = queue.Queue(WAITING_MAX)
+        self._lock = threading.Lock()
+        self._seen: dict[tuple[str, str, str], Seen] = {}
+        self.dropped = 0
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="vecstore-shadow", daemon=True)
+        self._thread.start()
+
+    def offer(
+        self, collection: Collection, view: View, name: str, queries: Queries, request: QueryRequest, ranked: Ranked,
+        k: int,
+    ) -> None:  # fmt: skip
+        """Perhaps take one of the queries that were answered. Exact answers need no check, and prefixes and estimated
+        scores are no promise of the true nearest."""
+        if _RANDOM.random() >= self._share * len(queries):
+            return
+        params, quality = request.params, ranked.quality
+        if quality.est_recall == 1.0 or params.truncate_dim or not params.rescore or self._closing.is_set():
+            return
+        at = _RANDOM.randrange(len(queries))
+        sampled = Sampled(
+            collection.record.name, name, quality.strategy, quality.est_recall, view, queries[at : at + 1], k,
+            request.filter, ranked.distances[at].copy(),
+        )  # fmt: skip
+        try:
+            self._queue.put_nowait(sampled)
+        except queue.Full:
+            self.dropped += 1
+
+    def described(self, collection: str | None = None) -> list[dict[str, Any]]:
+        """What was seen, of one collection or of all: for stats and metrics."""
+        with self._lock:
+            return [
+                {"collection": key[0], "using": key[1], "strategy": key[2], **seen.described()}
+                for key, seen in self._seen.items()
+                if collection in (None, key[0])
+            ]
+
+    def forget(self, collection: str) -> None:
+        with self._lock:
+            self._seen = {key: seen for key, seen in self._seen.items() if key[0] != collection}
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Whether everything that was taken is checked, for tests."""
+        deadline = time.monotonic() + timeout_s
+        while self._queue.unfinished_tasks and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return not self._queue.unfinished_tasks
+
+    def close(self) -> None:
+        self._closing.set()
+        with contextlib.suppress(queue.Full):
+            self._queue.put_nowait(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with contextlib.suppress(AttributeError, OSError):  # where the system knows priorities of threads
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        while not self._closing.is_set():
+            sampled = self._queue.get()
+            if sampled is None:
+                return
+            began = time.perf_counter()
+            try:
+                recall = self._recall(sampled)
+                if recall is not None:
+                    self._keep(sampled, recall)
+            except VecstoreError:
+                self.dropped += 1  # damaged or gone since: whoever asks next is told
+            finally:
+                self._queue.task_done()
+            took = time.perf_counter() - began
+            del sampled  # and with it the view
+            self._closing.wait(took * (1 / self._cpu_share - 1))
+
+    def _recall(self, sampled: Sampled) -> float | None:
+        exact = search_view(
+            self._kernels, sampled.view, sampled.name, sampled.query, sampled.k, sampled.where, self._filtering, None,
+            None, EXACT,
+        ).distances[0]  # fmt: skip
+        wanted = int(np.isfinite(exact).sum())
+        if not wanted:
+            return None
+        limit = float(exact[wanted - 1])
+        found = int((sampled.distances <= limit + TOLERANCE * max(1.0, abs(limit))).sum())
+        return min(found, wanted) / wanted
+
+    def _keep(self, sampled: Sampled, recall: float) -> None:
+        key = (sampled.collection, sampled.name, sampled.strategy)
+        with self._lock:
+            if key not in self._seen and len(self._seen) >= WAYS_MAX:
+                self._seen.pop(next(iter(self._seen)))
+            seen = self._seen.setdefault(key, Seen())
+            seen.checked += 1
+            seen.recalls.append(recall)
+            if sampled.est_recall is not None:
+                seen.promised.append(sampled.est_recall)
