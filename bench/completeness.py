@@ -70,8 +70,9 @@ def matching(data: IndexData, query: Rows, allowed: np.ndarray) -> int:
     if data.field.kind is not VectorKind.SPARSE:
         return int(allowed.sum())
     rows: SparseRows = data.rows
-    held = np.zeros(int(max(rows.indices.max(initial=0), query.indices.max(initial=0))) + 1, bool)  # type: ignore[union-attr]
-    held[query.indices] = True  # type: ignore[union-attr]
+    assert isinstance(query, SparseRows)
+    held = np.zeros(int(max(rows.indices.max(initial=0), query.indices.max(initial=0))) + 1, bool)
+    held[query.indices] = True
     shares = np.add.reduceat(np.append(held[rows.indices], 0), rows.offsets[:-1]) > 0
     return int((shares & (np.diff(rows.offsets) > 0) & allowed).sum())
 

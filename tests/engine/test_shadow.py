@@ -32,7 +32,9 @@ def watched(reopen: Callable[..., Database], monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_is_seen_is_the_recall_that_queries_got(watched: Database) -> None:
     asked = questions(40)
-    recalls = []
+    recalls: list[float] = []
+    told: list[tuple[str, str, float]] = []
+    watched.probes.on_recall = lambda *seen: told.append(seen)
     for vector in asked:
         params = SearchParams(nprobe=8)
         got = query(watched, vector, params=params)
@@ -47,6 +49,8 @@ def test_what_is_seen_is_the_recall_that_queries_got(watched: Database) -> None:
     assert seen["recall"] < 0.999
     assert seen["low"] < seen["recall"] < seen["high"]
     assert seen["est_recall"] is not None
+    assert len(told) == len(asked)
+    assert told[-1] == ("c", "v", pytest.approx(np.mean(recalls)))
     watched.delete_collection("c")
     assert watched.observed_recall() == []
 

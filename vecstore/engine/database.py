@@ -120,6 +120,8 @@ class Database:
         self._kernels.set_threads(settings.search.threads)
         self._filtering = Filtering(settings.search)
         self.reader = Reader(self._kernels, settings, self._filtering)
+        if self.reader.shadow is not None:
+            self.reader.shadow.on_recall = lambda *seen: self.probes.on_recall(*seen)
         self._staged = StagedReader(self.reader)
         self._overviews = Overviews(self.reader)
         self._operations = Operations()

@@ -14,6 +14,7 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,6 +86,7 @@ class Shadow:
         self._lock = threading.Lock()
         self._seen: dict[tuple[str, str, str], Seen] = {}
         self.dropped = 0
+        self.on_recall: Callable[[str, str, float], None] = lambda collection, name, recall: None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vecstore-shadow", daemon=True)
         self._thread.start()
@@ -178,3 +180,5 @@ class Shadow:
             seen.recalls.append(recall)
             if sampled.est_recall is not None:
                 seen.promised.append(sampled.est_recall)
+            mean = sum(seen.recalls) / len(seen.recalls)
+        self.on_recall(sampled.collection, sampled.name, mean)
