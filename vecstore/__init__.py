@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vecstore.client._async.client import AsyncClient
     from vecstore.client._async.collection import AsyncCollection
+    from vecstore.client._async.documents import AsyncDocuments
     from vecstore.client._sync.client import Client
     from vecstore.client._sync.collection import Collection
+    from vecstore.client._sync.documents import Documents
     from vecstore.client.atomic import Batch
     from vecstore.client.connect import connect, connect_async
     from vecstore.client.fields import Binary, Dense, Multi, Sparse, Text
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from vecstore.client.results import UploadResult
     from vecstore.client.stages import DBSF, MMR, RRF, Prefetch, RelativeScore
     from vecstore.config import Limits, Settings, load_settings
+    from vecstore.documents.types import Chunking, Document
     from vecstore.errors import (
         AlreadyExists,
         Cancelled,
@@ -102,12 +105,14 @@ __all__ = [
     "AlreadyExists",
     "AsyncClient",
     "AsyncCollection",
+    "AsyncDocuments",
     "Auto",
     "BFloat16",
     "Batch",
     "Binary",
     "Cancelled",
     "Center",
+    "Chunking",
     "Client",
     "Collection",
     "CollectionInfo",
@@ -116,6 +121,8 @@ __all__ = [
     "DeadlineExceeded",
     "Dense",
     "Discover",
+    "Document",
+    "Documents",
     "F",
     "FailedPrecondition",
     "FieldKind",
@@ -184,7 +191,10 @@ __all__ = [
 _MODULES = {
     "vecstore.client._async.client": ("AsyncClient",),
     "vecstore.client._async.collection": ("AsyncCollection",),
+    "vecstore.client._async.documents": ("AsyncDocuments",),
     "vecstore.client._sync.client": ("Client",),
+    "vecstore.client._sync.documents": ("Documents",),
+    "vecstore.documents.types": ("Chunking", "Document"),
     "vecstore.client._sync.collection": ("Collection",),
     "vecstore.client.atomic": ("Batch",),
     "vecstore.client.connect": (

@@ -15,6 +15,7 @@ from embed_support import Letters, Words
 
 import vecstore
 from vecstore import RRF, Dense, Discover, FailedPrecondition, InvalidArgument, Multi, Prefetch, Recommend, Sparse, Text
+from vecstore.client._async.documents import AsyncDocuments
 from vecstore.config import Server, Settings
 from vecstore.embed.base import Role
 from vecstore.engine.database import Database
@@ -23,6 +24,9 @@ from vecstore.server.app import start_server
 
 TEXTS = ["alpha beta", "gamma delta", "epsilon", "zeta eta theta", None, "iota kappa"]
 WAYS = ["embedded", "async", "grpc"]
+
+
+HANDLES = (vecstore.AsyncCollection, AsyncDocuments)
 
 
 class Awaited:
@@ -35,8 +39,10 @@ class Awaited:
         method = getattr(self._inner, name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            found = asyncio.run_coroutine_threadsafe(method(*args, **kwargs), self._loop).result(30)
-            return Awaited(found, self._loop) if isinstance(found, vecstore.AsyncCollection) else found
+            found = method(*args, **kwargs)
+            if asyncio.iscoroutine(found):
+                found = asyncio.run_coroutine_threadsafe(found, self._loop).result(30)
+            return Awaited(found, self._loop) if isinstance(found, HANDLES) else found
 
         return call
 

@@ -16,6 +16,8 @@ HERE = Path(__file__).parent
 HEADER = "# Made from ../_async by `python -m vecstore.client.unasync`; edit there.\n"
 
 REPLACEMENTS = [
+    (r"^from asyncio import to_thread\n", ""),
+    (r"\bawait to_thread\((\w+), ", r"\1("),
     (r"\basync (def|for|with)\b", r"\1"),
     (r"\bawait ", ""),
     (r"\bAsync(?=[A-Z])", ""),

@@ -7,8 +7,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from vecstore.client._async.collection import AsyncCollection
+from vecstore.client._async.documents import AsyncDocuments
 from vecstore.client.fields import IndexKind, VectorSpecs, build_schema
 from vecstore.client.transport import AsyncTransport
+from vecstore.documents.layout import INDEXES, fields_of
 from vecstore.errors import FailedPrecondition
 from vecstore.types import CollectionInfo, OperationInfo
 
@@ -69,6 +71,30 @@ class AsyncClient:
     async def get_collection(self, name: str) -> AsyncCollection:
         """A handle on a collection that exists. Raises NotFound (COLLECTION_NOT_FOUND)."""
         return self._handle(await self._transport.collection_info(name))
+
+    async def create_documents(
+        self,
+        name: str,
+        *,
+        embedder: str | None = None,
+        sparse_embedder: str | None = None,
+        multi_embedder: str | None = None,
+        language: str = "english",
+        indexes: Mapping[str, IndexKind] | None = None,
+        exist_ok: bool = False,
+    ) -> AsyncDocuments:
+        """Create a collection for documents: searched for words of `language` by BM25, and by the vectors of the
+        embedders named. `indexes` are of payload fields beside those that documents need, such as
+        {"metadata.lang": "keyword"}. Raises as `create_collection` does."""
+        fields = fields_of(embedder, sparse_embedder, multi_embedder, language)
+        schema = build_schema(fields, indexes={**INDEXES, **(indexes or {})})
+        info = await self._transport.create_collection(name, schema, exist_ok=exist_ok)
+        return AsyncDocuments(self._transport, info.name, timeout_s=self._timeout_s, schema=info.schema)
+
+    def documents(self, name: str) -> AsyncDocuments:
+        """The documents of a collection, made by `create_documents`, or any that has a text field or a field with an
+        embedder."""
+        return AsyncDocuments(self._transport, name, timeout_s=self._timeout_s)
 
     def collection(self, name: str) -> AsyncCollection:
         """A handle without asking whether the collection exists; its calls raise NotFound if not."""

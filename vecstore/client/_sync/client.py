@@ -8,8 +8,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from vecstore.client._sync.collection import Collection
+from vecstore.client._sync.documents import Documents
 from vecstore.client.fields import IndexKind, VectorSpecs, build_schema
 from vecstore.client.transport import Transport
+from vecstore.documents.layout import INDEXES, fields_of
 from vecstore.errors import FailedPrecondition
 from vecstore.types import CollectionInfo, OperationInfo
 
@@ -70,6 +72,30 @@ class Client:
     def get_collection(self, name: str) -> Collection:
         """A handle on a collection that exists. Raises NotFound (COLLECTION_NOT_FOUND)."""
         return self._handle(self._transport.collection_info(name))
+
+    def create_documents(
+        self,
+        name: str,
+        *,
+        embedder: str | None = None,
+        sparse_embedder: str | None = None,
+        multi_embedder: str | None = None,
+        language: str = "english",
+        indexes: Mapping[str, IndexKind] | None = None,
+        exist_ok: bool = False,
+    ) -> Documents:
+        """Create a collection for documents: searched for words of `language` by BM25, and by the vectors of the
+        embedders named. `indexes` are of payload fields beside those that documents need, such as
+        {"metadata.lang": "keyword"}. Raises as `create_collection` does."""
+        fields = fields_of(embedder, sparse_embedder, multi_embedder, language)
+        schema = build_schema(fields, indexes={**INDEXES, **(indexes or {})})
+        info = self._transport.create_collection(name, schema, exist_ok=exist_ok)
+        return Documents(self._transport, info.name, timeout_s=self._timeout_s, schema=info.schema)
+
+    def documents(self, name: str) -> Documents:
+        """The documents of a collection, made by `create_documents`, or any that has a text field or a field with an
+        embedder."""
+        return Documents(self._transport, name, timeout_s=self._timeout_s)
 
     def collection(self, name: str) -> Collection:
         """A handle without asking whether the collection exists; its calls raise NotFound if not."""
