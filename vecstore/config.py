@@ -106,6 +106,7 @@ class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     filter_cache_bytes: int = 64 * MIB
     shadow_sample: Share = 0.0  # share of live queries that are answered again exactly, to see what recall they got
     shadow_cpu_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.02  # of the time, at most, that these checks take
+    device_bytes: int = 0  # of each GPU's memory for arrays of segments; 0: four fifths of it
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

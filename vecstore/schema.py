@@ -91,6 +91,7 @@ class VectorField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     analysis: Analysis | None = None  # of TEXT
     embedder: str | None = None  # the name of the one that makes its vectors of texts (`vecstore.embed`)
     fingerprint: str | None = None  # of the embedder's model; the database fills it in at creation
+    device: str | None = None  # where it is searched and built: None or "cpu", "auto" (a GPU if there is one), "cuda:N"
 
     @property
     def is_sparse(self) -> bool:

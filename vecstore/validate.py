@@ -19,6 +19,7 @@ from vecstore.schema import NEAREST, DataType, Metric, Schema, VectorField, Vect
 from vecstore.text.analyze import check_analysis
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
+_DEVICE = re.compile(r"cuda:\d{1,3}\Z")
 _U64_MAX = (1 << 64) - 1
 # Squared lengths stay far enough from float32's end that a distance between two accepted vectors is finite.
 SQUARED_LENGTH_MAX = float(np.finfo(np.float32).max) / 8
@@ -50,9 +51,23 @@ def check_schema(schema: Schema, limits: Limits) -> None:
         check_payload_key(key)
 
 
+def check_device(device: str, path: str) -> None:
+    """Raises InvalidArgument (BAD_SCHEMA) for what names no device; whether the machine has it does not matter."""
+    if device not in ("cpu", "auto") and not _DEVICE.match(device):
+        message = f'{path}={device!r} must be "cpu", "auto" or "cuda:N"'
+        raise invalid("BAD_SCHEMA", message, path)
+
+
 def check_vector_field(name: str, field: VectorField, limits: Limits) -> None:
     path = f"vectors.{name}"
+    if field.device is not None:
+        check_device(field.device, f"{path}.device")
     if field.is_sparse:
+        if field.device not in (None, "cpu"):
+            message = (
+                f"{path}.device={field.device} does not apply to a {field.kind.value} field: it has no such kernels"
+            )
+            raise invalid("BAD_SCHEMA", message, f"{path}.device")
         _check_sparse_field(path, field)
         check_index(field, f"{path}.index")
         return

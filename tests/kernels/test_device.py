@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vecstore.errors import InvalidArgument
 from vecstore.kernels.device import devices
 from vecstore.kernels.device.arrays import ArrayDevice, Device
 from vecstore.kernels.device.backend import DeviceKernels
@@ -238,11 +237,6 @@ def test_the_sooner_of_both_answers_batches_of_a_size(monkeypatch: pytest.Monkey
     assert asked == ["device"]
 
 
-def test_names_of_devices() -> None:
-    for name in ("cpu", "auto", "cuda:0", "cuda:12"):
-        devices.check_name(name, "vectors.text.device")
-    for name in ("", "gpu", "cuda", "cuda:-1", "cuda:x", "cuda:0 "):
-        with pytest.raises(InvalidArgument, match=r"vectors\.text\.device is .*expected"):
-            devices.check_name(name, "vectors.text.device")
+def test_devices_that_are_not_there() -> None:
     assert devices.open_device("cuda:999") is None
     assert devices.open_device("cpu") is None

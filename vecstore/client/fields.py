@@ -25,21 +25,23 @@ def Dense(  # noqa: N802 (reads as a type where schemas are written)
     datatype: DataType | Literal["float32", "float16", "bfloat16"] = "float32",
     index: IndexLike = None,
     embedder: str | None = None,
+    device: str | None = None,
 ) -> VectorField:
     """A dense vector field: `dim` numbers, compared by `metric`, stored as `datatype`. `index` is a builder such as
     `IVF(quantizer=RaBitQ(bits=4))`, the same as a dictionary, or a line such as "ivf | rabitq(bits=4)"; "flat" is exact
     search. Without one the engine chooses: exact search of small segments, else a graph or lists, as memory allows.
 
     `embedder` names one of the server's (of `connect`'s, for an embedded database): texts may then be given in place of
-    vectors, and `dim` may be left out."""
+    vectors, and `dim` may be left out. `device` "cuda:0" (1, ...) or "auto" searches and builds with a GPU where the
+    machine has one, which needs the package's extra `gpu`."""
     spec = {"kind": "dense", "dim": dim, "metric": metric, "datatype": datatype, "index": index, "embedder": embedder}
-    return vector_field(spec)
+    return vector_field({**spec, "device": device})
 
 
-def Binary(dim: int, *, index: IndexLike = None) -> VectorField:  # noqa: N802
+def Binary(dim: int, *, index: IndexLike = None, device: str | None = None) -> VectorField:  # noqa: N802
     """A binary vector field of `dim` bits (a multiple of 8), compared by Hamming distance, exactly unless there is an
-    `index`, such as `HammingIVF()` or "mih"."""
-    return vector_field({"kind": "binary", "dim": dim, "metric": "hamming", "index": index})
+    `index`, such as `HammingIVF()` or "mih". `device` as in `Dense`."""
+    return vector_field({"kind": "binary", "dim": dim, "metric": "hamming", "index": index, "device": device})
 
 
 def Sparse(  # noqa: N802
@@ -71,17 +73,19 @@ def Multi(  # noqa: N802
     datatype: DataType | Literal["float32", "float16"] = "float32",
     index: IndexLike = None,
     embedder: str | None = None,
+    device: str | None = None,
 ) -> VectorField:
     """A multi-vector field: any number of token vectors of `dim` numbers for each point, compared by MaxSim (the sum,
     over the query's tokens, of the largest inner product with a token of the point). Tokens are compared as they are
     given: of unit length where cosines are meant. `index` is `Plaid()`, `Muvera()`, "flat" (exact) or None, which
-    leaves it to the engine. `embedder` and `dim` as in `Dense`."""
-    return vector_field({"kind": "multi", "dim": dim, "datatype": datatype, "index": index, "embedder": embedder})
+    leaves it to the engine. `embedder`, `dim` and `device` as in `Dense`."""
+    spec = {"kind": "multi", "dim": dim, "datatype": datatype, "index": index, "embedder": embedder}
+    return vector_field({**spec, "device": device})
 
 
 def vector_field(spec: VectorSpec, kind: VectorKind = VectorKind.DENSE) -> VectorField:
     """Read one vector field from a dictionary: `dim`, unless there is an `embedder`, and optionally `kind`, `metric`,
-    `datatype`, `index`, `analysis`.
+    `datatype`, `index`, `analysis`, `device`.
 
     Raises InvalidArgument (BAD_SCHEMA) for unknown keys and values, BAD_INDEX_SPEC for those of an index.
     """

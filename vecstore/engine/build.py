@@ -18,6 +18,7 @@ import numpy as np
 
 from vecstore.engine import bitmaps
 from vecstore.engine.ids import encoded_keys, sealed_ids
+from vecstore.engine.placement import build_kernels
 from vecstore.engine.row_columns import OFFSET_DTYPE, parts, rows_from
 from vecstore.engine.segment import decode_payload
 from vecstore.errors import Corruption
@@ -230,7 +231,7 @@ def index_arrays(
         spec,
         rows,
         columns.get(f"norms.{name}"),
-        get_kernels(),
+        build_kernels(field.device, get_kernels()),
         step,
         warm,
     )

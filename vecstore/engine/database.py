@@ -30,6 +30,7 @@ from vecstore.engine.operations import Operations
 from vecstore.engine.overviews import Overviews
 from vecstore.engine.params import field_of
 from vecstore.engine.prepare import prepare
+from vecstore.engine.placement import Placement, with_devices
 from vecstore.engine.probes import Probes
 from vecstore.engine.read_path import Reader, batch_key, deadline_of
 from vecstore.engine.recovery import recover
@@ -116,7 +117,7 @@ class Database:
         self.embedding = Embedding(named, settings.limits, lambda name: self.collection(name).schema)
         self.probes = Probes()
         self._storage = storage
-        self._kernels = get_kernels()
+        self._kernels = with_devices(get_kernels(), settings.search)
         self._kernels.set_threads(settings.search.threads)
         self._filtering = Filtering(settings.search)
         self.reader = Reader(self._kernels, settings, self._filtering)
@@ -171,6 +172,8 @@ class Database:
             self.reader.shadow.close()
         self._committer.close()
         self._storage.close()
+        if isinstance(self._kernels, Placement):
+            self._kernels.close()
         self.embedding.embedders.close()
 
     # --- collections ---
@@ -485,6 +488,7 @@ class Database:
         return {
             "version": __version__,
             "kernels": describe(),
+            **({"devices": self._kernels.report()} if isinstance(self._kernels, Placement) else {}),
             "path": None if self._storage.path is None else str(self._storage.path),
             "collections": len(self._collections),
             "epoch": self._storage.kv.epoch,

@@ -133,6 +133,7 @@ class _Guard:
     def __init__(self, kernels: Kernels, checked: CheckedRows) -> None:
         self._kernels = kernels
         self._checked = checked
+        self._reads_whole = getattr(kernels, "reads_whole", False)  # a device takes the whole column
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._kernels, name)
@@ -166,7 +167,7 @@ class _Guard:
     ) -> None:
         if not np.may_share_memory(rows, self._checked.rows):
             kernel(*arguments)
-        elif allowed is not None and bitmaps.count_bits(allowed) <= SINGLE_ROWS:
+        elif allowed is not None and not self._reads_whole and bitmaps.count_bits(allowed) <= SINGLE_ROWS:
             self._checked.check_rows(bitmaps.set_bits(allowed))
             kernel(*arguments)
         else:

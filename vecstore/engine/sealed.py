@@ -19,6 +19,7 @@ from vecstore.engine import bitmaps
 from vecstore.engine.guard import CheckedRows, guarded
 from vecstore.engine.header import Column, IndexColumns, SegmentHeader, is_derived
 from vecstore.engine.ids import IdColumn
+from vecstore.engine.placement import Placement
 from vecstore.engine.row_columns import check_stored, column_names, one_row, rows_from
 from vecstore.engine.structure import check_column
 from vecstore.errors import Corruption, Unimplemented
@@ -179,6 +180,9 @@ class SealedSegment:
 
     def guard(self, kernels: Kernels, name: str) -> Kernels:
         """Kernels for searching a field of this segment."""
+        device = self._vectors[name].device
+        if device is not None and isinstance(kernels, Placement):
+            kernels = kernels.kernels(device, self.uid)
         checked = self._rows.get(name)
         if checked is None or (checked.checked and not checked.frugal):
             return kernels

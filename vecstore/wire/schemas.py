@@ -43,6 +43,7 @@ def schema_to_pb(schema: Schema) -> collections_pb2.Schema:
         vector.datatype = _number(_DATA_TYPES, field.datatype)
         vector.index = index_to_text(field.index)
         vector.embedder, vector.fingerprint = field.embedder or "", field.fingerprint or ""
+        vector.device = field.device or ""
         if field.analysis is not None:
             vector.analysis.CopyFrom(_analysis_to_pb(field.analysis))
         try:
@@ -66,7 +67,9 @@ def schema_from_pb(message: collections_pb2.Schema) -> Schema:
             raise error.at(path) from None
         analysis = _analysis_from_pb(field.analysis) if field.HasField("analysis") else None
         embedder, fingerprint = field.embedder or None, field.fingerprint or None
-        vectors[name] = VectorField(kind, field.dim, metric, datatype, index, analysis, embedder, fingerprint)
+        vectors[name] = VectorField(
+            kind, field.dim, metric, datatype, index, analysis, embedder, fingerprint, field.device or None
+        )
     fields = {key: _member(_FIELD_KINDS, kind, None, f"schema.fields.{key}") for key, kind in message.fields.items()}
     return Schema(vectors, fields)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 class Device(Protocol):
     name: str  # such as "cuda:0"
     xp: Any  # numpy's functions over this device's arrays
+    total_bytes: int  # of memory
     score_bytes: int  # the scores of one chunk: what stays in the device's cache between their making and their reading
 
     def working(self) -> AbstractContextManager[object]:
@@ -49,6 +50,7 @@ class ArrayDevice:
 
     name = "numpy"
     xp: Any = np
+    total_bytes = 1 << 30
     score_bytes = 4 << 20
 
     def working(self) -> AbstractContextManager[object]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 SIZES = (1, 4, 16, 64, 256)  # batches are told apart by the largest of these that they reach
+LARGE = 256
 ROUNDS = 2  # the first run of a kind compiles
 
 Answer = Callable[[], None]
@@ -39,6 +40,16 @@ class Always(Choice):
 
     def answer(self, nq: int, device: Answer, host: Answer) -> None:
         device()
+
+
+class Large(Choice):
+    """The device for large batches, without a measurement: for builds, which scan other arrays in each step."""
+
+    def answer(self, nq: int, device: Answer, host: Answer) -> None:
+        if nq >= LARGE:
+            device()
+        else:
+            host()
 
 
 def _seconds(answer: Answer) -> float:

@@ -7,18 +7,10 @@ import re
 import threading
 from functools import cache
 
-from vecstore.errors import InvalidArgument
 from vecstore.kernels.device.arrays import Device
 
 _NAME = re.compile(r"cuda:(\d{1,3})")
 _lock = threading.Lock()
-
-
-def check_name(name: str, path: str) -> None:
-    """Raises InvalidArgument (BAD_DEVICE) for what names no device: "cpu", "auto" and "cuda:N" do."""
-    if name not in ("cpu", "auto") and not _NAME.fullmatch(name):
-        message = f'{path} is {name!r}, expected "cpu", "auto" or "cuda:N"'
-        raise InvalidArgument(message, reason="BAD_DEVICE", metadata={"path": path})
 
 
 @cache

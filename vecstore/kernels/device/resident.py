@@ -72,6 +72,10 @@ class Resident:
             self._watch(_root(array), key)
             return made
 
+    @property
+    def arrays(self) -> int:
+        return len(self._held)
+
     def drop_all(self) -> None:
         with self._lock:
             self.evictions += len(self._held)

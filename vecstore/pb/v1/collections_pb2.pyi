@@ -71,7 +71,7 @@ class Analysis(_message.Message):
     def __init__(self, language: _Optional[str] = ..., stop_words: _Optional[bool] = ..., k1: _Optional[float] = ..., b: _Optional[float] = ...) -> None: ...
 
 class VectorField(_message.Message):
-    __slots__ = ("kind", "dim", "metric", "datatype", "index", "analysis", "embedder", "fingerprint")
+    __slots__ = ("kind", "dim", "metric", "datatype", "index", "analysis", "embedder", "fingerprint", "device")
     KIND_FIELD_NUMBER: _ClassVar[int]
     DIM_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +80,7 @@ class VectorField(_message.Message):
     ANALYSIS_FIELD_NUMBER: _ClassVar[int]
     EMBEDDER_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
     kind: VectorKind
     dim: int
     metric: Metric
@@ -88,7 +89,8 @@ class VectorField(_message.Message):
     analysis: Analysis
     embedder: str
     fingerprint: str
-    def __init__(self, kind: _Optional[_Union[VectorKind, str]] = ..., dim: _Optional[int] = ..., metric: _Optional[_Union[Metric, str]] = ..., datatype: _Optional[_Union[_common_pb2.DataType, str]] = ..., index: _Optional[str] = ..., analysis: _Optional[_Union[Analysis, _Mapping]] = ..., embedder: _Optional[str] = ..., fingerprint: _Optional[str] = ...) -> None: ...
+    device: str
+    def __init__(self, kind: _Optional[_Union[VectorKind, str]] = ..., dim: _Optional[int] = ..., metric: _Optional[_Union[Metric, str]] = ..., datatype: _Optional[_Union[_common_pb2.DataType, str]] = ..., index: _Optional[str] = ..., analysis: _Optional[_Union[Analysis, _Mapping]] = ..., embedder: _Optional[str] = ..., fingerprint: _Optional[str] = ..., device: _Optional[str] = ...) -> None: ...
 
 class Schema(_message.Message):
     __slots__ = ("vectors", "fields")
