@@ -32,6 +32,7 @@ from vecstore.schema import Metric
 
 BATCHES = (1, 16, 256, 1024)
 CHECKED = 20_000  # rows compared with the host
+TYPES: dict[str, type] = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16, "int8": np.int8}
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,7 @@ def roofline(device: Any, size: int) -> Roofline:
 
         bytes_s = 2 * source.nbytes / seconds(copy)
         flops = {}
-        for name, dtype in (
-            ("float32", np.float32),
-            ("float16", np.float16),
-            ("bfloat16", np.uint16),
-            ("int8", np.int8),
-        ):
+        for name, dtype in TYPES.items():
             rows = xp.zeros((size, size), dtype)
 
             def product(rows: Any = rows) -> None:
@@ -110,10 +106,8 @@ def measure(device: Any, rows: int, dim: int, k: int, size: int) -> list[dict[st
             return found
 
         check(name, lambda by, some=array, dense=dense: dense(4, kept(some[:CHECKED].copy()), by), kernels, host)
-        for nq in BATCHES:
-            lines.append(
-                line(f"scan {name}", nq, rows, dim, array.nbytes, seconds(lambda nq=nq: dense(nq)), limits, name)
-            )
+        taken = {nq: seconds(lambda nq=nq, dense=dense: dense(nq)) for nq in BATCHES}
+        lines += (line(f"scan {name}", nq, rows, dim, array.nbytes, taken[nq], limits, name) for nq in BATCHES)
     bits = kept(bits)
 
     def hamming(nq: int, some: np.ndarray = bits, by: Any = kernels) -> tuple[np.ndarray, np.ndarray]:
@@ -122,9 +116,8 @@ def measure(device: Any, rows: int, dim: int, k: int, size: int) -> list[dict[st
         return found
 
     check("hamming", lambda by: hamming(4, kept(bits[:CHECKED].copy()), by), kernels, host)
-    for nq in BATCHES:
-        lines.append(line("hamming", nq, rows, dim, bits.nbytes, seconds(lambda nq=nq: hamming(nq)), limits, "int8"))
-    return lines
+    taken = {nq: seconds(lambda nq=nq: hamming(nq)) for nq in BATCHES}
+    return [*lines, *(line("hamming", nq, rows, dim, bits.nbytes, taken[nq], limits, "int8") for nq in BATCHES)]
 
 
 def check(name: str, answer: Callable[[Any], tuple[np.ndarray, np.ndarray]], device: Any, host: Any) -> None:

@@ -29,8 +29,8 @@ from vecstore.engine.maintenance import Maintenance
 from vecstore.engine.operations import Operations
 from vecstore.engine.overviews import Overviews
 from vecstore.engine.params import field_of
-from vecstore.engine.prepare import prepare
 from vecstore.engine.placement import Placement, with_devices
+from vecstore.engine.prepare import prepare
 from vecstore.engine.probes import Probes
 from vecstore.engine.read_path import Reader, batch_key, deadline_of
 from vecstore.engine.recovery import recover
