@@ -121,6 +121,7 @@ async def test_what_a_model_reads(tmp_path: Path) -> None:
     async with in_process(":memory:") as client:
         for tool in (await client.list_tools()).tools:
             assert tool.description
+            assert "  " not in tool.description.replace("\n", "  ")
             assert tool.output_schema
             assert tool.annotations is not None
             assert tool.annotations.read_only_hint in ((None, False) if tool.name in WRITES else (True,))

@@ -36,13 +36,16 @@ def build_server(callers: Callers, *, read_only: bool = False) -> MCPServer[Any]
     """The server with its tools; with `read_only` without those that write."""
     tools = Tools(callers)
     server: MCPServer[Any] = MCPServer("vecstore", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING")
-    for tool in (tools.list_collections, tools.search, tools.get):
-        server.add_tool(tool, annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False))
+    reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+    replaces = ToolAnnotations(destructive_hint=True, idempotent_hint=False, open_world_hint=False)
+    creates = ToolAnnotations(destructive_hint=False, idempotent_hint=False, open_world_hint=False)
+    offered: list[tuple[Callable[..., Any], ToolAnnotations]] = [
+        (tools.list_collections, reads), (tools.search, reads), (tools.get, reads)
+    ]  # fmt: skip
     if not read_only:
-        replaces = ToolAnnotations(destructive_hint=True, idempotent_hint=False, open_world_hint=False)
-        server.add_tool(tools.add, annotations=replaces)
-        creates = ToolAnnotations(destructive_hint=False, idempotent_hint=False, open_world_hint=False)
-        server.add_tool(tools.create_collection, annotations=creates)
+        offered += [(tools.add, replaces), (tools.create_collection, creates)]
+    for tool, hints in offered:
+        server.add_tool(tool, description=" ".join((tool.__doc__ or "").split()), annotations=hints)
     server.resource("vecstore://collections/{collection}", mime_type="application/json")(tools.describe)
     return server
 
