@@ -42,6 +42,7 @@ def test_keys_tls_and_json_lines(tmp_path: Path) -> None:
     }
     environ = {**os.environ, **{f"VECSTORE_SERVER_{name}".upper(): str(value) for name, value in settings.items()}}
     command = [sys.executable, "-m", "vecstore.cli.main"]
+    earlier = ""
     serve = [*command, "serve", str(tmp_path / "db"), "--port", "0"]
     with subprocess.Popen(serve, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         try:
@@ -54,8 +55,11 @@ def test_keys_tls_and_json_lines(tmp_path: Path) -> None:
                 assert client.info()["keys"] == ["first"]
                 second = add(keys, "second", "read")
                 server.send_signal(signal.SIGHUP)
-                while "second" not in client.info()["keys"]:
-                    pass
+                assert server.stderr is not None
+                while "2 keys in" not in (line := server.stderr.readline()):  # without a call, which would look too
+                    earlier += line
+                    assert line
+                assert client.info()["keys"] == ["first", "second"]
             asked = {"VECSTORE_CA": str(tmp_path / "ca.pem"), "VECSTORE_API_KEY": second}
             done = subprocess.run(
                 [*command, "info", "-t", target, "--json"], env={**os.environ, **asked}, capture_output=True, text=True
@@ -65,7 +69,7 @@ def test_keys_tls_and_json_lines(tmp_path: Path) -> None:
             assert info["key"] == {"name": "second", "role": "read"}
             assert info["uptime_s"] > 0
             server.send_signal(signal.SIGTERM)
-            _, logged = server.communicate(timeout=30)
+            logged = earlier + server.communicate(timeout=30)[1]
             assert server.returncode == 0
         finally:
             server.kill()

@@ -444,6 +444,7 @@ class Database:
         """Bytes used and the bound, by what they are for."""
         return {
             "indexes": (self._indexing.used(), self._indexing.budget),
+            "resident_vectors": (self._storage.blobs.resident_bytes(), self.settings.storage.resident_vectors_bytes),
             "filter_cache": (self._filtering.cached_bytes, self.settings.search.filter_cache_bytes),
         }
 

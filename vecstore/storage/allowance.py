@@ -9,8 +9,12 @@ class Allowance:
     """Threads may share one object."""
 
     def __init__(self, total: int) -> None:
-        self._left = total
+        self._left = self._total = total
         self._lock = threading.Lock()
+
+    @property
+    def taken(self) -> int:
+        return self._total - self._left
 
     def take(self, nbytes: int) -> bool:
         if nbytes > self._left:

@@ -28,6 +28,11 @@ class CacheFiles:
         self._directory = directory
         self._allowance = Allowance(resident_bytes)
 
+    @property
+    def resident_bytes(self) -> int:
+        """Of columns that stay in memory because they are read by rows."""
+        return self._allowance.taken
+
     def path(self, name: str) -> Path:
         return self._directory / cache_file_name(name)
 

@@ -99,6 +99,9 @@ class FollowerBlobs:
     def delete(self, name: str) -> None:
         raise read_only()
 
+    def resident_bytes(self) -> int:
+        return self._cache.resident_bytes
+
     def sweep(self, keep: set[str]) -> None:
         """The writer does."""
 

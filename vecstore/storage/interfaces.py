@@ -164,5 +164,8 @@ class Blobs(Protocol):
     def verify(self, ref: BlobRef) -> None:
         """Read every stored chunk (not the cache). Raises Corruption naming the blob and the chunk."""
 
+    def resident_bytes(self) -> int:
+        """Bytes of columns that were read by rows and stay in memory (storage.resident_vectors_bytes bounds them)."""
+
     def sweep(self, keep: set[str]) -> None:
         """Remove every blob, cache file and staging leftover that is not of a name in `keep`; for the start."""

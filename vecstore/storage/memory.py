@@ -134,6 +134,9 @@ class MemoryBlobs:
     def verify(self, ref: BlobRef) -> None:
         ChunkTable.of(self._content(ref)).check_ref(ref)
 
+    def resident_bytes(self) -> int:
+        return 0  # all of it is in memory anyway
+
     def sweep(self, keep: set[str]) -> None:
         for ref in list(self.list("")):
             if ref.name not in keep:

@@ -171,6 +171,9 @@ class RocksBlobs:
         for index in range(len(table.checksums)):
             self._chunk(ref, table, index)
 
+    def resident_bytes(self) -> int:
+        return self._cache.resident_bytes
+
     def sweep(self, keep: set[str]) -> None:
         """Remove every blob, cache file and staging directory that is not of a name in `keep`. For the start: staging
         directories of workers that still run would go too. Stops at a damaged chunk table, which `verify` reports."""
