@@ -35,7 +35,8 @@ from vecstore.integrations.mcp.serving import build_server
 from vecstore.schema import VectorKind
 
 TEXTS = {"a": "a whale and the captain who hunts it", "b": "two sisters inherit a bakery", "c": "the captain's bread"}
-WRITES = {"add", "create_collection"}
+READS = {"list_collections", "search", "get", "search_documents"}
+WRITES = {"add", "add_document", "create_collection"}
 
 
 def fill(target: str, **options: Any) -> None:
@@ -77,7 +78,7 @@ def ids(answer: dict[str, Any]) -> list[str]:
 async def tour(client: Client) -> None:
     """What a model does with a database that `fill` has filled."""
     tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-    assert set(tools) == {"list_collections", "search", "get", *WRITES}
+    assert set(tools) == READS | WRITES
     listed = (await call(client, "list_collections"))["collections"]
     assert [(one["name"], one["points"]) for one in listed] == [("books", 3), ("other", 0)]
     assert listed[0]["fields"]["text"] == {
@@ -114,7 +115,7 @@ async def test_in_process(tmp_path: Path) -> None:
 async def test_what_a_model_reads(tmp_path: Path) -> None:
     async with in_process(":memory:", read_only=True) as client:
         tools = (await client.list_tools()).tools
-        assert not WRITES & {tool.name for tool in tools}
+        assert {tool.name for tool in tools} == READS
         assert await refusal(client, "add", collection="x", points=[{}]) == "Unknown tool: add"
         (template,) = (await client.list_resource_templates()).resource_templates
         assert template.uri_template == "vecstore://collections/{collection}"
@@ -126,7 +127,7 @@ async def test_what_a_model_reads(tmp_path: Path) -> None:
             assert tool.annotations is not None
             assert tool.annotations.read_only_hint in ((None, False) if tool.name in WRITES else (True,))
             for name, parameter in tool.input_schema["properties"].items():
-                text = parameter.get("description") or parameter.get("items")
+                text = parameter.get("description") or name in ("title", "media_type") or parameter.get("items")
                 assert text, f"{tool.name}.{name} says nothing"
 
 
@@ -210,6 +211,38 @@ async def test_texts_are_embedded() -> None:
         twice = await refusal(client, "add", collection="only", points=[{"text": "x", "vector": embed("y")}])
         assert twice.startswith("BAD_VECTOR: points with a text get their vector in 'dense' from its embedder")
         assert "EMBEDDER_UNKNOWN" in await refusal(client, "create_collection", name="x", embedder="nobody")
+
+
+async def test_documents() -> None:
+    filler = "Nothing else is known of it. " * 60  # for more than one passage
+    handbook = f"# Boiler\n\nIt is serviced every May. {filler}\n\n# Kitchen\n\nThe walls are painted in RAL 9010."
+    async with (
+        await connect_async(":memory:", embedders={"words": Words()}) as db,
+        Client(build_server(Trusted(db))) as client,
+    ):
+        await call(client, "create_collection", name="house", embedder="words")
+        new = {"collection": "house", "content": handbook, "uri": "house.md", "media_type": "text/markdown",
+               "metadata": {"lang": "en"}}  # fmt: skip
+        kept = await call(client, "add_document", **new)
+        assert (kept["id"], kept["state"]) == ("house.md", "added")
+        assert kept["chunks"] > 1
+        assert (await call(client, "add_document", **new))["state"] == "unchanged"
+        asked = {"collection": "house", "question": "What colour are the kitchen walls?"}
+        found = await call(client, "search_documents", **asked, limit=1)
+        (passage,) = found["passages"]
+        assert (passage["document_id"], passage["uri"], passage["citation"]) == ("house.md", "house.md", 1)
+        assert passage["metadata"] == {"lang": "en"}
+        assert "RAL 9010" in passage["text"]
+        assert "[1]" in found["context"]
+        german = {"must": [{"key": "metadata.lang", "match": {"value": "de"}}]}
+        assert (await call(client, "search_documents", **asked, filter=german))["passages"] == []
+        new["content"] = handbook.replace("9010", "1013")
+        assert (await call(client, "add_document", **new))["state"] == "replaced"
+        assert "1013" in (await call(client, "search_documents", **asked))["context"]
+        await db.create_collection("bare", vecstore.Dense(2))
+        refused = await refusal(client, "add_document", collection="bare", content="x")
+        assert refused.startswith("NOT_FOR_DOCUMENTS")
+        assert "COLLECTION_NOT_FOUND" in await refusal(client, "search_documents", collection="x", question="y")
 
 
 # Real processes

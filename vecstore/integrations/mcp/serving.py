@@ -20,13 +20,14 @@ from vecstore.client.connect import connect_async
 from vecstore.config import Settings
 from vecstore.errors import Unauthenticated
 from vecstore.integrations.mcp.callers import Callers, Keyed, PassedOn, Trusted
+from vecstore.integrations.mcp.documents import DocumentTools
 from vecstore.integrations.mcp.tools import Tools
 from vecstore.version import __version__
 
 PATH = "/mcp"
 INSTRUCTIONS = (
     "A vector database. Collections hold points: an id, a payload (a JSON object), and what they are found by: the "
-    "words of a text, or vectors. Start with list_collections."
+    "words of a text, or vectors. Documents are cut into such points. Start with list_collections."
 )
 Message = MutableMapping[str, Any]
 App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
@@ -34,16 +35,17 @@ App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], A
 
 def build_server(callers: Callers, *, read_only: bool = False) -> MCPServer[Any]:
     """The server with its tools; with `read_only` without those that write."""
-    tools = Tools(callers)
+    tools, documents = Tools(callers), DocumentTools(callers)
     server: MCPServer[Any] = MCPServer("vecstore", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING")
     reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
     replaces = ToolAnnotations(destructive_hint=True, idempotent_hint=False, open_world_hint=False)
     creates = ToolAnnotations(destructive_hint=False, idempotent_hint=False, open_world_hint=False)
     offered: list[tuple[Callable[..., Any], ToolAnnotations]] = [
-        (tools.list_collections, reads), (tools.search, reads), (tools.get, reads)
+        (tools.list_collections, reads), (tools.search, reads), (tools.get, reads),
+        (documents.search_documents, reads),
     ]  # fmt: skip
     if not read_only:
-        offered += [(tools.add, replaces), (tools.create_collection, creates)]
+        offered += [(tools.add, replaces), (documents.add_document, replaces), (tools.create_collection, creates)]
     for tool, hints in offered:
         server.add_tool(tool, description=" ".join((tool.__doc__ or "").split()), annotations=hints)
     server.resource("vecstore://collections/{collection}", mime_type="application/json")(tools.describe)

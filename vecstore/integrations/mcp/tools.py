@@ -16,6 +16,7 @@ from vecstore.access import Action
 from vecstore.client._async.client import AsyncClient
 from vecstore.client.fields import Dense, Text
 from vecstore.client.stages import RRF, Prefetch
+from vecstore.documents.layout import INDEXES
 from vecstore.errors import InvalidArgument, NotFound, VecstoreError
 from vecstore.integrations.mcp.callers import Callers
 from vecstore.integrations.mcp.shapes import Added, Collection, Collections, NewPoint, Points, candidates
@@ -168,6 +169,7 @@ class Tools:
             name,
             None if dim is None and embedder is None else {"dense": Dense(dim or 0, embedder=embedder)},
             text=None if language is None else {"text": Text(language)},
+            indexes=None if language is None and embedder is None else INDEXES,  # of documents, should there be some
         )
         return Collection.of(await made.info())
 
