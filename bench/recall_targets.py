@@ -29,6 +29,7 @@ COLUMNS = ["data", "index", "asked", "k", "share", "target", "recall", "low", "h
 SLACK = 0.01
 WORK_MAX = 1.5
 TUNED_BY = 500
+SWEPT = 300
 EPS = 1e-5
 
 
@@ -49,6 +50,10 @@ class Judged:
         result: np.ndarray = np.minimum(good.sum(axis=1), k) / k
         return result
 
+    def first(self, count: int) -> Judged:
+        limits = {k: limit[:count] for k, limit in self.limits.items()}
+        return Judged(self.data, self.queries[:count], limits, self.allowed)
+
 
 def judged(data: IndexData, queries: Any, ks: Iterable[int], allowed: np.ndarray | None) -> Judged:
     ks = [k for k in ks if k * 4 <= len(data.rows)]
@@ -64,13 +69,17 @@ def fixed_settings(data: IndexData, text: str, k: int) -> list[SearchParams]:
     if text == "ivf":
         return [SearchParams(nprobe=nprobe) for nprobe in steps(1, 1024)]
     if text.startswith("ivf"):
-        return [SearchParams(nprobe=n, oversampling=d) for n, d in itertools.product(steps(1, 1024), deep[:6])]
+        return [SearchParams(nprobe=n, oversampling=d) for n, d in itertools.product(steps(1, 1024), (1.0, 2.0, 4.0))]
     if text.startswith(("flat", "funnel")):
         return [SearchParams(oversampling=d) for d in (*deep, 30.0, 50.0, 70.0, 100.0)]
     if text.startswith("graph"):
         widths = [ef for ef in (10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 384, 512) if ef >= k]
         widths = widths or [k, 2 * k]
-        return [SearchParams(ef=ef, oversampling=d) for ef, d in itertools.product(widths, deep[:7]) if d * k <= ef]
+        return [
+            SearchParams(ef=ef, oversampling=d)
+            for ef, d in itertools.product(widths, (1.0, 2.0, 4.0, 6.0))
+            if d * k <= ef
+        ]
     if text == "hamming_ivf":
         return [SearchParams(nprobe=nprobe) for nprobe in steps(1, 1024)]
     if text == "seismic":
@@ -85,7 +94,7 @@ def fixed_settings(data: IndexData, text: str, k: int) -> list[SearchParams]:
 def steps(low: int, high: int) -> list[int]:
     found = [low]
     while found[-1] < high:
-        found.append(max(found[-1] + 1, round(found[-1] * 1.25)))
+        found.append(max(found[-1] + 1, round(found[-1] * 1.4)))
     return found
 
 
@@ -116,7 +125,8 @@ def ask(index: BuiltIndex, truth: Judged, k: int, params: SearchParams, rounds: 
 
 
 def sweep(index: BuiltIndex, truth: Judged, text: str, k: int, timed: int) -> list[Asked]:
-    """The fixed settings; those that no cheaper one equals are timed again."""
+    """The fixed settings, asked the first SWEPT queries; those that no cheaper one equals are timed again."""
+    truth = truth.first(SWEPT)
     tried = [ask(index, truth, k, params, 1, timed) for params in fixed_settings(truth.data, text, k)]
     front: list[Asked] = []
     for one in sorted(tried, key=lambda one: one.us):

@@ -105,6 +105,7 @@ class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strict_filters: bool = False  # refuse filters on fields without an index
     filter_cache_bytes: int = 64 * MIB
     shadow_sample: Share = 0.0  # share of live queries that are answered again exactly, to see what recall they got
+    shadow_tune: bool = True  # tune on them where they got less recall than was promised
     shadow_cpu_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.02  # of the time, at most, that these checks take
     device_bytes: int = 0  # of each GPU's memory for arrays of segments; 0: four fifths of it
 

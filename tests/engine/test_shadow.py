@@ -6,16 +6,18 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from engine_support import settle
+from engine_support import settle, vectors_of
 from index_support import load, query, questions, schema
 
 from vecstore.config import Search, Settings, Storage, load_settings
 from vecstore.engine import scan
+from vecstore.engine import shadow as shadow_module
 from vecstore.engine.database import Database
 from vecstore.engine.shadow import WAITING_MAX, Seen
 from vecstore.errors import InvalidArgument
 from vecstore.index.base import SearchParams
 from vecstore.index_text import parse_index
+from vecstore.types import OperationState
 
 STORAGE = Storage(seal_rows=10_000, in_place_rows=100_000, disk_reserve_bytes=0, index_rows_min=300)
 
@@ -65,6 +67,31 @@ def test_what_does_not_fit_is_dropped(watched: Database, monkeypatch: pytest.Mon
     assert 8 <= shadow.dropped <= 10  # one or two are at work
     watched.close()  # does not wait for what is left
     assert len(held) <= 2
+
+
+def test_live_queries_that_got_too_little_are_tuned_on(watched: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queries between clusters: rows, which calibration asks by, have their neighbours in fewer lists."""
+    monkeypatch.setattr(shadow_module, "LIVE_MIN", 60)
+    shadow = watched.reader.shadow
+    assert shadow is not None
+    params = SearchParams(recall_target=0.9)
+    rows = vectors_of(range(2_000))
+    rng = np.random.default_rng(3)
+    live = [-rows[rng.integers(2_000, size=40)].mean(axis=0) for _ in range(60)]
+    monkeypatch.setattr(shadow, "_recall", lambda sampled: 0.5 + 0.1 * (len(told) % 2))
+    told: list[object] = []
+    watched.probes.on_recall = lambda *seen: told.append(seen)
+    for place, vector in enumerate(live):
+        assert not [one for one in watched.list_operations() if one.kind == "tune"], place
+        query(watched, vector, params=params)
+        assert shadow.wait_idle(30)
+    (operation,) = [one for one in watched.list_operations() if one.kind == "tune"]
+    assert watched.wait_operation(operation.id, 60).state is OperationState.DONE
+    (segment,) = watched.collection("c").sealed.values()
+    index = segment.index("v")
+    assert index is not None
+    np.testing.assert_array_equal(index.arrays()["asked"], np.array(live, np.float32))
+    assert watched.observed_recall() == []  # begins anew
 
 
 def test_none_are_taken_unless_asked_for(reopen: Callable[..., Database]) -> None:

@@ -94,6 +94,8 @@ class Database:
         self._maintenance = Maintenance(
             settings.storage, self._committer, builder, storage.blobs, self._operations, self._indexing, self._list
         )
+        if self.reader.shadow is not None:
+            self.reader.shadow.on_short = self._tune_on
         for collection in recovered:
             collection.on_damage = self._maintenance.wake
             if collection.record.dropping:
@@ -168,8 +170,7 @@ class Database:
         if self._feeds is not None:
             self._feeds.close()  # first: maintenance may wait for followers
         self._maintenance.close()
-        if self.reader.shadow is not None:
-            self.reader.shadow.close()
+        self.reader.close()
         self._committer.close()
         self._storage.close()
         if isinstance(self._kernels, Placement):
@@ -413,6 +414,12 @@ class Database:
             raise validate.invalid("TOO_FEW_QUERIES", message, "queries")
         chosen = np.linspace(0, len(queries) - 1, min(len(queries), TUNING_QUERIES_MAX)).astype(np.int64)
         return self._maintenance.tune(collection, name, queries[chosen]).info()
+
+    def _tune_on(self, name: str, using: str, queries: Rows) -> None:
+        """On live queries that got less recall than was promised."""
+        collection = self._collections.get(name)
+        if collection is not None and not self._closed and self.settings.storage.maintenance:
+            self._maintenance.tune(collection, using, queries)
 
     def _set_fields(self, collection: Collection, fields: dict[str, FieldKind]) -> None:
         if fields == collection.schema.fields:

@@ -104,6 +104,7 @@ class Follower(Database):
         self._stopping.set()
         self._client.close()
         self._thread.join()
+        self.reader.close()
         self._storage.close()
         self.embedding.embedders.close()
 

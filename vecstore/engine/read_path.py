@@ -54,6 +54,10 @@ class Reader:
             Shadow(kernels, filtering, settings.search) if settings.search.shadow_sample else None
         )
 
+    def close(self) -> None:
+        if self.shadow is not None:
+            self.shadow.close()
+
     def check(self, collection: Collection, request: QueryRequest) -> Rows:
         """Everything about a request that can be wrong; returns its vector as the kernels take it, as one row."""
         spec = self._check_settings(request, collection.schema)

@@ -1,5 +1,8 @@
 """A sample of live queries, answered again exactly in the background: what recall they really got.
 
+Calibration knows queries made of stored rows, or those that a user gave. Where live ones turn out to be unlike these,
+so that they got less than was promised beyond chance, the field's indexes are tuned on the live ones that were kept.
+
 A check costs an exact scan. So the queue is short and what does not fit is dropped; one thread of the lowest priority
 works it off, and rests after each check for so long that checks take at most `shadow_cpu_share` of the time.
 """
@@ -27,11 +30,16 @@ from vecstore.engine.scan import Queries
 from vecstore.engine.search import Ranked, search_view
 from vecstore.errors import VecstoreError
 from vecstore.index.base import SearchParams
+from vecstore.index.terms import TermQueries
 from vecstore.kernels.base import Float32Array, Kernels
 from vecstore.query.filter import Filter
+from vecstore.rows import Rows, concat
 from vecstore.types import QueryRequest
 
 WAITING_MAX = 16
+LIVE_KEPT = 512  # queries of each field, the last ones: as many as calibration takes rows
+LIVE_MIN = 200  # that have to be seen before a field is tuned on them
+SHORT = 0.01  # of the recall promised: what may be missing
 KEPT = 1_000  # of the last recalls of each way to search
 WAYS_MAX = 1_000
 TOLERANCE = 1e-5  # relative: scans and rescoring may differ in the last bits of a distance
@@ -74,6 +82,12 @@ class Seen:
             "est_recall": None if promised is None else round(promised, 4),
         }  # fmt: skip
 
+    def fell_short(self) -> bool:
+        """Whether recall was below what was promised beyond chance."""
+        found = self.described()
+        promised = found["est_recall"]
+        return len(self.recalls) >= LIVE_MIN and promised is not None and found["high"] < promised - SHORT
+
 
 class Shadow:
     """Threads may share one object."""
@@ -85,6 +99,9 @@ class Shadow:
         self._queue: queue.Queue[Sampled | None] = queue.Queue(WAITING_MAX)
         self._lock = threading.Lock()
         self._seen: dict[tuple[str, str, str], Seen] = {}
+        self._tunes = settings.shadow_tune
+        self._live: dict[tuple[str, str], deque[Rows]] = {}
+        self.on_short: Callable[[str, str, Rows], None] = lambda collection, name, queries: None
         self.dropped = 0
         self.on_recall: Callable[[str, str, float], None] = lambda collection, name, recall: None
         self._closing = threading.Event()
@@ -124,6 +141,7 @@ class Shadow:
     def forget(self, collection: str) -> None:
         with self._lock:
             self._seen = {key: seen for key, seen in self._seen.items() if key[0] != collection}
+            self._live = {key: live for key, live in self._live.items() if key[0] != collection}
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Whether everything that was taken is checked, for tests."""
@@ -181,4 +199,14 @@ class Shadow:
             if sampled.est_recall is not None:
                 seen.promised.append(sampled.est_recall)
             mean = sum(seen.recalls) / len(seen.recalls)
+            field_key = (sampled.collection, sampled.name)
+            queries = None
+            if self._tunes and not isinstance(sampled.query, TermQueries):
+                live = self._live.setdefault(field_key, deque(maxlen=LIVE_KEPT))
+                live.append(sampled.query)
+                if seen.fell_short():
+                    queries = concat(list(live))
+                    self._seen = {at: one for at, one in self._seen.items() if at[:2] != field_key}  # begin anew
         self.on_recall(sampled.collection, sampled.name, mean)
+        if queries is not None:
+            self.on_short(sampled.collection, sampled.name, queries)
