@@ -27,6 +27,7 @@ TAGS = {
     "info": "Facts about the server.",
     "collections": "Collections, their schemas and indexes.",
     "points": "Writing, reading and searching points.",
+    "documents": "Texts and files, found by what they say.",
     "operations": "Long jobs.",
     "verify": "Checking every stored byte.",
 }

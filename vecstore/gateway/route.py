@@ -65,6 +65,8 @@ class Route:
     def tag(self) -> str:
         parts = self.path.split("/")
         if len(parts) > 4 and parts[2] == "collections":
+            if parts[4] == "documents":
+                return "documents"
             return "points" if parts[4] in ("points", "import", "export") else "collections"
         return parts[2] if len(parts) > 2 else "service"
 

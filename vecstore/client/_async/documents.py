@@ -50,13 +50,15 @@ class AsyncDocuments:
     """A handle on the documents of one collection. It remembers its last write, and later reads through it see that
     write."""
 
-    def __init__(self, transport: AsyncTransport, name: str, *, timeout_s: float, schema: Schema | None = None) -> None:
+    def __init__(
+        self, transport: AsyncTransport, name: str, *, timeout_s: float, schema: Schema | None = None, seq: int = 0
+    ) -> None:
         self.name = name
         self.collection = AsyncCollection(transport, name, timeout_s=timeout_s, schema=schema)
         self._transport = transport
         self._limits = transport.settings.limits
         self._timeout_s = timeout_s
-        self._seq = 0
+        self._seq = seq
 
     def __repr__(self) -> str:
         return f"AsyncDocuments({self.name!r})"

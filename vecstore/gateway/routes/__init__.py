@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vecstore.gateway.route import Route
-from vecstore.gateway.routes import bulk, collections, operations, points, queries, service
+from vecstore.gateway.routes import bulk, collections, documents, operations, points, queries, service
 
 ROUTES: Sequence[Route] = (
     *service.ROUTES,
@@ -13,5 +13,6 @@ ROUTES: Sequence[Route] = (
     *points.ROUTES,
     *bulk.ROUTES,
     *queries.ROUTES,
+    *documents.ROUTES,
     *operations.ROUTES,
 )

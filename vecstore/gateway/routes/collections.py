@@ -81,13 +81,19 @@ SCHEMA = {
     "vectors": {"text": {"dim": 4, "metric": "cosine"}, "body": {"kind": "text"}},
     "fields": {"lang": "keyword", "year": "integer"},
 }
+# With an embedder of the server's, a field such as "dense": {"embedder": "minilm"} beside the words.
+FOR_DOCUMENTS = {
+    "vectors": {"body": {"kind": "text"}},
+    "fields": {"document.id": "keyword", "chunk.number": "integer"},
+}
 
 ROUTES = (
     Route("GET", "/v1/collections", "list_collections", "Every collection.", READ, list_collections, Scope.OWN,
           answer=s.Collections, examples={"all": Example()}),
     Route("PUT", COLLECTION, "create_collection", "Create a collection.", ADMIN, create, body=s.CreateCollectionRequest,
           answer=s.Collection, examples={"texts and their embeddings": Example(
-              {"schema": SCHEMA, "exist_ok": True}, {"collection": "docs"})}),
+              {"schema": SCHEMA, "exist_ok": True}, {"collection": "docs"}), "documents": Example(
+              {"schema": FOR_DOCUMENTS, "exist_ok": True}, {"collection": "texts"})}),
     Route("GET", COLLECTION, "get_collection", "A collection's schema and size.", READ, get, answer=s.Collection,
           examples={"docs": Example(params={"collection": "docs"})}),
     Route("DELETE", COLLECTION, "delete_collection", "Delete a collection and its points.", ADMIN, delete,

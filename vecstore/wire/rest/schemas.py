@@ -29,6 +29,12 @@ IndexSpec = Annotated[
 ]
 
 
+Embedder = Annotated[
+    str,
+    msgspec.Meta(description="One of the server's: texts may be given in place of vectors, and `dim` be left out."),
+]
+
+
 class AnalysisSpec(Body):
     """How texts become terms, and how BM25 weighs these."""
 
@@ -48,6 +54,8 @@ class VectorFieldSpec(Body):
     datatype: DataType = DataType.FLOAT32
     index: IndexSpec | None = None
     analysis: AnalysisSpec | None = None
+    embedder: Embedder | None = None
+    fingerprint: Annotated[str, msgspec.Meta(description="Of the embedder's model; filled in.")] | None = None
 
 
 class SchemaSpec(Body):
@@ -137,7 +145,14 @@ def schema_to_json(schema: Schema) -> SchemaSpec:
             analysis = msgspec.convert(msgspec.structs.asdict(field.analysis), AnalysisSpec)
         index = None if field.index is None else format_index(field.index)
         vectors[name] = VectorFieldSpec(
-            kind=field.kind, dim=field.dim, metric=field.metric, datatype=field.datatype, index=index, analysis=analysis
+            kind=field.kind,
+            dim=field.dim,
+            metric=field.metric,
+            datatype=field.datatype,
+            index=index,
+            analysis=analysis,
+            embedder=field.embedder,
+            fingerprint=field.fingerprint,
         )
     return SchemaSpec(vectors=vectors, fields=dict(schema.fields))
 
@@ -153,7 +168,16 @@ def schema_from_json(given: SchemaSpec) -> Schema:
             index = index_from_json(field.index)
         except InvalidArgument as error:
             raise error.at(path) from None
-        vectors[name] = VectorField(field.kind, field.dim, metric, field.datatype, index, analysis)
+        vectors[name] = VectorField(
+            field.kind,
+            field.dim,
+            metric,
+            field.datatype,
+            index,
+            analysis,
+            embedder=field.embedder,
+            fingerprint=field.fingerprint,
+        )
     return Schema(vectors, dict(given.fields))
 
 
