@@ -74,6 +74,15 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--only", nargs="+", default=[], metavar="NAME", help="families whose name has one of these in it")
     one.add_argument("--keep", metavar="FOLDER", help="keep what was built, and use what is kept there")
 
+    one = add(commands, "readers", do_readers, "serve --readers N beside one process: rates, own writes, memory")
+    one.add_argument("--readers", type=positive, default=2)
+    one.add_argument("--clients", type=positive, default=16, help="connections, each with one query at a time")
+    one.add_argument("--client-processes", type=positive, default=1, help="that they are spread over")
+    one.add_argument("--rows", type=positive, default=100_000, help="of 384 dimensions")
+    one.add_argument("--rounds", type=positive, default=7, help="interleaved repeats; medians count")
+    one.add_argument("--seconds", type=float, default=2.0, help="of each server in each round")
+    one.add_argument("--out", default="bench/results/readers.jsonl")
+
     one = add(commands, "sparse-race", do_sparse_race, "time of a query at an accuracy: sparse vectors, one thread")
     one.add_argument("data", help="a .npz file with the parts train and test, or a .csr file")
     one.add_argument("--queries-file", metavar="FILE", help="of a .csr file: the queries")
@@ -313,6 +322,12 @@ def do_graph_race(args: argparse.Namespace) -> None:
 
     race(args.data, args.ours or [DEFAULT], args.targets, args.rounds, args.k, args.queries, args.rows, args.clock,
          args.out, args.peers, args.single, args.threads, args.only, args.keep)  # fmt: skip
+
+
+def do_readers(args: argparse.Namespace) -> None:
+    from bench.readers import main as compare
+
+    compare(args)
 
 
 def do_sparse_race(args: argparse.Namespace) -> None:

@@ -89,6 +89,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_cert: str = ""  # PEM, the chain; with tls_key
     tls_key: str = ""
     tls_client_ca: str = ""  # clients must have a certificate by it
+    readers: int = 0  # processes that answer queries beside the one that writes; 0: one process does both
     drain_s: float = 10.0
     reflection: bool = True
     metrics_port: int = 0  # 0: no listener; a REST gateway serves the same pages

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from server_support import Client, serving
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for the package `faults`
 
 
 @pytest.fixture(scope="module")

@@ -187,7 +187,7 @@ def test_reads_wait_for_the_seq_they_ask_for(fresh: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "method", ["/vecstore.v1.Points/UpdateVectors", "/vecstore.v2.Points/Query", "/x/y", "/vecstore.v1.Points/"]
+    "method", ["/vecstore.v1.Points/Forget", "/vecstore.v2.Points/Query", "/x/y", "/vecstore.v1.Points/"]
 )
 def test_what_is_not_built_says_so(client: Client, method: str) -> None:
     code, error = failure(client.raw, method)

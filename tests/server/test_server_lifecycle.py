@@ -134,7 +134,7 @@ PROGRAM = """
 import sys
 from vecstore.config import Server, Settings
 from vecstore.server.app import serve
-serve(sys.argv[1], Settings(server=Server(port=0, drain_s=5)), lambda port: print(port, flush=True))
+serve(sys.argv[1], Settings(server=Server(port=0, drain_s=5)), lambda port, _: print(port, flush=True))
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ import typer
 from vecstore.config import load_settings
 from vecstore.errors import FailedPrecondition
 
+CHILD = (sys.executable, "-m", "vecstore.cli.child")
 READY = "serving "  # how the line starts that is printed once calls are answered
 
 
@@ -25,6 +27,10 @@ def serve(
         int | None,
         typer.Option(min=0, max=65535, help="Port for REST [server.rest_port, 7333]; 0, or --port 0: a free one."),
     ] = None,
+    readers: Annotated[
+        int | None,
+        typer.Option(min=0, max=256, help="Processes that answer gRPC beside the one that writes [server.readers, 0]."),
+    ] = None,
     rest: Annotated[bool | None, typer.Option(help="Serve REST, too [server.rest, true].")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings in TOML; VECSTORE_* variables win over it.")] = None,
 ) -> None:
@@ -34,7 +40,7 @@ def serve(
         raise FailedPrecondition("serving needs gRPC: pip install 'vecstore[server]'", reason="EXTRA_MISSING")
     settings = load_settings(config)
     free = 0 if port == 0 and rest_port is None else rest_port
-    given = {"host": host, "port": port, "rest_port": free, "rest": rest}
+    given = {"host": host, "port": port, "rest_port": free, "rest": rest, "readers": readers}
     server = msgspec.structs.replace(settings.server, **{k: v for k, v in given.items() if v is not None})
     settings = msgspec.structs.replace(settings, server=server)
 
@@ -44,13 +50,18 @@ def serve(
             scheme = "https" if server.tls_cert else "http"
             typer.echo(f"REST on {scheme}://{server.host}:{rest_bound}, described at /docs")
 
+    if server.rest and not gateway_is_there():
+        typer.echo("without REST, which needs: pip install 'vecstore[gateway]'", err=True)
+    if server.readers:
+        from vecstore.server.supervisor import serve_processes
+
+        serve_processes(path, settings, CHILD, ready)
+        return
     if server.rest and gateway_is_there():
         from vecstore.gateway.serving import serve as run_both
 
         run_both(path, settings, ready)
         return
-    if server.rest:
-        typer.echo("without REST, which needs: pip install 'vecstore[gateway]'", err=True)
     from vecstore.server.app import serve as run
 
     run(path, settings, ready)

@@ -22,6 +22,7 @@ from vecstore.engine.collection import Collection
 from vecstore.engine.database import Database
 from vecstore.engine.params import field_of
 from vecstore.engine.parts import PARTS, Parts, carrying
+from vecstore.engine.reached import reached
 from vecstore.engine.read_path import batch_key, deadline_of
 from vecstore.errors import DeadlineExceeded
 from vecstore.hits import Hits
@@ -34,6 +35,7 @@ COMPONENTS_PER_S = 10 << 30  # of a scan, about; by it a batch is judged before 
 KEYS_REMEMBERED = 1_000
 PROBE_EVERY = 16  # batches
 SKIP_MAX = 256  # queries
+LEAST_S = 1e-3  # of a query's time that waiting for a write leaves
 
 Key = tuple[Any, ...]
 
@@ -128,13 +130,17 @@ class Coalescer:
             (request,) = await database.embedding.resolved_async([request])
             if parts is not None:
                 parts.add("embed", started, time.perf_counter())
+        collection = database.collection(request.collection)
+        deadline = deadline_of(request.timeout_s, database.settings)
         if request.is_staged:
+            if request.min_seq > collection.view.seq:
+                await reached(collection, request.min_seq, deadline)
+                request = dataclasses.replace(request, timeout_s=max(deadline - time.monotonic(), LEAST_S))
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._executor, carrying, parts, database.query, request)
-        collection = database.collection(request.collection)
         vectors = database.reader.check(collection, request)
-        deadline = deadline_of(request.timeout_s, database.settings)
-        if request.min_seq and request.min_seq <= collection.view.seq:
+        if request.min_seq:
+            await reached(collection, request.min_seq, deadline)
             request = dataclasses.replace(request, min_seq=0)  # fulfilled: no reason to keep it apart
         key = batch_key(request)
         queue = self._queues.get(key)
@@ -197,8 +203,8 @@ class Coalescer:
             await asyncio.sleep(0)  # others' turn
 
     def _is_small(self, collection: Collection, request: QueryRequest, queries: int, patience: Patience) -> bool:
-        if request.filter is not None or request.k + request.offset > 100 or request.min_seq:
-            return False  # reading payloads, building large answers and waiting for writes are no work for the loop
+        if request.filter is not None or request.k + request.offset > 100:
+            return False  # reading payloads and building large answers are no work for the loop
         if patience.query_s is not None:
             return patience.query_s * queries <= INLINE_S
         name, spec = field_of(collection.schema, request.using)

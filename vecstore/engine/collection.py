@@ -48,6 +48,7 @@ class Collection:
         self.written_at = time.monotonic()
         self.changed = threading.Condition()  # notified when a new view is there
         self.on_damage: Callable[[], None] = lambda: None  # an index needs to be built again
+        self._waiting: list[tuple[int, Callable[[], None]]] = []  # what to call once a seq is in view
         self._blobs = blobs
         self.sealed: dict[str, SealedSegment] = {}
         self.frozen: list[GrowingSegment] = []
@@ -158,3 +159,25 @@ class Collection:
         with self.changed:
             self.view = View(seq, self.record.schema, segments, sum(view.n_alive for view in segments))
             self.changed.notify_all()
+            due = [call for at, call in self._waiting if at <= seq]
+            if due:
+                self._waiting = [one for one in self._waiting if one[0] > seq]
+        for call in due:
+            call()
+
+    def when(self, seq: int, call: Callable[[], None]) -> Callable[[], None]:
+        """Have `call` called once the view has `seq`, from whatever thread brings it there; returns what takes that
+        back."""
+        entry = (seq, call)
+        with self.changed:
+            there = self.view.seq >= seq
+            if not there:
+                self._waiting.append(entry)
+        if there:
+            call()
+
+        def forget() -> None:
+            with self.changed:
+                self._waiting = [one for one in self._waiting if one is not entry]
+
+        return forget

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
@@ -70,6 +70,7 @@ class Follower(Database):
         self._stopping = threading.Event()
         self._committer, self._maintenance = _NoCommitter(), _NoMaintenance()
         self.connected = threading.Event()
+        self.on_connection: Callable[[bool], None] = lambda there: None  # the writer came or went
         self._begin(Storage(MemoryKV(), self._blobs, None, directory), settings, embedders)
         try:
             self._load()
@@ -132,6 +133,7 @@ class Follower(Database):
         self._collections = following.named()
         self._client.ack(message.number)
         self.connected.set()
+        self.on_connection(True)
 
     def _follow(self) -> None:
         wait_s = RETRY_FIRST_S
@@ -154,6 +156,7 @@ class Follower(Database):
             except Exception:  # whatever it is, the state as a whole does not depend on it
                 log.exception("following failed: the state is taken anew")
             self.connected.clear()
+            self.on_connection(False)
             self._client.release()
             if self._stopping.wait(wait_s):
                 return

@@ -134,7 +134,7 @@ class Reader:
             collection.changed.wait_for(lambda: collection.view.seq >= min_seq, deadline - time.monotonic())
         view = collection.view
         if view.seq < min_seq:
-            raise DeadlineExceeded(f"min_seq={min_seq} was not reached in time; the collection is at seq={view.seq}")
+            raise not_reached(view, min_seq)
         return view
 
     def get(self, collection: Collection, request: GetRequest) -> tuple[list[Point], int]:
@@ -183,6 +183,10 @@ class Reader:
             check_deadline(deadline)
             total += bitmaps.count_bits(self.filtering.allowed(segment, where))
         return total, view.seq
+
+
+def not_reached(view: View, min_seq: int) -> DeadlineExceeded:
+    return DeadlineExceeded(f"min_seq={min_seq} was not reached in time; the collection is at seq={view.seq}")
 
 
 def batch_key(request: QueryRequest) -> tuple[Any, ...]:

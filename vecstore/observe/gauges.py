@@ -120,11 +120,26 @@ class DatabaseGauges(Collector):
             used.add_metric((use,), size)
             bound.add_metric((use,), limit)
         yield from (used, bound)
+        yield from self._followers()
         if database.path is not None:
             status = os.statvfs(database.path)
             yield _gauge("vecstore_disk_free_bytes", "Free on the data's disk", status.f_bavail * status.f_frsize)
             reserve = database.settings.storage.disk_reserve_bytes
             yield _gauge("vecstore_disk_reserve_bytes", "Below this, writes are refused", reserve)
+
+    def _followers(self) -> Iterator[Metric]:
+        """Of readers and others that follow this process."""
+        batches = GaugeMetricFamily(
+            "vecstore_follower_batches_behind", "Durable batches that a follower does not show yet", labels=("process",)
+        )
+        seconds = GaugeMetricFamily(
+            "vecstore_follower_seconds_behind", "For how long it has not shown the first of them", labels=("process",)
+        )
+        for one in self._database.processes():
+            if "seconds_behind" in one:
+                batches.add_metric((one["name"],), one["batches_behind"])
+                seconds.add_metric((one["name"],), one["seconds_behind"])
+        yield from (batches, seconds)
 
 
 def _gauge(name: str, documentation: str, value: float) -> Metric:

@@ -36,6 +36,7 @@ from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2
 from vecstore.server.admission import Admission
 from vecstore.server.calls import PROTOCOL, Call, Calls
 from vecstore.server.collections import Collections
+from vecstore.server.forward import PACKAGE, Writer
 from vecstore.server.operations import Operations
 from vecstore.server.points import Points
 from vecstore.server.router import Collector, Router
@@ -47,8 +48,11 @@ WRITE_THREADS = 4  # convert and check writes, and wait while too much is queued
 QUERY_THREADS = 2  # each runs one coalesced batch, which itself uses every core
 
 LINGER_S = 0.25
+# Connections are spread over readers as they are made: after so long one is made anew, so that a reader that was
+# started again gets its share.
+CONNECTION_AGE_MS = 300_000
+WRITER_SERVICE = "vecstore.writer"  # of which a reader reports the health
 
-PACKAGE = "vecstore.v1"
 SERVICES = (
     collections_pb2.DESCRIPTOR.services_by_name["Collections"].full_name,
     points_pb2.DESCRIPTOR.services_by_name["Points"].full_name,
@@ -86,6 +90,18 @@ class Inside:
 Beside = Callable[[Inside], Door]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server listens, if not on the settings' host and port alone: the writer of several processes on a Unix
+    `socket`, a reader on a port that it shares, passing on what is the writer's to that one's socket."""
+
+    socket: str = ""
+    writer: str = ""
+
+
+ALONE = Place()
+
+
 class GrpcServer:
     """One gRPC server on the running event loop, and another door beside it where one is wanted."""
 
@@ -96,12 +112,15 @@ class GrpcServer:
         access: Access,
         tracing: Tracing | None = None,
         beside: Beside | None = None,
+        place: Place = ALONE,
     ) -> None:
         """Raises InvalidArgument (BAD_CONFIG) for a host that others can reach without a key, and for certificates that
         do not serve."""
         check_exposure(settings.server)
         self._settings = settings
+        self._place = place
         self._certificates = Certificates.from_settings(settings.server)
+        self._writer = Writer(f"unix:{place.writer}", settings.limits) if place.writer else None
         self._pools = Pools()
         self._admission = Admission(settings.limits)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
@@ -110,12 +129,12 @@ class GrpcServer:
         self.metrics.watch(self._admission.numbers())
         self.pages = Pages(self.metrics, Health(database, self._admission.draining.is_set), access)
         observer = Observer(PROTOCOL, self.metrics, tracing, settings.server.slow_query_s)
-        calls = calls_of(database, self._coalescer, self._admission, self._pools, access, observer)
+        calls = calls_of(database, self._coalescer, self._admission, self._pools, access, observer, self._writer)
         self._door: Door | None = None
         if beside is not None:
             shared = (self._admission, self._coalescer, self._pools, self._certificates, self.metrics, self.pages)
             self._door = beside(Inside(database, settings, access, *shared, tracing))
-        self._server = grpc.aio.server(options=_options(settings))
+        self._server = grpc.aio.server(options=_options(settings, place))
         self._server.add_generic_rpc_handlers((Router(calls, self._foreign_handlers(), access, observer),))
         self._listener: Listener | None = None
         self.port = 0
@@ -125,7 +144,9 @@ class GrpcServer:
         server = self._settings.server
         host = f"[{server.host}]" if ":" in server.host and not server.host.startswith("[") else server.host
         try:
-            if self._certificates is None:
+            if self._place.socket:
+                self._server.add_insecure_port(f"unix:{self._place.socket}")
+            elif self._certificates is None:
                 self.port = self._server.add_insecure_port(f"{host}:{server.port}")
             else:
                 self.port = self._server.add_secure_port(f"{host}:{server.port}", tls_credentials(self._certificates))
@@ -141,7 +162,15 @@ class GrpcServer:
         await self._server.start()
         for service in ("", *SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
-        log.info("listening on %s:%d%s", host, self.port, "" if self._certificates is None else " with TLS")
+        if self._writer is not None:
+            await self.tell_writer(there=True)
+        where = self._place.socket or f"{host}:{self.port}{'' if self._certificates is None else ' with TLS'}"
+        log.info("listening on %s", where)
+
+    async def tell_writer(self, *, there: bool) -> None:
+        """Report whether the process that writes is there, as the health of WRITER_SERVICE."""
+        status = health_pb2.HealthCheckResponse
+        await self._health.set(WRITER_SERVICE, status.SERVING if there else status.NOT_SERVING)
 
     @property
     def door_port(self) -> int | None:
@@ -157,6 +186,8 @@ class GrpcServer:
         # Refusals go on for a moment: gRPC itself would tell callers CANCELLED, which says nothing about trying again.
         await asyncio.sleep(min(LINGER_S, bound))
         await self._server.stop(None)
+        if self._writer is not None:
+            await self._writer.close()
         if self._listener is not None:
             await self._listener.stop()
         if self._door is not None:
@@ -196,10 +227,12 @@ def calls_of(
     pools: Pools,
     access: Access,
     observer: Observer,
+    writer: Writer | None = None,
 ) -> dict[str, Call]:
     """Every call of the three services by its full name."""
     limits = database.settings.limits
-    calls = Calls(limits, admission, pools.reads, observer)
+    shown = database.shown if database.settings.storage.feed else None
+    calls = Calls(limits, admission, pools.reads, observer, shown, writer)
     points = Points(database, coalescer, pools.reads, pools.writes)
     streams = Streams(database, points, admission, limits, pools.reads, access, observer)
     collections, operations = Collections(database, access), Operations(database)
@@ -223,13 +256,13 @@ def calls_of(
         "Points/QueryGroups": points.query_groups,
         "Points/WhyNot": points.why_not,
         "Points/DistanceMatrix": points.distance_matrix,
-    }.items():
-        found.append(calls.unary(name, on_loop))
-    for name, in_thread in {
         "Points/Get": points.get,
         "Points/Scroll": points.scroll,
         "Points/Count": points.count,
         "Points/Facet": points.facet,
+    }.items():
+        found.append(calls.unary(name, on_loop))
+    for name, in_thread in {
         "Collections/Create": collections.create,
         "Collections/Get": collections.get,
         "Collections/Delete": collections.delete,
@@ -254,16 +287,18 @@ def calls_of(
     return {f"/{PACKAGE}.{call.name}": call for call in found}
 
 
-def _options(settings: Settings) -> list[tuple[str, Any]]:
+def _options(settings: Settings, place: Place) -> list[tuple[str, Any]]:
     limits = settings.limits
+    shared = [("grpc.max_connection_age_ms", CONNECTION_AGE_MS)] if place.writer else []
     return [
+        *shared,
         ("grpc.max_receive_message_length", limits.message_bytes_max),  # checked again after decompression
         ("grpc.max_send_message_length", limits.message_bytes_max),
         ("grpc.max_allowed_incoming_connections", limits.connections_max),
         # Room for all calls and streams on one connection and some more, so that it is the server who refuses: beyond
         # this bound a client queues calls by itself, and says nothing.
         ("grpc.max_concurrent_streams", 2 * (limits.rpcs_in_flight_max + limits.rpcs_queued_max) + 100),
-        ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
+        ("grpc.so_reuseport", int(bool(place.writer))),  # a second server on the port must fail, not share it
         ("grpc.server_handshake_timeout_ms", int(limits.receive_deadline_s * 1000)),  # until the client's SETTINGS
         ("grpc.keepalive_time_ms", 60_000),  # a peer that is gone is noticed
         ("grpc.keepalive_timeout_ms", 20_000),

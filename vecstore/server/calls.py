@@ -21,11 +21,12 @@ from google.protobuf.message import DecodeError
 
 from vecstore.access import Action, Principal
 from vecstore.config import Limits
-from vecstore.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, VecstoreError
+from vecstore.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, Unavailable, VecstoreError
 from vecstore.observe.calls import Method, Observed, Observer
 from vecstore.observe.describe import query_summary
 from vecstore.pb.v1 import points_pb2
 from vecstore.server.admission import Admission
+from vecstore.server.forward import LOCAL, MEANWHILE, Writer
 from vecstore.server.rules import RULES, Rule
 from vecstore.wire.errors import status_of
 from vecstore.wire.reads import query_from_pb
@@ -40,6 +41,7 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Blocking = Callable[[bytes], bytes]  # request to answer, in a thread
 Filtering = Callable[[bytes, Principal], bytes]  # as Blocking; looks itself at what the caller may see
 Asynchronous = Callable[[bytes, float], Awaitable[bytes]]  # request and seconds left to answer, on the loop
+Running = Callable[[bytes, float, Principal, Context], Awaitable[bytes]]  # any of them
 Streaming = Callable[[Context, Principal], Awaitable[None]]  # checks each message itself
 
 READ_ON_LOOP_BYTES = 64 << 10  # a larger request is read in a thread when the caller's key is for some collections
@@ -57,8 +59,20 @@ class Call:
 class Calls:
     """Makes calls out of service methods; `name` is the one in `rules`."""
 
-    def __init__(self, limits: Limits, admission: Admission, executor: Executor, observer: Observer) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        admission: Admission,
+        executor: Executor,
+        observer: Observer,
+        shown: Callable[[], None] | None = None,
+        writer: Writer | None = None,
+    ) -> None:
+        """`shown`: what to wait for (in a thread) before a change of schemas is answered. `writer`: the process that
+        answers what this one only follows."""
         self._limits = limits
+        self._shown = shown
+        self._writer = writer
         self._observer = observer
         self._admission = admission
         self._executor = executor
@@ -71,7 +85,7 @@ class Calls:
         """The same for one that looks itself at what the caller may see."""
         loop, executor = asyncio.get_running_loop(), self._executor
 
-        async def in_thread(request: bytes, _remaining_s: float, principal: Principal) -> bytes:
+        async def in_thread(request: bytes, _remaining_s: float, principal: Principal, _: Context) -> bytes:
             return await loop.run_in_executor(executor, method, request, principal)
 
         return self._unary(name, in_thread)
@@ -79,12 +93,13 @@ class Calls:
     def unary(self, name: str, method: Asynchronous) -> Call:
         """A call that runs on the event loop."""
 
-        async def on_loop(request: bytes, remaining_s: float, _: Principal) -> bytes:
+        async def on_loop(request: bytes, remaining_s: float, _: Principal, _context: Context) -> bytes:
             return await method(request, remaining_s)
 
         return self._unary(name, on_loop)
 
-    def _unary(self, name: str, method: Callable[[bytes, float, Principal], Awaitable[bytes]]) -> Call:
+    def _unary(self, name: str, method: Running) -> Call:
+        method = self._placed(name, method)
         admission, limits, loop, rule = self._admission, self._limits, asyncio.get_running_loop(), RULES[name]
         observing = self._observer.method(name)
         bytes_max, receive_s, default_s = limits.message_bytes_max, limits.receive_deadline_s, limits.deadline_default_s
@@ -115,7 +130,7 @@ class Calls:
                         raise DeadlineExceeded("the deadline passed before the call could run")
                     if principal.collections is not None:
                         await self._check(rule, principal, request)
-                    answer = await method(request, remaining_s, principal)
+                    answer = await method(request, remaining_s, principal, context)
                 finally:
                     admission.release_slot()
                 if len(answer) > bytes_max:
@@ -133,6 +148,29 @@ class Calls:
 
         return _call(name, rule, grpc.stream_unary_rpc_method_handler, handle)
 
+    def _placed(self, name: str, method: Running) -> Running:
+        """The method in this process, by way of the writer, or shown by all before it is answered."""
+        writer, shown, loop = self._writer, self._shown, asyncio.get_running_loop()
+
+        async def in_writer(request: bytes, remaining_s: float, principal: Principal, context: Context) -> bytes:
+            assert writer is not None
+            try:
+                return await writer.call(name, request, remaining_s, context)
+            except Unavailable:
+                if name not in MEANWHILE:
+                    raise
+                return await method(request, remaining_s, principal, context)
+
+        async def then_shown(request: bytes, remaining_s: float, principal: Principal, context: Context) -> bytes:
+            assert shown is not None
+            answer = await method(request, remaining_s, principal, context)
+            await loop.run_in_executor(self._executor, shown)
+            return answer
+
+        if writer is not None and name not in LOCAL:
+            return in_writer
+        return method if shown is None or RULES[name].action is not Action.ADMIN else then_shown
+
     async def _check(self, rule: Rule, principal: Principal, request: bytes) -> None:
         if len(request) <= READ_ON_LOOP_BYTES:
             rule.check(principal, request)
@@ -140,7 +178,7 @@ class Calls:
             await asyncio.get_running_loop().run_in_executor(self._executor, rule.check, principal, request)
 
     def stream(self, name: str, method: Streaming) -> Call:
-        admission, observing = self._admission, self._observer.method(name)
+        admission, observing, writer = self._admission, self._observer.method(name), self._writer
 
         async def handle(principal: Principal, _requests: object, context: Context) -> None:
             observed = observing.begin(context.invocation_metadata)
@@ -149,7 +187,10 @@ class Calls:
             try:
                 admission.enter_stream()
                 entered = True
-                await method(context, principal)
+                if writer is not None and name not in LOCAL:
+                    await writer.stream(name, context, admission.draining)
+                else:
+                    await method(context, principal)
                 observed.end()
             except BaseException as error:
                 await _fail(observed, context, error)

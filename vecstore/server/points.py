@@ -15,6 +15,7 @@ from vecstore.config import Limits
 from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
 from vecstore.engine.parts import PARTS
+from vecstore.engine.reached import reached
 from vecstore.errors import limit_exceeded
 from vecstore.facets import MatrixRequest
 from vecstore.grouping import GroupsRequest
@@ -152,24 +153,44 @@ class Points:
 
     # ---- reads
 
-    def get(self, data: bytes) -> bytes:
+    async def get(self, data: bytes, remaining_s: float) -> bytes:
+        return await self._when_seen(pb.GetPointsRequest, self._get, data, remaining_s)
+
+    async def scroll(self, data: bytes, remaining_s: float) -> bytes:
+        return await self._when_seen(pb.ScrollRequest, self._scroll, data, remaining_s)
+
+    async def count(self, data: bytes, remaining_s: float) -> bytes:
+        return await self._when_seen(pb.CountRequest, self._count, data, remaining_s)
+
+    async def facet(self, data: bytes, remaining_s: float) -> bytes:
+        return await self._when_seen(pb.FacetRequest, self._facet, data, remaining_s)
+
+    async def _when_seen(self, kind: Any, method: Callable[[bytes], bytes], data: bytes, remaining_s: float) -> bytes:
+        """Run in the pool, after waiting on the loop for the write that the request wants to see."""
+        message = kind.FromString(data)
+        if message.min_seq:
+            collection = self._database.collection(message.collection)
+            await reached(collection, message.min_seq, time.monotonic() + remaining_s)
+        return await self._loop.run_in_executor(self._reads, method, data)
+
+    def _get(self, data: bytes) -> bytes:
         message = pb.GetPointsRequest.FromString(data)
         points, seq = self._database.get(get_from_pb(message))
         answer = pb.GetPointsResponse(seq=seq)
         points_to_pb(points, answer.points, message.payload_encoding)
         return answer.SerializeToString()
 
-    def scroll(self, data: bytes) -> bytes:
+    def _scroll(self, data: bytes) -> bytes:
         message = pb.ScrollRequest.FromString(data)
         result = self._database.scroll(scroll_from_pb(message, self._limits))
         return scroll_result_to_pb(result, message.payload_encoding).SerializeToString()
 
-    def count(self, data: bytes) -> bytes:
+    def _count(self, data: bytes) -> bytes:
         message = pb.CountRequest.FromString(data)
         count, seq = self._database.count(count_from_pb(message, self._limits))
         return pb.CountResponse(count=count, seq=seq).SerializeToString()
 
-    def facet(self, data: bytes) -> bytes:
+    def _facet(self, data: bytes) -> bytes:
         request = facet_from_pb(pb.FacetRequest.FromString(data), self._limits)
         return facets_to_pb(self._database.facet(request)).SerializeToString()
 

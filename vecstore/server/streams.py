@@ -18,6 +18,7 @@ from vecstore.pb.v1 import operations_pb2
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.server.admission import Admission
 from vecstore.server.calls import Context, code_of, facts, typed
+from vecstore.server.incoming import next_message
 from vecstore.server.operations import seen_operation
 from vecstore.server.points import Points
 from vecstore.server.rules import RULES
@@ -182,23 +183,7 @@ class Streams:
             await asyncio.sleep(WATCH_INTERVAL_S)
 
     async def _read(self, context: Context, other: asyncio.Task[Any] | None = None) -> bytes | None:
-        """The next message, or None at the end, when the server drains, or when `other` has ended (it raises then)."""
-        draining = asyncio.ensure_future(self._admission.draining.wait())
-        reading = asyncio.ensure_future(context.read())
-        try:
-            watched: list[asyncio.Future[Any]] = [reading, draining]
-            if other is not None:
-                watched.append(other)
-            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-            if other is not None and other.done():
-                other.result()
-            if not reading.done():
-                return None
-            data = reading.result()
-            return data if isinstance(data, bytes) else None
-        finally:
-            draining.cancel()
-            reading.cancel()
+        return await next_message(context, self._admission.draining, other)
 
     def _check_draining(self) -> None:
         if self._admission.draining.is_set():

@@ -22,6 +22,7 @@ class AsyncClient:
         self.target = target
         self._transport = transport
         self._timeout_s = timeout_s
+        self._seqs: dict[str, int] = {}  # of the last write to each collection, which reads wait for
 
     def __repr__(self) -> str:
         return f"AsyncClient({self.target!r})"
@@ -66,7 +67,9 @@ class AsyncClient:
         (BAD_NAME, BAD_SCHEMA, LIMIT_EXCEEDED).
         """
         schema = build_schema(vectors, binary, sparse, text, multi, indexes)
-        return self._handle(await self._transport.create_collection(name, schema, exist_ok=exist_ok))
+        info = await self._transport.create_collection(name, schema, exist_ok=exist_ok)
+        self._seqs[name] = min(self._seqs.get(name, 0), info.seq)  # it may be a new one of an old name
+        return self._handle(info)
 
     async def get_collection(self, name: str) -> AsyncCollection:
         """A handle on a collection that exists. Raises NotFound (COLLECTION_NOT_FOUND)."""
@@ -98,10 +101,12 @@ class AsyncClient:
 
     def collection(self, name: str) -> AsyncCollection:
         """A handle without asking whether the collection exists; its calls raise NotFound if not."""
-        return AsyncCollection(self._transport, name, timeout_s=self._timeout_s)
+        return AsyncCollection(self._transport, name, timeout_s=self._timeout_s, seqs=self._seqs)
 
     def _handle(self, info: CollectionInfo) -> AsyncCollection:
-        return AsyncCollection(self._transport, info.name, timeout_s=self._timeout_s, schema=info.schema)
+        return AsyncCollection(
+            self._transport, info.name, timeout_s=self._timeout_s, schema=info.schema, seqs=self._seqs
+        )
 
     async def list_collections(self) -> list[CollectionInfo]:
         """Every collection with its schema and number of points."""
@@ -113,6 +118,7 @@ class AsyncClient:
 
     async def delete_collection(self, name: str) -> bool:
         """Delete a collection and everything in it. False when there was none."""
+        self._seqs.pop(name, None)
         return await self._transport.delete_collection(name)
 
     async def verify(self, *, timeout_s: float | None = None) -> OperationInfo:

@@ -55,24 +55,38 @@ from vecstore.types import (
 
 
 class AsyncCollection:
-    """A handle on one collection. It remembers its last write, and later reads through it see that write."""
+    """A handle on one collection. Reads see the client's last write to it, through whichever handle that went."""
 
     def __init__(
-        self, transport: AsyncTransport, name: str, *, timeout_s: float, schema: Schema | None = None, seq: int = 0
+        self,
+        transport: AsyncTransport,
+        name: str,
+        *,
+        timeout_s: float,
+        schema: Schema | None = None,
+        seqs: dict[str, int] | None = None,
     ) -> None:
         self.name = name
         self._transport = transport
         self._limits = transport.settings.limits
         self._timeout_s = timeout_s
         self._schema = schema
-        self._seq = seq
+        self._seqs = {} if seqs is None else seqs  # of the client's last write to each collection
 
     def __repr__(self) -> str:
         return f"AsyncCollection({self.name!r})"
 
     @property
+    def _seq(self) -> int:
+        return self._seqs.get(self.name, 0)
+
+    @_seq.setter
+    def _seq(self, seq: int) -> None:
+        self._seqs[self.name] = seq
+
+    @property
     def last_seq(self) -> int:
-        """The sequence number of the last write through this handle; reads through it wait for that write."""
+        """The sequence number of the client's last write to the collection; reads wait for that write."""
         return self._seq
 
     @last_seq.setter

@@ -23,6 +23,7 @@ class Client:
         self.target = target
         self._transport = transport
         self._timeout_s = timeout_s
+        self._seqs: dict[str, int] = {}  # of the last write to each collection, which reads wait for
 
     def __repr__(self) -> str:
         return f"Client({self.target!r})"
@@ -67,7 +68,9 @@ class Client:
         (BAD_NAME, BAD_SCHEMA, LIMIT_EXCEEDED).
         """
         schema = build_schema(vectors, binary, sparse, text, multi, indexes)
-        return self._handle(self._transport.create_collection(name, schema, exist_ok=exist_ok))
+        info = self._transport.create_collection(name, schema, exist_ok=exist_ok)
+        self._seqs[name] = min(self._seqs.get(name, 0), info.seq)  # it may be a new one of an old name
+        return self._handle(info)
 
     def get_collection(self, name: str) -> Collection:
         """A handle on a collection that exists. Raises NotFound (COLLECTION_NOT_FOUND)."""
@@ -99,10 +102,10 @@ class Client:
 
     def collection(self, name: str) -> Collection:
         """A handle without asking whether the collection exists; its calls raise NotFound if not."""
-        return Collection(self._transport, name, timeout_s=self._timeout_s)
+        return Collection(self._transport, name, timeout_s=self._timeout_s, seqs=self._seqs)
 
     def _handle(self, info: CollectionInfo) -> Collection:
-        return Collection(self._transport, info.name, timeout_s=self._timeout_s, schema=info.schema)
+        return Collection(self._transport, info.name, timeout_s=self._timeout_s, schema=info.schema, seqs=self._seqs)
 
     def list_collections(self) -> list[CollectionInfo]:
         """Every collection with its schema and number of points."""
@@ -114,6 +117,7 @@ class Client:
 
     def delete_collection(self, name: str) -> bool:
         """Delete a collection and everything in it. False when there was none."""
+        self._seqs.pop(name, None)
         return self._transport.delete_collection(name)
 
     def verify(self, *, timeout_s: float | None = None) -> OperationInfo:

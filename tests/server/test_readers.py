@@ -1,0 +1,313 @@
+"""`vecstore serve --readers`: several processes on one port behave as one server. The tests share them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import psutil
+import pytest
+from faults.server_process import ServerProcess
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from server_support import failure, query
+
+import vecstore
+from vecstore.access.file import change_keys
+from vecstore.access.keys import new_key
+from vecstore.client._sync.client import Client
+from vecstore.client.channel import stubs
+from vecstore.errors import IoFailed, NotFound, PermissionDenied, Unavailable
+from vecstore.pb.v1 import points_pb2 as pb
+from vecstore.server.supervisor import hold_port
+
+DIM = 8
+READERS = 2
+ROWS = 20_000
+ADMIN = "correct-horse-battery"
+LIMITED, RECORD = new_key("reads", "read", collections=("own",))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    data = tmp_path_factory.mktemp("readers") / "db"
+    keys = data.with_name("keys.json")
+    change_keys(keys, lambda _: (RECORD,))
+    settings = {
+        "SERVER_API_KEY": ADMIN,
+        "SERVER_KEYS_FILE": keys,
+        "SERVER_READERS": READERS,
+        "STORAGE_SEAL_ROWS": 2_000,
+        "SERVER_LOG_LEVEL": "warning",
+    }
+    with ServerProcess(data, **settings) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def connected(server: ServerProcess, key: str | None = None) -> Iterator[Client]:
+    """Over a connection of its own, which the system gives to some reader: of equal channels, gRPC shares it."""
+    with vecstore.connect(f"grpc://{server.address}", api_key=ADMIN if key is None else key) as client:
+        transport: Any = client._transport
+        transport._channel.close()
+        transport._channel = grpc.insecure_channel(server.address, options=[("grpc.use_local_subchannel_pool", 1)])
+        transport._collections, transport._points, transport._operations = stubs(transport._channel)
+        yield client
+
+
+def vectors(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((count, DIM)).astype(np.float32)
+
+
+def pids(client: Client) -> dict[str, int]:
+    return {one["name"]: int(one["pid"]) for one in client.info()["processes"]}
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 60) -> None:
+    limit = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(vecstore.VecstoreError):
+            if holds():
+                return
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
+def test_a_client_reads_its_own_writes(server: ServerProcess) -> None:
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connected(server)) for _ in range(6)]
+        clients[0].create_collection("own", vecstore.Dense(DIM))
+        rows = vectors(6 * 60)
+        missed: list[Any] = []
+
+        def work(number: int) -> None:
+            collection = clients[number].collection("own")
+            for turn in range(60):
+                point = 60 * number + turn
+                collection.upsert([point], rows[point : point + 1])
+                found = clients[number].collection("own").query(rows[point], k=1)  # another handle
+                got = collection.get([point])
+                if [hit.id for hit in found] != [point] or len(got) != 1 or collection.count() <= turn:
+                    missed.append(point)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not missed
+        assert clients[1].collection("own").info().points == 360
+
+
+def test_changes_of_schemas_are_shown_by_every_process_at_once(server: ServerProcess) -> None:
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connected(server)) for _ in range(8)]
+        for turn in range(3):
+            clients[turn].create_collection("made", vecstore.Dense(DIM))
+            assert [client.collection("made").count() for client in clients] == [0] * 8
+            clients[turn + 1].delete_collection("made")
+            for client in clients:
+                with pytest.raises(NotFound, match="made"):
+                    client.collection("made").count()
+
+
+def test_what_a_reader_passes_on_is_what_one_process_answers(server: ServerProcess) -> None:
+    with connected(server) as client:
+        collection = client.create_collection("calls", vecstore.Dense(DIM), indexes={"n": "integer"})
+        with pytest.raises(vecstore.InvalidArgument) as bad:
+            collection.upsert([1], np.zeros((1, DIM + 1), np.float32))
+        assert bad.value.field_violations
+        with pytest.raises(vecstore.AlreadyExists) as taken:
+            client.create_collection("calls", vecstore.Dense(DIM))
+        assert taken.value.reason == "COLLECTION_EXISTS"
+        with pytest.raises(NotFound) as unknown:
+            client.operation("none")
+        assert unknown.value.reason == "OPERATION_NOT_FOUND"
+        batches = [{"id": n, "vector": row, "payload": {"n": n}} for n, row in enumerate(vectors(3_000))]
+        assert collection.upload(batches).changed == 3_000
+        collection.set_payload({"n": 7}, [1, 2])
+        assert collection.count(vecstore.F("n").eq(7)) == 3
+        assert collection.compact().state is vecstore.OperationState.DONE  # watched
+        assert collection.stats()["segments"][0]["kind"] == "sealed"
+        assert [info.name for info in client.list_collections() if info.name == "calls"]
+        assert collection.delete([1, 2, 3]).changed == 3
+        assert collection.count() == 2_997
+
+
+def test_streams_go_through(server: ServerProcess) -> None:
+    key = (("api-key", ADMIN),)
+    with connected(server) as client:
+        client.create_collection("streams", vecstore.Dense(DIM))
+        stubs_of: Any = client._transport
+        rows = vectors(40)
+
+        def upsert(number: int, row: np.ndarray) -> pb.UpsertRequest:
+            vectors = {"default": {"dense": {"values": row}}}
+            return pb.UpsertRequest(collection="streams", points=[pb.Point(id={"num": number}, vectors=vectors)])
+
+        given = [upsert(n, row) for n, row in enumerate(rows)]
+        acks = list(stubs_of._points.UpsertStream(iter(given), metadata=key, timeout=30))
+        assert [ack.batch for ack in acks] == list(range(40))
+        asked = [
+            pb.QueryStreamRequest(
+                tag=n,
+                query=query(
+                    collection="streams",
+                    using="",
+                    limit=1,
+                    min_seq=acks[-1].result.seq,
+                    nearest={"dense": {"values": row}},
+                ),
+            )
+            for n, row in enumerate(rows)
+        ]
+        answers = {one.tag: one for one in stubs_of._points.QueryStream(iter(asked), metadata=key, timeout=30)}
+        assert [answers[n].result.points[0].id.num for n in range(40)] == list(range(40))
+        both = iter([given[0], upsert(1, rows[0][:3])])
+        code, error = failure(stubs_of._points.UpsertStream, both, metadata=key)
+        assert (code, error.metadata["batch"]) == ("INVALID_ARGUMENT", "1")
+
+
+def test_the_processes_are_told_apart(server: ServerProcess) -> None:
+    with connected(server) as client:
+        processes = client.info()["processes"]
+        assert sorted(one["name"] for one in processes) == ["reader-1", "reader-2", "writer"]
+        assert all(one["seconds_behind"] < 5 for one in processes if one["name"] != "writer")
+        asked = health_pb2_grpc.HealthStub(grpc.insecure_channel(server.address))
+        for service in ("", "vecstore.writer"):
+            answer = asked.Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_segments_are_in_memory_once(server: ServerProcess) -> None:
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connected(server)) for _ in range(10)]
+        collection = clients[0].create_collection("large", vecstore.Dense(DIM, index="flat"))
+        for start in range(0, ROWS, 5_000):
+            collection.upsert(list(range(start, start + 5_000)), vectors(5_000, start))
+        collection.compact()
+        for client in clients:
+            client.collection("large").query(vectors(1)[0], exact=True)
+        shares = []
+        for name, pid in pids(clients[0]).items():
+            mapped = [one for one in psutil.Process(pid).memory_maps(grouped=False) if "/cache/" in one.path]
+            rss, pss = sum(one.rss for one in mapped), sum(one.pss for one in mapped)
+            if name != "writer":
+                assert rss > ROWS * DIM * 4
+                shares.append(pss / rss)
+        assert len(shares) == READERS
+        assert max(shares) < 0.6  # two or three processes share each page
+
+
+def test_a_second_server_is_refused_on_the_port(server: ServerProcess, tmp_path: Path) -> None:
+    port = server.address.rsplit(":")[-1]
+    command = [sys.executable, "-m", "vecstore.cli.main", "serve", str(tmp_path / "other"), "--port", port]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode != 0
+    assert "cannot listen" in ended.stderr
+    with pytest.raises(IoFailed, match=port):
+        hold_port("127.0.0.1", int(port))
+
+
+def test_a_held_port_is_free_again_at_once() -> None:
+    held = hold_port("127.0.0.1", 0)
+    port = held[0].getsockname()[1]
+    with pytest.raises(IoFailed):
+        hold_port("127.0.0.1", port)
+    with socket.socket() as member:
+        member.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        member.bind(("127.0.0.1", port))
+        member.listen()
+    for held_socket in held:
+        held_socket.close()
+    hold_port("127.0.0.1", port)[0].close()
+
+
+def test_a_killed_reader_is_replaced(server: ServerProcess) -> None:
+    with connected(server) as client:
+        collection = client.create_collection("outlives", vecstore.Dense(DIM), exist_ok=True)
+        collection.upsert([1, 2], vectors(2))
+        before = pids(client)
+        os.kill(before["reader-1"], signal.SIGKILL)
+        eventually(lambda: collection.count() == 2)
+        eventually(lambda: pids(client).get("reader-1", before["reader-1"]) != before["reader-1"])
+        assert pids(client)["reader-2"] == before["reader-2"]
+
+
+def test_without_the_writer_reads_go_on_and_writes_say_so(server: ServerProcess) -> None:
+    with connected(server) as client:
+        collection = client.create_collection("outlives", vecstore.Dense(DIM), exist_ok=True)
+        seq = collection.upsert([1, 2], vectors(2)).seq
+        eventually(lambda: all(one.get("batches_behind", 0) == 0 for one in client.info()["processes"]))
+        before = pids(client)
+        os.kill(before["writer"], signal.SIGKILL)
+        with pytest.raises(Unavailable, match="queries are answered") as away:
+            collection.delete(filter=vecstore.F("n").eq(1))  # not sent twice
+        assert float(away.value.metadata["retry_after_s"]) > 0
+        assert collection.count() == 2
+        assert client.has_collection("outlives")
+        assert collection.info().seq == seq
+        eventually(lambda: pids(client)["writer"] != before["writer"])
+        eventually(lambda: collection.upsert([3], vectors(1)).seq > seq)
+        assert collection.count() == 3
+
+
+def test_keys_hold_across_processes(server: ServerProcess) -> None:
+    """Whoever answers: a key for some collections sees those, and one that reads writes nothing."""
+    with connected(server) as client:
+        for name in ("own", "secret"):
+            client.create_collection(name, vecstore.Dense(DIM), exist_ok=True)
+    with connected(server, LIMITED) as client:
+        assert [info.name for info in client.list_collections()] == ["own"]
+        assert client.collection("own").count() >= 0
+        for forbidden in (
+            lambda: client.collection("secret").count(),
+            lambda: client.collection("secret").info(),
+            lambda: client.collection("own").upsert([1], vectors(1)),
+            lambda: client.create_collection("own2", vecstore.Dense(DIM)),
+        ):
+            with pytest.raises(PermissionDenied):
+                forbidden()
+    with connected(server, "") as client, pytest.raises(vecstore.Unauthenticated):
+        client.list_collections()
+
+
+def test_a_failing_start_says_why(server: ServerProcess) -> None:
+    directory = Path(server.process.args[4])  # type: ignore[index]
+    command = [sys.executable, "-m", "vecstore.cli.main", "serve", str(directory), "--port", "0", "--readers", "1"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode != 0
+    assert "DIRECTORY_LOCKED" in ended.stderr
+
+
+def test_it_drains_and_leaves_nothing(server: ServerProcess) -> None:
+    with connected(server) as client:
+        collection = client.create_collection("late", vecstore.Dense(DIM))
+        left = list(pids(client).values())
+        acked: list[int] = []
+
+        def write() -> None:
+            with contextlib.suppress(vecstore.VecstoreError):
+                for n in range(100_000):
+                    collection.upsert([n], vectors(1, n))
+                    acked.append(n)
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        eventually(lambda: len(acked) > 20)
+        server.process.terminate()
+        assert server.process.wait(60) == 0
+        thread.join()
+    assert not any(psutil.pid_exists(pid) for pid in left)
+    with vecstore.connect(Path(server.process.args[4])) as client:  # type: ignore[index]
+        assert client.collection("late").count() >= len(acked)

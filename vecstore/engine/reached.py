@@ -1,0 +1,35 @@
+"""Waiting for a write to come into view without a thread that waits, for event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+from vecstore.engine.collection import Collection
+from vecstore.engine.read_path import not_reached
+
+
+async def reached(collection: Collection, min_seq: int, deadline: float) -> None:
+    """Returns once the collection's view has `min_seq`. Raises DeadlineExceeded at `deadline`, a time.monotonic()."""
+    if collection.view.seq >= min_seq:
+        return
+    loop = asyncio.get_running_loop()
+    there = loop.create_future()
+
+    def settle() -> None:
+        if not there.done():
+            there.set_result(None)
+
+    def tell() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
+            loop.call_soon_threadsafe(settle)
+
+    forget = collection.when(min_seq, tell)
+    try:
+        async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+            await there
+    except TimeoutError:
+        raise not_reached(collection.view, min_seq) from None
+    finally:
+        forget()
