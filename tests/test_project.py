@@ -62,6 +62,7 @@ def test_every_import_is_a_declared_dependency(pyproject: dict) -> None:
                 "grpc",
                 "server",
                 "gateway",
+                "rest",
                 "io",
                 "cli",
                 "train",

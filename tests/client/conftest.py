@@ -15,7 +15,7 @@ import pytest
 import vecstore
 from vecstore.config import Server, Settings
 
-WAYS = ["memory-sync", "memory-async", "dir-sync", "dir-async", "grpc-sync", "grpc-async"]
+WAYS = ["memory-sync", "memory-async", "dir-sync", "dir-async", "grpc-sync", "grpc-async", "http-sync", "http-async"]
 
 
 class Blocking:
@@ -73,7 +73,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 def server_settings() -> Settings:
-    return Settings(server=Server(port=0))
+    return Settings(server=Server(port=0, rest_port=0))
 
 
 @pytest.fixture(params=WAYS)
@@ -81,13 +81,13 @@ def db(request: pytest.FixtureRequest, tmp_path: Path, loop: asyncio.AbstractEve
     """A client of an empty database."""
     where, _, style = request.param.partition("-")
     server = database = None
-    if where == "grpc":
+    if where in ("grpc", "http"):
         from vecstore.engine.database import Database
-        from vecstore.server.app import start_server
+        from vecstore.gateway.serving import start_server
 
         database = Database.open(None, server_settings())
         server = start_server(database)
-        target = f"grpc://127.0.0.1:{server.port}"
+        target = f"{where}://127.0.0.1:{server.port if where == 'grpc' else server.rest_port}"
     else:
         target = ":memory:" if where == "memory" else str(tmp_path / "db")
     if style == "sync":

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import vecstore
-from vecstore import Dense, FailedPrecondition, InvalidArgument, Unimplemented
+from vecstore import Dense, FailedPrecondition, InvalidArgument
 from vecstore.client import connect as connecting
 
 
@@ -26,18 +26,13 @@ def test_one_process_owns_a_directory(tmp_path: Path) -> None:
     assert locked.value.reason == "DIRECTORY_LOCKED"
 
 
-@pytest.mark.parametrize("target", ["", "ftp://x", "grpc://", "grpc://user@host", "grpc://host/path"])
+@pytest.mark.parametrize("target", ["", "ftp://x", "grpc://", "grpc://user@host", "http://host/path"])
 def test_bad_targets(target: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         vecstore.connect(target)
     assert refused.value.reason == "BAD_TARGET"
     with pytest.raises(InvalidArgument):
         asyncio.run(vecstore.connect_async(target))
-
-
-def test_http_is_not_built() -> None:
-    with pytest.raises(Unimplemented, match="grpc://"):
-        vecstore.connect("http://localhost:7333")
 
 
 @pytest.mark.parametrize("timeout_s", [0, -1, float("nan")])
@@ -48,9 +43,11 @@ def test_bad_timeouts(timeout_s: float) -> None:
 
 
 def test_the_port_may_be_left_out() -> None:
-    assert connecting._server_address("grpc://db.example") == ("db.example:7334", False)
-    assert connecting._server_address("grpcs://db.example:443/") == ("db.example:443", True)
-    assert connecting._server_address("grpc://[::1]:5") == ("[::1]:5", False)
+    assert connecting._server_address("grpc://db.example") == ("db.example:7334", False, False)
+    assert connecting._server_address("grpcs://db.example:443/") == ("db.example:443", True, False)
+    assert connecting._server_address("grpc://[::1]:5") == ("[::1]:5", False, False)
+    assert connecting._server_address("http://db.example") == ("db.example:7333", False, True)
+    assert connecting._server_address("https://db.example:443") == ("db.example:443", True, True)
     assert connecting._server_address("./dir") is None
 
 
@@ -59,3 +56,5 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FailedPrecondition, match=r"pip install 'vecstore\[grpc\]'") as refused:
         vecstore.connect("grpc://localhost")
     assert refused.value.reason == "EXTRA_MISSING"
+    with pytest.raises(FailedPrecondition, match=r"pip install 'vecstore\[rest\]'"):
+        vecstore.connect("http://localhost")

@@ -7,19 +7,28 @@ import importlib.util
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from vecstore.client._async.client import AsyncClient
 from vecstore.client._sync.client import Client
 from vecstore.client.tls import Tls, read_tls
-from vecstore.client.transport import AsyncTransport
+from vecstore.client.transport import AsyncTransport, Transport
 from vecstore.config import Settings
 from vecstore.embed.embedders import EmbedderLike
 from vecstore.engine.database import Database
 from vecstore.engine.follower import Follower
-from vecstore.errors import FailedPrecondition, InvalidArgument, Unimplemented
+from vecstore.errors import FailedPrecondition, InvalidArgument
 
-DEFAULT_PORT = 7334
+PORTS = {"grpc": 7334, "grpcs": 7334, "http": 7333, "https": 7333}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)\Z", re.DOTALL)
+
+
+class Server(NamedTuple):
+    """Where a server is: `address` is host:port."""
+
+    address: str
+    has_tls: bool
+    over_http: bool
 
 
 def connect(
@@ -37,15 +46,15 @@ def connect(
     """Open a database.
 
     `target` is a directory ("./data"; made when absent, one process at a time), ":memory:", "grpc://host:7334" or
-    "grpcs://host:7334" (TLS). `timeout_s` bounds each call, retries included (default: limits.deadline_default_s).
-    `settings` are the embedded engine's, and for a server the limits by which requests are split. With TLS, `ca` is a
-    file of certificates to trust instead of the usual ones, `client_cert` and `client_key` are the client's own, all in
-    PEM. With `read_only` a directory that another process of this machine has open with `storage.feed` is followed:
-    its writes show within milliseconds, calls that would change something raise FailedPrecondition (READ_ONLY).
-    `embedders` are those of an embedded database by name: settings such as {"kind": "onnx", "model": "model.onnx"}, or
-    objects with the methods of `vecstore.embed.base.Embedder`; a server has its own. Raises InvalidArgument
-    (BAD_TARGET, BAD_ARGUMENT, BAD_CONFIG), FailedPrecondition (DIRECTORY_LOCKED, NO_WRITER) and what opening the
-    directory raises.
+    "http://host:7333", "grpcs://" or "https://" (TLS). `timeout_s` bounds each call, retries included (default:
+    limits.deadline_default_s). `settings` are the embedded engine's, and for a server the limits by which requests are
+    split. With TLS, `ca` is a file of certificates to trust instead of the usual ones, `client_cert` and `client_key`
+    are the client's own, all in PEM. With `read_only` a directory that another process of this machine has open with
+    `storage.feed` is followed: its writes show within milliseconds, calls that would change something raise
+    FailedPrecondition (READ_ONLY). `embedders` are those of an embedded database by name: settings such as {"kind":
+    "onnx", "model": "model.onnx"}, or objects with the methods of `vecstore.embed.base.Embedder`; a server has its own.
+    Raises InvalidArgument (BAD_TARGET, BAD_ARGUMENT, BAD_CONFIG), FailedPrecondition (DIRECTORY_LOCKED, NO_WRITER) and
+    what opening the directory raises.
     """
     settings = settings or Settings()
     timeout = _timeout(timeout_s, settings)
@@ -55,11 +64,7 @@ def connect(
         return Client(_database(target, settings, read_only, embedders), target=str(target), timeout_s=timeout)
     _refuse_read_only(read_only)
     _no_embedders(embedders)
-    _need_grpc()
-    from vecstore.client._sync.grpc import GrpcTransport
-
-    transport = GrpcTransport(server[0], tls, api_key=api_key, timeout_s=timeout, settings=settings)
-    return Client(transport, target=str(target), timeout_s=timeout)
+    return Client(_transport(server, tls, api_key, timeout, settings), target=str(target), timeout_s=timeout)
 
 
 async def connect_async(
@@ -105,13 +110,30 @@ def connect_transport(
     return _async_transport(server, chosen, api_key, _timeout(timeout_s, settings), settings)
 
 
+def _transport(server: Server, tls: Tls | None, api_key: str | None, timeout_s: float, settings: Settings) -> Transport:
+    if server.over_http:
+        _need_httpx()
+        from vecstore.client._sync.rest import RestTransport
+
+        return RestTransport(server.address, tls, api_key=api_key, timeout_s=timeout_s, settings=settings)
+    _need_grpc()
+    from vecstore.client._sync.grpc import GrpcTransport
+
+    return GrpcTransport(server.address, tls, api_key=api_key, timeout_s=timeout_s, settings=settings)
+
+
 def _async_transport(
-    server: tuple[str, bool], tls: Tls | None, api_key: str | None, timeout_s: float, settings: Settings
+    server: Server, tls: Tls | None, api_key: str | None, timeout_s: float, settings: Settings
 ) -> AsyncTransport:
+    if server.over_http:
+        _need_httpx()
+        from vecstore.client._async.rest import AsyncRestTransport
+
+        return AsyncRestTransport(server.address, tls, api_key=api_key, timeout_s=timeout_s, settings=settings)
     _need_grpc()
     from vecstore.client._async.grpc import AsyncGrpcTransport
 
-    return AsyncGrpcTransport(server[0], tls, api_key=api_key, timeout_s=timeout_s, settings=settings)
+    return AsyncGrpcTransport(server.address, tls, api_key=api_key, timeout_s=timeout_s, settings=settings)
 
 
 def _beside(client: Client, timeout_s: float) -> AsyncClient:
@@ -142,8 +164,8 @@ def _directory(target: str | Path) -> Path | None:
     return None if str(target) == ":memory:" else Path(target)
 
 
-def _server_address(target: str | Path) -> tuple[str, bool] | None:
-    """(host:port, TLS) of a server's target, None for a local one."""
+def _server_address(target: str | Path) -> Server | None:
+    """None for a local target."""
     match = _SCHEME.match(target) if isinstance(target, str) else None
     if match is None:
         if not str(target):
@@ -152,23 +174,24 @@ def _server_address(target: str | Path) -> tuple[str, bool] | None:
             )
         return None
     scheme, address = match[1].lower(), match[2].rstrip("/")
-    if scheme in ("http", "https"):
-        raise Unimplemented(f"target {target!r}: this version speaks grpc:// and grpcs:// to servers")
-    if scheme not in ("grpc", "grpcs"):
-        known = "a directory, :memory:, grpc://host:port and grpcs://host:port"
+    port = PORTS.get(scheme)
+    if port is None:
+        known = f"a directory, :memory:, and {', '.join(f'{one}://host:port' for one in PORTS)}"
         raise InvalidArgument(f"target {target!r} has an unknown scheme; known: {known}", reason="BAD_TARGET")
     if not address or "/" in address or "@" in address:
         raise InvalidArgument(f"target {target!r} must be {scheme}://host:port", reason="BAD_TARGET")
     if not re.search(r":\d+\Z", address):
-        address = f"{address}:{DEFAULT_PORT}"
-    return address, scheme == "grpcs"
+        address = f"{address}:{port}"
+    return Server(address, scheme in ("grpcs", "https"), scheme.startswith("http"))
 
 
-def _tls(server: tuple[str, bool] | None, given: Tls) -> Tls | None:
-    if server is not None and server[1]:
+def _tls(server: Server | None, given: Tls) -> Tls | None:
+    if server is not None and server.has_tls:
         return given
     if given != Tls():
-        raise InvalidArgument("ca, client_cert and client_key are for grpcs:// targets", reason="BAD_TARGET")
+        raise InvalidArgument(
+            "ca, client_cert and client_key are for grpcs:// and https:// targets", reason="BAD_TARGET"
+        )
     return None
 
 
@@ -193,4 +216,10 @@ def _need_grpc() -> None:
     """gRPC is an extra, so its modules are imported only here."""
     if importlib.util.find_spec("grpc") is None or importlib.util.find_spec("google.rpc") is None:
         message = "servers are reached with gRPC: pip install 'vecstore[grpc]'"
+        raise FailedPrecondition(message, reason="EXTRA_MISSING")
+
+
+def _need_httpx() -> None:
+    if importlib.util.find_spec("httpx") is None:
+        message = "http:// targets are reached with httpx: pip install 'vecstore[rest]'"
         raise FailedPrecondition(message, reason="EXTRA_MISSING")

@@ -26,6 +26,7 @@ REPLACEMENTS = [
     (r"\bconnect_async\b", "connect"),
     (r"\basyncio\.sleep\b", "time.sleep"),
     (r"^import asyncio$", "import time"),
+    (r"\ba(?=iter_lines\b|read\(\)|close\(\))", ""),
     (r"\bgrpc\.aio\.(insecure_channel|secure_channel|Channel)", r"grpc.\1"),
     (r"\b_async\b", "_sync"),
     (r"for (\w+) in (.*):\n +yield \1\n", r"yield from \2\n"),

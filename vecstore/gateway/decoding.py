@@ -80,6 +80,8 @@ def _misfit(said: str, data: bytes, kind: Any) -> InvalidArgument:
     top = next((part for part in parts if part in _REASONS), None)
     message = f"{path}: {said}" if path else said
     reason = _REASONS[top] if top is not None else "BAD_ARGUMENT"
+    if " <= " in said:
+        reason = "LIMIT_EXCEEDED"
     return InvalidArgument(message, reason=reason, field_violations=[(path or "body", said)])
 
 

@@ -8,6 +8,7 @@ dictionaries. docs/FILTERS.md lists every condition.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -33,6 +34,7 @@ from vecstore.query.filter import (
     MatchValue,
     MinShould,
     Nested,
+    PointId,
     Range,
     ValuesCount,
 )
@@ -184,6 +186,9 @@ def _has_id(clause: Any, path: str) -> Condition:
     ids = []
     for i, item in enumerate(_tuple(clause, path)):
         if isinstance(item, Mapping):
+            if item.keys() == {"str"} and isinstance(item["str"], str):
+                ids.append(item["str"])
+                continue
             _mapping(item, f"{path}[{i}]", ("uuid",))
             try:
                 item = uuid.UUID(item["uuid"])
@@ -258,11 +263,21 @@ def to_dict(filter: Filter) -> dict[str, Any]:
     return data
 
 
+def _id_dict(id: PointId) -> Any:
+    """A string that only looks like a UUID says that it is none, for readers to whom it would be one."""
+    if isinstance(id, uuid.UUID):
+        return {"uuid": str(id)}
+    return {"str": id} if isinstance(id, str) and len(id) == 36 and _UUID.match(id) else id
+
+
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z")
+
+
 def _condition_dict(condition: Condition) -> dict[str, Any]:
     if isinstance(condition, Filter):
         return to_dict(condition)
     if isinstance(condition, HasId):
-        return {"has_id": [{"uuid": str(id)} if isinstance(id, uuid.UUID) else id for id in condition.ids]}
+        return {"has_id": [_id_dict(id) for id in condition.ids]}
     if isinstance(condition, HasVector):
         return {"has_vector": condition.name}
     if isinstance(condition, Nested):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,7 +13,8 @@ from vecstore.errors import InvalidArgument, NotFound
 from vecstore.gateway.call import Call
 from vecstore.gateway.route import Example, Route
 from vecstore.gateway.routes.collections import COLLECTION
-from vecstore.types import GetRequest, PayloadOp, Selection
+from vecstore.types import GetRequest, PayloadOp, Selection, WriteRequest
+from vecstore.wire.rest import batches as b
 from vecstore.wire.rest import points as p
 from vecstore.wire.rest import reads as r
 from vecstore.wire.rest.ids import id_from_json
@@ -24,11 +26,30 @@ ON_LOOP = 100  # points: to convert more would hold up the event loop
 
 
 async def upsert(call: Call) -> p.Written:
-    body: p.UpsertBody = call.body
+    return await _write_points(call, p.upsert_from_json)
+
+
+async def update_vectors(call: Call) -> p.Written:
+    return await _write_points(call, b.update_vectors_from_json)
+
+
+async def update_batch(call: Call) -> p.Written:
+    schema = (await call.transport.collection_info(call.collection)).schema
+    request = await call.in_thread(b.update_batch_from_json, call.collection, call.body, call.limits, schema)
+    return p.written_to_json(await call.transport.write(request))
+
+
+async def delete_vectors(call: Call) -> p.Written:
+    request = await call.in_thread(b.delete_vectors_from_json, call.collection, call.body, call.limits)
+    return p.written_to_json(await call.transport.write(request))
+
+
+async def _write_points(call: Call, read: Callable[..., WriteRequest]) -> p.Written:
+    body = call.body
     schema = (await call.transport.collection_info(call.collection)).schema
     given: Any = (call.collection, body, call.limits, schema)
     few = len(body.batch.ids if body.batch is not None else body.points or ()) <= ON_LOOP
-    request = p.upsert_from_json(*given) if few else await call.in_thread(p.upsert_from_json, *given)
+    request = read(*given) if few else await call.in_thread(read, *given)
     try:
         return p.written_to_json(await call.transport.write(request))
     except InvalidArgument as error:
@@ -162,6 +183,17 @@ ROUTES = (
     Route("POST", f"{POINTS}/matrix", "distance_matrix", "The scores of points with each other.", READ, matrix,
           body=r.MatrixBody, answer=r.MatrixAnswer,
           examples={"a sample": Example({"using": "text", "sample": 2, "seed": 7}, DOCS)}),
+    Route("POST", f"{POINTS}/batch", "update_batch", "Several writes as one, all or none of them.", WRITE, update_batch,
+          body=b.UpdateBatchBody, answer=p.Written, examples={"replace": Example({"operations": [
+              {"delete": {"filter": {"key": "lang", "match": {"value": "xx"}}}},
+              {"upsert": {"points": [POINT]}},
+              {"set_payload": {"ids": [1], "payload": {"read": False}}}]}, DOCS)}),
+    Route("PUT", f"{POINTS}/vectors", "update_vectors", "Replace vectors of points that exist.", WRITE, update_vectors,
+          body=b.UpdateVectorsBody, answer=p.Written,
+          examples={"one": Example({"points": [{"id": 1, "vectors": {"text": [0.4, 0.3, 0.2, 0.1]}}]}, DOCS)}),
+    Route("POST", f"{POINTS}/vectors/delete", "delete_vectors", "Take vectors from points.", WRITE, delete_vectors,
+          body=b.DeleteVectorsBody, answer=p.Written,
+          examples={"of one": Example({"ids": [8], "names": ["text"]}, DOCS)}),
     Route("POST", f"{POINTS}/payload", "set_payload", "Merge keys into payloads.", WRITE, set_payload,
           body=p.PayloadBody, answer=p.Written,
           examples={"one key": Example({"ids": [1], "payload": {"read": True}}, DOCS)}),

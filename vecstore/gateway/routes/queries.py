@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from vecstore.access import Action
-from vecstore.errors import InvalidArgument, limit_exceeded
+from vecstore.errors import limit_exceeded
 from vecstore.gateway.call import Call
 from vecstore.gateway.route import Example, Route
 from vecstore.gateway.routes.points import DOCS, POINTS, WHERE
@@ -37,8 +34,7 @@ async def _query(call: Call, explained: bool) -> q.QueryAnswer:
     request = q.query_from_json(call.collection, body, call.limits)
     request.explain = explained
     await _check(call, request, "nearest")
-    with as_asked():
-        hits = await call.transport.query(request)
+    hits = await call.transport.query(request)
     if len(hits) <= HITS_ON_LOOP:
         return q.hits_to_json(hits, body.vector_encoding)
     return await call.in_thread(q.hits_to_json, hits, body.vector_encoding)
@@ -61,8 +57,7 @@ async def query_batch(call: Call) -> q.QueryBatchAnswer:
     requests = await call.in_thread(read)
     for place, request in enumerate(requests):
         await _check(call, request, f"queries[{place}].nearest")
-    with as_asked():
-        answers = await call.transport.query_batch(requests)
+    answers = await call.transport.query_batch(requests)
 
     def write() -> list[q.QueryAnswer]:
         return [q.hits_to_json(hits, one.vector_encoding) for hits, one in zip(answers, given, strict=True)]
@@ -73,36 +68,15 @@ async def query_batch(call: Call) -> q.QueryBatchAnswer:
 async def query_groups(call: Call) -> q.QueryGroupsAnswer:
     request = q.groups_request_from_json(call.collection, call.body, call.limits)
     await _check(call, request.query, "nearest")
-    with as_asked():
-        groups = await call.transport.query_groups(request)
+    groups = await call.transport.query_groups(request)
     return await call.in_thread(q.groups_to_json, groups, call.body.query.vector_encoding)
 
 
 async def why_not(call: Call) -> q.WhyNotAnswer:
     request = q.query_from_json(call.collection, call.body.query, call.limits)
     await _check(call, request, "nearest")
-    with as_asked():
-        report, seq = await call.transport.why_not(request, id_from_json(call.body.id))
+    report, seq = await call.transport.why_not(request, id_from_json(call.body.id))
     return q.WhyNotAnswer(report=report, seq=seq)
-
-
-_NAMES = {"k": "limit", "query": "nearest"}
-_NAMED = re.compile(r"\b(k|query)(?==| has| is|\Z)")
-
-
-@contextlib.contextmanager
-def as_asked() -> Iterator[None]:
-    """What the engine says of a query, in the words of the body."""
-    try:
-        yield
-    except InvalidArgument as error:
-        violations = [(_NAMED.sub(_renamed, path), said) for path, said in error.field_violations]
-        message = _NAMED.sub(_renamed, error.message)
-        raise type(error)(message, reason=error.reason, metadata=error.metadata, field_violations=violations) from None
-
-
-def _renamed(match: re.Match[str]) -> str:
-    return _NAMES[match[1]]
 
 
 async def _check(call: Call, request: QueryRequest, path: str) -> None:

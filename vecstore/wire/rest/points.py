@@ -14,6 +14,7 @@ from vecstore.rows import StoredVector
 from vecstore.schema import Schema
 from vecstore.types import (
     DeleteRequest,
+    DeleteVectorsRequest,
     PayloadOp,
     PayloadRequest,
     Point,
@@ -24,7 +25,7 @@ from vecstore.types import (
 )
 from vecstore.wire.gather import check_count, gathered
 from vecstore.wire.given import OneVector, widen
-from vecstore.wire.rest.base import NULL, Answer, Body, Durable, bad_argument, payload_bytes
+from vecstore.wire.rest.base import NULL, Body, Durable, bad_argument, payload_bytes
 from vecstore.wire.rest.columns import VectorColumn, columns_from_json, columns_to_json
 from vecstore.wire.rest.ids import Id, StringId, filter_ids, id_from_json, id_to_json, ids_from_json
 from vecstore.wire.rest.vectors import Vector, vector_from_json, vector_to_json
@@ -67,13 +68,14 @@ class UpsertBody(Body):
     durability: Durable | None = None
 
 
-class Written(Answer):
+class Written(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A later read that reports at least this seq has seen the write. `changed` points were written or deleted;
-    `skipped` ids were left alone by the mode."""
+    `skipped` ids were left alone by the mode. `operations`: what each write of a batch did."""
 
     seq: int
     changed: int
     skipped: int
+    operations: list[Written] = []
 
 
 class DeleteBody(Body):
@@ -112,15 +114,18 @@ def upsert_from_json(collection: str, given: UpsertBody, limits: Limits, schema:
     """`schema`, when known, lets an error name the very point whose vector has the wrong dimension.
 
     Raises InvalidArgument: LIMIT_EXCEEDED, BAD_VECTOR, DIMENSION_MISMATCH."""
+    return UpsertRequest(collection, given_batch(given, limits, schema), given.mode, given.durability)
+
+
+def given_batch(given: Any, limits: Limits, schema: Schema | None) -> PointBatch:
+    """Of `points` or `batch`, one of the two."""
     if given.batch is not None:
         if given.points is not None:
             raise bad_argument("points", "and batch are both given: give one")
-        batch = _batch_from_json(given.batch, limits, schema)
-    elif given.points is None:
+        return _batch_from_json(given.batch, limits, schema)
+    if given.points is None:
         raise bad_argument("points", "are missing: give points or batch")
-    else:
-        batch = points_from_json(given.points, limits, schema)
-    return UpsertRequest(collection, batch, given.mode, given.durability)
+    return points_from_json(given.points, limits, schema)
 
 
 def points_from_json(points: Sequence[PointSpec], limits: Limits, schema: Schema | None) -> PointBatch:
@@ -192,7 +197,8 @@ def vectors_to_json(vectors: Mapping[str, StoredVector] | None, packed: bool) ->
 
 
 def written_to_json(result: WriteResult) -> Written:
-    return Written(seq=result.seq, changed=result.changed, skipped=result.skipped)
+    operations = [written_to_json(one) for one in result.operations]
+    return Written(seq=result.seq, changed=result.changed, skipped=result.skipped, operations=operations)
 
 
 # ---- of a client
@@ -200,22 +206,38 @@ def written_to_json(result: WriteResult) -> Written:
 
 def upsert_to_json(request: UpsertRequest) -> UpsertBody:
     """By column."""
-    given = request.batch
+    return UpsertBody(batch=batch_to_json(request.batch), mode=request.mode, durability=request.durability)
+
+
+def batch_to_json(given: PointBatch) -> Batch:
     payloads = None
     if given.payloads is not None:
-        payloads = [msgspec.Raw(NULL if payload is None else payload) for payload in given.payloads]
-    batch = Batch(ids=ids_to_json(given.ids), vectors=columns_to_json(given.vectors), payloads=payloads)
-    return UpsertBody(batch=batch, mode=request.mode, durability=request.durability)
+        payloads = [_raw(payload, f"payloads[{place}]") for place, payload in enumerate(given.payloads)]
+    return Batch(ids=ids_to_json(given.ids), vectors=columns_to_json(given.vectors), payloads=payloads)
+
+
+_decode = msgspec.json.Decoder().decode
+
+
+def _raw(payload: bytes | None, path: str) -> msgspec.Raw:
+    """Checked, for what is no JSON would change the request around it. Raises InvalidArgument (BAD_PAYLOAD)."""
+    if payload is None:
+        return msgspec.Raw(NULL)
+    try:
+        _decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise bad_argument(path, f"is not JSON: {str(error)[:200]}", "BAD_PAYLOAD") from None
+    return msgspec.Raw(payload)
 
 
 def delete_to_json(request: DeleteRequest) -> DeleteBody:
-    return DeleteBody(**_chosen(request))
+    return DeleteBody(**chosen_to_json(request))
 
 
 def payload_to_json(request: PayloadRequest) -> DeleteBody:
-    chosen = _chosen(request)
+    chosen = chosen_to_json(request)
     if request.op in (PayloadOp.SET, PayloadOp.OVERWRITE):
-        return PayloadBody(payload=msgspec.Raw(request.payload or b"{}"), **chosen)
+        return PayloadBody(payload=_raw(request.payload or b"{}", "payload"), **chosen)
     if request.op is PayloadOp.DELETE_KEYS:
         return PayloadKeysBody(keys=list(request.keys), **chosen)
     return DeleteBody(**chosen)
@@ -229,7 +251,7 @@ def filter_to_json(given: Filter | None) -> dict[str, Any] | None:
     return None if given is None else to_dict(given)
 
 
-def _chosen(request: DeleteRequest | PayloadRequest) -> dict[str, Any]:
+def chosen_to_json(request: DeleteRequest | PayloadRequest | DeleteVectorsRequest) -> dict[str, Any]:
     return {
         "ids": None if request.ids is None else ids_to_json(request.ids),
         "filter": filter_to_json(request.filter),
@@ -254,4 +276,5 @@ def stored_vectors(given: Mapping[str, Vector] | None) -> dict[str, StoredVector
 
 
 def written_from_json(answer: Written) -> WriteResult:
-    return WriteResult(answer.seq, answer.changed, answer.skipped)
+    operations = tuple(written_from_json(one) for one in answer.operations)
+    return WriteResult(answer.seq, answer.changed, answer.skipped, operations)

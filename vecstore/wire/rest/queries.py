@@ -13,6 +13,7 @@ from vecstore.config import Limits
 from vecstore.errors import limit_exceeded
 from vecstore.grouping import Group, Groups, GroupsRequest
 from vecstore.hits import Answers, Hits, PointColumns, id_array
+from vecstore.quality import Quality
 from vecstore.sparse_check import bad_vector
 from vecstore.types import Prefetch, QueryRequest, Selection
 from vecstore.wire.given import given_rows, given_vectors, only
@@ -108,10 +109,21 @@ class ScoredPoint(StoredPoint, kw_only=True):
     legs: list[LegScore] | None = None
 
 
+class AnswerQuality(msgspec.Struct, kw_only=True):
+    """How good an answer is, as far as the server knows. `est_recall`: the share of the true nearest that the indexes'
+    calibration promises, 1 for an exact answer. `complete` is false where a part of the collection was left out.
+    `strategy`: what searched."""
+
+    est_recall: float | None
+    complete: bool
+    strategy: str
+
+
 class QueryAnswer(msgspec.Struct, omit_defaults=True, kw_only=True):
     points: list[ScoredPoint]
     seq: int
     explain: JsonObject | None = None
+    quality: AnswerQuality | None = None
 
 
 class QueryBatchBody(Body):
@@ -140,6 +152,7 @@ class QueryGroupsAnswer(msgspec.Struct, omit_defaults=True, kw_only=True):
     groups: list[PointGroup]
     seq: int
     explain: JsonObject | None = None
+    quality: AnswerQuality | None = None
 
 
 class WhyNotBody(Body):
@@ -252,13 +265,25 @@ def scored_to_json(hits: Hits, packed: bool) -> list[ScoredPoint]:
 
 def hits_to_json(hits: Hits, encoding: VectorEncoding) -> QueryAnswer:
     points = scored_to_json(hits, encoding is VectorEncoding.BASE64)
-    return QueryAnswer(points=points, seq=hits.seq, explain=hits.explain)
+    quality = quality_to_json(hits.quality)
+    return QueryAnswer(points=points, seq=hits.seq, explain=hits.explain, quality=quality)
 
 
 def groups_to_json(groups: Groups, encoding: VectorEncoding) -> QueryGroupsAnswer:
     packed = encoding is VectorEncoding.BASE64
     listed = [PointGroup(value=one.value, points=scored_to_json(one.hits, packed)) for one in groups.groups]
-    return QueryGroupsAnswer(groups=listed, seq=groups.seq, explain=groups.explain)
+    quality = quality_to_json(groups.quality)
+    return QueryGroupsAnswer(groups=listed, seq=groups.seq, explain=groups.explain, quality=quality)
+
+
+def quality_to_json(quality: Quality | None) -> AnswerQuality | None:
+    if quality is None:
+        return None
+    return AnswerQuality(est_recall=quality.est_recall, complete=quality.complete, strategy=quality.strategy)
+
+
+def quality_from_json(given: AnswerQuality | None) -> Quality | None:
+    return None if given is None else Quality(given.est_recall, given.complete, given.strategy)
 
 
 # ---- of a client
@@ -312,7 +337,9 @@ def selector_to_json(choice: bool | Sequence[str]) -> bool | list[str]:
     return choice if isinstance(choice, bool) else list(choice)
 
 
-def scored_from_json(points: list[ScoredPoint], seq: int, explain: dict[str, Any] | None = None) -> Hits:
+def scored_from_json(
+    points: list[ScoredPoint], seq: int, explain: dict[str, Any] | None = None, quality: Quality | None = None
+) -> Hits:
     columns = PointColumns(
         id_array([id_from_json(point.id) for point in points]),
         np.array([point.seq for point in points], dtype=np.uint64),
@@ -323,13 +350,13 @@ def scored_from_json(points: list[ScoredPoint], seq: int, explain: dict[str, Any
     legs = None
     if any(point.legs is not None for point in points):
         legs = [{leg.prefetch: leg.score for leg in point.legs or ()} for point in points]
-    return Hits(Answers(columns, scores, seq, explain, legs), 0, len(points))
+    return Hits(Answers(columns, scores, seq, explain, legs, quality), 0, len(points))
 
 
 def hits_from_json(answer: QueryAnswer) -> Hits:
-    return scored_from_json(answer.points, answer.seq, answer.explain)
+    return scored_from_json(answer.points, answer.seq, answer.explain, quality_from_json(answer.quality))
 
 
 def groups_from_json(answer: QueryGroupsAnswer) -> Groups:
     groups = [Group(one.value, scored_from_json(one.points, answer.seq)) for one in answer.groups]
-    return Groups(groups, answer.seq, answer.explain)
+    return Groups(groups, answer.seq, answer.explain, quality_from_json(answer.quality))

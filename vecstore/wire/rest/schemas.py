@@ -56,6 +56,7 @@ class VectorFieldSpec(Body):
     analysis: AnalysisSpec | None = None
     embedder: Embedder | None = None
     fingerprint: Annotated[str, msgspec.Meta(description="Of the embedder's model; filled in.")] | None = None
+    device: Annotated[str, msgspec.Meta(description='"cpu", "auto" (a GPU if there is one), "cuda:0".')] | None = None
 
 
 class SchemaSpec(Body):
@@ -153,6 +154,7 @@ def schema_to_json(schema: Schema) -> SchemaSpec:
             analysis=analysis,
             embedder=field.embedder,
             fingerprint=field.fingerprint,
+            device=field.device,
         )
     return SchemaSpec(vectors=vectors, fields=dict(schema.fields))
 
@@ -177,6 +179,7 @@ def schema_from_json(given: SchemaSpec) -> Schema:
             analysis,
             embedder=field.embedder,
             fingerprint=field.fingerprint,
+            device=field.device,
         )
     return Schema(vectors, dict(given.fields))
 

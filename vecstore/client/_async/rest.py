@@ -1,0 +1,255 @@
+"""A server over HTTP. One deadline spans a call and its retries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import msgspec
+
+from vecstore.client import http
+from vecstore.client.http import Target, collection_path, segment
+from vecstore.client.retry import Attempts, RetryPolicy, is_idempotent
+from vecstore.client.tls import Tls
+from vecstore.config import Settings
+from vecstore.errors import RETRY_AFTER, DeadlineExceeded, FailedPrecondition, VecstoreError
+from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
+from vecstore.grouping import Groups, GroupsRequest
+from vecstore.hits import Hits
+from vecstore.query.filter import PointId
+from vecstore.schema import Schema
+from vecstore.types import (
+    CollectionInfo,
+    CountRequest,
+    FieldIndexRequest,
+    GetRequest,
+    OperationInfo,
+    OperationState,
+    Point,
+    QueryRequest,
+    ScrollRequest,
+    ScrollResult,
+    TuneRequest,
+    VectorIndexRequest,
+    WriteRequest,
+    WriteResult,
+)
+from vecstore.wire.rest import points as p
+from vecstore.wire.rest import queries as q
+from vecstore.wire.rest import reads as r
+from vecstore.wire.rest import schemas as s
+from vecstore.wire.rest.ids import id_to_json
+
+
+class AsyncRestTransport:
+    """An `AsyncTransport` over connections to `address` (host:port)."""
+
+    def __init__(
+        self,
+        address: str,
+        tls: Tls | None = None,
+        *,
+        api_key: str | None = None,
+        timeout_s: float,
+        settings: Settings,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 (frozen)
+    ) -> None:
+        self.settings = http.packed_settings(settings)
+        self._timeout_s = timeout_s
+        self._retry = retry
+        self._closed = False
+        self._http = httpx.AsyncClient(
+            base_url=http.base_url(address, tls),
+            headers=http.headers(api_key),
+            verify=http.ssl_context(tls),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+            trust_env=False,
+        )
+
+    async def _call(
+        self,
+        target: Target,
+        body: msgspec.Struct | None,
+        answer: Any,
+        *,
+        idempotent: bool = True,
+        timeout_s: float | None = None,
+    ) -> Any:
+        """Send, and send again where that is safe; raises the error that the server named."""
+        if self._closed:
+            raise FailedPrecondition("the client is closed", reason="CLOSED")
+        budget_s = self._timeout_s if timeout_s is None else timeout_s
+        attempts = Attempts(self._retry, budget_s, idempotent)
+        content = http.encode(body)
+        while True:
+            left_s = attempts.remaining_s()
+            try:
+                response = await self._http.request(
+                    target.method,
+                    target.path,
+                    content=content,
+                    headers=http.timeout_header(left_s),
+                    timeout=left_s + http.MARGIN_S,
+                )
+                return http.decode(response, answer)
+            except httpx.HTTPError as failed:
+                error = http.error_of_http(failed, budget_s)
+            except VecstoreError as refused:
+                error = refused
+            hint = error.metadata.get(RETRY_AFTER)
+            delay = attempts.delay_s(error, None if hint is None else float(hint))
+            if delay is None:
+                raise error
+            await asyncio.sleep(delay)
+
+    async def create_collection(self, name: str, schema: Schema, *, exist_ok: bool = False) -> CollectionInfo:
+        body = s.CreateCollectionRequest(schema=s.schema_to_json(schema), exist_ok=exist_ok)
+        target = Target("PUT", collection_path(name))
+        return s.collection_from_json(await self._call(target, body, s.Collection, idempotent=exist_ok))
+
+    async def collection_info(self, name: str) -> CollectionInfo:
+        return s.collection_from_json(await self._call(Target("GET", collection_path(name)), None, s.Collection))
+
+    async def list_collections(self) -> list[CollectionInfo]:
+        answer = await self._call(Target("GET", "/v1/collections"), None, s.Collections)
+        return [s.collection_from_json(one) for one in answer.collections]
+
+    async def has_collection(self, name: str) -> bool:
+        return bool((await self._call(Target("GET", collection_path(name, "exists")), None, s.Exists)).exists)
+
+    async def delete_collection(self, name: str) -> bool:
+        target = Target("DELETE", collection_path(name))
+        return bool((await self._call(target, None, s.Deleted, idempotent=False)).deleted)
+
+    async def write(self, request: WriteRequest) -> WriteResult:
+        target, body = http.write_call(request)
+        return p.written_from_json(await self._call(target, body, p.Written, idempotent=is_idempotent(request)))
+
+    async def get(self, request: GetRequest) -> tuple[list[Point], int]:
+        target = Target("POST", collection_path(request.collection, "points", "get"))
+        return r.get_from_answer(await self._call(target, r.get_to_json(request), r.GetAnswer))
+
+    async def scroll(self, request: ScrollRequest) -> ScrollResult:
+        target = Target("POST", collection_path(request.collection, "points", "scroll"))
+        return r.scroll_from_answer(await self._call(target, r.scroll_to_json(request), r.ScrollAnswer))
+
+    async def count(self, request: CountRequest) -> tuple[int, int]:
+        target = Target("POST", collection_path(request.collection, "points", "count"))
+        answer = await self._call(target, r.count_to_json(request), r.CountAnswer)
+        return answer.count, answer.seq
+
+    async def query(self, request: QueryRequest) -> Hits:
+        target = Target("POST", collection_path(request.collection, "points", "query"))
+        body = q.query_to_json(request)
+        return q.hits_from_json(await self._call(target, body, q.QueryAnswer, timeout_s=request.timeout_s))
+
+    async def facet(self, request: FacetRequest) -> Facets:
+        target = Target("POST", collection_path(request.collection, "points", "facet"))
+        return r.facets_from_answer(await self._call(target, r.facet_to_json(request), r.FacetAnswer))
+
+    async def matrix(self, request: MatrixRequest) -> Matrix:
+        target = Target("POST", collection_path(request.collection, "points", "matrix"))
+        body = r.matrix_to_json(request)
+        return r.matrix_from_answer(await self._call(target, body, r.MatrixAnswer, timeout_s=request.timeout_s))
+
+    async def why_not(self, request: QueryRequest, id: PointId) -> tuple[dict[str, Any], int]:
+        target = Target("POST", collection_path(request.collection, "points", "query", "why_not"))
+        body = q.WhyNotBody(query=q.query_to_json(request), id=id_to_json(id))
+        answer = await self._call(target, body, q.WhyNotAnswer, timeout_s=request.timeout_s)
+        return answer.report, answer.seq
+
+    async def query_groups(self, request: GroupsRequest) -> Groups:
+        target = Target("POST", collection_path(request.query.collection, "points", "query", "groups"))
+        body = q.groups_request_to_json(request)
+        answer = await self._call(target, body, q.QueryGroupsAnswer, timeout_s=request.query.timeout_s)
+        return q.groups_from_json(answer)
+
+    async def query_many(self, request: QueryRequest) -> list[Hits]:
+        return await self._batch(request.collection, q.query_many_to_json(request), request.timeout_s)
+
+    async def query_batch(self, requests: Sequence[QueryRequest]) -> list[Hits]:
+        """All of one collection."""
+        given = [request.timeout_s for request in requests if request.timeout_s is not None]
+        body = q.QueryBatchBody(queries=[q.query_to_json(request) for request in requests])
+        collection = requests[0].collection if requests else ""
+        return await self._batch(collection, body, min(given, default=None))
+
+    async def _batch(self, collection: str, body: q.QueryBatchBody, timeout_s: float | None) -> list[Hits]:
+        target = Target("POST", collection_path(collection, "points", "query", "batch"))
+        answer = await self._call(target, body, q.QueryBatchAnswer, timeout_s=timeout_s)
+        return [q.hits_from_json(one) for one in answer.results]
+
+    async def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
+        target = Target("PUT", collection_path(request.collection, "indexes", segment(request.key)))
+        return await self._start(target, s.field_index_to_json(request))
+
+    async def update_index(self, request: VectorIndexRequest) -> OperationInfo:
+        target = Target("PUT", collection_path(request.collection, "vectors", segment(request.vector), "index"))
+        return await self._start(target, s.vector_index_to_json(request))
+
+    async def tune(self, request: TuneRequest) -> OperationInfo:
+        return await self._start(Target("POST", collection_path(request.collection, "tune")), s.tune_to_json(request))
+
+    async def delete_field_index(self, request: FieldIndexRequest) -> bool:
+        target = Target("DELETE", collection_path(request.collection, "indexes", segment(request.key)))
+        return bool((await self._call(target, None, s.Deleted, idempotent=False)).deleted)
+
+    async def compact(self, collection: str) -> OperationInfo:
+        return await self._start(Target("POST", collection_path(collection, "compact")))
+
+    async def stats(self, collection: str) -> dict[str, Any]:
+        answer = await self._call(Target("GET", collection_path(collection, "stats")), None, s.Stats)
+        return dict(answer.stats)
+
+    async def verify(self, collection: str | None = None) -> OperationInfo:
+        path = "/v1/verify" if collection is None else collection_path(collection, "verify")
+        return await self._start(Target("POST", path))
+
+    async def _start(self, target: Target, body: msgspec.Struct | None = None) -> OperationInfo:
+        return s.operation_from_json(await self._call(target, body, s.Operation, idempotent=False))
+
+    async def operation(self, id: str) -> OperationInfo:
+        target = Target("GET", f"/v1/operations/{segment(id)}")
+        return s.operation_from_json(await self._call(target, None, s.Operation))
+
+    async def list_operations(self, collection: str | None = None) -> list[OperationInfo]:
+        query = "" if collection is None else f"?collection={segment(collection)}"
+        answer = await self._call(Target("GET", f"/v1/operations{query}"), None, s.Operations)
+        return [s.operation_from_json(one) for one in answer.operations]
+
+    async def cancel_operation(self, id: str) -> OperationInfo:
+        target = Target("POST", f"/v1/operations/{segment(id)}/cancel")
+        return s.operation_from_json(await self._call(target, None, s.Operation))
+
+    async def wait_operation(self, id: str, timeout_s: float | None = None) -> OperationInfo:
+        """Follow the operation's events until it has ended. Raises DeadlineExceeded after `timeout_s` (None: never)."""
+        operation = await self.operation(id)
+        late = DeadlineExceeded(f"operation {id} is still running after timeout_s={timeout_s}")
+        attempts = Attempts(self._retry, http.NEVER_S if timeout_s is None else timeout_s, True)
+        try:
+            async with self._http.stream("GET", f"/v1/operations/{segment(id)}/events", timeout=timeout_s) as events:
+                if not events.is_success:
+                    await events.aread()
+                    raise http.error_from(events)
+                async for line in events.aiter_lines():
+                    if line.startswith("data: "):
+                        operation = s.operation_from_json(msgspec.json.decode(line[6:], type=s.Operation))
+                    if operation.state is not OperationState.RUNNING:
+                        return operation
+                    attempts.remaining_s()
+        except httpx.TimeoutException:
+            raise late from None
+        except httpx.HTTPError as failed:
+            raise http.error_of_http(failed, timeout_s or 0.0) from None
+        except DeadlineExceeded:
+            raise late from None
+        raise DeadlineExceeded(f"the server stopped reporting on operation {id} while it was running")
+
+    async def info(self) -> dict[str, Any]:
+        return dict((await self._call(Target("GET", "/v1/info"), None, s.Info)).info)
+
+    async def close(self) -> None:
+        self._closed = True
+        await self._http.aclose()
