@@ -219,6 +219,18 @@ def test_a_collection_made_elsewhere(tmp_path: Path) -> None:
         assert docs.count() == 1, "a client that was given is its owner's to close"
 
 
+def test_options_of_connect() -> None:
+    settings = vecstore.Settings(limits=vecstore.Limits(k_max=3))
+    store = VecstoreVectorStore.from_texts(TEXTS, Words(), target=":memory:", connect_options={"settings": settings})
+    with pytest.raises(InvalidArgument, match="exceeds k_max=3"):
+        store.similarity_search("captain", k=4)
+    with pytest.raises(InvalidArgument, match="exceeds k_max=3"):
+        asyncio.run(store.asimilarity_search("captain", k=4))
+    store.close()
+    with pytest.raises(TypeError, match="'kind'"):
+        VecstoreVectorStore(Words(), ":memory:", connect_options={"kind": 1})
+
+
 def test_the_size_of_the_first_vectors_holds(small: VecstoreVectorStore) -> None:
     with pytest.raises(InvalidArgument, match="DIMENSION_MISMATCH"):
         small.similarity_search_by_vector(np.ones(DIM + 1).tolist())

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import os
 from typing import Annotated
 
 import typer
 
 from vecstore.cli.serve import READY
-from vecstore.cli.target import Target
-from vecstore.config import load_settings
+from vecstore.cli.target import Target, connect_options
 from vecstore.errors import FailedPrecondition, InvalidArgument
 
 
@@ -28,13 +26,13 @@ def mcp(
         raise FailedPrecondition("the MCP server is an extra: pip install 'vecstore[mcp]'", reason="EXTRA_MISSING")
     from vecstore.integrations.mcp import run_http, run_stdio
 
-    api_key, settings = os.environ.get("VECSTORE_API_KEY"), load_settings()
+    options = connect_options(target)
     if http is None:
-        asyncio.run(run_stdio(target, api_key=api_key, settings=settings, read_only=read_only))
+        asyncio.run(run_stdio(target, read_only=read_only, **options))
         return
     host, port = _address(http)
     ready = lambda bound: typer.echo(f"{READY}{target} on http://{host}:{bound}/mcp")  # noqa: E731
-    asyncio.run(run_http(target, host, port, api_key=api_key, settings=settings, read_only=read_only, on_ready=ready))
+    asyncio.run(run_http(target, host, port, read_only=read_only, on_ready=ready, **options))
 
 
 def _address(given: str) -> tuple[str, int]:

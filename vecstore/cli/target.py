@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,8 +23,12 @@ def open_client(target: str, *, create: bool = False) -> Client:
     """Connect. A directory is made only by commands that write (`create`). Raises NotFound (TARGET_NOT_FOUND)."""
     if not create and "://" not in target and target != ":memory:" and not Path(target).is_dir():
         raise NotFound(f"directory {target} does not exist", reason="TARGET_NOT_FOUND")
-    api_key, settings = os.environ.get("VECSTORE_API_KEY"), load_settings()
-    if not target.startswith("grpcs://"):
-        return connect(target, api_key=api_key, settings=settings)
-    ca, cert, key = (os.environ.get(f"VECSTORE_{name}") for name in ("CA", "CLIENT_CERT", "CLIENT_KEY"))
-    return connect(target, api_key=api_key, settings=settings, ca=ca, client_cert=cert, client_key=key)
+    return connect(target, **connect_options(target))
+
+
+def connect_options(target: str) -> dict[str, Any]:
+    """What the environment says of a connection to `target`, for `connect`."""
+    options: dict[str, Any] = {"api_key": os.environ.get("VECSTORE_API_KEY"), "settings": load_settings()}
+    if target.startswith("grpcs://"):
+        options |= {name.lower(): os.environ.get(f"VECSTORE_{name}") for name in ("CA", "CLIENT_CERT", "CLIENT_KEY")}
+    return options

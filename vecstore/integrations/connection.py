@@ -26,11 +26,10 @@ class Connection:
     owner's to close. A directory that several connections of this process name is opened once, and closed with the
     last of them, so that each component of a pipeline may name it."""
 
-    def __init__(
-        self, target: str | Path | Client, *, api_key: str | None = None, timeout_s: float | None = None
-    ) -> None:
+    def __init__(self, target: str | Path | Client, **options: Any) -> None:
+        """`options` are those of `vecstore.connect`; of a shared directory, those of the first hold."""
         self._target = target
-        self._options: dict[str, Any] = {"api_key": api_key, "timeout_s": timeout_s}
+        self._options = options
         self._directory = _directory(target)
         self._closed = False
         if isinstance(target, Client):
@@ -59,7 +58,9 @@ class Connection:
 
     async def awaiting(self) -> AsyncClient:
         """A new client of the same database, for the event loop that runs."""
-        return await connect_async(self._target if self.is_remote else self._client, **self._options)
+        if self.is_remote:
+            return await connect_async(self._target, **self._options)
+        return await connect_async(self._client, timeout_s=self._options.get("timeout_s"))
 
     @property
     def is_remote(self) -> bool:

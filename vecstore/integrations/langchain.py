@@ -27,9 +27,10 @@ Scored = list[tuple[Document, float]]
 class VecstoreVectorStore(VectorStore):
     """Documents in a collection: the metadata is the payload, `content_key` of it the text.
 
-    `target` is a directory, ":memory:", "grpc://host:7334", or an open embedded `Client`. The collection is made by the
-    first write, with the dimension of its vectors; one that is there already is used as it is. With `bm25` (a language,
-    such as "english") texts are also indexed for words, which `mode` "text" searches and "hybrid" fuses with vectors.
+    `target` is a directory, ":memory:", "grpc://host:7334", or an open embedded `Client`; `connect_options` are others
+    of `vecstore.connect`, such as `ca`. The collection is made by the first write, with the dimension of its vectors;
+    one that is there already is used as it is. With `bm25` (a language, such as "english") texts are also indexed for
+    words, which `mode` "text" searches and "hybrid" fuses with vectors.
 
     Searches take `filter`: a plain {key: value or list of values} of metadata, or a filter as vecstore has it;
     `mode`, `fusion` and `candidates` (of "hybrid"), and other options of `Collection.query`, such as `recall`.
@@ -43,7 +44,7 @@ class VecstoreVectorStore(VectorStore):
         collection_name: str = "langchain",
         *,
         api_key: str | None = None,
-        timeout_s: float | None = None,
+        connect_options: Mapping[str, Any] | None = None,
         metric: Literal["cosine", "dot", "l2"] = "cosine",
         index: IndexLike = None,
         indexes: Mapping[str, IndexKind] | None = None,
@@ -58,7 +59,7 @@ class VecstoreVectorStore(VectorStore):
             text=text_name,
         )  # fmt: skip
         self._embedding, self._mode, self._content_key = embedding, mode, content_key
-        self._store = Store(target, plan, api_key=api_key, timeout_s=timeout_s)
+        self._store = Store(target, plan, api_key=api_key, **(connect_options or {}))
 
     @property
     def embeddings(self) -> Embeddings:

@@ -67,11 +67,10 @@ class Search:
 class Store:
     """A collection behind the methods of a framework. It is made by the first write; until then it is empty."""
 
-    def __init__(
-        self, target: str | Path | Client, plan: Plan, *, api_key: str | None = None, timeout_s: float | None = None
-    ) -> None:
+    def __init__(self, target: str | Path | Client, plan: Plan, **options: Any) -> None:
+        """`options` are those of `vecstore.connect`."""
         self.plan = plan
-        self.connection = Connection(target, api_key=api_key, timeout_s=timeout_s)
+        self.connection = Connection(target, **options)
         self._blocking = Points(self.connection.blocking(), plan)
         # A channel of gRPC belongs to the event loop that it was made in, so each loop has a client of its own.
         self._awaiting: dict[asyncio.AbstractEventLoop, Points] = {}

@@ -26,7 +26,8 @@ class VecstoreDocumentStore(MetadataMethods):
 
     `target` is a directory, ":memory:" or "grpc://host:7334"; it is opened at the first use. The collection is made by
     the first write; `embedding_dim` may be left out if that has embeddings. With `bm25`, the language of the texts,
-    they are indexed for words too. `index` and `indexes` (of metadata keys) are as in `Client.create_collection`.
+    they are indexed for words too. `index` and `indexes` (of metadata keys) are as in `Client.create_collection`,
+    `connect_options` others of `vecstore.connect`, such as `ca`; for pipelines in files, plain values.
     Embeddings are kept as float32."""
 
     def __init__(
@@ -35,7 +36,7 @@ class VecstoreDocumentStore(MetadataMethods):
         collection_name: str = "haystack",
         *,
         api_key: Secret | None = None,
-        timeout_s: float | None = None,
+        connect_options: dict[str, Any] | None = None,
         embedding_dim: int | None = None,
         metric: Literal["cosine", "dot", "l2"] = "cosine",
         index: str | None = None,
@@ -43,7 +44,8 @@ class VecstoreDocumentStore(MetadataMethods):
         bm25: str | None = "english",
         return_embedding: bool = False,
     ) -> None:
-        self.target, self.collection_name, self.api_key, self.timeout_s = target, collection_name, api_key, timeout_s
+        self.target, self.collection_name, self.api_key = target, collection_name, api_key
+        self.connect_options = connect_options
         self.embedding_dim, self.metric, self.index, self.indexes = embedding_dim, metric, index, indexes
         self.bm25, self.return_embedding = bm25, return_embedding
 
@@ -54,7 +56,7 @@ class VecstoreDocumentStore(MetadataMethods):
             indexes=self.indexes, bm25=self.bm25,
         )  # fmt: skip
         key = None if self.api_key is None else self.api_key.resolve_value()
-        return Store(self.target, plan, api_key=key, timeout_s=self.timeout_s)
+        return Store(self.target, plan, api_key=key, **(self.connect_options or {}))
 
     def to_dict(self) -> dict[str, Any]:
         """As pipelines are written to files. A key that is no environment variable is refused."""
@@ -63,7 +65,7 @@ class VecstoreDocumentStore(MetadataMethods):
             target=self.target,
             collection_name=self.collection_name,
             api_key=None if self.api_key is None else self.api_key.to_dict(),
-            timeout_s=self.timeout_s,
+            connect_options=self.connect_options,
             embedding_dim=self.embedding_dim,
             metric=self.metric,
             index=self.index,

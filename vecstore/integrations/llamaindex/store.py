@@ -37,10 +37,11 @@ TEXTS = (MODES.TEXT_SEARCH, MODES.SPARSE)
 class VecstoreVectorStore(BasePydanticVectorStore):
     """Nodes in a collection: the payload is what LlamaIndex makes of a node's metadata, content and relations.
 
-    `target` is a directory, ":memory:", "grpc://host:7334", or an open embedded `Client`. The collection is made by the
-    first write, with the dimension of its vectors; one that is there already is used as it is, and a point of it that
-    holds no node is given as a `TextNode` with `text_key` of the payload for its text. With `bm25`, the language of the
-    texts, nodes are indexed for words too, which the modes TEXT_SEARCH and SPARSE (BM25 both) and HYBRID need.
+    `target` is a directory, ":memory:", "grpc://host:7334", or an open embedded `Client`; `connect_options` are others
+    of `vecstore.connect`, such as `ca`. The collection is made by the first write, with the dimension of its vectors;
+    one that is there already is used as it is, and a point of it that holds no node is given as a `TextNode` with
+    `text_key` of the payload for its text. With `bm25`, the language of the texts, nodes are indexed for words too,
+    which the modes TEXT_SEARCH and SPARSE (BM25 both) and HYBRID need.
 
     Modes: DEFAULT, TEXT_SEARCH, SPARSE, HYBRID, MMR; others are refused. HYBRID fuses by reciprocal ranks, or with
     `alpha` by scores. `query` takes `mmr_threshold` (1 for nearness alone) and `mmr_prefetch_k`, and other options of
@@ -60,7 +61,7 @@ class VecstoreVectorStore(BasePydanticVectorStore):
         collection_name: str = "llamaindex",
         *,
         api_key: str | None = None,
-        timeout_s: float | None = None,
+        connect_options: Mapping[str, Any] | None = None,
         metric: Literal["cosine", "dot", "l2"] = "cosine",
         index: IndexLike = None,
         indexes: Mapping[str, IndexKind] | None = None,
@@ -75,7 +76,7 @@ class VecstoreVectorStore(BasePydanticVectorStore):
             collection=collection_name, metric=metric, index=index, bm25=bm25, dense=vector_name, text=text_name,
             indexes={REF_DOC_ID: "keyword", **(indexes or {})},
         )  # fmt: skip
-        self._store = Store(target, plan, api_key=api_key, timeout_s=timeout_s)
+        self._store = Store(target, plan, api_key=api_key, **(connect_options or {}))
 
     @classmethod
     def class_name(cls) -> str:

@@ -52,11 +52,9 @@ def build_server(callers: Callers, *, read_only: bool = False) -> MCPServer[Any]
     return server
 
 
-async def run_stdio(
-    target: str, *, api_key: str | None = None, settings: Settings | None = None, read_only: bool = False
-) -> None:
-    """Serve on stdin and stdout until stdin ends. `api_key` is sent to a server that `target` names."""
-    async with await connect_async(target, api_key=api_key, settings=settings) as client:
+async def run_stdio(target: str, *, read_only: bool = False, **options: Any) -> None:
+    """Serve on stdin and stdout until stdin ends. `options` are those of `connect_async`."""
+    async with await connect_async(target, **options) as client:
         await build_server(Trusted(client), read_only=read_only).run_stdio_async()
 
 
@@ -65,22 +63,23 @@ async def run_http(
     host: str = "127.0.0.1",
     port: int = 7335,
     *,
-    api_key: str | None = None,
     settings: Settings | None = None,
     read_only: bool = False,
     on_ready: Callable[[int], None] = lambda port: None,
+    **options: Any,
 ) -> None:
     """Serve on http://host:port/mcp until SIGTERM or SIGINT.
 
     Of a database in this process, callers need keys where `settings.server` has some, as with `vecstore serve`. Keys
-    for another server that callers give are passed on to it; on the loopback address those without act with `api_key`.
-    Raises InvalidArgument (BAD_CONFIG) for an address that others reach without a key. `on_ready` gets the port."""
+    for another server that callers give are passed on to it; on the loopback address those without act with the
+    `api_key` of `options`, which are those of `connect_async`. Raises InvalidArgument (BAD_CONFIG) for an address that
+    others reach without a key. `on_ready` gets the port."""
     settings = settings or Settings()
     access = Access.from_settings(settings.server)
     remote = "://" in target
     if not remote:
         check_exposure(msgspec.structs.replace(settings.server, host=host))
-    async with await connect_async(target, api_key=api_key, settings=settings) as client:
+    async with await connect_async(target, settings=settings, **options) as client:
         callers = _callers(client, access, remote=remote, local=is_loopback(host))
         server = build_server(callers, read_only=read_only)
         app = server.streamable_http_app(streamable_http_path=PATH, host=host, stateless_http=True, json_response=True)
