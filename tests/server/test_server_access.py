@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
+import msgspec
 import pytest
 from server_support import Client, failure, point, query, serving
 
@@ -258,6 +259,31 @@ def test_a_revoked_key_ends_streams_too(served: Served, monkeypatch: pytest.Monk
         answers.append(answer)  # noqa: PERF402
     assert [answer.error.reason for answer in answers] == ["", "UNAUTHENTICATED"]
     assert failure(served.client.points.Query, query(), metadata=meta(key))[0] == "UNAUTHENTICATED"
+
+
+def test_a_key_that_loses_its_role_ends_writes(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access_module, "RELOAD_S", 0.0)
+    key = _add(served.path, "demoted", "write", "docs")
+    text = {"vectors": {"text": {"dense": {"values": [1.0, 0, 0, 0]}}}}
+    answers: list[Any] = []
+
+    def demote(keys: Any) -> Any:
+        return tuple(msgspec.structs.replace(one, role="read") if one.name == "demoted" else one for one in keys)
+
+    def batches() -> Iterator[Any]:
+        yield points_pb2.UpsertRequest(collection="docs", points=[point(1, **text)])
+        while not answers:
+            pass
+        change_keys(served.path, demote)
+        yield points_pb2.UpsertRequest(collection="docs", points=[point(2, **text)])
+
+    def run() -> None:
+        answers.extend(served.client.points.UpsertStream(batches(), metadata=meta(key), timeout=20))
+
+    with pytest.raises(grpc.RpcError) as refused:
+        run()
+    assert refused.value.code().name == "PERMISSION_DENIED"
+    assert len(answers) == 1
 
 
 def test_a_server_with_a_file_of_keys_may_listen_anywhere(served: Served) -> None:

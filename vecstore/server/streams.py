@@ -88,7 +88,7 @@ class Streams:
         observed.facts = lambda: facts("Points/Query", principal, context, query.SerializeToString(), self._limits)
         code, known = "OK", None
         try:
-            self._access.renew(principal).check_collections((request.query.collection,))
+            self._renewed(principal, "Points/QueryStream").check_collections((request.query.collection,))
             limit_s = self._limits.deadline_default_s
             async with asyncio.timeout(limit_s):
                 await self._admission.wait_slot()
@@ -154,7 +154,7 @@ class Streams:
         try:
             await self._admission.wait_slot()
             try:
-                principal = self._access.renew(principal)
+                principal = self._renewed(principal, "Points/UpsertStream")
                 if principal.collections is not None:
                     rule = RULES["Points/UpsertStream"]
                     await asyncio.get_running_loop().run_in_executor(self._executor, rule.check, principal, data)
@@ -172,7 +172,7 @@ class Streams:
         loop = asyncio.get_running_loop()
         sent: object = None
         while True:
-            principal = self._access.renew(principal)
+            principal = self._renewed(principal, "Operations/Watch")
             info = await loop.run_in_executor(self._executor, seen_operation, self._database, name, principal)
             if info != sent:
                 await context.write(operation_to_pb(info).SerializeToString())
@@ -184,6 +184,12 @@ class Streams:
 
     async def _read(self, context: Context, other: asyncio.Task[Any] | None = None) -> bytes | None:
         return await next_message(context, self._admission.draining, other)
+
+    def _renewed(self, principal: Principal, name: str) -> Principal:
+        """As the caller's key is now: it may have been revoked, have expired or have been given another role."""
+        now = self._access.renew(principal)
+        now.check_role(RULES[name].action)
+        return now
 
     def _check_draining(self) -> None:
         if self._admission.draining.is_set():
