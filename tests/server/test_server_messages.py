@@ -58,7 +58,7 @@ PROGRAM = """
 from vecstore.config import Limits, Server, Settings
 from vecstore.server.app import serve
 settings = Settings(limits=Limits(message_bytes_max=1 << 20), server=Server(port=0))
-serve(None, settings, lambda port: print(port, flush=True))
+serve(None, settings, lambda port, _: print(port, flush=True))
 """
 
 
