@@ -28,7 +28,7 @@ from vecstore.server.calls import answer_too_large
 from vecstore.wire.rest.base import bad_argument
 
 IN_THREAD_FROM = 1 << 17  # bytes of a JSON body: to decode more would hold up the event loop
-LINGER_S = 0.5  # an early refusal is followed by so much reading, so that the client gets to see it
+LINGER_S, LINGER_BYTES = 0.5, 1 << 20  # an early refusal is followed by so much reading, for the client to see it
 EARLY = frozenset({401, 403, 408, 413, 415, 429, 503})  # may come before all of the body was read
 JSON_TYPE = re.compile(rb"application/(?:[\w.+-]+\+)?json\Z")
 
@@ -251,8 +251,9 @@ class Gateway:
             # A connection that is closed while the client still sends is reset, and the answer lost with it.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LINGER_S):
-                    while (await receive()).get("more_body", False):
-                        pass
+                    left = LINGER_BYTES
+                    while left > 0 and (message := await receive()).get("more_body", False):
+                        left -= len(message.get("body", b""))
             await send({"type": "http.response.body", "body": b""})
 
 

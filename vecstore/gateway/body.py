@@ -119,6 +119,8 @@ class _Zstd:
                 if self._inner.eof:
                     raise _bad_encoding("bytes follow the end of the zstd frame")
                 found.append(self._inner.decompress(data[at : at + self.STEP]))
+                if self._inner.unused_data:
+                    raise _bad_encoding("bytes follow the end of the zstd frame")
                 size += len(found[-1])
                 if size > room:
                     break
