@@ -24,7 +24,7 @@ LOCAL = frozenset({
 # And these it answers itself while the writer is away.
 MEANWHILE = frozenset({"Collections/Get", "Collections/List", "Collections/Exists", "Collections/Stats"})
 RETRY_AFTER_S = 0.5
-_PASSED_ON = frozenset({"authorization", "api-key", "traceparent", "tracestate"})
+_PASSED_ON = frozenset({"authorization", "api-key", "traceparent", "tracestate", "x-request-id"})
 
 
 class Writer:
