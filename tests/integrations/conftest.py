@@ -28,16 +28,21 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """The address of a server, for collections of different names."""
+def addresses() -> Iterator[dict[str, str]]:
+    """Of a server, by scheme, for collections of different names."""
     from vecstore.engine.database import Database
-    from vecstore.server.app import start_server
+    from vecstore.gateway.serving import start_server
 
-    database = Database.open(None, Settings(server=Server(port=0)))
+    database = Database.open(None, Settings(server=Server(port=0, rest_port=0)))
     running = start_server(database)
-    yield f"grpc://127.0.0.1:{running.port}"
+    yield {"grpc": f"grpc://127.0.0.1:{running.port}", "http": f"http://127.0.0.1:{running.rest_port}"}
     running.stop(1.0)
     database.close()
+
+
+@pytest.fixture
+def server(addresses: dict[str, str]) -> str:
+    return addresses["grpc"]
 
 
 @pytest.fixture(params=["memory", "directory", "grpc"])

@@ -219,6 +219,23 @@ def test_a_collection_made_elsewhere(tmp_path: Path) -> None:
         assert docs.count() == 1, "a client that was given is its owner's to close"
 
 
+def test_over_http(addresses: dict[str, str], collection: str) -> None:
+    store = VecstoreVectorStore.from_texts(
+        TEXTS, Words(), METADATA, ids=list("abcde"), target=addresses["http"], collection_name=collection, bm25="none"
+    )
+    found = store.similarity_search_with_score("the captain", mode="hybrid", filter={"year": [2010, 1851]})
+    assert ids([document for document, _ in found])[:2] in (["a", "d"], ["d", "a"])
+
+    async def same() -> bool:
+        await store.aadd_texts(["a new one"], ids=["f"])
+        again = await store.asimilarity_search_with_score("the captain", mode="hybrid", filter={"year": [2010, 1851]})
+        await store.adelete(["f"])
+        await store.aclose()
+        return again == found
+
+    assert asyncio.run(same())
+
+
 def test_options_of_connect() -> None:
     settings = vecstore.Settings(limits=vecstore.Limits(k_max=3))
     store = VecstoreVectorStore.from_texts(TEXTS, Words(), target=":memory:", connect_options={"settings": settings})

@@ -344,9 +344,9 @@ def test_keys_of_the_database_over_http(tmp_path: Path) -> None:
 
 def test_keys_are_passed_on_to_a_server() -> None:
     from vecstore.engine.database import Database
-    from vecstore.server.app import start_server
+    from vecstore.gateway.serving import start_server
 
-    database = Database.open(None, Settings(server=Server(port=0, api_key="right")))
+    database = Database.open(None, Settings(server=Server(port=0, rest_port=0, api_key="right")))
     server = start_server(database)
     target = f"grpc://127.0.0.1:{server.port}"
     fill(target, api_key="right")
@@ -360,12 +360,15 @@ def test_keys_are_passed_on_to_a_server() -> None:
                     assert "UNAUTHENTICATED" in await refusal(client, "list_collections")
 
         asyncio.run(ask())
+    target = f"http://127.0.0.1:{server.rest_port}"
     with running(target, "--read-only", VECSTORE_API_KEY="right") as url:
 
         async def ask_again() -> None:
             async with over_http(url) as client:  # on this machine, with the key that the process was given
                 assert len((await call(client, "list_collections"))["collections"]) == 3
                 assert "Unknown tool" in await refusal(client, "add", collection="books", points=[{}])
+            async with over_http(url, "right") as client:
+                assert sorted(ids(await call(client, "search", collection="books", query="captain"))) == ["a", "c"]
             async with over_http(url, "wrong") as client:
                 assert "UNAUTHENTICATED" in await refusal(client, "list_collections")
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -61,6 +62,7 @@ class RestTransport:
         self._timeout_s = timeout_s
         self._retry = retry
         self._closed = False
+        self._headers: dict[str, str] = {}  # of this caller, over those of the connection
         self._http = httpx.Client(
             base_url=http.base_url(address, tls),
             headers=http.headers(api_key),
@@ -68,6 +70,12 @@ class RestTransport:
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
             trust_env=False,
         )
+
+    def with_key(self, api_key: str) -> RestTransport:
+        """The same connection, for a caller with another key."""
+        other = copy.copy(self)
+        other._headers = {"authorization": f"Bearer {api_key}"}
+        return other
 
     def _call(
         self,
@@ -91,7 +99,7 @@ class RestTransport:
                     target.method,
                     target.path,
                     content=content,
-                    headers=http.timeout_header(left_s),
+                    headers={**http.timeout_header(left_s), **self._headers},
                     timeout=left_s + http.MARGIN_S,
                 )
                 return http.decode(response, answer)
