@@ -29,6 +29,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     message_bytes_max: int = 32 * MIB
     batch_points_max: int = 10_000
     batch_operations_max: int = 1_000  # writes of one atomic batch
+    idempotency_keys_max: int = 10_000  # of each collection, that are remembered with their answers
     payload_bytes_max: int = 64 * 1024
     payload_depth_max: int = 16
     text_length_max: int = 1_000_000  # characters of one text of a text field

@@ -48,11 +48,28 @@ class PointBatch:
 
 
 @dataclass(slots=True)
+class IfMatch:
+    """What a point has to be for a write to touch it, decided at the moment the write is applied. A point that is there
+    has to satisfy `filter`. `seqs` has a number for each id of the request: the seq of the write that the point must
+    come from, 0 where there must be none. Points that do not match are skipped; with `fail` one of them is enough to
+    end the write with VERSION_MISMATCH, and nothing is written."""
+
+    filter: Filter | None = None
+    seqs: Sequence[int] | None = None
+    fail: bool = False
+
+
+@dataclass(slots=True)
 class UpsertRequest:
+    """Here and in the other writes: a write with an `idempotency_key` that was used before is not done again, and gets
+    the answer of the first time. `durability` None is the server's setting."""
+
     collection: str
     batch: PointBatch
     mode: WriteMode = WriteMode.UPSERT
-    durability: Durability | None = None  # None: the server's setting
+    durability: Durability | None = None
+    if_match: IfMatch | None = None
+    idempotency_key: str | None = None
 
 
 @dataclass(slots=True)
@@ -63,6 +80,8 @@ class DeleteRequest:
     ids: Sequence[PointId] | None = None
     filter: Filter | None = None
     durability: Durability | None = None
+    if_match: IfMatch | None = None  # for writes by ids
+    idempotency_key: str | None = None
 
 
 class PayloadOp(StrEnum):
@@ -81,6 +100,8 @@ class PayloadRequest:
     payload: bytes | None = None  # encoded JSON object, for SET and OVERWRITE
     keys: Sequence[str] = ()  # top-level keys, for DELETE_KEYS
     durability: Durability | None = None
+    if_match: IfMatch | None = None  # for writes by ids
+    idempotency_key: str | None = None
 
 
 @dataclass(slots=True)
@@ -91,6 +112,8 @@ class UpdateVectorsRequest:
     collection: str
     batch: PointBatch
     durability: Durability | None = None
+    if_match: IfMatch | None = None  # for writes by ids
+    idempotency_key: str | None = None
 
 
 @dataclass(slots=True)
@@ -102,6 +125,8 @@ class DeleteVectorsRequest:
     ids: Sequence[PointId] | None = None
     filter: Filter | None = None
     durability: Durability | None = None
+    if_match: IfMatch | None = None  # for writes by ids
+    idempotency_key: str | None = None
 
 
 SingleWrite = UpsertRequest | DeleteRequest | PayloadRequest | UpdateVectorsRequest | DeleteVectorsRequest
@@ -110,11 +135,13 @@ SingleWrite = UpsertRequest | DeleteRequest | PayloadRequest | UpdateVectorsRequ
 @dataclass(slots=True)
 class UpdateBatchRequest:
     """Writes of one collection, in order, as one: all of them or none, under one seq. Each sees what those before it
-    leave. They name no collection or this one, and no durability of their own."""
+    leave. They name no collection or this one, and no durability
+    or idempotency key of their own."""
 
     collection: str
     operations: Sequence[SingleWrite]
     durability: Durability | None = None
+    idempotency_key: str | None = None
 
 
 WriteRequest = SingleWrite | UpdateBatchRequest
@@ -126,7 +153,7 @@ class WriteResult:
 
     seq: int
     changed: int  # points written or deleted
-    skipped: int = 0  # ids that the mode left alone, or that there was nothing to change of
+    skipped: int = 0  # ids that the mode or a condition left alone, or that there was nothing to change of
     operations: Sequence[WriteResult] = ()  # of a batch: what each of its writes did
 
 

@@ -18,6 +18,7 @@ from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, Ve
 from vecstore.types import (
     DeleteRequest,
     DeleteVectorsRequest,
+    IfMatch,
     PayloadOp,
     PayloadRequest,
     PointBatch,
@@ -96,6 +97,7 @@ class Step:
     after: Model
     changed: int
     skipped: int = 0
+    refused: bool = False
 
 
 Change: TypeAlias = Callable[[Model], Step]
@@ -212,7 +214,41 @@ def change_payload(chosen: list[Any], where: Where, op: PayloadOp, new: dict[str
     return Write(f"payload {op.value}", change)
 
 
+def matching_only(
+    plain: Callable[[list[Any]], Write], items: list[Any], where: Where, right: list[bool] | None, fail: bool
+) -> Write:
+    """A write by ids, of points that satisfy `where` and, for each id, come from the right or a wrong write."""
+
+    def id_of(item: Any) -> Any:
+        return item[0] if isinstance(item, tuple) else item
+
+    def change(model: Model) -> Step:
+        now = {id_of(item): model[id_of(item)]["seq"] if id_of(item) in model else 0 for item in items}
+        seqs = None
+        if right is not None:
+            expected = [right[place % len(right)] for place in range(len(items))]
+            seqs = [now[id_of(item)] + (not good) for item, good in zip(items, expected, strict=True)]
+        last = {id_of(item): place for place, item in enumerate(items)}
+        fit = {i for i in last if seqs is None or seqs[last[i]] == now[i]}
+        fit -= {i for i in fit if i in model and i not in matching(model, where)}
+        request = plain(items).change(model).request
+        request.if_match = IfMatch(where[0], seqs, fail)
+        if fail and len(fit) < len(last):
+            return Step(request, model, 0, refused=True)
+        kept = [item for item in items if id_of(item) in fit]
+        step = plain(kept).change(model) if kept else Step(request, model, 0)
+        return Step(request, step.after, step.changed, step.skipped + len(last) - len(fit))
+
+    return Write(f"if match {plain([(0, [0] * DIM, 0, {}, True)]).name}", change)
+
+
+def by_ids(change: Callable[[list[Any]], Write], items: st.SearchStrategy[list[Any]]) -> st.SearchStrategy[Write]:
+    right = st.none() | st.lists(st.sampled_from([True, True, True, False]), min_size=1, max_size=6)
+    return st.builds(matching_only, st.just(change), items, wheres, right, st.sampled_from([False, False, False, True]))
+
+
 some = st.lists(ids, min_size=1, max_size=6)
+different = st.lists(ids, min_size=1, max_size=6, unique=True)
 fields = st.lists(st.sampled_from(sorted(SCHEMA.vectors)), min_size=1, max_size=3, unique=True)
 wheres = st.just(FILTERS[0]) | filters  # without a filter: by ids
 writes = st.one_of(
@@ -221,8 +257,15 @@ writes = st.one_of(
     st.builds(delete, some, wheres),
     st.builds(delete_vectors, fields, some, wheres),
     st.builds(change_payload, some, wheres, st.sampled_from(PayloadOp), payloads),
+    by_ids(lambda items: upsert(items, WriteMode.UPSERT), points),
+    by_ids(lambda items: upsert(items, WriteMode.INSERT_ONLY), points),
+    by_ids(lambda items: update_vectors(items, ["dot", "bits"]), points),
+    by_ids(lambda items: delete(items, FILTERS[0]), different),
+    by_ids(lambda items: delete_vectors(["l2"], items, FILTERS[0]), different),
+    by_ids(lambda items: change_payload(items, FILTERS[0], PayloadOp.SET, {"n": 5}), different),
 )
 WRITES = [
     *(f"upsert {mode.value}" for mode in WriteMode), *(f"payload {op.value}" for op in PayloadOp),
-    "delete ids", "delete filter", "update vectors", "delete vectors",
+    "delete ids", "delete filter", "update vectors", "delete vectors", "if match upsert upsert",
+    "if match update vectors", "if match delete ids", "if match payload set",
 ]  # fmt: skip

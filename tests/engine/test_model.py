@@ -25,9 +25,9 @@ from hypothesis.stateful import (
 )
 from model_writes import SCHEMA, WRITES, Model, Where, Write, filters, ids, matching, points, upsert, vectors, writes
 
-from vecstore.config import Settings, Storage
+from vecstore.config import Limits, Settings, Storage
 from vecstore.engine.database import Database
-from vecstore.errors import InvalidArgument
+from vecstore.errors import FailedPrecondition, InvalidArgument
 from vecstore.schema import FieldKind
 from vecstore.types import (
     CountRequest,
@@ -44,6 +44,7 @@ from vecstore.types import (
 
 MEMORY = "/dev/shm"
 REACHED: Counter[str] = Counter()
+KEYS_MAX = 2  # idempotency keys that are remembered
 
 
 def key_of(point_id: Any) -> tuple[int, Any]:
@@ -60,9 +61,10 @@ class EngineMachine(RuleBasedStateMachine):
         self.directory = tempfile.mkdtemp(prefix="vecstore-model-", dir=MEMORY if os.path.isdir(MEMORY) else None)
         self.model: Model = {}
         self.seq = 0
+        self.keys: dict[str | None, tuple[Any, Any]] = {}
         self.fields = dict(SCHEMA.fields)
         storage = Storage(seal_rows=10, merge_factor=3, in_place_rows=1_000_000, disk_reserve_bytes=0)
-        self.settings = Settings(storage=storage)
+        self.settings = Settings(storage=storage, limits=Limits(idempotency_keys_max=KEYS_MAX))
         self.db = Database.open(self.directory, self.settings)
         self.db.create_collection("c", SCHEMA)
         for one in batch:
@@ -72,30 +74,57 @@ class EngineMachine(RuleBasedStateMachine):
         self.db.close()
         shutil.rmtree(self.directory)
 
-    @rule(one=writes)
-    def write(self, one: Write) -> None:
+    @rule(one=writes, key=st.none() | st.sampled_from(["k1", "k2", "k3", "k4"]))
+    def write(self, one: Write, key: str | None = None) -> None:
         step = one.change(self.model)
+        step.request.idempotency_key = key
+        if self.answered_again(step.request, key):
+            return
+        if step.refused:
+            with pytest.raises(FailedPrecondition, match="VERSION_MISMATCH"):
+                self.db.write(step.request)
+            return
         result = self.db.write(step.request)
         assert (result.changed, result.skipped) == (step.changed, step.skipped)
-        self.wrote(result.seq, step.after)
+        self.wrote(result, step.after, step.request, key)
         REACHED[one.name] += bool(step.changed)
+
+    def answered_again(self, request: Any, key: str | None) -> bool:
+        """The model remembers two keys: a third pushes the oldest out."""
+        if key not in self.keys:
+            return False
+        first, answer = self.keys[key]
+        assert self.db.write(first) == answer
+        if type(first) is not type(request):
+            with pytest.raises(InvalidArgument, match="IDEMPOTENCY_KEY_REUSED"):
+                self.db.write(request)
+        REACHED["again"] += 1
+        return True
 
     @rule(one=writes)
     def write_more(self, one: Write) -> None:
         self.write(one)
 
-    @rule(several=st.lists(writes, min_size=1, max_size=5))
-    def write_batch(self, several: list[Write]) -> None:
+    @rule(several=st.lists(writes, min_size=1, max_size=5), key=st.none() | st.sampled_from(["k1", "k2", "k3", "k4"]))
+    def write_batch(self, several: list[Write], key: str | None = None) -> None:
         after, steps = self.model, []
         for one in several:
             steps.append(one.change(after))
-            after = steps[-1].after
-        result = self.db.write(UpdateBatchRequest("c", [step.request for step in steps]))
+            after = self.numbered(after, steps[-1].after)
+        request = UpdateBatchRequest("c", [step.request for step in steps], idempotency_key=key)
+        if self.answered_again(request, key):
+            return
+        refused = next((place for place, step in enumerate(steps) if step.refused), None)
+        if refused is not None:
+            with pytest.raises(FailedPrecondition, match=rf"VERSION_MISMATCH: operations\[{refused}\]"):
+                self.db.write(request)
+            return
+        result = self.db.write(request)
         assert [(one.changed, one.skipped) for one in result.operations] == [(s.changed, s.skipped) for s in steps]
         assert all(one.seq == result.seq for one in result.operations)
         assert result.changed == sum(step.changed for step in steps)
         assert result.skipped == sum(step.skipped for step in steps)
-        self.wrote(result.seq, after)
+        self.wrote(result, after, request, key)
         REACHED["batch"] += len(several) > 1
         REACHED.update(one.name for one, step in zip(several, steps, strict=True) if step.changed)
 
@@ -106,9 +135,18 @@ class EngineMachine(RuleBasedStateMachine):
             self.db.write(UpdateBatchRequest("c", [*requests, DeleteRequest("c", ids=[])]))
         assert self.db.collection_info("c").seq == self.seq
 
-    def wrote(self, seq: int, after: Model) -> None:
-        assert seq == self.seq + 1
-        self.seq, self.model = seq, after
+    def wrote(self, result: Any, after: Model, request: Any, key: str | None) -> None:
+        assert result.seq == self.seq + 1
+        self.model = self.numbered(self.model, after)
+        self.seq = result.seq
+        if key is not None:
+            self.keys[key] = request, result
+            while len(self.keys) > KEYS_MAX:
+                del self.keys[next(iter(self.keys))]
+
+    def numbered(self, before: Model, after: Model) -> Model:
+        """With the next seq on the points that are new or other ones."""
+        return {i: p if before.get(i) is p else {**p, "seq": self.seq + 1} for i, p in after.items()}
 
     @rule(key=st.sampled_from(["n", "s", "b"]), kind=st.sampled_from(FieldKind))
     def index_field(self, key: str, kind: FieldKind) -> None:
@@ -188,6 +226,7 @@ class EngineMachine(RuleBasedStateMachine):
     def same(self, point: Any) -> None:
         expected = self.model[point.id]
         assert point.payload == expected["payload"]
+        assert point.seq == expected["seq"]
         assert set(point.vectors) == {name for name in SCHEMA.vectors if expected[name] is not None}
         for name, vector in point.vectors.items():
             np.testing.assert_array_equal(vector, expected[name])
@@ -216,6 +255,6 @@ def test_engine_equals_the_model() -> None:
             suppress_health_check=list(HealthCheck), print_blob=True,
         ),
     )  # fmt: skip
-    expected = [*WRITES, "batch", "index field", "compact", "restart"]
+    expected = [*WRITES, "batch", "again", "index field", "compact", "restart"]
     expected += ["query l2", "query dot", "query bits"]
     assert [name for name in expected if REACHED[name] < 5] == [], f"hardly reached: {REACHED}"

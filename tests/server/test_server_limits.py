@@ -181,6 +181,7 @@ def _named_vector(name: str) -> cpb.CreateCollectionRequest:
 ELSEWHERE = {
     "collections_max": "here",
     "filtered_update_points_max": "here",
+    "idempotency_keys_max": "tests/client/test_conditional_writes.py",
     "message_bytes_max": "test_server_messages.py",
     "connections_max": "test_server_messages.py",
     "rpcs_in_flight_max": "test_server_overload.py",

@@ -113,22 +113,23 @@ def test_vector_deletes(request: Any) -> None:
     check(writes.delete_vectors_from_pb(sent(writes.delete_vectors_to_pb(request)), LIMITS), request)
 
 
-@given(values.batches(), values.DURABILITIES)
-def test_vector_updates(batch: PointBatch, durability: Any) -> None:
+@given(values.batches(), values.DURABILITIES, values.CONDITIONS, values.KEYS)
+def test_vector_updates(batch: PointBatch, durability: Any, condition: Any, key: Any) -> None:
     """As upserts, whose batches they share."""
-    request = UpdateVectorsRequest("c", batch, durability)
+    request = UpdateVectorsRequest("c", batch, durability, condition, key)
     back = writes.update_vectors_from_pb(sent(writes.update_vectors_to_pb(request)), LIMITS)
     upsert = sent(writes.upsert_to_pb(UpsertRequest("c", batch, durability=durability)))
     assert values.same(back.batch, writes.upsert_from_pb(upsert, LIMITS).batch)
-    assert (back.collection, back.durability) == ("c", durability)
+    assert (back.collection, back.durability, back.if_match, back.idempotency_key) == ("c", durability, condition, key)
 
 
 @given(
     st.lists(st.one_of(values.DELETES, values.VECTOR_DELETES, values.payload_requests()), max_size=4),
     values.DURABILITIES,
+    values.KEYS,
 )
-def test_batches(operations: list[Any], durability: Any) -> None:
-    request = UpdateBatchRequest("c", operations, durability)
+def test_batches(operations: list[Any], durability: Any, key: Any) -> None:
+    request = UpdateBatchRequest("c", operations, durability, key)
     check(writes.update_batch_from_pb(sent(writes.update_batch_to_pb(request)), LIMITS), request)
 
 

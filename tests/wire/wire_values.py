@@ -35,6 +35,7 @@ from vecstore.types import (
     DeleteVectorsRequest,
     GetRequest,
     Hit,
+    IfMatch,
     Mmr,
     PayloadOp,
     PayloadRequest,
@@ -190,10 +191,20 @@ SELECTIONS = st.builds(Selection, CHOICES, CHOICES)
 ID_LISTS = st.none() | st.lists(IDS, min_size=1, max_size=5)
 OPTIONAL_FILTERS = st.none() | FILTERS
 
-UPSERTS = st.builds(UpsertRequest, NAMES, batches(), st.sampled_from(WriteMode), DURABILITIES)
-DELETES = st.builds(DeleteRequest, NAMES, ID_LISTS, OPTIONAL_FILTERS, DURABILITIES)
+SEQS = st.none() | st.lists(U64, min_size=1, max_size=3).map(tuple)
+CONDITIONS = st.none() | st.builds(IfMatch, OPTIONAL_FILTERS, SEQS, st.booleans())
+KEYS = st.none() | st.text(min_size=1, max_size=9)
+UPSERTS = st.builds(UpsertRequest, NAMES, batches(), st.sampled_from(WriteMode), DURABILITIES, CONDITIONS, KEYS)
+DELETES = st.builds(DeleteRequest, NAMES, ID_LISTS, OPTIONAL_FILTERS, DURABILITIES, CONDITIONS, KEYS)
 VECTOR_DELETES = st.builds(
-    DeleteVectorsRequest, NAMES, st.lists(NAMES, max_size=3).map(tuple), ID_LISTS, OPTIONAL_FILTERS, DURABILITIES
+    DeleteVectorsRequest,
+    NAMES,
+    st.lists(NAMES, max_size=3).map(tuple),
+    ID_LISTS,
+    OPTIONAL_FILTERS,
+    DURABILITIES,
+    CONDITIONS,
+    KEYS,
 )
 GETS = st.builds(GetRequest, NAMES, st.lists(IDS, max_size=5), SELECTIONS, U64)
 SCROLLS = st.builds(ScrollRequest, NAMES, OPTIONAL_FILTERS, I64, st.none() | IDS, SELECTIONS, U64)
@@ -302,7 +313,7 @@ def payload_requests(draw: st.DrawFn) -> PayloadRequest:
     payload = draw(st.binary(min_size=1, max_size=9)) if op in (PayloadOp.SET, PayloadOp.OVERWRITE) else None
     keys = tuple(draw(st.lists(NAMES, max_size=3))) if op is PayloadOp.DELETE_KEYS else ()
     ids, chosen, durability = draw(ID_LISTS), draw(OPTIONAL_FILTERS), draw(DURABILITIES)
-    return PayloadRequest(draw(NAMES), op, ids, chosen, payload, keys, durability)
+    return PayloadRequest(draw(NAMES), op, ids, chosen, payload, keys, durability, draw(CONDITIONS), draw(KEYS))
 
 
 ANSWER_VECTORS = st.none() | st.dictionaries(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Self
+from typing import Literal, Self, Unpack
 
 from vecstore.client.batches import point_bytes, request_bytes_max
 from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.payloads import Payload, encode_payload
 from vecstore.client.requests import as_mode
 from vecstore.client.vectors import Ids, Vectors, as_ids, build_batch
+from vecstore.client.writing import MatchOptions, check_options, if_match_of
 from vecstore.config import Limits
 from vecstore.errors import VecstoreError, limit_exceeded
 from vecstore.query.filter import PointId
@@ -17,6 +18,7 @@ from vecstore.schema import Schema
 from vecstore.types import (
     DeleteRequest,
     DeleteVectorsRequest,
+    IfMatch,
     PayloadOp,
     PayloadRequest,
     SingleWrite,
@@ -52,49 +54,91 @@ class Batch:
         payloads: Sequence[Payload | bytes | None] | None = None,
         *,
         mode: Mode = "upsert",
+        **options: Unpack[MatchOptions],
     ) -> Self:
         """Write points, as `upsert` of a collection."""
-        return self._add(
-            lambda schema, _: UpsertRequest("", build_batch(schema, ids, vectors, payloads), as_mode(mode))
-        )
 
-    def delete(self, ids: Ids | PointId | None = None, *, filter: FilterLike | None = None) -> Self:
+        def make(schema: Schema, limits: Limits) -> SingleWrite:
+            batch = build_batch(schema, ids, vectors, payloads)
+            condition = if_match_of(options, limits, len(batch.ids))
+            return UpsertRequest("", batch, as_mode(mode), if_match=condition)
+
+        return self._add(make, options)
+
+    def delete(
+        self, ids: Ids | PointId | None = None, *, filter: FilterLike | None = None, **options: Unpack[MatchOptions]
+    ) -> Self:
         """Delete points by ids or by filter."""
-        return self._add(lambda _, limits: DeleteRequest("", _listed(ids), as_filter(filter, limits)))
+
+        def make(_: Schema, limits: Limits) -> SingleWrite:
+            listed, condition = _targets(ids, options, limits)
+            return DeleteRequest("", listed, as_filter(filter, limits), if_match=condition)
+
+        return self._add(make, options)
 
     def set_payload(
-        self, payload: Payload, ids: Ids | PointId | None = None, *, filter: FilterLike | None = None
+        self,
+        payload: Payload,
+        ids: Ids | PointId | None = None,
+        *,
+        filter: FilterLike | None = None,
+        **options: Unpack[MatchOptions],
     ) -> Self:
         """Merge the keys of `payload` into the payloads of the points listed or matched."""
-        return self._payload(PayloadOp.SET, ids, filter, payload)
+        return self._payload(PayloadOp.SET, ids, filter, options, payload)
 
     def overwrite_payload(
-        self, payload: Payload, ids: Ids | PointId | None = None, *, filter: FilterLike | None = None
+        self,
+        payload: Payload,
+        ids: Ids | PointId | None = None,
+        *,
+        filter: FilterLike | None = None,
+        **options: Unpack[MatchOptions],
     ) -> Self:
         """Replace the payloads of the points listed or matched."""
-        return self._payload(PayloadOp.OVERWRITE, ids, filter, payload)
+        return self._payload(PayloadOp.OVERWRITE, ids, filter, options, payload)
 
     def delete_payload(
-        self, keys: Sequence[str], ids: Ids | PointId | None = None, *, filter: FilterLike | None = None
+        self,
+        keys: Sequence[str],
+        ids: Ids | PointId | None = None,
+        *,
+        filter: FilterLike | None = None,
+        **options: Unpack[MatchOptions],
     ) -> Self:
         """Remove top-level keys from the payloads of the points listed or matched."""
-        return self._payload(PayloadOp.DELETE_KEYS, ids, filter, keys=as_names(keys))
+        return self._payload(PayloadOp.DELETE_KEYS, ids, filter, options, keys=as_names(keys))
 
-    def clear_payload(self, ids: Ids | PointId | None = None, *, filter: FilterLike | None = None) -> Self:
+    def clear_payload(
+        self, ids: Ids | PointId | None = None, *, filter: FilterLike | None = None, **options: Unpack[MatchOptions]
+    ) -> Self:
         """Remove the payloads of the points listed or matched."""
-        return self._payload(PayloadOp.CLEAR, ids, filter)
+        return self._payload(PayloadOp.CLEAR, ids, filter, options)
 
-    def update_vectors(self, ids: Ids | PointId, vectors: Vectors) -> Self:
+    def update_vectors(self, ids: Ids | PointId, vectors: Vectors, **options: Unpack[MatchOptions]) -> Self:
         """Replace the vectors given of points that exist, and keep the rest of them."""
-        return self._add(lambda schema, _: UpdateVectorsRequest("", build_batch(schema, ids, vectors, None)))
+
+        def make(schema: Schema, limits: Limits) -> SingleWrite:
+            batch = build_batch(schema, ids, vectors, None)
+            return UpdateVectorsRequest("", batch, if_match=if_match_of(options, limits, len(batch.ids)))
+
+        return self._add(make, options)
 
     def delete_vectors(
-        self, names: str | Sequence[str], ids: Ids | PointId | None = None, *, filter: FilterLike | None = None
+        self,
+        names: str | Sequence[str],
+        ids: Ids | PointId | None = None,
+        *,
+        filter: FilterLike | None = None,
+        **options: Unpack[MatchOptions],
     ) -> Self:
         """Take the vectors of some fields from the points listed or matched, and keep the rest of them."""
-        return self._add(
-            lambda _, limits: DeleteVectorsRequest("", as_names(names), _listed(ids), as_filter(filter, limits))
-        )
+
+        def make(_: Schema, limits: Limits) -> SingleWrite:
+            listed, condition = _targets(ids, options, limits)
+            return DeleteVectorsRequest("", as_names(names), listed, as_filter(filter, limits), if_match=condition)
+
+        return self._add(make, options)
 
     def requests(self, schema: Schema, limits: Limits) -> list[SingleWrite]:
         """What is sent. Raises InvalidArgument as the collection's methods do, and LIMIT_EXCEEDED for more than one
@@ -117,16 +161,19 @@ class Batch:
         op: PayloadOp,
         ids: Ids | PointId | None,
         filter: FilterLike | None,
+        options: MatchOptions,
         payload: Payload | None = None,
         keys: Sequence[str] = (),
     ) -> Self:
-        return self._add(
-            lambda _, limits: PayloadRequest(
-                "", op, _listed(ids), as_filter(filter, limits), encode_payload(payload), keys
-            )
-        )
+        def make(_: Schema, limits: Limits) -> SingleWrite:
+            listed, condition = _targets(ids, options, limits)
+            where, encoded = as_filter(filter, limits), encode_payload(payload)
+            return PayloadRequest("", op, listed, where, encoded, keys, if_match=condition)
 
-    def _add(self, make: Make) -> Self:
+        return self._add(make, options)
+
+    def _add(self, make: Make, options: MatchOptions) -> Self:
+        check_options(options, MatchOptions)
         self._makers.append(make)
         return self
 
@@ -136,5 +183,8 @@ def as_names(names: str | Sequence[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def _listed(ids: Ids | PointId | None) -> list[PointId] | None:
-    return None if ids is None else as_ids(ids)
+def _targets(
+    ids: Ids | PointId | None, options: MatchOptions, limits: Limits
+) -> tuple[list[PointId] | None, IfMatch | None]:
+    listed = None if ids is None else as_ids(ids)
+    return listed, if_match_of(options, limits, None if listed is None else len(listed))

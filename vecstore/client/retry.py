@@ -16,7 +16,9 @@ from vecstore.types import UpdateBatchRequest, UpdateVectorsRequest, UpsertReque
 
 def is_idempotent(request: WriteRequest) -> bool:
     """Whether the same write again leaves the same points and gets the same answer."""
-    if isinstance(request, UpdateBatchRequest):
+    if request.idempotency_key is not None:
+        return True
+    if isinstance(request, UpdateBatchRequest) or request.if_match is not None:
         return False
     if isinstance(request, UpsertRequest):
         # INSERT_ONLY and UPDATE_ONLY count what they skip, and a repeated insert would skip its own points.

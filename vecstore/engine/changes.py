@@ -169,6 +169,7 @@ def forget(collection: Collection) -> Change:
     ops: list[Op] = [
         DeleteRange(Family.LOG, low, high),
         DeleteRange(Family.TOMBSTONES, low, high),
+        DeleteRange(Family.META, *keys.receipts(number)),
         Delete(Family.META, keys.manifest(number)),
         Delete(Family.META, keys.collection(number)),
     ]

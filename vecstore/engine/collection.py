@@ -17,6 +17,7 @@ import numpy as np
 from vecstore.engine import bitmaps
 from vecstore.engine.growing import GrowingSegment
 from vecstore.engine.header import CollectionRecord, Manifest, SegmentHeader
+from vecstore.engine.receipts import Receipts
 from vecstore.engine.sealed import SealedSegment
 from vecstore.engine.segment import SegmentView
 from vecstore.engine.writes import Resolved
@@ -50,6 +51,7 @@ class Collection:
         self.on_damage: Callable[[], None] = lambda: None  # an index needs to be built again
         self._waiting: list[tuple[int, Callable[[], None]]] = []  # what to call once a seq is in view
         self._blobs = blobs
+        self.receipts = Receipts(record.number)
         self.sealed: dict[str, SealedSegment] = {}
         self.frozen: list[GrowingSegment] = []
         self.growing = self._new_growing()

@@ -21,11 +21,13 @@ from pyroaring import BitMap
 from vecstore.config import Settings
 from vecstore.engine import keys
 from vecstore.engine.collection import Collection
+from vecstore.engine.conditions import Overlay
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.probes import Probes
+from vecstore.engine.receipts import Receipt, receipt_of
 from vecstore.engine.records import log_puts
-from vecstore.engine.resolve import Overlay, resolve
-from vecstore.engine.writes import Resolved, Write, only_deletes, reads_state
+from vecstore.engine.resolve import resolve
+from vecstore.engine.writes import Resolved, Write, fingerprint, only_deletes, reads_state
 from vecstore.errors import ResourceExhausted, Unavailable, VecstoreError
 from vecstore.query.bitmaps import from_sorted_rows
 from vecstore.storage.arrays import pack
@@ -43,6 +45,8 @@ class _Pending:
     write: Write
     durable: bool
     future: Future[WriteResult]
+    key: str | None = None  # of idempotency
+    fingerprint: int = 0
 
 
 @dataclass(slots=True)
@@ -68,6 +72,7 @@ class _Group:
     members: list[tuple[_Pending, Resolved, int]] = field(default_factory=list)
     overlays: dict[int, Overlay] = field(default_factory=dict)
     seqs: dict[int, int] = field(default_factory=dict)
+    receipts: dict[tuple[int, str], Receipt] = field(default_factory=dict)  # by collection and key
     nbytes: int = 0
 
 
@@ -81,6 +86,7 @@ class Committer:
         self._probes = probes
         self._on_commit = on_commit  # tells maintenance that there may be work
         self.publish: Callable[[Sequence[Op], int | None], None] = lambda ops, freezes: None  # tells followers
+        self._position = 0  # of the last batch of writes
         self._queue: deque[_Pending | _Exclusive] = deque()
         self._queued_bytes = 0
         self._changed = threading.Condition()
@@ -88,9 +94,11 @@ class Committer:
         self._thread = threading.Thread(target=self._run, name="vecstore-commit", daemon=True)
         self._thread.start()
 
-    def submit(self, collection: Collection, write: Write, durable: bool) -> Future[WriteResult]:
-        """Queue a write; waits while too many bytes are queued."""
-        pending = _Pending(collection, write, durable, Future())
+    def submit(
+        self, collection: Collection, write: Write, durable: bool, key: str | None = None
+    ) -> Future[WriteResult]:
+        """Queue a write; waits while too many bytes are queued. One with a `key` that is known is not done again."""
+        pending = _Pending(collection, write, durable, Future(), key, 0 if key is None else fingerprint(write))
         pending.future.set_running_or_notify_cancel()  # a queued write cannot be taken back
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._queued_bytes <= QUEUE_BYTES_MAX)
@@ -135,7 +143,7 @@ class Committer:
         group = _Group()
         for item in items:
             alone = isinstance(item, _Exclusive) or reads_state(item.write)
-            if alone or group.nbytes > GROUP_BYTES_MAX:
+            if alone or group.nbytes > GROUP_BYTES_MAX or _again(item, group):
                 self._commit(group)
                 group = _Group()
             if isinstance(item, _Exclusive):
@@ -152,13 +160,22 @@ class Committer:
         try:
             if collection.failed is not None:
                 raise collection.failed
+            if item.key is not None:
+                done = collection.receipts.find(item.key, item.fingerprint)
+                if done is not None:
+                    self._answer_again(item, done)
+                    return
+            seq = group.seqs.get(collection.number, collection.view.seq) + 1
             overlay = group.overlays.setdefault(collection.number, {})
-            resolved = resolve(item.write, collection.view, overlay, self._limits, self._filtering)
+            resolved = resolve(item.write, seq, collection.view, overlay, self._limits, self._filtering)
         except Exception as error:  # the writer's to handle; a bug in one write must not stop the others
             item.future.set_exception(error)
             return
-        seq = group.seqs.get(collection.number, collection.view.seq) + 1
         group.seqs[collection.number] = seq
+        if item.key is not None:
+            receipt = receipt_of(item.key, item.fingerprint, resolved, seq)
+            group.receipts[collection.number, item.key] = receipt
+            group.ops += collection.receipts.ops(receipt)
         group.ops += log_puts(collection.number, seq, resolved.encoded)
         for uid, rows in resolved.dead.items():
             segment = collection.sealed[uid].header.id
@@ -172,7 +189,7 @@ class Committer:
             return
         try:
             shrinks = all(only_deletes(item.write) for item, _, _ in group.members)
-            position = self._kv.write(group.ops, use_reserve=shrinks)
+            self._position = position = self._kv.write(group.ops, use_reserve=shrinks)
             if any(item.durable for item, _, _ in group.members):
                 started = time.perf_counter()
                 self._kv.durable(position)
@@ -190,6 +207,9 @@ class Committer:
         try:
             for item, resolved, seq in group.members:
                 item.collection.apply(resolved, seq)
+                if item.key is not None:
+                    receipt = group.receipts[item.collection.number, item.key]
+                    item.collection.receipts.add(receipt, self._limits.idempotency_keys_max)
         except Exception as error:  # memory and log disagree: nothing later of these collections may be trusted
             for collection in collections.values():
                 collection.failed = _disagreement(error)
@@ -201,6 +221,11 @@ class Committer:
                 item.future.set_exception(item.collection.failed)
             else:
                 item.future.set_result(_result(resolved, seq))
+
+    def _answer_again(self, item: _Pending, receipt: Receipt) -> None:
+        if item.durable:  # the first one may not have waited for the disk
+            self._kv.durable(self._position)
+        item.future.set_result(receipt.result())
 
     def _commit_singly(self, group: _Group) -> None:
         """Decide and commit each write of a refused group by itself, in order."""
@@ -219,6 +244,11 @@ class Committer:
             item.future.set_result(change.apply())
         except BaseException as error:
             item.future.set_exception(error)
+
+
+def _again(item: _Pending | _Exclusive, group: _Group) -> bool:
+    """Whether the group has a write of the same key, whose answer is to be waited for."""
+    return isinstance(item, _Pending) and (item.collection.number, item.key or "") in group.receipts
 
 
 def _result(resolved: Resolved, seq: int) -> WriteResult:

@@ -30,7 +30,7 @@ from vecstore.engine.operations import Operations
 from vecstore.engine.overviews import Overviews
 from vecstore.engine.params import field_of
 from vecstore.engine.placement import Placement, with_devices
-from vecstore.engine.prepare import prepare
+from vecstore.engine.prepare import check_key, prepare
 from vecstore.engine.probes import Probes
 from vecstore.engine.read_path import Reader, batch_key, deadline_of
 from vecstore.engine.recovery import recover
@@ -266,8 +266,9 @@ class Database:
         durability = request.durability or self.settings.storage.durability
         if durability not in ("fsync", "os"):
             raise validate.invalid("BAD_ARGUMENT", f"durability={durability!r} must be fsync or os", "durability")
+        key = check_key(request.idempotency_key, self.settings.limits)
         self._maintenance.wait_for_room(collection)
-        return self._committer.submit(collection, write, durability == "fsync")
+        return self._committer.submit(collection, write, durability == "fsync", key)
 
     def write(self, request: WriteRequest) -> WriteResult:
         return self.submit(request).result()

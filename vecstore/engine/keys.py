@@ -19,6 +19,15 @@ def manifest(number: int) -> bytes:
     return b"manifest/%08x" % number
 
 
+def receipt(number: int, seq: int) -> bytes:
+    return b"receipt/%08x/%016x" % (number, seq)
+
+
+def receipts(number: int) -> tuple[bytes, bytes]:
+    """The range of a collection's receipts."""
+    return b"receipt/%08x/" % number, b"receipt/%08x0" % number
+
+
 def parse_meta(key: bytes) -> int:
     """The collection's number in a key of `collection` or `manifest`."""
     return int(key.rpartition(b"/")[2], 16)

@@ -11,6 +11,7 @@ from vecstore.config import Limits
 from vecstore.engine.records import WriteRecord, encode_record
 from vecstore.engine.writes import (
     Batch,
+    Condition,
     Delete,
     PayloadChange,
     Single,
@@ -18,6 +19,7 @@ from vecstore.engine.writes import (
     VectorsDelete,
     VectorsUpdate,
     Write,
+    ids_of,
     select,
 )
 from vecstore.errors import VecstoreError, limit_exceeded
@@ -40,13 +42,15 @@ from vecstore.types import (
     WriteRequest,
 )
 
+KEY_LENGTH_MAX = 255
+
 
 def prepare(request: WriteRequest, schema: Schema, limits: Limits) -> Write:
     """Raises InvalidArgument."""
     if isinstance(request, UpdateBatchRequest):
         return _prepare_batch(request, schema, limits)
     write = _prepare_single(request, schema, limits)
-    if isinstance(write, Upsert) and write.mode is WriteMode.UPSERT:
+    if isinstance(write, Upsert) and write.mode is WriteMode.UPSERT and write.condition is None:
         write.encoded = encode_record(WriteRecord(write.batch))
     return write
 
@@ -64,8 +68,9 @@ def _prepare_batch(request: UpdateBatchRequest, schema: Schema, limits: Limits) 
             if one.collection not in ("", request.collection):
                 message = f"collection={one.collection!r:.80} is not the batch's, {request.collection!r:.80}"
                 raise validate.invalid("BAD_ARGUMENT", message, "collection")
-            if one.durability is not None:
-                raise validate.invalid("BAD_ARGUMENT", "durability is the whole batch's", "durability")
+            for name in ("durability", "idempotency_key"):
+                if getattr(one, name) is not None:
+                    raise validate.invalid("BAD_ARGUMENT", f"{name} is the whole batch's", name)
             writes.append(_prepare_single(one, schema, limits))
         except VecstoreError as error:
             raise error.at(f"operations[{place}]") from None
@@ -77,23 +82,56 @@ def _prepare_batch(request: UpdateBatchRequest, schema: Schema, limits: Limits) 
 
 
 def _named_points(write: Single) -> int:
-    if isinstance(write, Upsert | VectorsUpdate):
-        return len(write.batch.ids)
-    return len(write.ids or ())
+    return len(ids_of(write) or ())
+
+
+def check_key(key: str | None, limits: Limits) -> str | None:
+    if key is None:
+        return None
+    if not isinstance(key, str) or not 0 < len(key) <= KEY_LENGTH_MAX:
+        message = f"idempotency_key={key!r:.80} must be a string of 1 to {KEY_LENGTH_MAX} characters"
+        raise validate.invalid("BAD_ARGUMENT", message, "idempotency_key")
+    if not limits.idempotency_keys_max:
+        raise limit_exceeded("idempotency_keys_max", 1, 0)
+    return key
 
 
 def _prepare_single(request: SingleWrite, schema: Schema, limits: Limits) -> Single:
     if isinstance(request, UpsertRequest):
         batch, nbytes = _checked_batch(request.batch, schema, limits)
-        return Upsert(batch, WriteMode(request.mode), None, nbytes)
+        condition = _condition(request, request.batch.ids, limits)
+        return Upsert(batch, WriteMode(request.mode), nbytes, condition)
     if isinstance(request, UpdateVectorsRequest):
         return _vectors_update(request, schema, limits)
     ids, where = check_target(request.ids, request.filter, limits)
+    condition = _condition(request, request.ids, limits)
     if isinstance(request, DeleteRequest):
-        return Delete(ids, where)
+        return Delete(ids, where, 0, condition)
     if isinstance(request, DeleteVectorsRequest):
-        return VectorsDelete(_names(request.names, schema), ids, where)
-    return _payload_change(request, ids, where, limits)
+        return VectorsDelete(_names(request.names, schema), ids, where, 0, condition)
+    return _payload_change(request, ids, where, condition, limits)
+
+
+def _condition(request: SingleWrite, ids: Sequence[PointId] | None, limits: Limits) -> Condition | None:
+    """`ids` as they were given, which `seqs` belong to."""
+    given = request.if_match
+    if given is None or (given.filter is None and given.seqs is None):
+        return None
+    if ids is None:
+        message = "if_match is for writes by ids: what a filter has to hold belongs in the filter"
+        raise validate.invalid("BAD_ARGUMENT", message, "if_match")
+    where = None if given.filter is None else check_filter(given.filter, limits)
+    seqs = None
+    if given.seqs is not None:
+        if len(given.seqs) != len(ids):
+            message = f"{len(given.seqs)} seqs for {len(ids)} ids"
+            raise validate.invalid("BAD_ARGUMENT", message, "if_match.seqs")
+        for place, seq in enumerate(given.seqs):
+            if isinstance(seq, bool) or not isinstance(seq, int) or not 0 <= seq < 1 << 64:
+                message = f"if_match.seqs[{place}]={seq!r:.80} must be a seq, or 0"
+                raise validate.invalid("BAD_ARGUMENT", message, f"if_match.seqs[{place}]")
+        seqs = dict(zip(validate.check_ids(ids, limits), given.seqs, strict=True))
+    return Condition(where, seqs, given.fail)
 
 
 def _checked_batch(batch: PointBatch, schema: Schema, limits: Limits) -> tuple[PointBatch, int]:
@@ -135,7 +173,8 @@ def _vectors_update(request: UpdateVectorsRequest, schema: Schema, limits: Limit
         raise validate.invalid("BAD_PAYLOAD", "update_vectors takes no payloads", "payloads")
     if not request.batch.vectors:
         raise validate.invalid("BAD_VECTOR", "update_vectors needs the vectors of at least one field", "vectors")
-    return VectorsUpdate(*_checked_batch(request.batch, schema, limits))
+    condition = _condition(request, request.batch.ids, limits)
+    return VectorsUpdate(*_checked_batch(request.batch, schema, limits), condition)
 
 
 def _names(names: Sequence[str], schema: Schema) -> tuple[str, ...]:
@@ -154,7 +193,11 @@ def _check_known(name: str, schema: Schema) -> None:
 
 
 def _payload_change(
-    request: PayloadRequest, ids: list[PointId] | None, where: Filter | None, limits: Limits
+    request: PayloadRequest,
+    ids: list[PointId] | None,
+    where: Filter | None,
+    condition: Condition | None,
+    limits: Limits,
 ) -> PayloadChange:
     op = PayloadOp(request.op)
     payload = request.payload
@@ -167,7 +210,7 @@ def _payload_change(
     if op is PayloadOp.DELETE_KEYS and not request.keys:
         raise validate.invalid("BAD_PAYLOAD", "delete_keys needs at least one key", "keys")
     keys = tuple(validate.check_payload_key(key) for key in request.keys)
-    return PayloadChange(op, ids, where, payload, keys, len(payload or b""))
+    return PayloadChange(op, ids, where, payload, keys, len(payload or b""), condition)
 
 
 def check_target(

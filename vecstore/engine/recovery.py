@@ -67,6 +67,7 @@ def recover_one(record: CollectionRecord, storage: Storage, settings: StorageSet
     if record.dropping:
         return collection
     try:
+        collection.receipts.load(storage.kv.scan(Family.META, *keys.receipts(record.number)))
         newest = _bury(collection, storage)
         _replay(collection, storage, settings)
         if newest > collection.view.seq:

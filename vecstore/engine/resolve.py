@@ -8,6 +8,7 @@ import numpy as np
 
 from vecstore.config import Limits
 from vecstore.engine.collection import View
+from vecstore.engine.conditions import Overlay, narrowed
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.records import WriteRecord, encode_record
 from vecstore.engine.rewrite import matching, rewrite
@@ -17,23 +18,28 @@ from vecstore.errors import VecstoreError, limit_exceeded
 from vecstore.query.filter import PointId
 from vecstore.types import PointBatch, WriteMode
 
-Overlay = dict[PointId, bool]  # ids that earlier writes of the same group leave existing (True) or deleted (False)
 
-
-def resolve(write: Write, view: View, overlay: Overlay, limits: Limits, filtering: Filtering) -> Resolved:
-    """The write with its log record."""
+def resolve(write: Write, seq: int, view: View, overlay: Overlay, limits: Limits, filtering: Filtering) -> Resolved:
+    """The write with its log record. `overlay` has what earlier writes of its group leave, and then what it leaves."""
     if isinstance(write, Batch):
         resolved = _resolve_batch(write, view, limits, filtering)
     else:
         resolved = _decide(write, view, overlay, limits, filtering)
     if not resolved.encoded:
         resolved.encoded = encode_record(resolved.record)
-    overlay.update(dict.fromkeys(resolved.record.deleted, False))
-    overlay.update(dict.fromkeys(resolved.record.batch.ids, True))
+    overlay.update(dict.fromkeys(resolved.record.deleted, 0))
+    overlay.update(dict.fromkeys(resolved.record.batch.ids, seq))
     return resolved
 
 
 def _decide(write: Single, view: View, overlay: Overlay, limits: Limits, filtering: Filtering) -> Resolved:
+    write, mismatches = narrowed(write, view, overlay)
+    resolved = _apply_to(write, view, overlay, limits, filtering)
+    resolved.skipped += mismatches
+    return resolved
+
+
+def _apply_to(write: Single, view: View, overlay: Overlay, limits: Limits, filtering: Filtering) -> Resolved:
     if isinstance(write, Upsert):
         return _resolve_upsert(write, view, overlay)
     if isinstance(write, Delete):
@@ -98,7 +104,7 @@ def existing(ids: Sequence[PointId], view: View, overlay: Overlay) -> np.ndarray
         exists |= segment.find(ids) >= 0
     if overlay:
         for place, point_id in enumerate(ids):
-            exists[place] = overlay.get(point_id, bool(exists[place]))
+            exists[place] = bool(overlay.get(point_id, exists[place]))
     return exists
 
 

@@ -11,15 +11,26 @@ import numpy as np
 from vecstore.engine.records import WriteRecord
 from vecstore.query.filter import Filter, PointId
 from vecstore.rows import taken
+from vecstore.storage.checksum import xxh3_64
 from vecstore.types import PayloadOp, PointBatch, VectorBatch, WriteMode
+
+
+@dataclass(slots=True)
+class Condition:
+    """`types.IfMatch`, checked; `seqs` by id."""
+
+    filter: Filter | None
+    seqs: dict[PointId, int] | None
+    fail: bool
 
 
 @dataclass(slots=True)
 class Upsert:
     batch: PointBatch  # distinct ids, vectors in storage dtype, payloads checked
     mode: WriteMode
-    encoded: bytes | None  # the log record, when the mode takes every point
     nbytes: int
+    condition: Condition | None = None
+    encoded: bytes | None = None  # the log record, where every point is sure to be taken
 
 
 @dataclass(slots=True)
@@ -27,6 +38,7 @@ class Delete:
     ids: list[PointId] | None
     filter: Filter | None
     nbytes: int = 0
+    condition: Condition | None = None
 
 
 @dataclass(slots=True)
@@ -37,12 +49,14 @@ class PayloadChange:
     payload: bytes | None
     keys: tuple[str, ...]
     nbytes: int = 0
+    condition: Condition | None = None
 
 
 @dataclass(slots=True)
 class VectorsUpdate:
     batch: PointBatch  # as of an upsert, without payloads
     nbytes: int
+    condition: Condition | None = None
 
 
 @dataclass(slots=True)
@@ -51,6 +65,7 @@ class VectorsDelete:
     ids: list[PointId] | None
     filter: Filter | None
     nbytes: int = 0
+    condition: Condition | None = None
 
 
 Single = Upsert | Delete | PayloadChange | VectorsUpdate | VectorsDelete
@@ -78,8 +93,36 @@ class Resolved:
 
 
 def reads_state(write: Write) -> bool:
-    """Whether deciding the write needs more than which ids exist, so that earlier writes must be applied first."""
-    return not (isinstance(write, Upsert) or (isinstance(write, Delete) and write.filter is None))
+    """Whether deciding the write needs more than which ids exist since which write, so that earlier writes must be
+    applied first."""
+    if not isinstance(write, Upsert | Delete) or (write.condition is not None and write.condition.filter is not None):
+        return True
+    return isinstance(write, Delete) and write.filter is not None
+
+
+def ids_of(write: Single) -> list[PointId] | None:
+    """The ids that the write names; None where it has a filter."""
+    return write.batch.ids if isinstance(write, Upsert | VectorsUpdate) else write.ids
+
+
+def fingerprint(write: Write) -> int:
+    """Tells a write that is sent again from another one: by what it does, and to which points. Not by their vectors:
+    those that are embedded here need not be the same to the last bit."""
+    return xxh3_64(repr(_outline(write)).encode())
+
+
+def _outline(write: Write) -> tuple[object, ...]:
+    if isinstance(write, Batch):
+        return tuple(map(_outline, write.operations))
+    if isinstance(write, Upsert):
+        return "upsert", write.mode, write.batch.ids, sorted(write.batch.vectors), write.batch.payloads
+    if isinstance(write, VectorsUpdate):
+        return "update_vectors", write.batch.ids, sorted(write.batch.vectors)
+    if isinstance(write, VectorsDelete):
+        return "delete_vectors", write.names, write.ids, write.filter
+    if isinstance(write, Delete):
+        return "delete", write.ids, write.filter
+    return write.op, write.ids, write.filter, write.payload, write.keys
 
 
 def only_deletes(write: Write) -> bool:

@@ -14,6 +14,7 @@ from vecstore.types import (
     DeleteRequest,
     DeleteVectorsRequest,
     Durability,
+    IfMatch,
     PayloadOp,
     PayloadRequest,
     PointBatch,
@@ -72,11 +73,7 @@ _OPERATION_OF = {op: name for name, op in PAYLOAD_OPERATIONS.items()}
 
 def upsert_to_pb(request: UpsertRequest) -> pb.UpsertRequest:
     """By column, always."""
-    message = pb.UpsertRequest(
-        collection=request.collection,
-        mode=_MODES_TO_PB[request.mode],
-        durability=_DURABILITIES_TO_PB[request.durability],
-    )
+    message = pb.UpsertRequest(mode=_MODES_TO_PB[request.mode], **_common(request))
     _put_batch(message.batch, request.batch)
     return message
 
@@ -104,8 +101,7 @@ def payload_to_pb(request: PayloadRequest) -> PayloadMessage:
 
 def update_vectors_to_pb(request: UpdateVectorsRequest) -> pb.UpdateVectorsRequest:
     """By column, always."""
-    durability = _DURABILITIES_TO_PB[request.durability]
-    message = pb.UpdateVectorsRequest(collection=request.collection, durability=durability)
+    message = pb.UpdateVectorsRequest(**_common(request))
     _put_batch(message.batch, request.batch)
     return message
 
@@ -119,6 +115,7 @@ def update_batch_to_pb(request: UpdateBatchRequest) -> pb.UpdateBatchRequest:
         collection=request.collection,
         operations=[_operation_to_pb(one) for one in request.operations],
         durability=_DURABILITIES_TO_PB[request.durability],
+        idempotency_key=request.idempotency_key or "",
     )
 
 
@@ -156,14 +153,25 @@ def write_result_to_pb(result: WriteResult) -> pb.WriteResponse:
 
 
 def _selected(request: DeleteRequest | PayloadRequest | DeleteVectorsRequest) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "collection": request.collection,
-        "durability": _DURABILITIES_TO_PB[request.durability],
-    }
+    fields = _common(request)
     if request.ids is not None:
         fields["id_column"] = column_to_pb(request.ids)
     if request.filter is not None:
         fields["filter"] = filter_to_pb(request.filter)
+    return fields
+
+
+def _common(request: SingleWrite) -> dict[str, Any]:
+    """What all writes but batches have."""
+    fields: dict[str, Any] = {
+        "collection": request.collection,
+        "durability": _DURABILITIES_TO_PB[request.durability],
+        "idempotency_key": request.idempotency_key or "",
+    }
+    condition = request.if_match
+    if condition is not None:
+        where = None if condition.filter is None else filter_to_pb(condition.filter)
+        fields["if_match"] = pb.IfMatch(filter=where, seqs=condition.seqs or (), fail=condition.fail)
     return fields
 
 
@@ -177,7 +185,7 @@ def upsert_from_pb(message: pb.UpsertRequest, limits: Limits, schema: Schema | N
     """
     batch = _given_batch(message, limits, schema)
     mode = _known(_MODES, message.mode, "mode")
-    return UpsertRequest(message.collection, batch, mode, _known(_DURABILITIES, message.durability, "durability"))
+    return UpsertRequest(message.collection, batch, mode, *_common_from_pb(message, limits))
 
 
 def _given_batch(
@@ -234,7 +242,7 @@ def points_from_pb(points: Iterable[pb.Point], limits: Limits, schema: Schema | 
 def delete_from_pb(message: pb.DeletePointsRequest, limits: Limits) -> DeleteRequest:
     ids = selected_ids(message)
     chosen = filter_from_pb(message.filter, limits) if message.HasField("filter") else None
-    return DeleteRequest(message.collection, ids, chosen, _known(_DURABILITIES, message.durability, "durability"))
+    return DeleteRequest(message.collection, ids, chosen, *_common_from_pb(message, limits))
 
 
 def payload_request_from_pb(message: PayloadMessage, op: PayloadOp, limits: Limits) -> PayloadRequest:
@@ -246,7 +254,7 @@ def payload_request_from_pb(message: PayloadMessage, op: PayloadOp, limits: Limi
         # An empty map is a payload too: it sets nothing, or overwrites with nothing.
         (_payload_from_pb(message, "payload", limits) or b"{}") if isinstance(message, pb.SetPayloadRequest) else None,
         tuple(message.keys) if isinstance(message, pb.DeletePayloadRequest) else (),
-        _known(_DURABILITIES, message.durability, "durability"),
+        *_common_from_pb(message, limits),
     )
 
 
@@ -255,7 +263,7 @@ def update_vectors_from_pb(
 ) -> UpdateVectorsRequest:
     """Raises InvalidArgument as `upsert_from_pb`."""
     batch = _given_batch(message, limits, schema)
-    return UpdateVectorsRequest(message.collection, batch, _known(_DURABILITIES, message.durability, "durability"))
+    return UpdateVectorsRequest(message.collection, batch, *_common_from_pb(message, limits))
 
 
 def delete_vectors_from_pb(message: pb.DeleteVectorsRequest, limits: Limits) -> DeleteVectorsRequest:
@@ -264,7 +272,7 @@ def delete_vectors_from_pb(message: pb.DeleteVectorsRequest, limits: Limits) -> 
         tuple(message.names),
         selected_ids(message),
         filter_from_pb(message.filter, limits) if message.HasField("filter") else None,
-        _known(_DURABILITIES, message.durability, "durability"),
+        *_common_from_pb(message, limits),
     )
 
 
@@ -282,7 +290,7 @@ def update_batch_from_pb(
         except VecstoreError as error:
             raise error.at(f"operations[{place}]") from None
     durability = _known(_DURABILITIES, message.durability, "durability")
-    return UpdateBatchRequest(message.collection, operations, durability)
+    return UpdateBatchRequest(message.collection, operations, durability, message.idempotency_key or None)
 
 
 def _operation_from_pb(message: pb.UpdateOperation, limits: Limits, schema: Schema | None) -> SingleWrite:
@@ -298,6 +306,17 @@ def _operation_from_pb(message: pb.UpdateOperation, limits: Limits, schema: Sche
     if kind == "delete_vectors":
         return delete_vectors_from_pb(message.delete_vectors, limits)
     return payload_request_from_pb(getattr(message, kind), PAYLOAD_OPERATIONS[kind], limits)
+
+
+def _common_from_pb(message: Any, limits: Limits) -> tuple[Durability | None, IfMatch | None, str | None]:
+    """Durability, condition and idempotency key."""
+    durability = _known(_DURABILITIES, message.durability, "durability")
+    condition = None
+    if message.HasField("if_match"):
+        given = message.if_match
+        where = filter_from_pb(given.filter, limits, "if_match.filter") if given.HasField("filter") else None
+        condition = IfMatch(where, tuple(given.seqs) or None, given.fail)
+    return durability, condition, message.idempotency_key or None
 
 
 def write_result_from_pb(message: pb.WriteResponse) -> WriteResult:

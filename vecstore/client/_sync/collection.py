@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -21,6 +21,7 @@ from vecstore.client.results import UploadResult
 from vecstore.client.stages import RRF, hybrid_stages
 from vecstore.client.transport import Transport
 from vecstore.client.vectors import Ids, Vectors, as_ids, as_queries, build_batch, only_vector
+from vecstore.client.writing import WriteOptions, check_options, if_match_of, key_of, part_of
 from vecstore.errors import ResourceExhausted, VecstoreError
 from vecstore.facets import FacetRequest, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
@@ -114,7 +115,7 @@ class Collection:
         payloads: Sequence[Payload | bytes | None] | None = None,
         *,
         mode: Mode = "upsert",
-        durability: Durability | None = None,
+        **options: Unpack[WriteOptions],
     ) -> WriteResult:
         """Write points; they are durable and visible to every later read when this returns.
 
@@ -124,17 +125,36 @@ class Collection:
         arrays (tokens, dim) for multi-vector fields. Of an id given twice the last one wins. A call that fits one
         message is atomic; a larger one is sent in pieces, in order, each of them atomic. Raises InvalidArgument with
         nothing written.
+
+        Here and in the other writes: `durability` "fsync" or "os"; `if_match` a filter that points which are there have
+        to satisfy, `expected_seqs` the writes that they must come from (0: no such point), `on_mismatch` "skip" or
+        "fail"; `idempotency_key` a name under which the write is done once, however often it is sent.
         """
-        schema = self.schema()
+        write_mode, schema = as_mode(mode), self.schema()
         batch = build_batch(schema, ids, vectors, payloads)
-        write_mode = as_mode(mode)
+        return self._write_batch(batch, schema, lambda piece: UpsertRequest(self.name, piece, write_mode), options)
+
+    def _write_batch(
+        self,
+        batch: PointBatch,
+        schema: Schema,
+        make: Callable[[PointBatch], UpsertRequest | UpdateVectorsRequest],
+        options: WriteOptions,
+    ) -> WriteResult:
+        check_options(options, WriteOptions)
+        condition = if_match_of(options, self._limits, len(batch.ids))
         pieces = list(split(batch, request_bytes_max(self._limits), self._limits.batch_points_max))
         if len(pieces) > 1:
             check(batch, schema, self._limits)
-        total = WriteResult(seq=self._seq, changed=0)
-        for piece in pieces:
-            result = self._write(UpsertRequest(self.name, piece, write_mode, durability))
+        total, start = WriteResult(seq=self._seq, changed=0), 0
+        for place, piece in enumerate(pieces):
+            request = make(piece)
+            request.durability = options.get("durability")
+            request.if_match = part_of(condition, start, len(piece.ids))
+            request.idempotency_key = key_of(options.get("idempotency_key"), place, len(pieces))
+            result = self._write(request)
             total = WriteResult(result.seq, total.changed + result.changed, total.skipped + result.skipped)
+            start += len(piece.ids)
         return total
 
     def upload(
@@ -187,24 +207,17 @@ class Collection:
         ids: Ids | PointId | None = None,
         *,
         filter: FilterLike | None = None,
-        durability: Durability | None = None,
+        **options: Unpack[WriteOptions],
     ) -> WriteResult:
         """Delete points by ids or by filter, exactly one of the two; `changed` says how many there were."""
-        id_list = None if ids is None else as_ids(ids)
-        request = DeleteRequest(self.name, id_list, as_filter(filter, self._limits), durability)
-        return self._write(request)
+        return self._target(DeleteRequest(self.name), ids, filter, options)
 
-    def update_vectors(
-        self, ids: Ids | PointId, vectors: Vectors, *, durability: Durability | None = None
-    ) -> WriteResult:
+    def update_vectors(self, ids: Ids | PointId, vectors: Vectors, **options: Unpack[WriteOptions]) -> WriteResult:
         """Replace the vectors given of points that exist; their other vectors and their payloads stay. `vectors` is as
         in `upsert`; a list may hold None for points whose vector stays. `skipped` counts ids that do not exist."""
-        batch = build_batch(self.schema(), ids, vectors, None)
-        total = WriteResult(seq=self._seq, changed=0)
-        for piece in split(batch, request_bytes_max(self._limits), self._limits.batch_points_max):
-            result = self._write(UpdateVectorsRequest(self.name, piece, durability))
-            total = WriteResult(result.seq, total.changed + result.changed, total.skipped + result.skipped)
-        return total
+        schema = self.schema()
+        batch = build_batch(schema, ids, vectors, None)
+        return self._write_batch(batch, schema, lambda piece: UpdateVectorsRequest(self.name, piece), options)
 
     def delete_vectors(
         self,
@@ -212,52 +225,76 @@ class Collection:
         ids: Ids | PointId | None = None,
         *,
         filter: FilterLike | None = None,
-        durability: Durability | None = None,
+        **options: Unpack[WriteOptions],
     ) -> WriteResult:
         """Take the vectors of some fields from the points listed or matched; the rest of the points stays."""
-        id_list = None if ids is None else as_ids(ids)
-        where = as_filter(filter, self._limits)
-        return self._write(DeleteVectorsRequest(self.name, as_names(names), id_list, where, durability))
+        return self._target(DeleteVectorsRequest(self.name, as_names(names)), ids, filter, options)
 
-    def update_batch(self, batch: Batch, *, durability: Durability | None = None) -> WriteResult:
+    def update_batch(
+        self, batch: Batch, *, durability: Durability | None = None, idempotency_key: str | None = None
+    ) -> WriteResult:
         """Several writes as one: all of them or none, under one seq, each seeing what those before it leave; readers
         never see a part. `operations` of the answer says what each did. Raises InvalidArgument with nothing written,
         also LIMIT_EXCEEDED when it does not fit one message."""
         operations = batch.requests(self.schema(), self._limits)
-        return self._write(UpdateBatchRequest(self.name, operations, durability))
+        return self._write(UpdateBatchRequest(self.name, operations, durability, key_of(idempotency_key)))
 
     def set_payload(
-        self, payload: Payload, ids: Ids | PointId | None = None, *, filter: FilterLike | None = None
+        self,
+        payload: Payload,
+        ids: Ids | PointId | None = None,
+        *,
+        filter: FilterLike | None = None,
+        **options: Unpack[WriteOptions],
     ) -> WriteResult:
         """Merge the keys of `payload` into the payloads of the points listed or matched."""
-        return self._payload(PayloadOp.SET, ids, filter, payload=payload)
+        request = PayloadRequest(self.name, PayloadOp.SET, payload=encode_payload(payload))
+        return self._target(request, ids, filter, options)
 
     def overwrite_payload(
-        self, payload: Payload, ids: Ids | PointId | None = None, *, filter: FilterLike | None = None
+        self,
+        payload: Payload,
+        ids: Ids | PointId | None = None,
+        *,
+        filter: FilterLike | None = None,
+        **options: Unpack[WriteOptions],
     ) -> WriteResult:
         """Replace the payloads of the points listed or matched."""
-        return self._payload(PayloadOp.OVERWRITE, ids, filter, payload=payload)
+        request = PayloadRequest(self.name, PayloadOp.OVERWRITE, payload=encode_payload(payload))
+        return self._target(request, ids, filter, options)
 
     def delete_payload(
-        self, keys: Sequence[str], ids: Ids | PointId | None = None, *, filter: FilterLike | None = None
+        self,
+        keys: Sequence[str],
+        ids: Ids | PointId | None = None,
+        *,
+        filter: FilterLike | None = None,
+        **options: Unpack[WriteOptions],
     ) -> WriteResult:
         """Remove top-level keys from the payloads of the points listed or matched."""
-        return self._payload(PayloadOp.DELETE_KEYS, ids, filter, keys=as_names(keys))
+        request = PayloadRequest(self.name, PayloadOp.DELETE_KEYS, keys=as_names(keys))
+        return self._target(request, ids, filter, options)
 
-    def clear_payload(self, ids: Ids | PointId | None = None, *, filter: FilterLike | None = None) -> WriteResult:
+    def clear_payload(
+        self, ids: Ids | PointId | None = None, *, filter: FilterLike | None = None, **options: Unpack[WriteOptions]
+    ) -> WriteResult:
         """Remove the payloads of the points listed or matched."""
-        return self._payload(PayloadOp.CLEAR, ids, filter)
+        return self._target(PayloadRequest(self.name, PayloadOp.CLEAR), ids, filter, options)
 
-    def _payload(
+    def _target(
         self,
-        op: PayloadOp,
+        request: DeleteRequest | PayloadRequest | DeleteVectorsRequest,
         ids: Ids | PointId | None,
         filter: FilterLike | None,
-        payload: Payload | None = None,
-        keys: Sequence[str] = (),
+        options: WriteOptions,
     ) -> WriteResult:
-        id_list = None if ids is None else as_ids(ids)
-        request = PayloadRequest(self.name, op, id_list, as_filter(filter, self._limits), encode_payload(payload), keys)
+        """Send a write to the points listed or matched."""
+        check_options(options, WriteOptions)
+        request.ids = None if ids is None else as_ids(ids)
+        request.filter = as_filter(filter, self._limits)
+        request.durability = options.get("durability")
+        request.if_match = if_match_of(options, self._limits, None if request.ids is None else len(request.ids))
+        request.idempotency_key = key_of(options.get("idempotency_key"))
         return self._write(request)
 
     def _write(self, request: WriteRequest) -> WriteResult:

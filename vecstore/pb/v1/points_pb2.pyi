@@ -76,19 +76,33 @@ class PointBatch(_message.Message):
     payload_json: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, ids: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., vectors: _Optional[_Mapping[str, _common_pb2.VectorColumn]] = ..., payload_json: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
+class IfMatch(_message.Message):
+    __slots__ = ("filter", "seqs", "fail")
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    SEQS_FIELD_NUMBER: _ClassVar[int]
+    FAIL_FIELD_NUMBER: _ClassVar[int]
+    filter: _filter_pb2.Filter
+    seqs: _containers.RepeatedScalarFieldContainer[int]
+    fail: bool
+    def __init__(self, filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., seqs: _Optional[_Iterable[int]] = ..., fail: _Optional[bool] = ...) -> None: ...
+
 class UpsertRequest(_message.Message):
-    __slots__ = ("collection", "points", "batch", "mode", "durability")
+    __slots__ = ("collection", "points", "batch", "mode", "durability", "if_match", "idempotency_key")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     POINTS_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     DURABILITY_FIELD_NUMBER: _ClassVar[int]
+    IF_MATCH_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     points: _containers.RepeatedCompositeFieldContainer[Point]
     batch: PointBatch
     mode: WriteMode
     durability: Durability
-    def __init__(self, collection: _Optional[str] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., batch: _Optional[_Union[PointBatch, _Mapping]] = ..., mode: _Optional[_Union[WriteMode, str]] = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
+    if_match: IfMatch
+    idempotency_key: str
+    def __init__(self, collection: _Optional[str] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., batch: _Optional[_Union[PointBatch, _Mapping]] = ..., mode: _Optional[_Union[WriteMode, str]] = ..., durability: _Optional[_Union[Durability, str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class WriteResponse(_message.Message):
     __slots__ = ("seq", "changed", "skipped", "operations")
@@ -137,18 +151,22 @@ class GetPointsResponse(_message.Message):
     def __init__(self, points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., seq: _Optional[int] = ...) -> None: ...
 
 class DeletePointsRequest(_message.Message):
-    __slots__ = ("collection", "ids", "id_column", "filter", "durability")
+    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "if_match", "idempotency_key")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
     ID_COLUMN_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     DURABILITY_FIELD_NUMBER: _ClassVar[int]
+    IF_MATCH_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     ids: _containers.RepeatedCompositeFieldContainer[_common_pb2.PointId]
     id_column: _common_pb2.IdColumn
     filter: _filter_pb2.Filter
     durability: Durability
-    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
+    if_match: IfMatch
+    idempotency_key: str
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class ScrollRequest(_message.Message):
     __slots__ = ("collection", "filter", "limit", "after", "with_payload", "with_vectors", "payload_encoding", "min_seq")
@@ -259,7 +277,7 @@ class DistanceMatrixResponse(_message.Message):
     def __init__(self, ids: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., scores: _Optional[bytes] = ..., seq: _Optional[int] = ...) -> None: ...
 
 class SetPayloadRequest(_message.Message):
-    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "payload", "payload_json")
+    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "payload", "payload_json", "if_match", "idempotency_key")
     class PayloadEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -274,6 +292,8 @@ class SetPayloadRequest(_message.Message):
     DURABILITY_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_JSON_FIELD_NUMBER: _ClassVar[int]
+    IF_MATCH_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     ids: _containers.RepeatedCompositeFieldContainer[_common_pb2.PointId]
     id_column: _common_pb2.IdColumn
@@ -281,65 +301,83 @@ class SetPayloadRequest(_message.Message):
     durability: Durability
     payload: _containers.MessageMap[str, _common_pb2.Value]
     payload_json: bytes
-    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., payload: _Optional[_Mapping[str, _common_pb2.Value]] = ..., payload_json: _Optional[bytes] = ...) -> None: ...
+    if_match: IfMatch
+    idempotency_key: str
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., payload: _Optional[_Mapping[str, _common_pb2.Value]] = ..., payload_json: _Optional[bytes] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class DeletePayloadRequest(_message.Message):
-    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "keys")
+    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "keys", "if_match", "idempotency_key")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
     ID_COLUMN_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     DURABILITY_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
+    IF_MATCH_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     ids: _containers.RepeatedCompositeFieldContainer[_common_pb2.PointId]
     id_column: _common_pb2.IdColumn
     filter: _filter_pb2.Filter
     durability: Durability
     keys: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., keys: _Optional[_Iterable[str]] = ...) -> None: ...
+    if_match: IfMatch
+    idempotency_key: str
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., keys: _Optional[_Iterable[str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class ClearPayloadRequest(_message.Message):
-    __slots__ = ("collection", "ids", "id_column", "filter", "durability")
+    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "if_match", "idempotency_key")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
     ID_COLUMN_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     DURABILITY_FIELD_NUMBER: _ClassVar[int]
+    IF_MATCH_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     ids: _containers.RepeatedCompositeFieldContainer[_common_pb2.PointId]
     id_column: _common_pb2.IdColumn
     filter: _filter_pb2.Filter
     durability: Durability
-    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
+    if_match: IfMatch
+    idempotency_key: str
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class UpdateVectorsRequest(_message.Message):
-    __slots__ = ("collection", "points", "batch", "durability")
+    __slots__ = ("collection", "points", "batch", "durability", "if_match", "idempotency_key")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     POINTS_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
     DURABILITY_FIELD_NUMBER: _ClassVar[int]
+    IF_MATCH_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     points: _containers.RepeatedCompositeFieldContainer[Point]
     batch: PointBatch
     durability: Durability
-    def __init__(self, collection: _Optional[str] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., batch: _Optional[_Union[PointBatch, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
+    if_match: IfMatch
+    idempotency_key: str
+    def __init__(self, collection: _Optional[str] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., batch: _Optional[_Union[PointBatch, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class DeleteVectorsRequest(_message.Message):
-    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "names")
+    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "names", "if_match", "idempotency_key")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
     ID_COLUMN_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     DURABILITY_FIELD_NUMBER: _ClassVar[int]
     NAMES_FIELD_NUMBER: _ClassVar[int]
+    IF_MATCH_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     ids: _containers.RepeatedCompositeFieldContainer[_common_pb2.PointId]
     id_column: _common_pb2.IdColumn
     filter: _filter_pb2.Filter
     durability: Durability
     names: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., names: _Optional[_Iterable[str]] = ...) -> None: ...
+    if_match: IfMatch
+    idempotency_key: str
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., names: _Optional[_Iterable[str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class UpdateOperation(_message.Message):
     __slots__ = ("upsert", "delete", "set_payload", "overwrite_payload", "delete_payload", "clear_payload", "update_vectors", "delete_vectors")
@@ -362,14 +400,16 @@ class UpdateOperation(_message.Message):
     def __init__(self, upsert: _Optional[_Union[UpsertRequest, _Mapping]] = ..., delete: _Optional[_Union[DeletePointsRequest, _Mapping]] = ..., set_payload: _Optional[_Union[SetPayloadRequest, _Mapping]] = ..., overwrite_payload: _Optional[_Union[SetPayloadRequest, _Mapping]] = ..., delete_payload: _Optional[_Union[DeletePayloadRequest, _Mapping]] = ..., clear_payload: _Optional[_Union[ClearPayloadRequest, _Mapping]] = ..., update_vectors: _Optional[_Union[UpdateVectorsRequest, _Mapping]] = ..., delete_vectors: _Optional[_Union[DeleteVectorsRequest, _Mapping]] = ...) -> None: ...
 
 class UpdateBatchRequest(_message.Message):
-    __slots__ = ("collection", "operations", "durability")
+    __slots__ = ("collection", "operations", "durability", "idempotency_key")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     OPERATIONS_FIELD_NUMBER: _ClassVar[int]
     DURABILITY_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     operations: _containers.RepeatedCompositeFieldContainer[UpdateOperation]
     durability: Durability
-    def __init__(self, collection: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[UpdateOperation, _Mapping]]] = ..., durability: _Optional[_Union[Durability, str]] = ...) -> None: ...
+    idempotency_key: str
+    def __init__(self, collection: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[UpdateOperation, _Mapping]]] = ..., durability: _Optional[_Union[Durability, str]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class SearchParams(_message.Message):
     __slots__ = ("nprobe", "oversampling", "rescore", "exact", "truncate_dim", "recall_target", "ef", "block_factor")
