@@ -30,6 +30,7 @@ from vecstore.wire.rest.base import bad_argument
 IN_THREAD_FROM = 1 << 17  # bytes of a JSON body: to decode more would hold up the event loop
 LINGER_S, LINGER_BYTES = 0.5, 1 << 20  # an early refusal is followed by so much reading, for the client to see it
 EARLY = frozenset({401, 403, 408, 413, 415, 429, 503})  # may come before all of the body was read
+TIMEOUT_MS_MAX = 1 << 31
 JSON_TYPE = re.compile(rb"application/(?:[\w.+-]+\+)?json\Z")
 
 log = logging.getLogger("vecstore.gateway")
@@ -96,6 +97,7 @@ class Gateway:
         observed.facts = lambda: {"peer": f"{peer[0]}:{peer[1]}", "key": principal.name, **params}
         query = parameters(scope["query_string"], route.query)
         call = Call(services, params, headers, scope["headers"], principal, query)
+        call.deadline_s = _timeout_s(headers) or services.limits.deadline_default_s
         admission = services.admission
         if not route.admitted:
             await self._send(route, await route.handle(call), scope, headers, send, own)
@@ -117,8 +119,7 @@ class Gateway:
 
     async def _run(self, route: Route, call: Call, receive: Any) -> Any:
         """Receive, wait for a slot, decode and run, all in time."""
-        limits = self._services.limits
-        budget = _timeout_s(call.headers) or limits.deadline_default_s
+        budget = call.deadline_s
         data = b""
         if route.body is not None or route.reads:
             data = await self._receive(call.headers, receive)
@@ -146,7 +147,6 @@ class Gateway:
         elif route.body is not None:
             data = await self._receive(call.headers, receive)
             call.body = await self._decode(route, call, data)
-        call.deadline_s = limits.deadline_default_s
         watch = asyncio.create_task(_until_gone(receive)) if call.chunks is None else None
         try:
             answer = await route.handle(call)
@@ -281,6 +281,6 @@ def _timeout_s(headers: Mapping[bytes, bytes]) -> float | None:
     given = headers.get(b"x-timeout-ms")
     if given is None:
         return None
-    if not given.isdigit() or not 0 < int(given[:20]) < 1 << 53:
+    if not given.isdigit() or not 0 < int(given[:20]) <= TIMEOUT_MS_MAX:
         raise bad_argument("X-Timeout-Ms", f"is {given[:40]!r}, not a number of milliseconds")
     return int(given) / 1000

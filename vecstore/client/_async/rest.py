@@ -43,6 +43,8 @@ from vecstore.wire.rest import reads as r
 from vecstore.wire.rest import schemas as s
 from vecstore.wire.rest.ids import id_to_json
 
+FOREVER_S = 1e9
+
 
 class AsyncRestTransport:
     """An `AsyncTransport` over connections to `address` (host:port)."""
@@ -235,7 +237,7 @@ class AsyncRestTransport:
         """Follow the operation's events until it has ended. Raises DeadlineExceeded after `timeout_s` (None: never)."""
         operation = await self.operation(id)
         late = DeadlineExceeded(f"operation {id} is still running after timeout_s={timeout_s}")
-        attempts = Attempts(self._retry, http.NEVER_S if timeout_s is None else timeout_s, True)
+        attempts = Attempts(self._retry, FOREVER_S if timeout_s is None else timeout_s, True)
         try:
             async with self._http.stream("GET", f"/v1/operations/{segment(id)}/events", timeout=timeout_s) as events:
                 if not events.is_success:
