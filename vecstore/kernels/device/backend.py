@@ -7,7 +7,6 @@ object otherwise is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -44,16 +43,6 @@ from vecstore.tokens import TokenRows
 
 Held = Mapping[str, Any]
 Batch = Callable[[slice], None]  # answers these of the queries
-
-
-@dataclass(frozen=True, slots=True)
-class _Outputs:
-    rows: Int64Array
-    distances: Float32Array
-    counters: Int64Array
-
-    def of(self, queries: slice) -> _Outputs:
-        return _Outputs(self.rows[queries], self.distances[queries], self.counters[queries])
 
 
 class DeviceKernels:
@@ -162,7 +151,7 @@ class DeviceKernels:
         out_distances: Float32Array,
         out_counters: Int64Array,
     ) -> None:
-        outputs = _Outputs(out_rows, out_distances, out_counters)
+        outputs = scans.Outputs(out_rows, out_distances, out_counters)
         check_table_scan(
             codes, queries, probes, list_add, list_radius, k, eps, allowed, out_rows, out_distances, out_counters
         )
@@ -171,19 +160,14 @@ class DeviceKernels:
             asked, own = (queries[part], probes[part], list_add[part], list_radius[part]), outputs.of(part)
             self._host.table_scan(codes, *asked, k, eps, allowed, own.rows, own.distances, own.counters)
 
-        def device(part: slice, held: Held) -> None:
-            layout = TableLayout(self._device, codes, held)
-            visits = scans.visits_of(probes[part], list_add[part], list_radius[part] if eps > 0 else None)
-            own = outputs.of(part)
-            asked = (held, codes.offsets, queries[part], visits, k, eps, allowed)
-            scans.scan(self._device, layout, *asked, own.rows, own.distances, own.counters)
-            if codes.extra is not None:
-                own.counters[:, 1] = own.counters[:, 0]
+        def layout(held: Held) -> scans.Layout:
+            return TableLayout(self._device, codes, held)
 
         def make() -> Held:
             return upload_table(self._device, codes)
 
-        self._answer(codes.blocks, "table", make, len(queries), out_rows.size, host, device)
+        asked = scans.Asked(codes.offsets, queries, probes, list_add, list_radius if eps > 0 else None, k, eps, allowed)
+        self._scan_codes(codes.blocks, "table", make, layout, asked, outputs, host)
 
     def row_scan(
         self,
@@ -196,25 +180,21 @@ class DeviceKernels:
         out_distances: Float32Array,
         out_counters: Int64Array,
     ) -> None:
-        outputs = _Outputs(out_rows, out_distances, out_counters)
+        outputs = scans.Outputs(out_rows, out_distances, out_counters)
         check_row_scan(codes, queries, probes, list_add, allowed, out_rows, out_distances, out_counters)
 
         def host(part: slice) -> None:
             asked, own = (queries[part], probes[part], list_add[part]), outputs.of(part)
             self._host.row_scan(codes, *asked, allowed, own.rows, own.distances, own.counters)
 
-        def device(part: slice, held: Held) -> None:
-            layout = RowLayout(self._device, codes, held, queries.shape[1])
-            visits = scans.visits_of(probes[part], list_add[part], None)
-            own = outputs.of(part)
-            asked = (held, codes.offsets, queries[part], visits, 1, 0.0, allowed)
-            scans.scan(self._device, layout, *asked, own.rows, own.distances, own.counters)
-            own.counters[:, 2] = np.minimum(own.counters[:, 0], own.rows.shape[1])
+        def layout(held: Held) -> scans.Layout:
+            return RowLayout(self._device, codes, held, queries.shape[1])
 
         def make() -> Held:
             return upload_rows(self._device, codes)
 
-        self._answer(codes.blocks, "rows", make, len(queries), out_rows.size, host, device)
+        asked = scans.Asked(codes.offsets, queries, probes, list_add, None, 1, 0.0, allowed)
+        self._scan_codes(codes.blocks, "rows", make, layout, asked, outputs, host)
 
     def byte_scan(
         self,
@@ -227,24 +207,21 @@ class DeviceKernels:
         out_distances: Float32Array,
         out_counters: Int64Array,
     ) -> None:
-        outputs = _Outputs(out_rows, out_distances, out_counters)
+        outputs = scans.Outputs(out_rows, out_distances, out_counters)
         check_byte_scan(codes, queries, probes, list_add, allowed, out_rows, out_distances, out_counters)
 
         def host(part: slice) -> None:
             asked, own = (queries[part], probes[part], list_add[part]), outputs.of(part)
             self._host.byte_scan(codes, *asked, allowed, own.rows, own.distances, own.counters)
 
-        def device(part: slice, held: Held) -> None:
-            layout = ByteLayout(self._device, codes, held)
-            visits = scans.visits_of(probes[part], list_add[part], None)
-            own = outputs.of(part)
-            asked = (held, codes.offsets, queries[part], visits, 1, 0.0, allowed)
-            scans.scan(self._device, layout, *asked, own.rows, own.distances, own.counters)
+        def layout(held: Held) -> scans.Layout:
+            return ByteLayout(self._device, codes, held)
 
         def make() -> Held:
             return upload_bytes(self._device, codes)
 
-        self._answer(codes.codes, "bytes", make, len(queries), out_rows.size, host, device)
+        asked = scans.Asked(codes.offsets, queries, probes, list_add, None, 1, 0.0, allowed)
+        self._scan_codes(codes.codes, "bytes", make, layout, asked, outputs, host)
 
     def maxsim_scan(
         self,
@@ -266,6 +243,26 @@ class DeviceKernels:
             return maxsim.upload(self._device, rows)
 
         self._answer(rows.tokens, "tokens", make, len(queries), out_rows.size, host, device)
+
+    def _scan_codes(
+        self,
+        array: np.ndarray,
+        kind: str,
+        make: Callable[[], Held],
+        layout: Callable[[Held], scans.Layout],
+        asked: scans.Asked,
+        outputs: scans.Outputs,
+        host: Batch,
+    ) -> None:
+        def device(part: slice, held: Held) -> None:
+            own = outputs.of(part)
+            scans.scan(self._device, layout(held), held, asked.of(part), own)
+            if "extra" in held:
+                own.counters[:, 1] = own.counters[:, 0]
+            if kind == "rows":
+                own.counters[:, 2] = np.minimum(own.counters[:, 0], own.rows.shape[1])
+
+        self._answer(array, kind, make, len(asked.queries), outputs.rows.size, host, device)
 
     def _answer(
         self,

@@ -39,6 +39,37 @@ class Layout(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Outputs:
+    rows: Int64Array
+    distances: Float32Array
+    counters: Int64Array
+
+    def of(self, queries: slice) -> Outputs:
+        return Outputs(self.rows[queries], self.distances[queries], self.counters[queries])
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A scan; lists to visit as in `Kernels.table_scan`."""
+
+    offsets: Int64Array
+    queries: Float32Array
+    probes: NDArray[np.int32]
+    list_add: Float32Array
+    list_radius: Float32Array | None
+    k: int
+    eps: float
+    allowed: Bitmap | None
+
+    def of(self, part: slice) -> Asked:
+        radius = None if self.list_radius is None else self.list_radius[part]
+        return Asked(
+            self.offsets, self.queries[part], self.probes[part], self.list_add[part], radius, self.k, self.eps,
+            self.allowed,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Visits:
     """The lists that each query visits, with what their estimates start from; of the lists some query visits."""
 
@@ -73,29 +104,18 @@ def upload_lists(device: Device, offsets: Int64Array, counts: Int64Array, rows: 
     return {"numbers": device.put(numbers)}
 
 
-def scan(
-    device: Device,
-    layout: Layout,
-    held: Mapping[str, Any],
-    offsets: Int64Array,
-    queries: Float32Array,
-    visits: Visits,
-    k: int,
-    eps: float,
-    allowed: Bitmap | None,
-    out_rows: Int64Array,
-    out_distances: Float32Array,
-    out_counters: Int64Array,
-) -> None:
+def scan(device: Device, layout: Layout, held: Mapping[str, Any], asked: Asked, outputs: Outputs) -> None:
+    queries, allowed, eps = asked.queries, asked.allowed, np.float32(asked.eps)
+    visits = visits_of(asked.probes, asked.list_add, asked.list_radius)
     xp = device.xp
     spread, step = layout.spread(queries)
-    asked, steps = device.put(spread), device.put(step)
+    spread_queries, steps = device.put(spread), device.put(step)
     nearest: Nearest | None = None
     scanned = np.zeros(len(queries), np.int64)
     permitted = None
     if allowed is not None:
         permitted = mask_of(device, allowed, len(allowed) * 64)
-    for chunk in _chunks(offsets, visits, layout.width):
+    for chunk in _chunks(asked.offsets, visits, layout.width):
         which = np.flatnonzero(visits.visited[:, chunk.lists].any(axis=1))
         blocks = device.put(chunk.blocks)
         numbers = held["numbers"].reshape(-1, LANES)[blocks].ravel()
@@ -107,27 +127,29 @@ def scan(
         column = device.put(np.repeat(chunk.column, LANES))
         own = device.put(which)
         start = device.put(np.ascontiguousarray(visits.start[which][:, chunk.lists]))[:, column]
-        estimates = _estimates(start, add, scale, device.products(layout.numbers(blocks), asked[own]) * steps[own])
+        estimates = _estimates(
+            start, add, scale, device.products(layout.numbers(blocks), spread_queries[own]) * steps[own]
+        )
         estimates = xp.where(xp.isnan(estimates), np.float32(np.inf), estimates)
         seen = device.put(np.ascontiguousarray(visits.visited[which][:, chunk.lists]))[:, column] & usable
         slack = None
         if eps > 0 and error is not None and visits.radius is not None:
             radius = device.put(np.ascontiguousarray(visits.radius[which][:, chunk.lists]))[:, column]
-            slack = np.float32(eps) * error * radius
+            slack = eps * error * radius
         if nearest is None:
-            nearest = Nearest(device, len(queries), k if slack is not None else out_rows.shape[1])
+            nearest = Nearest(device, len(queries), asked.k if slack is not None else outputs.rows.shape[1])
         scanned[which] += device.get(seen.sum(axis=1))
         nearest.add(xp.where(seen, estimates, np.float32(np.nan)), numbers, slack, own)
     if nearest is None:
         none = np.empty(0, np.int64)
-        write_answers(none, none, none.astype(np.float32), out_rows, out_distances)
-        out_counters.fill(0)
+        write_answers(none, none, none.astype(np.float32), outputs.rows, outputs.distances)
+        outputs.counters.fill(0)
         return
     found = [device.get(part) for part in nearest.kept()]
-    write_answers(found[0], found[1], found[2], out_rows, out_distances)
-    out_counters[:, 0] = scanned
-    out_counters[:, 1] = 0
-    out_counters[:, 2] = np.bincount(found[0], minlength=len(queries))
+    write_answers(found[0], found[1], found[2], outputs.rows, outputs.distances)
+    outputs.counters[:, 0] = scanned
+    outputs.counters[:, 1] = 0
+    outputs.counters[:, 2] = np.bincount(found[0], minlength=len(queries))
 
 
 def _estimates(start: Any, add: Any | None, scale: Any, sums: Any) -> Any:
