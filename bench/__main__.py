@@ -112,6 +112,14 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--threads", type=positive, default=1)
     one.add_argument("--out", default="bench/results/multi-costs.jsonl")
 
+    one = add(commands, "stops", do_stops, "how long searches go on after their time is up or their caller has gone")
+    one.add_argument("--rows", type=positive, default=400_000, help="an eighth of these are multi-vectors")
+    one.add_argument("--dim", type=positive, default=128)
+    one.add_argument("--batch", type=positive, default=64, help="queries in one call")
+    one.add_argument("--after", type=float, default=5.0, help="milliseconds until the end is asked for")
+    one.add_argument("--rounds", type=positive, default=5)
+    one.add_argument("--out", default="bench/results/stops.jsonl")
+
     one = add(commands, "sparse-churn", do_sparse_churn, "accuracy after deletes and late inserts of sparse vectors")
     one.add_argument("data", help="a .npz file with the parts train and test")
     one.add_argument("--index", default="seismic")
@@ -348,6 +356,12 @@ def do_multi_costs(args: argparse.Namespace) -> None:
     from bench.multi_costs import costs
 
     costs(args.data, args.rows, args.threads, args.out)
+
+
+def do_stops(args: argparse.Namespace) -> None:
+    from bench.stops import stops
+
+    stops(args.rows, args.dim, args.batch, args.after, args.rounds, args.out)
 
 
 def do_sparse_churn(args: argparse.Namespace) -> None:

@@ -7,12 +7,14 @@
 #include <limits>
 
 #include "allowed.h"
+#include "stop.h"
 #include "token_codes.h"
 
 namespace vecstore {
 namespace {
 
 constexpr std::size_t kBins = 4096;
+constexpr std::size_t kRowsTogether = 1024;  // scored between two looks at whether to stop
 
 // Kept by a thread from call to call: the system would take so much memory back and clear it again.
 struct Scratch {
@@ -57,8 +59,15 @@ class Searcher {
         }
         counters[1] = static_cast<std::int64_t>(rows_.size());
         scores_.resize(rows_.size());
-        ops_.interact(table_.data(), columns_, codes_.homes, codes_.offsets, rows_.data(), rows_.size(),
-                      scores_.data());
+        StopPoll poll;
+        const std::size_t mean =
+            static_cast<std::size_t>(codes_.offsets[codes_.n]) / std::max<std::size_t>(1, codes_.n);
+        for (std::size_t i = 0; i < rows_.size(); i += kRowsTogether) {
+            const std::size_t count = std::min(kRowsTogether, rows_.size() - i);
+            poll(count * mean * columns_);
+            ops_.interact(table_.data(), columns_, codes_.homes, codes_.offsets, rows_.data() + i, count,
+                          scores_.data() + i);
+        }
         write(search_.rows + q * search_.m, search_.distances + q * search_.m, step);
     }
 

@@ -5,6 +5,7 @@
 #include "dispatch.h"
 #include "graph_rescore.h"
 #include "graph_search.h"
+#include "stop.h"
 
 namespace vecstore {
 namespace {
@@ -63,8 +64,10 @@ void Graph::scan(const float* queries, std::size_t nq, const GraphSearchParams& 
         const CodeQuery code = queries_.view(prepared[q]);
         float estimates[kChunk + 64 + kEstimatePadding];
         TopK nearest(most);
+        StopPoll poll;
         std::int64_t scored = 0;
         for_allowed(arrays_.rows.rows, params.allowed, [&](const std::uint32_t* rows, std::size_t count) {
+            poll(count * arrays_.lines * kCodeLine);
             ops.estimates(code, arrays_.codes, rows, count, estimates);
             scored += static_cast<std::int64_t>(count);
             for (std::size_t i = 0; i < count; ++i)

@@ -7,6 +7,7 @@
 #include "dispatch.h"
 #include "graph_pool.h"
 #include "graph_walk.h"
+#include "stop.h"
 
 namespace vecstore {
 
@@ -46,7 +47,10 @@ void Graph::search(const float* queries, std::size_t nq, const GraphSearchParams
         };
         std::size_t active = 0;
         while (active < std::min(tuning.interleave, count)) start(walks[active++]);
+        constexpr std::size_t kStepBytes = 16 * 1024;  // read in the time of a step
+        StopPoll poll;
         while (active > 0) {
+            poll(active * kStepBytes);
             for (std::size_t w = 0; w < active;) {
                 if (walks[w].advance(output) || start(walks[w])) {
                     ++w;

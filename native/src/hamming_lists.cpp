@@ -5,6 +5,7 @@
 #include "allowed.h"
 #include "counting_top_k.h"
 #include "dispatch.h"
+#include "stop.h"
 
 namespace vecstore {
 namespace {
@@ -13,6 +14,7 @@ struct Worker {
     std::vector<std::uint8_t> query;
     std::vector<float> distances;
     std::vector<std::uint32_t> positions;
+    StopPoll poll;
 };
 
 }  // namespace
@@ -43,6 +45,7 @@ void hamming_list_scan(const std::uint8_t* queries, std::size_t nq, const Hammin
             scanned[q] += static_cast<std::int64_t>(end - first);
             for (; first < end; first += kSinglePassRows) {
                 const std::size_t count = std::min(kSinglePassRows, end - first);
+                worker.poll(count * codes.row_bytes);
                 const RowBlock block{codes.data + first * codes.row_bytes, codes.row_bytes, nullptr, count, count};
                 ops.hamming(worker.query.data(), 1, codes.row_bytes, block, worker.distances.data(), 0);
                 const std::size_t found =

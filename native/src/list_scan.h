@@ -15,6 +15,7 @@
 #include <memory>
 
 #include "list_tile.h"
+#include "stop.h"
 
 namespace vecstore {
 
@@ -39,7 +40,7 @@ class ListScan {
             const std::size_t first = task / parts * tile;
             const std::size_t count = std::min(probes_.nq - first, tile);
             queries.begin(first, count);
-            scan(queries, first, task % parts, parts);
+            scan(queries, first, task % parts, parts, count);
             queries.finish();
             for (std::size_t i = 0; i < count; ++i) {
                 if (parts == 1)
@@ -84,8 +85,10 @@ class ListScan {
     }
 
     // Part `part` of `parts` of the lists that a tile's first query probes: if there are several, they probe the same.
-    void scan(ListTile<Scorer>& tile, std::size_t first, std::size_t part, std::size_t parts) const {
+    void scan(ListTile<Scorer>& tile, std::size_t first, std::size_t part, std::size_t parts,
+              std::size_t queries) const {
         const std::size_t step = run_blocks();
+        StopPoll poll;
         std::size_t total = 0;
         const std::int32_t* lists = probes_.lists + first * probes_.nprobe;
         for (std::size_t p = 0; p < probes_.nprobe; ++p)
@@ -108,7 +111,9 @@ class ListScan {
             for (std::size_t b = from; b < to; b += step) {
                 const std::size_t place = (list_first + b) * kBlockRows;
                 const std::size_t run_end = (list_first + std::min(to, b + step)) * kBlockRows;
-                tile.scan(p, place, std::min(run_end, list_end) - place);
+                const std::size_t count = std::min(run_end, list_end) - place;
+                poll(count * scorer_.place_bytes() * queries);
+                tile.scan(p, place, count);
             }
             passed += list_blocks;
         }

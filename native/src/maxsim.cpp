@@ -6,6 +6,7 @@
 
 #include "allowed.h"
 #include "dispatch.h"
+#include "stop.h"
 #include "token_queries.h"
 
 namespace vecstore {
@@ -43,7 +44,11 @@ class Document {
 
  private:
     void add(const float* tokens, std::size_t n) {
-        ops_.best(queries_.lanes(), queries_.width(), rows_.dim, tokens, n, best_.data());
+        for (std::size_t t = 0; t < n; t += kScratchTokens) {
+            const std::size_t count = std::min(kScratchTokens, n - t);
+            poll_(count * rows_.dim * queries_.width() / 4);  // products in the time of a byte read
+            ops_.best(queries_.lanes(), queries_.width(), rows_.dim, tokens + t * rows_.dim, count, best_.data());
+        }
     }
 
     const MaxSimOps& ops_;
@@ -51,6 +56,7 @@ class Document {
     const TokenQueries& queries_;
     std::vector<float> best_;
     std::vector<float> scratch_;
+    StopPoll poll_;
 };
 
 // Queries in runs of about kTileTokens tokens, each with the first query after it.

@@ -4,11 +4,14 @@
 
 #include "counting_top_k.h"
 #include "dispatch.h"
+#include "stop.h"
 
 namespace vecstore {
 namespace {
 
 constexpr std::size_t kVerified = 256;  // rows compared at once
+// A look-up is a miss of the cache: it costs about as much as reading a few lines in order.
+constexpr std::size_t kBytesPerLookup = 256;
 
 // Bits begin..end of a row, at most 24.
 std::uint32_t chunk_of(const std::uint8_t* row, std::size_t begin, std::size_t end) {
@@ -80,6 +83,7 @@ class Search {
             const std::uint32_t bucket = own ^ static_cast<std::uint32_t>(flips);
             const std::uint32_t first = buckets[bucket], last = buckets[bucket + 1];
             if (++probes_ + touched_.size() + (last - first) > budget_) return false;
+            poll_((1 + last - first) * kBytesPerLookup);
             for (std::uint32_t i = first; i < last; ++i) visit(listed[i], nearest);
             if (flips == 0) break;
         }
@@ -130,6 +134,7 @@ class Search {
     std::vector<std::int64_t> pending_;
     std::vector<float> distances_;
     float max_distance_ = 0;
+    StopPoll poll_;
     std::size_t budget_ = 0, probes_ = 0, compared_ = 0, held_ = 0;
 };
 
@@ -138,8 +143,6 @@ class Search {
 void mih_search(const std::uint8_t* queries, std::size_t nq, const Rows& rows, const MihTables& tables,
                 std::size_t max_distance, std::size_t budget, const MihOutput& output) {
     const Ops& ops = current_ops();
-    // A look-up is a miss of the cache: it costs about as much as reading a few lines in order.
-    constexpr std::size_t kBytesPerLookup = 256;
     const std::size_t workers = std::min(workers_for(nq * std::min(budget, rows.n) * kBytesPerLookup), nq);
     std::vector<Search> state(std::max<std::size_t>(workers, 1), Search(ops, rows, tables));
     parallel_for(nq, workers, [&](std::size_t w, std::size_t q) {

@@ -14,6 +14,7 @@
 #include "dispatch.h"
 #include "hadamard.h"
 #include "hamming_scan.h"
+#include "stop.h"
 
 using namespace vecstore;
 
@@ -123,6 +124,14 @@ void hadamard(Input rows, Input permutations, Input factors, std::size_t block, 
                     permutations.shape(0), block, static_cast<float*>(out.data()));
 }
 
+void stop_by(Input flag, double seconds) {
+    if (!flag.is_valid()) return set_stop(nullptr, seconds);
+    check("flag", flag, kInt32, {1});
+    auto* const value = const_cast<std::int32_t*>(data_of<std::int32_t>(flag));
+    static_assert(sizeof(std::atomic<std::int32_t>) == sizeof(std::int32_t));
+    set_stop(reinterpret_cast<std::atomic<std::int32_t>*>(value), seconds);
+}
+
 std::uint64_t read_bytes(Input array) {
     check("array", array, kUInt8, {kAny});
     const Ops& ops = current_ops();
@@ -167,6 +176,15 @@ NB_MODULE(_native, m) {
     bind_sparse(m);
     bind_seismic(m);
     bind_windows(m);
+    nb::register_exception_translator([](const std::exception_ptr& error, void*) {
+        try {
+            std::rethrow_exception(error);
+        } catch (const Stopped&) {
+            PyErr_SetNone(nb::module_::import_("vecstore.kernels.stop").attr("Stopped").ptr());
+        }
+    });
+    m.def("set_stop", &stop_by, optional("flag"), nb::arg("seconds"),
+          "What may stop this thread's calls from now on, until it is set again; see vecstore.kernels.stop.");
     m.def("set_threads", &set_threads, nb::arg("threads"));
     m.def("threads", &threads);
     m.def("supported_isas", &supported_isas);

@@ -6,6 +6,7 @@
 
 #include "dispatch.h"
 #include "row_codes_queries.h"
+#include "stop.h"
 
 namespace vecstore {
 namespace {
@@ -73,6 +74,7 @@ class RowScan {
         std::vector<float> distances;
         std::array<std::uint32_t, kMaxChunkBlocks> masks;
         std::array<std::uint32_t, kMaxChunkBlocks * kBlockRows> positions;
+        StopPoll poll;
 
         void prepare(const RowScan& scan) {
             nearest.assign(scan.nq_, TopK(scan.output_.m));
@@ -162,6 +164,7 @@ class RowScan {
             const std::size_t count = std::min(chunk_blocks_, run.blocks - at);
             std::uint32_t* const masks = worker.masks.data();
             const std::size_t rows = fill_masks(visits_[run.first_visit].list, block, count, masks);
+            worker.poll(count * block_bytes_ * (run.last_visit - run.first_visit));
             for (std::size_t v = run.first_visit; v < run.last_visit; ++v)
                 worker.scanned[visits_[v].query] += static_cast<std::int64_t>(rows);
             // Blocks without allowed rows are not read.

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "row_blocks.h"
+#include "stop.h"
 #include "thread_pool.h"
 #include "top_k.h"
 
@@ -54,6 +55,7 @@ void scan_rows(const Ops& ops, std::size_t nq, std::size_t query_tile, const Row
         std::vector<float> distances;
         std::vector<std::uint32_t> positions;
         bool started = false;
+        StopPoll poll;
     };
     constexpr std::size_t kFirstStep = 32;
     const std::size_t workers = std::min(workers_for(partition.count * rows.bytes_read() * passes), partition.tasks);
@@ -75,6 +77,7 @@ void scan_rows(const Ops& ops, std::size_t nq, std::size_t query_tile, const Row
             if (nq > 1) read_in_order(block, rows.bytes_read());
             for (std::size_t q = 0; q < nq; q += query_tile) {
                 const std::size_t in_tile = std::min(query_tile, nq - q);
+                worker.poll(block.count * rows.bytes_read());
                 distances(q, in_tile, block, first_row, worker.distances.data(), out_stride);
                 for (std::size_t t = 0; t < in_tile; ++t) {
                     const float* distance = worker.distances.data() + t * out_stride;

@@ -4,10 +4,12 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <memory>
 
 #include "row_products.h"
 #include "seismic_ops.h"
 #include "sparse_scan.h"
+#include "stop.h"
 
 namespace vecstore {
 namespace {
@@ -188,6 +190,7 @@ void Searcher::keep() {
 }
 
 void Searcher::read_chunk() {
+    check_stop();  // here, where slots_ is as the next query wants it
     std::fill_n(sums_.begin(), chunk_.size() * kBlockRows, std::uint16_t{0});
     for (std::size_t slot = 0; slot < chunk_.size(); ++slot) slots_[chunk_[slot]] = static_cast<std::int32_t>(slot);
     // The next term's records are on their way while this one's are added.
@@ -268,16 +271,19 @@ void Searcher::run(const SeismicIndex& index, const SeismicOps& ops, const Spars
     }
     nearest_.clear();
     const auto score = [&](auto&& distance_of) {
+        StopPoll poll;
         for (const Candidate& each : candidates_) {
             const std::uint32_t row = place_rows[each.place];
+            poll(kRowLines * kLine);
             float distance;
             if (distance_of(row, &distance)) nearest_.push_back({distance, static_cast<std::int64_t>(row)});
         }
     };
     if (RowProducts::suits(indices, count)) {
         products_.open(indices, weights, count);
-        score([&](std::uint32_t row, float* distance) { return products_.distance(rows, row, distance); });
-        products_.close();
+        const auto close = [](RowProducts* products) { products->close(); };
+        const std::unique_ptr<RowProducts, decltype(close)> opened(&products_, close);
+        score([&](std::uint32_t row, float* distance) { return opened->distance(rows, row, distance); });
     } else {
         const SparseQuery query(indices, weights, count);
         RowScorer scorer(rows, nullptr);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "allowed.h"
+#include "stop.h"
 
 namespace vecstore {
 namespace {
@@ -42,10 +43,12 @@ void sparse_scan(const SparseView& queries, const SparseView& rows, const Satura
     parallel_for(tasks, workers, [&](std::size_t w, std::size_t task) {
         if (nearest[w].empty()) nearest[w].assign(queries.n, TopK(k));
         RowScorer scorer(rows, saturation);
+        StopPoll poll;
         const std::size_t stop = std::min(rows.n, (task + 1) * task_rows);
         for (std::size_t first = task * task_rows; first < stop; first += block_rows) {
             const std::size_t last = std::min(stop, first + block_rows);
             for (std::size_t q = 0; q < queries.n; ++q) {
+                poll(kBlockEntries * kEntryBytes);
                 const SparseQuery& query = prepared[q];
                 TopK& best = nearest[w][q];
                 const auto visit = [&](std::size_t row) {
@@ -97,9 +100,11 @@ void add_document_frequency(const std::uint32_t* terms, std::size_t count, const
                             const std::uint64_t* allowed, std::size_t first, std::int64_t* counts) {
     const std::vector<float> equal(count, 1);  // ranks are then places
     const SparseQuery query(terms, equal.data(), count);
+    StopPoll poll;
     for (std::size_t row = first; row < rows.n; ++row) {
         if (!is_allowed(allowed, row)) continue;
         check_row(rows, row);
+        poll(static_cast<std::size_t>(rows.offsets[row + 1] - rows.offsets[row]) * kEntryBytes);
         for (std::int64_t i = rows.offsets[row]; i < rows.offsets[row + 1]; ++i) {
             const std::uint32_t rank = query.rank(rows.indices[i]);
             if (rank != SparseQuery::kNone) ++counts[rank];

@@ -11,6 +11,8 @@
 #include <mutex>
 #include <thread>
 
+#include "stop.h"
+
 namespace vecstore {
 namespace {
 
@@ -19,6 +21,7 @@ using Body = std::function<void(std::size_t, std::size_t)>;
 struct Job {
     const Body& body;
     const std::size_t tasks;
+    const Stop* const stop;
     std::size_t seats;            // helpers that may still join; guarded by Pool::mutex
     std::size_t next_worker = 1;  // guarded by Pool::mutex
     std::size_t helping = 0;      // helpers inside run(); guarded by Pool::mutex
@@ -27,8 +30,10 @@ struct Job {
 
     void run(std::size_t worker, std::mutex& mutex) {
         try {
-            for (std::size_t task; (task = next_task.fetch_add(1, std::memory_order_relaxed)) < tasks;)
+            for (std::size_t task; (task = next_task.fetch_add(1, std::memory_order_relaxed)) < tasks;) {
+                check_stop();
                 body(worker, task);
+            }
         } catch (...) {
             next_task.store(tasks, std::memory_order_relaxed);
             const std::lock_guard lock(mutex);
@@ -72,7 +77,9 @@ class Pool {
             ++job.helping;
             if (--job.seats == 0) jobs_.pop_front();
             lock.unlock();
+            current_stop = job.stop;  // the caller's, who waits until this is done
             job.run(worker, mutex_);
+            current_stop = nullptr;
             lock.lock();
             std::erase(jobs_, &job);  // its tasks are all taken
             if (--job.helping == 0) done_.notify_all();
@@ -119,10 +126,13 @@ std::size_t threads() {
 void parallel_for(std::size_t tasks, std::size_t workers, const Body& body) {
     workers = std::min(workers, tasks);
     if (workers <= 1) {
-        for (std::size_t task = 0; task < tasks; ++task) body(0, task);
+        for (std::size_t task = 0; task < tasks; ++task) {
+            check_stop();
+            body(0, task);
+        }
         return;
     }
-    Job job{.body = body, .tasks = tasks, .seats = workers - 1, .error = nullptr};
+    Job job{.body = body, .tasks = tasks, .stop = current_stop, .seats = workers - 1, .error = nullptr};
     the_pool().run(job);
 }
 

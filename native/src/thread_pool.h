@@ -13,6 +13,7 @@ std::size_t threads();
 
 // Calls body(worker, task) for every task in 0..tasks-1. Tasks start in ascending order; each worker (0..workers-1, one
 // thread each) therefore sees its own tasks in ascending order. workers <= 1 runs inline. Rethrows a body's exception.
+// Before each task the caller's stop is asked (stop.h), so bodies that run long ask it themselves as well.
 void parallel_for(std::size_t tasks, std::size_t workers, const std::function<void(std::size_t, std::size_t)>& body);
 
 }  // namespace vecstore

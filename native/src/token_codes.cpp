@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "half.h"
+#include "stop.h"
 
 namespace vecstore {
 namespace {
@@ -34,6 +35,7 @@ class CodedDocument {
 
  private:
     void add(std::size_t first, std::size_t n) {
+        poll_(n * codes_.dim * query_.width() / 16);  // products of bytes in the time of a byte read
         const std::uint8_t* bytes = codes_.codes + first * codes_.code_bytes;
         const std::size_t stride = n * codes_.code_bytes;
         if (codes_.bits < 8) {
@@ -57,6 +59,7 @@ class CodedDocument {
     std::vector<float> best_;
     std::vector<float> scales_;
     std::vector<std::uint8_t> scratch_;
+    StopPoll poll_;
 };
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <functional>
 #include <utility>
 
+#include "stop.h"
+
 namespace vecstore {
 namespace {
 
@@ -57,8 +59,10 @@ void WindowQuery::prefetch(std::size_t row) const {
 
 void WindowQuery::rows(std::size_t first, std::size_t last) {
     if (first >= last) return;
+    StopPoll poll;
     for (std::size_t word = first / 64; word * 64 < last; ++word) {
         std::uint64_t bits = allowed_word(word);
+        poll(static_cast<std::size_t>(std::popcount(bits)) * cost_of_row() * sizeof(std::uint64_t));
         if (last - word * 64 < 64) bits &= (std::uint64_t{1} << (last - word * 64)) - 1;
         counters_[1] += std::popcount(bits);
         for (; bits != 0; bits &= bits - 1) score(word * 64 + static_cast<std::size_t>(std::countr_zero(bits)));

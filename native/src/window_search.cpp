@@ -5,6 +5,7 @@
 
 #include "allowed.h"
 #include "sparse_scan.h"
+#include "stop.h"
 #include "window_query.h"
 
 namespace vecstore {
@@ -52,7 +53,10 @@ void inverted_search(const SparseView& queries, const Inverted& index, const Top
         for (std::size_t q = first; q < std::min(queries.n, first + together); ++q)
             mine.emplace_back(index, prepared[q], k, counted[group].data() + q * kInvertedCounters);
         for (std::size_t i = group; i < index.windows.size(); i += groups)
-            for (WindowQuery& one : mine) one.window(index.windows[i]);
+            for (WindowQuery& one : mine) {
+                check_stop();
+                one.window(index.windows[i]);
+            }
         for (std::size_t i = 0; i < mine.size(); ++i) {
             if (group == groups - 1) mine[i].rows(end, index.rows.n);
             nearest[(first + i) * groups + group] = mine[i].nearest();
@@ -76,6 +80,7 @@ void inverted_document_frequency(const std::uint32_t* terms, std::size_t count, 
     const auto allowed = [&](std::size_t row) { return is_allowed(index.allowed, row); };
     std::fill(counts, counts + count, 0);
     for (std::size_t i = 0; i < count; ++i) {
+        check_stop();
         for (const WindowView& window : index.windows) {
             const std::size_t n = std::min(window.n, end - std::min(window.first_row, end));
             for_each_list(window, terms[i], [&](const PostingList& list) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +16,7 @@ from vecstore.engine.coalesce import Coalescer, Patience
 from vecstore.engine.database import Database
 from vecstore.errors import DeadlineExceeded, InvalidArgument
 from vecstore.hits import Hits
+from vecstore.kernels.stop import Stopped, check_stop
 from vecstore.query.builder import F
 from vecstore.types import QueryRequest
 
@@ -149,10 +151,45 @@ def test_time_spent_waiting_counts(db: Database, monkeypatch: pytest.MonkeyPatch
         running = asyncio.ensure_future(coalescer.query(request(1)))
         await asyncio.sleep(0.05)
         waiting = asyncio.ensure_future(coalescer.query(request(2, timeout_s=0.01)))
-        await asyncio.sleep(0.1)
+        await asyncio.wait([waiting])  # told so while the first still runs
+        assert not running.done()
         go.set()
         return await asyncio.gather(running, waiting, return_exceptions=True)
 
     first, late = gather(db, run)  # type: ignore[misc]
     assert first[0].id == 1
     assert isinstance(late, DeadlineExceeded)
+
+
+def test_a_batch_ends_early_when_all_its_callers_have_gone(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(db, range(10))
+    monkeypatch.setattr(coalesce, "INLINE_S", 0)
+    sizes: list[int] = []
+    stopped = threading.Event()
+
+    def endless(collection: object, one: object, vectors: list[object]) -> object:
+        sizes.append(len(vectors))
+        try:
+            while True:
+                check_stop()
+                time.sleep(0.001)
+        except Stopped:
+            stopped.set()
+            raise
+
+    async def run(coalescer: Coalescer) -> None:
+        monkeypatch.setattr(db.reader, "run", endless)
+        monkeypatch.setattr(Patience, "target", lambda self: 3)
+        callers = [asyncio.ensure_future(coalescer.query(request(n))) for n in range(3)]
+        while not sizes:
+            await asyncio.sleep(0.001)
+        for caller in callers[:-1]:
+            caller.cancel()
+        await asyncio.sleep(0.05)
+        assert not stopped.is_set()
+        callers[-1].cancel()
+        await asyncio.gather(*callers, return_exceptions=True)
+
+    gather(db, run)
+    assert stopped.wait(30)
+    assert sizes == [3]

@@ -114,7 +114,7 @@ def test_a_reader_may_be_late_for_a_segment_without_rows(db: Database, reopen: C
     assert not db.collection("c").sealed
     (segment,) = [view for view in late.segments if view.segment.sorted_by_id]
     found = search_view(
-        db.reader.kernels, late, "b", np.packbits(vectors_of([4]) > 0, axis=1), 1, F("n").eq(4), db._filtering, None
+        db.reader.kernels, late, "b", np.packbits(vectors_of([4]) > 0, axis=1), 1, F("n").eq(4), db._filtering
     )
     assert segment.segment.take_ids(found.rows[0]).tolist() == [4]
     assert segment.segment.payload(4) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import time
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ import pytest
 from server_support import Client, failure, query, serving
 
 from vecstore.config import Limits
+from vecstore.engine import coalesce
 from vecstore.engine.database import Database
+from vecstore.kernels.stop import Stopped, check_stop, current_stop
 from vecstore.pb.v1 import points_pb2 as pb
 
 
@@ -54,9 +57,11 @@ def test_the_engine_hears_of_the_deadline(slow: tuple[Client, Database], monkeyp
     seen: list[float] = []
     inner = database.reader.run
 
-    def run(collection: Any, requests: Any, vectors: Any, deadline: float) -> Any:
-        seen.append(deadline - time.monotonic())
-        return inner(collection, requests, vectors, deadline)
+    def run(collection: Any, requests: Any, vectors: Any) -> Any:
+        stop = current_stop()
+        assert stop is not None
+        seen.append(stop.deadline - time.monotonic())
+        return inner(collection, requests, vectors)
 
     monkeypatch.setattr(database.reader, "run", run)
     client.points.Query(query(), timeout=5)
@@ -73,6 +78,49 @@ def test_a_query_past_its_own_timeout(slow: tuple[Client, Database]) -> None:
     client, _ = slow
     code, _ = failure(client.points.Query, query(min_seq=10**6, timeout_ms=20))
     assert code == "DEADLINE_EXCEEDED"
+
+
+@pytest.fixture
+def endless(slow: tuple[Client, Database], monkeypatch: pytest.MonkeyPatch) -> tuple[queue.Queue[str], Client]:
+    """Searches that go on until they are stopped, and what is heard of them."""
+    client, database = slow
+    heard: queue.Queue[str] = queue.Queue()
+
+    def search(*_arguments: Any) -> Any:
+        heard.put("begun")
+        try:
+            while True:
+                check_stop()
+                time.sleep(0.001)
+        except Stopped:
+            heard.put("stopped")
+            raise
+
+    monkeypatch.setattr(database.reader, "run", search)
+    monkeypatch.setattr(coalesce, "INLINE_S", 0)
+    return heard, client
+
+
+@pytest.mark.parametrize("name", ["Query", "QueryBatch"])
+def test_a_caller_who_goes_away_frees_the_thread(endless: tuple[queue.Queue[str], Client], name: str) -> None:
+    heard, client = endless
+    message = query() if name == "Query" else pb.QueryBatchRequest(queries=[query(), query()])
+    call = getattr(client.points, name).future(message, timeout=60)
+    assert heard.get(timeout=30) == "begun"
+    call.cancel()
+    assert heard.get(timeout=30) == "stopped"
+
+
+@pytest.mark.parametrize("name", ["Query", "QueryBatch"])
+def test_an_expired_query_says_how_long_it_took(endless: tuple[queue.Queue[str], Client], name: str) -> None:
+    heard, client = endless
+    one = query(timeout_ms=20)
+    message = one if name == "Query" else pb.QueryBatchRequest(queries=[one])
+    code, error = failure(getattr(client.points, name), message, timeout=60)
+    assert (code, error.reason) == ("DEADLINE_EXCEEDED", "QUERY_TIMEOUT")
+    assert 20 <= float(error.metadata["elapsed_ms"]) < 20_000
+    assert error.metadata["timeout_s"] == "0.02"
+    assert [heard.get(timeout=30), heard.get(timeout=30)] == ["begun", "stopped"]
 
 
 def test_a_request_that_does_not_arrive_is_given_up(slow: tuple[Client, Database]) -> None:

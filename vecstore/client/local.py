@@ -7,11 +7,12 @@ import asyncio
 import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
 from vecstore.config import Settings
 from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
+from vecstore.engine.in_thread import in_thread
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
@@ -35,6 +36,7 @@ from vecstore.types import (
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Args = TypeVarTuple("Args")
 
 
 class AsyncLocal:
@@ -58,6 +60,10 @@ class AsyncLocal:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, functools.partial(call, *args, **kwargs))
 
+    async def _read(self, call: Callable[[*Args], T], *args: *Args) -> T:
+        """A caller who gives up ends it."""
+        return await in_thread(self._executor, call, *args)
+
     async def create_collection(self, name: str, schema: Schema, *, exist_ok: bool = False) -> CollectionInfo:
         return await self._run(self._database.create_collection, name, schema, exist_ok=exist_ok)
 
@@ -80,38 +86,38 @@ class AsyncLocal:
         return await asyncio.shield(future)  # a caller who gives up does not undo a write that is under way
 
     async def get(self, request: GetRequest) -> tuple[list[Point], int]:
-        return await self._run(self._database.get, request)
+        return await self._read(self._database.get, request)
 
     async def scroll(self, request: ScrollRequest) -> ScrollResult:
-        return await self._run(self._database.scroll, request)
+        return await self._read(self._database.scroll, request)
 
     async def count(self, request: CountRequest) -> tuple[int, int]:
-        return await self._run(self._database.count, request)
+        return await self._read(self._database.count, request)
 
     async def query(self, request: QueryRequest) -> Hits:
         return await self._coalescer.query(request)
 
     async def facet(self, request: FacetRequest) -> Facets:
-        return await self._run(self._database.facet, request)
+        return await self._read(self._database.facet, request)
 
     async def matrix(self, request: MatrixRequest) -> Matrix:
-        return await self._run(self._database.matrix, request)
+        return await self._read(self._database.matrix, request)
 
     async def why_not(self, request: QueryRequest, id: PointId) -> tuple[dict[str, Any], int]:
         (request,) = await self._database.embedding.resolved_async([request])
-        return await self._run(self._database.why_not, request, id)
+        return await self._read(self._database.why_not, request, id)
 
     async def query_groups(self, request: GroupsRequest) -> Groups:
         (request,) = await self._database.embedding.resolved_async([request])
-        return await self._run(self._database.query_groups, request)
+        return await self._read(self._database.query_groups, request)
 
     async def query_many(self, request: QueryRequest) -> list[Hits]:
         (request,) = await self._database.embedding.resolved_async([request], many=True)
-        return await self._run(self._database.query_many, request)
+        return await self._read(self._database.query_many, request)
 
     async def query_batch(self, requests: Sequence[QueryRequest]) -> list[Hits]:
         requests = await self._database.embedding.resolved_async(requests)
-        return await self._run(self._database.query_batch, requests)
+        return await self._read(self._database.query_batch, requests)
 
     async def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
         return await self._run(self._database.create_field_index, request)

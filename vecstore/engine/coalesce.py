@@ -20,12 +20,13 @@ from cachetools import LRUCache
 
 from vecstore.engine.collection import Collection
 from vecstore.engine.database import Database
+from vecstore.engine.in_thread import in_thread
 from vecstore.engine.params import field_of
 from vecstore.engine.parts import PARTS, Parts, carrying
 from vecstore.engine.reached import reached
-from vecstore.engine.read_path import batch_key, deadline_of
-from vecstore.errors import DeadlineExceeded
+from vecstore.engine.read_path import batch_key, stop_after
 from vecstore.hits import Hits
+from vecstore.kernels.stop import Stop
 from vecstore.rows import Rows, concat
 from vecstore.types import QueryRequest
 
@@ -44,10 +45,22 @@ Key = tuple[Any, ...]
 class _Waiting:
     request: QueryRequest
     vectors: Rows  # one row
-    deadline: float
+    stop: Stop
     future: asyncio.Future[Hits]
     parts: Parts | None
     since: float  # of time.perf_counter, as parts are
+
+    async def answer(self, loop: asyncio.AbstractEventLoop) -> Hits:
+        """Told when its time is up, wherever its batch is by then."""
+        timer = loop.call_later(self.stop.deadline - time.monotonic(), self.expire)
+        try:
+            return await self.future
+        finally:
+            timer.cancel()
+
+    def expire(self) -> None:
+        if not self.future.done():
+            self.future.set_exception(self.stop.error())
 
 
 class Patience:
@@ -131,36 +144,36 @@ class Coalescer:
             if parts is not None:
                 parts.add("embed", started, time.perf_counter())
         collection = database.collection(request.collection)
-        deadline = deadline_of(request.timeout_s, database.settings)
+        stop = stop_after(request.timeout_s, database.settings)
         if request.is_staged:
             if request.min_seq > collection.view.seq:
-                await reached(collection, request.min_seq, deadline)
-                request = dataclasses.replace(request, timeout_s=max(deadline - time.monotonic(), LEAST_S))
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._executor, carrying, parts, database.query, request)
+                await reached(collection, request.min_seq, stop.deadline)
+                request = dataclasses.replace(request, timeout_s=max(stop.deadline - time.monotonic(), LEAST_S))
+            return await in_thread(self._executor, carrying, parts, database.query, request)
         vectors = database.reader.check(collection, request)
         if request.min_seq:
-            await reached(collection, request.min_seq, deadline)
+            await reached(collection, request.min_seq, stop.deadline)
             request = dataclasses.replace(request, min_seq=0)  # fulfilled: no reason to keep it apart
         key = batch_key(request)
         queue = self._queues.get(key)
         loop = asyncio.get_running_loop()
         if queue is not None:
-            waiting = _Waiting(request, vectors, deadline, loop.create_future(), parts, time.perf_counter())
+            waiting = _Waiting(request, vectors, stop, loop.create_future(), parts, time.perf_counter())
             queue.add(waiting)
-            return await waiting.future
+            return await waiting.answer(loop)
         patience = self._patience.get(key)
         if patience is None:
             patience = self._patience[key] = Patience()
         target = patience.target()
         if target == 1 and self._is_small(collection, request, 1, patience):
-            return self._timed(patience, collection, request, vectors, deadline)[0]  # alone, and quick
-        waiting = _Waiting(request, vectors, deadline, loop.create_future(), parts, time.perf_counter())
+            with stop:
+                return self._timed(patience, collection, request, vectors)[0]  # alone, and quick
+        waiting = _Waiting(request, vectors, stop, loop.create_future(), parts, time.perf_counter())
         queue = self._queues[key] = _Queue([waiting])
         task = loop.create_task(self._drain(key, queue, collection, patience, target))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return await waiting.future
+        return await waiting.answer(loop)
 
     async def _drain(self, key: Key, queue: _Queue, collection: Collection, patience: Patience, target: int) -> None:
         bound = self._database.settings.limits.queries_per_request_max
@@ -187,10 +200,9 @@ class Coalescer:
         inline = self._is_small(collection, batch[0].request, len(batch), patience)
         try:
             if inline:
-                results = self._run(collection, batch, patience)
+                results = self._run(collection, batch, patience, _last_of(batch))
             else:
-                loop = asyncio.get_running_loop()
-                results = await loop.run_in_executor(self._executor, self._run, collection, batch, patience)
+                results = await self._in_thread(collection, batch, patience)
         except Exception as error:  # the waiters' to handle
             for waiting in batch:
                 if not waiting.future.done():
@@ -201,6 +213,24 @@ class Coalescer:
                 waiting.future.set_result(result)
         if inline:
             await asyncio.sleep(0)  # others' turn
+
+    async def _in_thread(self, collection: Collection, batch: Sequence[_Waiting], patience: Patience) -> list[Hits]:
+        """The batch ends early when nobody waits for it."""
+        loop, stop, left = asyncio.get_running_loop(), _last_of(batch), len(batch)
+
+        def gone(_future: asyncio.Future[Hits]) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                stop.cancel()
+
+        for one in batch:
+            one.future.add_done_callback(gone)
+        try:
+            return await loop.run_in_executor(self._executor, self._run, collection, batch, patience, stop)
+        finally:
+            for one in batch:
+                one.future.remove_done_callback(gone)
 
     def _is_small(self, collection: Collection, request: QueryRequest, queries: int, patience: Patience) -> bool:
         if request.filter is not None or request.k + request.offset > 100:
@@ -217,31 +247,35 @@ class Coalescer:
         """False for a caller that has gone, or whose time ran out in the queue."""
         if waiting.future.done():
             return False
-        if time.monotonic() > waiting.deadline:
-            waiting.future.set_exception(DeadlineExceeded("the query ran past its deadline while it waited"))
+        if time.monotonic() > waiting.stop.deadline:
+            waiting.expire()
             return False
         return True
 
-    def _run(self, collection: Collection, batch: Sequence[_Waiting], patience: Patience) -> list[Hits]:
-        deadline = max(waiting.deadline for waiting in batch)
+    def _run(self, collection: Collection, batch: Sequence[_Waiting], patience: Patience, stop: Stop) -> list[Hits]:
         vectors = concat([waiting.vectors for waiting in batch])
         request = batch[0].request
         if all(waiting.parts is None for waiting in batch):
-            return self._timed(patience, collection, request, vectors, deadline)
+            with stop:
+                return self._timed(patience, collection, request, vectors)
         shared, started = Parts(), time.perf_counter()
-        answers = carrying(shared, self._timed, patience, collection, request, vectors, deadline)
+        with stop:
+            answers = carrying(shared, self._timed, patience, collection, request, vectors)
         for waiting in batch:
             if waiting.parts is not None:
                 waiting.parts.add("wait", waiting.since, started)
                 waiting.parts.join(shared.spans, len(batch))
         return answers
 
-    def _timed(
-        self, patience: Patience, collection: Collection, request: QueryRequest, vectors: Rows, deadline: float
-    ) -> list[Hits]:
+    def _timed(self, patience: Patience, collection: Collection, request: QueryRequest, vectors: Rows) -> list[Hits]:
         started = time.perf_counter()
-        answers = self._database.reader.run(collection, request, vectors, deadline)
+        answers = self._database.reader.run(collection, request, vectors)
         took = time.perf_counter() - started
         patience.timed(took, len(vectors))
         self._database.probes.on_batch(len(vectors), took)
         return answers
+
+
+def _last_of(batch: Sequence[_Waiting]) -> Stop:
+    """What ends a batch: the time of the member that may take longest, on the clock since the first of them came."""
+    return max((waiting.stop for waiting in batch), key=lambda stop: stop.deadline)

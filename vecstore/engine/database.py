@@ -32,7 +32,7 @@ from vecstore.engine.params import field_of
 from vecstore.engine.placement import Placement, with_devices
 from vecstore.engine.prepare import check_key, prepare
 from vecstore.engine.probes import Probes
-from vecstore.engine.read_path import Reader, batch_key, deadline_of
+from vecstore.engine.read_path import Reader, batch_key, stop_after
 from vecstore.engine.recovery import recover
 from vecstore.engine.stage import Stage
 from vecstore.engine.staged_reads import StagedReader
@@ -277,31 +277,32 @@ class Database:
 
     def query(self, request: QueryRequest) -> Hits:
         (request,) = self.embedding.resolved([request])
-        collection, deadline = self.collection(request.collection), deadline_of(request.timeout_s, self.settings)
-        if request.is_staged:
-            return self._staged.run(collection, request, self._staged.check(collection, request), deadline)
-        return self.reader.run(collection, request, self.reader.check(collection, request), deadline)[0]
+        collection = self.collection(request.collection)
+        with stop_after(request.timeout_s, self.settings):
+            if request.is_staged:
+                return self._staged.run(collection, request, self._staged.check(collection, request))
+            return self.reader.run(collection, request, self.reader.check(collection, request))[0]
 
     def query_groups(self, request: GroupsRequest) -> Groups:
         (request,) = self.embedding.resolved([request])
-        query = request.query
-        collection, deadline = self.collection(query.collection), deadline_of(query.timeout_s, self.settings)
-        stage = self._staged.check_groups(collection, request)
-        return self._staged.run_groups(collection, request, stage, deadline)
+        collection = self.collection(request.query.collection)
+        with stop_after(request.query.timeout_s, self.settings):
+            return self._staged.run_groups(collection, request, self._staged.check_groups(collection, request))
 
     def why_not(self, request: QueryRequest, id: PointId) -> tuple[dict[str, Any], int]:
         """Why a point is not among the answers to a query (`engine.why_not`), and the seq read."""
         (request,) = self.embedding.resolved([request])
-        collection, deadline = self.collection(request.collection), deadline_of(request.timeout_s, self.settings)
-        return self._staged.why_not(collection, request, id, self._staged.check(collection, request), deadline)
+        collection = self.collection(request.collection)
+        with stop_after(request.timeout_s, self.settings):
+            return self._staged.why_not(collection, request, id, self._staged.check(collection, request))
 
     def query_many(self, request: QueryRequest) -> list[Hits]:
         """`query` for each row of `request.vector`, in one pass."""
         self._check_queries(0 if request.vector is None else len(request.vector))
         (request,) = self.embedding.resolved([request], many=True)
         collection = self.collection(request.collection)
-        vectors = self.reader.check_many(collection, request)
-        return self.reader.run(collection, request, vectors, deadline_of(request.timeout_s, self.settings))
+        with stop_after(request.timeout_s, self.settings):
+            return self.reader.run(collection, request, self.reader.check_many(collection, request))
 
     def query_batch(self, requests: Sequence[QueryRequest]) -> list[Hits]:
         """Answers in order. Requests that differ only in the vector share one pass. One bad request fails them all,
@@ -324,13 +325,13 @@ class Database:
         results: dict[int, Hits] = {}
         for place, stage in stages.items():
             request = requests[place]
-            deadline = deadline_of(request.timeout_s, self.settings)
-            results[place] = self._staged.run(self.collection(request.collection), request, stage, deadline)
+            with stop_after(request.timeout_s, self.settings):
+                results[place] = self._staged.run(self.collection(request.collection), request, stage)
         for places in groups.values():
             first = requests[places[0]]
-            deadline = deadline_of(first.timeout_s, self.settings)
             together = concat([vectors[place] for place in places])
-            answers = self.reader.run(self.collection(first.collection), first, together, deadline)
+            with stop_after(first.timeout_s, self.settings):
+                answers = self.reader.run(self.collection(first.collection), first, together)
             results.update(zip(places, answers, strict=True))
         return [results[place] for place in range(len(requests))]
 
@@ -343,22 +344,27 @@ class Database:
 
     def get(self, request: GetRequest) -> tuple[list[Point], int]:
         """Points that exist, in the order asked for, and the seq read."""
-        return self.reader.get(self.collection(request.collection), request)
+        with stop_after(None, self.settings):
+            return self.reader.get(self.collection(request.collection), request)
 
     def scroll(self, request: ScrollRequest) -> ScrollResult:
-        return self.reader.scroll(self.collection(request.collection), request)
+        with stop_after(None, self.settings):
+            return self.reader.scroll(self.collection(request.collection), request)
 
     def count(self, request: CountRequest) -> tuple[int, int]:
         """The exact number of points that match, and the seq read."""
-        return self.reader.count(self.collection(request.collection), request)
+        with stop_after(None, self.settings):
+            return self.reader.count(self.collection(request.collection), request)
 
     def facet(self, request: FacetRequest) -> Facets:
         """How many points have each value of a payload key."""
-        return self._overviews.facet(self.collection(request.collection), request)
+        with stop_after(None, self.settings):
+            return self._overviews.facet(self.collection(request.collection), request)
 
     def matrix(self, request: MatrixRequest) -> Matrix:
         """The scores of points with each other."""
-        return self._overviews.matrix(self.collection(request.collection), request)
+        with stop_after(request.timeout_s, self.settings):
+            return self._overviews.matrix(self.collection(request.collection), request)
 
     # --- indexes and maintenance ---
 

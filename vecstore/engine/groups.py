@@ -13,10 +13,11 @@ import numpy as np
 
 from vecstore.engine.row_keys import by_segment, keys_of, ranked_of, rows_of
 from vecstore.engine.search import ordered_ties
-from vecstore.engine.segment import decode_payload
+from vecstore.engine.segment import STOP_ROWS, decode_payload
 from vecstore.engine.stage import Stage, StagePlan
 from vecstore.engine.staged import Staged
 from vecstore.kernels.base import Float32Array, Int64Array
+from vecstore.kernels.stop import check_stop
 from vecstore.quality import NOTHING, Quality
 from vecstore.query.filter import Filter, MatchAny
 from vecstore.query.group_values import Value, group_values
@@ -113,5 +114,7 @@ class Grouping:
         fresh = np.array([key for key in keys.tolist() if key not in known], np.int64)
         for place, at in by_segment(fresh):
             stored = self.staged.view.segments[place].segment.take_payloads(rows_of(fresh[at]))
-            for key, encoded in zip(fresh[at].tolist(), stored, strict=True):
+            for count, (key, encoded) in enumerate(zip(fresh[at].tolist(), stored, strict=True)):
+                if count % STOP_ROWS == 0:
+                    check_stop()
                 known[key] = group_values(values_of(found_at(decode_payload(encoded), path))) if encoded else ()

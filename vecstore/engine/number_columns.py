@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from vecstore.engine import bitmaps
 from vecstore.engine.number_values import moment_of, number_of, number_values
-from vecstore.engine.segment import SegmentView, decode_payload
+from vecstore.engine.segment import STOP_ROWS, SegmentView, decode_payload
 from vecstore.kernels.base import Int64Array
+from vecstore.kernels.stop import check_stop
 from vecstore.query.path import found_at, parse_path, values_of
 from vecstore.schema import FieldKind
 
@@ -62,6 +63,8 @@ def smallest(view: SegmentView, rows: Int64Array, key: str, read: Callable[[obje
     """The smallest of what `read` makes of each row's values; NaN where it makes nothing of them."""
     path, found = parse_path(key), np.full(len(rows), np.nan)
     for place, encoded in enumerate(view.segment.take_payloads(rows)):
+        if place % STOP_ROWS == 0:
+            check_stop()
         if encoded:
             numbers = [read(value) for value in values_of(found_at(decode_payload(encoded), path))]
             found[place] = min((one for one in numbers if one is not None), default=np.nan)

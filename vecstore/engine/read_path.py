@@ -19,14 +19,15 @@ from vecstore.engine.contents import contents, gathered
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.params import check_params, field_of
 from vecstore.engine.parts import PARTS
-from vecstore.engine.search import Plan, check_deadline, search_view
-from vecstore.engine.segment import SegmentView
+from vecstore.engine.search import Plan, search_view
+from vecstore.engine.segment import STOP_ROWS, SegmentView
 from vecstore.engine.shadow import Shadow
 from vecstore.engine.term_statistics import TermStatistics
 from vecstore.errors import DeadlineExceeded, VecstoreError
 from vecstore.given import query_batch, query_rows
 from vecstore.hits import Hits
 from vecstore.kernels.base import Kernels
+from vecstore.kernels.stop import Stop, check_stop, current_stop
 from vecstore.query.filter import Filter, PointId
 from vecstore.query.parse import check_filter
 from vecstore.rows import Rows
@@ -41,9 +42,11 @@ from vecstore.types import (
     Selection,
 )
 
+LOOK_S = 0.02  # how often a read that waits for a write looks whether its caller is still there
+
 
 class Reader:
-    """Threads may share one object."""
+    """Threads may share one object. What is under way ends when the thread's `Stop` says so."""
 
     def __init__(self, kernels: Kernels, settings: Settings, filtering: Filtering) -> None:
         self.kernels = kernels
@@ -78,17 +81,15 @@ class Reader:
                 raise error.at(f"queries[{place}]") from None
         return vectors
 
-    def run(self, collection: Collection, request: QueryRequest, vectors: Rows, deadline: float) -> list[Hits]:
+    def run(self, collection: Collection, request: QueryRequest, vectors: Rows) -> list[Hits]:
         """Answer a checked request for each of `vectors`, in one pass over the data."""
         started = time.perf_counter()
         name, spec = field_of(collection.schema, request.using)
-        view = self.view_at(collection, request.min_seq, deadline)
+        view = self.view_at(collection, request.min_seq)
         plan = Plan() if request.explain else None
         k = min(request.k + request.offset, max(1, view.points))
         queries = self.terms.prepared(self.kernels, view, name, spec, vectors)
-        ranked = search_view(
-            self.kernels, view, name, queries, k, request.filter, self.filtering, deadline, plan, request.params
-        )
+        ranked = search_view(self.kernels, view, name, queries, k, request.filter, self.filtering, plan, request.params)
         if self.shadow is not None:
             self.shadow.offer(collection, view, name, queries, request, ranked, k)
         explain = _explained(plan, view, name, len(vectors), started)
@@ -125,22 +126,24 @@ class Reader:
         self.filtering.check_indexed(checked, schema)
         return checked
 
-    def view_at(self, collection: Collection, min_seq: int, deadline: float) -> View:
+    def view_at(self, collection: Collection, min_seq: int) -> View:
         """The newest view, waiting for `min_seq` to be in it. Raises DeadlineExceeded."""
-        view = collection.view
-        if view.seq >= min_seq:
-            return view
+        if collection.view.seq >= min_seq:
+            return collection.view
+        stop = current_stop() or Stop(self.settings.limits.deadline_default_s)
         with collection.changed:
-            collection.changed.wait_for(lambda: collection.view.seq >= min_seq, deadline - time.monotonic())
-        view = collection.view
-        if view.seq < min_seq:
-            raise not_reached(view, min_seq)
+            while (view := collection.view).seq < min_seq:
+                left = stop.deadline - time.monotonic()
+                if left <= 0:
+                    raise not_reached(view, min_seq)
+                stop.check()
+                collection.changed.wait(min(left, LOOK_S))
         return view
 
     def get(self, collection: Collection, request: GetRequest) -> tuple[list[Point], int]:
         ids = validate.check_ids(request.ids, self.settings.limits)
         check_selection(request.select, collection.schema)
-        view = self.view_at(collection, request.min_seq, deadline_of(None, self.settings))
+        view = self.view_at(collection, request.min_seq)
         found: dict[int, Point] = {}
         for segment in view.segments:
             rows = segment.find(ids)
@@ -156,7 +159,7 @@ class Reader:
         after = None if request.after is None else validate.check_id(request.after, limits, "after")
         where = self.checked_filter(request.filter, collection.schema)
         check_selection(request.select, collection.schema)
-        view = self.view_at(collection, request.min_seq, deadline_of(None, self.settings))
+        view = self.view_at(collection, request.min_seq)
         streams = [self._in_order(segment, place, after, where) for place, segment in enumerate(view.segments)]
         page = list(itertools.islice(heapq.merge(*streams), limit + 1))
         more = len(page) > limit
@@ -168,19 +171,20 @@ class Reader:
         self, segment: SegmentView, place: int, after: PointId | None, where: Filter | None
     ) -> Iterator[tuple[bytes, int, int]]:
         allowed = np.unpackbits(self.filtering.allowed(segment, where).view(np.uint8), bitorder="little")
-        for key, row in segment.segment.rows_after(after, segment.n_rows):
+        for count, (key, row) in enumerate(segment.segment.rows_after(after, segment.n_rows)):
+            if count % STOP_ROWS == 0:
+                check_stop()
             if allowed[row]:
                 yield key, place, row
 
     def count(self, collection: Collection, request: CountRequest) -> tuple[int, int]:
         where = self.checked_filter(request.filter, collection.schema)
-        deadline = deadline_of(None, self.settings)
-        view = self.view_at(collection, request.min_seq, deadline)
+        view = self.view_at(collection, request.min_seq)
         if where is None:
             return view.points, view.seq
         total = 0
         for segment in view.segments:
-            check_deadline(deadline)
+            check_stop()
             total += bitmaps.count_bits(self.filtering.allowed(segment, where))
         return total, view.seq
 
@@ -203,11 +207,11 @@ def _frozen(value: bool | Sequence[str]) -> bool | tuple[str, ...]:
     return value if isinstance(value, bool) else tuple(value)
 
 
-def deadline_of(timeout_s: float | None, settings: Settings) -> float:
-    """A time.monotonic() value."""
+def stop_after(timeout_s: float | None, settings: Settings) -> Stop:
+    """What ends a request after its timeout, or after the default."""
     if timeout_s is not None and not timeout_s > 0:
         raise validate.invalid("BAD_ARGUMENT", f"timeout_s={timeout_s} must be positive", "timeout_s")
-    return time.monotonic() + (timeout_s or settings.limits.deadline_default_s)
+    return Stop(timeout_s or settings.limits.deadline_default_s)
 
 
 def check_selection(select: Selection, schema: Schema) -> None:

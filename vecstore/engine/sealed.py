@@ -27,6 +27,7 @@ from vecstore.index.base import BuiltIndex, Index
 from vecstore.index.registry import built_index, flat_class
 from vecstore.index_spec import Index as IndexSpec
 from vecstore.kernels.base import Bitmap, Int64Array, Kernels
+from vecstore.kernels.stop import unstoppable
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex, open_field_index
 from vecstore.rows import RaggedRows, Rows, StoredVector
@@ -199,7 +200,8 @@ class SealedSegment:
             if index is not None or entry is None or f"index.{name}" in self.quarantined:
                 return index
             try:
-                index = self._built[name] = self._open_index(name, entry)
+                with unstoppable():
+                    index = self._built[name] = self._open_index(name, entry)
             except (Corruption, Unimplemented) as error:
                 self.quarantined[f"index.{name}"] = error.message
         if index is None:

@@ -17,9 +17,9 @@ from vecstore.engine.filtering import Filtering
 from vecstore.engine.ids import encode_id
 from vecstore.engine.scan import Queries, search_segment
 from vecstore.engine.segment import SegmentView
-from vecstore.errors import DeadlineExceeded
 from vecstore.index.base import DEFAULT_PARAMS, Candidates, SearchParams
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
+from vecstore.kernels.stop import check_stop
 from vecstore.quality import NOTHING, Quality, over_segments
 from vecstore.query.evaluate import EvalStats
 from vecstore.query.filter import Filter
@@ -52,20 +52,17 @@ def search_view(
     k: int,
     where: Filter | None,
     filtering: Filtering,
-    deadline: float | None,
     plan: Plan | None = None,
     params: SearchParams = DEFAULT_PARAMS,
     within: Mapping[int, Bitmap] | None = None,
 ) -> Ranked:
     """The k nearest live points that match, for each query. If at least k points match, k come back. `within` has the
-    rows to search, by place of the segment, where these are not all.
-
-    Raises DeadlineExceeded between segments once `deadline` (time.monotonic) has passed."""
+    rows to search, by place of the segment, where these are not all."""
     found: list[tuple[int, Candidates]] = []
     quality: list[tuple[int, float | None, str]] = []
     filtered_out = where is not None or within is not None
     for place, segment in enumerate(view.segments):
-        check_deadline(deadline)
+        check_stop()
         started = time.perf_counter()
         stats = EvalStats() if plan is not None else None
         if within is not None and place not in within:
@@ -93,11 +90,6 @@ def search_view(
     return ranked
 
 
-def check_deadline(deadline: float | None) -> None:
-    if deadline is not None and time.monotonic() > deadline:
-        raise DeadlineExceeded("the query ran past its deadline")
-
-
 def allowed_rows(
     segment: SegmentView, name: str, where: Filter | None, filtering: Filtering, stats: EvalStats | None
 ) -> Bitmap | None:
@@ -109,14 +101,11 @@ def allowed_rows(
     return allowed if present is None else allowed & present
 
 
-def allowed_by_segment(
-    view: View, name: str | None, where: Filter | None, filtering: Filtering, deadline: float | None
-) -> dict[int, Bitmap]:
-    """Live rows that match, and have the vector where one is named, by place of the segment; must not be changed.
-    Raises DeadlineExceeded."""
+def allowed_by_segment(view: View, name: str | None, where: Filter | None, filtering: Filtering) -> dict[int, Bitmap]:
+    """Live rows that match, and have the vector where one is named, by place of the segment; must not be changed."""
     words = {}
     for place, segment in enumerate(view.segments):
-        check_deadline(deadline)
+        check_stop()
         if name is None:
             words[place] = filtering.allowed(segment, where)
         else:

@@ -14,10 +14,13 @@ from vecstore.engine import bitmaps
 from vecstore.errors import Corruption
 from vecstore.index.base import BuiltIndex, Index
 from vecstore.kernels.base import Bitmap, Int64Array, Kernels
+from vecstore.kernels.stop import check_stop
 from vecstore.query.bitmaps import all_rows, bitmap_from_words
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex
 from vecstore.rows import Rows, StoredVector
+
+STOP_ROWS = 256  # payloads read between two looks at whether to stop
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -91,7 +94,9 @@ class SegmentView:
     def payloads(self, rows: BitMap | None) -> Iterator[tuple[int, dict[str, Any] | None]]:
         payload = self.segment.payload
         try:  # around the loop, for it is the hot part of filters without an index
-            for row in range(self.n_rows) if rows is None else rows:
+            for count, row in enumerate(range(self.n_rows) if rows is None else rows):
+                if count % STOP_ROWS == 0:
+                    check_stop()
                 encoded = payload(row)
                 yield row, (_decode(encoded) if encoded else None)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -178,9 +178,16 @@ class Shadow:
 
     def _recall(self, sampled: Sampled) -> float | None:
         exact = search_view(
-            self._kernels, sampled.view, sampled.name, sampled.query, sampled.k, sampled.where, self._filtering, None,
-            None, EXACT,
-        ).distances[0]  # fmt: skip
+            self._kernels,
+            sampled.view,
+            sampled.name,
+            sampled.query,
+            sampled.k,
+            sampled.where,
+            self._filtering,
+            None,
+            EXACT,
+        ).distances[0]
         wanted = int(np.isfinite(exact).sum())
         if not wanted:
             return None

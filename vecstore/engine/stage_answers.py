@@ -45,7 +45,6 @@ class StageAnswers:
     numbers: NumberColumns
     view: View
     limits: Limits
-    deadline: float
 
     def searched(self, stage: Stage, where: Filter | None, lists: Sequence[Listed], plan: StagePlan | None) -> Ranked:
         assert stage.field is not None
@@ -56,9 +55,8 @@ class StageAnswers:
         params = EXACT if stage.stages else stage.params
         k = min(stage.k, max(1, self.view.points))
         ranked = search_view(
-            self.kernels, self.view, stage.name, queries, k, where, self.filtering, self.deadline, searched, params,
-            within,
-        )  # fmt: skip
+            self.kernels, self.view, stage.name, queries, k, where, self.filtering, searched, params, within
+        )
         if plan is not None:
             plan.searched = searched
         return _cut(ranked, stage)
@@ -66,7 +64,7 @@ class StageAnswers:
     def unscored(
         self, stage: Stage, ranking: OrderBy | Sample, where: Filter | None, lists: Sequence[Listed]
     ) -> Ranked:
-        allowed = allowed_by_segment(self.view, None, where, self.filtering, self.deadline)
+        allowed = allowed_by_segment(self.view, None, where, self.filtering)
         if stage.stages:
             within = rows_within(self.view.segments, _union(lists))
             allowed = {place: allowed[place] & words for place, words in within.items()}
@@ -96,15 +94,14 @@ class StageAnswers:
         def search(queries: Queries, k: int, within: dict[int, Bitmap] | None) -> Ranked:
             only, params = (where, stage.params) if within is None else (None, EXACT)
             ranked = search_view(
-                self.kernels, self.view, name, queries, max(1, k), only, self.filtering, self.deadline, searched,
-                params, within,
-            )  # fmt: skip
+                self.kernels, self.view, name, queries, max(1, k), only, self.filtering, searched, params, within
+            )
             if within is None:
                 qualities.append(ranked.quality)
             return ranked
 
         def allowed() -> Int64Array:
-            return every_key(allowed_by_segment(self.view, name, where, self.filtering, self.deadline))
+            return every_key(allowed_by_segment(self.view, name, where, self.filtering))
 
         queries = self.terms.prepared(self.kernels, self.view, name, field, examples.rows)
         by = ByExamples(self.view, field.metric, queries, scorer_of(ranking), examples.own, search, allowed)

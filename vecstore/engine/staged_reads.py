@@ -28,7 +28,7 @@ from vecstore.types import QueryRequest
 
 
 class StagedReader:
-    """Threads may share one object."""
+    """Threads may share one object. What is under way ends when the thread's `Stop` says so."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -41,23 +41,23 @@ class StagedReader:
         check_selection(request.select, schema)
         return StageCheck(schema, reader.settings.limits, reader.filtering).root(request, k)
 
-    def run(self, collection: Collection, request: QueryRequest, stage: Stage, deadline: float) -> Hits:
+    def run(self, collection: Collection, request: QueryRequest, stage: Stage) -> Hits:
         """Answer a request that is checked."""
         started = time.perf_counter()
-        view = self._reader.view_at(collection, request.min_seq, deadline)
-        staged, plan = self._staged(view, deadline), StagePlan("answer") if request.explain else None
+        view = self._reader.view_at(collection, request.min_seq)
+        staged, plan = self._staged(view), StagePlan("answer") if request.explain else None
         ranked, legs = staged.run(stage, plan)
         if request.mmr is not None:
             ranked = staged.diversified(stage, ranked, request.mmr, request.k + request.offset)
         return hits_of(view, ranked, stage.metric, request, _explained(view, plan, started), legs)[0]
 
     def why_not(
-        self, collection: Collection, request: QueryRequest, point_id: PointId, stage: Stage, deadline: float
+        self, collection: Collection, request: QueryRequest, point_id: PointId, stage: Stage
     ) -> tuple[dict[str, Any], int]:
         """Why a point is not an answer to a request that is checked, and the seq read."""
         point_id = validate.check_id(point_id, self._reader.settings.limits)
-        view = self._reader.view_at(collection, request.min_seq, deadline)
-        return WhyNot(self._staged(view, deadline), point_id).report(request, stage), view.seq
+        view = self._reader.view_at(collection, request.min_seq)
+        return WhyNot(self._staged(view), point_id).report(request, stage), view.seq
 
     def check_groups(self, collection: Collection, request: GroupsRequest) -> Stage:
         """Everything about a request that can be wrong."""
@@ -75,13 +75,13 @@ class StagedReader:
         reader.filtering.check_indexed(Filter(must=(MatchAny(request.by, ()),)), collection.schema)
         return stage
 
-    def run_groups(self, collection: Collection, request: GroupsRequest, stage: Stage, deadline: float) -> Groups:
+    def run_groups(self, collection: Collection, request: GroupsRequest, stage: Stage) -> Groups:
         """Answer a request that is checked."""
         started = time.perf_counter()
         query = request.query
-        view = self._reader.view_at(collection, query.min_seq, deadline)
+        view = self._reader.view_at(collection, query.min_seq)
         plan = StagePlan("answer") if query.explain else None
-        found = Grouping(self._staged(view, deadline), request.by, request.size, query.k).run(stage, plan)
+        found = Grouping(self._staged(view), request.by, request.size, query.k).run(stage, plan)
         at = np.array([place for places in found.groups.values() for place in places], np.int64)
         keys, scores = found.keys[at], score_of(stage.metric, found.distances[at])
         legs = None if found.legs is None else found.legs[at]
@@ -92,11 +92,9 @@ class StagedReader:
             low += len(places)
         return Groups(groups, view.seq, _explained(view, plan, started), found.quality)
 
-    def _staged(self, view: View, deadline: float) -> Staged:
+    def _staged(self, view: View) -> Staged:
         reader = self._reader
-        return Staged(
-            reader.kernels, reader.filtering, reader.terms, self._numbers, view, reader.settings.limits, deadline
-        )
+        return Staged(reader.kernels, reader.filtering, reader.terms, self._numbers, view, reader.settings.limits)
 
 
 def _explained(view: View, plan: StagePlan | None, started: float) -> dict[str, Any] | None:

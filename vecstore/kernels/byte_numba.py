@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from vecstore.kernels.numba_loops import _offer
+from vecstore.kernels.numba_loops import _offer, stopped
 
 _LANES = 32
 _LAST_ROW = np.iinfo(np.int64).max
+_STOP_ROWS = 4096  # scored between two looks at whether to stop
 
 
 @njit(nogil=True, cache=True)
@@ -52,6 +53,7 @@ def scan_query(
     allowed: Any,
     heap: Any,
     heap_rows: Any,
+    flag: Any,
 ) -> int:
     """Fill the heap of the m nearest; returns how many rows were scored."""
     offsets, counts, rows, stored, factors, table_dims, table_values = codes
@@ -64,6 +66,8 @@ def scan_query(
             continue
         first = offsets[probes[p]] * _LANES
         for place in range(first, first + counts[probes[p]]):
+            if (place - first) % _STOP_ROWS == 0 and stopped(flag):
+                return scored
             row = rows[place]
             word = np.int64(row >> 6)
             if not every_row and (word >= len(allowed) or (allowed[word] >> np.uint64(row & 63)) & np.uint64(1) == 0):

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.base import Bitmap, ByteCodes, Float32Array, Int64Array
+from vecstore.kernels.stop import check_stop
 from vecstore.kernels.table_numpy import places_to_scan, query_tables
 
 _ENTRIES = 1 << 19  # looked up at once
@@ -29,6 +30,7 @@ def scan_query(
     sums = np.empty(len(places))
     step = max(1, _ENTRIES // max(1, len(tables)))
     for start in range(0, len(places), step):
+        check_stop()
         part = slice(start, start + step)
         sums[part] = tables[np.arange(len(tables)), codes.codes[places[part]]].sum(axis=1)
     factors = codes.factors[places].astype(np.float64)

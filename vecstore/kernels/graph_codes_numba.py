@@ -14,9 +14,10 @@ import numpy as np
 from numba import njit
 
 from vecstore.kernels.graph import LINE
-from vecstore.kernels.numba_loops import _offer, _widen
+from vecstore.kernels.numba_loops import _offer, _widen, stopped
 
 _CHUNK = 256  # rows of a scan that are estimated together
+_STOP_CHUNKS = 32  # between two looks at whether to stop
 
 
 @njit(nogil=True, cache=True)
@@ -80,11 +81,15 @@ def estimates(codes: Any, query: Any, rows: Any, out: Any) -> None:
 
 
 @njit(nogil=True, cache=True)
-def scan_query(codes: Any, query: Any, n: int, every_row: bool, listed: Any, heap: Any, heap_rows: Any) -> None:
+def scan_query(
+    codes: Any, query: Any, n: int, every_row: bool, listed: Any, heap: Any, heap_rows: Any, flag: Any
+) -> None:
     """Offer rows 0..n-1, or those listed, to a heap by their estimates."""
     rows, scores = np.empty(_CHUNK, np.int64), np.empty(_CHUNK, np.float32)
     total = n if every_row else len(listed)
     for begin in range(0, total, _CHUNK):
+        if begin // _CHUNK % _STOP_CHUNKS == 0 and stopped(flag):
+            return
         count = min(_CHUNK, total - begin)
         for i in range(count):
             rows[i] = begin + i if every_row else listed[begin + i]

@@ -16,9 +16,10 @@ from numba import njit
 from vecstore.kernels.graph_codes_numba import estimates
 from vecstore.kernels.graph_numpy import BRIDGE_EVERY, STARTS
 from vecstore.kernels.graph_pool_numba import estimate_of, insert, is_set, key_of, mark, prefetch, row_of
-from vecstore.kernels.numba_loops import rerank_rows
+from vecstore.kernels.numba_loops import rerank_rows, stopped
 
 _INF = np.float32(np.inf)
+_STOP_HOPS = 64  # between two looks at whether to stop
 
 
 @njit(nogil=True, cache=True)
@@ -83,6 +84,7 @@ def _walk(
     scores: Any,
     keys: Any,
     counters: Any,
+    flag: Any,
 ) -> Any:
     """Fill `keys` with the nearest rows met; returns how many."""
     size, cursor = _begin(codes, entries, query, seen, keys), 0
@@ -90,7 +92,7 @@ def _walk(
     while True:
         while cursor < size and keys[cursor] & 1 != 0:
             cursor += 1
-        if cursor == size:
+        if cursor == size or (hops % _STOP_HOPS == 0 and stopped(flag)):
             break
         listed = neighbours[row_of(keys[cursor])]
         keys[cursor] |= 1
@@ -133,6 +135,7 @@ def search_queries(
     out_rows: Any,
     out_distances: Any,
     out_counters: Any,
+    flag: Any,
 ) -> None:
     codes, neighbours, entries, rows, inverse_norms = graph
     weights, biases, scales, bases = prepared
@@ -148,7 +151,7 @@ def search_queries(
         seen[:] = 0
         if skipped[q] >= 0:
             mark(seen, skipped[q])
-        buffers = (seen, found, refused, scores, keys, out_counters[q])
+        buffers = (seen, found, refused, scores, keys, out_counters[q], flag)
         size = _walk(codes, neighbours, entries, query, detours and not every_row, allowed, *buffers)
         count = 0
         for i in range(size):

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from vecstore.kernels.base import DenseRows, Float32Array, Int64Array, Kernels
 from vecstore.kernels.graph import HEADER, LINE, GraphArrays, Walk
 from vecstore.kernels.graph_queries import CodeQueries, Prepared
+from vecstore.kernels.stop import check_stop
 from vecstore.schema import Metric
 
 STARTS = 4  # entries, the nearest, that a walk begins at
 BRIDGE_EVERY = 8  # of refused neighbours, one in so many is walked through where others are replaced
+_STOP_ROWS = 1 << 14  # of a scan, between two looks at whether to stop
 
 # Distances of the stored rows to one query.
 Rescore = Callable[[Int64Array], Float32Array]
@@ -94,6 +96,7 @@ class _Walk:
             cursor += 1
             if row in self._expanded:
                 continue
+            check_stop()
             self._expanded.add(row)
             self.hops += 1
             found = self._unseen(self._neighbours[row])
@@ -162,7 +165,10 @@ def scan_query(
     out_counters: Int64Array,
 ) -> None:
     """One query of `graph_scan`."""
-    estimates = code.estimates(allowed_rows)
+    estimates = np.empty(len(allowed_rows), np.float32)
+    for first in range(0, len(allowed_rows), _STOP_ROWS):
+        check_stop()
+        estimates[first : first + _STOP_ROWS] = code.estimates(allowed_rows[first : first + _STOP_ROWS])
     nearest = np.lexsort((allowed_rows, estimates))[: rescored or len(out_rows)]
     rows, counters = allowed_rows[nearest], (0, len(allowed_rows), 0)
     answer(code.base, rows, estimates[nearest], rescored, rescore, counters, out_rows, out_distances, out_counters)

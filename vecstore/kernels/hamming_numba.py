@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from vecstore.kernels.numba_loops import _offer, _popcount
+from vecstore.kernels.numba_loops import _offer, _popcount, stopped
 
 _LAST_ROW = np.iinfo(np.int64).max
+_STOP_ROWS = 4096  # compared between two looks at whether to stop
+_STOP_BUCKETS = 1024  # looked up
 
 
 @njit(nogil=True, cache=True)
@@ -43,6 +45,7 @@ def list_scan(
     heap_rows: Any,
     heap_distances: Any,
     scanned: Any,
+    flag: Any,
 ) -> None:
     for q in range(len(queries)):
         query = queries[q]
@@ -55,6 +58,8 @@ def list_scan(
             first, last = offsets[probes[q, p]], offsets[probes[q, p] + 1]
             scanned[q] += last - first
             for place in range(first, last):
+                if (place - first) % _STOP_ROWS == 0 and stopped(flag):
+                    return
                 distance = _differing(query, codes[place])
                 row = np.int64(rows[place])
                 if distance <= heap_distances[q, 0] and _is_allowed(masked, mask, row):
@@ -101,6 +106,7 @@ def mih_search(
     heap_rows: Any,
     heap_distances: Any,
     counters: Any,
+    flag: Any,
 ) -> None:
     chunks = len(starts) - 1
     seen = np.zeros((len(codes) + 63) // 64, np.uint64)
@@ -120,6 +126,8 @@ def mih_search(
                 bucket = base + (own ^ flips)
                 first, last = np.int64(buckets[bucket]), np.int64(buckets[bucket + 1])
                 looked_up += 1
+                if looked_up % _STOP_BUCKETS == 0 and stopped(flag):
+                    return
                 if looked_up + compared + (last - first) > budget:
                     over = True
                     break

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, MihTables, UInt8Array
+from vecstore.kernels.stop import check_stop
 
+_STOP_ROWS = 1 << 14  # compared between two looks at whether to stop
 _BIT_COUNTS = np.array([byte.bit_count() for byte in range(256)], np.uint8)
 
 
@@ -51,7 +53,12 @@ def list_scan(
         places = np.concatenate(parts) if parts else np.empty(0, np.int64)
         out_scanned[q] = len(places)
         places = places[_is_allowed(allowed, rows[places].astype(np.int64))]
-        _write(out_rows[q], out_distances[q], rows[places].astype(np.int64), _differing(query, codes[places]))
+        differing = np.empty(len(places), np.int64)
+        for first in range(0, len(places), _STOP_ROWS):
+            check_stop()
+            part = slice(first, first + _STOP_ROWS)
+            differing[part] = _differing(query, codes[places[part]])
+        _write(out_rows[q], out_distances[q], rows[places].astype(np.int64), differing)
 
 
 def chunk_values(packed: UInt8Array, begin: int, end: int) -> NDArray[np.uint32]:
@@ -91,6 +98,7 @@ class _Probe:
         taken = len(self.candidates)
         within_budget = True
         for bucket in _words_around(word, self.bits[chunk], radius):
+            check_stop()
             at = self.firsts[chunk] + bucket
             first, last = int(tables.buckets[at]), int(tables.buckets[at + 1])
             self.looked_up += 1

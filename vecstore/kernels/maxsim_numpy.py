@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.base import Float32Array, Int64Array
+from vecstore.kernels.stop import check_stop
 from vecstore.tokens import TokenRows
 
 _BLOCK_TOKENS = 1 << 12
@@ -20,6 +21,7 @@ def query_distances(query: NDArray[Any], rows: TokenRows, listed: Int64Array) ->
     wide = query.astype(np.float64)
     ends = np.cumsum(rows.offsets[listed[used] + 1] - rows.offsets[listed[used]])
     while len(used):
+        check_stop()
         count = max(1, int(np.searchsorted(ends, _BLOCK_TOKENS, side="right")))
         part = rows.take(listed[used[:count]])
         out[used[:count]] = -_scores(wide, part)

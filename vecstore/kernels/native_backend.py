@@ -33,11 +33,13 @@ from vecstore.kernels.graph import (
 from vecstore.kernels.graph_tuning import QUERIES, TUNED_FROM, tuned
 from vecstore.kernels.seismic import OpenSeismic, SeismicArrays, Visit
 from vecstore.kernels.sparse_native import NativeSparse
+from vecstore.kernels.stop import use_native
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.schema import Metric
 from vecstore.sparse import SparseRows
 from vecstore.tokens import TokenRows
 
+use_native(_native.set_stop)
 _CODE_KINDS = {kind: number for number, kind in enumerate(get_args(CodeKind))}
 TUNING_EF = 48
 _METRIC_CODES = {Metric.L2: 0, Metric.DOT: 1, Metric.COSINE: 2}

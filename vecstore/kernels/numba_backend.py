@@ -1,15 +1,7 @@
-"""Kernels compiled by Numba for the machine at hand: the portable equal of the native backend.
-
-Threads come from an executor of our own around loops that release the GIL; Numba's own threading layers may neither be
-entered by several Python threads at once nor survive a fork everywhere.
-"""
+"""Kernels compiled by Numba for the machine at hand: the portable equal of the native backend."""
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -63,22 +55,22 @@ from vecstore.kernels.maxsim_checks import (
     check_maxsim_scan,
     check_token_rerank,
 )
+from vecstore.kernels.numba_threads import LAST_ROW, NO_LIST, NumbaThreads, slices
 from vecstore.kernels.row_checks import check_row_scan
 from vecstore.kernels.seismic_numba_backend import NumbaSeismic
 from vecstore.kernels.sparse_numba_kernels import NumbaSparse
+from vecstore.kernels.stop import check_stop
+from vecstore.kernels.stop_alarm import watched
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.kernels.tokens_numpy import PythonTokens
 from vecstore.schema import Metric
 from vecstore.tokens import TokenRows
 
-_BYTES_PER_THREAD = 1 << 20  # smaller jobs stay on the calling thread
 _NO_NORMS = np.empty(0, np.float32)
-_NO_LIST = np.empty(0, np.int64)
 _NO_BYTES = np.empty((0, 0), np.uint8)
 _NO_RUNS = np.empty((0, 2), np.int32)
 _NO_DIMS = np.empty(0, np.int32)
 _NO_WORDS = np.empty(0, np.uint64)
-_LAST_ROW = np.iinfo(np.int64).max
 
 
 def _typed(rows: NDArray[Any]) -> NDArray[Any]:
@@ -115,7 +107,7 @@ def _put_in_order(heap_rows: Int64Array, heaps: Float32Array) -> None:
     for rows, distances in zip(heap_rows, heaps, strict=True):
         order = np.lexsort((rows, distances))
         rows[:], distances[:] = rows[order], distances[order]
-    heap_rows[heap_rows == _LAST_ROW] = -1
+    heap_rows[heap_rows == LAST_ROW] = -1
 
 
 def _prepare(metric: Metric, queries: Float32Array, tile: int) -> Float32Array:
@@ -128,22 +120,9 @@ def _prepare(metric: Metric, queries: Float32Array, tile: int) -> Float32Array:
     return prepared
 
 
-class NumbaKernels(NumbaSparse, NumbaSeismic):
+class NumbaKernels(NumbaThreads, NumbaSparse, NumbaSeismic):
     name = "numba"
     isa = "jit"
-
-    def __init__(self) -> None:
-        self._threads = 0
-        self._lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
-        self._pool_key = (0, 0)  # process id and size: a forked child needs threads of its own
-
-    @property
-    def threads(self) -> int:
-        return self._threads or len(os.sched_getaffinity(0))
-
-    def set_threads(self, threads: int) -> None:
-        self._threads = threads
 
     def scan(
         self,
@@ -209,7 +188,9 @@ class NumbaKernels(NumbaSparse, NumbaSeismic):
                 mask,
                 *(out[first:last] for out in outputs),
             )
-            hamming_numba.list_scan(query_words[first:last], words, rows, offsets, *own)
+            with watched() as flag:
+                hamming_numba.list_scan(query_words[first:last], words, rows, offsets, *(*own, flag))
+            check_stop()
 
         if out_rows.size == 0:
             return
@@ -236,7 +217,10 @@ class NumbaKernels(NumbaSparse, NumbaSeismic):
         def part(first: int, last: int) -> None:
             own: tuple[Any, ...] = (allowed is not None, mask, *(out[first:last] for out in outputs))
             arrays = (tables.starts, tables.buckets, tables.rows, max_distance, budget)
-            hamming_numba.mih_search(queries[first:last], query_words[first:last], words, *arrays, *own)
+            with watched() as flag:
+                own = (*arrays, *own, flag)
+                hamming_numba.mih_search(queries[first:last], query_words[first:last], words, *own)
+            check_stop()
 
         if out_rows.size == 0:
             return
@@ -257,7 +241,9 @@ class NumbaKernels(NumbaSparse, NumbaSeismic):
         norms = inverse_norms if inverse_norms is not None and metric is Metric.COSINE else _NO_NORMS
         typed = _typed(rows)
         for q in range(len(queries)):
-            loops.rerank_rows(metric is Metric.L2, prepared[q], typed, norms, candidates[q], out_distances[q])
+            for part in slices(candidates.shape[1], rows.shape[1] * rows.itemsize):
+                own = candidates[q, part], out_distances[q, part]
+                loops.rerank_rows(metric is Metric.L2, prepared[q], typed, norms, *own)
 
     def table_scan(
         self,
@@ -283,8 +269,10 @@ class NumbaKernels(NumbaSparse, NumbaSeismic):
             lowers = np.empty(out_rows.shape[1], np.float32)
             asked = (queries[q], probes[q], list_add[q], list_radius[q], k, eps, allowed is None, words)
             found = (out_distances[q], out_rows[q], lowers, out_counters[q])
-            cut = table_numba.scan_query(arguments, *asked, *found)
-            used = np.flatnonzero((out_rows[q] != _LAST_ROW) & (lowers <= cut))
+            with watched() as flag:
+                cut = table_numba.scan_query(arguments, *asked, *found, flag)
+            check_stop()
+            used = np.flatnonzero((out_rows[q] != LAST_ROW) & (lowers <= cut))
             best = used[np.lexsort((out_rows[q, used], out_distances[q, used]))]
             for out, empty in ((out_rows[q], -1), (out_distances[q], np.inf)):
                 out[: len(best)] = out[best]
@@ -332,7 +320,9 @@ class NumbaKernels(NumbaSparse, NumbaSeismic):
 
         def run(q: int) -> None:
             asked = (queries[q], probes[q], list_add[q], allowed is None, words)
-            scored = byte_numba.scan_query(arguments, *asked, out_distances[q], out_rows[q])
+            with watched() as flag:
+                scored = byte_numba.scan_query(arguments, *asked, out_distances[q], out_rows[q], flag)
+            check_stop()
             found = min(scored, out_rows.shape[1])
             best = np.lexsort((out_rows[q], out_distances[q]))  # unused places sort last: their row is the largest
             out_rows[q], out_distances[q] = out_rows[q, best], out_distances[q, best]
@@ -373,7 +363,10 @@ class NumbaKernels(NumbaSparse, NumbaSeismic):
             own, asked = (out[first:last] for out in outputs), queries[first:last]
             prepared = opened.queries.prepare(asked, graph_codes_numba.products)
             exact = _prepare(opened.metric, asked, 1)
-            graph_numba.search_queries(arrays, is_l2, tuple(prepared), exact, *params, skipped[first:last], *own)
+            asked_of: tuple[Any, ...] = (arrays, is_l2, tuple(prepared), exact, *params, skipped[first:last])
+            with watched() as flag:
+                graph_numba.search_queries(*(*asked_of, *own, flag))
+            check_stop()
 
         if len(queries):
             self._by_query(part, len(queries), len(queries) * ef * a.neighbours.shape[1] * a.codes.shape[1])
@@ -392,16 +385,18 @@ class NumbaKernels(NumbaSparse, NumbaSeismic):
         outputs = (out_rows, out_distances, out_counters)
         check_graph_answers(graph.rows.shape, rescored, queries, allowed, *outputs)
         n, codes, add_unit = len(graph.rows), _graph_codes(opened), np.float32(opened.arrays.add_unit)
-        listed = _NO_LIST if allowed is None else loops.list_allowed(allowed, 0, n)
+        listed = NO_LIST if allowed is None else loops.list_allowed(allowed, 0, n)
         scored = n if allowed is None else len(listed)
         most = min(rescored or out_rows.shape[1], scored)
         prepared = opened.queries.prepare(queries, graph_codes_numba.products)
 
         def run(q: int) -> None:
-            heap, heap_rows = np.full(most, np.inf, np.float32), np.full(most, _LAST_ROW)
+            heap, heap_rows = np.full(most, np.inf, np.float32), np.full(most, LAST_ROW)
             if most:
                 of_query = (prepared.weights[q], prepared.bias[q], prepared.scale[q], add_unit)
-                graph_codes_numba.scan_query(codes, of_query, n, allowed is None, listed, heap, heap_rows)
+                with watched() as flag:
+                    graph_codes_numba.scan_query(codes, of_query, n, allowed is None, listed, heap, heap_rows, flag)
+                check_stop()
             rescore, own = opened.rescore(self, queries[q : q + 1]), (out[q] for out in outputs)
             graph_numpy.answer(prepared.base[q], heap_rows, heap, rescored, rescore, (0, scored, 0), *own)
 
@@ -425,12 +420,14 @@ class NumbaKernels(NumbaSparse, NumbaSeismic):
 
         def part(listed: Int64Array, begin: int, end: int, heap_rows: Int64Array, heap: Float32Array) -> None:
             asked = (listed, allowed is None, begin, end)
-            for q, query in enumerate(lanes):
-                maxsim_numba.scan(query, tokens, rows.offsets, *asked, heap_rows[q], heap[q])
+            with watched() as flag:
+                for q, query in enumerate(lanes):
+                    maxsim_numba.scan(query, tokens, rows.offsets, *asked, heap_rows[q], heap[q], flag)
+            check_stop()
 
         row_bytes = len(queries.tokens) * rows.nbytes // max(1, len(rows))
         self._top_k(part, len(rows), row_bytes, allowed, out_rows, out_distances)
-        out_rows[out_rows == _LAST_ROW] = -1
+        out_rows[out_rows == LAST_ROW] = -1
 
     def maxsim_rerank(
         self, queries: TokenRows, rows: TokenRows, candidates: Int64Array, out_distances: Float32Array
@@ -440,7 +437,9 @@ class NumbaKernels(NumbaSparse, NumbaSeismic):
 
         def run(q: int) -> None:
             lanes = np.ascontiguousarray(queries.row(q).tokens.T)
-            maxsim_numba.rerank(lanes, tokens, rows.offsets, candidates[q], out_distances[q])
+            with watched() as flag:
+                maxsim_numba.rerank(lanes, tokens, rows.offsets, candidates[q], out_distances[q], flag)
+            check_stop()
 
         self._each(run, len(queries))
 
@@ -474,73 +473,14 @@ class NumbaKernels(NumbaSparse, NumbaSeismic):
         opened: PythonTokens = tokens.handle
 
         def run(q: int) -> None:
-            own: tuple[Any, ...] = (tokens.codes.offsets, candidates[q], out_distances[q])
-            tokens_numba.distances(*opened.arguments(queries.row(q).tokens), *own)
+            arguments = opened.arguments(queries.row(q).tokens)
+            mean = len(arguments[2]) * tokens.codes.dim // max(1, len(tokens.codes))
+            for part in slices(candidates.shape[1], len(queries.row(q).tokens) * mean):
+                own: tuple[Any, ...] = (tokens.codes.offsets, candidates[q, part], out_distances[q, part])
+                tokens_numba.distances(*arguments, *own)
 
         self._each(run, len(queries))
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         check_inverse_norms(rows, out)
         loops.inverse_norms_of(_typed(rows), rows.shape[1], out)
-
-    def _top_k(
-        self,
-        part: Callable[[Int64Array, int, int, Int64Array, Float32Array], None],
-        n: int,
-        bytes_per_row: int,
-        allowed: Bitmap | None,
-        out_rows: Int64Array,
-        out_distances: Float32Array,
-    ) -> None:
-        """Run `part` over slices of the rows, each with heaps of its own, and merge by (distance, row)."""
-        out_rows.fill(-1)
-        out_distances.fill(np.inf)
-        listed = _NO_LIST if allowed is None else loops.list_allowed(allowed, 0, n)
-        count = n if allowed is None else len(listed)
-        nq, places = out_rows.shape
-        k = min(places, count)
-        if k == 0 or nq == 0:
-            return
-        workers = min(self.threads, 1 + count * bytes_per_row // _BYTES_PER_THREAD)
-        bounds = [count * w // workers for w in range(workers + 1)]
-        heap_rows = np.full((workers, nq, k), _LAST_ROW, np.int64)
-        heaps = np.full((workers, nq, k), np.inf, np.float32)
-
-        def run(w: int) -> None:
-            part(listed, bounds[w], bounds[w + 1], heap_rows[w], heaps[w])
-
-        others = [self._executor(workers).submit(run, w) for w in range(1, workers)]
-        run(0)
-        for future in others:
-            future.result()
-        for q in range(nq):
-            rows, distances = heap_rows[:, q].ravel(), heaps[:, q].ravel()
-            best = np.lexsort((rows, distances))[:k]  # unused places sort last: their row is the largest
-            out_rows[q, :k] = rows[best]
-            out_distances[q, :k] = distances[best]
-        out_rows[out_rows == _LAST_ROW] = -1
-
-    def _each(self, run: Callable[[int], None], nq: int) -> None:
-        """Run queries 0..nq-1, each on one thread."""
-        if nq == 1 or self.threads == 1:
-            for q in range(nq):
-                run(q)
-        else:
-            list(self._executor(self.threads).map(run, range(nq)))
-
-    def _by_query(self, part: Callable[[int, int], None], nq: int, bytes_touched: int) -> None:
-        """Run `part` over slices of the queries."""
-        workers = max(1, min(self.threads, nq, 1 + bytes_touched // _BYTES_PER_THREAD))
-        bounds = [nq * w // workers for w in range(workers + 1)]
-        others = [self._executor(workers).submit(part, *bounds[w : w + 2]) for w in range(1, workers)]
-        part(bounds[0], bounds[1])
-        for future in others:
-            future.result()
-
-    def _executor(self, workers: int) -> ThreadPoolExecutor:
-        with self._lock:
-            key = (os.getpid(), max(workers, self.threads))
-            if self._pool is None or self._pool_key != key:
-                self._pool = ThreadPoolExecutor(key[1], thread_name_prefix="vecstore-numba")
-                self._pool_key = key
-            return self._pool

@@ -53,6 +53,16 @@ def _popcount(_context: Any, word: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
+def stopped(flag: Any) -> bool:
+    """Whether a loop should end: its caller then finds out by `check_stop`, and what it wrote counts for nothing."""
+    left = flag[0]
+    if left > 0:
+        flag[0] = left - 1 if left > 1 else -1
+        return left == 1
+    return left < 0
+
+
+@njit(nogil=True, cache=True)
 def list_allowed(allowed: Any, begin: int, end: int) -> Any:
     """Rows in begin..end-1 whose bit is set, ascending; words without bits are skipped."""
     listed = np.empty(end - begin, np.int64)

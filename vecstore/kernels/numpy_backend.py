@@ -62,6 +62,7 @@ from vecstore.kernels.seismic import OpenSeismic, SeismicArrays, Visit
 from vecstore.kernels.seismic_checks import check_seismic, check_seismic_search, check_sketch_nearest
 from vecstore.kernels.sparse import Saturation
 from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_rerank, check_sparse_scan
+from vecstore.kernels.stop import check_stop
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.kernels.tokens_numpy import PythonTokens
 from vecstore.kernels.window_search import PortableSparse
@@ -107,6 +108,7 @@ def _prepare(metric: Metric, queries: Float32Array) -> NDArray[np.float64]:
 def _blocks(listed: NDArray[np.int64], row_elements: int) -> Iterator[NDArray[np.int64]]:
     step = max(1, _BLOCK_BYTES // (8 * max(1, row_elements)))
     for start in range(0, len(listed), step):
+        check_stop()
         yield listed[start : start + step]
 
 
@@ -149,6 +151,7 @@ class NumpyKernels(PortableSparse):
         for block in _blocks(allowed_rows(allowed, len(rows)), rows.shape[1]):
             wide = widen(rows[block])
             for q, query in enumerate(prepared):
+                check_stop()
                 distances = _distances(metric, query, wide, None if scales is None else scales[block])
                 _merge(out_rows[q], out_distances[q], block, distances)
 
@@ -217,6 +220,7 @@ class NumpyKernels(PortableSparse):
         out_distances.fill(np.inf)
         scales = inverse_norms if metric is Metric.COSINE else None
         for q, query in enumerate(_prepare(metric, queries)):
+            check_stop()
             places = np.flatnonzero(candidates[q] >= 0)
             listed = candidates[q, places]
             distances = _distances(metric, query, widen(rows[listed]), None if scales is None else scales[listed])
@@ -339,7 +343,10 @@ class NumpyKernels(PortableSparse):
         if allowed is not None:
             rows, saturation = rows.take(listed), saturation and saturation.take(listed)
         for q, query in enumerate(queries):
-            distances, matched = sparse_numpy.row_distances(query, rows, saturation)
+            distances, matched = np.empty(len(rows), np.float32), np.empty(len(rows), bool)
+            for part in sparse_numpy.blocks_of(len(rows)):
+                own = saturation and saturation.take(part)
+                distances[part], matched[part] = sparse_numpy.row_distances(query, rows[part], own)
             sparse_numpy.write_nearest(listed[matched], distances[matched], out_rows[q], out_distances[q])
 
     def sparse_rerank(

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, RowCodes
+from vecstore.kernels.stop import check_stop
 
 _BLOCK = 32
 _PART = 64  # blocks decoded at once
+_STOP_BLOCKS = 256  # scored between two looks at whether to stop
 
 # Products of the query, rounded where the kind asks for it, with all rows of the listed blocks: (blocks, 32).
 Products = Callable[[RowCodes, NDArray[Any], Int64Array], Float32Array]
@@ -101,8 +103,12 @@ def scan_query(
     base = list_add[probe][:, None]
     if factors.shape[1] > 1:
         base = base + factors[:, 1]
+    sums = np.empty((len(blocks), _BLOCK), np.float32)
+    for start in range(0, len(blocks), _STOP_BLOCKS):
+        check_stop()
+        sums[start : start + _STOP_BLOCKS] = products(codes, asked, blocks[start : start + _STOP_BLOCKS])
     with np.errstate(over="ignore", invalid="ignore"):
-        distances = (base + factors[:, 0] * (step * products(codes, asked, blocks)))[keep]
+        distances = (base + factors[:, 0] * (step * sums))[keep]
     distances[np.isnan(distances)] = np.inf
     rows = codes.rows.reshape(-1, _BLOCK)[blocks][keep].astype(np.int64)
     if len(rows) > 4 * len(out_rows) > 0:  # sort only what can be among the best, ties included

@@ -13,6 +13,7 @@ from vecstore.kernels.seismic import BLOCK, BUDGET, CHUNK, MASK_BYTES, TERMS_MAX
 from vecstore.kernels.seismic_checks import read_masks
 from vecstore.kernels.sparse import Saturation
 from vecstore.kernels.sparse_numpy import write_nearest
+from vecstore.kernels.stop import check_stop
 from vecstore.sparse import SparseRows
 
 Int64Array = NDArray[np.int64]
@@ -117,6 +118,7 @@ def candidates(
 
     def look(blocks: Int64Array) -> None:
         nonlocal counted, records
+        check_stop()
         sums, read_now = read(terms, blocks)
         places = (blocks[:, None] * BLOCK + np.arange(BLOCK)).ravel()
         met = np.flatnonzero(sums.ravel())

@@ -13,6 +13,7 @@ from vecstore.kernels import sparse_numba, sparse_numpy
 from vecstore.kernels.numba_loops import list_allowed
 from vecstore.kernels.sparse import Bitmap, Saturation
 from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_rerank, check_sparse_scan
+from vecstore.kernels.stop import check_stop
 from vecstore.kernels.window_search import SUM_TOP, PortableSparse
 from vecstore.sparse import SparseRows
 
@@ -72,6 +73,7 @@ class NumbaSparse(PortableSparse):
         check_sparse_rerank(queries, rows, saturation, candidates, out_distances)
         arrays = _arguments(rows, saturation)
         for q, query in enumerate(queries):
+            check_stop()
             own: tuple[Any, ...] = (candidates[q], out_distances[q])
             sparse_numba.rerank(*sparse_numpy.by_weight(query), *arrays, *own)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.sparse import Saturation
+from vecstore.kernels.stop import check_stop
 from vecstore.sparse import SparseRows
+
+_BLOCK_ROWS = 1 << 14
 
 Float32Array = NDArray[np.float32]
 
@@ -38,6 +42,13 @@ def row_distances(
             np.add.at(sums, row_of, products)
         matched[row_of] = True
     return to_distances(sums), matched
+
+
+def blocks_of(n: int) -> Iterator[slice]:
+    """0..n-1 in parts, with a look at whether to stop before each."""
+    for first in range(0, n, _BLOCK_ROWS):
+        check_stop()
+        yield slice(first, min(n, first + _BLOCK_ROWS))
 
 
 def document_frequency(terms: NDArray[np.uint32], rows: SparseRows) -> NDArray[np.int64]:

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from vecstore.kernels.numba_loops import _SUMS, _sift_down, _widen
+from vecstore.kernels.numba_loops import _SUMS, _sift_down, _widen, stopped
 
 _LANES = 32
 _LAST_ROW = np.iinfo(np.int64).max
 _INF = np.float32(np.inf)
+_STOP_BLOCKS = 128  # scored between two looks at whether to stop
 
 
 @njit(nogil=True, cache=True)
@@ -118,6 +119,7 @@ def scan_query(
     heap_rows: Any,
     lowers: Any,
     counters: Any,
+    flag: Any,
 ) -> Any:
     """Fill the heap of the m nearest; returns the k-th smallest upper bound, or +inf where there are no bounds."""
     offsets, counts, places_rows, blocks, factors, table_dims, table_values = codes[:7]
@@ -139,6 +141,8 @@ def scan_query(
         add, radius = list_add[p], np.float32(eps) * list_radius[p]
         left = counts[probes[p]]
         for block in range(offsets[probes[p]], offsets[probes[p] + 1]):
+            if block % _STOP_BLOCKS == 0 and stopped(flag):
+                return _INF
             lanes = min(_LANES, left)
             left -= lanes
             listed = 0

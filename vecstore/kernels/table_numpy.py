@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.base import Bitmap, ByteCodes, Factors, Float32Array, Int64Array, TableCodes
+from vecstore.kernels.stop import check_stop
 
 Float64Array = NDArray[np.float64]
 
@@ -84,6 +85,7 @@ def extra_sums(codes: TableCodes, query: Float32Array, places: Int64Array) -> Fl
 def _parts(n: int, width: int) -> Iterator[slice]:
     step = max(1, _BLOCK_BYTES // (8 * max(1, width)))
     for start in range(0, n, step):
+        check_stop()
         yield slice(start, start + step)
 
 

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from vecstore.kernels.base import Float32Array, Int64Array
 from vecstore.kernels.checks import _check
 from vecstore.kernels.maxsim_checks import check_offsets
+from vecstore.kernels.stop import check_stop
 from vecstore.kernels.tokens import CENTROIDS_MAX, Centroids, Codes, TokenCodes, centroid_bytes, code_bytes
 
 _ROWS_MAX = 1 << 32
+_STOP_ROWS = 1024  # scored between two looks at whether to stop
 
 
 class PythonTokens:
@@ -74,6 +76,7 @@ class PythonTokens:
         steps = steps * np.float32(codes.step)
         bases = None if self.codes.centroids is None else self.centroid_values(tokens)
         for place, row in enumerate(listed):
+            check_stop()
             first, last = (int(offsets[row]), int(offsets[row + 1])) if row >= 0 else (0, 0)
             if first == last:
                 continue
@@ -142,7 +145,10 @@ def search(
     table, step = tokens.table(query)
     listed, visited = tokens.candidates(table, lists, allowed)
     scores = np.empty(len(listed), np.uint32)
-    interact(table, tokens._centroids().homes, tokens.codes.offsets, listed, scores)
+    for first in range(0, len(listed), _STOP_ROWS):
+        check_stop()
+        part = slice(first, first + _STOP_ROWS)
+        interact(table, tokens._centroids().homes, tokens.codes.offsets, listed[part], scores[part])
     order = np.lexsort((listed, ~scores))[: len(out_rows)]
     out_rows.fill(-1)
     out_distances.fill(np.inf)

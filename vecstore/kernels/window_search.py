@@ -16,6 +16,7 @@ from vecstore.kernels.allowed import allowed_mask
 from vecstore.kernels.sparse import Bitmap, OpenWindow, Saturation, Window
 from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_scan
 from vecstore.kernels.sparse_numpy import by_weight, document_frequency
+from vecstore.kernels.stop import check_stop
 from vecstore.kernels.window_build import TOP, build_window, padded
 from vecstore.kernels.window_checks import check_counters, check_window, check_windows
 from vecstore.sparse import SparseRows
@@ -218,6 +219,7 @@ class PortableSparse(ABC):
         for q, query in enumerate(queries if k else ()):
             search = _Search(self, query, rows, saturation, flags, k, out_counters[q])
             for one in windows:
+                check_stop()
                 search.window(one.window)
             search.score(end + np.flatnonzero(flags[end:]))
             out_rows[q, : len(search.rows)], out_distances[q, : len(search.rows)] = search.rows, search.distances

@@ -14,6 +14,7 @@ import numpy as np
 from vecstore.config import Limits
 from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
+from vecstore.engine.in_thread import in_thread
 from vecstore.engine.parts import PARTS
 from vecstore.engine.reached import reached
 from vecstore.errors import limit_exceeded
@@ -171,7 +172,7 @@ class Points:
         if message.min_seq:
             collection = self._database.collection(message.collection)
             await reached(collection, message.min_seq, time.monotonic() + remaining_s)
-        return await self._loop.run_in_executor(self._reads, method, data)
+        return await in_thread(self._reads, method, data)
 
     def _get(self, data: bytes) -> bytes:
         message = pb.GetPointsRequest.FromString(data)
@@ -195,7 +196,7 @@ class Points:
         return facets_to_pb(self._database.facet(request)).SerializeToString()
 
     async def distance_matrix(self, data: bytes, remaining_s: float) -> bytes:
-        return await self._loop.run_in_executor(self._reads, self._matrix, data, remaining_s)
+        return await in_thread(self._reads, self._matrix, data, remaining_s)
 
     def _matrix(self, data: bytes, remaining_s: float) -> bytes:
         request = matrix_request_from_pb(pb.DistanceMatrixRequest.FromString(data), self._limits)
@@ -227,11 +228,11 @@ class Points:
 
     async def _read(self, call: Callable[[bytes, float], bytes | _Waiting], data: bytes, remaining_s: float) -> bytes:
         """Run a call in the pool for reads, and what it embeds in between, apart from that pool."""
-        answer = await self._loop.run_in_executor(self._reads, call, data, remaining_s)
+        answer = await in_thread(self._reads, call, data, remaining_s)
         if isinstance(answer, bytes):
             return answer
         requests = await self._database.embedding.resolved_async(answer.requests)
-        return await self._loop.run_in_executor(self._reads, answer.run, requests)
+        return await in_thread(self._reads, answer.run, requests)
 
     def _embedded(self, requests: Sequence[R], run: Callable[[Sequence[R]], bytes]) -> bytes | _Waiting:
         return _Waiting(requests, run) if self._database.embedding.wanted(requests) else run(requests)
