@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from vecstore.cli import create, inspect, keys, mcp, query, serve, transfer
+from vecstore.cli import create, gateway, inspect, keys, mcp, query, serve, transfer
 from vecstore.cli.advise import advise_command
 from vecstore.cli.render import show_error
 from vecstore.errors import VecstoreError
@@ -36,6 +36,7 @@ app = typer.Typer(
 )
 
 app.command("serve")(serve.serve)
+app.command("gateway")(gateway.gateway)
 app.command("mcp")(mcp.mcp)
 app.command("create")(create.create)
 app.command("index")(create.update_index)
