@@ -12,8 +12,8 @@ from vecstore.documents import types as t
 from vecstore.documents.asking import Wanted
 from vecstore.documents.chunking import TOKENS_MAX, TOKENS_MIN
 from vecstore.wire.rest.base import Answer, Body, Count, JsonObject, bad_argument
+from vecstore.wire.rest.conditions import FilterSpec
 from vecstore.wire.rest.ids import Id, Unsigned
-from vecstore.wire.rest.points import FilterSpec
 from vecstore.wire.rest.queries import TimeoutMs
 from vecstore.wire.rest.ranking import FusionName, FusionSpec
 

@@ -19,14 +19,14 @@ from vecstore.types import (
 )
 from vecstore.wire.rest import points as p
 from vecstore.wire.rest.base import Body, Durable, bad_argument
+from vecstore.wire.rest.conditions import WriteBody, conditioned, conditions_to_json
 
 
-class UpdateVectorsBody(Body):
+class UpdateVectorsBody(WriteBody):
     """`points`, without payloads, or `batch`: the vectors to replace of points that exist."""
 
     points: list[p.PointSpec] | None = None
     batch: p.Batch | None = None
-    durability: Durable | None = None
 
 
 class DeleteVectorsBody(p.DeleteBody, kw_only=True):
@@ -53,6 +53,7 @@ class UpdateBatchBody(Body):
 
     operations: list[UpdateOperation]
     durability: Durable | None = None
+    idempotency_key: str | None = None
 
 
 PAYLOAD_OPS = {
@@ -67,12 +68,14 @@ _NAMES = {op: name for name, op in PAYLOAD_OPS.items()}
 def update_vectors_from_json(
     collection: str, given: UpdateVectorsBody, limits: Limits, schema: Schema | None
 ) -> UpdateVectorsRequest:
-    return UpdateVectorsRequest(collection, p.given_batch(given, limits, schema), given.durability)
+    request = UpdateVectorsRequest(collection, p.given_batch(given, limits, schema), given.durability)
+    return conditioned(request, given, limits)
 
 
 def delete_vectors_from_json(collection: str, given: DeleteVectorsBody, limits: Limits) -> DeleteVectorsRequest:
     where = p.filter_from_json(given.filter, limits)
-    return DeleteVectorsRequest(collection, tuple(given.names), p.chosen_ids(given), where, given.durability)
+    request = DeleteVectorsRequest(collection, tuple(given.names), p.chosen_ids(given), where, given.durability)
+    return conditioned(request, given, limits)
 
 
 def update_batch_from_json(
@@ -88,7 +91,7 @@ def update_batch_from_json(
             operations.append(_operation(collection, one, limits, schema))
         except VecstoreError as error:
             raise error.at(f"operations[{place}]") from None
-    return UpdateBatchRequest(collection, operations, given.durability)
+    return UpdateBatchRequest(collection, operations, given.durability, given.idempotency_key)
 
 
 def _operation(collection: str, given: UpdateOperation, limits: Limits, schema: Schema | None) -> SingleWrite:
@@ -112,11 +115,11 @@ def _operation(collection: str, given: UpdateOperation, limits: Limits, schema: 
 
 def update_batch_to_json(request: UpdateBatchRequest) -> UpdateBatchBody:
     operations = [UpdateOperation(**dict([_operation_to_json(one)])) for one in request.operations]
-    return UpdateBatchBody(operations=operations, durability=request.durability)
+    return UpdateBatchBody(operations=operations, **conditions_to_json(request))
 
 
 def update_vectors_to_json(request: UpdateVectorsRequest) -> UpdateVectorsBody:
-    return UpdateVectorsBody(batch=p.batch_to_json(request.batch), durability=request.durability)
+    return UpdateVectorsBody(batch=p.batch_to_json(request.batch), **conditions_to_json(request))
 
 
 def delete_vectors_to_json(request: DeleteVectorsRequest) -> DeleteVectorsBody:

@@ -25,20 +25,14 @@ from vecstore.types import (
 )
 from vecstore.wire.gather import check_count, gathered
 from vecstore.wire.given import OneVector, widen
-from vecstore.wire.rest.base import NULL, Body, Durable, bad_argument, payload_bytes
+from vecstore.wire.rest.base import NULL, Body, bad_argument, payload_bytes
 from vecstore.wire.rest.columns import VectorColumn, columns_from_json, columns_to_json
+from vecstore.wire.rest.conditions import FilterSpec, WriteBody, conditioned, conditions_to_json
 from vecstore.wire.rest.ids import Id, StringId, filter_ids, id_from_json, id_to_json, ids_from_json
 from vecstore.wire.rest.vectors import Vector, vector_from_json, vector_to_json
 
 Payload = Annotated[
     msgspec.Raw, msgspec.Meta(description="A JSON object.", extra_json_schema={"type": ["object", "null"]})
-]
-FilterSpec = Annotated[
-    Any,
-    msgspec.Meta(
-        description="must, should, must_not, min_should, or one condition, or a list of conditions that must all hold.",
-        extra_json_schema={"$ref": "#/components/schemas/Filter"},
-    ),
 ]
 
 
@@ -59,13 +53,12 @@ class Batch(Body):
     payloads: list[Payload] | None = None
 
 
-class UpsertBody(Body):
+class UpsertBody(WriteBody):
     """`points` or `batch`. An id given twice: the last one wins."""
 
     points: list[PointSpec] | None = None
     batch: Batch | None = None
     mode: WriteMode = WriteMode.UPSERT
-    durability: Durable | None = None
 
 
 class Written(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -78,12 +71,11 @@ class Written(msgspec.Struct, omit_defaults=True, kw_only=True):
     operations: list[Written] = []
 
 
-class DeleteBody(Body):
+class DeleteBody(WriteBody):
     """By `ids` or by `filter`."""
 
     ids: list[Id] | None = None
     filter: FilterSpec = None
-    durability: Durable | None = None
 
 
 class PayloadBody(DeleteBody, kw_only=True):
@@ -114,7 +106,8 @@ def upsert_from_json(collection: str, given: UpsertBody, limits: Limits, schema:
     """`schema`, when known, lets an error name the very point whose vector has the wrong dimension.
 
     Raises InvalidArgument: LIMIT_EXCEEDED, BAD_VECTOR, DIMENSION_MISMATCH."""
-    return UpsertRequest(collection, given_batch(given, limits, schema), given.mode, given.durability)
+    batch = given_batch(given, limits, schema)
+    return conditioned(UpsertRequest(collection, batch, given.mode, given.durability), given, limits)
 
 
 def given_batch(given: Any, limits: Limits, schema: Schema | None) -> PointBatch:
@@ -152,13 +145,14 @@ def _batch_from_json(given: Batch, limits: Limits, schema: Schema | None) -> Poi
 
 
 def delete_from_json(collection: str, given: DeleteBody, limits: Limits) -> DeleteRequest:
-    return DeleteRequest(collection, chosen_ids(given), filter_from_json(given.filter, limits), given.durability)
+    where = filter_from_json(given.filter, limits)
+    return conditioned(DeleteRequest(collection, chosen_ids(given), where, given.durability), given, limits)
 
 
 def payload_from_json(
     collection: str, op: PayloadOp, given: PayloadBody | PayloadKeysBody | DeleteBody, limits: Limits
 ) -> PayloadRequest:
-    return PayloadRequest(
+    request = PayloadRequest(
         collection,
         op,
         chosen_ids(given),
@@ -167,6 +161,7 @@ def payload_from_json(
         tuple(given.keys) if isinstance(given, PayloadKeysBody) else (),
         given.durability,
     )
+    return conditioned(request, given, limits)
 
 
 def chosen_ids(given: DeleteBody) -> list[PointId] | None:
@@ -206,7 +201,7 @@ def written_to_json(result: WriteResult) -> Written:
 
 def upsert_to_json(request: UpsertRequest) -> UpsertBody:
     """By column."""
-    return UpsertBody(batch=batch_to_json(request.batch), mode=request.mode, durability=request.durability)
+    return UpsertBody(batch=batch_to_json(request.batch), mode=request.mode, **conditions_to_json(request))
 
 
 def batch_to_json(given: PointBatch) -> Batch:
@@ -255,7 +250,7 @@ def chosen_to_json(request: DeleteRequest | PayloadRequest | DeleteVectorsReques
     return {
         "ids": None if request.ids is None else ids_to_json(request.ids),
         "filter": filter_to_json(request.filter),
-        "durability": request.durability,
+        **conditions_to_json(request),
     }
 
 

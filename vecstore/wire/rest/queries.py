@@ -18,9 +18,9 @@ from vecstore.sparse_check import bad_vector
 from vecstore.types import Prefetch, QueryRequest, Selection
 from vecstore.wire.given import given_rows, given_vectors, only
 from vecstore.wire.rest.base import Answer, Body, JsonObject, bad_argument, payload_bytes
+from vecstore.wire.rest.conditions import FilterSpec
 from vecstore.wire.rest.ids import U64_MAX, Id, Unsigned, id_from_json, id_to_json
 from vecstore.wire.rest.points import (
-    FilterSpec,
     StoredPoint,
     filter_from_json,
     filter_to_json,

@@ -12,9 +12,9 @@ from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.hits import id_array
 from vecstore.types import CountRequest, GetRequest, Point, ScrollRequest, ScrollResult
 from vecstore.wire.rest.base import Answer, Body, bad_argument
+from vecstore.wire.rest.conditions import FilterSpec
 from vecstore.wire.rest.ids import U64_MAX, Id, Unsigned, id_from_json, id_to_json, ids_from_json
 from vecstore.wire.rest.points import (
-    FilterSpec,
     StoredPoint,
     filter_from_json,
     filter_to_json,
