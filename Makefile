@@ -12,7 +12,7 @@ NATIVE_STYLED := $(filter %.cpp %.h,$(NATIVE))
 .PHONY: help demo test check bench proto verify-proto format torture clean
 
 help:
-	@echo "make demo          start a server, load 4,000 texts, ask it questions, stop"
+	@echo "make demo          start a server, load 4,000 texts, then documents, ask it questions, stop"
 	@echo "make test          every test"
 	@echo "make check         lint, types, layers, formats, generated code, tidiness"
 	@echo "make bench         measure recall, rate and latency beside peers (DATA=file.hdf5)"
@@ -40,7 +40,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NEEDS = $(BIN)/python tools/requirements.py
 ITSELF = $(PIP) --no-build-isolation --no-deps --editable .
 $(VENV)/.users: $(VENV)/.made $(NATIVE)
-	$(NEEDS) all > $(VENV)/users.txt
+	$(NEEDS) all demo > $(VENV)/users.txt
 	$(PIP) --requirement $(VENV)/users.txt
 	$(ITSELF)
 	@touch $@
@@ -53,6 +53,7 @@ $(VENV)/.developers: $(VENV)/.made $(NATIVE)
 
 demo: $(VENV)/.users
 	$(BIN)/python -m vecstore.cli.demo
+	$(BIN)/python -m vecstore.cli.demo_documents
 
 test: $(VENV)/.developers
 	$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist worksteal

@@ -50,6 +50,15 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--seed", type=int, help="printed where it is not given")
     one.add_argument("--out", default="bench/results/completeness.jsonl")
 
+    one = add(commands, "documents", do_documents, "nDCG of judged text collections through documents: cut, embedded")
+    one.add_argument("folders", nargs="+", help="labelled collections, or a folder of them")
+    one.add_argument("--model", metavar="FILE", help="an ONNX file; default: the one of the extra `demo`")
+    one.add_argument("--max-tokens", type=positive, default=256)
+    one.add_argument("--tokens", type=positive, default=200, help="of a chunk")
+    one.add_argument("--overlap", type=int, default=30)
+    one.add_argument("--queries", type=positive, help="only the first so many")
+    one.add_argument("--out", default="bench/results/documents.jsonl")
+
     one = add(commands, "plot", do_plot, "recall-rate and latency pictures of a results file")
     one.add_argument("results")
 
@@ -284,6 +293,19 @@ def do_recall_targets(args: argparse.Namespace) -> None:
 
     recall_targets(args.folder, args.only, args.index, args.k, args.timed, args.tune, args.work, args.l2, args.rows,
                    args.keep, args.out)  # fmt: skip
+
+
+def do_documents(args: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from bench.documents import measure, onnx_settings
+    from bench.labelled import is_labelled
+    from vecstore.documents.types import Chunking
+
+    settings = onnx_settings(args.model, args.max_tokens)
+    for folder in map(Path, args.folders):
+        for one in [folder] if is_labelled(folder) else sorted(filter(is_labelled, folder.iterdir())):
+            measure(one, settings, Chunking(args.tokens, args.overlap), args.queries, args.out)
 
 
 def do_completeness(args: argparse.Namespace) -> None:

@@ -12,6 +12,18 @@ pytest.importorskip("grpc", reason="the demonstration needs the server extra")
 pytest.importorskip("typer", reason="the demonstration needs the cli extra")
 
 
+def test_documents_are_put_in_over_rest_and_asked() -> None:
+    for needed in ("httpx", "semantic_text_splitter", "uvicorn"):
+        pytest.importorskip(needed, reason="the demonstration of documents needs the extras of `all`")
+    done = subprocess.run(
+        [sys.executable, "-m", "vecstore.cli.demo_documents"], capture_output=True, text=True, timeout=110, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Once more: unchanged." in done.stdout
+    assert "The right document is among the sources of 5 of 5 questions." in done.stdout
+    assert len(re.findall(r"^\[\d\] .+docs/[A-Z]+\.md, characters \d+-\d+", done.stdout, flags=re.M)) >= 10, done.stdout
+
+
 def test_demo_is_exact_and_readable() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "vecstore.cli.demo"], capture_output=True, text=True, timeout=110, check=False

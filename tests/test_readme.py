@@ -48,6 +48,19 @@ def test_the_tour_of_other_fields_runs(tmp_path: Path, capsys: pytest.CaptureFix
     assert printed == ["[2 1]", "[1 2]", "[1 2]", "[1 2] [1. 0.]"]
 
 
+def test_documents_are_put_in_and_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    pytest.importorskip("semantic_text_splitter", reason="needs the documents extra")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "handbook").mkdir()
+    (tmp_path / "handbook" / "tides.md").write_text("# Tides\n\n## Causes\n\nHigh water comes twice a day.\n")
+    without = re.sub(r", embedders=.*\)$", ")", BLOCKS[4], flags=re.M).replace(', embedder="minilm"', "")
+    assert without != BLOCKS[4]
+    run(without + "db.close()", tmp_path)
+    assert capsys.readouterr().out.startswith("[1] Tides")
+
+
 def run(code: str, folder: Path) -> dict[str, Any]:
     script = folder / "readme.py"
     script.write_text(code, encoding="utf-8")

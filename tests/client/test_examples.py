@@ -16,6 +16,7 @@ EXPECTED = {
     "async_client.py": "100 of 100 found themselves",
     "hybrid.py": "fused           finds 0.680",
     "import_file.py": "4000 points",
+    "rag.py": "[1] Tides (tides.md)",
     "server_client.py": "DIMENSION_MISMATCH",
     "langchain_rag.py": "hybrid finds 144 of 200",
     "llamaindex_index.py": "923 nodes of six words or more",
@@ -23,6 +24,7 @@ EXPECTED = {
     "mcp_client.py": "COLLECTION_NOT_FOUND: no collection named 'nots'",
 }
 NEEDS = {
+    "rag.py": "semantic_text_splitter",
     "hybrid.py": "pyarrow", "import_file.py": "pyarrow", "langchain_rag.py": "langchain_core",
     "llamaindex_index.py": "llama_index.core", "haystack_pipeline.py": "haystack", "mcp_client.py": "mcp",
 }  # fmt: skip

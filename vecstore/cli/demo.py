@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from rich.text import Text
 
 from vecstore.cli.demo_exact import recall
 from vecstore.cli.demo_sample import FUSED, K, Kind, Sample, kinds_of, load_sample, queries_of
-from vecstore.cli.serve import READY
+from vecstore.cli.serve import READY, REST_READY, gateway_is_there
 from vecstore.client._sync.client import Client
 from vecstore.client._sync.collection import Collection
 from vecstore.client.connect import connect
@@ -59,15 +59,24 @@ def main() -> int:
 
 @contextmanager
 def server(path: Path) -> Iterator[str]:
-    """A server process on a free port; yields its target once it answers, and stops it gracefully."""
+    """A server process on a free port; yields its gRPC target once it answers, and stops it gracefully."""
+    with served(path, {"VECSTORE_STORAGE_INDEX_ROWS_MIN": str(INDEX_FROM_ROWS)}) as (target, _):
+        yield target
+
+
+@contextmanager
+def served(path: Path, settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """A server process on free ports, with settings from the environment; yields its gRPC target and its REST address,
+    empty where it has none."""
     command = [sys.executable, "-m", "vecstore.cli.main", "serve", str(path), "--port", "0"]
-    settings = {**os.environ, "VECSTORE_STORAGE_INDEX_ROWS_MIN": str(INDEX_FROM_ROWS)}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=settings)  # noqa: S603 (our own command)
+    environment = {**os.environ, **settings}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 (our own)
     try:
         line = process.stdout.readline() if process.stdout else ""  # ends when the process does
         if not line.startswith(READY):
             raise Unavailable(f"the server did not start: exit code {process.wait(START_S)}")
-        yield line.rsplit(" ", 1)[1].strip()
+        rest = process.stdout.readline() if process.stdout and gateway_is_there() else ""
+        yield line.rsplit(" ", 1)[1].strip(), rest.removeprefix(REST_READY).partition(",")[0]
         process.terminate()
         if process.wait(START_S) != 0:
             raise Unavailable(f"the server stopped with exit code {process.returncode}")

@@ -14,6 +14,7 @@ from vecstore.config import load_settings
 from vecstore.errors import FailedPrecondition
 
 CHILD = (sys.executable, "-m", "vecstore.cli.child")
+REST_READY = "REST on "
 READY = "serving "  # how the line starts that is printed once calls are answered
 
 
@@ -48,7 +49,7 @@ def serve(
         typer.echo(f"{READY}{path} on grpc://{server.host}:{bound}")
         if rest_bound is not None:
             scheme = "https" if server.tls_cert else "http"
-            typer.echo(f"REST on {scheme}://{server.host}:{rest_bound}, described at /docs")
+            typer.echo(f"{REST_READY}{scheme}://{server.host}:{rest_bound}, described at /docs")
 
     if server.rest and not gateway_is_there():
         typer.echo("without REST, which needs: pip install 'vecstore[gateway]'", err=True)
