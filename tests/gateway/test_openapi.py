@@ -17,7 +17,7 @@ from vecstore.query.parse import KEYED, UNKEYED
 DELETES_LAST = sorted(ROUTES, key=lambda route: ("delete" in route.name, "clear" in route.name))
 CASES = [(route.name, name) for route in DELETES_LAST for name in route.examples]
 # What needs an operation's id, or more queries than belong into a document.
-WITHOUT_EXAMPLE = {"tune_collection", "get_operation", "cancel_operation", "watch_operation"}
+WITHOUT_EXAMPLE = {"tune_collection", "get_operation", "cancel_operation", "watch_operation", "import_points"}
 
 
 @pytest.fixture(scope="module")

@@ -137,15 +137,14 @@ class ParquetSource:
         return batch
 
 
-class ParquetSink:
-    """Writes columns `id`, `payload` (JSON text) and one for each vector field: fixed-size lists, or for a sparse or
-    text field structs of the lists `indices` and `values`. Ids keep their kind: uint64, UUID or string; where a
-    collection mixes kinds, text with the kind in `id_kind`."""
+class ArrowRows:
+    """Points as Arrow record batches with the columns `id`, `payload` (JSON text) and one for each vector field:
+    fixed-size lists, or for a sparse or text field structs of the lists `indices` and `values`. Ids keep their kind:
+    uint64, UUID or string; where kinds are mixed, or not known yet, text with the kind in `id_kind`."""
 
-    def __init__(self, path: Path, fields: dict[str, VectorField], kinds: IdKinds) -> None:
-        need_module("pyarrow.parquet")
+    def __init__(self, fields: dict[str, VectorField], kinds: IdKinds | None) -> None:
+        need_module("pyarrow")
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         from vecstore.io.arrow_sparse import COLUMN_TYPE
 
@@ -153,8 +152,8 @@ class ParquetSink:
             message = f"vector field {sorted(taken)[0]!r} has the name of another column; export it to .jsonl"
             raise InvalidArgument(message, reason="BAD_COLUMN")
         self._fields = fields
-        self._mixed = len(kinds) > 1
-        self._id_type = {"num": pa.uint64(), "uuid": pa.uuid(), "str": pa.string()}[next(iter(kinds), "num")]
+        self._mixed = kinds is None or len(kinds) > 1
+        self._id_type = {"num": pa.uint64(), "uuid": pa.uuid(), "str": pa.string()}[next(iter(kinds or ()), "num")]
         if self._mixed:
             self._id_type = pa.string()
         columns = [pa.field(ID, self._id_type), *([pa.field(ID_KIND, pa.string())] if self._mixed else [])]
@@ -164,10 +163,9 @@ class ParquetSink:
                 continue
             columns.append(pa.field(name, pa.list_(pa.from_numpy_dtype(exported_dtype(field)), field.storage_width)))
         columns.append(pa.field(PAYLOAD, pa.string()))
-        self._schema = pa.schema(columns, metadata={FORMAT_KEY: FORMAT_VERSION})
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        self.schema = pa.schema(columns, metadata={FORMAT_KEY: FORMAT_VERSION})
 
-    def write(self, points: Sequence[Point]) -> None:
+    def batch(self, points: Sequence[Point]) -> Any:
         import pyarrow as pa
 
         from vecstore.io.arrow_columns import vector_array
@@ -185,7 +183,7 @@ class ParquetSink:
             arrays.append(vector_array(rows, exported_dtype(field), field.storage_width))
         texts = [None if point.payload_json is None else point.payload_json.decode() for point in points]
         arrays.append(pa.array(texts, type=pa.string()))
-        self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
+        return pa.record_batch(arrays, schema=self.schema)
 
     def _ids(self, ids: list[PointId]) -> Any:
         import pyarrow as pa
@@ -196,6 +194,20 @@ class ParquetSink:
             packed = pa.array([one.bytes for one in ids if isinstance(one, UUID)], type=pa.binary(16))
             return pa.ExtensionArray.from_storage(pa.uuid(), packed)
         return pa.array(ids, type=self._id_type)
+
+
+class ParquetSink:
+    """Writes `ArrowRows`."""
+
+    def __init__(self, path: Path, fields: dict[str, VectorField], kinds: IdKinds) -> None:
+        need_module("pyarrow.parquet")
+        import pyarrow.parquet as pq
+
+        self._rows = ArrowRows(fields, kinds)
+        self._writer = pq.ParquetWriter(path, self._rows.schema, compression="zstd")
+
+    def write(self, points: Sequence[Point]) -> None:
+        self._writer.write_batch(self._rows.batch(points))
 
     def close(self) -> None:
         self._writer.close()

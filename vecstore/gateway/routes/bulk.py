@@ -2,6 +2,91 @@
 
 from __future__ import annotations
 
-from vecstore.gateway.route import Route
+import msgspec
 
-ROUTES: tuple[Route, ...] = ()
+from vecstore.access import Action
+from vecstore.errors import VecstoreError
+from vecstore.gateway import bulk
+from vecstore.gateway.call import Call, Reply
+from vecstore.gateway.http_errors import unsupported
+from vecstore.gateway.route import Example, Route
+from vecstore.gateway.routes.collections import COLLECTION
+from vecstore.gateway.routes.points import DOCS
+from vecstore.types import Durability, UpsertRequest, WriteMode
+from vecstore.wire.rest.base import Body
+from vecstore.wire.rest.conditions import FilterSpec
+from vecstore.wire.rest.ids import Id
+from vecstore.wire.rest.queries import Selector
+from vecstore.wire.rest.vectors import VectorEncoding
+
+
+class ImportQuery(msgspec.Struct):
+    mode: WriteMode = WriteMode.UPSERT
+    durability: Durability | None = None
+
+
+class Imported(msgspec.Struct, kw_only=True):
+    """`points` were read, of which `changed` were written; all durable at `seq`."""
+
+    points: int
+    changed: int
+    skipped: int
+    seq: int
+
+
+class ExportBody(Body):
+    """All points that match, in the order of their ids, starting after `after`. The header Accept chooses lines of JSON
+    (the default) or an Arrow stream; `vector_encoding` is for the lines."""
+
+    filter: FilterSpec = None
+    after: Id | None = None
+    with_payload: Selector = True
+    with_vectors: Selector = True
+    vector_encoding: VectorEncoding = VectorEncoding.LIST
+
+
+async def import_points(call: Call) -> Imported:
+    schema = (await call.transport.collection_info(call.collection)).schema
+    done = Imported(points=0, changed=0, skipped=0, seq=0)
+    admission = call.services.admission
+    try:
+        async for batch in bulk.batches_in(call, schema):
+            call.principal = call.services.access.renew(call.principal)
+            request = UpsertRequest(call.collection, batch, call.query.mode, call.query.durability)
+            await admission.wait_slot()
+            try:
+                result = await call.transport.write(request)
+            finally:
+                admission.release_slot()
+            done.points += len(batch.ids)
+            done.changed += result.changed
+            done.skipped += result.skipped
+            done.seq = result.seq
+    except VecstoreError as error:
+        raise bulk.failed_after(error, done.points) from None
+    return done
+
+
+async def export_points(call: Call) -> Reply:
+    request = bulk.selected(call, call.body)
+    accept = call.headers.get(b"accept", b"").decode("latin-1")
+    if bulk.ARROW in accept:
+        bulk.need_arrow()
+        schema = (await call.transport.collection_info(call.collection)).schema
+        return Reply(bulk.arrow_out(call, request, schema), media=bulk.ARROW.encode())
+    if accept and not any(one in accept for one in (bulk.NDJSON, "*/*", "application/*")):
+        raise unsupported("Accept", accept, bulk.MEDIA)
+    await call.transport.collection_info(call.collection)  # before the answer begins
+    packed = call.body.vector_encoding is VectorEncoding.BASE64
+    return Reply(bulk.lines_out(call, request, packed), media=bulk.NDJSON.encode())
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("POST", f"{COLLECTION}/import", "import_points",
+          "Write a stream of points of any length, batch after batch, each durable before the next is read.",
+          Action.WRITE, import_points, query=ImportQuery, answer=Imported, reads=bulk.MEDIA, stream=True,
+          raw_body=True),
+    Route("POST", f"{COLLECTION}/export", "export_points", "All points that match, as a stream.", Action.READ,
+          export_points, body=ExportBody, body_optional=True, gives=bulk.MEDIA, stream=True,
+          examples={"with everything": Example({"with_vectors": True}, DOCS)}),
+)  # fmt: skip

@@ -1,0 +1,139 @@
+"""Points by the stream, as lines of JSON and as Arrow: what goes in comes out, and what is wrong is named."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from typing import Any
+from uuid import UUID
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pytest
+from gateway_support import refused
+
+from vecstore.gateway import bulk
+
+SEED = 20261127
+N = 1_300  # more than two batches of lines
+BULK = "/v1/collections/bulk"
+LINES = {"content-type": bulk.NDJSON}
+ARROW = {"content-type": bulk.ARROW}
+ODD = "6f6e6c79-2061-4e20-8578-616d706c6500"
+
+
+def points() -> list[dict[str, Any]]:
+    rng = np.random.default_rng(SEED)
+    made = [
+        {"id": n, "payload": {"n": n, "big": (1 << 63) - 1 - n}, "vectors": {"v": rng.random(4).astype("f4").tolist()}}
+        for n in range(N)
+    ]
+    made[7]["id"], made[8]["id"], made[9]["id"] = ODD, {"str": ODD}, "seven"
+    made[10]["vectors"] = {"t": "a whale", "s": {"indices": [3, 9], "values": [0.5, 2.0]}}
+    made[11].pop("payload")
+    return made
+
+
+def lines(rows: list[dict[str, Any]]) -> bytes:
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+@pytest.fixture
+def empty(client: httpx.Client) -> httpx.Client:
+    client.delete(BULK)
+    schema = {"vectors": {"v": {"dim": 4}, "t": {"kind": "text"}, "s": {"kind": "sparse"}}}
+    assert client.put(BULK, json={"schema": schema}).status_code == 200
+    return client
+
+
+def exported(client: httpx.Client, **headers: str) -> httpx.Response:
+    response = client.post(f"{BULK}/export", json={}, headers=headers)
+    assert response.status_code == 200, response.text
+    return response
+
+
+def test_lines_go_in_and_come_out(empty: httpx.Client) -> None:
+    rows = points()
+    answer = empty.post(f"{BULK}/import", content=iter([lines(rows[:3]), lines(rows[3:])]), headers=LINES).json()
+    assert (answer["points"], answer["changed"], answer["skipped"]) == (N, N, 0)
+    found = [json.loads(line) for line in exported(empty).iter_lines()]
+    order = {json.dumps(row["id"]): row for row in rows}
+    assert len(found) == N
+    for one in found:
+        row = order[json.dumps(one["id"])]
+        assert one["payload"] == row.get("payload", {})
+        if "v" in row["vectors"]:
+            np.testing.assert_array_equal(np.array(one["vectors"]["v"], "f4"), np.array(row["vectors"]["v"], "f4"))
+    assert [one["id"] for one in found[-3:]] == [ODD, {"str": ODD}, "seven"]
+    again = empty.post(f"{BULK}/import?mode=insert_only", content=lines(rows[:5]), headers=LINES).json()
+    assert (again["changed"], again["skipped"]) == (0, 5)
+    packed = gzip.compress(lines(rows[:5]))
+    put = empty.post(f"{BULK}/import", content=packed, headers={**LINES, "content-encoding": "gzip"})
+    assert put.json()["changed"] == 5
+    some = empty.post(f"{BULK}/export", json={"filter": {"key": "n", "range": {"lt": 3}}, "with_vectors": False})
+    assert [json.loads(line)["payload"]["n"] for line in some.iter_lines()] == [0, 1, 2]
+
+
+def test_arrow_goes_out_and_in(empty: httpx.Client) -> None:
+    assert empty.post(f"{BULK}/import", content=lines(points()), headers=LINES).status_code == 200
+    before = exported(empty).content
+    stream = exported(empty, accept=bulk.ARROW).content
+    table = pa.ipc.open_stream(io.BytesIO(stream)).read_all()
+    assert table.num_rows == N
+    assert set(table.column_names) == {"id", "id_kind", "v", "t", "s", "payload"}
+    empty.delete(BULK)
+    schema = {"vectors": {"v": {"dim": 4}, "t": {"kind": "text"}, "s": {"kind": "sparse"}}}
+    empty.put(BULK, json={"schema": schema})
+    assert empty.post(f"{BULK}/import", content=stream, headers=ARROW).json()["changed"] == N
+
+    def plain(content: bytes) -> list[Any]:
+        return [{**json.loads(line), "seq": 0} for line in content.splitlines()]
+
+    assert plain(exported(empty).content) == plain(before)
+
+
+def test_arrow_of_others(empty: httpx.Client) -> None:
+    """Ids as numbers, vectors as lists, payload in columns."""
+    columns = {
+        "id": pa.array([1, 2], pa.uint64()),
+        "v": pa.array([[1, 2, 3, 4], None], pa.list_(pa.float32(), 4)),
+        "lang": pa.array(["en", None]),
+    }
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, pa.table(columns).schema) as writer:
+        writer.write_table(pa.table(columns))
+    assert empty.post(f"{BULK}/import", content=sink.getvalue(), headers=ARROW).json()["points"] == 2
+    found = empty.post(f"{BULK}/points/get", json={"ids": [1, 2], "with_vectors": True}).json()["points"]
+    assert found[0]["payload"] == {"lang": "en"}
+    assert found[0]["vectors"]["v"] == [1, 2, 3, 4]
+    assert found[1]["payload"] == {}
+    for broken in (sink.getvalue()[:-200], b"nothing of the kind", b"\xff\xff\xff\xff\xff\xff\xff\x7f" * 9):
+        problem = empty.post(f"{BULK}/import", content=broken, headers=ARROW)
+        assert problem.status_code in (400, 413), problem.text
+
+
+def test_what_fails_is_named_and_what_is_written_is_counted(empty: httpx.Client) -> None:
+    rows = points()
+    rows[700]["vectors"] = {"v": [1, 2]}
+    problem = refused(empty.post(f"{BULK}/import", content=lines(rows), headers=LINES), 400, "DIMENSION_MISMATCH")
+    assert problem["metadata"]["points_written"] == str(bulk.LINES)
+    assert empty.post(f"{BULK}/points/count", json={}).json()["count"] == bulk.LINES
+    body = lines(rows[:600]) + b'{"id": 5, "payloads": 3}\n'
+    problem = refused(empty.post(f"{BULK}/import", content=body, headers=LINES), 400, "BAD_ARGUMENT")
+    assert problem["errors"][0]["path"] == "points[600].payloads"
+    refused(empty.post(f"{BULK}/import", content=b"{}", headers={"content-type": "text/csv"}), 415,
+            "UNSUPPORTED_MEDIA_TYPE")  # fmt: skip
+    refused(empty.post(f"{BULK}/export", json={}, headers={"accept": "text/csv"}), 415, "UNSUPPORTED_MEDIA_TYPE")
+    refused(empty.post("/v1/collections/none/export", json={}), 404, "COLLECTION_NOT_FOUND")
+
+
+def test_without_pyarrow_arrow_is_refused_by_name(empty: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise bulk.FailedPrecondition(f"this file format needs {name}: pip install 'vecstore[io]'")
+
+    monkeypatch.setattr(bulk, "need_module", missing)
+    problem = refused(empty.post(f"{BULK}/import", content=b"", headers=ARROW), 415, "UNSUPPORTED_MEDIA_TYPE")
+    assert "vecstore[io]" in problem["detail"]
+    assert UUID(ODD)
