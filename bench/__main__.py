@@ -121,6 +121,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--threads", type=positive, default=1)
     one.add_argument("--out", default="bench/results/multi-costs.jsonl")
 
+    one = add(commands, "formulas", do_formulas, "what rank expressions over candidates cost")
+    one.add_argument("--rows", type=positive, default=20_000)
+    one.add_argument("--candidates", type=positive, default=1_000)
+    one.add_argument("--rounds", type=positive, default=300)
+    one.add_argument("--out", default="bench/results/formulas.jsonl")
+
     one = add(commands, "stops", do_stops, "how long searches go on after their time is up or their caller has gone")
     one.add_argument("--rows", type=positive, default=400_000, help="an eighth of these are multi-vectors")
     one.add_argument("--dim", type=positive, default=128)
@@ -378,6 +384,12 @@ def do_multi_costs(args: argparse.Namespace) -> None:
     from bench.multi_costs import costs
 
     costs(args.data, args.rows, args.threads, args.out)
+
+
+def do_formulas(args: argparse.Namespace) -> None:
+    from bench.formulas import formulas
+
+    formulas(args.rows, args.candidates, args.rounds, args.out)
 
 
 def do_stops(args: argparse.Namespace) -> None:

@@ -2,8 +2,9 @@
 
     {"add": [{"score": 0}, {"mul": [0.2, {"gauss_decay": {"x": {"field": "year"}, "target": 2026, "scale": 3}}]}]}
 
-A number stands for itself, an operator takes its arguments as a list. The leaves: {"score": prefetch, "default": ..},
-{"field": key, "default": .., "datetime": ..}, {"matches": filter}, {"geo_distance": {"key", "lat", "lon", "default"}}.
+Or the same as text (`formula_text`). A number stands for itself, an operator takes its arguments as a list. The leaves:
+{"score": prefetch, "default": ..}, {"field": key, "default": .., "datetime": ..}, {"matches": filter},
+{"geo_distance": {"key", "lat", "lon", "default"}}.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from vecstore.query.formula import (
     Score,
 )
 from vecstore.query.formula_check import DEPTH_CEILING, bad_formula
+from vecstore.query.formula_text import formula_from_text
 from vecstore.query.parse import parse_filter
 from vecstore.query.validate import show
 
@@ -39,6 +41,10 @@ def parse_formula(data: Any, limits: Limits, path: str = "formula", depth: int =
         return data
     if isinstance(data, int | float) and not isinstance(data, bool):
         return Number(data)
+    if isinstance(data, str):
+        if depth > 1:
+            raise bad_formula(path, "text is a whole expression, not a part of one")
+        return formula_from_text(data, limits, path)
     if not isinstance(data, Mapping):
         raise bad_formula(path, f"{show(data)} is not an expression")
     names = {*ARITY, "score", "field", "matches", "geo_distance", *(f"{kind}_decay" for kind in DECAYS)}
