@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vecstore.client.connect import connect, connect_async
     from vecstore.client.fields import Binary, Dense, Multi, Sparse, Text
     from vecstore.client.rankings import Discover, Recommend
+    from vecstore.client.restoring import restore
     from vecstore.client.results import UploadResult
     from vecstore.client.stages import DBSF, MMR, RRF, Prefetch, RelativeScore
     from vecstore.config import Limits, Settings, load_settings
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
         OperationState,
         Point,
         PointBatch,
+        SnapshotInfo,
         WriteMode,
         WriteResult,
     )
@@ -165,6 +167,7 @@ __all__ = [
     "Schema",
     "Seismic",
     "Settings",
+    "SnapshotInfo",
     "Sparse",
     "SparseVector",
     "Text",
@@ -186,6 +189,7 @@ __all__ = [
     "has_vector",
     "load_settings",
     "parse_index",
+    "restore",
 ]
 
 _MODULES = {
@@ -209,6 +213,7 @@ _MODULES = {
         "Text",
     ),
     "vecstore.client.rankings": ("Discover", "Recommend"),
+    "vecstore.client.restoring": ("restore",),
     "vecstore.client.results": ("UploadResult",),
     "vecstore.client.stages": (
         "DBSF",
@@ -294,6 +299,7 @@ _MODULES = {
         "OperationState",
         "Point",
         "PointBatch",
+        "SnapshotInfo",
         "WriteMode",
         "WriteResult",
     ),

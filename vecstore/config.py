@@ -91,6 +91,8 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_key: str = ""
     tls_client_ca: str = ""  # clients must have a certificate by it
     readers: int = 0  # processes that answer queries beside the one that writes; 0: one process does both
+    snapshots_dir: str = ""  # where snapshots are kept under their names; empty: `snapshots` in the database's folder
+    restore_dir: str = ""  # where they are restored to; empty: `restored` in the database's folder
     drain_s: float = 10.0
     reflection: bool = True
     metrics_port: int = 0  # 0: no listener; a REST gateway serves the same pages

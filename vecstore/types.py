@@ -314,6 +314,18 @@ class OperationInfo:
 
 
 @dataclass(slots=True)
+class SnapshotInfo:
+    """A snapshot: `seqs` and `points` by collection, the last write that is in it and how many points."""
+
+    name: str
+    created_at: float  # seconds since 1970
+    bytes: int
+    seqs: dict[str, int] = field(default_factory=dict)
+    points: dict[str, int] = field(default_factory=dict)
+    error: str | None = None  # why it cannot be read
+
+
+@dataclass(slots=True)
 class VectorIndexRequest:
     """Index the vector field `vector` by `spec` from now on; None leaves it to the engine."""
 

@@ -17,7 +17,7 @@ from vecstore.access.keys import new_key
 from vecstore.config import Server, Settings
 from vecstore.engine.database import Database
 from vecstore.errors import InvalidArgument
-from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2
+from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2, snapshots_pb2
 from vecstore.server import calls as calls_module
 from vecstore.server.app import start_server
 from vecstore.server.rules import RULES
@@ -34,6 +34,7 @@ WRITES = {
 ADMINISTERS = {
     "Collections": "Create Delete CreateFieldIndex UpdateIndex Tune DeleteFieldIndex Compact Verify",
     "Operations": "Cancel",
+    "Snapshots": "Create List Delete Restore",
 }
 NEEDS = {
     role: [f"{service}/{name}" for service, names in table.items() for name in names.split()]
@@ -49,7 +50,7 @@ FILTERED = {
 PER_MESSAGE = {"Points/QueryStream"}  # the error is one of the query, not of the stream
 METHODS = {
     f"{service.name}/{method.name}": method
-    for file in (collections_pb2, points_pb2, operations_pb2)
+    for file in (collections_pb2, points_pb2, operations_pb2, snapshots_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }

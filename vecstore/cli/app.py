@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from vecstore.cli import create, gateway, inspect, keys, mcp, query, serve, transfer
+from vecstore.cli import create, gateway, inspect, keys, mcp, query, serve, snapshots, transfer
 from vecstore.cli.advise import advise_command
 from vecstore.cli.render import show_error
 from vecstore.errors import VecstoreError
@@ -47,6 +47,9 @@ app.command("query")(query.query)
 app.command("advise")(advise_command)
 app.command("stats")(inspect.stats)
 app.command("verify")(inspect.verify)
+app.command("snapshot")(snapshots.snapshot)
+app.command("snapshots")(snapshots.snapshots)
+app.command("restore")(snapshots.restore)
 app.command("collections")(inspect.collections)
 app.command("operations")(inspect.operations)
 app.command("info")(inspect.info)

@@ -11,6 +11,7 @@ from vecstore.config import Limits
 from vecstore.pb.v1.collections_pb2_grpc import CollectionsStub
 from vecstore.pb.v1.operations_pb2_grpc import OperationsStub
 from vecstore.pb.v1.points_pb2_grpc import PointsStub
+from vecstore.pb.v1.snapshots_pb2_grpc import SnapshotsStub
 
 MARGIN_S = 0.25  # the server, which knows more about a late query, answers before the channel gives up
 
@@ -24,9 +25,11 @@ def channel_options(limits: Limits) -> list[tuple[str, int]]:
     ]
 
 
-def stubs(channel: Any) -> tuple[Any, Any, Any]:
-    """Collections, Points and Operations, whose calls block or are awaited as the channel has it."""
-    return CollectionsStub(channel), PointsStub(channel), OperationsStub(channel)  # type: ignore[no-untyped-call]
+def stubs(channel: Any) -> tuple[Any, Any, Any, Any]:
+    """Collections, Points, Operations and Snapshots, whose calls block or are awaited as the channel has it."""
+    kinds: tuple[Any, ...] = (CollectionsStub, PointsStub, OperationsStub, SnapshotsStub)
+    collections, points, operations, snapshots = (kind(channel) for kind in kinds)
+    return collections, points, operations, snapshots
 
 
 def credentials(tls: Tls) -> grpc.ChannelCredentials:

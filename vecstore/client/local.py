@@ -7,6 +7,7 @@ import asyncio
 import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
 from vecstore.config import Settings
@@ -28,6 +29,7 @@ from vecstore.types import (
     QueryRequest,
     ScrollRequest,
     ScrollResult,
+    SnapshotInfo,
     TuneRequest,
     VectorIndexRequest,
     WriteRequest,
@@ -140,6 +142,21 @@ class AsyncLocal:
 
     async def verify(self, collection: str | None = None) -> OperationInfo:
         return await self._run(self._database.verify, collection)
+
+    async def snapshot(self, dest: str | Path) -> OperationInfo:
+        return await self._run(self._database.snapshot, dest)
+
+    async def create_snapshot(self, name: str = "") -> OperationInfo:
+        return await self._run(self._database.create_snapshot, name)
+
+    async def list_snapshots(self) -> list[SnapshotInfo]:
+        return await self._run(self._database.list_snapshots)
+
+    async def delete_snapshot(self, name: str) -> bool:
+        return await self._run(self._database.delete_snapshot, name)
+
+    async def restore_snapshot(self, name: str, into: str) -> OperationInfo:
+        return await self._run(self._database.restore_snapshot, name, into)
 
     async def operation(self, id: str) -> OperationInfo:
         return await self._run(self._database.operation, id)

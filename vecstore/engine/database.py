@@ -34,6 +34,7 @@ from vecstore.engine.prepare import check_key, prepare
 from vecstore.engine.probes import Probes
 from vecstore.engine.read_path import Reader, batch_key, stop_after
 from vecstore.engine.recovery import recover
+from vecstore.engine.snapshots import Snapshots
 from vecstore.engine.stage import Stage
 from vecstore.engine.staged_reads import StagedReader
 from vecstore.engine.stats import collection_stats
@@ -62,6 +63,7 @@ from vecstore.types import (
     QueryRequest,
     ScrollRequest,
     ScrollResult,
+    SnapshotInfo,
     TuneRequest,
     VectorIndexRequest,
     WriteRequest,
@@ -94,6 +96,7 @@ class Database:
         self._maintenance = Maintenance(
             settings.storage, self._committer, builder, storage.blobs, self._operations, self._indexing, self._list
         )
+        self._snapshots = Snapshots(storage, settings.server, self._committer, self._operations, self._list)
         if self.reader.shadow is not None:
             self.reader.shadow.on_short = self._tune_on
         for collection in recovered:
@@ -481,6 +484,29 @@ class Database:
         arguments = (chosen, self._storage, operation)
         threading.Thread(target=run_verify, args=arguments, name="vecstore-verify", daemon=True).start()
         return operation.info()
+
+    def snapshot(self, dest: str | Path) -> OperationInfo:
+        """Write the whole database, as of one moment, to the folder `dest`, which must not exist; in the background,
+        while reads and writes go on. `vecstore.restore` makes a database of it. Raises FailedPrecondition (PATH_EXISTS,
+        IN_MEMORY)."""
+        return self._snapshots.take(Path(dest).absolute()).info()
+
+    def create_snapshot(self, name: str = "") -> OperationInfo:
+        """The same under a name, in the folder of the setting `server.snapshots_dir`. Raises BAD_NAME."""
+        return self._snapshots.create(name).info()
+
+    def list_snapshots(self) -> list[SnapshotInfo]:
+        """Those that have names."""
+        return self._snapshots.list()
+
+    def delete_snapshot(self, name: str) -> bool:
+        """False when there is none."""
+        return self._snapshots.delete(name)
+
+    def restore_snapshot(self, name: str, into: str) -> OperationInfo:
+        """Make a database of a snapshot, in the fresh folder `into` below the setting `server.restore_dir`, every byte
+        checked. Raises NotFound (SNAPSHOT_NOT_FOUND), FailedPrecondition (PATH_EXISTS), Corruption, BAD_NAME."""
+        return self._snapshots.restore(name, into).info()
 
     def operation(self, id: str) -> OperationInfo:
         """Raises NotFound (OPERATION_NOT_FOUND)."""

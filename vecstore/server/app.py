@@ -32,7 +32,7 @@ from vecstore.observe.logs import configure_logging
 from vecstore.observe.metrics import Metrics
 from vecstore.observe.pages import Pages
 from vecstore.observe.tracing import Tracing, tracing_from_environment
-from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2
+from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2, snapshots_pb2
 from vecstore.server.admission import Admission
 from vecstore.server.calls import PROTOCOL, Call, Calls
 from vecstore.server.collections import Collections
@@ -40,6 +40,7 @@ from vecstore.server.forward import PACKAGE, Writer
 from vecstore.server.operations import Operations
 from vecstore.server.points import Points
 from vecstore.server.router import Collector, Router
+from vecstore.server.snapshots import Snapshots
 from vecstore.server.streams import Streams
 from vecstore.server.tls import tls_credentials
 
@@ -57,6 +58,7 @@ SERVICES = (
     collections_pb2.DESCRIPTOR.services_by_name["Collections"].full_name,
     points_pb2.DESCRIPTOR.services_by_name["Points"].full_name,
     operations_pb2.DESCRIPTOR.services_by_name["Operations"].full_name,
+    snapshots_pb2.DESCRIPTOR.services_by_name["Snapshots"].full_name,
 )
 
 log = logging.getLogger("vecstore.server")
@@ -235,7 +237,7 @@ def calls_of(
     calls = Calls(limits, admission, pools.reads, observer, shown, writer)
     points = Points(database, coalescer, pools.reads, pools.writes)
     streams = Streams(database, points, admission, limits, pools.reads, access, observer)
-    collections, operations = Collections(database, access), Operations(database)
+    collections, operations, snapshots = Collections(database, access), Operations(database), Snapshots(database)
     found = [
         calls.stream("Points/QueryStream", streams.query),
         calls.stream("Points/UpsertStream", streams.upsert),
@@ -274,6 +276,10 @@ def calls_of(
         "Collections/Stats": collections.stats,
         "Collections/Compact": collections.compact,
         "Collections/Verify": collections.verify,
+        "Snapshots/Create": snapshots.create,
+        "Snapshots/List": snapshots.list,
+        "Snapshots/Delete": snapshots.delete,
+        "Snapshots/Restore": snapshots.restore,
     }.items():
         found.append(calls.blocking(name, in_thread))
     for name, filtering in {

@@ -14,7 +14,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from vecstore.access import Action, Principal
-from vecstore.pb.v1 import collections_pb2, points_pb2
+from vecstore.pb.v1 import collections_pb2, points_pb2, snapshots_pb2
 
 Names = Callable[[Any], Iterable[str]]
 READ, WRITE, ADMIN = Action
@@ -53,6 +53,10 @@ def _collection(message: Any) -> tuple[str]:
     return (message.collection,)
 
 
+def _database(_: Any) -> tuple[str]:
+    return ("",)
+
+
 def _query(message: Any) -> tuple[str]:
     return (message.query.collection,)
 
@@ -63,6 +67,7 @@ def _queries(message: Any) -> list[str]:
 
 _c: Any = collections_pb2
 _p: Any = points_pb2
+_s: Any = snapshots_pb2
 
 RULES: dict[str, Rule] = {
     "Collections/Create": Rule(ADMIN, _c.CreateCollectionRequest, _name),
@@ -98,6 +103,10 @@ RULES: dict[str, Rule] = {
     "Points/QueryBatch": Rule(READ, _p.QueryBatchRequest, _queries),
     "Points/QueryStream": Rule(READ, _p.QueryStreamRequest, _query),  # of each message
     "Points/UpsertStream": Rule(WRITE, _p.UpsertRequest, _collection),  # of each message
+    "Snapshots/Create": Rule(ADMIN, _s.CreateSnapshotRequest, _database),
+    "Snapshots/List": Rule(ADMIN, _s.ListSnapshotsRequest, _database),
+    "Snapshots/Delete": Rule(ADMIN, _s.DeleteSnapshotRequest, _database),
+    "Snapshots/Restore": Rule(ADMIN, _s.RestoreSnapshotRequest, _database),
     "Operations/Get": Rule(READ),
     "Operations/List": Rule(READ),
     "Operations/Cancel": Rule(ADMIN),

@@ -8,6 +8,10 @@ A database directory holds
     rocksdb/        the durable home: column families meta, log, tombstones, segments
     cache/          one mapped file for each blob, rebuilt from rocksdb/ when missing or damaged
     staging/        blobs on their way in; emptied at open
+
+A snapshot has FORMAT.json, rocksdb/ and
+
+    SNAPSHOT.json   the hash of every file; where it is, nothing is opened
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ CHUNK_BYTES: Final = 1 << 20  # a blob is stored and checksummed in pieces of th
 ARRAY_ALIGNMENT: Final = 64
 
 FORMAT_FILE: Final = "FORMAT.json"
+SNAPSHOT_FILE: Final = "SNAPSHOT.json"
 LOCK_FILE: Final = "LOCK"
 FEED_SOCKET: Final = "feed.sock"
 ROCKSDB_DIRECTORY: Final = "rocksdb"

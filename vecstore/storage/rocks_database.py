@@ -62,6 +62,9 @@ class RocksDatabase:
         self._failed: str | None = None
         self._closed = False
         refuse_newer_format(directory)
+        if (directory / format.SNAPSHOT_FILE).exists():  # opening it would change files whose hashes it holds
+            message = f"{directory} is a snapshot: restore it to another folder, and open that"
+            raise FailedPrecondition(message, reason="IS_SNAPSHOT")
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:

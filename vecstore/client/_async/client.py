@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from vecstore.client._async.collection import AsyncCollection
 from vecstore.client._async.documents import AsyncDocuments
 from vecstore.client.fields import IndexKind, VectorSpecs, build_schema
+from vecstore.client.requests import finished
 from vecstore.client.transport import AsyncTransport
 from vecstore.documents.layout import INDEXES, fields_of
 from vecstore.errors import FailedPrecondition
-from vecstore.types import CollectionInfo, OperationInfo
+from vecstore.types import CollectionInfo, OperationInfo, SnapshotInfo
 
 
 class AsyncClient:
@@ -125,6 +127,35 @@ class AsyncClient:
         """Check every checksum of the database; `state` and `error` of the answer tell what was found."""
         operation = await self._transport.verify(None)
         return await self._transport.wait_operation(operation.id, timeout_s)
+
+    async def snapshot(
+        self, dest: str | Path = "", *, wait: bool = True, timeout_s: float | None = None
+    ) -> OperationInfo:
+        """Keep the whole database as it is at one moment, while reads and writes go on. Of an embedded one `dest` is a
+        folder that does not exist yet, which `vecstore.restore` makes a database of; of a server it is a name (1 to 64
+        characters of A-Z a-z 0-9 _ -; without one it is made of the time). Raises FailedPrecondition (PATH_EXISTS,
+        IN_MEMORY) and InvalidArgument (BAD_NAME)."""
+        return await self._finish(await self._transport.snapshot(dest), wait, timeout_s)
+
+    async def list_snapshots(self) -> list[SnapshotInfo]:
+        """The snapshots that a server keeps under names."""
+        return await self._transport.list_snapshots()
+
+    async def delete_snapshot(self, name: str) -> bool:
+        """Delete a snapshot of a server's. False when there was none."""
+        return await self._transport.delete_snapshot(name)
+
+    async def restore_snapshot(
+        self, name: str, into: str, *, wait: bool = True, timeout_s: float | None = None
+    ) -> OperationInfo:
+        """Have a server make a database of a snapshot, in a fresh folder named `into` below its setting `restore_dir`;
+        what it serves stays as it is. Raises NotFound (SNAPSHOT_NOT_FOUND), FailedPrecondition (PATH_EXISTS)."""
+        return await self._finish(await self._transport.restore_snapshot(name, into), wait, timeout_s)
+
+    async def _finish(self, operation: OperationInfo, wait: bool, timeout_s: float | None) -> OperationInfo:
+        if wait:
+            operation = await self._transport.wait_operation(operation.id, timeout_s)
+        return finished(operation)
 
     async def operations(self, collection: str | None = None) -> list[OperationInfo]:
         """Long jobs, running and recent."""

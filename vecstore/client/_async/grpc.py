@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,7 +18,7 @@ from vecstore.errors import RETRY_AFTER, DeadlineExceeded, FailedPrecondition
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
-from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2
+from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2, snapshots_pb2
 from vecstore.query.filter import PointId
 from vecstore.schema import Schema
 from vecstore.types import (
@@ -31,6 +32,7 @@ from vecstore.types import (
     QueryRequest,
     ScrollRequest,
     ScrollResult,
+    SnapshotInfo,
     TuneRequest,
     VectorIndexRequest,
     WriteRequest,
@@ -58,6 +60,7 @@ from vecstore.wire.schemas import (
     tune_to_pb,
     vector_index_to_pb,
 )
+from vecstore.wire.snapshots import snapshot_from_pb
 from vecstore.wire.values import fields_from_pb
 from vecstore.wire.writes import write_result_from_pb, write_to_pb
 
@@ -86,7 +89,7 @@ class AsyncGrpcTransport:
             self._channel = grpc.aio.secure_channel(address, credentials(tls), options=options)
         else:
             self._channel = grpc.aio.insecure_channel(address, options=options)
-        self._collections, self._points, self._operations = stubs(self._channel)
+        self._collections, self._points, self._operations, self._snapshots = stubs(self._channel)
 
     def with_key(self, api_key: str) -> AsyncGrpcTransport:
         """The same channel, for a caller with another key."""
@@ -205,6 +208,26 @@ class AsyncGrpcTransport:
     async def verify(self, collection: str | None = None) -> OperationInfo:
         message = collections_pb2.VerifyRequest(collection=collection or "")
         return operation_from_pb(await self._call(self._collections.Verify, message, idempotent=False))
+
+    async def snapshot(self, dest: str | Path) -> OperationInfo:
+        """`dest` is a name, under which the server keeps it."""
+        return await self.create_snapshot(str(dest))
+
+    async def create_snapshot(self, name: str = "") -> OperationInfo:
+        message = snapshots_pb2.CreateSnapshotRequest(name=name)
+        return operation_from_pb(await self._call(self._snapshots.Create, message, idempotent=False))
+
+    async def list_snapshots(self) -> list[SnapshotInfo]:
+        answer = await self._call(self._snapshots.List, snapshots_pb2.ListSnapshotsRequest())
+        return [snapshot_from_pb(one) for one in answer.snapshots]
+
+    async def delete_snapshot(self, name: str) -> bool:
+        message = snapshots_pb2.DeleteSnapshotRequest(name=name)
+        return bool((await self._call(self._snapshots.Delete, message, idempotent=False)).deleted)
+
+    async def restore_snapshot(self, name: str, into: str) -> OperationInfo:
+        message = snapshots_pb2.RestoreSnapshotRequest(name=name, into=into)
+        return operation_from_pb(await self._call(self._snapshots.Restore, message, idempotent=False))
 
     async def operation(self, id: str) -> OperationInfo:
         return operation_from_pb(await self._call(self._operations.Get, operations_pb2.GetOperationRequest(id=id)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -32,6 +33,7 @@ from vecstore.types import (
     QueryRequest,
     ScrollRequest,
     ScrollResult,
+    SnapshotInfo,
     TuneRequest,
     VectorIndexRequest,
     WriteRequest,
@@ -41,6 +43,7 @@ from vecstore.wire.rest import points as p
 from vecstore.wire.rest import queries as q
 from vecstore.wire.rest import reads as r
 from vecstore.wire.rest import schemas as s
+from vecstore.wire.rest import snapshots as w
 from vecstore.wire.rest.ids import id_to_json
 
 FOREVER_S = 1e9
@@ -219,6 +222,25 @@ class AsyncRestTransport:
 
     async def _start(self, target: Target, body: msgspec.Struct | None = None) -> OperationInfo:
         return s.operation_from_json(await self._call(target, body, s.Operation, idempotent=False))
+
+    async def snapshot(self, dest: str | Path) -> OperationInfo:
+        """`dest` is a name, under which the server keeps it."""
+        return await self.create_snapshot(str(dest))
+
+    async def create_snapshot(self, name: str = "") -> OperationInfo:
+        return await self._start(Target("POST", "/v1/snapshots"), w.CreateSnapshotBody(name=name))
+
+    async def list_snapshots(self) -> list[SnapshotInfo]:
+        answer = await self._call(Target("GET", "/v1/snapshots"), None, w.Snapshots)
+        return [w.snapshot_from_json(one) for one in answer.snapshots]
+
+    async def delete_snapshot(self, name: str) -> bool:
+        target = Target("DELETE", f"/v1/snapshots/{segment(name)}")
+        return bool((await self._call(target, None, s.Deleted, idempotent=False)).deleted)
+
+    async def restore_snapshot(self, name: str, into: str) -> OperationInfo:
+        target = Target("POST", f"/v1/snapshots/{segment(name)}/restore")
+        return await self._start(target, w.RestoreSnapshotBody(into=into))
 
     async def operation(self, id: str) -> OperationInfo:
         target = Target("GET", f"/v1/operations/{segment(id)}")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -33,6 +34,7 @@ from vecstore.types import (
     QueryRequest,
     ScrollRequest,
     ScrollResult,
+    SnapshotInfo,
     TuneRequest,
     VectorIndexRequest,
     WriteRequest,
@@ -42,6 +44,7 @@ from vecstore.wire.rest import points as p
 from vecstore.wire.rest import queries as q
 from vecstore.wire.rest import reads as r
 from vecstore.wire.rest import schemas as s
+from vecstore.wire.rest import snapshots as w
 from vecstore.wire.rest.ids import id_to_json
 
 FOREVER_S = 1e9
@@ -220,6 +223,25 @@ class RestTransport:
 
     def _start(self, target: Target, body: msgspec.Struct | None = None) -> OperationInfo:
         return s.operation_from_json(self._call(target, body, s.Operation, idempotent=False))
+
+    def snapshot(self, dest: str | Path) -> OperationInfo:
+        """`dest` is a name, under which the server keeps it."""
+        return self.create_snapshot(str(dest))
+
+    def create_snapshot(self, name: str = "") -> OperationInfo:
+        return self._start(Target("POST", "/v1/snapshots"), w.CreateSnapshotBody(name=name))
+
+    def list_snapshots(self) -> list[SnapshotInfo]:
+        answer = self._call(Target("GET", "/v1/snapshots"), None, w.Snapshots)
+        return [w.snapshot_from_json(one) for one in answer.snapshots]
+
+    def delete_snapshot(self, name: str) -> bool:
+        target = Target("DELETE", f"/v1/snapshots/{segment(name)}")
+        return bool((self._call(target, None, s.Deleted, idempotent=False)).deleted)
+
+    def restore_snapshot(self, name: str, into: str) -> OperationInfo:
+        target = Target("POST", f"/v1/snapshots/{segment(name)}/restore")
+        return self._start(target, w.RestoreSnapshotBody(into=into))
 
     def operation(self, id: str) -> OperationInfo:
         target = Target("GET", f"/v1/operations/{segment(id)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vecstore.gateway.route import Route
-from vecstore.gateway.routes import bulk, collections, documents, operations, points, queries, service
+from vecstore.gateway.routes import bulk, collections, documents, operations, points, queries, service, snapshots
 
 ROUTES: Sequence[Route] = (
     *service.ROUTES,
@@ -15,4 +15,5 @@ ROUTES: Sequence[Route] = (
     *queries.ROUTES,
     *documents.ROUTES,
     *operations.ROUTES,
+    *snapshots.ROUTES,
 )
