@@ -15,16 +15,17 @@ from vecstore import Dense, FailedPrecondition, InvalidArgument, NotFound
 from vecstore.cli.app import app
 from vecstore.config import Server, Settings
 from vecstore.engine.database import Database
-from vecstore.server.app import start_server
+from vecstore.gateway.serving import start_server
 
 ROWS = np.eye(4, dtype=np.float32)
 
 
-@pytest.fixture
-def target(tmp_path: Path) -> Iterator[str]:
-    settings = Settings(server=Server(port=0, snapshots_dir=str(tmp_path / "kept"), restore_dir=str(tmp_path / "back")))
-    with Database.open(tmp_path / "db", settings) as database, start_server(database) as server:
-        yield f"grpc://127.0.0.1:{server.port}"
+@pytest.fixture(params=["grpc", "http"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    folders = {"snapshots_dir": str(tmp_path / "kept"), "restore_dir": str(tmp_path / "back")}
+    settings = Settings(server=Server(port=0, rest_port=0, **folders))
+    with Database.open(tmp_path / "db", settings) as database, start_server(database, settings) as server:
+        yield f"{request.param}://127.0.0.1:{server.port if request.param == 'grpc' else server.rest_port}"
 
 
 def test_a_server_keeps_snapshots_under_names(target: str, tmp_path: Path) -> None:

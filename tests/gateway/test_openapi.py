@@ -16,8 +16,11 @@ from vecstore.query.parse import KEYED, UNKEYED
 
 DELETES_LAST = sorted(ROUTES, key=lambda route: ("delete" in route.name, "clear" in route.name))
 CASES = [(route.name, name) for route in DELETES_LAST for name in route.examples]
-# What needs an operation's id, or more queries than belong into a document.
-WITHOUT_EXAMPLE = {"tune_collection", "get_operation", "cancel_operation", "watch_operation", "import_points"}
+# What needs an operation's id, more queries than belong into a document, or a database on disk.
+WITHOUT_EXAMPLE = {
+    "tune_collection", "get_operation", "cancel_operation", "watch_operation", "import_points",
+    "create_snapshot", "list_snapshots", "delete_snapshot", "restore_snapshot",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ WRITES = {
 ADMINS = {
     "create_collection", "delete_collection", "create_field_index", "delete_field_index", "update_index",
     "tune_collection", "compact_collection", "verify_collection", "verify_all", "cancel_operation",
+    "create_snapshot", "list_snapshots", "delete_snapshot", "restore_snapshot",
 }  # fmt: skip
 
 
@@ -49,7 +50,9 @@ def client(keys: tuple[Path, dict[str, str]]) -> Iterator[httpx.Client]:
 
 
 def ask(client: httpx.Client, route: Route, *headers: tuple[str, str]) -> httpx.Response:
-    example = next(iter(route.examples.values()), Example({}, {"collection": "docs", "id": "none", "key": "x"}))
+    example = next(
+        iter(route.examples.values()), Example({}, {"collection": "docs", "id": "none", "key": "x", "name": "none"})
+    )
     return send(client, route, example, headers=list(headers))
 
 
