@@ -59,6 +59,15 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--queries", type=positive, help="only the first so many")
     one.add_argument("--out", default="bench/results/documents.jsonl")
 
+    one = add(commands, "filter-choice", do_filter_choice, "the way that filtered queries take, beside the others")
+    one.add_argument("data", nargs="+", help="data files")
+    one.add_argument("--index", nargs="+", default=["graph", "ivf | saq(bits=4)", "ivf", "seismic"], metavar="SPEC")
+    one.add_argument("--rows", type=positive, help="only the first so many rows")
+    one.add_argument("--queries", type=positive, default=50)
+    one.add_argument("--rounds", type=positive, default=5)
+    one.add_argument("--keep", help="a folder to keep the built indexes in, for further runs")
+    one.add_argument("--out", default="bench/results/filter-choice.jsonl")
+
     one = add(commands, "plot", do_plot, "recall-rate and latency pictures of a results file")
     one.add_argument("results")
 
@@ -318,6 +327,12 @@ def do_completeness(args: argparse.Namespace) -> None:
     from bench.completeness import completeness
 
     completeness(args.folder, args.only, args.index, args.rows, args.filters, args.seed, args.out)
+
+
+def do_filter_choice(args: argparse.Namespace) -> None:
+    from bench.filter_choice import filter_choice
+
+    filter_choice(args.data, args.index, args.rows, args.queries, args.rounds, args.keep, args.out)
 
 
 def do_plot(args: argparse.Namespace) -> None:

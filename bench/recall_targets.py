@@ -29,7 +29,7 @@ COLUMNS = ["data", "index", "asked", "k", "share", "target", "recall", "low", "h
 SLACK = 0.01
 WORK_MAX = 1.5
 TUNED_BY = 500
-SWEPT = 300
+SWEPT = 200
 EPS = 1e-5
 
 
@@ -67,9 +67,9 @@ def fixed_settings(data: IndexData, text: str, k: int) -> list[SearchParams]:
     """What somebody might set by hand, from cheap to dear."""
     deep = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)
     if text == "ivf":
-        return [SearchParams(nprobe=nprobe) for nprobe in steps(1, 1024)]
+        return [SearchParams(nprobe=nprobe) for nprobe in steps(1, 160)]
     if text.startswith("ivf"):
-        return [SearchParams(nprobe=n, oversampling=d) for n, d in itertools.product(steps(1, 1024), (1.0, 2.0, 4.0))]
+        return [SearchParams(nprobe=n, oversampling=d) for n, d in itertools.product(steps(1, 160), (1.0, 2.0, 4.0))]
     if text.startswith(("flat", "funnel")):
         return [SearchParams(oversampling=d) for d in (*deep, 30.0, 50.0, 70.0, 100.0)]
     if text.startswith("graph"):
@@ -81,7 +81,7 @@ def fixed_settings(data: IndexData, text: str, k: int) -> list[SearchParams]:
             if d * k <= ef
         ]
     if text == "hamming_ivf":
-        return [SearchParams(nprobe=nprobe) for nprobe in steps(1, 1024)]
+        return [SearchParams(nprobe=nprobe) for nprobe in steps(1, 160)]
     if text == "seismic":
         return [
             SearchParams(block_factor=f) for f in (0.7, 0.85, 1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2, 2.2, 2.5, 3, 4)

@@ -138,6 +138,11 @@ class _Guard:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._kernels, name)
 
+    @property
+    def frugal(self) -> bool:
+        """Whether rows are read from files (`index.costs`)."""
+        return self._checked.frugal
+
     def scan(
         self,
         metric: Metric,

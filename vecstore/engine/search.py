@@ -201,6 +201,7 @@ def _explain(
         "rows": segment.n_rows,
         "alive": segment.n_alive,
         "allowed": n_allowed,
+        "estimated_us": None if candidates is None else candidates.est_us,
         "est_recall": None if candidates is None else candidates.recall,
         "payloads_scanned": 0 if stats is None else stats.rows_scanned,
         "counters": {} if candidates is None else dict(candidates.counters),

@@ -45,6 +45,7 @@ class Candidates:
     counters: dict[str, int] = field(default_factory=dict)
     recall: float | None = None
     strategy: str = ""
+    est_us: float | None = None  # what a query was expected to take, where ways to answer were weighed by that
     is_usual: bool = False  # set by the engine: the strategy is the index's usual way
 
 

@@ -10,7 +10,7 @@ from typing import Self
 import msgspec
 import numpy as np
 
-from vecstore.index import ivf_build, ivf_search
+from vecstore.index import costs, ivf_build, ivf_search
 from vecstore.index.asked import open_asked
 from vecstore.index.base import (
     DEFAULT_PARAMS,
@@ -39,7 +39,6 @@ from vecstore.quantize.base import Codes, Found, Lists, Probes
 from vecstore.schema import Metric, VectorField
 
 _PLANS_MAX = 256
-_SELECTIVE = 20  # a filter whose matches are fewer than the rows to scan by this factor is scanned exactly
 
 
 class CodedIndex(BuiltIndex):
@@ -152,14 +151,29 @@ class CodedIndex(BuiltIndex):
         matches = allowed_count(self.ntotal, allowed)
         if params.exact or params.truncate_dim or k == 0 or matches <= k:
             return self._exact.search(kernels, queries, k, allowed, params)
-        nlist = self.learned.coarse.nlist
         how = self._plan(k, params, matches)
-        if allowed is not None and matches * nlist * _SELECTIVE <= how.lists * self.ntotal:
-            return self._exact.search(kernels, queries, k, allowed, params)
+        cost = None
+        if allowed is not None:
+            factor = costs.row_factor(kernels)
+            cost = self._cost(how, matches, factor)
+            by_rows = costs.exact(matches, self.field.row_bytes, factor)
+            if by_rows <= cost and params.rescore:
+                found = self._exact.search(kernels, queries, k, allowed, params)
+                found.est_us = round(by_rows / 1e3, 1)
+                return found
         found = self._candidates(kernels, queries, k, allowed, how, params.rescore)
+        found.est_us = None if cost is None else round(cost / 1e3, 1)
         if found.rows[:, -1].min(initial=0) < 0:
             self._top_up(kernels, queries, allowed, found)
         return found
+
+    def _cost(self, how: ivf_search.Plan, matches: int, factor: float) -> float:
+        """Of a query by its lists: codes are scored whatever the mask, rows where it allows them."""
+        share = min(1.0, (how.about or how.lists) / self.learned.coarse.nlist)
+        if self._codes is None:
+            return costs.LISTS_FIXED + share * matches * costs.LIST_ROW * factor
+        codes = share * self.ntotal * self._copies * costs.CODE_ROW
+        return costs.LISTS_FIXED + codes + costs.rescored(how.m, self.field.row_bytes, factor)
 
     def _plan(self, k: int, params: SearchParams, matches: int) -> ivf_search.Plan:
         key = (k, params, matches)

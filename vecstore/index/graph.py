@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from vecstore.errors import Corruption
-from vecstore.index import graph_codes
+from vecstore.index import costs, graph_codes
 from vecstore.index.asked import open_asked
 from vecstore.index.base import (
     DEFAULT_PARAMS,
@@ -46,7 +46,7 @@ from vecstore.schema import Metric, VectorField
 
 VERSION = 1
 SEED = 0
-_NO_PLAN: tuple[Any, ...] = (None, 0, 0, None)
+_NO_PLAN: tuple[Any, ...] = (None, 0, 0, None, 0.0)
 _RESCORED = COUNTERS.index("rows_rescored")
 _PLANS_MAX = 256
 
@@ -90,7 +90,7 @@ class GraphIndex(BuiltIndex):
         self._source = source
         self._asked: Float32Array | None = None  # the user's queries that the table was measured on
         self._open: dict[str, OpenGraph] = {}
-        self._plans: dict[tuple[int, SearchParams, int], Plan] = {}
+        self._plans: dict[tuple[int, SearchParams, int, float], Plan] = {}
         self._last = _NO_PLAN  # of these the one that was asked for last: hashing takes a while
 
     @classmethod
@@ -163,7 +163,16 @@ class GraphIndex(BuiltIndex):
         matches = allowed_count(self.ntotal, allowed)
         if params.exact or params.truncate_dim or k == 0 or matches <= k:
             return self._exact.search(kernels, queries, k, allowed, params)
-        how = self._plan(k, params, matches)
+        how = self._plan(k, params, matches, costs.row_factor(kernels))
+        found = self._by_plan(kernels, queries, k, allowed, params, how)
+        found.est_us = None if how.cost_ns is None else round(how.cost_ns / 1e3, 1)
+        return found
+
+    def _by_plan(
+        self, kernels: Kernels, queries: Float32Array, k: int, allowed: Bitmap | None, params: SearchParams, how: Plan
+    ) -> Candidates:
+        if how.how == "exact":
+            return self._exact.search(kernels, queries, k, allowed, params)
         if not params.rescore or self._rescorer is None:
             return self._found(kernels, queries, k, how, 0, allowed)
         if self._rescored_in_walk:
@@ -213,19 +222,22 @@ class GraphIndex(BuiltIndex):
         for name, count in _counted(counters, "scan").items():
             found.counters[name] = found.counters.get(name, 0) + count
 
-    def _plan(self, k: int, params: SearchParams, matches: int) -> Plan:
+    def _plan(self, k: int, params: SearchParams, matches: int, factor: float = 1.0) -> Plan:
+        """`factor` is what stored rows cost (`costs.row_factor`)."""
         last = self._last
-        if last[0] is params and last[1] == k and last[2] == matches:
+        if last[0] is params and last[1] == k and last[2] == matches and last[4] == factor:
             chosen: Plan = last[3]
             return chosen
-        key = (k, params, matches)
+        key = (k, params, matches, factor)
         known = self._plans.get(key)
         if known is None:
             if len(self._plans) >= _PLANS_MAX:
                 self._plans.clear()
             spec_ef = 0 if self.spec.ef == "auto" else self.spec.ef
-            known = self._plans[key] = plan(self.table, spec_ef, self.ntotal, k, params, matches)
-        self._last = (params, k, matches, known)
+            known = self._plans[key] = plan(
+                self.table, spec_ef, self.ntotal, k, params, matches, self.field.row_bytes, factor
+            )  # fmt: skip
+        self._last = (params, k, matches, known, factor)
         return known
 
     def _opened(self, kernels: Kernels) -> OpenGraph:

@@ -35,6 +35,7 @@ class Plan:
     slack: float | None = None
     mass: float | None = None
     first: int = 0
+    about: int = 0  # lists that are visited on average, where it is no fixed number
 
 
 def plan(calibration: Calibration, nlist: int, spec_nprobe: int, k: int, params: SearchParams, share: float) -> Plan:
@@ -58,9 +59,10 @@ def plan(calibration: Calibration, nlist: int, spec_nprobe: int, k: int, params:
     lists = calibration.lists_for(target, spread)
     recall = target * held
     if not (params.recall_target and calibration.mass):
-        return Plan(min(nlist, CAP_FACTOR * lists), m, recall, slack=calibration.slack_for(target, spread))
+        return Plan(min(nlist, CAP_FACTOR * lists), m, recall, slack=calibration.slack_for(target, spread), about=lists)
     first = min(nlist, calibration.lists_for(TARGETS[FIRST], spread))
-    return Plan(min(nlist, APS_LISTS), m, recall, mass=calibration.mass_for(target, spread), first=first)
+    return Plan(min(nlist, APS_LISTS), m, recall, mass=calibration.mass_for(target, spread), first=first,
+                about=lists)  # fmt: skip
 
 
 def candidates(
