@@ -12,6 +12,7 @@ from index_support import load, query, questions, schema
 from vecstore.config import Settings, Storage
 from vecstore.engine import scan
 from vecstore.engine.database import Database
+from vecstore.index import costs
 from vecstore.index.base import SearchParams
 from vecstore.index_text import parse_index
 from vecstore.quality import Quality, over_segments, over_stages
@@ -26,6 +27,7 @@ STORAGE = Storage(seal_rows=10_000, in_place_rows=100_000, disk_reserve_bytes=0,
 def indexed(reopen: Callable[..., Database], monkeypatch: pytest.MonkeyPatch) -> Database:
     """2,000 points in one sealed segment."""
     monkeypatch.setattr(scan, "FEW_ROWS", 20)
+    monkeypatch.setattr(costs, "EXACT_FIXED", 1e12)  # or a scan of so few rows costs least
     db = reopen(Settings(storage=STORAGE))
     db.create_collection("c", schema(parse_index("ivf(nlist=16) | int8")))
     load(db, 0, 2_000, 1_000)
