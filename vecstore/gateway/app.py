@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from vecstore.access import Principal
+from vecstore.access import Action, Principal
 from vecstore.access.principal import ANYONE
 from vecstore.errors import DeadlineExceeded, VecstoreError
 from vecstore.gateway import body as bodies
@@ -20,6 +20,7 @@ from vecstore.gateway.call import Call, Reply, Services
 from vecstore.gateway.decoding import Decoders, header_map, parameters
 from vecstore.gateway.http_errors import ClientGone, RequestTimeout, unsupported
 from vecstore.gateway.origin import Origins
+from vecstore.gateway.presence import Present, until_gone
 from vecstore.gateway.problem import problem_of, typed
 from vecstore.gateway.route import Route, Router, Scope
 from vecstore.gateway.sending import Headers, Sending, accepted, send_pieces, send_whole
@@ -124,21 +125,25 @@ class Gateway:
         if route.body is not None or route.reads:
             data = await self._receive(call.headers, receive)
         deadline = time.monotonic() + budget
+        here = Present(receive) if route.action is Action.READ else contextlib.nullcontext()  # a write is finished
         try:
-            async with asyncio.timeout(budget):
-                await self._services.admission.wait_slot()
-                try:
-                    call.deadline_s = deadline - time.monotonic()
-                    if call.deadline_s <= 0:
-                        raise TimeoutError
-                    if route.body is not None or route.reads:
-                        call.body = await self._decode(route, call, data)
-                    answer = await route.handle(call)
-                    return await self._encoded(route, answer)
-                finally:
-                    self._services.admission.release_slot()
+            with here:
+                async with asyncio.timeout(budget):
+                    return await self._in_slot(route, call, data, deadline)
         except TimeoutError:
             raise DeadlineExceeded(f"the call took longer than its {budget:g} seconds") from None
+
+    async def _in_slot(self, route: Route, call: Call, data: bytes, deadline: float) -> Any:
+        await self._services.admission.wait_slot()
+        try:
+            call.deadline_s = deadline - time.monotonic()
+            if call.deadline_s <= 0:
+                raise TimeoutError
+            if route.body is not None or route.reads:
+                call.body = await self._decode(route, call, data)
+            return await self._encoded(route, await route.handle(call))
+        finally:
+            self._services.admission.release_slot()
 
     async def _stream(self, route: Route, call: Call, scope: Any, receive: Any, send: Any, own: Any) -> None:
         limits = self._services.limits
@@ -147,7 +152,7 @@ class Gateway:
         elif route.body is not None:
             data = await self._receive(call.headers, receive)
             call.body = await self._decode(route, call, data)
-        watch = asyncio.create_task(_until_gone(receive)) if call.chunks is None else None
+        watch = asyncio.create_task(until_gone(receive)) if call.chunks is None else None
         try:
             answer = await route.handle(call)
             await self._send(route, answer, scope, call.headers, send, own, watch.done if watch else None)
@@ -255,12 +260,6 @@ class Gateway:
                     while left > 0 and (message := await receive()).get("more_body", False):
                         left -= len(message.get("body", b""))
             await send({"type": "http.response.body", "body": b""})
-
-
-async def _until_gone(receive: Any) -> None:
-    """Returns when the client has closed its connection."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _timely(chunks: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:

@@ -1,0 +1,145 @@
+"""A client that closes its connection ends what was read for it, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from gateway_support import DOCS, client_of, fill, serving
+
+from vecstore.engine import coalesce
+from vecstore.engine.coalesce import Patience
+from vecstore.engine.database import Database
+from vecstore.kernels.stop import Stopped, check_stop
+from vecstore.server.app import ServerHandle
+
+QUERY = {"nearest": [0.1, 0.2, 0.3, 0.4], "using": "text", "limit": 1}
+OTHER = {"nearest": [0.4, 0.3, 0.2, 0.1], "using": "text", "limit": 1}
+BODIES = {"query": QUERY, "query/batch": {"queries": [QUERY, OTHER]}, "count": {"min_seq": 1 << 40}}
+
+Served = tuple[ServerHandle, Database]
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with serving() as (handle, database):
+        with client_of(handle) as client:
+            fill(client)
+        yield handle, database
+
+
+def ask(handle: ServerHandle, path: str, body: Any, method: str = "POST") -> socket.socket:
+    data = json.dumps(body).encode()
+    lines = [f"{method} {DOCS}/points{path} HTTP/1.1", "host: 127.0.0.1", "content-type: application/json",
+             f"content-length: {len(data)}", "", ""]  # fmt: skip
+    made = socket.create_connection(("127.0.0.1", handle.rest_port or 0), timeout=30)
+    made.sendall("\r\n".join(lines).encode() + data)
+    return made
+
+
+def number(handle: ServerHandle, name: str, *labels: str) -> float:
+    with client_of(handle) as client:
+        page = client.get("/metrics").text
+    found = [line for line in page.splitlines() if line.startswith(name) and all(label in line for label in labels)]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def cancelled(handle: ServerHandle, method: str) -> float:
+    labels = ('protocol="rest"', f'method="{method}"', 'code="CANCELLED"')
+    return number(handle, "vecstore_request_duration_seconds_count", *labels)
+
+
+@pytest.mark.parametrize("path", sorted(BODIES))
+def test_a_read_ends_when_its_client_has_gone(served: Served, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    handle, database = served
+    heard: queue.Queue[str] = queue.Queue()
+
+    def search(*_arguments: Any) -> Any:
+        heard.put("begun")
+        try:
+            while True:
+                check_stop()
+                time.sleep(0.001)
+        except Stopped:
+            heard.put("stopped")
+            raise
+
+    monkeypatch.setattr(database.reader, "count" if path == "count" else "run", search)
+    monkeypatch.setattr(coalesce, "INLINE_S", 0)
+    method = {"query": "query_points", "query/batch": "query_batch", "count": "count_points"}[path]
+    before = cancelled(handle, method)
+    with ask(handle, f"/{path}", BODIES[path]):
+        assert heard.get(timeout=30) == "begun"
+        time.sleep(0.1)
+        assert heard.empty()
+    assert heard.get(timeout=5) == "stopped"  # long before its deadline
+    eventually(lambda: cancelled(handle, method) == before + 1)
+    eventually(lambda: number(handle, "vecstore_requests_open") == 0)
+
+
+def test_others_of_a_batch_are_answered(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    handle, database = served
+    sizes: list[int] = []
+    go = threading.Event()
+    run = database.reader.run
+
+    def slow(collection: Any, request: Any, vectors: Any) -> Any:
+        sizes.append(len(vectors))
+        while not go.wait(0.001):
+            check_stop()
+        return run(collection, request, vectors)
+
+    monkeypatch.setattr(database.reader, "run", slow)
+    monkeypatch.setattr(coalesce, "INLINE_S", 0)
+    monkeypatch.setattr(coalesce, "WINDOW_S", 10)
+    monkeypatch.setattr(Patience, "target", lambda self: 3)
+    before = cancelled(handle, "query_points")
+    first, second, third = (ask(handle, "/query", body) for body in (QUERY, OTHER, QUERY))
+    with first, third:
+        eventually(lambda: sizes == [3])
+        second.close()
+        eventually(lambda: cancelled(handle, "query_points") == before + 1)
+        go.set()
+        answers = [one.recv(1 << 16) for one in (first, third)]
+    assert sizes == [3]
+    for answer in answers:
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert len(json.loads(answer.partition(b"\r\n\r\n")[2])["points"]) == 1
+
+
+def test_a_write_is_finished(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    handle, database = served
+    begun, go = threading.Event(), threading.Event()
+    submit = database.submit
+
+    def slow(request: Any) -> Any:
+        begun.set()
+        assert go.wait(30)
+        return submit(request)
+
+    def written() -> float:
+        labels = ('method="upsert_points"', 'code="OK"')
+        return number(handle, "vecstore_request_duration_seconds_count", *labels)
+
+    monkeypatch.setattr(database, "submit", slow)
+    before = written()
+    with ask(handle, "", {"points": [{"id": 4711, "payload": {"n": 1}}]}, "PUT"):
+        assert begun.wait(30)
+    time.sleep(0.1)
+    go.set()
+    eventually(lambda: written() == before + 1)
+    with client_of(handle) as client:
+        assert client.get(f"{DOCS}/points/4711").json()["payload"] == {"n": 1}
