@@ -21,7 +21,7 @@ from vecstore.config import Settings, Storage
 from vecstore.engine.database import Database
 from vecstore.engine.follower import Follower
 from vecstore.engine.sealed import SealedSegment
-from vecstore.errors import DeadlineExceeded, FailedPrecondition, IoFailed, NotFound, Unavailable
+from vecstore.errors import Corruption, DeadlineExceeded, FailedPrecondition, IoFailed, NotFound, Unavailable
 from vecstore.index_spec import Graph
 from vecstore.query.builder import F
 from vecstore.schema import FieldKind
@@ -41,7 +41,7 @@ from vecstore.types import (
 )
 
 N = 50
-FED = msgspec.structs.replace(SMALL, storage=msgspec.structs.replace(SMALL.storage, feed=True))
+FED = msgspec.structs.replace(SMALL, storage=msgspec.structs.replace(SMALL.storage, feed=True, index_rows_min=10))
 EVERYTHING = Selection(payload=True, vectors=True)
 
 
@@ -117,6 +117,7 @@ def test_changes_of_schemas_and_indexes_are_shown(writer: Database, follower: Fo
     assert follower.collection_info("c") == writer.collection_info("c")
     stats = follower.stats("c")["segments"][0]
     assert stats["indexed"] == ["id", "n"]
+    assert stats["vector_indexes"].keys() == {"v"}
     assert stats == writer.stats("c")["segments"][0]
     assert follower.count(CountRequest("c", F("id").eq("77")))[0] == 1
     writer.create_collection("other", SCHEMA)
@@ -298,6 +299,39 @@ def test_a_damaged_cache_file_is_made_whole_by_the_writer(writer: Database, path
         segment = next(iter(late.collection("c").sealed.values()))
         assert isinstance(segment, SealedSegment)
         assert not segment.quarantined
+
+
+def test_an_index_that_a_follower_finds_lost_is_built_again(
+    writer: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(writer, range(600))
+    settle(writer, writer.compact("c"))
+    settle(writer, writer.update_index(VectorIndexRequest("c", "v", Graph())))
+    (segment,) = writer.collection("c").sealed.values()
+    header = segment.header
+    name = next(iter(header.indexes["v"].arrays.values()))
+    ref = next(column.ref for column in header.columns if column.name == name)
+    blobs: Any = writer._storage.blobs
+    real = blobs.repair
+
+    def repair(asked: Any) -> None:
+        if asked == ref:
+            raise Corruption("the test lost it")
+        real(asked)
+
+    monkeypatch.setattr(blobs, "repair", repair)
+    blobs._cache.path(ref.name).unlink()
+    with Follower.open(path, SMALL) as late:
+        query = QueryRequest("c", vectors_of([4])[0], "v", k=1)
+        assert [hit.id for hit in late.query(query)] == [4]  # by scanning
+        eventually(lambda: segment.header.generation > header.generation)
+        assert segment.index("v") is not None
+        writer.shown()
+        assert [hit.id for hit in late.query(query)] == [4]
+        (followed,) = late.collection("c").sealed.values()
+        assert followed.header == segment.header
+        assert followed.index("v") is not None
+        assert not followed.quarantined
 
 
 def test_what_a_failed_fsync_may_have_lost_is_not_shown(path: Path) -> None:

@@ -39,7 +39,7 @@ from vecstore.engine.stage import Stage
 from vecstore.engine.staged_reads import StagedReader
 from vecstore.engine.stats import collection_stats
 from vecstore.engine.verify import run_verify
-from vecstore.errors import AlreadyExists, NotFound, VecstoreError, limit_exceeded
+from vecstore.errors import AlreadyExists, Corruption, NotFound, VecstoreError, limit_exceeded
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.given import query_batch
 from vecstore.grouping import Groups, GroupsRequest
@@ -51,7 +51,7 @@ from vecstore.query.filter import PointId
 from vecstore.rows import Rows, concat
 from vecstore.schema import Analysis, FieldKind, Schema, VectorKind, with_defaults
 from vecstore.storage.feed import Feeds
-from vecstore.storage.interfaces import Family, Put
+from vecstore.storage.interfaces import BlobRef, Family, Put
 from vecstore.storage.open import Storage, open_storage
 from vecstore.types import (
     CollectionInfo,
@@ -109,11 +109,21 @@ class Database:
 
     def _feed(self) -> None:
         try:
-            self._feeds = self._storage.open_feeds(lambda enter: self._committer.exclusive(lambda: Change([], enter)))
+            self._feeds = self._storage.open_feeds(
+                lambda enter: self._committer.exclusive(lambda: Change([], enter)), self._lost
+            )
         except BaseException:
             self.close()
             raise
         self._committer.publish = self._feeds.publish
+
+    def _lost(self, ref: BlobRef, why: Corruption) -> None:
+        """A follower found a blob damaged that has no good copy. One that no segment has any more is none."""
+        for collection in self._list():
+            for segment in list(collection.sealed.values()):
+                for column in segment.header.columns:
+                    if column.ref == ref:
+                        segment.lose(column.name, why)
 
     def _begin(self, storage: Storage, settings: Settings, embedders: Embedders | None) -> None:
         """What reading takes."""

@@ -146,6 +146,22 @@ class SealedSegment:
             self._arrays[name] = array
             return array
 
+    def lose(self, name: str, why: Corruption) -> None:
+        """Set a column aside that another process found damaged, here as there; an index is then built again."""
+        with self._lock:
+            for field, entry in self.header.indexes.items():
+                if name in entry.arrays.values():
+                    self._built.pop(field, None)
+                    self.quarantined[f"index.{field}"] = why.message
+                    self._on_damage()
+                    return
+            for key, spec in self.header.fields.items():
+                if name in spec.arrays.values():
+                    self._fields.pop(key, None)
+                    self.quarantined[f"field.{key}"] = why.message
+                    return
+            self._quarantine(name, why)
+
     def _quarantine(self, name: str, error: Corruption) -> Corruption:
         message = f"column {name!r} of segment {self.header.id} is damaged: {error.message}"
         self.quarantined[name] = message

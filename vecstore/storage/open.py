@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vecstore.config import Storage as StorageSettings
-from vecstore.errors import InvalidArgument
+from vecstore.errors import Corruption, InvalidArgument
 from vecstore.storage.disk_space import DiskSpace
 from vecstore.storage.feed import Feeds, Joined
 from vecstore.storage.follower_blobs import FollowerBlobs
-from vecstore.storage.interfaces import KV, Blobs
+from vecstore.storage.interfaces import KV, BlobRef, Blobs
 from vecstore.storage.memory import MemoryBlobs, MemoryKV
 from vecstore.storage.reclaim import Reclaimer
 from vecstore.storage.rocks_blobs import RocksBlobs
@@ -34,10 +34,12 @@ class Storage:
         """A fresh directory name for `stage_blobs`, not created; None in memory."""
         return None if self.staging_dir is None else self.staging_dir / uuid.uuid4().hex
 
-    def open_feeds(self, join: Callable[[Callable[[], None]], None]) -> Feeds:
+    def open_feeds(
+        self, join: Callable[[Callable[[], None]], None], on_lost: Callable[[BlobRef, Corruption], None]
+    ) -> Feeds:
         """Feed processes that follow this directory; `join` runs a function between two batches, on the thread that
-        commits. Blobs are then kept until no follower looks for them. Raises InvalidArgument (BAD_CONFIG) in memory,
-        and IoFailed."""
+        commits. Blobs are then kept until no follower looks for them. `on_lost` is told of a blob that a follower
+        found damaged and that has no good copy. Raises InvalidArgument (BAD_CONFIG) in memory, and IoFailed."""
         kv, blobs = self.kv, self.blobs
         if self.path is None or not isinstance(blobs, RocksBlobs):
             raise InvalidArgument("storage.feed needs a directory: memory cannot be followed", reason="BAD_CONFIG")
@@ -46,8 +48,15 @@ class Storage:
             kv.durable(kv.write((), use_reserve=True))  # or it could show what a failed fsync may have lost
             return Joined(kv.epoch, kv.snapshot())
 
+        def repair(ref: BlobRef) -> None:
+            try:
+                blobs.repair(ref)
+            except Corruption as error:
+                on_lost(ref, error)
+                raise
+
         try:
-            feeds = Feeds(self.path, join, begin, blobs.repair)
+            feeds = Feeds(self.path, join, begin, repair)
         except OSError as error:
             raise from_os(error, "listening for followers") from None
         blobs.before_delete = feeds.settle
