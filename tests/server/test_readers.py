@@ -61,7 +61,9 @@ def connected(server: ServerProcess, key: str | None = None) -> Iterator[Client]
         transport: Any = client._transport
         transport._channel.close()
         transport._channel = grpc.insecure_channel(server.address, options=[("grpc.use_local_subchannel_pool", 1)])
-        transport._collections, transport._points, transport._operations = stubs(transport._channel)
+        names = ("_collections", "_points", "_operations", "_snapshots")
+        for name, stub in zip(names, stubs(transport._channel), strict=True):
+            setattr(transport, name, stub)
         yield client
 
 
