@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vecstore.client.atomic import Batch
     from vecstore.client.connect import connect, connect_async
     from vecstore.client.fields import Binary, Dense, Multi, Sparse, Text
+    from vecstore.client.query_batches import Query
     from vecstore.client.rankings import Discover, Recommend
     from vecstore.client.restoring import restore
     from vecstore.client.results import UploadResult
@@ -158,6 +159,7 @@ __all__ = [
     "Point",
     "PointBatch",
     "Prefetch",
+    "Query",
     "RaBitQ",
     "Recommend",
     "RelativeScore",
@@ -212,6 +214,7 @@ _MODULES = {
         "Sparse",
         "Text",
     ),
+    "vecstore.client.query_batches": ("Query",),
     "vecstore.client.rankings": ("Discover", "Recommend"),
     "vecstore.client.restoring": ("restore",),
     "vecstore.client.results": ("UploadResult",),

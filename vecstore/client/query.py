@@ -11,12 +11,13 @@ from vecstore.client.requests import as_count, search_params, select
 from vecstore.client.stages import Prefetch, as_prefetches
 from vecstore.config import Limits
 from vecstore.query.fusion import Fusion
+from vecstore.rows import GivenRows
 from vecstore.schema import Schema
 from vecstore.types import Mmr, QueryRequest
 
 
-class QueryOptions(TypedDict, total=False):
-    """What every kind of query takes, as `Collection.query` explains it."""
+class BatchOptions(TypedDict, total=False):
+    """What queries by a vector take, as `Collection.query` explains it."""
 
     using: str | None
     filter: FilterLike | None
@@ -24,9 +25,6 @@ class QueryOptions(TypedDict, total=False):
     score_threshold: float | None
     with_payload: bool | Sequence[str]
     with_vectors: bool | Sequence[str]
-    prefetch: Sequence[Prefetch]
-    fusion: Fusion | None
-    mmr: Mmr | None
     nprobe: int | None
     ef: int | None
     oversampling: float | None
@@ -36,7 +34,26 @@ class QueryOptions(TypedDict, total=False):
     recall: float | None
     block_factor: float | None
     timeout_s: float | None
+
+
+class QueryOptions(BatchOptions, total=False):
+    """What every kind of query takes."""
+
+    prefetch: Sequence[Prefetch]
+    fusion: Fusion | None
+    mmr: Mmr | None
     explain: bool
+
+
+def check_query_options(given: QueryOptions) -> None:
+    """Raises TypeError for an option that there is not."""
+    for option in given.keys() - QueryOptions.__annotations__.keys():
+        raise TypeError(f"a query has no option {option!r}")
+
+
+def check_batch_options(given: BatchOptions) -> None:
+    for option in given.keys() - BatchOptions.__annotations__.keys():
+        raise TypeError(f"a batch of vectors has no option {option!r}; one of Query objects may have it in each")
 
 
 def query_request(
@@ -44,15 +61,30 @@ def query_request(
 ) -> QueryRequest:
     """A request to collection `name`; `timeout_s` is where none is given. Raises InvalidArgument, and TypeError for
     an option that there is not."""
-    for option in given.keys() - QueryOptions.__annotations__.keys():
-        raise TypeError(f"a query has no option {option!r}")
-    using, own_timeout_s = given.get("using"), given.get("timeout_s")
+    check_query_options(given)
     prefetch = as_prefetches(given.get("prefetch", ()), schema, limits)
-    rows, ranking = as_ranking(vector, schema, using, limits, len(prefetch))
+    rows, ranking = as_ranking(vector, schema, given.get("using"), limits, len(prefetch))
+    request = request_of(name, limits, rows, k, min_seq, timeout_s, given)
+    request.prefetch, request.ranking = prefetch, ranking
+    request.fusion, request.mmr, request.explain = given.get("fusion"), given.get("mmr"), given.get("explain", False)
+    return request
+
+
+def request_of(
+    name: str,
+    limits: Limits,
+    rows: GivenRows | None,
+    k: int,
+    min_seq: int,
+    timeout_s: float,
+    given: BatchOptions,
+) -> QueryRequest:
+    """By rows, one or a batch of them. Raises InvalidArgument."""
+    own_timeout_s = given.get("timeout_s")
     return QueryRequest(
         name,
         rows,
-        using=using,
+        using=given.get("using"),
         filter=as_filter(given.get("filter"), limits),
         k=as_count("k", k),
         offset=as_count("offset", given.get("offset", 0)),
@@ -60,7 +92,6 @@ def query_request(
         select=select(given.get("with_payload", True), given.get("with_vectors", False)),
         min_seq=min_seq,
         timeout_s=timeout_s if own_timeout_s is None else own_timeout_s,
-        explain=given.get("explain", False),
         params=search_params(
             given.get("nprobe"),
             given.get("oversampling"),
@@ -71,8 +102,4 @@ def query_request(
             given.get("ef"),
             given.get("block_factor"),
         ),
-        prefetch=prefetch,
-        fusion=given.get("fusion"),
-        mmr=given.get("mmr"),
-        ranking=ranking,
     )

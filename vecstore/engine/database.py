@@ -338,8 +338,11 @@ class Database:
         results: dict[int, Hits] = {}
         for place, stage in stages.items():
             request = requests[place]
-            with stop_after(request.timeout_s, self.settings):
-                results[place] = self._staged.run(self.collection(request.collection), request, stage)
+            try:
+                with stop_after(request.timeout_s, self.settings):
+                    results[place] = self._staged.run(self.collection(request.collection), request, stage)
+            except VecstoreError as error:
+                raise error.at(f"queries[{place}]") from None
         for places in groups.values():
             first = requests[places[0]]
             together = concat([vectors[place] for place in places])

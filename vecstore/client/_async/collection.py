@@ -14,8 +14,9 @@ from vecstore.client.fusing import as_listed
 from vecstore.client.payloads import Payload, encode_payload
 from vecstore.client.points import PointLike, batches_of
 from vecstore.client.progress import Advance, progress_bar
-from vecstore.client.query import QueryOptions, query_request
-from vecstore.client.requests import as_count, as_mode, field_index, finished, search_params, select
+from vecstore.client.query import BatchOptions, QueryOptions, check_batch_options, query_request, request_of
+from vecstore.client.query_batches import Query, are_queries, as_requests, check_no_options, cut_requests, further
+from vecstore.client.requests import as_count, as_mode, field_index, finished, select
 from vecstore.client.results import UploadResult
 from vecstore.client.stages import RRF, hybrid_stages
 from vecstore.client.transport import AsyncTransport
@@ -412,47 +413,41 @@ class AsyncCollection:
             prefetch=stages.prefetch, fusion=stages.fusion, timeout_s=timeout_s, explain=explain,
         )  # fmt: skip
 
-    async def query_batch(
-        self,
-        vectors: Any,
-        k: int = 10,
-        *,
-        using: str | None = None,
-        filter: FilterLike | None = None,
-        offset: int = 0,
-        score_threshold: float | None = None,
-        with_payload: bool | Sequence[str] = True,
-        with_vectors: bool | Sequence[str] = False,
-        nprobe: int | None = None,
-        ef: int | None = None,
-        oversampling: float | None = None,
-        rescore: bool = True,
-        exact: bool = False,
-        truncate_dim: int | None = None,
-        recall: float | None = None,
-        block_factor: float | None = None,
-        timeout_s: float | None = None,
-    ) -> list[Hits]:
-        """`query` for each row of `vectors`, array-like of shape (n, dim), a scipy matrix or a list, in as few requests
-        as the limits allow."""
+    async def query_batch(self, queries: Any, k: int | None = None, **options: Unpack[BatchOptions]) -> list[Hits]:
+        """The answers to many queries, in as few requests as the limits allow.
+
+        `queries` is array-like of shape (n, dim), a scipy matrix or a list, each row one query; `k` (10 where it is
+        left out) and the options are for all. Or a list of `Query(vector, k, ...)`, each of its own kind and with its
+        own options, as in `query`; then no others are given here. Errors name the place of what is wrong
+        (`queries[3]`), and one bad query fails them all."""
+        if are_queries(queries):
+            return await self._query_each(queries, k, options)
+        check_batch_options(options)
         schema = await self.schema()
-        rows = as_queries(vectors, schema.vectors[only_vector(schema, using)])
-        request = QueryRequest(
-            self.name,
-            rows,
-            using=using,
-            filter=as_filter(filter, self._limits),
-            k=as_count("k", k),
-            offset=as_count("offset", offset),
-            score_threshold=score_threshold,
-            select=select(with_payload, with_vectors),
-            min_seq=self._seq,
-            timeout_s=self._timeout_s if timeout_s is None else timeout_s,
-            params=search_params(nprobe, oversampling, rescore, exact, truncate_dim, recall, ef, block_factor),
-        )
+        rows = as_queries(queries, schema.vectors[only_vector(schema, options.get("using"))])
+        count = 10 if k is None else k
+        request = request_of(self.name, self._limits, rows, count, self._seq, self._timeout_s, options)
         answers: list[Hits] = []
         for part in pieces(rows, request_bytes_max(self._limits), self._limits.queries_per_request_max):
             answers += await self._transport.query_many(replace(request, vector=part))
+        return answers
+
+    async def _query_each(self, queries: Sequence[Any], k: int | None, options: BatchOptions) -> list[Hits]:
+        check_no_options(k, options)
+        schema = await self.schema()
+
+        def build(one: Query) -> QueryRequest:
+            return query_request(
+                self.name, schema, self._limits, one.vector, one.k, self._seq, self._timeout_s, one.options
+            )
+
+        answers: list[Hits] = []
+        bounds = request_bytes_max(self._limits), self._limits.queries_per_request_max
+        for start, part in cut_requests(as_requests(queries, build), *bounds):
+            try:
+                answers += await self._transport.query_batch(part)
+            except VecstoreError as error:
+                raise further(error, start) from None
         return answers
 
     async def get(

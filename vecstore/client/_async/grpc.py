@@ -179,7 +179,7 @@ class AsyncGrpcTransport:
     async def query_batch(self, requests: Sequence[QueryRequest]) -> list[Hits]:
         given = [request.timeout_s for request in requests if request.timeout_s is not None]
         message = points_pb2.QueryBatchRequest(queries=map(query_to_pb, requests))
-        answer = await self._call(self._points.QueryBatch, message, timeout_s=rpc_deadline_s(min(given, default=None)))
+        answer = await self._call(self._points.QueryBatch, message, timeout_s=rpc_deadline_s(max(given, default=None)))
         return [hits_from_pb(one) for one in answer.results]
 
     async def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:

@@ -187,7 +187,7 @@ class AsyncRestTransport:
         given = [request.timeout_s for request in requests if request.timeout_s is not None]
         body = q.QueryBatchBody(queries=[q.query_to_json(request) for request in requests])
         collection = requests[0].collection if requests else ""
-        return await self._batch(collection, body, min(given, default=None))
+        return await self._batch(collection, body, max(given, default=None))
 
     async def _batch(self, collection: str, body: q.QueryBatchBody, timeout_s: float | None) -> list[Hits]:
         target = Target("POST", collection_path(collection, "points", "query", "batch"))

@@ -180,7 +180,7 @@ class GrpcTransport:
     def query_batch(self, requests: Sequence[QueryRequest]) -> list[Hits]:
         given = [request.timeout_s for request in requests if request.timeout_s is not None]
         message = points_pb2.QueryBatchRequest(queries=map(query_to_pb, requests))
-        answer = self._call(self._points.QueryBatch, message, timeout_s=rpc_deadline_s(min(given, default=None)))
+        answer = self._call(self._points.QueryBatch, message, timeout_s=rpc_deadline_s(max(given, default=None)))
         return [hits_from_pb(one) for one in answer.results]
 
     def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
