@@ -9,7 +9,7 @@ NATIVE := $(shell find native -type f \( -name '*.cpp' -o -name '*.h' -o -name '
 NATIVE_STYLED := $(filter %.cpp %.h,$(NATIVE))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench proto verify-proto format torture clean
+.PHONY: help demo test check bench proto verify-proto clients console verify-web format torture clean
 
 help:
 	@echo "make demo          start a server, load 4,000 texts, then documents, ask it questions, stop"
@@ -17,6 +17,7 @@ help:
 	@echo "make check         lint, types, layers, formats, generated code, tidiness"
 	@echo "make bench         measure recall, rate and latency beside peers (DATA=file.hdf5)"
 	@echo "make proto         regenerate vecstore/pb; make verify-proto says whether it is current"
+	@echo "make clients       regenerate the TypeScript client's types; make console builds the web console; both need Node"
 	@echo "make format        rewrite the sources in the project's format"
 	@echo "make torture       longer crash rounds (ROUNDS=$(ROUNDS))"
 	@echo "make clean         remove what was built"
@@ -58,7 +59,7 @@ demo: $(VENV)/.users
 test: $(VENV)/.developers
 	$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist worksteal
 
-check: $(VENV)/.developers verify-proto
+check: $(VENV)/.developers verify-proto verify-web
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict vecstore
@@ -78,6 +79,16 @@ proto: $(VENV)/.developers
 
 verify-proto: $(VENV)/.developers
 	$(BIN)/python tools/proto.py --check
+
+clients: $(VENV)/.developers
+	$(BIN)/python tools/clients.py
+
+console: $(VENV)/.developers
+	$(BIN)/python tools/console.py
+
+verify-web: $(VENV)/.developers
+	$(BIN)/python tools/clients.py --check
+	$(BIN)/python tools/console.py --check
 
 format: $(VENV)/.developers
 	$(BIN)/ruff check --fix .

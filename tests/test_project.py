@@ -99,7 +99,8 @@ def test_extras_name_extras_that_exist(pyproject: dict) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["demo", "test", "check", "bench", "proto", "verify-proto", "format", "torture", "clean"]
+    "target",
+    ["demo", "test", "check", "bench", "proto", "verify-proto", "clients", "console", "format", "torture", "clean"],
 )
 def test_make_knows_the_target(target: str) -> None:
     dry = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False)

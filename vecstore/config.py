@@ -84,6 +84,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: int = 7334
     rest: bool = True  # whether REST is served, too
     rest_port: int = 7333
+    console: bool = True  # whether REST shows the web console at /
     cors_origins: str = ""  # whose pages may call REST: a list with commas, or "*"
     api_key: str = ""  # of an admin; it or keys_file is required when the host is not loopback
     keys_file: str = ""  # written by `vecstore keys`

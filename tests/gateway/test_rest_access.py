@@ -19,7 +19,7 @@ from vecstore.gateway.routes import ROUTES
 ROOT_KEY = "k" * 32
 ROLES = {"read": Action.READ, "write": Action.WRITE, "admin": Action.ADMIN}
 # What each route may be called for. A new route belongs here, too: the table is the second opinion.
-OPEN = {"livez", "healthz", "readyz", "openapi", "docs"}
+OPEN = {"livez", "healthz", "readyz", "openapi", "docs", "console", "console_file"}
 WRITES = {
     "upsert_points", "delete_points", "set_payload", "overwrite_payload", "delete_payload", "clear_payload",
     "update_vectors", "delete_vectors", "update_batch", "import_points", "ingest_documents",

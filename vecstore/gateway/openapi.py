@@ -45,7 +45,7 @@ REFUSALS = {
     400: "The request is wrong.",
     401: "No key, or none that is known.",
     403: "The key's role, or its collections, do not reach so far.",
-    404: "There is no such collection, point or operation.",
+    404: "There is no such collection, point, operation or page.",
     408: "The request did not arrive in time.",
     409: "A name or an id is taken.",
     412: "The store is in a state that refuses this.",

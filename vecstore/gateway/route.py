@@ -68,7 +68,7 @@ class Route:
             if parts[4] == "documents":
                 return "documents"
             return "points" if parts[4] in ("points", "import", "export") else "collections"
-        return parts[2] if len(parts) > 2 else "service"
+        return parts[2] if parts[1] == "v1" else "service"
 
 
 class Router:

@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vecstore.gateway.route import Route
-from vecstore.gateway.routes import bulk, collections, documents, operations, points, queries, service, snapshots
+from vecstore.gateway.routes import (
+    bulk,
+    collections,
+    console,
+    documents,
+    operations,
+    points,
+    queries,
+    service,
+    snapshots,
+)
 
 ROUTES: Sequence[Route] = (
+    *console.ROUTES,
     *service.ROUTES,
     *collections.ROUTES,
     *points.ROUTES,
