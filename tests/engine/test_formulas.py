@@ -40,13 +40,17 @@ def _payload(i: int) -> dict[str, Any]:
 PAYLOADS = [_payload(i) for i in range(N)]
 
 
-@pytest.fixture(scope="module", params=[{}, {"n": FieldKind.INTEGER, "at": FieldKind.DATETIME, "m": FieldKind.FLOAT}])
+INDEXES = {"n": FieldKind.INTEGER, "at": FieldKind.DATETIME, "m": FieldKind.FLOAT}
+
+
+@pytest.fixture(scope="module", params=[({}, 250), (INDEXES, 250), (INDEXES, N)])
 def db(request: pytest.FixtureRequest) -> Any:
-    """A sealed segment and a growing one."""
+    """A sealed segment and a growing one, or a sealed one alone, which is read without gathering."""
+    indexes, sealed = request.param
     db = Database.open(None)
     fields = {"a": VectorField(VectorKind.DENSE, DIM, Metric.L2), "b": VectorField(VectorKind.DENSE, DIM, Metric.DOT)}
-    db.create_collection("c", Schema(fields, request.param))
-    for low, high in ((0, 250), (250, N)):
+    db.create_collection("c", Schema(fields, indexes))
+    for low, high in ((0, sealed), (sealed, N))[: 1 + (sealed < N)]:
         payloads: list[bytes | None] = [msgspec.json.encode(one) for one in PAYLOADS[low:high]]
         vectors = {name: VectorBatch(VECTORS[low:high]) for name in fields}
         db.write(UpsertRequest("c", PointBatch(list(range(low, high)), vectors, payloads)))
@@ -192,6 +196,29 @@ def test_the_best_come_first_and_are_explained(db: Database) -> None:
     limit = float(hits.scores[2])
     some = db.query(QueryRequest("c", ranking=Formula(root), prefetch=LEGS, k=N, score_threshold=limit))
     assert some.ids.tolist() == best[:5]
+
+
+def test_equal_scores_are_by_id_and_infinite_ones_are_left_out(db: Database) -> None:
+    near = db.query(QueryRequest("c", QUERY, "a", k=150)).ids.tolist()
+    assert near != sorted(near)
+    steps = fx.where(fx.field("n", default=0) > 0, 1, -1)
+    values = {i: python(steps, i, legs_of(db)) for i in near}
+    best = sorted(near, key=lambda i: (-values[i], i))
+    hits = db.query(QueryRequest("c", ranking=Formula(steps), prefetch=LEGS[:1], k=5))
+    assert hits.ids.tolist() == best[:5]
+    some = Formula(steps / fx.where(fx.score(0) > 1, 0.0, 1))  # infinite, of either sign, where far
+    finite = [i for i in best if legs_of(db)[0][i] <= 1]
+    assert 5 < len(finite) < len(best)
+    for k in (5, 150):
+        hits = db.query(QueryRequest("c", ranking=some, prefetch=LEGS[:1], k=k, explain=True))
+        assert hits.ids.tolist() == finite[:k]
+        assert hits.explain is not None
+        assert hits.explain["undefined"] == len(near) - len(finite)
+    above = db.query(QueryRequest("c", ranking=some, prefetch=LEGS[:1], k=150, score_threshold=1.0))
+    assert above.ids.tolist() == [i for i in finite if values[i] == 1]
+    inner = Prefetch(ranking=some, prefetch=LEGS[:1], k=150, score_threshold=1.0)
+    within = db.query(QueryRequest("c", ranking=Formula(fx.score(0)), prefetch=[inner], k=150))
+    assert within.ids.tolist() == sorted(above.ids.tolist())
 
 
 def test_a_formula_stands_among_stages(db: Database) -> None:

@@ -16,12 +16,14 @@ from vecstore.formula import (
     gauss_decay,
     geo_distance,
     linear_decay,
+    matches,
     max_,
     ne,
     score,
     sqrt,
     where,
 )
+from vecstore.query.builder import F
 from vecstore.query.formula import Call, Expression, Number
 from vecstore.query.formula_parse import parse_formula
 
@@ -52,6 +54,9 @@ LIMITS = Limits()
         ),
         ("gauss_decay(field('y'), 2026, 3, midpoint=0.25)", gauss_decay(field("y"), 2026, 3, 0.25)),
         ("linear_decay(score())", linear_decay(score())),
+        ('score() * matches({"key": "g", "match": {"value": true}})', score() * matches(F("g").eq(True))),
+        ("matches({'must': [{'key': 'n', 'range': {'gte': -2}}]})", matches(F("n").gte(-2))),
+        ("matches([{'key': 'g', 'match': {'value': False}}])", matches(F("g").eq(False))),
         ("geo_distance('place', 52.5, -13.4, default=1e7)", geo_distance("place", 52.5, -13.4, 1e7)),
     ],
 )
@@ -86,7 +91,12 @@ def test_text_is_the_tree_of_the_builders(text: str, tree: Expression) -> None:
         ("field(score(0))", "column 7: must be a number or a string"),
         ("datetime('yesterday')", "column 10"),
         ("datetime(5)", "column 10: a moment is a string"),
-        ("matches('x')", "no function is named 'matches'"),
+        ("matches()", "column 1: matches takes one filter"),
+        ("matches(filter={})", "column 1: matches takes one filter"),
+        ("1 + matches({[1]: 2})", "column 13: names in a filter are strings"),
+        ("matches({1: 2})", "column 9: names in a filter are strings"),
+        ("matches({**{}})", "column 9: names in a filter are strings"),
+        ("matches({'key': score()})", "column 17: must be a number or a string"),
         ("1 if score() else 2", "column 1"),
         ("x := 1", "column"),
         ("1; 2", "column"),
@@ -102,6 +112,21 @@ def test_what_is_none_is_refused_by_its_column(text: str, told: str) -> None:
         parse_formula(text, LIMITS)
     assert caught.value.reason == "BAD_FORMULA"
     assert told in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("matches('x')", "BAD_FILTER"),
+        ("1 + matches({'key': 'g', 'match': {'values': 1}})", "BAD_FILTER"),
+        ("matches(" + '{"must": [' * 40 + "]}" * 40 + ")", "LIMIT_EXCEEDED"),
+    ],
+)
+def test_a_wrong_filter_is_refused_as_anywhere(text: str, reason: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        parse_formula(text, LIMITS)
+    assert caught.value.reason == reason
+    assert "formula.matches" in caught.value.message
 
 
 def test_depth_and_length_are_bounded() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from math import asin, cos, radians, sin, sqrt
 
 import numpy as np
@@ -13,6 +15,7 @@ from vecstore.engine.collection import View
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.number_columns import NumberColumns, smallest
 from vecstore.engine.row_keys import by_segment, rows_of
+from vecstore.engine.segment import SegmentView
 from vecstore.kernels.base import Float32Array, Int64Array
 from vecstore.query.formula import Expression, FieldValue, GeoDistance, Leaf, Matches, Score
 from vecstore.query.formula_eval import evaluate
@@ -30,7 +33,7 @@ class Candidates:
     numbers: NumberColumns
     keys: Int64Array
     legs: Float32Array
-    parts: list[tuple[int, Int64Array, Int64Array]] = field(init=False)  # segment, which keys, their rows
+    parts: list[tuple[int, slice | Int64Array, Int64Array]] = field(init=False)  # segment, which keys, their rows
 
     def __post_init__(self) -> None:
         self.parts = [(place, at, rows_of(self.keys[at])) for place, at in by_segment(self.keys)]
@@ -43,24 +46,23 @@ class Candidates:
         if isinstance(leaf, Score):
             return _filled(self.legs[:, leaf.prefetch].astype(np.float64), leaf.default)
         if isinstance(leaf, FieldValue):
-            values = np.full(len(self.keys), np.nan)
-            for place, at, rows in self.parts:
-                values[at] = self.numbers.values(self.view.segments[place], rows, leaf.key, leaf.datetime)
-            return _filled(values / 1e6 if leaf.datetime else values, leaf.default)
-        return self._matching(leaf) if isinstance(leaf, Matches) else self._distances(leaf)
+            numbers = self._read(lambda segment, rows: self.numbers.values(segment, rows, leaf.key, leaf.datetime))
+            return _filled(numbers, leaf.default)
+        if isinstance(leaf, Matches):
+            allowed = self.filtering.allowed
+            return self._read(lambda segment, rows: bitmaps.are_set(allowed(segment, leaf.filter), rows))
+        read = partial(metres, leaf)
+        return _filled(self._read(lambda segment, rows: smallest(segment, rows, leaf.key, read)), leaf.default)
 
-    def _matching(self, leaf: Matches) -> Column:
-        found = np.zeros(len(self.keys))
+    def _read(self, read: Callable[[SegmentView, Int64Array], np.ndarray]) -> Column:
+        """What `read` gives for the rows of each segment, as a new array."""
+        if len(self.parts) == 1:  # as it is in a collection that is compacted: two copies less
+            (place, _, rows) = self.parts[0]
+            return read(self.view.segments[place], rows).astype(np.float64, copy=False)
+        values = np.empty(len(self.keys))
         for place, at, rows in self.parts:
-            allowed = self.filtering.allowed(self.view.segments[place], leaf.filter)
-            found[at] = bitmaps.are_set(allowed, rows)
-        return found
-
-    def _distances(self, leaf: GeoDistance) -> Column:
-        found = np.full(len(self.keys), np.nan)
-        for place, at, rows in self.parts:
-            found[at] = smallest(self.view.segments[place], rows, leaf.key, lambda value: metres(leaf, value))
-        return _filled(found, leaf.default)
+            values[at] = read(self.view.segments[place], rows)
+        return values
 
 
 def metres(origin: GeoDistance, value: object) -> float | None:
@@ -74,4 +76,7 @@ def metres(origin: GeoDistance, value: object) -> float | None:
 
 
 def _filled(values: Column, default: float | None) -> Column:
-    return values if default is None else np.where(np.isnan(values), default, values)
+    """In place."""
+    if default is not None:
+        values[np.isnan(values)] = default
+    return values

@@ -19,6 +19,7 @@ from vecstore.query.path import found_at, parse_path, values_of
 from vecstore.schema import FieldKind
 
 CACHE_BYTES = 64 << 20
+MICROSECONDS = 1e6  # of a second, in which indexes and payloads give moments
 
 Column = NDArray[np.float64]
 
@@ -31,11 +32,11 @@ class NumberColumns:
         self._cache: LRUCache[tuple[str, str, bool], Column] = LRUCache(CACHE_BYTES, getsizeof=lambda one: one.nbytes)
 
     def values(self, view: SegmentView, rows: Int64Array, key: str, datetime: bool) -> Column:
-        """The smallest number (or moment, in microseconds) of each row; NaN where there is none."""
+        """The smallest number of each row (or moment, in seconds since 1970), a new array; NaN where there is none."""
         column = self._column(view, key, datetime)
         if column is not None:
             return column[rows]
-        return smallest(view, rows, key, moment_of if datetime else number_of)
+        return smallest(view, rows, key, moment_of) / MICROSECONDS if datetime else smallest(view, rows, key, number_of)
 
     def _column(self, view: SegmentView, key: str, datetime: bool) -> Column | None:
         index = view.field_index(key)
@@ -53,6 +54,8 @@ class NumberColumns:
             missing = np.ones(view.n_rows, bool)
             missing[rows] = False
             column[missing] = np.nan
+            if datetime:
+                column /= MICROSECONDS
             with self._lock:
                 if column.nbytes <= self._cache.maxsize:
                     self._cache[name] = column

@@ -35,9 +35,9 @@ def ranked_of(keys: Int64Array, distances: Float32Array) -> Ranked:
     return Ranked(places_of(keys)[None], rows_of(keys)[None], distances[None])
 
 
-def by_segment(keys: Int64Array) -> list[tuple[int, Int64Array]]:
-    """(place of the segment, which of `keys` are in it)."""
+def by_segment(keys: Int64Array) -> list[tuple[int, slice | Int64Array]]:
+    """(place of the segment, which of `keys` are in it: a slice where all are)."""
+    if len(keys) and (first := int(keys.min()) >> _ROW_BITS) == int(keys.max()) >> _ROW_BITS:
+        return [(first, slice(None))]  # as it is in a collection that is compacted
     places = places_of(keys)
-    if len(places) and (places == places[0]).all():  # as it is in a collection that is compacted
-        return [(int(places[0]), np.arange(len(keys)))]
     return [(place, np.flatnonzero(places == place)) for place in np.unique(places).tolist()]

@@ -142,7 +142,7 @@ def ordered_ties(view: View, ranked: Ranked, k: int) -> Int64Array:
     """The order of one query's answers, (1, n), in which equal distances among the first k are by id."""
     distances = ranked.distances[0]
     order = np.arange(len(distances))
-    if isinstance(ranked.segments, np.ndarray):
+    if isinstance(ranked.segments, np.ndarray) and (distances[1 : k + 1] == distances[:-1][:k]).any():
         places, rows = ranked.segments[0], ranked.rows[0]
         for low, high in _tied_runs(distances, k):
             keys = {at: _id_key(view, int(places[at]), int(rows[at])) for at in range(low, high)}

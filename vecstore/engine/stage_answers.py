@@ -121,13 +121,12 @@ class StageAnswers:
         scores = Candidates(self.view, self.filtering, self.numbers, keys, legs).score(root)
         with np.errstate(over="ignore"):
             distances = -scores.astype(np.float32)
-        kept = np.flatnonzero(np.isfinite(distances))
-        if stage.threshold is not None:
-            kept = kept[-distances[kept] >= stage.threshold]
-        if len(kept) > stage.k:  # the k-th and all that are equal to it
-            own = distances[kept]
-            kept = kept[own <= np.partition(own, stage.k - 1)[stage.k - 1]]
-        kept = kept[np.argsort(distances[kept], kind="stable")]
+        distances[~np.isfinite(distances)] = np.nan  # which sorts last, and is within no bound
+        bound = np.inf if stage.threshold is None else -stage.threshold
+        if len(distances) > stage.k:  # the k-th and all that are equal to it
+            bound = min(bound, np.partition(distances, stage.k - 1)[stage.k - 1])  # the first where the other is NaN
+        kept = (distances <= bound).nonzero()[0]
+        kept = kept[distances[kept].argsort(kind="stable")]
         order = kept[ordered_ties(self.view, ranked_of(keys[kept], distances[kept]), stage.k)[: stage.k]]
         if plan is not None:
             chosen = Candidates(self.view, self.filtering, self.numbers, keys[order], legs[order])
@@ -163,10 +162,9 @@ def _union(lists: Sequence[Listed]) -> Int64Array:
 
 
 def _candidates(lists: Sequence[Listed]) -> tuple[Int64Array, Float32Array]:
-    """Keys of all lists, ascending, and their scores in each, (n, lists), NaN where one does not hold them."""
+    """Keys of all lists, each once, and their scores in each, (n, lists), NaN where one does not hold them."""
     if len(lists) == 1:
-        order = np.argsort(lists[0].keys)
-        return lists[0].keys[order], lists[0].scores[order].astype(np.float32)[:, np.newaxis]
+        return lists[0].keys, lists[0].scores.astype(np.float32)[:, np.newaxis]
     keys = _union(lists)
     legs = np.full((len(keys), len(lists)), np.nan, np.float32)
     for leg, one in enumerate(lists):

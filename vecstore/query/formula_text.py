@@ -1,7 +1,7 @@
 """Rank expressions from text, such as `score(0) + 0.3 * gauss_decay(field("year"), 2026, scale=3)`.
 
 Python's own parser reads the syntax; of the tree that it gives, only numbers, arithmetic, comparisons and calls of the
-functions named here are taken. Nothing is evaluated or looked up.
+functions named here are taken. Nothing is evaluated or looked up. `matches` takes a filter in its JSON form.
 """
 
 from __future__ import annotations
@@ -12,8 +12,20 @@ from typing import Any, NoReturn
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument, limit_exceeded
 from vecstore.query.builder import moment
-from vecstore.query.formula import ARITY, DECAYS, Call, Decay, Expression, FieldValue, GeoDistance, Number, Score
+from vecstore.query.formula import (
+    ARITY,
+    DECAYS,
+    Call,
+    Decay,
+    Expression,
+    FieldValue,
+    GeoDistance,
+    Matches,
+    Number,
+    Score,
+)
 from vecstore.query.formula_check import DEPTH_CEILING, bad_formula
+from vecstore.query.parse import parse_filter
 
 TEXT_MAX = 16_384  # characters
 _INT_MAX = 1.7976931348623157e308
@@ -22,6 +34,7 @@ _OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow",
     ast.Lt: "lt", ast.LtE: "lte", ast.Gt: "gt", ast.GtE: "gte", ast.Eq: "eq", ast.NotEq: "ne",
 }  # fmt: skip
+_CONSTANTS = {"true": True, "false": False, "null": None}  # JSON's, beside Python's own
 _CALLS = ("abs", "eq", "exp", "log", "log10", "max", "min", "ne", "sqrt", "where")
 _PARAMETERS = {  # name -> its parameters in order, and how many of them are needed
     "score": (("prefetch", "default"), 0),
@@ -43,12 +56,13 @@ def formula_from_text(text: str, limits: Limits, path: str = "formula") -> Expre
         raise bad_formula(path, f"column {error.offset or 1}: {error.msg}") from None
     except (ValueError, RecursionError, MemoryError):
         raise bad_formula(path, "is nested too deep, or holds a zero byte") from None
-    return _Reader(min(limits.formula_depth_max, DEPTH_CEILING), path).expression(tree.body, 1)
+    return _Reader(limits, path).expression(tree.body, 1)
 
 
 class _Reader:
-    def __init__(self, depth_max: int, path: str) -> None:
-        self._depth_max = depth_max
+    def __init__(self, limits: Limits, path: str) -> None:
+        self._limits = limits
+        self._depth_max = min(limits.formula_depth_max, DEPTH_CEILING)
         self._path = path
 
     def expression(self, node: ast.expr, depth: int) -> Expression:
@@ -79,8 +93,12 @@ class _Reader:
             if node.keywords or not least <= len(node.args) <= most:
                 self._refuse(node, f"{name} takes {least} to {most} arguments by place")
             return Call(name, tuple(self.expression(one, depth + 1) for one in node.args))
+        if name == "matches":
+            if node.keywords or len(node.args) != 1:
+                self._refuse(node, "matches takes one filter")
+            return Matches(parse_filter(self._json(node.args[0]), self._limits, f"{self._path}.matches"))
         if name not in _PARAMETERS:
-            known = ", ".join(sorted((*_CALLS, *_PARAMETERS)))
+            known = ", ".join(sorted((*_CALLS, *_PARAMETERS, "matches")))
             self._refuse(node, f"no function is named {name!r:.40}; known: {known}")
         given = self._arguments(node, name)
         if name.endswith("_decay"):
@@ -127,6 +145,22 @@ class _Reader:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and sign == 1:
             return node.value
         self._refuse(node, "must be a number or a string here")
+
+    def _json(self, node: ast.expr) -> Any:
+        """A filter as it stands, no deeper than the 200 brackets of Python's parser; `parse_filter` checks it."""
+        match node:
+            case ast.Dict(keys=keys, values=values):
+                names = [key.value if isinstance(key, ast.Constant) else None for key in keys]
+                if not all(isinstance(name, str) for name in names):
+                    self._refuse(node, "names in a filter are strings")
+                return {name: self._json(value) for name, value in zip(names, values, strict=True)}
+            case ast.List(elts=elements):
+                return [self._json(one) for one in elements]
+            case ast.Name(id=name) if name in _CONSTANTS:
+                return _CONSTANTS[name]
+            case ast.Constant(value=bool() | None as value):
+                return value
+        return self._plain(node)
 
     def _moment(self, node: ast.expr) -> float:
         value = self._plain(node)
