@@ -21,13 +21,14 @@ from vecstore.errors import (
     Unavailable,
     VecstoreError,
 )
-from vecstore.query.builder import F
+from vecstore.query.builder import F, has_vector
 from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, VectorKind
 from vecstore.types import (
     CountRequest,
     DeleteRequest,
     FieldIndexRequest,
     GetRequest,
+    IfMatch,
     PayloadOp,
     PayloadRequest,
     PointBatch,
@@ -228,6 +229,26 @@ def test_strict_filters_want_an_index(reopen: Callable[..., Database]) -> None:
             call()
     settle(db, db.create_field_index(FieldIndexRequest("c", "id", FieldKind.KEYWORD)))
     assert db.write(DeleteRequest("c", filter=F("id").eq("1"))).changed == 1
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_filter_may_not_name_a_vector_that_is_not_there(db: Database, sealed: bool) -> None:
+    put(db, range(10))
+    if sealed:
+        settle(db, db.compact("c"))
+    where = ~has_vector("misspelt") & F("n").gte(0)
+    requests: list[Callable[[], object]] = [
+        lambda: db.count(CountRequest("c", where)),
+        lambda: db.query(QueryRequest("c", GOOD[0], "v", where)),
+        lambda: db.write(DeleteRequest("c", filter=where)),
+        lambda: db.write(PayloadRequest("c", PayloadOp.CLEAR, filter=where)),
+        lambda: db.write(DeleteRequest("c", ids=[1], if_match=IfMatch(where))),
+    ]
+    for request in requests:
+        with pytest.raises(InvalidArgument, match="misspelt") as bad:
+            request()
+        assert bad.value.reason == "VECTOR_NAME_UNKNOWN"
+    assert db.count(CountRequest("c"))[0] == 10
 
 
 def test_a_payload_change_by_filter_is_bounded_and_whole(reopen: Callable[..., Database]) -> None:

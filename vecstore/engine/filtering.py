@@ -13,6 +13,7 @@ from vecstore.kernels.base import Bitmap, Int64Array
 from vecstore.query.bitmaps import bitmap_words
 from vecstore.query.evaluate import EvalStats, evaluate, require_indexes
 from vecstore.query.filter import Filter
+from vecstore.query.schema_check import check_vectors
 from vecstore.schema import Schema
 
 
@@ -30,9 +31,13 @@ class Filtering:
     def cached_bytes(self) -> int:
         return int(self._cache.currsize)
 
-    def check_indexed(self, where: Filter | None, schema: Schema) -> None:
-        """In strict mode, raises InvalidArgument (INDEX_REQUIRED) for a filter on a key without an index."""
-        if self._strict and where is not None:
+    def check(self, where: Filter | None, schema: Schema) -> None:
+        """Raises InvalidArgument: VECTOR_NAME_UNKNOWN for a vector that the schema does not have; in strict mode,
+        INDEX_REQUIRED for a key without an index."""
+        if where is None:
+            return
+        check_vectors(where, schema.vectors)
+        if self._strict:
             require_indexes(where, schema.fields.get)
 
     def allowed(self, view: SegmentView, where: Filter | None, stats: EvalStats | None = None) -> Bitmap:

@@ -26,6 +26,7 @@ from vecstore.errors import VecstoreError, limit_exceeded
 from vecstore.given import stored_rows
 from vecstore.query.filter import Filter, PointId
 from vecstore.query.parse import check_filter
+from vecstore.query.schema_check import check_vectors
 from vecstore.schema import Schema
 from vecstore.types import (
     DeleteRequest,
@@ -99,12 +100,12 @@ def check_key(key: str | None, limits: Limits) -> str | None:
 def _prepare_single(request: SingleWrite, schema: Schema, limits: Limits) -> Single:
     if isinstance(request, UpsertRequest):
         batch, nbytes = _checked_batch(request.batch, schema, limits)
-        condition = _condition(request, request.batch.ids, limits)
+        condition = _condition(request, request.batch.ids, schema, limits)
         return Upsert(batch, WriteMode(request.mode), nbytes, condition)
     if isinstance(request, UpdateVectorsRequest):
         return _vectors_update(request, schema, limits)
     ids, where = check_target(request.ids, request.filter, limits)
-    condition = _condition(request, request.ids, limits)
+    condition = _condition(request, request.ids, schema, limits)
     if isinstance(request, DeleteRequest):
         return Delete(ids, where, 0, condition)
     if isinstance(request, DeleteVectorsRequest):
@@ -112,7 +113,7 @@ def _prepare_single(request: SingleWrite, schema: Schema, limits: Limits) -> Sin
     return _payload_change(request, ids, where, condition, limits)
 
 
-def _condition(request: SingleWrite, ids: Sequence[PointId] | None, limits: Limits) -> Condition | None:
+def _condition(request: SingleWrite, ids: Sequence[PointId] | None, schema: Schema, limits: Limits) -> Condition | None:
     """`ids` as they were given, which `seqs` belong to."""
     given = request.if_match
     if given is None or (given.filter is None and given.seqs is None):
@@ -121,6 +122,8 @@ def _condition(request: SingleWrite, ids: Sequence[PointId] | None, limits: Limi
         message = "if_match is for writes by ids: what a filter has to hold belongs in the filter"
         raise validate.invalid("BAD_ARGUMENT", message, "if_match")
     where = None if given.filter is None else check_filter(given.filter, limits)
+    if where is not None:
+        check_vectors(where, schema.vectors)
     seqs = None
     if given.seqs is not None:
         if len(given.seqs) != len(ids):
@@ -173,7 +176,7 @@ def _vectors_update(request: UpdateVectorsRequest, schema: Schema, limits: Limit
         raise validate.invalid("BAD_PAYLOAD", "update_vectors takes no payloads", "payloads")
     if not request.batch.vectors:
         raise validate.invalid("BAD_VECTOR", "update_vectors needs the vectors of at least one field", "vectors")
-    condition = _condition(request, request.batch.ids, limits)
+    condition = _condition(request, request.batch.ids, schema, limits)
     return VectorsUpdate(*_checked_batch(request.batch, schema, limits), condition)
 
 

@@ -123,7 +123,7 @@ class Reader:
         if where is None:
             return None
         checked = check_filter(where, self.settings.limits)
-        self.filtering.check_indexed(checked, schema)
+        self.filtering.check(checked, schema)
         return checked
 
     def view_at(self, collection: Collection, min_seq: int) -> View:

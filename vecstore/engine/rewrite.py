@@ -54,7 +54,7 @@ def rewrite(
 
 
 def matching(view: View, where: Filter | None, filtering: Filtering) -> Found:
-    filtering.check_indexed(where, view.schema)
+    filtering.check(where, view.schema)
     return [(segment, filtering.live_rows(segment, where)) for segment in view.segments]
 
 

@@ -67,7 +67,7 @@ class StageCheck:
         where = request.filter
         if where is not None:
             where = check_filter(where, limits)
-            self._filtering.check_indexed(where, self._schema)
+            self._filtering.check(where, self._schema)
         stage = Stage(k, filter=where, threshold=request.score_threshold, params=request.params, stages=stages)
         if request.fusion is not None:
             stage.fusion = self._fusion(request.fusion, request, path)
@@ -101,7 +101,7 @@ class StageCheck:
         if not request.prefetch:
             raise invalid("BAD_ARGUMENT", "formula has nothing to rank: give prefetches", "formula")
         for matches in check_formula(formula.expression, len(request.prefetch), self._limits):
-            self._filtering.check_indexed(matches.filter, self._schema)
+            self._filtering.check(matches.filter, self._schema)
         return formula
 
     def _unscored(self, ranking: OrderBy | Sample, request: QueryRequest | Prefetch) -> None:

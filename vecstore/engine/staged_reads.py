@@ -72,7 +72,7 @@ class StagedReader:
             value = query.k * request.size
             raise limit_exceeded("k_max", value, bound, path="limit * group_size")
         check_key(request.by, "group_by")
-        reader.filtering.check_indexed(Filter(must=(MatchAny(request.by, ()),)), collection.schema)
+        reader.filtering.check(Filter(must=(MatchAny(request.by, ()),)), collection.schema)
         return stage
 
     def run_groups(self, collection: Collection, request: GroupsRequest, stage: Stage) -> Groups:
