@@ -127,6 +127,13 @@ def test_what_fails_is_named_and_what_is_written_is_counted(empty: httpx.Client)
             "UNSUPPORTED_MEDIA_TYPE")  # fmt: skip
     refused(empty.post(f"{BULK}/export", json={}, headers={"accept": "text/csv"}), 415, "UNSUPPORTED_MEDIA_TYPE")
     refused(empty.post("/v1/collections/none/export", json={}), 404, "COLLECTION_NOT_FOUND")
+    refused(empty.post(f"{BULK}/export", json={"after": ""}), 400, "BAD_ID")
+    refused(empty.post(f"{BULK}/export", json={"with_vectors": ["w"]}), 400, "VECTOR_NAME_UNKNOWN")
+    where = {"has_vector": "w"}
+    for accept in bulk.MEDIA:
+        refused(
+            empty.post(f"{BULK}/export", json={"filter": where}, headers={"accept": accept}), 400, "VECTOR_NAME_UNKNOWN"
+        )
 
 
 def test_without_pyarrow_arrow_is_refused_by_name(empty: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

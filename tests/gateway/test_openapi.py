@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
 import pytest
-from gateway_support import BY_NAME, client_of, fill, send, serving
+from gateway_support import BY_NAME, DOCS, client_of, fill, send, serving
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
+from vecstore.gateway.bulk import NDJSON
 from vecstore.gateway.filter_schema import SCHEMAS
 from vecstore.gateway.routes import ROUTES
 from vecstore.query.parse import KEYED, UNKEYED
@@ -60,6 +62,28 @@ def test_examples_fit_their_own_schemas(document: Any, route_name: str, example_
     if body is not None:
         said = document["paths"][route.path][route.method.lower()]["requestBody"]["content"]["application/json"]
         validator(document, said["schema"]).validate(body)
+
+
+def test_what_streams_answer_fits_its_schema(client: httpx.Client, document: Any) -> None:
+    lines = {"content-type": NDJSON}
+    done = client.post(f"{DOCS}/import", content=b'{"id": 1}\n{"id": 2}', headers=lines)
+    validator(document, {"$ref": "#/components/schemas/Imported"}).validate(done.json())
+    stored = validator(document, {"$ref": "#/components/schemas/StoredPoint"})
+    for line in client.post(f"{DOCS}/export", json={}).iter_lines():
+        stored.validate(json.loads(line))
+    job = client.post(f"{DOCS}/verify").headers["location"]
+    events = client.get(f"{job}/events").text
+    data = [json.loads(line[6:]) for line in events.splitlines() if line.startswith("data: ")]
+    assert data[-1]["state"] == "done"
+    for one in data:
+        validator(document, {"$ref": "#/components/schemas/Operation"}).validate(one)
+
+
+def test_a_formula_in_text_is_its_tree(client: httpx.Client) -> None:
+    route = BY_NAME["query_points"]
+    tree, text = (send(client, route, route.examples[f"by a formula{end}"]) for end in ("", " in text"))
+    assert [one["score"] for one in text.json()["points"]] == [one["score"] for one in tree.json()["points"]]
+    assert len(text.json()["points"]) > 1
 
 
 def validator(document: Any, schema: Any) -> OAS31Validator:

@@ -57,6 +57,7 @@ BAD: list[tuple[str, str, Any, str, str]] = [
     ("POST", "/points/query", {"fusion": {"weights": [1]}, "prefetch": [QUERY]}, "BAD_ARGUMENT", "fusion"),
     ("POST", "/points/query", {"fusion": "rrf", "prefetch": [{"using": "text"}]}, "BAD_VECTOR", "prefetch[0].nearest"),
     ("POST", "/points/query", {"formula": {"add": 1}, "prefetch": [QUERY]}, "BAD_FORMULA", "formula.add"),
+    ("POST", "/points/query", {"formula": "score(0) + spam(1)", "prefetch": [QUERY]}, "BAD_FORMULA", "formula"),
     ("POST", "/points/query", {"recommend": {"positive": [{}]}, "using": "text"},
      "BAD_VECTOR", "recommend.positive[0]"),
     ("POST", "/points/query/batch", {"queries": []}, "EMPTY_BATCH", "queries"),

@@ -7,7 +7,7 @@ before the next is read; what fails ends the stream, and says how many points ar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -202,6 +202,19 @@ async def pages_out(call: Call, request: ScrollRequest) -> AsyncIterator[list[Po
         call.principal = call.services.access.renew(call.principal)
 
 
+async def begun(pages: AsyncIterator[list[Point]]) -> AsyncIterator[list[Point]]:
+    """The same pages, of which the first is read now: what is wrong with a request is said before its answer begins."""
+    first = await anext(pages, None)
+
+    async def all_of_them() -> AsyncIterator[list[Point]]:
+        if first is not None:
+            yield first
+        async for page in pages:
+            yield page
+
+    return all_of_them()
+
+
 class _slot:  # noqa: N801 (reads as a statement)
     """One page takes part in what may run at a time, the stream as a whole does not."""
 
@@ -215,24 +228,25 @@ class _slot:  # noqa: N801 (reads as a statement)
         self._admission.release_slot()
 
 
-async def lines_out(call: Call, request: ScrollRequest, packed: bool) -> AsyncIterator[bytes]:
+async def lines_out(call: Call, pages: AsyncIterator[list[Point]], packed: bool) -> AsyncIterator[bytes]:
     def write(points: list[Point]) -> bytes:
         return b"".join(_encode(stored_to_json(StoredPoint, one, packed)) + b"\n" for one in points)
 
-    async for points in pages_out(call, request):
+    async for points in pages:
         yield await call.in_thread(write, points)
 
 
-async def arrow_out(call: Call, request: ScrollRequest, schema: Schema) -> AsyncIterator[bytes]:
+async def arrow_out(
+    call: Call, pages: AsyncIterator[list[Point]], chosen: bool | Sequence[str], schema: Schema
+) -> AsyncIterator[bytes]:
     import pyarrow as pa
 
-    chosen = request.select.vectors
     wanted = set(schema.vectors) if chosen is True else set(chosen or ())
     rows = ArrowRows({name: field for name, field in schema.vectors.items() if name in wanted}, None)
     sink = _Sink()
     writer = pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), rows.schema)
     yield sink.taken()
-    async for points in pages_out(call, request):
+    async for points in pages:
         await call.in_thread(lambda points=points: writer.write_batch(rows.batch(points)))  # type: ignore[misc]
         yield sink.taken()
     writer.close()

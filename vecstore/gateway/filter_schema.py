@@ -50,7 +50,7 @@ _groups = {
                   {"type": "null"}],
     },
 }  # fmt: skip
-_operand = {"anyOf": [{"type": "number"}, _ref("Formula")]}
+_operand = {"anyOf": [{"type": "number"}, _ref("Expression")]}
 _decay = _object({"x": _operand, "target": _operand, "scale": {"type": "number"}, "midpoint": {"type": "number"}}, "x")
 _number_or_null = {"type": ["number", "null"]}
 
@@ -69,9 +69,13 @@ SCHEMAS: dict[str, Any] = {
         ],
     },
     "Formula": {
-        "description": "A rank expression over the scores and payloads of candidates.",
+        "description": "A rank expression over the scores and payloads of candidates, as a tree or as text, such as "
+        "`score(0) + 0.2 * field('year', 0)`.",
+        "anyOf": [{"type": "string"}, {"type": ["number", "null"]}, _ref("Expression")],
+    },
+    "Expression": {
+        "description": "A node of a rank expression.",
         "anyOf": [
-            {"type": ["number", "null"]},
             *(_object({name: {"type": "array", "items": _operand, "minItems": low, "maxItems": high}}, name)
               for name, (low, high) in ARITY.items()),
             _object({"score": {"type": "integer"}, "default": {"type": "number"}}, "score"),

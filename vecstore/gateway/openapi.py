@@ -22,6 +22,18 @@ ABOUT = (
     "A vector database. Ids are numbers or strings, of which one that looks like a UUID is a UUID; vectors are lists "
     "of numbers, packed numbers in base64, sparse pairs or texts."
 )
+EXAMPLE_COLLECTION = "docs"
+# What is in an answer of a media type: of events, in each of them.
+GIVEN: dict[str, dict[str, Any]] = {
+    "application/json": {"type": "object"},
+    "text/event-stream": {
+        "type": "object",
+        "properties": {
+            "event": {"type": "string"},
+            "data": {"type": "string", "contentMediaType": "application/json"},
+        },
+    },
+}
 TAGS = {
     "service": "Facts, health, this document.",
     "info": "Facts about the server.",
@@ -135,6 +147,8 @@ def _path_parameters(route: Route) -> Iterable[dict[str, Any]]:
             schema = {"type": "string", "pattern": NAME}
         found = {"name": name, "in": "path", "required": True, "schema": schema}
         values = {one.params[name] for one in route.examples.values() if name in one.params}
+        if not values and name == "collection":
+            values = {EXAMPLE_COLLECTION}
         if values:
             found["example"] = sorted(values)[0]
         yield found
@@ -164,8 +178,7 @@ def _responses(route: Route) -> dict[str, Any]:
     if route.answer is not None:
         answer["content"]["application/json"] = {"schema": _schema_of(route.answer)}
     for media in route.gives:
-        kind = {"type": "object"} if media == "application/json" else {"type": "string"}
-        answer["content"][media] = {"schema": kind}
+        answer["content"][media] = {"schema": GIVEN.get(media, {"type": "string"})}
     if route.status == 202:
         answer["headers"]["Location"] = {"description": "Of the operation.", "schema": {"type": "string"}}
     responses = {str(route.status): answer}

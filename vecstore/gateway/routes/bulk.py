@@ -70,15 +70,17 @@ async def import_points(call: Call) -> Imported:
 async def export_points(call: Call) -> Reply:
     request = bulk.selected(call, call.body)
     accept = call.headers.get(b"accept", b"").decode("latin-1")
-    if bulk.ARROW in accept:
+    arrow = bulk.ARROW in accept
+    if arrow:
         bulk.need_arrow()
-        schema = (await call.transport.collection_info(call.collection)).schema
-        return Reply(bulk.arrow_out(call, request, schema), media=bulk.ARROW.encode())
-    if accept and not any(one in accept for one in (bulk.NDJSON, "*/*", "application/*")):
+    elif accept and not any(one in accept for one in (bulk.NDJSON, "*/*", "application/*")):
         raise unsupported("Accept", accept, bulk.MEDIA)
-    await call.transport.collection_info(call.collection)  # before the answer begins
+    schema = (await call.transport.collection_info(call.collection)).schema
+    pages = await bulk.begun(bulk.pages_out(call, request))
+    if arrow:
+        return Reply(bulk.arrow_out(call, pages, request.select.vectors, schema), media=bulk.ARROW.encode())
     packed = call.body.vector_encoding is VectorEncoding.BASE64
-    return Reply(bulk.lines_out(call, request, packed), media=bulk.NDJSON.encode())
+    return Reply(bulk.lines_out(call, pages, packed), media=bulk.NDJSON.encode())
 
 
 ROUTES: tuple[Route, ...] = (

@@ -108,7 +108,9 @@ ROUTES = (
               "by words and meaning": Example(HYBRID, DOCS),
               "like a point": Example({"nearest_id": 1, "using": "text", "params": {"exact": True}}, DOCS),
               "by a formula": Example({**HYBRID, "fusion": None, "formula": {"add": [
-                  {"score": 0}, {"mul": [0.1, {"field": "year", "default": 0}]}]}}, DOCS)}),
+                  {"score": 0}, {"mul": [0.1, {"field": "year", "default": 0}]}]}}, DOCS),
+              "by a formula in text": Example({**HYBRID, "fusion": None,
+                                               "formula": "score(0) + 0.1 * field('year', 0)"}, DOCS)}),
     Route("POST", f"{POINTS}/query/explain", "explain_query", "The same, with how it was answered.", READ, explain,
           body=q.QueryBody, answer=q.QueryAnswer, examples={"near a vector": Example(NEAREST, DOCS)}),
     Route("POST", f"{POINTS}/query/batch", "query_batch", "Several queries at once; the first bad one fails them all.",
