@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import numpy as np
 import psutil
 import pytest
@@ -30,6 +31,7 @@ from vecstore.client.channel import stubs
 from vecstore.errors import IoFailed, NotFound, PermissionDenied, Unavailable
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.server.supervisor import hold_port
+from vecstore.types import CountRequest
 
 DIM = 8
 READERS = 2
@@ -121,6 +123,27 @@ def test_changes_of_schemas_are_shown_by_every_process_at_once(server: ServerPro
             for client in clients:
                 with pytest.raises(NotFound, match="made"):
                     client.collection("made").count()
+
+
+def test_rest_is_the_writers_and_shown_by_readers(server: ServerProcess) -> None:
+    assert server.process.stdout is not None
+    base = server.process.stdout.readline().split(",")[0].split()[-1]
+    path = "/v1/collections/over-rest"
+    with httpx.Client(base_url=base, headers={"api-key": ADMIN}, timeout=60) as rest, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connected(server)) for _ in range(8)]
+        for turn in range(1, 4):
+            assert rest.put(path, json={"schema": {"vectors": {"v": {"dim": 2}}}}).status_code == 200
+            assert [client.collection("over-rest").count() for client in clients] == [0] * 8
+            written = rest.put(f"{path}/points", json={"points": [{"id": turn, "vectors": {"v": [1, 0]}}]}).json()
+            found = rest.post(f"{path}/points/query", json={"nearest": [1, 0], "limit": 1}).json()
+            assert found["points"][0]["id"] == turn
+            for client in clients:
+                request = CountRequest("over-rest", min_seq=written["seq"])
+                assert client._transport.count(request)[0] == 1
+            assert rest.delete(path).status_code == 200
+            for client in clients:
+                with pytest.raises(NotFound):
+                    client.collection("over-rest").count()
 
 
 def test_what_a_reader_passes_on_is_what_one_process_answers(server: ServerProcess) -> None:

@@ -141,7 +141,10 @@ class Gateway:
                 raise TimeoutError
             if route.body is not None or route.reads:
                 call.body = await self._decode(route, call, data)
-            return await self._encoded(route, await route.handle(call))
+            answer = await self._encoded(route, await route.handle(call))
+            if route.action is Action.ADMIN and self._services.shown is not None:
+                await call.in_thread(self._services.shown)
+            return answer
         finally:
             self._services.admission.release_slot()
 

@@ -22,7 +22,8 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Services:
-    """What the routes work with: the same of all calls. `executor` runs what would hold up the event loop."""
+    """What the routes work with: the same of all calls. `executor` runs what would hold up the event loop; `shown` is
+    what to wait for (in a thread) before a change of schemas is answered, where other processes follow this one."""
 
     transport: AsyncTransport
     settings: Settings
@@ -31,6 +32,7 @@ class Services:
     executor: Executor
     observer: Observer
     pages: Pages | None = None  # alone, in front of a server, there are none
+    shown: Callable[[], None] | None = None
     openapi: bytes = b""
 
     @property
