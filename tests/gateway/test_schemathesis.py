@@ -1,6 +1,6 @@
 """Requests made up from the OpenAPI document: no error of the server, and no answer but those that it describes.
 
-A few of each operation here; many by hand: `VECSTORE_FUZZ_EXAMPLES=100 pytest tests/gateway/test_schemathesis.py`.
+A few of each operation here; many by hand: `VECSTORE_FUZZ_EXAMPLES=15 pytest tests/gateway/test_schemathesis.py`.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ def listener_of(services: Services, certificates: Certificates | None) -> Listen
 
 
 def beside(inside: Inside) -> Listener:
-    """The REST door of a server (of several processes, the writer's): the same database, coalescer, threads, keys and room as gRPC's."""
+    """The REST door of a server (of several processes, the writer's): the same database, coalescer, threads, keys and
+    room as gRPC's."""
     transport = AsyncLocal(inside.database, inside.coalescer, inside.pools.reads, inside.pools.writes)
     observer = Observer(PROTOCOL, inside.metrics, inside.tracing, inside.settings.server.slow_query_s)
     shown = inside.database.shown if inside.database.settings.storage.feed else None
