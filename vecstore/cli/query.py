@@ -1,145 +1,177 @@
-"""vecstore query: the points nearest to a vector or to another point."""
+"""vecstore query: the points that a query finds, by whatever it asks, as a table, as JSON, or explained."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Annotated
 
-import msgspec
-import numpy as np
 import typer
 
+from vecstore.cli import query_show as show
 from vecstore.cli.inspect import Collection
-from vecstore.cli.render import as_text, show_json, show_table, show_tree
+from vecstore.cli.query_given import one_that_exists, read_filter, request_of, way_of
 from vecstore.cli.target import Json, Target, open_client
-from vecstore.client._sync.collection import Collection as CollectionHandle
-from vecstore.client.filters import as_filter
-from vecstore.client.vectors import only_vector
-from vecstore.config import Limits
-from vecstore.errors import InvalidArgument, NotFound
-from vecstore.hits import Hits
-from vecstore.io.jsonl import read_vector, write_id
-from vecstore.query.filter import Filter, HasId, PointId
-from vecstore.rows import StoredVector
-from vecstore.schema import VectorField, VectorKind, larger_is_nearer
+from vecstore.grouping import GroupsRequest
+from vecstore.query.fusion import FusionMethod
+from vecstore.ranking import Strategy
+
+WHAT, RANKING, EFFORT, OUTPUT = "What to search for (one kind)", "Ranking", "How hard to look", "Output"
 
 
 def query(
+    ctx: typer.Context,
     collection: Collection,
     target: Target,
     vector: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
+            metavar="[FIELD=]VECTOR",
+            rich_help_panel=WHAT,
             help="JSON, a .json or .npy file, or - for JSON on standard input. Binary: packed bits in hex; sparse: "
-            '{"17": 0.5}; for a text field, the words to search for.'
+            '{"17": 0.5}; for a text field, the words to search for.',
         ),
     ] = None,
-    id: Annotated[str | None, typer.Option("--id", help="Search near this point, which is left out.")] = None,
-    k: Annotated[int, typer.Option("-k", help="How many points.")] = 10,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[FIELD=]TEXT", rich_help_panel=WHAT, help="Words, for a text or an embedded field."),
+    ] = None,
+    sparse: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[FIELD=]JSON", rich_help_panel=WHAT, help='Of a sparse field: {"17": 0.5, "5": 1.0}.'),
+    ] = None,
+    multi: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[FIELD=]FILE",
+            rich_help_panel=WHAT,
+            help="Tokens of a multi-vector field, one a row: a .npy or .json file, or JSON.",
+        ),
+    ] = None,
+    id: Annotated[
+        str | None, typer.Option("--id", rich_help_panel=WHAT, help="Search near this point, which is left out.")
+    ] = None,
+    recommend: Annotated[
+        str | None,
+        typer.Option(metavar="IDS", rich_help_panel=WHAT, help="Points like these, as ids between commas."),
+    ] = None,
+    negative: Annotated[str | None, typer.Option(metavar="IDS", rich_help_panel=WHAT, help="And unlike these.")] = None,
+    order_by: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", rich_help_panel=WHAT, help="Points in the order of a number in the payload."),
+    ] = None,
+    facet: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", rich_help_panel=WHAT, help="No points: the counts of a payload key's values."),
+    ] = None,
+    request: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=WHAT,
+            help="A whole query as JSON, in the form of the body of POST .../points/query; - for standard input.",
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="How many points, groups or values.")] = 10,
     using: Annotated[str | None, typer.Option(help="The vector field, when there are several.")] = None,
     filter: Annotated[
         str | None, typer.Option(help='JSON: {"must": [{"key": "lang", "match": {"value": "en"}}]}')
     ] = None,
     threshold: Annotated[float | None, typer.Option(help="Drop points with a worse score.")] = None,
-    nprobe: Annotated[int | None, typer.Option(help="Lists to visit at most.")] = None,
-    ef: Annotated[int | None, typer.Option(help="Candidates that a walk of a graph keeps.")] = None,
-    oversampling: Annotated[float | None, typer.Option(help="Candidates to rerank, as a multiple of -k.")] = None,
-    recall: Annotated[float | None, typer.Option(help="The share of the true nearest to find.")] = None,
-    exact: Annotated[bool, typer.Option("--exact", help="Scan the stored vectors.")] = False,
-    rescore: Annotated[bool, typer.Option(help="Score by better values than the index's codes.")] = True,
-    truncate_dim: Annotated[int | None, typer.Option(help="Compare this many leading components.")] = None,
-    block_factor: Annotated[
-        float | None, typer.Option(help="The benefit of the doubt that blocks of sparse vectors are given; 1: none.")
+    fusion: Annotated[
+        FusionMethod | None,
+        typer.Option(rich_help_panel=RANKING, help="How several vectors and texts become one ranking. Default: rrf."),
     ] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Show what was searched, and how.")] = False,
-    payload: Annotated[bool, typer.Option(help="Show payloads.")] = True,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBERS", rich_help_panel=RANKING, help="Of the fusion, between commas, one for each."),
+    ] = None,
+    formula: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            rich_help_panel=RANKING,
+            help="Rank what is found by an expression, such as \"score(0) + 0.1 * field('year', 0)\".",
+        ),
+    ] = None,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=RANKING, help="What each part of a fusion or formula finds, or --mmr picks from: 100."
+        ),
+    ] = None,
+    mmr: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DIVERSITY",
+            rich_help_panel=RANKING,
+            help="Answers that are unlike each other: 0 is only near, 1 only unlike.",
+        ),
+    ] = None,
+    strategy: Annotated[Strategy, typer.Option(rich_help_panel=RANKING, help="Of --recommend.")] = (
+        Strategy.AVERAGE_VECTOR
+    ),
+    descending: Annotated[
+        bool, typer.Option("--descending", rich_help_panel=RANKING, help="Of --order-by: the largest first.")
+    ] = False,
+    group_by: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", rich_help_panel=RANKING, help="Groups of points with the same payload value."),
+    ] = None,
+    group_size: Annotated[int, typer.Option(rich_help_panel=RANKING, help="Points of each group.")] = 3,
+    nprobe: Annotated[int | None, typer.Option(rich_help_panel=EFFORT, help="Lists to visit at most.")] = None,
+    ef: Annotated[
+        int | None, typer.Option(rich_help_panel=EFFORT, help="Candidates that a walk of a graph keeps.")
+    ] = None,
+    oversampling: Annotated[
+        float | None, typer.Option(rich_help_panel=EFFORT, help="Candidates to rerank, as a multiple of -k.")
+    ] = None,
+    recall: Annotated[
+        float | None, typer.Option(rich_help_panel=EFFORT, help="The share of the true nearest to find.")
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", rich_help_panel=EFFORT, help="Scan the stored vectors.")] = False,
+    rescore: Annotated[
+        bool, typer.Option(rich_help_panel=EFFORT, help="Score by better values than the index's codes.")
+    ] = True,
+    truncate_dim: Annotated[
+        int | None, typer.Option(rich_help_panel=EFFORT, help="Compare this many leading components.")
+    ] = None,
+    block_factor: Annotated[
+        float | None,
+        typer.Option(
+            rich_help_panel=EFFORT,
+            help="The benefit of the doubt that blocks of sparse vectors are given; 1: none.",
+        ),
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", rich_help_panel=OUTPUT, help="Show what was searched, and how, as a tree.")
+    ] = False,
+    why_not: Annotated[
+        str | None,
+        typer.Option(metavar="ID", rich_help_panel=OUTPUT, help="No answers: why this point is not among them."),
+    ] = None,
+    payload: Annotated[bool, typer.Option(rich_help_panel=OUTPUT, help="Show payloads.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Print the points nearest to a vector, or nearest to a stored point."""
-    if (vector is None) == (id is None):
-        raise typer.BadParameter("give --vector or --id, one of the two", param_hint="--vector")
-    tree = None if filter is None else as_filter(read_json(filter, "--filter", "BAD_FILTER"), Limits())
+    """Print the points that a query finds.
+
+    A query is a vector, a text or both: several of --vector, --text, --sparse and --multi are searched each and fused
+    (hybrid search), or ranked by a --formula over their scores, score(0) the first as options are listed here. A value
+    names its field where the collection has several of the kind: --vector title=q.npy --text body="white whale".
+
+    Or it is a stored point (--id), examples (--recommend), an order, or a --request in full. --facet counts values.
+    """  # fmt: skip
+    way = way_of(ctx)
     with open_client(target) as db:
         handle = db.get_collection(collection)
-        name = only_vector(handle.schema(), using)
-        field = handle.schema().vectors[name]
-        given: Any = None if vector is None else read_given(vector, field)
-        if id is not None:
-            own, given = find_point(handle, id, name)
-            tree = Filter(must=() if tree is None else (tree,), must_not=(HasId((own,)),))
-        hits = handle.query(
-            given, k, using=name, filter=tree, score_threshold=threshold, with_payload=payload, nprobe=nprobe,
-            ef=ef, oversampling=oversampling, recall=recall, exact=exact, rescore=rescore, truncate_dim=truncate_dim,
-            block_factor=block_factor, explain=explain,
-        )  # fmt: skip
-    if as_json:
-        found = [{"id": write_id(hit.id), "score": hit.score, "payload": hit.payload} for hit in hits]
-        quality = None if hits.quality is None else asdict(hits.quality)
-        show_json({"hits": found, "quality": quality, "explain": hits.explain} if explain else found)
-    else:
-        show_hits(hits, field)
-        if hits.explain is not None:
-            show_tree({} if hits.quality is None else asdict(hits.quality), "quality")
-            show_tree(hits.explain, "explain")
-
-
-def show_hits(hits: Hits, field: VectorField) -> None:
-    score = "similarity" if larger_is_nearer(field.metric) else "distance"
-    rows = [(place, str(hit.id), round(hit.score, 4), as_text(hit.payload or {})) for place, hit in enumerate(hits, 1)]
-    show_table(("", "id", f"{field.metric} {score}", "payload"), rows)
-
-
-def read_json(text: str, where: str, reason: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise InvalidArgument(f"{where} is not JSON: {error}", reason=reason) from None
-
-
-def read_given(text: str, field: VectorField) -> Any:
-    """A vector, or words for a text field, from the command line, standard input or a file."""
-    if field.kind is VectorKind.TEXT:
-        return sys.stdin.read() if text == "-" else text
-    if text == "-":
-        return _vector(sys.stdin.read(), "standard input")
-    if text.lstrip().startswith(("[", "{", '"')):
-        return _vector(text, "--vector")
-    path = Path(text)
-    if not path.is_file():
-        raise NotFound(f"--vector {text} is neither JSON nor a file", reason="FILE_NOT_FOUND")
-    if path.suffix == ".npy":
-        try:
-            return np.squeeze(np.load(path))
-        except (ValueError, EOFError) as error:
-            raise InvalidArgument(f"{path} is not a numpy array: {error}", reason="BAD_VECTOR") from None
-    return _vector(path.read_text(encoding="utf-8"), text)
-
-
-def _vector(text: str, where: str) -> Any:
-    try:
-        return read_vector(read_json(text, where, "BAD_VECTOR"))
-    except ValueError as error:
-        raise InvalidArgument(f"{where} is no vector: {error}", reason="BAD_VECTOR") from None
-
-
-def find_point(collection: CollectionHandle, text: str, name: str) -> tuple[PointId, StoredVector]:
-    """The point whose id reads as `text` (as a number, UUID or string, the first that exists) and its vector."""
-    for one in ids_that_read(text):
-        for point in collection.get([one], with_payload=False, with_vectors=[name]):
-            if not point.vectors or name not in point.vectors:
-                raise NotFound(f"point {text} has no vector {name!r}", reason="VECTOR_NOT_FOUND")
-            return point.id, point.vectors[name]
-    raise NotFound(f"point {text} does not exist in {collection.name}", reason="POINT_NOT_FOUND")
-
-
-def ids_that_read(text: str) -> list[PointId]:
-    ids: list[PointId] = []
-    if text.isascii() and text.isdigit() and int(text) < 1 << 64:
-        ids.append(int(text))
-    with contextlib.suppress(ValueError):
-        ids.append(UUID(text))
-    return [*ids, text]
+        if facet is not None:
+            counts = handle.facet(facet, filter=read_filter(filter), limit=k)
+            show.show_facet(facet, counts, as_json)
+            return
+        found = request_of(handle, way, ctx.params)
+        if why_not is not None:
+            one = one_that_exists(handle, why_not)
+            show.show_why_not(one, handle._transport.why_not(found, one)[0], as_json)
+        elif group_by is not None:
+            groups = handle._transport.query_groups(GroupsRequest(found, group_by, group_size))
+            show.show_groups(groups, show.score_name(found, handle.schema()), as_json)
+        else:
+            show.show_hits(handle._transport.query(found), show.score_name(found, handle.schema()), as_json)
