@@ -60,7 +60,7 @@ export function App() {
               <span title={`${facts.kernels.backend} kernels, ${facts.kernels.isa}, ${facts.kernels.threads} threads`}>
                 {facts.version} · {facts.kernels.isa}
               </span>
-              <span>{count(facts.collections)} collections</span>
+              <span>{count(facts.collections)} {facts.collections === 1 ? "collection" : "collections"}</span>
               <span>as {facts.key.name} ({facts.key.role})</span>
             </>
           )}

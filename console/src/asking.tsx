@@ -41,7 +41,7 @@ export function AskDocuments({ collection }: { collection: Collection }) {
     <>
       <section class="card">
         <form onSubmit={(event) => { event.preventDefault(); void search.run(); }}>
-          <div class="row"><Input label="Question" value={question} onValue={setQuestion} grow autofocus /></div>
+          <div class="row"><Input label="Question" value={question} onValue={setQuestion} grow /></div>
           <FilterFields form={filter} onForm={setFilter} collection={collection} keys={keysOf(collection, [])} />
           <div class="row end">
             <Input label="Passages" type="number" value={k} onValue={setK} width="5em" />

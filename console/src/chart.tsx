@@ -4,6 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { PALETTE } from "./colours";
+import { clock } from "./format";
 
 interface Props {
   title: string;
@@ -32,7 +33,7 @@ export function Chart({ title, names, data, format, range }: Props) {
         cursor: { drag: { x: false, y: false } },
         scales: range ? { y: { range } } : { y: { range: (_, __, high) => [0, high > 0 ? high * 1.1 : 1] } },
         series: [
-          { value: (_, value) => (value === null ? "–" : new Date(value * 1000).toLocaleTimeString()) },
+          { value: (_, value) => (value === null ? "–" : clock(value)) },
           ...names.map((label, place) => ({
             label,
             stroke: PALETTE[place % PALETTE.length]!,
@@ -42,7 +43,7 @@ export function Chart({ title, names, data, format, range }: Props) {
             value: (_: uPlot, value: number | null) => (value === null ? "–" : format(value)),
           })),
         ],
-        axes: [axis, { ...axis, size: 62, values: (_, values) => values.map(format) }],
+        axes: [{ ...axis, space: 90, values: (_, times) => times.map((one) => clock(one)) }, { ...axis, size: 62, values: (_, values) => values.map(format) }],
       },
       data as uPlot.AlignedData,
       box,

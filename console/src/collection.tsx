@@ -10,7 +10,7 @@ import { PointsPage } from "./points";
 import { type Collection, forDocuments, type Stats, sum } from "./schema";
 import { SearchPage } from "./search";
 import { ask, useLoaded } from "./server";
-import { Problem, State, useAction } from "./ui";
+import { Bar, Problem, State, useAction } from "./ui";
 
 const EVERY_MS = 5_000;
 const TABS = { overview: "Overview", search: "Search", points: "Points", map: "Map", import: "Import" };
@@ -158,7 +158,7 @@ function Sizes({ stats }: { stats: Stats }) {
           {parts.map(([part, size]) => (
             <tr key={part}>
               <th scope="row">{part}</th>
-              <td class="bar"><meter min={0} max={largest} value={size} aria-label={part} /></td>
+              <td class="bar"><Bar share={size / largest} /></td>
               <td class="n">{bytes(size)}</td>
             </tr>
           ))}

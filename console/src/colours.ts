@@ -1,7 +1,7 @@
 /** Colours for the values of a payload field. */
 
-// Told apart with all common kinds of colour blindness, on light and on dark ground (Okabe and Ito, and greys).
-export const PALETTE = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#a68a00", "#7f7fd5"];
+// Told apart with all common kinds of colour blindness, on light and on dark ground (after Okabe and Ito).
+export const PALETTE = ["#2a83c4", "#e69f00", "#0a9e74", "#d55e00", "#cc79a7", "#56b4e9", "#a68a00", "#7f7fd5"];
 export const OTHER = "#8a8f98";
 
 export interface Legend {

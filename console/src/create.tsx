@@ -61,7 +61,7 @@ export function CreateDialog({ onClose }: { onClose: () => void }) {
     <Dialog title="New collection" onClose={onClose} wide>
       <form onSubmit={(event) => { event.preventDefault(); void create.run(); }}>
         <div class="row">
-          <Input label="Name" value={name} onValue={setName} grow autofocus hint="Letters, digits, _ and -" />
+          <Input label="Name" value={name} onValue={setName} grow first hint="Letters, digits, _ and -" />
           <Check label="As JSON" checked={json !== null} onValue={(on) => setJson(on ? stringify(schemaOf(vectors, keys), 2) : null)} />
         </div>
         {json !== null ? (

@@ -42,7 +42,7 @@ function Branch({ tree, name }: { tree: Tree; name: string }) {
   const facts: [string, unknown][] = [];
   const branches: [string, Tree][] = [];
   for (const [key, value] of Object.entries(tree)) {
-    if (titled.includes(key)) continue;
+    if (titled.includes(key) || value === null) continue;
     if (Array.isArray(value) && value.length > 0 && value.every(isTree)) {
       branches.push(...value.map((one, place): [string, Tree] => [value.length > 1 ? `${single(key)} ${place + 1}` : single(key), one]));
     } else if (isTree(value)) {

@@ -26,7 +26,7 @@ export function ms(value: number): string {
   return value < 10 ? `${value.toFixed(2)} ms` : value < 1000 ? `${value.toFixed(1)} ms` : `${(value / 1000).toFixed(2)} s`;
 }
 
-export const clock = (seconds: number): string => new Date(seconds * 1000).toLocaleTimeString();
+export const clock = (seconds: number): string => new Date(seconds * 1000).toLocaleTimeString("en-GB");
 
 /** An id as the interface's JSON writes it: numbers bare, a string that only looks like a UUID as an object. */
 export function idText(id: unknown): string {

@@ -25,7 +25,7 @@ export function KeyDialog({ asked, onClose }: { asked?: boolean; onClose: () => 
         type="password"
         value={key}
         onValue={setTyped}
-        autofocus
+        first
         hint="Kept in this tab only, and sent to this server only."
       />
       <footer>

@@ -6,7 +6,7 @@ import { bytes, count, ms, share } from "./format";
 import { Jobs } from "./jobs";
 import { between, type Histogram, histogram, quantile, read, type Sample } from "./prometheus";
 import { useLoaded } from "./server";
-import { Check, Problem, Select } from "./ui";
+import { Bar, Check, Problem, Select } from "./ui";
 
 const EVERY_MS = 2_000;
 const KEPT = 300; // readings: ten minutes
@@ -86,7 +86,7 @@ export function MetricsPage() {
                     return (
                       <tr key={what}>
                         <th scope="row">{what.replaceAll("_", " ")}</th>
-                        <td class="bar">{most ? <meter min={0} max={most} value={one.value} aria-label={what} /> : null}</td>
+                        <td class="bar">{most ? <Bar share={one.value / most} /> : null}</td>
                         <td class="n">{bytes(one.value)}{most ? <span class="dim"> of {bytes(most)}</span> : null}</td>
                       </tr>
                     );

@@ -43,11 +43,12 @@ export function PointsPage({ collection }: { collection: Collection }) {
       <section class="card">
         <form onSubmit={(event) => { event.preventDefault(); void apply.run(); }}>
           <FilterFields form={form} onForm={setForm} collection={collection} keys={keysOf(collection, points.map((one) => one.payload))} />
-          <button>Apply</button>
-        </form>
-        <form class="row end" onSubmit={(event) => { event.preventDefault(); setOpened(readId(wanted)); }}>
-          <Input label="Open by id" value={wanted} onValue={setWanted} />
-          <button disabled={!wanted.trim()}>Open</button>
+          <div class="row end">
+            <Input label="Open by id" value={wanted} onValue={setWanted} width="18em" />
+            <button type="button" disabled={!wanted.trim()} onClick={() => setOpened(readId(wanted))}>Open</button>
+            <span class="gap" />
+            <button class="primary">Apply filter</button>
+          </div>
         </form>
       </section>
       <Problem error={apply.error ?? first.error} />
@@ -61,7 +62,7 @@ export function PointsPage({ collection }: { collection: Collection }) {
                 <tr key={typed(one.id)}>
                   <td><button type="button" class="link" onClick={() => setOpened(one.id)}>{idText(one.id)}</button></td>
                   <td class="n dim">{count(one.seq)}</td>
-                  <td class="wide"><Gist payload={one.payload} /></td>
+                  <td class="wide"><Gist payload={one.payload} id={one.id} /></td>
                 </tr>
               ))}
             </tbody>

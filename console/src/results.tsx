@@ -19,6 +19,7 @@ export function Results({ found, collection }: { found: Found; collection: Colle
     <>
       <p class="summary" role="status">
         <b>{count(answer.points.length)}</b> points in {ms(took)}
+        {typeof answer.explain?.["total_ms"] === "number" && <>, of which {ms(answer.explain["total_ms"])} in the engine</>}
         {quality && (
           <>
             {" · "}<code>{quality.strategy}</code>
@@ -49,7 +50,7 @@ export function Results({ found, collection }: { found: Found; collection: Colle
                     const part = one.legs?.find((given) => given.prefetch === at);
                     return <td class="n" key={leg}>{part ? significant(part.score) : <span class="dim">–</span>}</td>;
                   })}
-                  <td class="wide" title={gist(one.payload)}><Gist payload={one.payload} /></td>
+                  <td class="wide" title={gist(one.payload)}><Gist payload={one.payload} id={one.id} /></td>
                 </tr>
               ))}
             </tbody>
@@ -64,9 +65,9 @@ export function Results({ found, collection }: { found: Found; collection: Colle
 }
 
 /** The longest text, and the other values small. */
-export function Gist({ payload }: { payload: Record<string, unknown> | null | undefined }) {
+export function Gist({ payload, id }: { payload: Record<string, unknown> | null | undefined; id: unknown }) {
   const text = gist(payload);
-  const rest = Object.entries(payload ?? {}).filter(([, value]) => value !== text && (typeof value !== "object" || value === null));
+  const rest = Object.entries(payload ?? {}).filter(([, value]) => value !== text && value !== id && (typeof value !== "object" || value === null));
   return (
     <>
       <span class="gist">{text}</span>

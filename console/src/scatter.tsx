@@ -144,7 +144,7 @@ export function Scatter({ x, y, colours, points, by, onOpen }: Props) {
           <b>{idText(shown.id)}</b>
           <p>{short(gist(shown.payload), 200)}</p>
           <span class="pairs">
-            {Object.entries(shown.payload ?? {}).filter(([, value]) => value !== gist(shown.payload)).slice(0, 6).map(([name, value]) => (
+            {Object.entries(shown.payload ?? {}).filter(([, value]) => value !== gist(shown.payload) && value !== shown.id).slice(0, 6).map(([name, value]) => (
               <span key={name}>{name} <b>{short(value, 40)}</b></span>
             ))}
           </span>

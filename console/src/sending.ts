@@ -102,11 +102,8 @@ export async function sendDocument(file: File, collection: Collection, tell: Tel
   const document: Schemas["DocumentSpec"] = { id, uri: id, data: await base64(file) };
   tell({ note: "embedding" });
   const body = { documents: [document] };
-  let events = "";
   const path = { collection: collection.name };
-  await ask((db) =>
-    db.text("post", "/v1/collections/{collection}/documents/ingest", { path, body, signal }, (piece) => (events += piece)),
-  );
+  const events = await ask((db) => db.text("post", "/v1/collections/{collection}/documents/ingest", { path, body, signal }));
   for (const [, name, data] of events.matchAll(/event: (\w+)\ndata: (.*)\n/g)) {
     const said = JSON.parse(data!) as { state?: string; chunks?: number; error?: string; detail?: string };
     if (name === "error") throw new Error(said.detail);

@@ -60,10 +60,11 @@ interface InputProps {
   placeholder?: string;
   list?: string[];
   width?: string;
-  autofocus?: boolean;
+  /** Of a dialog: has the focus when it opens. */
+  first?: boolean;
 }
 
-export function Input({ label, value, onValue, hint, grow, type = "text", placeholder, list, width, autofocus }: InputProps) {
+export function Input({ label, value, onValue, hint, grow, type = "text", placeholder, list, width, first }: InputProps) {
   return (
     <Field label={label} {...(hint ? { hint } : {})} {...(grow ? { grow } : {})}>
       {(id) => (
@@ -71,10 +72,11 @@ export function Input({ label, value, onValue, hint, grow, type = "text", placeh
           <input
             id={id}
             type={type as "text"}
+            {...(type === "number" ? { step: "any" } : {})}
             value={value}
             placeholder={placeholder ?? ""}
             autocomplete="off"
-            autofocus={autofocus ?? false}
+            data-first={first ? "" : undefined}
             spellcheck={false}
             style={width ? { width } : {}}
             {...(list ? { list: `${id}-list` } : {})}
@@ -125,10 +127,11 @@ export function Dialog({ title, onClose, children, wide }: { title: string; onCl
   useEffect(() => {
     const shown = element.current;
     if (shown && !shown.open) shown.showModal();
-    return () => shown?.close();
+    shown?.querySelector<HTMLElement>("[data-first]")?.focus();
+    return () => shown?.close(); // gives the focus back to where it was
   }, []);
   return (
-    <dialog ref={element} class={wide ? "wide" : ""} aria-labelledby={id} onClose={onClose} onCancel={onClose}>
+    <dialog ref={element} class={wide ? "wide" : ""} aria-labelledby={id} onCancel={(event) => { event.preventDefault(); onClose(); }}>
       <header>
         <h2 id={id}>{title}</h2>
         <button type="button" class="plain" aria-label="Close" onClick={onClose}>✕</button>
@@ -155,7 +158,7 @@ export function Confirm({ title, children, action, word, onYes, onClose }: Confi
     <Dialog title={title} onClose={onClose}>
       <form method="dialog" onSubmit={(event) => { event.preventDefault(); void run().then((done) => done && onClose()); }}>
         <p>{children}</p>
-        {word && <Input label={`Type ${word} to confirm`} value={typed} onValue={setTyped} autofocus />}
+        {word && <Input label={`Type ${word} to confirm`} value={typed} onValue={setTyped} first />}
         <Problem error={error} />
         <footer>
           <button type="button" onClick={onClose}>Cancel</button>
@@ -185,6 +188,11 @@ export function useAction(action: () => Promise<void>): { run: () => Promise<boo
 
 export function Progress({ done, total, label }: { done: number; total: number; label: string }) {
   return <progress aria-label={label} {...(total > 0 ? { value: done, max: total } : {})} />;
+}
+
+/** How much of the most something is, beside the number that says it. */
+export function Bar({ share }: { share: number }) {
+  return <span class="meter" aria-hidden="true"><i style={{ width: `${Math.max(share > 0 ? 0.5 : 0, 100 * share)}%` }} /></span>;
 }
 
 /** JSON, folded out: objects as terms with their values, lists of numbers on one line. */

@@ -74,18 +74,9 @@ export class Vecstore {
     return this.#json("delete", path, input as AnyInput);
   }
 
-  /** The answer as text, of what is not JSON: metrics, or events, which come as they happen with `onPiece`. */
-  text(method: Method, path: keyof paths, input: AnyInput = {}, onPiece?: (piece: string) => void): Promise<string> {
-    return this.#send(method, path, input, async (response) => {
-      if (!onPiece || !response.body) return response.text();
-      let all = "";
-      for (const reader = response.body.pipeThrough(new TextDecoderStream()).getReader(); ; ) {
-        const { done, value } = await reader.read();
-        if (done) return all;
-        all += value;
-        onPiece(value);
-      }
-    });
+  /** The answer as text, of what is not JSON: metrics, or a stream of events once it has ended. */
+  text(method: Method, path: keyof paths, input: AnyInput = {}): Promise<string> {
+    return this.#send(method, path, input, (response) => response.text());
   }
 
   #json<T>(method: Method, path: string, input: AnyInput = {}): Promise<T> {
