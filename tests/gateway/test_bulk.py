@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
-from gateway_support import refused
+from gateway_support import paths, refused
 
 from vecstore.gateway import bulk
 
@@ -119,7 +119,13 @@ def test_what_fails_is_named_and_what_is_written_is_counted(empty: httpx.Client)
     rows[700]["vectors"] = {"v": [1, 2]}
     problem = refused(empty.post(f"{BULK}/import", content=lines(rows), headers=LINES), 400, "DIMENSION_MISMATCH")
     assert problem["metadata"]["points_written"] == str(bulk.LINES)
+    assert paths(problem) == ["points[700].vectors.v"]
     assert empty.post(f"{BULK}/points/count", json={}).json()["count"] == bulk.LINES
+    rows = points()
+    rows[600]["id"] = ""  # refused by the engine
+    assert paths(refused(empty.post(f"{BULK}/import", content=lines(rows), headers=LINES), 400, "BAD_ID")) == [
+        "points[600].id"
+    ]
     body = lines(rows[:600]) + b'{"id": 5, "payloads": 3}\n'
     problem = refused(empty.post(f"{BULK}/import", content=body, headers=LINES), 400, "BAD_ARGUMENT")
     assert problem["errors"][0]["path"] == "points[600].payloads"
@@ -134,6 +140,43 @@ def test_what_fails_is_named_and_what_is_written_is_counted(empty: httpx.Client)
         refused(
             empty.post(f"{BULK}/export", json={"filter": where}, headers={"accept": accept}), 400, "VECTOR_NAME_UNKNOWN"
         )
+
+
+def arrow(*blocks: dict[str, Any]) -> bytes:
+    sink = io.BytesIO()
+    made = [pa.RecordBatch.from_pydict({"id": pa.array(b["id"], pa.uint64()), "v": b["v"]}) for b in blocks]
+    with pa.ipc.new_stream(sink, made[0].schema) as writer:
+        for one in made:
+            writer.write_batch(one)
+    return sink.getvalue()
+
+
+def test_points_are_put_as_lines_or_arrow_all_or_none(empty: httpx.Client) -> None:
+    put = f"{BULK}/points"
+    written = empty.put(put, content=lines(points()), headers=LINES).json()
+    assert (written["changed"], written["seq"]) == (N, 1)
+    blocks = [{"id": [5000 + n, 6000 + n], "v": [[n, 0, 0, 1], None]} for n in range(3)]
+    written = empty.put(put, content=arrow(*blocks), headers=ARROW).json()
+    assert (written["changed"], written["seq"]) == (6, 2)  # one write
+    found = empty.post(f"{put}/get", json={"ids": [5002, 6002], "with_vectors": True}).json()["points"]
+    assert [one["vectors"] for one in found] == [{"v": [2, 0, 0, 1]}, {}]
+    again = arrow(*({**one, "id": [id + 50 for id in one["id"]]} for one in blocks))
+    assert empty.put(put, content=again[:-300], headers=ARROW).status_code == 400
+    wrong = arrow({"id": [7000], "v": [[1, 2, 3, 4]]}, {"id": [7001], "v": [[1, 2]]})
+    refused(empty.put(put, content=wrong, headers=ARROW), 400, "DIMENSION_MISMATCH")
+    rows = [{**row, "id": 9000 + n} for n, row in enumerate(points())]
+    rows[1_200]["vectors"] = {"v": [1, 2]}
+    problem = refused(empty.put(put, content=lines(rows), headers=LINES), 400, "DIMENSION_MISMATCH")
+    assert paths(problem) == ["points[1200].vectors.v"]
+    rows[1_200]["vectors"] = {"v": ["a", 2, 3, 4]}
+    problem = empty.put(put, content=lines(rows), headers=LINES).json()
+    assert problem["status"] == 400
+    assert paths(problem)[0].startswith("points[1200].vectors")
+    for nothing in (b"", b"\n\n"):
+        refused(empty.put(put, content=nothing, headers=LINES), 400, "EMPTY_BATCH")
+    assert empty.put(put, content=arrow({"id": [], "v": pa.array([], pa.list_(pa.float32()))}), headers=ARROW).json()[
+        "reason"] == "EMPTY_BATCH"  # fmt: skip
+    assert empty.post(f"{put}/count", json={}).json()["count"] == N + 6
 
 
 def test_without_pyarrow_arrow_is_refused_by_name(empty: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

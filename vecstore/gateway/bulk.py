@@ -1,44 +1,43 @@
-"""Points by the stream, in and out: as lines of JSON, and as Arrow record batches.
+"""Many points on their way in: as lines of JSON, and as Arrow record batches.
 
-In: batches of lines, or the record batches as they come, are written one after another, each of them whole and durable
-before the next is read; what fails ends the stream, and says how many points are written.
+Of a stream, batches of lines, or the record batches as they come, are written one after another, each of them whole and
+durable before the next is read; what fails ends the stream, and says how many points are written. Of a body that is
+received whole, all points are one batch.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from vecstore.client.vectors import as_rows
+from vecstore.config import Limits
 from vecstore.errors import FailedPrecondition, InvalidArgument, VecstoreError
 from vecstore.gateway.call import Call
 from vecstore.gateway.decoding import Decoders
 from vecstore.gateway.http_errors import UnsupportedMediaType, too_large, unsupported
+from vecstore.gateway.placing import shifted
 from vecstore.io.layout import ID, ID_KIND, PAYLOAD
 from vecstore.io.mapping import FORMAT_KEY, need_module
-from vecstore.io.parquet import ArrowRows
 from vecstore.schema import Schema
-from vecstore.types import Point, PointBatch, ScrollRequest, Selection, VectorBatch
+from vecstore.types import PointBatch, VectorBatch
 from vecstore.wire.rest.ids import id_from_json
-from vecstore.wire.rest.points import PointSpec, StoredPoint, points_from_json, stored_to_json
+from vecstore.wire.rest.points import PointSpec, points_from_json
 
 NDJSON = "application/x-ndjson"
 ARROW = "application/vnd.apache.arrow.stream"
 MEDIA = (NDJSON, ARROW)
 LINES = 512  # points of one write, or fewer where they are large
 LINES_BYTES = 4 << 20
-PAGE = 500
-
-_encode = msgspec.json.Encoder().encode
 
 
 async def batches_in(call: Call, schema: Schema) -> AsyncIterator[PointBatch]:
     """The points of the body. Raises InvalidArgument naming the point by its place in the stream."""
-    media = call.headers.get(b"content-type", b"").split(b";")[0].strip().lower().decode("latin-1")
+    media = _media(call)
     if media == NDJSON:
         async for batch in _lines_in(call, schema):
             yield batch
@@ -50,6 +49,19 @@ async def batches_in(call: Call, schema: Schema) -> AsyncIterator[PointBatch]:
         raise unsupported("Content-Type", media, MEDIA)
 
 
+async def whole_batch(call: Call, schema: Schema) -> PointBatch:
+    """All points of a body that has been received as one of MEDIA. Raises InvalidArgument as `batches_in` does."""
+    if _media(call) == NDJSON:
+        lines = [line for line in call.body.split(b"\n") if line.strip()]
+        return await call.in_thread(_points_of, lines, 0, call.limits, schema)
+    need_arrow()
+    return await call.in_thread(_arrow_whole, call.body, schema)
+
+
+def _media(call: Call) -> str:
+    return call.headers.get(b"content-type", b"").split(b";")[0].strip().lower().decode("latin-1")
+
+
 def need_arrow() -> None:
     """Raises InvalidArgument (UNSUPPORTED_MEDIA_TYPE, status 415) where pyarrow is not installed."""
     try:
@@ -59,28 +71,32 @@ def need_arrow() -> None:
 
 
 async def _lines_in(call: Call, schema: Schema) -> AsyncIterator[PointBatch]:
-    decoders, done = Decoders(), 0
-
-    def read(lines: list[bytes], start: int) -> PointBatch:
-        points = []
-        for place, line in enumerate(lines):
-            try:
-                points.append(decoders.decode(line, PointSpec))
-            except InvalidArgument as error:
-                raise error.at(f"points[{start + place}]") from None
-        return points_from_json(points, call.limits, schema)
-
+    done = 0
     lines: list[bytes] = []
     size = 0
     async for line in _lines(call):
         lines.append(line)
         size += len(line)
         if len(lines) >= LINES or size >= LINES_BYTES:
-            yield await call.in_thread(read, lines, done)
+            yield await call.in_thread(_points_of, lines, done, call.limits, schema)
             done += len(lines)
             lines, size = [], 0
     if lines:
-        yield await call.in_thread(read, lines, done)
+        yield await call.in_thread(_points_of, lines, done, call.limits, schema)
+
+
+def _points_of(lines: list[bytes], start: int, limits: Limits, schema: Schema) -> PointBatch:
+    """`start` is the place of the first in what the client sent."""
+    decoders, points = Decoders(), []
+    for place, line in enumerate(lines):
+        try:
+            points.append(decoders.decode(line, PointSpec))
+        except InvalidArgument as error:
+            raise error.at(f"points[{start + place}]") from None
+    try:
+        return points_from_json(points, limits, schema)
+    except InvalidArgument as error:
+        raise shifted(error, start) from None
 
 
 async def _lines(call: Call) -> AsyncIterator[bytes]:
@@ -136,16 +152,33 @@ async def _arrow_in(call: Call, schema: Schema) -> AsyncIterator[PointBatch]:
         yield batch
 
 
+def _arrow_whole(body: bytes, schema: Schema) -> PointBatch:
+    import pyarrow as pa
+
+    with _read_as_arrow(), pa.ipc.open_stream(body) as stream:
+        table = stream.read_all()
+        table.validate(full=True)
+        blocks = table.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
+        return _arrow_batch(blocks[0], schema, 0)
+
+
 def _arrow_batches(feed: Any, schema: Schema) -> Iterator[PointBatch]:
     import pyarrow as pa
 
     start = 0
+    with _read_as_arrow(), pa.ipc.open_stream(pa.PythonFile(feed, mode="r")) as stream:
+        for block in stream:
+            block.validate(full=True)
+            yield _arrow_batch(block, schema, start)
+            start += block.num_rows
+
+
+@contextlib.contextmanager
+def _read_as_arrow() -> Iterator[None]:
+    import pyarrow as pa
+
     try:
-        with pa.ipc.open_stream(pa.PythonFile(feed, mode="r")) as stream:
-            for block in stream:
-                block.validate(full=True)
-                yield _arrow_batch(block, schema, start)
-                start += block.num_rows
+        yield
     except pa.ArrowException as error:
         raise InvalidArgument(f"the body is no Arrow stream: {str(error)[:300]}", reason="BAD_FILE") from None
 
@@ -184,104 +217,6 @@ def _is_nested(block: Any, name: str) -> bool:
     import pyarrow as pa
 
     return bool(pa.types.is_nested(block.schema.field(name).type))
-
-
-# ---- out
-
-
-async def pages_out(call: Call, request: ScrollRequest) -> AsyncIterator[list[Point]]:
-    """All points that match, page by page, each as the collection is when it is read."""
-    while True:
-        async with _slot(call):
-            page = await call.transport.scroll(request)
-        if page.points:
-            yield page.points
-        if page.next_after is None:
-            return
-        request.after = page.next_after
-        call.principal = call.services.access.renew(call.principal)
-
-
-async def begun(pages: AsyncIterator[list[Point]]) -> AsyncIterator[list[Point]]:
-    """The same pages, of which the first is read now: what is wrong with a request is said before its answer begins."""
-    first = await anext(pages, None)
-
-    async def all_of_them() -> AsyncIterator[list[Point]]:
-        if first is not None:
-            yield first
-        async for page in pages:
-            yield page
-
-    return all_of_them()
-
-
-class _slot:  # noqa: N801 (reads as a statement)
-    """One page takes part in what may run at a time, the stream as a whole does not."""
-
-    def __init__(self, call: Call) -> None:
-        self._admission = call.services.admission
-
-    async def __aenter__(self) -> None:
-        await self._admission.wait_slot()
-
-    async def __aexit__(self, *_: object) -> None:
-        self._admission.release_slot()
-
-
-async def lines_out(call: Call, pages: AsyncIterator[list[Point]], packed: bool) -> AsyncIterator[bytes]:
-    def write(points: list[Point]) -> bytes:
-        return b"".join(_encode(stored_to_json(StoredPoint, one, packed)) + b"\n" for one in points)
-
-    async for points in pages:
-        yield await call.in_thread(write, points)
-
-
-async def arrow_out(
-    call: Call, pages: AsyncIterator[list[Point]], chosen: bool | Sequence[str], schema: Schema
-) -> AsyncIterator[bytes]:
-    import pyarrow as pa
-
-    wanted = set(schema.vectors) if chosen is True else set(chosen or ())
-    rows = ArrowRows({name: field for name, field in schema.vectors.items() if name in wanted}, None)
-    sink = _Sink()
-    writer = pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), rows.schema)
-    yield sink.taken()
-    async for points in pages:
-        await call.in_thread(lambda points=points: writer.write_batch(rows.batch(points)))  # type: ignore[misc]
-        yield sink.taken()
-    writer.close()
-    yield sink.taken()
-
-
-class _Sink:
-    closed = False
-
-    def __init__(self) -> None:
-        self._written: list[bytes] = []
-
-    def write(self, data: Any) -> int:
-        self._written.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def writable(self) -> bool:
-        return True
-
-    def taken(self) -> bytes:
-        found, self._written = b"".join(self._written), []
-        return found
-
-
-def selected(call: Call, body: Any) -> ScrollRequest:
-    from vecstore.wire.rest.points import filter_from_json
-    from vecstore.wire.rest.queries import selector_to_json
-
-    select = Selection(selector_to_json(body.with_payload), selector_to_json(body.with_vectors))
-    where = filter_from_json(body.filter, call.limits)
-    after = None if body.after is None else id_from_json(body.after)
-    return ScrollRequest(call.collection, where, PAGE, after, select)
 
 
 def failed_after(error: VecstoreError, written: int) -> VecstoreError:

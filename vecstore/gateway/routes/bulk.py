@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from vecstore.access import Action
-from vecstore.errors import VecstoreError
-from vecstore.gateway import bulk
+from vecstore.errors import InvalidArgument, VecstoreError
+from vecstore.gateway import bulk, bulk_out
 from vecstore.gateway.call import Call, Reply
 from vecstore.gateway.http_errors import unsupported
+from vecstore.gateway.placing import by_point
 from vecstore.gateway.route import Example, Route
 from vecstore.gateway.routes.collections import COLLECTION
 from vecstore.gateway.routes.points import DOCS
@@ -56,6 +57,8 @@ async def import_points(call: Call) -> Imported:
             await admission.wait_slot()
             try:
                 result = await call.transport.write(request)
+            except InvalidArgument as error:
+                raise by_point(error, done.points) from None
             finally:
                 admission.release_slot()
             done.points += len(batch.ids)
@@ -68,7 +71,7 @@ async def import_points(call: Call) -> Imported:
 
 
 async def export_points(call: Call) -> Reply:
-    request = bulk.selected(call, call.body)
+    request = bulk_out.selected(call, call.body)
     accept = call.headers.get(b"accept", b"").decode("latin-1")
     arrow = bulk.ARROW in accept
     if arrow:
@@ -76,11 +79,11 @@ async def export_points(call: Call) -> Reply:
     elif accept and not any(one in accept for one in (bulk.NDJSON, "*/*", "application/*")):
         raise unsupported("Accept", accept, bulk.MEDIA)
     schema = (await call.transport.collection_info(call.collection)).schema
-    pages = await bulk.begun(bulk.pages_out(call, request))
+    pages = await bulk_out.begun(bulk_out.pages_out(call, request))
     if arrow:
-        return Reply(bulk.arrow_out(call, pages, request.select.vectors, schema), media=bulk.ARROW.encode())
+        return Reply(bulk_out.arrow_out(call, pages, request.select.vectors, schema), media=bulk.ARROW.encode())
     packed = call.body.vector_encoding is VectorEncoding.BASE64
-    return Reply(bulk.lines_out(call, pages, packed), media=bulk.NDJSON.encode())
+    return Reply(bulk_out.lines_out(call, pages, packed), media=bulk.NDJSON.encode())
 
 
 ROUTES: tuple[Route, ...] = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +9,12 @@ import msgspec
 
 from vecstore.access import Action
 from vecstore.errors import InvalidArgument, NotFound
+from vecstore.gateway import bulk
 from vecstore.gateway.call import Call
+from vecstore.gateway.placing import by_point
 from vecstore.gateway.route import Example, Route
 from vecstore.gateway.routes.collections import COLLECTION
-from vecstore.types import GetRequest, PayloadOp, Selection, WriteRequest
+from vecstore.types import GetRequest, PayloadOp, Selection, UpsertRequest, WriteRequest
 from vecstore.wire.rest import batches as b
 from vecstore.wire.rest import points as p
 from vecstore.wire.rest import reads as r
@@ -26,7 +27,14 @@ ON_LOOP = 100  # points: to convert more would hold up the event loop
 
 
 async def upsert(call: Call) -> p.Written:
-    return await _write_points(call, p.upsert_from_json)
+    if not isinstance(call.body, bytes):
+        return await _write_points(call, p.upsert_from_json)
+    schema = (await call.transport.collection_info(call.collection)).schema
+    batch = await bulk.whole_batch(call, schema)
+    try:
+        return p.written_to_json(await call.transport.write(UpsertRequest(call.collection, batch)))
+    except InvalidArgument as error:
+        raise by_point(error) from None
 
 
 async def update_vectors(call: Call) -> p.Written:
@@ -54,23 +62,6 @@ async def _write_points(call: Call, read: Callable[..., WriteRequest]) -> p.Writ
         return p.written_to_json(await call.transport.write(request))
     except InvalidArgument as error:
         raise error if body.points is None else by_point(error) from None
-
-
-_BY_COLUMN = re.compile(r"(?:(ids)|(payloads)|vectors\.([\w-]+))\[(\d+)\]")
-
-
-def by_point(error: InvalidArgument) -> InvalidArgument:
-    """What is said of columns, said of the points that they were made from."""
-
-    def renamed(match: re.Match[str]) -> str:
-        ids, payloads, vector, place = match.groups()
-        return f"points[{place}]." + ("id" if ids else "payload" if payloads else f"vectors.{vector}")
-
-    violations = [
-        (_BY_COLUMN.sub(renamed, path), _BY_COLUMN.sub(renamed, said)) for path, said in error.field_violations
-    ]
-    message = _BY_COLUMN.sub(renamed, error.message)
-    return type(error)(message, reason=error.reason, metadata=error.metadata, field_violations=violations)
 
 
 async def delete(call: Call) -> p.Written:
@@ -156,7 +147,7 @@ WHERE = {"must": [{"key": "lang", "match": {"value": "en"}}, {"key": "year", "ra
 
 ROUTES = (
     Route("PUT", POINTS, "upsert_points", "Write points, all or none of them.", WRITE, upsert, body=p.UpsertBody,
-          answer=p.Written, examples={
+          answer=p.Written, reads=bulk.MEDIA, examples={
               "one by one": Example({"points": [POINT, PACKED]}, DOCS),
               "by column": Example({"batch": {
                   "ids": [7, 8],
