@@ -162,6 +162,24 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("data", nargs="+", help="folders of docs, queries, qrels, dense and sparse vectors")
     one.add_argument("--out", default="bench/results/hybrid.jsonl")
 
+    one = add(commands, "limit", do_limit, "LIMIT, where single vectors fail: BM25, random vectors of words, hybrids")
+    one.add_argument("data", nargs="?", help="a folder of the published files; default: made up from the recipe")
+    one.add_argument("--docs", type=positive, default=50_000, help="46: the small set")
+    one.add_argument("--things", type=positive, default=50, help="that a document likes")
+    one.add_argument("--dim", type=positive, default=4_096, help="of the sum of random word vectors")
+    one.add_argument("--token-dim", type=positive, default=64, help="of each of many")
+    one.add_argument("--queries", type=positive, default=800, help="that are judged, at most")
+    one.add_argument("--tuned-on", type=positive, default=200, help="other queries, on which the fusion is chosen")
+    one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--language", default="none", help="of the text field's stemmer and stop words")
+    one.add_argument("--out", default="bench/results/limit.jsonl")
+
+    one = add(commands, "intruders", do_intruders, "random vectors above a cosine: the formula beside draws")
+    one.add_argument("--dims", type=positive, nargs="+", default=[64, 128])
+    one.add_argument("--vectors", type=positive, default=1_000_000)
+    one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--out", default="bench/results/intruders.jsonl")
+
     one = add(commands, "make-sparse", do_make_sparse, "write made-up sparse vectors like SPLADE's as .csr files")
     one.add_argument("--rows", type=positive, default=1_000_000)
     one.add_argument("--queries", type=positive, default=1_000)
@@ -429,6 +447,19 @@ def do_hybrid(args: argparse.Namespace) -> None:
     from bench.hybrid import hybrid
 
     hybrid(args.data, args.out)
+
+
+def do_limit(args: argparse.Namespace) -> None:
+    from bench.limit import limit
+
+    dims = args.dim, args.token_dim
+    limit(args.data, args.docs, args.things, dims, args.queries, args.tuned_on, args.seed, args.language, args.out)
+
+
+def do_intruders(args: argparse.Namespace) -> None:
+    from bench.intruders import intruders
+
+    intruders(args.dims, args.vectors, args.seed, args.out)
 
 
 def do_make_sparse(args: argparse.Namespace) -> None:
