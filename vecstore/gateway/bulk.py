@@ -17,6 +17,7 @@ import numpy as np
 from vecstore.client.vectors import as_rows
 from vecstore.config import Limits
 from vecstore.errors import FailedPrecondition, InvalidArgument, VecstoreError
+from vecstore.gateway.arrow_messages import Messages
 from vecstore.gateway.call import Call
 from vecstore.gateway.decoding import Decoders
 from vecstore.gateway.http_errors import UnsupportedMediaType, too_large, unsupported
@@ -25,6 +26,7 @@ from vecstore.io.layout import ID, ID_KIND, PAYLOAD
 from vecstore.io.mapping import FORMAT_KEY, need_module
 from vecstore.schema import Schema
 from vecstore.types import PointBatch, VectorBatch
+from vecstore.wire.gather import check_count
 from vecstore.wire.rest.ids import id_from_json
 from vecstore.wire.rest.points import PointSpec, points_from_json
 
@@ -55,7 +57,7 @@ async def whole_batch(call: Call, schema: Schema) -> PointBatch:
         lines = [line for line in call.body.split(b"\n") if line.strip()]
         return await call.in_thread(_points_of, lines, 0, call.limits, schema)
     need_arrow()
-    return await call.in_thread(_arrow_whole, call.body, schema)
+    return await call.in_thread(_arrow_whole, call.body, call.limits, schema)
 
 
 def _media(call: Call) -> str:
@@ -147,39 +149,43 @@ class _Feed:
 
 
 async def _arrow_in(call: Call, schema: Schema) -> AsyncIterator[PointBatch]:
-    batches = _arrow_batches(_Feed(call), schema)
+    batches = _arrow_batches(_Feed(call), call.limits, schema)
     while (batch := await asyncio.to_thread(next, batches, None)) is not None:
         yield batch
 
 
-def _arrow_whole(body: bytes, schema: Schema) -> PointBatch:
+def _arrow_whole(body: bytes, limits: Limits, schema: Schema) -> PointBatch:
     import pyarrow as pa
 
-    with _read_as_arrow(), pa.ipc.open_stream(body) as stream:
+    with _opened(body, limits, altogether=True) as stream:
         table = stream.read_all()
+        check_count(table.num_rows, limits)
         table.validate(full=True)
         blocks = table.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
         return _arrow_batch(blocks[0], schema, 0)
 
 
-def _arrow_batches(feed: Any, schema: Schema) -> Iterator[PointBatch]:
+def _arrow_batches(feed: Any, limits: Limits, schema: Schema) -> Iterator[PointBatch]:
     import pyarrow as pa
 
     start = 0
-    with _read_as_arrow(), pa.ipc.open_stream(pa.PythonFile(feed, mode="r")) as stream:
+    with _opened(pa.PythonFile(feed, mode="r"), limits, altogether=False) as stream:
         for block in stream:
+            check_count(block.num_rows, limits)
             block.validate(full=True)
             yield _arrow_batch(block, schema, start)
             start += block.num_rows
 
 
 @contextlib.contextmanager
-def _read_as_arrow() -> Iterator[None]:
+def _opened(source: Any, limits: Limits, *, altogether: bool) -> Iterator[Any]:
     import pyarrow as pa
 
     try:
-        yield
-    except pa.ArrowException as error:
+        checked = Messages(source, limits.message_bytes_max, altogether=altogether)
+        with pa.ipc.open_stream(pa.PythonFile(checked, mode="r")) as stream:
+            yield stream
+    except (pa.ArrowException, OSError) as error:
         raise InvalidArgument(f"the body is no Arrow stream: {str(error)[:300]}", reason="BAD_FILE") from None
 
 
