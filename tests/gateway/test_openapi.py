@@ -37,6 +37,8 @@ def test_the_document_is_valid_and_names_every_route_once(document: Any) -> None
     names = [op["operationId"] for item in document["paths"].values() for op in item.values()]
     assert sorted(names) == sorted(BY_NAME)
     assert {route.name for route in ROUTES if not route.examples} == WITHOUT_EXAMPLE
+    described = {tag["name"] for tag in document["tags"]}
+    assert {tag for item in document["paths"].values() for op in item.values() for tag in op["tags"]} <= described
 
 
 @pytest.mark.parametrize(("route_name", "example_name"), CASES)

@@ -42,6 +42,7 @@ TAGS = {
     "documents": "Texts and files, found by what they say.",
     "operations": "Long jobs.",
     "verify": "Checking every stored byte.",
+    "snapshots": "The whole database as it was at one moment.",
 }
 HEADERS: dict[str, Any] = {
     "X-Request-Id": {"description": "As given, or a new one; logged.", "schema": {"type": "string"}},
