@@ -79,7 +79,8 @@ if TYPE_CHECKING:
     from vecstore.index_text import format_index, parse_index
     from vecstore.query.builder import F, has_id, has_vector
     from vecstore.query.filter import Filter
-    from vecstore.ranking import NearestId, OrderBy, Sample
+    from vecstore.query.metrics import register_metric
+    from vecstore.ranking import ByMetric, NearestId, OrderBy, Sample
     from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, VectorKind
     from vecstore.sparse import SparseVector
     from vecstore.types import (
@@ -113,6 +114,7 @@ __all__ = [
     "BFloat16",
     "Batch",
     "Binary",
+    "ByMetric",
     "Cancelled",
     "Center",
     "Chunking",
@@ -191,6 +193,7 @@ __all__ = [
     "has_vector",
     "load_settings",
     "parse_index",
+    "register_metric",
     "restore",
 ]
 
@@ -285,7 +288,8 @@ _MODULES = {
         "has_vector",
     ),
     "vecstore.query.filter": ("Filter",),
-    "vecstore.ranking": ("NearestId", "OrderBy", "Sample"),
+    "vecstore.query.metrics": ("register_metric",),
+    "vecstore.ranking": ("ByMetric", "NearestId", "OrderBy", "Sample"),
     "vecstore.schema": (
         "DataType",
         "FieldKind",

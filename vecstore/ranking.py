@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from vecstore.query.filter import PointId
@@ -75,7 +75,16 @@ class Formula:
     expression: Expression
 
 
-Ranking: TypeAlias = NearestId | Recommend | Discover | OrderBy | Sample | Formula
+@dataclass(frozen=True, slots=True)
+class ByMetric:
+    """By the distance from `vector` in a metric of the user's own (`vecstore.register_metric`), exactly: of all points
+    of a dense field that match, or of what the prefetches found. The score is the distance, small is near."""
+
+    vector: Any
+    metric: str
+
+
+Ranking: TypeAlias = NearestId | Recommend | Discover | OrderBy | Sample | Formula | ByMetric
 ByExample: TypeAlias = NearestId | Recommend | Discover
 
 

@@ -14,8 +14,8 @@ from vecstore.errors import InvalidArgument
 from vecstore.query.formula import Expression
 from vecstore.query.formula_check import check_formula
 from vecstore.query.formula_parse import parse_formula
+from vecstore.ranking import ByMetric, Example, Formula, NearestId, OrderBy, Ranking, Sample, Strategy, is_id
 from vecstore.ranking import Discover as DiscoverRanking
-from vecstore.ranking import Example, Formula, NearestId, OrderBy, Ranking, Sample, Strategy, is_id
 from vecstore.ranking import Recommend as RecommendRanking
 from vecstore.rows import GivenRows
 from vecstore.schema import Schema, VectorField
@@ -62,6 +62,8 @@ def as_ranking(
         check_formula(given, prefetches, limits)
         return None, Formula(given)
     field = schema.vectors[only_vector(schema, using)]
+    if isinstance(given, ByMetric):
+        return None, ByMetric(as_query(given.vector, field), given.metric)
     if isinstance(given, Recommend):
         return None, _recommend(given, field)
     if isinstance(given, Discover):

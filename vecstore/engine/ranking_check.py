@@ -10,11 +10,13 @@ from vecstore.config import Limits
 from vecstore.engine.params import check_params
 from vecstore.errors import limit_exceeded
 from vecstore.given import query_rows
-from vecstore.index.base import SearchParams
+from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.query.match import is_number
+from vecstore.query.metrics import bad_metric, metric_named
 from vecstore.query.validate import check_key
 from vecstore.ranking import (
     ByExample,
+    ByMetric,
     Discover,
     Example,
     NearestId,
@@ -50,6 +52,16 @@ def check_ranking(ranking: Ranking, params: SearchParams, field: VectorField, li
         message = "params.truncate_dim does not apply to examples, which are compared whole"
         raise invalid("BAD_ARGUMENT", message, "params.truncate_dim")
     return ranking
+
+
+def check_by_metric(ranking: ByMetric, params: SearchParams, field: VectorField, limits: Limits) -> ByMetric:
+    """The same with its vector as one row. Raises InvalidArgument."""
+    metric_named(ranking.metric)
+    if field.kind is not VectorKind.DENSE:
+        raise bad_metric("by_metric", f"applies to dense fields, this is a {field.kind.value} field")
+    if params != DEFAULT_PARAMS:
+        raise invalid("BAD_ARGUMENT", "params do not apply to by_metric, which compares all points", "params")
+    return replace(ranking, vector=query_rows(ranking.vector, field, limits, "by_metric.vector"))
 
 
 def check_unscored(ranking: OrderBy | Sample, schema: Schema, limits: Limits) -> OrderBy | Sample:

@@ -11,7 +11,7 @@ from vecstore.engine.search import Plan
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.query.filter import Filter
 from vecstore.query.fusion import Fusion
-from vecstore.ranking import NearestId, OrderBy, Ranking, Recommend, Strategy
+from vecstore.ranking import ByMetric, NearestId, OrderBy, Ranking, Recommend, Strategy
 from vecstore.rows import Rows
 from vecstore.schema import Metric, VectorField
 
@@ -42,6 +42,8 @@ class Stage:
         """What its scores mean; of those that are no one metric's, large is near, as of an inner product."""
         if isinstance(self.ranking, OrderBy):
             return Metric.DOT if self.ranking.descending else Metric.HAMMING  # small values come first
+        if isinstance(self.ranking, ByMetric):
+            return Metric.HAMMING  # whose scores are distances as they are
         return self.field.metric if self.by_vector and self.field is not None else Metric.DOT
 
 

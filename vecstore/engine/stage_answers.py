@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vecstore.config import Limits
+from vecstore.engine.by_metric import metric_distances
 from vecstore.engine.collection import View
 from vecstore.engine.examples import scorer_of
 from vecstore.engine.filtering import Filtering
@@ -28,7 +29,7 @@ from vecstore.quality import NOTHING, Quality
 from vecstore.query.filter import Filter
 from vecstore.query.formula import Expression, terms_of, text_of
 from vecstore.query.fusion import Listed, fuse
-from vecstore.ranking import ByExample, NearestId, OrderBy, Recommend, Sample, examples_of
+from vecstore.ranking import ByExample, ByMetric, NearestId, OrderBy, Recommend, Sample, examples_of
 from vecstore.schema import larger_is_nearer, score_of
 
 EXACT = SearchParams(exact=True)
@@ -64,13 +65,42 @@ class StageAnswers:
     def unscored(
         self, stage: Stage, ranking: OrderBy | Sample, where: Filter | None, lists: Sequence[Listed]
     ) -> Ranked:
-        allowed = allowed_by_segment(self.view, None, where, self.filtering)
-        if stage.stages:
-            within = rows_within(self.view.segments, _union(lists))
-            allowed = {place: allowed[place] & words for place, words in within.items()}
+        allowed = self._allowed(None, stage, where, lists)
         if isinstance(ranking, OrderBy):
             return ordered(self.view, allowed, ranking, stage.k)
         return sampled(self.view, allowed, ranking, stage.k)
+
+    def by_metric(
+        self, stage: Stage, ranking: ByMetric, where: Filter | None, lists: Sequence[Listed], plan: StagePlan | None
+    ) -> Ranked:
+        assert stage.field is not None
+        allowed = self._allowed(stage.name, stage, where, lists)
+        keys, distances = metric_distances(self.view, stage.name, stage.field, ranking, allowed)
+        if plan is not None:
+            plan.notes = {"metric": ranking.metric, "rows_scanned": len(keys)}
+        order = self._best(keys, distances, stage.k, np.inf if stage.threshold is None else stage.threshold)
+        best = ranked_of(keys[order], distances[order])
+        best.quality = Quality(1.0, True, "exact_scan")
+        return best
+
+    def _allowed(
+        self, name: str | None, stage: Stage, where: Filter | None, lists: Sequence[Listed]
+    ) -> dict[int, Bitmap]:
+        """Rows that match, of those that the prefetches found if there are any, by place of the segment."""
+        allowed = allowed_by_segment(self.view, name, where, self.filtering)
+        if not stage.stages:
+            return allowed
+        within = rows_within(self.view.segments, _union(lists))
+        return {place: allowed[place] & words for place, words in within.items()}
+
+    def _best(self, keys: Int64Array, distances: Float32Array, k: int, bound: float) -> Int64Array:
+        """Places of the k best that are no farther than `bound`, in order; NaN is farther than anything."""
+        if len(distances) > k:  # the k-th and all that are equal to it
+            bound = min(bound, np.partition(distances, k - 1)[k - 1])  # the first where the other is NaN
+        kept = (distances <= bound).nonzero()[0]
+        kept = kept[distances[kept].argsort(kind="stable")]
+        order: Int64Array = kept[ordered_ties(self.view, ranked_of(keys[kept], distances[kept]), k)[:k]]
+        return order
 
     def by_examples(
         self, stage: Stage, ranking: ByExample, where: Filter | None, lists: Sequence[Listed], plan: StagePlan | None
@@ -122,12 +152,7 @@ class StageAnswers:
         with np.errstate(over="ignore"):
             distances = -scores.astype(np.float32)
         distances[~np.isfinite(distances)] = np.nan  # which sorts last, and is within no bound
-        bound = np.inf if stage.threshold is None else -stage.threshold
-        if len(distances) > stage.k:  # the k-th and all that are equal to it
-            bound = min(bound, np.partition(distances, stage.k - 1)[stage.k - 1])  # the first where the other is NaN
-        kept = (distances <= bound).nonzero()[0]
-        kept = kept[distances[kept].argsort(kind="stable")]
-        order = kept[ordered_ties(self.view, ranked_of(keys[kept], distances[kept]), stage.k)[: stage.k]]
+        order = self._best(keys, distances, stage.k, np.inf if stage.threshold is None else -stage.threshold)
         if plan is not None:
             chosen = Candidates(self.view, self.filtering, self.numbers, keys[order], legs[order])
             plan.notes = {"formula": text_of(root), "undefined": len(keys) - int(np.isfinite(scores).sum())}

@@ -8,7 +8,7 @@ from vecstore import validate
 from vecstore.config import Limits
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.params import check_params, field_of
-from vecstore.engine.ranking_check import check_ranking, check_unscored
+from vecstore.engine.ranking_check import check_by_metric, check_ranking, check_unscored
 from vecstore.engine.stage import Stage
 from vecstore.errors import VecstoreError, limit_exceeded
 from vecstore.given import query_rows
@@ -16,7 +16,7 @@ from vecstore.index.base import DEFAULT_PARAMS
 from vecstore.query.formula_check import check_formula
 from vecstore.query.fusion import Fusion, FusionMethod
 from vecstore.query.parse import check_filter
-from vecstore.ranking import Formula, OrderBy, Sample
+from vecstore.ranking import ByMetric, Formula, OrderBy, Sample
 from vecstore.schema import Schema, VectorKind
 from vecstore.types import Mmr, Prefetch, QueryRequest
 from vecstore.validate import invalid
@@ -46,6 +46,8 @@ class StageCheck:
             kind = "a fusion" if stage.fusion is not None else "several vectors"
             if stage.field is not None and stage.by_vector:
                 kind = f"a {stage.field.kind.value} field"
+            elif isinstance(stage.ranking, ByMetric):
+                kind = "a metric of the user's own"
             raise invalid("BAD_ARGUMENT", f"mmr needs a query of a dense field, this is one of {kind}", "mmr")
         return stage
 
@@ -83,6 +85,9 @@ class StageCheck:
                 stage.ranking = self._formula(request.ranking, request)
                 return stage
             stage.name, stage.field = field_of(self._schema, request.using)
+            if isinstance(request.ranking, ByMetric) and request.vector is None:
+                stage.ranking = check_by_metric(request.ranking, request.params, stage.field, limits)
+                return stage
             if request.ranking is not None:
                 if request.vector is not None:
                     raise invalid("BAD_ARGUMENT", "a vector and examples are both given: give one", "query")

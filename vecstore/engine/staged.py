@@ -19,7 +19,7 @@ from vecstore.quality import NOTHING, over_stages
 from vecstore.query.diversify import mmr
 from vecstore.query.filter import Filter
 from vecstore.query.fusion import Listed
-from vecstore.ranking import Formula, OrderBy, Sample
+from vecstore.ranking import ByMetric, Formula, OrderBy, Sample
 from vecstore.types import Mmr
 
 
@@ -47,6 +47,8 @@ class Staged(StageAnswers):
             ranked, legs = self.by_formula(lists, stage, stage.ranking.expression, plan)
         elif isinstance(stage.ranking, OrderBy | Sample):
             ranked, legs = self.unscored(stage, stage.ranking, where, lists), None
+        elif isinstance(stage.ranking, ByMetric):
+            ranked, legs = self.by_metric(stage, stage.ranking, where, lists, plan), None
         elif stage.ranking is not None:
             ranked, legs = self.by_examples(stage, stage.ranking, where, lists, plan), None
         else:

@@ -7,7 +7,20 @@ from typing import Any
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument
 from vecstore.pb.v1 import ranking_pb2 as pb
-from vecstore.ranking import Discover, Example, Formula, NearestId, OrderBy, Ranking, Recommend, Sample, Strategy, is_id
+from vecstore.query.metrics import embedded_only
+from vecstore.ranking import (
+    ByMetric,
+    Discover,
+    Example,
+    Formula,
+    NearestId,
+    OrderBy,
+    Ranking,
+    Recommend,
+    Sample,
+    Strategy,
+    is_id,
+)
 from vecstore.wire.formula import formula_from_pb, formula_to_pb
 from vecstore.wire.given import only
 from vecstore.wire.ids import id_from_pb, set_id
@@ -42,6 +55,8 @@ def ranking_to_pb(ranking: Ranking, message: Any) -> None:
         message.sample.SetInParent()
         if ranking.seed is not None:
             set_int(message.sample, "seed", ranking.seed)
+    elif isinstance(ranking, ByMetric):
+        raise embedded_only(ranking.metric)
     else:
         message.discover.SetInParent()
         if ranking.target is not None:

@@ -319,7 +319,8 @@ class AsyncCollection:
         text field, a point matches that has an index in common with the query.
 
         Instead of a vector, `NearestId(7)` asks by the vector of a stored point, `Recommend` and `Discover` by several
-        examples; `OrderBy("year")` gives points in the order of a payload key, `Sample()` any points.
+        examples; `OrderBy("year")` gives points in the order of a payload key, `Sample()` any points,
+        `ByMetric(vector, name)` the nearest in a metric of your own (`register_metric`).
         An expression of `vecstore.formula`, or {"formula": ...}, ranks what the prefetches found.
 
         With `prefetch`, what these queries find is the start: `fusion` ranks it (`RRF()`, `DBSF()`, `RelativeScore()`;

@@ -12,7 +12,20 @@ from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.query.formula_format import format_formula
 from vecstore.query.formula_parse import parse_formula
 from vecstore.query.fusion import Fusion, FusionMethod
-from vecstore.ranking import Discover, Example, Formula, NearestId, OrderBy, Ranking, Recommend, Sample, Strategy, is_id
+from vecstore.query.metrics import embedded_only
+from vecstore.ranking import (
+    ByMetric,
+    Discover,
+    Example,
+    Formula,
+    NearestId,
+    OrderBy,
+    Ranking,
+    Recommend,
+    Sample,
+    Strategy,
+    is_id,
+)
 from vecstore.types import Mmr
 from vecstore.wire.given import only
 from vecstore.wire.rest.base import Body, bad_argument
@@ -248,6 +261,8 @@ def ranking_to_json(ranking: Ranking | None) -> dict[str, Any]:
             return {"sample": SampleSpec(seed=seed)}
         case Formula(expression):
             return {"formula": format_formula(expression)}
+        case ByMetric(_, metric):
+            raise embedded_only(metric)
 
 
 def _to_json(example: Example) -> ExampleSpec:
