@@ -69,7 +69,7 @@ def served(path: Path, settings: Mapping[str, str]) -> Iterator[tuple[str, str]]
     """A server process on free ports, with settings from the environment; yields its gRPC target and its REST address,
     empty where it has none."""
     command = [sys.executable, "-m", "vecstore.cli.main", "serve", str(path), "--port", "0"]
-    environment = {**os.environ, **settings}
+    environment = {"VECSTORE_SERVER_LOG_LEVEL": "error", **os.environ, **settings}  # its lines would break up ours
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 (our own)
     try:
         line = process.stdout.readline() if process.stdout else ""  # ends when the process does
