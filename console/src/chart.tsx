@@ -43,7 +43,7 @@ export function Chart({ title, names, data, format, range }: Props) {
             value: (_: uPlot, value: number | null) => (value === null ? "–" : format(value)),
           })),
         ],
-        axes: [{ ...axis, space: 90, values: (_, times) => times.map((one) => clock(one)) }, { ...axis, size: 62, values: (_, values) => values.map(format) }],
+        axes: [{ ...axis, space: 90, size: 30, values: (_, times) => times.map((one) => clock(one)) }, { ...axis, size: 62, values: (_, values) => values.map(format) }],
       },
       data as uPlot.AlignedData,
       box,

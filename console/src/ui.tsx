@@ -126,9 +126,13 @@ export function Dialog({ title, onClose, children, wide }: { title: string; onCl
   const id = useId();
   useEffect(() => {
     const shown = element.current;
+    const before = document.activeElement;
     if (shown && !shown.open) shown.showModal();
     shown?.querySelector<HTMLElement>("[data-first]")?.focus();
-    return () => shown?.close(); // gives the focus back to where it was
+    return () => {
+      shown?.close();
+      if (before instanceof HTMLElement) before.focus();
+    };
   }, []);
   return (
     <dialog ref={element} class={wide ? "wide" : ""} aria-labelledby={id} onCancel={(event) => { event.preventDefault(); onClose(); }}>

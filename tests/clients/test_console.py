@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 from browser_support import browsing, watched
 
+from vecstore.access.file import change_keys
+from vecstore.access.keys import new_key
 from vecstore.cli.demo_sample import Sample, load_sample
 from vecstore.config import Search, Server, Settings
 from vecstore.engine.database import Database
@@ -19,6 +22,7 @@ from vecstore.gateway.serving import start_server
 
 KEY = "k" * 32
 ROWS = 1_200
+LARGEST = (1 << 64) - 1
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +201,7 @@ def test_a_wrong_query_is_said_to_be_wrong(filled: None, browser: Any, base: str
         page.get_by_role("alert").get_by_text("DIMENSION_MISMATCH").wait_for()
 
 
-def test_the_map_shows_points_in_colours(filled: None, page: Any, base: str) -> None:
+def test_the_map_shows_points_in_colours(filled: None, page: Any, base: str, sample: Sample) -> None:
     page.goto(f"{base}/#/c/words/map")
     page.get_by_label("Sample").fill("900")
     page.get_by_role("button", name="Draw").click()
@@ -214,6 +218,14 @@ def test_the_map_shows_points_in_colours(filled: None, page: Any, base: str) -> 
     assert page.locator("canvas").evaluate(script) >= 3  # noun, verb and adjective
     legend = page.locator(".legend li").all_inner_texts()
     assert sum(int(one.split("\n")[-1].split()[-1].replace(",", "")) for one in legend) == 900
+    page.get_by_label("Sample").fill("2000")  # everything: what is drawn can be told beforehand
+    page.get_by_role("button", name="Draw").click()
+    page.get_by_text("of the variance").wait_for()
+    page.locator(f"canvas[data-drawn='{ROWS}'], canvas[data-drawn='{ROWS - 1}']").wait_for()
+    centred = sample.dense[:ROWS] - sample.dense[:ROWS].mean(axis=0)
+    spread = np.linalg.svd(centred, compute_uv=False) ** 2
+    shares = re.findall(r"([\d.]+) % (?:across|up)", page.locator(".summary").inner_text())
+    np.testing.assert_allclose([float(one) for one in shares], 100 * spread[:2] / spread.sum(), atol=0.11)
     box = page.locator("canvas").bounding_box()
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     for step in range(60):
@@ -243,6 +255,59 @@ def test_points_are_browsed_and_deleted(filled: None, page: Any, base: str, samp
     page.get_by_text(f"{ROWS - 1:,} points, 50 shown").wait_for()
     gone = httpx.get(f"{base}/v1/collections/words/points/{victim}")
     assert gone.status_code == 404
+
+
+def test_lines_of_csv_keep_quotes_numbers_and_large_ids(page: Any, base: str, tmp_path: Path) -> None:
+    schema = {"vectors": {"v": {"dim": 2}, "body": {"kind": "text"}}, "fields": {"code": "keyword"}}
+    httpx.put(f"{base}/v1/collections/table", json={"schema": schema}).raise_for_status()
+    table = tmp_path / "table.csv"
+    table.write_text(
+        "id,v,body,code,count,note\r\n"
+        f'{LARGEST},"[1, 0]","a ""whale"", and\na captain",007,{LARGEST},\r\n'
+        '"a, b","[0, 1]",a ship,1e3,-2.5,true\r\n'
+    )
+    page.goto(f"{base}/#/c/table/import")
+    drop(page, table)
+    page.get_by_role("cell", name="2 points").wait_for()
+    told = httpx.post(f"{base}/v1/collections/table/points/scroll", json={"with_vectors": ["v"]}).json()["points"]
+    assert [(one["id"], one["vectors"]["v"], one["payload"]) for one in told] == [
+        (LARGEST, [1, 0], {"code": "007", "count": LARGEST}),
+        ("a, b", [0, 1], {"code": "1e3", "count": -2.5, "note": True}),
+    ]
+    page.get_by_role("link", name="Points").click()
+    assert results(page) == [str(LARGEST), "a, b"]
+    page.get_by_label("Open by id").fill(str(LARGEST))
+    page.get_by_role("button", name="Open", exact=True).click()
+    page.locator("dialog pre", has_text=f'"count": {LARGEST}').wait_for()
+    page.get_by_role("button", name="Delete").click()
+    page.locator("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_text("1 points, 1 shown").wait_for()
+    assert results(page) == ["a, b"]
+
+
+def test_everything_can_be_done_by_keyboard(filled: None, page: Any, base: str) -> None:
+    page.goto(f"{base}/#/c/words/search")
+    page.get_by_label("Text").focus()
+    page.keyboard.type("a part of the body")
+    page.keyboard.press("Enter")
+    first = results(page)[0]
+    page.get_by_role("button", name=first, exact=True).focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name=f"Point {first}").wait_for()
+    page.keyboard.press("Escape")
+    page.locator("dialog").wait_for(state="detached")
+    assert page.evaluate("document.activeElement.textContent") == first
+    page.goto(f"{base}/#/c/words/map")
+    page.get_by_role("button", name="Draw").press("Enter")
+    canvas = page.locator("canvas")
+    canvas.focus()
+    picture = "canvas => canvas.toDataURL()"
+    seen = {canvas.evaluate(picture)}
+    for key in ("+", "ArrowLeft", "-", "ArrowUp"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(80)
+        seen.add(canvas.evaluate(picture))
+    assert len(seen) == 5
 
 
 def test_documents_are_dropped_and_asked(page: Any, base: str, tmp_path: Path) -> None:
@@ -305,6 +370,22 @@ def test_a_key_is_asked_for_and_kept_in_the_tab_only(browser: Any) -> None:
             assert page.evaluate("[sessionStorage.length, localStorage.length, document.cookie]") == [1, 0, ""]
             page.reload()
             page.get_by_text("There are no collections yet.").wait_for()
+
+
+def test_what_a_key_may_not_do_is_said(browser: Any, tmp_path: Path) -> None:
+    key, record = new_key("reader", "read")
+    change_keys(tmp_path / "keys.json", lambda _: (record,))
+    for base in serve(keys_file=str(tmp_path / "keys.json")):
+        with watched(browser, base, expected=(401, 403)) as page:
+            page.goto(base)
+            page.get_by_label("API key").fill(key)
+            page.get_by_role("button", name="Use this key").click()
+            page.get_by_text("as reader (read)").wait_for()
+            page.get_by_role("button", name="New collection").first.click()
+            page.get_by_role("textbox", name="Name").fill("words")
+            page.get_by_label("Dimensions").fill("4")
+            page.get_by_role("button", name="Create").click()
+            page.get_by_role("alert").get_by_text("Not allowed:").wait_for()
 
 
 @pytest.mark.parametrize("width", [1280, 800])
