@@ -263,7 +263,7 @@ def test_lines_of_csv_keep_quotes_numbers_and_large_ids(page: Any, base: str, tm
     table = tmp_path / "table.csv"
     table.write_text(
         "id,v,body,code,count,note\r\n"
-        f'{LARGEST},"[1, 0]","a ""whale"", and\na captain",007,{LARGEST},\r\n'
+        f'{LARGEST},"[1, 0]",a whale,007,{LARGEST},"a ""whale"", and\na captain"\r\n'
         '"a, b","[0, 1]",a ship,1e3,-2.5,true\r\n'
     )
     page.goto(f"{base}/#/c/table/import")
@@ -271,7 +271,7 @@ def test_lines_of_csv_keep_quotes_numbers_and_large_ids(page: Any, base: str, tm
     page.get_by_role("cell", name="2 points").wait_for()
     told = httpx.post(f"{base}/v1/collections/table/points/scroll", json={"with_vectors": ["v"]}).json()["points"]
     assert [(one["id"], one["vectors"]["v"], one["payload"]) for one in told] == [
-        (LARGEST, [1, 0], {"code": "007", "count": LARGEST}),
+        (LARGEST, [1, 0], {"code": "007", "count": LARGEST, "note": 'a "whale", and\na captain'}),
         ("a, b", [0, 1], {"code": "1e3", "count": -2.5, "note": True}),
     ]
     page.get_by_role("link", name="Points").click()
