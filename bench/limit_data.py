@@ -39,13 +39,17 @@ def generate(docs: int, things: int, seed: int) -> Limit:
     liked = rng.permutation(np.array(_things(rng)))
     asked, fillers = liked[:QUERIES], liked[QUERIES:]
     pairs = list(itertools.islice(itertools.combinations(range(DENSE_DOCS), 2), QUERIES))
+    names: set[str] = set()  # words of names end in n and none of a thing does: nobody is called what others like
     texts = []
     for row in range(docs):
         own = [asked[place] for place, pair in enumerate(pairs) if row in pair] if row < DENSE_DOCS else []
         if len(own) > things:
             raise ValueError(f"things={things} are fewer than the {len(own)} that document {row} is asked for")
         every = rng.permutation([*own, *rng.choice(fillers, things - len(own), replace=False)])
-        texts.append(f"{_word(rng, 2)} {_word(rng, 3)} likes {', '.join(every[:-1])} and {every[-1]}.")
+        while (name := f"{_word(rng, 2)}n {_word(rng, 3)}n") in names:
+            pass
+        names.add(name)
+        texts.append(f"{name} likes {', '.join(every[:-1])} and {every[-1]}.")
     return Limit(f"made, {docs:,}", texts, [f"Who likes {one}?" for one in asked], [list(pair) for pair in pairs])
 
 

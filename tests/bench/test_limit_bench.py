@@ -27,6 +27,11 @@ def test_the_recipe() -> None:
     assert len(set().union(*things) - set(asked)) <= 848
     for query, pair in zip(asked, data.relevant, strict=True):
         assert [row for row, own in enumerate(things) if query in own] == pair
+    names = [text.split(" likes ")[0] for text in data.docs]
+    assert len(set(names)) == 60
+    assert not {word for name in names for word in name.split()} & {
+        word for every in things for one in every for word in one.split()
+    }
     own = [sum(one in set(asked) for one in every) for every in things]
     assert (max(own[:46]), min(own[:46]), set(own[46:])) == (45, 37, {0})
     assert generate(60, 50, 3).docs == data.docs != generate(60, 50, 4).docs
