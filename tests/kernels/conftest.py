@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import sys
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -53,8 +54,10 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Device:
     if importlib.util.find_spec("cupy") is not None and devices.count() > 0:
         chosen = devices.open_device("cuda:0")
     elif shutil.which("g++"):
-        fake_cupy.install(tmp_path_factory.mktemp("cuda"))
-        chosen = importlib.import_module(f"{devices.__package__}.cupy_device").CupyDevice(0)
+        with fake_cupy.installed(tmp_path_factory.mktemp("cuda")):
+            module = importlib.import_module(f"{devices.__package__}.cupy_device")
+        del sys.modules[module.__name__]
+        chosen = module.CupyDevice(0)
     else:
         chosen = ArrayDevice()
     chosen.score_bytes = 1 << 14  # many chunks

@@ -9,7 +9,7 @@ import ctypes
 import subprocess
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +115,23 @@ def gemm_ex(
     _at(c, dtypes[c_type], ldc * n).reshape(n, ldc)[:, :m] = product
 
 
-def install(folder: Path) -> dict[str, types.ModuleType]:
-    """The modules to put into sys.modules; kernels are compiled into `folder`."""
+@contextlib.contextmanager
+def installed(folder: Path) -> Iterator[None]:
+    """The stand-in is what `import cupy` gives inside, and nowhere else; kernels are compiled into `folder`."""
+    modules = made(folder)
+    before = {name: sys.modules.get(name) for name in modules}
+    sys.modules.update(modules)
+    try:
+        yield
+    finally:
+        for name, module in before.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
+
+
+def made(folder: Path) -> dict[str, types.ModuleType]:
     cupy = types.ModuleType("cupy")
     cupy.__dict__.update({name: getattr(np, name) for name in dir(np) if not name.startswith("__")})
 
@@ -164,6 +179,4 @@ def install(folder: Path) -> dict[str, types.ModuleType]:
         CUBLAS_OP_N=0,
     )
     parents = {name: types.ModuleType(name) for name in ("cupy_backends", "cupy_backends.cuda")}
-    modules = {"cupy": cupy, "cupy.cuda": cuda, "cupy.cuda.device": device, "cupy_backends.cuda.libs": libs, **parents}
-    sys.modules.update(modules)
-    return modules
+    return {"cupy": cupy, "cupy.cuda": cuda, "cupy.cuda.device": device, "cupy_backends.cuda.libs": libs, **parents}

@@ -63,7 +63,7 @@ def test_within_bounds(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
             found = set(zip(device.get(rows).tolist(), device.get(columns).tolist(), strict=True))
         assert found == wanted
         if not isinstance(device, ArrayDevice):  # once more with too little room for all of them
-            monkeypatch.setattr("vecstore.kernels.device.cupy_device.WITHIN_ROOM", 10)
+            monkeypatch.setitem(type(device).within.__globals__, "WITHIN_ROOM", 10)
 
 
 def test_largest_of_runs(device: Device) -> None:

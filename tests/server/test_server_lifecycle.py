@@ -24,7 +24,7 @@ from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.server.app import start_server
 from vecstore.types import CountRequest, GetRequest
 
-SERVICES = ["vecstore.v1.Collections", "vecstore.v1.Operations", "vecstore.v1.Points"]
+SERVICES = ["vecstore.v1.Collections", "vecstore.v1.Operations", "vecstore.v1.Points", "vecstore.v1.Snapshots"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -42,7 +42,7 @@ def listed(client: Client) -> list[str]:
 
 
 def test_health_of_every_service(client: Client) -> None:
-    assert [status(client, service) for service in ("", *SERVICES)] == ["SERVING"] * 4
+    assert [status(client, service) for service in ("", *SERVICES)] == ["SERVING"] * 5
     assert failure(client.raw, "/grpc.health.v1.Health/Check", b"\x0a\x01x")[0] == "NOT_FOUND"
 
 

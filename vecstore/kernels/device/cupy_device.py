@@ -15,6 +15,7 @@ from typing import Any
 import cupy
 import numpy as np
 from cupy.cuda import device as cupy_cuda_device
+from cupy_backends.cuda.libs import cublas
 from numpy.typing import NDArray
 
 from vecstore.kernels.device.products import gemm_call
@@ -112,8 +113,6 @@ class CupyDevice:
         return out
 
     def _gemm(self, call: Any, out: Any) -> None:
-        from cupy_backends.cuda.libs import cublas
-
         handle = cupy_cuda_device.get_cublas_handle()
         cublas.setPointerMode(handle, cublas.CUBLAS_POINTER_MODE_HOST)
         one, zero = np.ones(1, call.scalar_dtype), np.zeros(1, call.scalar_dtype)
