@@ -7,6 +7,7 @@ functions named here are taken. Nothing is evaluated or looked up. `matches` tak
 from __future__ import annotations
 
 import ast
+import threading
 from typing import Any, NoReturn
 
 from vecstore.config import Limits
@@ -28,6 +29,7 @@ from vecstore.query.formula_check import DEPTH_CEILING, bad_formula
 from vecstore.query.parse import parse_filter
 
 TEXT_MAX = 16_384  # characters
+_parsing = threading.Lock()  # CPython 3.11 counts the depth of all trees that are being made in one place
 _INT_MAX = 1.7976931348623157e308
 
 _OPERATORS: dict[type[ast.AST], str] = {
@@ -51,7 +53,8 @@ def formula_from_text(text: str, limits: Limits, path: str = "formula") -> Expre
     if len(text) > TEXT_MAX:
         raise bad_formula(path, f"has {len(text)} characters, the most is {TEXT_MAX}")
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        with _parsing:
+            tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
         raise bad_formula(path, f"column {error.offset or 1}: {error.msg}") from None
     except (ValueError, RecursionError, MemoryError):
