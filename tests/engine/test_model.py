@@ -23,7 +23,22 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from model_writes import SCHEMA, WRITES, Model, Where, Write, filters, ids, matching, points, upsert, vectors, writes
+from model_writes import (
+    FILTERS,
+    SCHEMA,
+    WRITES,
+    Model,
+    Where,
+    Write,
+    delete,
+    filters,
+    ids,
+    matching,
+    points,
+    upsert,
+    vectors,
+    writes,
+)
 
 from vecstore.config import Limits, Settings, Storage
 from vecstore.engine.database import Database
@@ -104,6 +119,10 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(one=writes)
     def write_more(self, one: Write) -> None:
         self.write(one)
+
+    @rule(where=st.sampled_from(FILTERS[1:]))
+    def delete_matching(self, where: Where) -> None:
+        self.write(delete([], where))
 
     @rule(several=st.lists(writes, min_size=1, max_size=5), key=st.none() | st.sampled_from(["k1", "k2", "k3", "k4"]))
     def write_batch(self, several: list[Write], key: str | None = None) -> None:

@@ -161,7 +161,7 @@ class Committer:
             if collection.failed is not None:
                 raise collection.failed
             if item.key is not None:
-                done = collection.receipts.find(item.key, item.fingerprint)
+                done = collection.receipts.find(item.key, item.fingerprint, self._limits.idempotency_keys_max)
                 if done is not None:
                     self._answer_again(item, done)
                     return

@@ -43,12 +43,15 @@ class Receipts:
         self._number = number
         self._known: OrderedDict[str, Receipt] = OrderedDict()  # oldest first
         self._fallen: list[int] = []  # seqs of receipts that are still stored
+        self._removing: frozenset[int] = frozenset()  # those of them that the next batch removes
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def find(self, key: str, fingerprint: int) -> Receipt | None:
-        """What the key stands for. Raises InvalidArgument (IDEMPOTENCY_KEY_REUSED) when that is another write."""
+    def find(self, key: str, fingerprint: int, bound: int) -> Receipt | None:
+        """What the key stands for, if it is among the newest `bound` of them. Raises InvalidArgument
+        (IDEMPOTENCY_KEY_REUSED) when that is another write."""
+        self._trim(bound)  # a restart finds those, too, that had fallen out and were not removed yet
         found = self._known.get(key)
         if found is not None and found.fingerprint != fingerprint:
             message = f"idempotency_key={key!r:.80} was used for another write, seq {found.seq}"
@@ -58,6 +61,7 @@ class Receipts:
 
     def ops(self, receipt: Receipt) -> list[Op]:
         """What stores it, and removes what has fallen out."""
+        self._removing = frozenset(self._fallen)
         gone: list[Op] = [Delete(Family.META, keys.receipt(self._number, seq)) for seq in self._fallen]
         return [Put(Family.META, keys.receipt(self._number, receipt.seq), encode_meta(receipt)), *gone]
 
@@ -67,11 +71,21 @@ class Receipts:
             receipt = decode_meta(value, Receipt)
             if key != keys.receipt(self._number, receipt.seq):
                 raise Corruption(f"the record under {key!r} is that of write {receipt.seq}")
-            self._known[receipt.key] = receipt
+            self._remember(receipt)
 
     def add(self, receipt: Receipt, bound: int) -> None:
         """Remember what has been stored with what `ops` gave."""
-        self._fallen = []
+        self._fallen = [seq for seq in self._fallen if seq not in self._removing]
+        self._remember(receipt)
+        self._trim(bound)
+
+    def _remember(self, receipt: Receipt) -> None:
+        """As the newest, also where the key had another before."""
+        before = self._known.pop(receipt.key, None)
+        if before is not None:
+            self._fallen.append(before.seq)
         self._known[receipt.key] = receipt
+
+    def _trim(self, bound: int) -> None:
         while len(self._known) > bound:
             self._fallen.append(self._known.popitem(last=False)[1].seq)
