@@ -81,7 +81,7 @@ if TYPE_CHECKING:
     from vecstore.query.filter import Filter
     from vecstore.query.metrics import register_metric
     from vecstore.ranking import ByMetric, NearestId, OrderBy, Sample
-    from vecstore.schema import DataType, FieldKind, Metric, Schema, VectorField, VectorKind
+    from vecstore.schema import DataType, FieldKind, Metric, Schema, SearchDefaults, VectorField, VectorKind
     from vecstore.sparse import SparseVector
     from vecstore.types import (
         CollectionInfo,
@@ -169,6 +169,7 @@ __all__ = [
     "Rotate",
     "Sample",
     "Schema",
+    "SearchDefaults",
     "Seismic",
     "Settings",
     "SnapshotInfo",
@@ -295,6 +296,7 @@ _MODULES = {
         "FieldKind",
         "Metric",
         "Schema",
+        "SearchDefaults",
         "VectorField",
         "VectorKind",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -78,6 +79,17 @@ class Analysis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     b: float = 0.75
 
 
+class SearchDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How hard a field is searched for queries that say nothing of it; None is the index's own choice. See
+    `vecstore.index.base.SearchParams`."""
+
+    recall: float | None = None  # 0 < r <= 1
+    ef: int | None = None
+    nprobe: int | None = None
+    oversampling: float | None = None
+    block_factor: float | None = None
+
+
 class VectorField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One named vector of a collection. For BINARY, `dim` counts bits and must be a multiple of 8; SPARSE and TEXT have
     rows of any length (`vecstore.sparse`), and a `dim` of 0; MULTI has rows of any number of tokens of `dim` components
@@ -92,6 +104,7 @@ class VectorField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     embedder: str | None = None  # the name of the one that makes its vectors of texts (`vecstore.embed`)
     fingerprint: str | None = None  # of the embedder's model; the database fills it in at creation
     device: str | None = None  # where it is searched and built: None or "cpu", "auto" (a GPU if there is one), "cuda:N"
+    search: SearchDefaults | None = None
 
     @property
     def is_sparse(self) -> bool:
@@ -125,10 +138,12 @@ class VectorField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A collection's vector fields by name and its payload field indexes by key."""
+    """A collection's vector fields by name and its payload field indexes by key. `metadata` is the user's own: any
+    JSON object."""
 
     vectors: dict[str, VectorField]
     fields: dict[str, FieldKind] = {}
+    metadata: dict[str, Any] = {}
 
 
 def with_defaults(schema: Schema, index: Index) -> Schema:

@@ -286,6 +286,7 @@ class CollectionInfo:
     schema: Schema
     seq: int
     points: int
+    version: int = 1  # of the schema: it grows by each change
 
 
 class OperationState(StrEnum):

@@ -75,3 +75,32 @@ def test_tune(run: Callable[..., Any], tmp_path: Path) -> None:
     done = run("tune", "docs", file, "-t", target)
     assert done.exit_code == 0, done.output
     assert "tune" in done.stdout
+
+
+def test_update_changes_what_is_named(run: Callable[..., Any], tmp_path: Path) -> None:
+    target = tmp_path / "db"
+    run("create", "docs", "-t", target, "--dim", 16)
+    common = ["update", "docs", "-t", target]
+    done = run(
+        *common, "--recall", 0.9, "--ef", 40, "--device", "auto", "--metadata", "team=search", "--metadata", "n=3"
+    )
+    assert "version 2" in done.stdout, done.output
+    with vecstore.connect(str(target)) as db:
+        schema = db.get_collection("docs").schema()
+        assert schema.metadata == {"team": "search", "n": 3}
+        assert schema.vectors["default"].search == vecstore.SearchDefaults(recall=0.9, ef=40)
+        assert schema.vectors["default"].device == "auto"
+    done = run(
+        *common, "--default", "search.recall", "--default", "device", "--metadata", "n=null", "--vector-index", "ivf"
+    )
+    assert "update_index" in done.stdout, done.output
+    with vecstore.connect(str(target)) as db:
+        schema = db.get_collection("docs").schema()
+        field = schema.vectors["default"]
+        assert (field.search, field.device) == (vecstore.SearchDefaults(ef=40), None)
+        assert (field.index, schema.metadata) == (parse_index("ivf"), {"team": "search"})
+    done = run(*common, "--default", "search", "--default", "metadata", "--default", "index", "--json", "--no-wait")
+    assert json.loads(done.stdout)["info"]["version"] == 4
+    refused = run(*common, "--ef", 3, "--if-version", 3)
+    assert (refused.exit_code, "VERSION_MISMATCH" in refused.stderr) == (1, True)
+    assert run(*common, "--default", "dim").exit_code == 2

@@ -25,8 +25,8 @@ WRITES = {
     "update_vectors", "delete_vectors", "update_batch", "import_points", "ingest_documents",
 }  # fmt: skip
 ADMINS = {
-    "create_collection", "delete_collection", "create_field_index", "delete_field_index", "update_index",
-    "tune_collection", "compact_collection", "verify_collection", "verify_all", "cancel_operation",
+    "create_collection", "delete_collection", "update_collection", "create_field_index", "delete_field_index",
+    "update_index", "tune_collection", "compact_collection", "verify_collection", "verify_all", "cancel_operation",
     "create_snapshot", "list_snapshots", "delete_snapshot", "restore_snapshot",
 }  # fmt: skip
 

@@ -32,7 +32,7 @@ WRITES = {
     " UpdateBatch UpsertStream"
 }
 ADMINISTERS = {
-    "Collections": "Create Delete CreateFieldIndex UpdateIndex Tune DeleteFieldIndex Compact Verify",
+    "Collections": "Create Delete Update CreateFieldIndex UpdateIndex Tune DeleteFieldIndex Compact Verify",
     "Operations": "Cancel",
     "Snapshots": "Create List Delete Restore",
 }

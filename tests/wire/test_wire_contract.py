@@ -41,7 +41,7 @@ def test_requests_hold_neither_any_nor_struct() -> None:
                 walk(method.output_type)
     assert "vecstore.v1.Filter" in seen
     foreign = {name for name in seen if not name.startswith("vecstore.v1.")}
-    assert foreign == {"google.protobuf.Timestamp"}
+    assert foreign == {"google.protobuf.Timestamp", "google.protobuf.FieldMask"}
 
 
 @pytest.mark.parametrize("enum", [e for file in FILES for e in file.enum_types_by_name.values()], ids=lambda e: e.name)

@@ -9,12 +9,13 @@ import msgspec
 
 from vecstore.errors import InvalidArgument
 from vecstore.index_check import IndexLike, read_index
-from vecstore.schema import NEAREST, DataType, FieldKind, Metric, Schema, VectorField, VectorKind
+from vecstore.schema import NEAREST, DataType, FieldKind, Metric, Schema, SearchDefaults, VectorField, VectorKind
 
 DEFAULT_VECTOR = "default"  # the name of a collection's vector field when it is given without one
 
 VectorSpec: TypeAlias = VectorField | Mapping[str, Any]
 VectorSpecs: TypeAlias = VectorSpec | Mapping[str, VectorSpec]
+SearchLike: TypeAlias = SearchDefaults | Mapping[str, float | int | None] | None
 IndexKind: TypeAlias = FieldKind | str  # keyword, integer, float, bool, datetime or text
 
 
@@ -26,6 +27,7 @@ def Dense(  # noqa: N802 (reads as a type where schemas are written)
     index: IndexLike = None,
     embedder: str | None = None,
     device: str | None = None,
+    search: SearchLike = None,
 ) -> VectorField:
     """A dense vector field: `dim` numbers, compared by `metric`, stored as `datatype`. `index` is a builder such as
     `IVF(quantizer=RaBitQ(bits=4))`, the same as a dictionary, or a line such as "ivf | rabitq(bits=4)"; "flat" is exact
@@ -33,15 +35,19 @@ def Dense(  # noqa: N802 (reads as a type where schemas are written)
 
     `embedder` names one of the server's (of `connect`'s, for an embedded database): texts may then be given in place of
     vectors, and `dim` may be left out. `device` "cuda:0" (1, ...) or "auto" searches and builds with a GPU where the
-    machine has one, which needs the package's extra `gpu`."""
+    machine has one, which needs the package's extra `gpu`. `search` says how hard to look for queries that do not, such
+    as {"recall": 0.95} (or `ef`, `nprobe`, `oversampling`)."""
     spec = {"kind": "dense", "dim": dim, "metric": metric, "datatype": datatype, "index": index, "embedder": embedder}
-    return vector_field({**spec, "device": device})
+    return vector_field({**spec, "device": device, "search": search})
 
 
-def Binary(dim: int, *, index: IndexLike = None, device: str | None = None) -> VectorField:  # noqa: N802
+def Binary(  # noqa: N802
+    dim: int, *, index: IndexLike = None, device: str | None = None, search: SearchLike = None
+) -> VectorField:
     """A binary vector field of `dim` bits (a multiple of 8), compared by Hamming distance, exactly unless there is an
-    `index`, such as `HammingIVF()` or "mih". `device` as in `Dense`."""
-    return vector_field({"kind": "binary", "dim": dim, "metric": "hamming", "index": index, "device": device})
+    `index`, such as `HammingIVF()` or "mih". `device` and `search` as in `Dense`."""
+    spec = {"kind": "binary", "dim": dim, "metric": "hamming", "index": index}
+    return vector_field({**spec, "device": device, "search": search})
 
 
 def Sparse(  # noqa: N802
@@ -49,11 +55,13 @@ def Sparse(  # noqa: N802
     datatype: DataType | Literal["float32", "float16"] = "float32",
     index: IndexLike = None,
     embedder: str | None = None,
+    search: SearchLike = None,
 ) -> VectorField:
     """A sparse vector field: any number of indices (uint32) and weights, compared by inner product. `index` is
     `Seismic()`, "inverted" (exact), "flat" (exact, without an index) or None, which leaves it to the engine.
-    `embedder` as in `Dense`."""
-    return vector_field({"kind": "sparse", "datatype": datatype, "index": index, "embedder": embedder})
+    `embedder` and `search` as in `Dense`."""
+    spec = {"kind": "sparse", "datatype": datatype, "index": index, "embedder": embedder}
+    return vector_field({**spec, "search": search})
 
 
 def Text(  # noqa: N802
@@ -74,18 +82,19 @@ def Multi(  # noqa: N802
     index: IndexLike = None,
     embedder: str | None = None,
     device: str | None = None,
+    search: SearchLike = None,
 ) -> VectorField:
     """A multi-vector field: any number of token vectors of `dim` numbers for each point, compared by MaxSim (the sum,
     over the query's tokens, of the largest inner product with a token of the point). Tokens are compared as they are
     given: of unit length where cosines are meant. `index` is `Plaid()`, `Muvera()`, "flat" (exact) or None, which
-    leaves it to the engine. `embedder`, `dim` and `device` as in `Dense`."""
+    leaves it to the engine. `embedder`, `dim`, `device` and `search` as in `Dense`."""
     spec = {"kind": "multi", "dim": dim, "datatype": datatype, "index": index, "embedder": embedder}
-    return vector_field({**spec, "device": device})
+    return vector_field({**spec, "device": device, "search": search})
 
 
 def vector_field(spec: VectorSpec, kind: VectorKind = VectorKind.DENSE) -> VectorField:
     """Read one vector field from a dictionary: `dim`, unless there is an `embedder`, and optionally `kind`, `metric`,
-    `datatype`, `index`, `analysis`, `device`.
+    `datatype`, `index`, `analysis`, `device`, `search`.
 
     Raises InvalidArgument (BAD_SCHEMA) for unknown keys and values, BAD_INDEX_SPEC for those of an index.
     """
@@ -113,6 +122,7 @@ def build_schema(
     text: VectorSpecs | None = None,
     multi: VectorSpecs | None = None,
     indexes: Mapping[str, IndexKind] | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> Schema:
     """Join vector fields and payload indexes into a schema; dictionaries among `binary` are binary fields, and so on.
 
@@ -136,7 +146,7 @@ def build_schema(
     except ValueError as error:
         message = f"bad index kind: {error}; known: {', '.join(FieldKind)}"
         raise InvalidArgument(message, reason="BAD_SCHEMA") from None
-    return Schema(vectors=fields, fields=kinds)
+    return Schema(vectors=fields, fields=kinds, metadata=dict(metadata or {}))
 
 
 def _named(group: VectorSpecs | None, kind: VectorKind) -> dict[str, VectorField]:

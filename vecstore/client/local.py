@@ -19,6 +19,7 @@ from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
 from vecstore.query.filter import PointId
 from vecstore.schema import Schema
+from vecstore.schema_update import UpdateCollectionRequest, UpdatedCollection
 from vecstore.types import (
     CollectionInfo,
     CountRequest,
@@ -80,6 +81,9 @@ class AsyncLocal:
 
     async def delete_collection(self, name: str) -> bool:
         return await self._run(self._database.delete_collection, name)
+
+    async def update_collection(self, request: UpdateCollectionRequest) -> UpdatedCollection:
+        return await self._run(self._database.update_collection, request)
 
     async def write(self, request: WriteRequest) -> WriteResult:
         loop = asyncio.get_running_loop()

@@ -18,6 +18,7 @@ from vecstore.engine.growing import GrowingSegment
 from vecstore.engine.header import CollectionRecord, Manifest, SegmentHeader, encode_meta
 from vecstore.engine.sealed import SealedSegment
 from vecstore.index.base import BuiltIndex
+from vecstore.index_spec import Index
 from vecstore.kernels.base import Bitmap
 from vecstore.query.bitmaps import from_sorted_rows
 from vecstore.schema import Schema
@@ -138,13 +139,22 @@ def _change_header(
     return Change([put_manifest(collection.number, manifest)], apply)
 
 
-def set_vectors(collection: Collection, schema: Schema, begin: Callable[[], None]) -> Change:
-    """Change what the vector fields are indexed by; `begin` has the segments follow in the background."""
-    record = msgspec.structs.replace(collection.record, schema=schema)
+def respecify(collection: Collection, uid: str, specs: Mapping[str, Index], opened: Mapping[str, BuiltIndex]) -> Change:
+    """Search vector indexes by other specs, which differ in what only queries use; `opened` are these indexes. No-op
+    when the segment has been merged away."""
+    segment = collection.sealed.get(uid)
+    if segment is None:
+        return Change([], lambda: False)
+    return _change_header(collection, segment, segment.header.respecified(specs), opened)
+
+
+def set_vectors(collection: Collection, schema: Schema, begin: Callable[[], None] = lambda: None) -> Change:
+    """Change settings of the vector fields or the metadata; `begin` has the segments follow in the background."""
+    record = _changed(collection, schema)
 
     def apply() -> None:
         begin()
-        collection.record = record
+        collection.take_record(record)
         collection.publish(collection.view.seq)
 
     return Change([put_collection(record)], apply)
@@ -152,14 +162,18 @@ def set_vectors(collection: Collection, schema: Schema, begin: Callable[[], None
 
 def set_schema(collection: Collection, schema: Schema) -> Change:
     """Change the payload indexes. The growing segment is closed, so that each segment has one set of indexes."""
-    record = msgspec.structs.replace(collection.record, schema=schema)
+    record = _changed(collection, schema)
 
     def apply() -> None:
-        collection.record = record
+        collection.take_record(record)
         collection.freeze()
         collection.publish(collection.view.seq)
 
     return Change([put_collection(record)], apply, collection.number)
+
+
+def _changed(collection: Collection, schema: Schema) -> CollectionRecord:
+    return msgspec.structs.replace(collection.record, schema=schema, version=collection.record.version + 1)
 
 
 def forget(collection: Collection) -> Change:

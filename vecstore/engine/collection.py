@@ -130,6 +130,7 @@ class Collection:
 
     def add_sealed(self, segment: SealedSegment, dead: Sequence[int] | np.ndarray) -> None:
         n_rows = segment.header.n_rows
+        segment.take_fields(self.schema.vectors)  # which may have changed while it was built
         alive = bitmaps.all_set(n_rows)
         if len(dead):
             bitmaps.clear_rows(alive, dead)
@@ -141,6 +142,12 @@ class Collection:
         self.sealed.pop(uid, None)
         self.frozen = [segment for segment in self.frozen if segment.uid != uid]
         self._views.pop(uid, None)
+
+    def take_record(self, record: CollectionRecord) -> None:
+        """The settings of its fields hold for the segments that are there, too."""
+        self.record = record
+        for segment in self.sealed.values():
+            segment.take_fields(record.schema.vectors)
 
     def adopt(self, other: Collection) -> None:
         """Become what another object of the same collection is, which nobody else uses; readers and those who wait go

@@ -19,7 +19,7 @@ from vecstore.embed.embedders import EmbedderLike, Embedders
 from vecstore.embed.requests import Embedding
 from vecstore.engine import changes, keys
 from vecstore.engine.builder import Builder
-from vecstore.engine.collection import Collection
+from vecstore.engine.collection import Collection, View
 from vecstore.engine.committer import Change, Committer
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.gauges import Gauges, collection_gauges
@@ -38,6 +38,7 @@ from vecstore.engine.snapshots import Snapshots
 from vecstore.engine.stage import Stage
 from vecstore.engine.staged_reads import StagedReader
 from vecstore.engine.stats import collection_stats
+from vecstore.engine.updating import Updating, check_settings, is_like
 from vecstore.engine.verify import run_verify
 from vecstore.errors import AlreadyExists, Corruption, NotFound, VecstoreError, limit_exceeded
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
@@ -49,7 +50,8 @@ from vecstore.index_spec import Auto
 from vecstore.kernels.select import describe, get_kernels
 from vecstore.query.filter import PointId
 from vecstore.rows import Rows, concat
-from vecstore.schema import Analysis, FieldKind, Schema, VectorKind, with_defaults
+from vecstore.schema import FieldKind, Schema, with_defaults
+from vecstore.schema_update import UpdateCollectionRequest, UpdatedCollection
 from vecstore.storage.feed import Feeds
 from vecstore.storage.interfaces import BlobRef, Family, Put
 from vecstore.storage.open import Storage, open_storage
@@ -198,10 +200,11 @@ class Database:
         validate.check_name(name, limits)
         schema = self.embedding.embedders.filled(schema)
         validate.check_schema(schema, limits)
+        check_settings(schema, limits)
         with self._lock:
             there = self._collections.get(name)
             if there is not None:
-                if exist_ok and _is_like(there.schema, schema):
+                if exist_ok and is_like(there.schema, schema):
                     return self.collection_info(name)
                 why = "exists with another schema" if exist_ok else "exists"
                 raise AlreadyExists(f"collection {name!r} {why}", reason="COLLECTION_EXISTS")
@@ -224,14 +227,23 @@ class Database:
     def collection_info(self, name: str) -> CollectionInfo:
         collection = self.collection(name)
         view = collection.view
-        return CollectionInfo(name, collection.schema, view.seq, view.points)
+        return _info(name, collection, view)
+
+    def update_collection(self, request: UpdateCollectionRequest) -> UpdatedCollection:
+        """Change settings of a collection (`schema_update`), all that are given or none; queries and writes go on.
+        The operation, where an index is to be built, ends when every sealed segment has it; it fails when one cannot.
+
+        Raises FailedPrecondition (VERSION_MISMATCH, EMBEDDER_UNKNOWN, EMBEDDER_MISMATCH), InvalidArgument
+        (SETTING_FIXED, VECTOR_NAME_UNKNOWN, BAD_SCHEMA, BAD_INDEX_SPEC)."""
+        with self._lock:
+            updating = Updating(self._committer, self._maintenance, self.embedding.embedders, self.settings.limits)
+            operation = updating.update(self.collection(request.collection), request)
+            info = self.collection_info(request.collection)
+        return UpdatedCollection(info, None if operation is None else operation.info())
 
     def list_collections(self) -> list[CollectionInfo]:
         """By name; damaged ones too, with the points that can be counted."""
-        return [
-            CollectionInfo(name, collection.schema, collection.view.seq, collection.view.points)
-            for name, collection in sorted(self._collections.items())
-        ]
+        return [_info(name, collection, collection.view) for name, collection in sorted(self._collections.items())]
 
     def has_collection(self, name: str) -> bool:
         validate.check_name(name, self.settings.limits)
@@ -419,7 +431,7 @@ class Database:
             check_index(field, f"vectors.{request.vector}.index")
             vectors = {**collection.schema.vectors, request.vector: field}
             schema = msgspec.structs.replace(collection.schema, vectors=vectors)
-            return self._maintenance.reindex(collection, request.vector, schema).info()
+            return self._maintenance.reindex(collection, [request.vector], schema).info()
 
     def tune(self, request: TuneRequest) -> OperationInfo:
         """Calibrate the indexes of a vector field on queries of the user's own, in the background: recall targets then
@@ -566,21 +578,8 @@ class Database:
         self._maintenance.wake()
 
 
-def _is_like(schema: Schema, wanted: Schema) -> bool:
-    """Whether it has the vector fields that are wanted; one that says nothing of an index is content with any."""
-    there = {
-        name: msgspec.structs.replace(field, index=None) if _says_nothing(wanted, name) else field
-        for name, field in schema.vectors.items()
-    }
-    texts = {name: field for name, field in wanted.vectors.items() if field.kind is VectorKind.TEXT}
-    analysed = {
-        name: msgspec.structs.replace(field, analysis=field.analysis or Analysis()) for name, field in texts.items()
-    }
-    return there == {**wanted.vectors, **analysed}
-
-
-def _says_nothing(wanted: Schema, name: str) -> bool:
-    return name in wanted.vectors and wanted.vectors[name].index is None
+def _info(name: str, collection: Collection, view: View) -> CollectionInfo:
+    return CollectionInfo(name, collection.schema, view.seq, view.points, collection.record.version)
 
 
 def _no_collection(name: str) -> NotFound:

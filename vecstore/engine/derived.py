@@ -10,6 +10,7 @@ import logging
 from collections.abc import Collection as Container
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import numpy as np
 
 from vecstore.engine import bitmaps, changes
@@ -24,6 +25,7 @@ from vecstore.engine.jobs import Job
 from vecstore.engine.operations import Operation
 from vecstore.engine.sealed import Refused, SealedSegment
 from vecstore.errors import Cancelled, Corruption, IoFailed, ResourceExhausted, Unavailable, VecstoreError
+from vecstore.index_queried import built_alike
 from vecstore.index_spec import Index
 from vecstore.kernels.base import Bitmap
 from vecstore.schema import Schema
@@ -55,8 +57,13 @@ class DerivedData:
             before = segment.header
             if self._committer.exclusive(lambda: changes.drop_indexes(collection, segment.uid, unwanted)):
                 self._delete(_gone(before, segment.header))
-        for name, spec in missing_vectors(segment, collection.schema, self._indexing).items():
-            self._index_vector(collection, segment, name, spec, operation)
+        missing = missing_vectors(segment, collection.schema, self._indexing)
+        kept = {name: spec for name, spec in missing.items() if _only_queried_by(segment, name, spec)}
+        if kept:
+            self._respecify(collection, segment, kept)
+        for name, spec in missing.items():
+            if name not in kept:
+                self._index_vector(collection, segment, name, spec, operation)
 
     def index_merged(
         self, collection: Collection, made: SealedSegment, replaced: Sequence[Replaced], operation: Operation
@@ -87,6 +94,18 @@ class DerivedData:
         )  # fmt: skip
         header = self._builder.build(job, [self._source(segment)], operation.progress)
         self._add(collection, segment, header)
+
+    def _respecify(self, collection: Collection, segment: SealedSegment, specs: Mapping[str, Index]) -> None:
+        """Search indexes as they are by other specs. One that cannot be opened is set aside, and then built."""
+        header = segment.header.respecified(specs)
+        indexes = {name: header.indexes[name] for name in specs}
+        try:
+            opened = segment.open_built(msgspec.structs.replace(header, indexes=indexes))
+        except Corruption as error:
+            for name in specs:
+                segment.quarantined[f"index.{name}"] = error.message
+            return
+        self._committer.exclusive(lambda: changes.respecify(collection, segment.uid, specs, opened))
 
     def _index_vector(
         self, collection: Collection, segment: SealedSegment, name: str, spec: Index, operation: Operation
@@ -166,6 +185,12 @@ def missing_vectors(
         if entry is None or entry.spec != spec or f"index.{name}" in segment.quarantined:
             missing[name] = spec
     return missing
+
+
+def _only_queried_by(segment: SealedSegment, name: str, spec: Index) -> bool:
+    """Whether the segment's index is built as the spec asks, and differs in what only queries use."""
+    entry = segment.header.indexes.get(name)
+    return entry is not None and f"index.{name}" not in segment.quarantined and built_alike(entry.spec, spec)
 
 
 def unwanted_vectors(segment: SealedSegment, schema: Schema, indexing: Indexing) -> list[str]:

@@ -108,7 +108,7 @@ class Following:
             collection.failed = _gone(collection)
         elif record.schema.vectors.keys() != collection.schema.vectors.keys():
             raise Unavailable(f"collection {record.name!r} has other vector fields now")  # begun anew
-        collection.record = record
+        collection.take_record(record)
         collection.publish(collection.view.seq)
 
     def _change_manifest(self, collection: Collection, manifest: Manifest) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -78,6 +78,11 @@ class SegmentHeader(msgspec.Struct, frozen=True):
             generation=made.generation,
         )
 
+    def respecified(self, specs: Mapping[str, Index]) -> SegmentHeader:
+        """With other specs for vector indexes whose arrays stay."""
+        indexes = {name: msgspec.structs.replace(self.indexes[name], spec=spec) for name, spec in specs.items()}
+        return msgspec.structs.replace(self, indexes={**self.indexes, **indexes})
+
     def without_indexes(self, names: Collection[str]) -> SegmentHeader:
         gone = {column for name in names for column in self.indexes[name].arrays.values()}
         return msgspec.structs.replace(
@@ -93,13 +98,15 @@ def is_derived(column: str) -> bool:
 
 
 class CollectionRecord(msgspec.Struct, frozen=True):
-    """`number` names the collection in keys and is never used again; `dropping` marks one whose data is going away."""
+    """`number` names the collection in keys and is never used again; `dropping` marks one whose data is going away.
+    `version` counts the changes of the schema."""
 
     number: int
     name: str
     schema: Schema
     created_at: float
     dropping: bool = False
+    version: int = 1
 
 
 class Manifest(msgspec.Struct, frozen=True):

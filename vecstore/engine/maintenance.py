@@ -81,14 +81,15 @@ class Maintenance:
         self._want(lambda: self._finish(operation, lambda: self._settle(collection, operation)))
         return operation
 
-    def reindex(self, collection: Collection, name: str, schema: Schema) -> Operation:
-        """Give a vector field the index that `schema` says, and bring every sealed segment to it."""
+    def reindex(self, collection: Collection, names: Sequence[str], schema: Schema) -> Operation:
+        """Give vector fields the indexes that `schema` says, and bring every sealed segment to them."""
         operation = self._operations.start("update_index", collection.record.name)
 
         def begin() -> None:  # with the change, or maintenance would find the work by itself
             for segment in list(collection.sealed.values()):
-                segment.refused.pop(name, None)
-            self._want(lambda: self._finish(operation, lambda: self._reindex(collection, name, operation)))
+                for name in names:
+                    segment.refused.pop(name, None)
+            self._want(lambda: self._finish(operation, lambda: self._reindex(collection, names, operation)))
 
         try:
             self._committer.exclusive(lambda: changes.set_vectors(collection, schema, begin))
@@ -213,13 +214,14 @@ class Maintenance:
         self._seal_all(collection, operation)
         self._index_all(collection, operation)
 
-    def _reindex(self, collection: Collection, name: str, operation: Operation) -> None:
+    def _reindex(self, collection: Collection, names: Sequence[str], operation: Operation) -> None:
         self._index_all(collection, operation)
-        field = collection.schema.vectors[name]
-        for segment in list(collection.sealed.values()):
-            refused = segment.refused.get(name)
-            if refused is not None and refused.spec == self._indexing.wanted(segment, name, field).spec:
-                raise VecstoreError(f"segment {segment.header.id}: {refused.why}", reason="OPERATION_FAILED")
+        for name in names:
+            field = collection.schema.vectors[name]
+            for segment in list(collection.sealed.values()):
+                refused = segment.refused.get(name)
+                if refused is not None and refused.spec == self._indexing.wanted(segment, name, field).spec:
+                    raise VecstoreError(f"segment {segment.header.id}: {refused.why}", reason="OPERATION_FAILED")
 
     def _tune(self, collection: Collection, name: str, queries: Rows, operation: Operation) -> None:
         tuned = 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
+from vecstore.errors import InvalidArgument
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.index_check import EF_MAX
 from vecstore.rows import Rows
@@ -30,6 +32,43 @@ def field_of(schema: Schema, using: str | None) -> tuple[str, VectorField]:
         message = f"no vector field named {using!r:.80}; the collection has {', '.join(sorted(schema.vectors))}"
         raise invalid("VECTOR_NAME_UNKNOWN", message, "using")
     return using, spec
+
+
+def defaulted(params: SearchParams, field: VectorField) -> SearchParams:
+    """What a query asks for, or the field's own settings for one that says nothing of how hard to look."""
+    own = field.search
+    if own is None or any(
+        (params.exact, params.recall_target, params.nprobe, params.oversampling, params.ef, params.block_factor)
+    ):
+        return params
+    return replace(
+        params,
+        recall_target=own.recall or 0.0,
+        nprobe=own.nprobe or 0,
+        oversampling=own.oversampling or 0.0,
+        ef=own.ef or 0,
+        block_factor=own.block_factor or 0.0,
+    )
+
+
+def check_defaults(field: VectorField, path: str) -> None:
+    """Raises InvalidArgument (BAD_SCHEMA) for search settings of a field that no query could ask for."""
+    own = field.search
+    if own is None:
+        return
+    for name in own.__struct_fields__:
+        value, kinds = getattr(own, name), (int,) if name in ("ef", "nprobe") else (int, float)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, kinds) or not value > 0:
+            kind = "an integer" if len(kinds) == 1 else "a number"
+            message = f"{path}.{name}={value!r:.40} must be {kind} above 0, or null for the index's own choice"
+            raise invalid("BAD_SCHEMA", message, f"{path}.{name}")
+    try:
+        check_params(defaulted(DEFAULT_PARAMS, field), field, np.empty((0, 0)))
+    except InvalidArgument as error:
+        message = error.message.replace("params.recall_target", "params.recall").replace("params", path, 1)
+        raise invalid("BAD_SCHEMA", message, message.partition("=")[0]) from None
 
 
 def check_params(params: SearchParams, field: VectorField, vectors: Rows) -> None:

@@ -17,7 +17,7 @@ from vecstore.engine.answers import hits_of
 from vecstore.engine.collection import Collection, View
 from vecstore.engine.contents import contents, gathered
 from vecstore.engine.filtering import Filtering
-from vecstore.engine.params import check_params, field_of
+from vecstore.engine.params import check_params, defaulted, field_of
 from vecstore.engine.parts import PARTS
 from vecstore.engine.search import Plan, search_view
 from vecstore.engine.segment import STOP_ROWS, SegmentView
@@ -89,7 +89,8 @@ class Reader:
         plan = Plan() if request.explain else None
         k = min(request.k + request.offset, max(1, view.points))
         queries = self.terms.prepared(self.kernels, view, name, spec, vectors)
-        ranked = search_view(self.kernels, view, name, queries, k, request.filter, self.filtering, plan, request.params)
+        params = defaulted(request.params, spec)
+        ranked = search_view(self.kernels, view, name, queries, k, request.filter, self.filtering, plan, params)
         if self.shadow is not None:
             self.shadow.offer(collection, view, name, queries, request, ranked, k)
         explain = _explained(plan, view, name, len(vectors), started)

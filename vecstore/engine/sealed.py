@@ -103,6 +103,10 @@ class SealedSegment:
             self._built.update(opened)
             self._fields.clear()
 
+    def take_fields(self, vectors: dict[str, VectorField]) -> None:
+        """Settings of the vector fields that may change: where they are searched. What is stored stays as it is."""
+        self._vectors = vectors
+
     def field(self, name: str) -> VectorField:
         return self._vectors[name]
 

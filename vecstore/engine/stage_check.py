@@ -7,7 +7,7 @@ import math
 from vecstore import validate
 from vecstore.config import Limits
 from vecstore.engine.filtering import Filtering
-from vecstore.engine.params import check_params, field_of
+from vecstore.engine.params import check_params, defaulted, field_of
 from vecstore.engine.ranking_check import check_by_metric, check_ranking, check_unscored
 from vecstore.engine.stage import Stage
 from vecstore.errors import VecstoreError, limit_exceeded
@@ -92,10 +92,12 @@ class StageCheck:
                 if request.vector is not None:
                     raise invalid("BAD_ARGUMENT", "a vector and examples are both given: give one", "query")
                 stage.ranking = check_ranking(request.ranking, request.params, stage.field, limits)
+                stage.params = defaulted(request.params, stage.field)
                 return stage
             assert request.vector is not None
             stage.vectors = query_rows(request.vector, stage.field, limits)
             check_params(request.params, stage.field, stage.vectors)
+            stage.params = defaulted(request.params, stage.field)
         except VecstoreError as error:
             raise (error.at(path.rstrip(".")) if path else error) from None
         return stage

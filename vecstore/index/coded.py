@@ -33,6 +33,7 @@ from vecstore.index.learned import SEED, Learned, learn, list_count, open_learne
 from vecstore.index.rerank import Rescorer, RowRescorer, distinct, smallest
 from vecstore.index.rerank_copy import make_copy, open_copy, rescorer
 from vecstore.index.stored_rows import StoredRows
+from vecstore.index_queried import as_queried
 from vecstore.index_spec import IVF, Flat
 from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels
 from vecstore.quantize.base import Codes, Found, Lists, Probes
@@ -290,7 +291,8 @@ class CodedIndex(BuiltIndex):
         lists = open_lists(arrays.get("lists.offsets"), arrays.get("lists.rows"), nlist, len(rows), copies)
         header.calibration.check(nlist)
         copied = open_copy(header.spec, source, within(arrays, "rerank."))
-        index = cls(source, header.spec, learned, lists, within(arrays, "codes."), copied)
+        spec = as_queried(header.spec, field.index)
+        index = cls(source, spec, learned, lists, within(arrays, "codes."), copied)
         index.calibration = header.calibration
         index._asked = open_asked(arrays.get("asked"), field.dim)
         return index

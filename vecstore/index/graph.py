@@ -39,6 +39,7 @@ from vecstore.index.rerank import smallest
 from vecstore.index.rerank_copy import make_copy, open_copy, rescorer
 from vecstore.index.resident import aligned_empty, resident
 from vecstore.index.stored_rows import StoredRows
+from vecstore.index_queried import as_queried
 from vecstore.index_spec import SAQ, Flat, Graph
 from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels, UInt8Array
 from vecstore.kernels.graph import COUNTERS, LINE, GraphArrays, OpenGraph, UInt32Array, Walk
@@ -281,7 +282,8 @@ class GraphIndex(BuiltIndex):
         if n and (not len(starts) or max(int(lists.max(initial=0)), int(starts.max())) >= n):
             raise Corruption(f"the neighbours or entries of a graph index point past its {n} rows")
         copied = open_copy(_coded_spec(header.spec), source, within(arrays, "rerank."))
-        index = cls(source, header.spec, codes, coded, lists, starts, copied, header.table)
+        spec = as_queried(header.spec, field.index)
+        index = cls(source, spec, codes, coded, lists, starts, copied, header.table)
         index._asked = open_asked(arrays.get("asked"), field.dim)
         return index
 

@@ -25,6 +25,7 @@ from vecstore.index.maxsim_flat import check_token_rows
 from vecstore.index.resident import resident
 from vecstore.index.token_codes import Learned, LearnedFacts
 from vecstore.index.token_pool import pooled
+from vecstore.index_queried import as_queried
 from vecstore.index_spec import Plaid
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.tokens import SEARCH_COUNTERS, Centroids, TokenCodes
@@ -138,7 +139,7 @@ class PlaidIndex(LateIndex):
         header.table.check()
         facts = LearnedFacts(token_codes.BITS[header.spec.tokens], header.step, True)
         tokens = token_codes.open_arrays(within(arrays, "tokens."), field.dim, len(rows), facts)
-        index = cls(field, header.spec, rows, tokens, header.trained_for, header.table)
+        index = cls(field, as_queried(header.spec, field.index), rows, tokens, header.trained_for, header.table)
         index._asked = open_asked(within(arrays, "asked."), field.dim)
         return index
 

@@ -212,7 +212,7 @@ def _index_required(condition: Condition, kind: FieldKind | None) -> InvalidArgu
         why = f"strict filters refuse {name} on {key!r}: no kind of index answers it"
     else:
         has = f"its {kind} index does not answer {name}" if kind else "it has none"
-        why = f"strict filters need an index on {key!r} and {has}; call create_field({key!r}, {str(wanted)!r})"
+        why = f"strict filters need an index on {key!r} and {has}; call create_field_index({key!r}, {str(wanted)!r})"
     return InvalidArgument(why, reason="INDEX_REQUIRED", metadata={"key": key}, field_violations=[("filter", why)])
 
 

@@ -269,6 +269,7 @@ def calls_of(
         "Collections/Get": collections.get,
         "Collections/Delete": collections.delete,
         "Collections/Exists": collections.exists,
+        "Collections/Update": collections.update,
         "Collections/CreateFieldIndex": collections.create_field_index,
         "Collections/UpdateIndex": collections.update_index,
         "Collections/Tune": collections.tune,

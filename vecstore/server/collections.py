@@ -8,6 +8,7 @@ from vecstore.access import Access, Action, Principal
 from vecstore.engine.database import Database
 from vecstore.pb.v1 import collections_pb2 as pb
 from vecstore.types import FieldIndexRequest
+from vecstore.wire.schema_updates import update_from_pb, updated_to_pb
 from vecstore.wire.schemas import (
     collection_to_pb,
     field_index_from_pb,
@@ -47,6 +48,10 @@ class Collections:
     def exists(self, data: bytes) -> bytes:
         exists = self._database.has_collection(pb.CollectionExistsRequest.FromString(data).name)
         return pb.CollectionExistsResponse(exists=exists).SerializeToString()
+
+    def update(self, data: bytes) -> bytes:
+        request = update_from_pb(pb.UpdateCollectionRequest.FromString(data))
+        return updated_to_pb(self._database.update_collection(request)).SerializeToString()
 
     def create_field_index(self, data: bytes) -> bytes:
         request = field_index_from_pb(pb.CreateFieldIndexRequest.FromString(data))

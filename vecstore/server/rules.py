@@ -75,6 +75,7 @@ RULES: dict[str, Rule] = {
     "Collections/List": Rule(READ),
     "Collections/Delete": Rule(ADMIN, _c.DeleteCollectionRequest, _name),
     "Collections/Exists": Rule(READ, _c.CollectionExistsRequest, _name),
+    "Collections/Update": Rule(ADMIN, _c.UpdateCollectionRequest, _name),
     "Collections/CreateFieldIndex": Rule(ADMIN, _c.CreateFieldIndexRequest, _collection),
     "Collections/UpdateIndex": Rule(ADMIN, _c.UpdateIndexRequest, _collection),
     "Collections/Tune": Rule(ADMIN, _c.TuneRequest, _collection),

@@ -21,6 +21,7 @@ from vecstore.hits import Hits
 from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2, snapshots_pb2
 from vecstore.query.filter import PointId
 from vecstore.schema import Schema
+from vecstore.schema_update import UpdateCollectionRequest, UpdatedCollection
 from vecstore.types import (
     CollectionInfo,
     CountRequest,
@@ -52,6 +53,7 @@ from vecstore.wire.reads import (
     scroll_result_from_pb,
     scroll_to_pb,
 )
+from vecstore.wire.schema_updates import update_to_pb, updated_from_pb
 from vecstore.wire.schemas import (
     collection_from_pb,
     field_index_to_pb,
@@ -181,6 +183,10 @@ class AsyncGrpcTransport:
         message = points_pb2.QueryBatchRequest(queries=map(query_to_pb, requests))
         answer = await self._call(self._points.QueryBatch, message, timeout_s=rpc_deadline_s(max(given, default=None)))
         return [hits_from_pb(one) for one in answer.results]
+
+    async def update_collection(self, request: UpdateCollectionRequest) -> UpdatedCollection:
+        message = update_to_pb(request)
+        return updated_from_pb(await self._call(self._collections.Update, message, idempotent=False))
 
     async def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
         answer = await self._call(self._collections.CreateFieldIndex, field_index_to_pb(request), idempotent=False)

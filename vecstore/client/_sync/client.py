@@ -59,17 +59,19 @@ class Client:
         text: VectorSpecs | None = None,
         multi: VectorSpecs | None = None,
         indexes: Mapping[str, IndexKind] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         exist_ok: bool = False,
     ) -> Collection:
         """Create a collection.
 
         `vectors`, `binary`, `sparse`, `text` and `multi` map names to fields, such as {"title": Dense(384)} or
         {"title": {"dim": 384}}, {"terms": Sparse()}, {"body": Text("german")} and {"tokens": Multi(96)}; a field given
-        without a name is called "default". `indexes` maps payload fields to kinds, such as {"year": "integer"}.
+        without a name is called "default". `indexes` maps payload fields to kinds, such as
+        {"year": "integer"}; `metadata` is your own, any JSON object.
         Raises AlreadyExists (COLLECTION_EXISTS) unless `exist_ok` and the schema is the same, and InvalidArgument
         (BAD_NAME, BAD_SCHEMA, LIMIT_EXCEEDED).
         """
-        schema = build_schema(vectors, binary, sparse, text, multi, indexes)
+        schema = build_schema(vectors, binary, sparse, text, multi, indexes, metadata)
         info = self._transport.create_collection(name, schema, exist_ok=exist_ok)
         self._seqs[name] = min(self._seqs.get(name, 0), info.seq)  # it may be a new one of an old name
         return self._handle(info)

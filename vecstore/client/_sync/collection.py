@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
+from vecstore.client._sync.care import Care
 from vecstore.client.atomic import Batch, Mode, as_names
 from vecstore.client.batches import UPLOAD_BYTES, check, pieces, request_bytes_max, skip_points, split
-from vecstore.client.fields import IndexKind
 from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.fusing import as_listed
 from vecstore.client.payloads import Payload, encode_payload
@@ -17,7 +17,7 @@ from vecstore.client.points import PointLike, batches_of
 from vecstore.client.progress import Advance, progress_bar
 from vecstore.client.query import BatchOptions, QueryOptions, check_batch_options, query_request, request_of
 from vecstore.client.query_batches import Query, are_queries, as_requests, check_no_options, cut_requests, further
-from vecstore.client.requests import as_count, as_mode, field_index, finished, select
+from vecstore.client.requests import as_count, as_mode, select
 from vecstore.client.results import UploadResult
 from vecstore.client.stages import RRF, hybrid_stages
 from vecstore.client.transport import Transport
@@ -27,37 +27,31 @@ from vecstore.errors import ResourceExhausted, VecstoreError
 from vecstore.facets import FacetRequest, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
-from vecstore.index_check import IndexLike, read_index
 from vecstore.query.filter import PointId, Scalar
 from vecstore.query.fusion import Fusion
 from vecstore.query.fusion_advice import FusionAdvice, advise_fusion
 from vecstore.schema import Schema, larger_is_nearer
 from vecstore.types import (
-    CollectionInfo,
     CountRequest,
     DeleteRequest,
     DeleteVectorsRequest,
     Durability,
-    FieldIndexRequest,
     GetRequest,
-    OperationInfo,
     PayloadOp,
     PayloadRequest,
     Point,
     PointBatch,
     QueryRequest,
     ScrollRequest,
-    TuneRequest,
     UpdateBatchRequest,
     UpdateVectorsRequest,
     UpsertRequest,
-    VectorIndexRequest,
     WriteRequest,
     WriteResult,
 )
 
 
-class Collection:
+class Collection(Care):
     """A handle on one collection. Reads see the client's last write to it, through whichever handle that went."""
 
     def __init__(
@@ -69,11 +63,9 @@ class Collection:
         schema: Schema | None = None,
         seqs: dict[str, int] | None = None,
     ) -> None:
-        self.name = name
-        self._transport = transport
+        super().__init__(transport, name, schema)
         self._limits = transport.settings.limits
         self._timeout_s = timeout_s
-        self._schema = schema
         self._seqs = {} if seqs is None else seqs  # of the client's last write to each collection
 
     def __repr__(self) -> str:
@@ -96,16 +88,6 @@ class Collection:
     def last_seq(self, seq: int) -> None:
         """Wait for a write that was made through another handle, too."""
         self._seq = max(self._seq, seq)
-
-    def info(self) -> CollectionInfo:
-        """Schema, sequence number and number of points. Raises NotFound (COLLECTION_NOT_FOUND)."""
-        info = self._transport.collection_info(self.name)
-        self._schema = info.schema
-        return info
-
-    def schema(self) -> Schema:
-        """The vector fields and indexed payload fields, read once for each handle."""
-        return self._schema or (self.info()).schema
 
     # Writing
 
@@ -488,39 +470,6 @@ class Collection:
         count, _ = self._transport.count(CountRequest(self.name, as_filter(filter, self._limits), self._seq))
         return count
 
-    # Care
-
-    def create_field_index(
-        self, key: str, kind: IndexKind, *, wait: bool = True, timeout_s: float | None = None
-    ) -> OperationInfo:
-        """Index a payload field, so that filters on it need no scan. It is built in the background."""
-        operation = self._transport.create_field_index(field_index(self.name, key, kind))
-        return self._finish(operation, wait, timeout_s)
-
-    def delete_field_index(self, key: str) -> bool:
-        """Drop a payload index; filters on the field still work. False when there was none."""
-        self._schema = None
-        return self._transport.delete_field_index(FieldIndexRequest(self.name, key))
-
-    def update_index(
-        self, vector: str, index: IndexLike, *, wait: bool = True, timeout_s: float | None = None
-    ) -> OperationInfo:
-        """Index a vector field by another spec: a builder, a dictionary, a line of text ("flat" is exact search), or
-        None, which leaves it to the engine. Queries go on meanwhile, by the old index until the new one is there."""
-        request = VectorIndexRequest(self.name, vector, read_index(index))
-        return self._finish(self._transport.update_index(request), wait, timeout_s)
-
-    def tune(
-        self, queries: Any, *, using: str | None = None, wait: bool = True, timeout_s: float | None = None
-    ) -> OperationInfo:
-        """Calibrate the index on queries of your own, a matrix with one a row (20 at least, 1,024 are used): `recall=`
-        then holds for queries like these, where without it is known for queries that resemble stored vectors. Kept
-        over restarts and merges."""
-        schema = self.schema()
-        name = only_vector(schema, using)
-        rows = as_queries(queries, schema.vectors[name])
-        return self._finish(self._transport.tune(TuneRequest(self.name, rows, name)), wait, timeout_s)
-
     def tune_fusion(
         self,
         queries: Mapping[str, Any],
@@ -540,26 +489,3 @@ class Collection:
         schema = self.schema()
         near = [larger_is_nearer(schema.vectors[name].metric) for name in queries]
         return advise_fusion(list(queries), *as_listed(legs, near, relevant), k)
-
-    def compact(self, *, wait: bool = True, timeout_s: float | None = None) -> OperationInfo:
-        """Seal what is growing and merge all segments, in the background."""
-        return self._finish(self._transport.compact(self.name), wait, timeout_s)
-
-    def _finish(self, operation: OperationInfo, wait: bool, timeout_s: float | None) -> OperationInfo:
-        self._schema = None
-        if wait:
-            operation = self._transport.wait_operation(operation.id, timeout_s)
-        return finished(operation)
-
-    def stats(self) -> dict[str, Any]:
-        """Rows, segments, bytes for each component, indexes, state."""
-        return self._transport.stats(self.name)
-
-    def verify(self, *, timeout_s: float | None = None) -> OperationInfo:
-        """Check every checksum of the collection; `state` and `error` of the answer tell what was found."""
-        operation = self._transport.verify(self.name)
-        return self._transport.wait_operation(operation.id, timeout_s)
-
-    def operations(self) -> list[OperationInfo]:
-        """Long jobs on this collection, running and recent."""
-        return self._transport.list_operations(self.name)

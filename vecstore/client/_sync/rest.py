@@ -23,6 +23,7 @@ from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
 from vecstore.query.filter import PointId
 from vecstore.schema import Schema
+from vecstore.schema_update import UpdateCollectionRequest, UpdatedCollection
 from vecstore.types import (
     CollectionInfo,
     CountRequest,
@@ -43,6 +44,7 @@ from vecstore.types import (
 from vecstore.wire.rest import points as p
 from vecstore.wire.rest import queries as q
 from vecstore.wire.rest import reads as r
+from vecstore.wire.rest import schema_updates as u
 from vecstore.wire.rest import schemas as s
 from vecstore.wire.rest import snapshots as w
 from vecstore.wire.rest.ids import id_to_json
@@ -194,6 +196,10 @@ class RestTransport:
         target = Target("POST", collection_path(collection, "points", "query", "batch"))
         answer = self._call(target, body, q.QueryBatchAnswer, timeout_s=timeout_s)
         return [q.hits_from_json(one) for one in answer.results]
+
+    def update_collection(self, request: UpdateCollectionRequest) -> UpdatedCollection:
+        target, body = Target("PATCH", collection_path(request.collection)), u.update_to_json(request)
+        return u.updated_from_json(self._call(target, body, u.UpdatedCollection, idempotent=False))
 
     def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
         target = Target("PUT", collection_path(request.collection, "indexes", segment(request.key)))

@@ -6,6 +6,7 @@ from vecstore.access import Action
 from vecstore.gateway.call import Call, Reply
 from vecstore.gateway.route import Example, Route, Scope
 from vecstore.types import FieldIndexRequest, OperationInfo
+from vecstore.wire.rest import schema_updates as u
 from vecstore.wire.rest import schemas as s
 
 COLLECTION = "/v1/collections/{collection}"
@@ -30,6 +31,11 @@ async def get(call: Call) -> s.Collection:
 
 async def delete(call: Call) -> s.Deleted:
     return s.Deleted(deleted=await call.transport.delete_collection(call.collection))
+
+
+async def update(call: Call) -> u.UpdatedCollection:
+    request = u.update_from_json(call.collection, call.body)
+    return u.updated_to_json(await call.transport.update_collection(request))
 
 
 async def exists(call: Call) -> s.Exists:
@@ -87,6 +93,8 @@ FOR_DOCUMENTS = {
     "fields": {"document.id": "keyword", "chunk.number": "integer"},
 }
 
+UPDATE = {"vectors": {"text": {"search": {"recall": 0.95}, "device": None}}, "metadata": {"owner": "search team"}}
+
 ROUTES = (
     Route("GET", "/v1/collections", "list_collections", "Every collection.", READ, list_collections, Scope.OWN,
           answer=s.Collections, examples={"all": Example()}),
@@ -96,6 +104,10 @@ ROUTES = (
               {"schema": FOR_DOCUMENTS, "exist_ok": True}, {"collection": "texts"})}),
     Route("GET", COLLECTION, "get_collection", "A collection's schema and size.", READ, get, answer=s.Collection,
           examples={"docs": Example(params={"collection": "docs"})}),
+    Route("PATCH", COLLECTION, "update_collection",
+          "Change settings of a collection: what is left out stays, null puts a "
+          "setting back to its default.", ADMIN, update, body=u.CollectionPatch, answer=u.UpdatedCollection,
+          examples={"docs": Example(UPDATE, {"collection": "docs"})}),
     Route("DELETE", COLLECTION, "delete_collection", "Delete a collection and its points.", ADMIN, delete,
           answer=s.Deleted, examples={"old": Example(params={"collection": "old"})}),
     Route("GET", f"{COLLECTION}/exists", "collection_exists", "Whether there is such a collection.", READ, exists,

@@ -1,3 +1,4 @@
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from . import common_pb2 as _common_pb2
 from . import operations_pb2 as _operations_pb2
 from google.protobuf.internal import containers as _containers
@@ -71,7 +72,7 @@ class Analysis(_message.Message):
     def __init__(self, language: _Optional[str] = ..., stop_words: _Optional[bool] = ..., k1: _Optional[float] = ..., b: _Optional[float] = ...) -> None: ...
 
 class VectorField(_message.Message):
-    __slots__ = ("kind", "dim", "metric", "datatype", "index", "analysis", "embedder", "fingerprint", "device")
+    __slots__ = ("kind", "dim", "metric", "datatype", "index", "analysis", "embedder", "fingerprint", "device", "search")
     KIND_FIELD_NUMBER: _ClassVar[int]
     DIM_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +82,7 @@ class VectorField(_message.Message):
     EMBEDDER_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
     kind: VectorKind
     dim: int
     metric: Metric
@@ -90,10 +92,25 @@ class VectorField(_message.Message):
     embedder: str
     fingerprint: str
     device: str
-    def __init__(self, kind: _Optional[_Union[VectorKind, str]] = ..., dim: _Optional[int] = ..., metric: _Optional[_Union[Metric, str]] = ..., datatype: _Optional[_Union[_common_pb2.DataType, str]] = ..., index: _Optional[str] = ..., analysis: _Optional[_Union[Analysis, _Mapping]] = ..., embedder: _Optional[str] = ..., fingerprint: _Optional[str] = ..., device: _Optional[str] = ...) -> None: ...
+    search: SearchDefaults
+    def __init__(self, kind: _Optional[_Union[VectorKind, str]] = ..., dim: _Optional[int] = ..., metric: _Optional[_Union[Metric, str]] = ..., datatype: _Optional[_Union[_common_pb2.DataType, str]] = ..., index: _Optional[str] = ..., analysis: _Optional[_Union[Analysis, _Mapping]] = ..., embedder: _Optional[str] = ..., fingerprint: _Optional[str] = ..., device: _Optional[str] = ..., search: _Optional[_Union[SearchDefaults, _Mapping]] = ...) -> None: ...
+
+class SearchDefaults(_message.Message):
+    __slots__ = ("recall", "ef", "nprobe", "oversampling", "block_factor")
+    RECALL_FIELD_NUMBER: _ClassVar[int]
+    EF_FIELD_NUMBER: _ClassVar[int]
+    NPROBE_FIELD_NUMBER: _ClassVar[int]
+    OVERSAMPLING_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_FACTOR_FIELD_NUMBER: _ClassVar[int]
+    recall: float
+    ef: int
+    nprobe: int
+    oversampling: float
+    block_factor: float
+    def __init__(self, recall: _Optional[float] = ..., ef: _Optional[int] = ..., nprobe: _Optional[int] = ..., oversampling: _Optional[float] = ..., block_factor: _Optional[float] = ...) -> None: ...
 
 class Schema(_message.Message):
-    __slots__ = ("vectors", "fields")
+    __slots__ = ("vectors", "fields", "metadata")
     class VectorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -108,23 +125,34 @@ class Schema(_message.Message):
         key: str
         value: FieldKind
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[FieldKind, str]] = ...) -> None: ...
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _common_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.Value, _Mapping]] = ...) -> None: ...
     VECTORS_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
     vectors: _containers.MessageMap[str, VectorField]
     fields: _containers.ScalarMap[str, FieldKind]
-    def __init__(self, vectors: _Optional[_Mapping[str, VectorField]] = ..., fields: _Optional[_Mapping[str, FieldKind]] = ...) -> None: ...
+    metadata: _containers.MessageMap[str, _common_pb2.Value]
+    def __init__(self, vectors: _Optional[_Mapping[str, VectorField]] = ..., fields: _Optional[_Mapping[str, FieldKind]] = ..., metadata: _Optional[_Mapping[str, _common_pb2.Value]] = ...) -> None: ...
 
 class CollectionInfo(_message.Message):
-    __slots__ = ("name", "schema", "seq", "points")
+    __slots__ = ("name", "schema", "seq", "points", "version")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SCHEMA_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     POINTS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     name: str
     schema: Schema
     seq: int
     points: int
-    def __init__(self, name: _Optional[str] = ..., schema: _Optional[_Union[Schema, _Mapping]] = ..., seq: _Optional[int] = ..., points: _Optional[int] = ...) -> None: ...
+    version: int
+    def __init__(self, name: _Optional[str] = ..., schema: _Optional[_Union[Schema, _Mapping]] = ..., seq: _Optional[int] = ..., points: _Optional[int] = ..., version: _Optional[int] = ...) -> None: ...
 
 class TuneRequest(_message.Message):
     __slots__ = ("collection", "using", "queries")
@@ -151,6 +179,26 @@ class GetCollectionRequest(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     name: str
     def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class UpdateCollectionRequest(_message.Message):
+    __slots__ = ("name", "schema", "update_mask", "if_version")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    IF_VERSION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    schema: Schema
+    update_mask: _field_mask_pb2.FieldMask
+    if_version: int
+    def __init__(self, name: _Optional[str] = ..., schema: _Optional[_Union[Schema, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., if_version: _Optional[int] = ...) -> None: ...
+
+class UpdateCollectionResponse(_message.Message):
+    __slots__ = ("collection", "operation")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
+    collection: CollectionInfo
+    operation: _operations_pb2.Operation
+    def __init__(self, collection: _Optional[_Union[CollectionInfo, _Mapping]] = ..., operation: _Optional[_Union[_operations_pb2.Operation, _Mapping]] = ...) -> None: ...
 
 class ListCollectionsRequest(_message.Message):
     __slots__ = ()

@@ -60,6 +60,11 @@ class CollectionsStub:
                 request_serializer=vecstore_dot_v1_dot_collections__pb2.CollectionExistsRequest.SerializeToString,
                 response_deserializer=vecstore_dot_v1_dot_collections__pb2.CollectionExistsResponse.FromString,
                 _registered_method=True)
+        self.Update = channel.unary_unary(
+                '/vecstore.v1.Collections/Update',
+                request_serializer=vecstore_dot_v1_dot_collections__pb2.UpdateCollectionRequest.SerializeToString,
+                response_deserializer=vecstore_dot_v1_dot_collections__pb2.UpdateCollectionResponse.FromString,
+                _registered_method=True)
         self.CreateFieldIndex = channel.unary_unary(
                 '/vecstore.v1.Collections/CreateFieldIndex',
                 request_serializer=vecstore_dot_v1_dot_collections__pb2.CreateFieldIndexRequest.SerializeToString,
@@ -131,6 +136,13 @@ class CollectionsServicer:
 
     def Exists(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Update(self, request, context):
+        """Changes settings of a living collection, all that are given or none; queries and writes go on.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -216,6 +228,11 @@ def add_CollectionsServicer_to_server(servicer, server):
                     servicer.Exists,
                     request_deserializer=vecstore_dot_v1_dot_collections__pb2.CollectionExistsRequest.FromString,
                     response_serializer=vecstore_dot_v1_dot_collections__pb2.CollectionExistsResponse.SerializeToString,
+            ),
+            'Update': grpc.unary_unary_rpc_method_handler(
+                    servicer.Update,
+                    request_deserializer=vecstore_dot_v1_dot_collections__pb2.UpdateCollectionRequest.FromString,
+                    response_serializer=vecstore_dot_v1_dot_collections__pb2.UpdateCollectionResponse.SerializeToString,
             ),
             'CreateFieldIndex': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateFieldIndex,
@@ -393,6 +410,33 @@ class Collections:
             '/vecstore.v1.Collections/Exists',
             vecstore_dot_v1_dot_collections__pb2.CollectionExistsRequest.SerializeToString,
             vecstore_dot_v1_dot_collections__pb2.CollectionExistsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Update(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecstore.v1.Collections/Update',
+            vecstore_dot_v1_dot_collections__pb2.UpdateCollectionRequest.SerializeToString,
+            vecstore_dot_v1_dot_collections__pb2.UpdateCollectionResponse.FromString,
             options,
             channel_credentials,
             insecure,

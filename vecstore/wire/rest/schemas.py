@@ -10,7 +10,17 @@ from vecstore.errors import InvalidArgument
 from vecstore.index_check import read_index
 from vecstore.index_spec import Index
 from vecstore.index_text import format_index, parse_index
-from vecstore.schema import NEAREST, Analysis, DataType, FieldKind, Metric, Schema, VectorField, VectorKind
+from vecstore.schema import (
+    NEAREST,
+    Analysis,
+    DataType,
+    FieldKind,
+    Metric,
+    Schema,
+    SearchDefaults,
+    VectorField,
+    VectorKind,
+)
 from vecstore.types import (
     CollectionInfo,
     FieldIndexRequest,
@@ -20,7 +30,7 @@ from vecstore.types import (
     VectorIndexRequest,
 )
 from vecstore.wire.given import given_rows, given_vectors
-from vecstore.wire.rest.base import Answer, Body, JsonObject, bad_argument
+from vecstore.wire.rest.base import Answer, Body, Bounded, JsonObject, bad_argument
 from vecstore.wire.rest.vectors import Vector, vector_from_json, vector_to_json
 
 IndexSpec = Annotated[
@@ -44,6 +54,16 @@ class AnalysisSpec(Body):
     b: float = 0.75
 
 
+class SearchSpec(Body):
+    """How hard a field is searched for queries that say nothing of it."""
+
+    recall: float | None = None
+    ef: Bounded | None = None
+    nprobe: Bounded | None = None
+    oversampling: float | None = None
+    block_factor: float | None = None
+
+
 class VectorFieldSpec(Body):
     """A vector field. `dim` counts bits for binary fields; sparse and text fields have none. Where `metric` is left
     out: cosine, hamming for binary, dot for sparse, bm25 for text, maxsim for multi."""
@@ -57,13 +77,15 @@ class VectorFieldSpec(Body):
     embedder: Embedder | None = None
     fingerprint: Annotated[str, msgspec.Meta(description="Of the embedder's model; filled in.")] | None = None
     device: Annotated[str, msgspec.Meta(description='"cpu", "auto" (a GPU if there is one), "cuda:0".')] | None = None
+    search: SearchSpec | None = None
 
 
 class SchemaSpec(Body):
-    """Vector fields by name, and indexed payload fields by key."""
+    """Vector fields by name, indexed payload fields by key, and metadata: any JSON object of yours."""
 
     vectors: dict[str, VectorFieldSpec]
     fields: dict[str, FieldKind] = {}
+    metadata: JsonObject = {}
 
 
 class CreateCollectionRequest(Body):
@@ -76,6 +98,7 @@ class Collection(Answer):
     schema: SchemaSpec
     seq: int
     points: int
+    version: Annotated[int, msgspec.Meta(description="Of the schema: it grows by each change.")] = 1
 
 
 class Collections(Answer):
@@ -155,8 +178,9 @@ def schema_to_json(schema: Schema) -> SchemaSpec:
             embedder=field.embedder,
             fingerprint=field.fingerprint,
             device=field.device,
+            search=None if field.search is None else SearchSpec(**msgspec.structs.asdict(field.search)),
         )
-    return SchemaSpec(vectors=vectors, fields=dict(schema.fields))
+    return SchemaSpec(vectors=vectors, fields=dict(schema.fields), metadata=schema.metadata)
 
 
 def schema_from_json(given: SchemaSpec) -> Schema:
@@ -180,8 +204,9 @@ def schema_from_json(given: SchemaSpec) -> Schema:
             embedder=field.embedder,
             fingerprint=field.fingerprint,
             device=field.device,
+            search=None if field.search is None else SearchDefaults(**msgspec.structs.asdict(field.search)),
         )
-    return Schema(vectors, dict(given.fields))
+    return Schema(vectors, dict(given.fields), given.metadata)
 
 
 def index_from_json(given: str | dict[str, Any] | None) -> Index | None:
@@ -190,11 +215,12 @@ def index_from_json(given: str | dict[str, Any] | None) -> Index | None:
 
 
 def collection_to_json(info: CollectionInfo) -> Collection:
-    return Collection(name=info.name, schema=schema_to_json(info.schema), seq=info.seq, points=info.points)
+    return Collection(name=info.name, schema=schema_to_json(info.schema), seq=info.seq, points=info.points,
+                      version=info.version)  # fmt: skip
 
 
 def collection_from_json(answer: Collection) -> CollectionInfo:
-    return CollectionInfo(answer.name, schema_from_json(answer.schema), answer.seq, answer.points)
+    return CollectionInfo(answer.name, schema_from_json(answer.schema), answer.seq, answer.points, answer.version)
 
 
 def field_index_from_json(collection: str, key: str, given: CreateFieldIndexRequest) -> FieldIndexRequest:
