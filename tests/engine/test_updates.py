@@ -137,15 +137,15 @@ def test_segments_that_are_there_and_those_being_built_take_the_settings(
     assert {segment.field("v").device for segment in collection.sealed.values()} == {"auto"}
     load(db, ROWS, ROWS + 50)
     changed: list[Any] = []
+    derived = db._maintenance._derived
+    real = derived.index_merged
 
-    def built(job: Any, *arguments: Any) -> Any:
-        header = build(job, *arguments)
-        if not changed:
-            changed.append(db.update_collection(UpdateCollectionRequest("c", {"v": VectorUpdate(device="cuda:3")})))
-        return header
+    def late(*arguments: Any) -> None:
+        """The new segment has been opened and is in no view."""
+        real(*arguments)
+        changed.append(db.update_collection(UpdateCollectionRequest("c", {"v": VectorUpdate(device="cuda:3")})))
 
-    build = db._maintenance._builder.build
-    monkeypatch.setattr(db._maintenance._builder, "build", built)
+    monkeypatch.setattr(derived, "index_merged", late)
     settle(db, db.compact("c"))
     assert changed
     assert {segment.field("v").device for segment in collection.sealed.values()} == {"cuda:3"}
