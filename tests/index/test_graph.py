@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 from vecstore.errors import Corruption
+from vecstore.index import graph_calibration
 from vecstore.index.base import SearchParams, Warm
 from vecstore.index.graph import GraphIndex
 from vecstore.index.graph_connect import connect, reached
@@ -300,6 +302,31 @@ def test_targets_hold_for_foreign_queries_once_tuned() -> None:
     assert off <= before
     warm = built(rows, warm=Warm(again, np.arange(len(rows))))
     assert (warm.arrays()["asked"] == foreign[:400]).all()
+
+
+def test_calibration_ends_where_no_target_would_choose_a_wider_walk(
+    rows: Float32Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curve, walked = graph_calibration._curve, []
+
+    def counted(*arguments: Any) -> Any:
+        walked.append(arguments[4])
+        return curve(*arguments)
+
+    def unsure(*arguments: Any) -> Any:  # which never ends early
+        return [(np.append(sure, 0.0), mean) for sure, mean in curve(*arguments)]
+
+    monkeypatch.setattr(graph_calibration, "_curve", counted)
+    early = built(rows, metric=Metric.DOT).table
+    assert walked[-1] < graph_calibration.WIDTHS[-1] // 2
+    monkeypatch.setattr(graph_calibration, "_curve", unsure)
+    cheapest = graph_calibration._cheapest
+    monkeypatch.setattr(
+        graph_calibration,
+        "_cheapest",
+        lambda curves, *more: cheapest([(sure[:-1], mean) for sure, mean in curves], *more),
+    )
+    assert built(rows, metric=Metric.DOT).table == early
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 60])

@@ -98,8 +98,13 @@ def calibrated(
         return uncalibrated()
     ks = tuple(k for k in KS if k < n // 4)
     limits = _kth_distances(source, asked, held_out, ks, kernels, alive)
-    widths = [width for width in WIDTHS if width <= n] or [min(n, WIDTHS[0])]
-    curves = [_curve(graph, source, asked, held_out, width, ks, limits, kernels, alive) for width in widths]
+    widths, curves = [], []
+    for width in [width for width in WIDTHS if width <= n] or [min(n, WIDTHS[0])]:
+        widths.append(width)
+        curves.append(_curve(graph, source, asked, held_out, width, ks, limits, kernels, alive))
+        # The next width is larger by more than all the rescoring of this one costs, so that no target would choose it.
+        if width >= ks[-1] and all(sure[-1] >= TARGETS[-1] for sure, _ in curves[-1]):
+            break
     ef, rescored, reached = [], [], []
     for place, k in enumerate(ks):
         picked = [_cheapest([curve[place] for curve in curves], widths, k, target) for target in TARGETS]
