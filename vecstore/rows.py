@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.packed_sparse import PackedRows
 from vecstore.sparse import SparseRows, SparseVector
 from vecstore.tokens import TokenRows
 
@@ -25,6 +26,8 @@ class TextRows:
 
 RaggedRows: TypeAlias = SparseRows | TokenRows  # of a sparse or text field, of a multi-vector field
 Rows: TypeAlias = np.ndarray | RaggedRows  # arrays are of a dense or binary field
+StoredRagged: TypeAlias = RaggedRows | PackedRows
+HeldRows: TypeAlias = Rows | PackedRows  # of a segment
 GivenRows: TypeAlias = Rows | TextRows
 StoredVector: TypeAlias = np.ndarray | SparseVector  # (dim,), packed bits, or (tokens, dim) of a multi-vector
 

@@ -116,8 +116,9 @@ void bind_tokens(nb::module_& m);
 // Adds the graph index.
 void bind_graph(nb::module_& m);
 
-// Adds searches over sparse rows.
+// Adds searches over sparse rows, and their packed form.
 void bind_sparse(nb::module_& m);
+void bind_packed(nb::module_& m);
 
 // Adds the index of blocks of similar rows.
 void bind_seismic(nb::module_& m);

@@ -173,6 +173,7 @@ NB_MODULE(_native, m) {
     bind_graph(m);
     bind_maxsim(m);
     bind_tokens(m);
+    bind_packed(m);
     bind_sparse(m);
     bind_seismic(m);
     bind_windows(m);

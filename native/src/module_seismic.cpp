@@ -42,11 +42,11 @@ class NativeSeismic {
     }
 
     void search(Input query_offsets, Input query_indices, Input query_values, Input offsets, Input indices,
-                Input values, std::size_t depth, std::size_t first, double block_factor, std::size_t terms,
-                double share, bool all, bool bounded, Input allowed, Output out_rows, Output out_distances,
-                Output out_counters) const {
+                Input values, const NativePacked* packed, std::size_t depth, std::size_t first, double block_factor,
+                std::size_t terms, double share, bool all, bool bounded, Input allowed, Output out_rows,
+                Output out_distances, Output out_counters) const {
         const SparseView queries = query_view(query_offsets, query_indices, query_values);
-        const SparseView rows = sparse_view("row", offsets, indices, values);
+        const SparseView rows = stored_view(offsets, indices, values, packed);
         if (rows.n != index_->arrays().n) fail("the index is over another number of rows");
         const std::uint64_t* mask = bitmap_of(allowed, words(rows.n));
         check("out_rows", out_rows, kInt64, {queries.n, kAny});
@@ -89,14 +89,15 @@ void nearest(Input ids, Input weights, Input members, Input centroids, Output ou
 
 void bind_seismic(nb::module_& m) {
     const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
+    const auto optional = [](const char* name) { return nb::arg(name).noconvert().none(); };
     nb::class_<NativeSeismic>(m, "Seismic")
         .def(nb::init<Input, Input, Input, Input, Input, Input, Input, Input, Input>(), array("rows"), array("terms"),
              array("scales"), array("term_parts"), array("term_records"), array("part_blocks"), array("part_codes"),
              array("part_records"), array("records"))
         .def("search", &NativeSeismic::search, array("query_offsets"), array("query_indices"), array("query_values"),
-             array("offsets"), array("indices"), array("values"), nb::arg("depth"), nb::arg("first"),
-             nb::arg("block_factor"), nb::arg("terms"), nb::arg("share"), nb::arg("all"), nb::arg("bounded"),
-             nb::arg("allowed").noconvert().none(), array("out_rows"), array("out_distances"), array("out_counters"),
+             optional("offsets"), optional("indices"), optional("values"), nb::arg("packed").none(), nb::arg("depth"),
+             nb::arg("first"), nb::arg("block_factor"), nb::arg("terms"), nb::arg("share"), nb::arg("all"),
+             nb::arg("bounded"), optional("allowed"), array("out_rows"), array("out_distances"), array("out_counters"),
              Release());
     m.def("sketch_nearest", &nearest, array("ids"), array("weights"), array("members"), array("centroids"),
           array("out"), Release());

@@ -7,9 +7,10 @@ using namespace vecstore;
 namespace {
 
 void scan(Input query_offsets, Input query_indices, Input query_values, Input offsets, Input indices, Input values,
-          Input lengths, float base, float slope, Input allowed, Output out_rows, Output out_distances) {
+          const NativePacked* packed, Input lengths, float base, float slope, Input allowed, Output out_rows,
+          Output out_distances) {
     const SparseView queries = query_view(query_offsets, query_indices, query_values);
-    const SparseView rows = sparse_view("row", offsets, indices, values);
+    const SparseView rows = stored_view(offsets, indices, values, packed);
     const Saturation saturation = saturation_of(lengths, base, slope, rows);
     const std::uint64_t* mask = bitmap_of(allowed, words(rows.n));
     check("out_rows", out_rows, kInt64, {queries.n, kAny});
@@ -21,9 +22,10 @@ void scan(Input query_offsets, Input query_indices, Input query_values, Input of
 }
 
 void rerank(Input query_offsets, Input query_indices, Input query_values, Input offsets, Input indices, Input values,
-            Input lengths, float base, float slope, Input candidates, Output out_distances) {
+            const NativePacked* packed, Input lengths, float base, float slope, Input candidates,
+            Output out_distances) {
     const SparseView queries = query_view(query_offsets, query_indices, query_values);
-    const SparseView rows = sparse_view("row", offsets, indices, values);
+    const SparseView rows = stored_view(offsets, indices, values, packed);
     check("candidates", candidates, kInt64, {queries.n, kAny});
     check("out_distances", out_distances, kFloat32, {queries.n, candidates.shape(1)});
     const Saturation saturation = saturation_of(lengths, base, slope, rows);
@@ -31,9 +33,10 @@ void rerank(Input query_offsets, Input query_indices, Input query_values, Input 
                   candidates.shape(1), static_cast<float*>(out_distances.data()));
 }
 
-void document_frequency(Input terms, Input offsets, Input indices, Input values, Input allowed, Output out) {
+void document_frequency(Input terms, Input offsets, Input indices, Input values, const NativePacked* packed,
+                        Input allowed, Output out) {
     check("terms", terms, kUInt32, {kAny});
-    const SparseView rows = sparse_view("row", offsets, indices, values);
+    const SparseView rows = stored_view(offsets, indices, values, packed);
     check("out", out, kInt64, {terms.shape(0)});
     sparse_document_frequency(data_of<std::uint32_t>(terms), terms.shape(0), rows, bitmap_of(allowed, words(rows.n)),
                               static_cast<std::int64_t*>(out.data()));
@@ -44,12 +47,12 @@ void document_frequency(Input terms, Input offsets, Input indices, Input values,
 void vecstore::bind_sparse(nb::module_& m) {
     const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
     const auto optional = [](const char* name) { return nb::arg(name).noconvert().none(); };
-    m.def("sparse_scan", &scan, array("query_offsets"), array("query_indices"), array("query_values"), array("offsets"),
-          array("indices"), array("values"), optional("lengths"), nb::arg("base"), nb::arg("slope"),
-          optional("allowed"), array("out_rows"), array("out_distances"), Release());
+    m.def("sparse_scan", &scan, array("query_offsets"), array("query_indices"), array("query_values"),
+          optional("offsets"), optional("indices"), optional("values"), nb::arg("packed").none(), optional("lengths"),
+          nb::arg("base"), nb::arg("slope"), optional("allowed"), array("out_rows"), array("out_distances"), Release());
     m.def("sparse_rerank", &rerank, array("query_offsets"), array("query_indices"), array("query_values"),
-          array("offsets"), array("indices"), array("values"), optional("lengths"), nb::arg("base"), nb::arg("slope"),
-          array("candidates"), array("out_distances"), Release());
-    m.def("sparse_document_frequency", &document_frequency, array("terms"), array("offsets"), array("indices"),
-          array("values"), optional("allowed"), array("out"), Release());
+          optional("offsets"), optional("indices"), optional("values"), nb::arg("packed").none(), optional("lengths"),
+          nb::arg("base"), nb::arg("slope"), array("candidates"), array("out_distances"), Release());
+    m.def("sparse_document_frequency", &document_frequency, array("terms"), optional("offsets"), optional("indices"),
+          optional("values"), nb::arg("packed").none(), optional("allowed"), array("out"), Release());
 }

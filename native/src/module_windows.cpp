@@ -103,10 +103,10 @@ Inverted inverted(const std::vector<const NativeWindow*>& windows, const SparseV
 }
 
 void search(const std::vector<const NativeWindow*>& windows, Input query_offsets, Input query_indices,
-            Input query_values, Input offsets, Input indices, Input values, Input lengths, float base, float slope,
-            Input allowed, Output out_rows, Output out_distances, Output out_counters) {
+            Input query_values, Input offsets, Input indices, Input values, const NativePacked* packed, Input lengths,
+            float base, float slope, Input allowed, Output out_rows, Output out_distances, Output out_counters) {
     const SparseView queries = query_view(query_offsets, query_indices, query_values);
-    const SparseView rows = sparse_view("row", offsets, indices, values);
+    const SparseView rows = stored_view(offsets, indices, values, packed);
     const Saturation saturation = saturation_of(lengths, base, slope, rows);
     Inverted index = inverted(windows, rows, allowed);
     if (lengths.is_valid()) index.saturation = &saturation;
@@ -120,9 +120,9 @@ void search(const std::vector<const NativeWindow*>& windows, Input query_offsets
 }
 
 void document_frequency(const std::vector<const NativeWindow*>& windows, Input terms, Input offsets, Input indices,
-                        Input values, Input allowed, Output out) {
+                        Input values, const NativePacked* packed, Input allowed, Output out) {
     check("terms", terms, kUInt32, {kAny});
-    const SparseView rows = sparse_view("row", offsets, indices, values);
+    const SparseView rows = stored_view(offsets, indices, values, packed);
     check("out", out, kInt64, {terms.shape(0)});
     inverted_document_frequency(data_of<std::uint32_t>(terms), terms.shape(0), inverted(windows, rows, allowed),
                                 static_cast<std::int64_t*>(out.data()));
@@ -141,9 +141,10 @@ void vecstore::bind_windows(nb::module_& m) {
     m.def("build_window", &build, array("offsets"), array("indices"), array("values"), optional("lengths"),
           nb::arg("base"), nb::arg("slope"));
     m.def("inverted_search", &search, nb::arg("windows"), array("query_offsets"), array("query_indices"),
-          array("query_values"), array("offsets"), array("indices"), array("values"), optional("lengths"),
-          nb::arg("base"), nb::arg("slope"), optional("allowed"), array("out_rows"), array("out_distances"),
-          array("out_counters"), Release());
-    m.def("inverted_document_frequency", &document_frequency, nb::arg("windows"), array("terms"), array("offsets"),
-          array("indices"), array("values"), optional("allowed"), array("out"), Release());
+          array("query_values"), optional("offsets"), optional("indices"), optional("values"), nb::arg("packed").none(),
+          optional("lengths"), nb::arg("base"), nb::arg("slope"), optional("allowed"), array("out_rows"),
+          array("out_distances"), array("out_counters"), Release());
+    m.def("inverted_document_frequency", &document_frequency, nb::arg("windows"), array("terms"), optional("offsets"),
+          optional("indices"), optional("values"), nb::arg("packed").none(), optional("allowed"), array("out"),
+          Release());
 }

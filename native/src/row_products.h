@@ -1,5 +1,5 @@
-// Scores of single rows by one query through a table of the query's indices: the same bits as RowScorer gives, sooner
-// where the indices are small numbers and the query is short.
+// Scores of single rows by one query through a table of the query's keys: the same bits as RowScorer gives, sooner
+// where the keys are small numbers and the query is short.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,6 @@
 #include <limits>
 #include <vector>
 
-#include "half.h"
 #include "sparse_query.h"
 
 namespace vecstore {
@@ -19,12 +18,14 @@ class RowProducts {
     static constexpr std::size_t kTermsMax = 64;
     static constexpr std::uint32_t kIndexMax = 1 << 18;  // the table stays in the second-level cache
 
-    static bool suits(const std::uint32_t* indices, std::size_t count) {
-        return count <= kTermsMax && (count == 0 || indices[count - 1] < kIndexMax);
+    static bool suits(const SparseView& rows, const std::uint32_t* indices, std::size_t count) {
+        if (count > kTermsMax) return false;
+        if (rows.packed != nullptr) return rows.packed->nterms <= kIndexMax;
+        return count == 0 || indices[count - 1] < kIndexMax;
     }
 
     // Indices ascend, weights are finite (SparseQuery says so or throws).
-    void open(const std::uint32_t* indices, const float* weights, std::size_t count) {
+    void open(const SparseView& rows, const std::uint32_t* indices, const float* weights, std::size_t count) {
         table_.resize(std::size_t{kIndexMax}, 0);
         count_ = count;
         for (std::size_t i = 0; i < count; ++i) terms_[i] = {weights[i], indices[i]};
@@ -32,32 +33,38 @@ class RowProducts {
             const float x = std::abs(a.weight), y = std::abs(b.weight);
             return x != y ? x > y : a.index < b.index;
         });
-        for (std::size_t rank = 0; rank < count; ++rank)
-            table_[terms_[rank].index] = static_cast<std::uint8_t>(rank + 1);
+        for (std::size_t rank = 0; rank < count; ++rank) {
+            std::size_t key = terms_[rank].index;
+            if (rows.packed != nullptr && (key = rows.packed->place_of(terms_[rank].index)) == rows.packed->nterms) {
+                keys_[rank] = kIndexMax;  // no row has it
+                continue;
+            }
+            keys_[rank] = static_cast<std::uint32_t>(key);
+            table_[key] = static_cast<std::uint8_t>(rank + 1);
+        }
     }
 
     void close() {
-        for (std::size_t rank = 0; rank < count_; ++rank) table_[terms_[rank].index] = 0;
+        for (std::size_t rank = 0; rank < count_; ++rank)
+            if (keys_[rank] < kIndexMax) table_[keys_[rank]] = 0;
     }
 
     // As RowScorer::distance. The row's offsets were checked.
     bool distance(const SparseView& rows, std::size_t row, float* distance) {
         const auto begin = static_cast<std::size_t>(rows.offsets[row]);
         const auto count = static_cast<std::size_t>(rows.offsets[row + 1]) - begin;
-        const std::uint32_t* indices = rows.indices + begin;
+        const std::uint32_t* keys = rows.keys(row, room_);
         shared_.resize(std::max(shared_.size(), count + 1));
         std::size_t found = 0;
         for (std::size_t i = 0; i < count; ++i) {
             shared_[found] = static_cast<std::uint32_t>(i);
-            found += indices[i] < kIndexMax && table_[indices[i]] != 0;
+            found += keys[i] < kIndexMax && table_[keys[i]] != 0;
         }
         if (found == 0) return false;
         std::uint64_t held = 0;
         for (std::size_t s = 0; s < found; ++s) {
-            const std::size_t i = shared_[s], rank = table_[indices[i]] - 1u;
-            const float value = rows.half ? half_to_float(static_cast<const std::uint16_t*>(rows.values)[begin + i])
-                                          : static_cast<const float*>(rows.values)[begin + i];
-            products_[rank] = terms_[rank].weight * value;
+            const std::size_t i = shared_[s], rank = table_[keys[i]] - 1u;
+            products_[rank] = terms_[rank].weight * rows.value(begin + i);
             held |= std::uint64_t{1} << rank;
         }
         float sum = 0;
@@ -73,8 +80,9 @@ class RowProducts {
         std::uint32_t index;
     };
 
-    std::vector<std::uint8_t> table_;  // by index: rank + 1
-    std::vector<std::uint32_t> shared_;
+    std::vector<std::uint8_t> table_;  // by key: rank + 1
+    std::vector<std::uint32_t> shared_, room_;
+    std::uint32_t keys_[kTermsMax];  // by rank
     std::size_t count_ = 0;
     Term terms_[kTermsMax];  // by rank
     float products_[kTermsMax];

@@ -14,10 +14,9 @@
 namespace vecstore {
 namespace {
 
-constexpr std::size_t kChunk = 128;    // blocks whose sums fit the first-level cache
-constexpr double kBudget = 64000;      // of all weights: sums then stay below 2^16, each term's 1 included
-constexpr std::size_t kRowLines = 24;  // of a candidate's indices, and as many of its values, fetched ahead
-constexpr std::size_t kLine = 64;
+constexpr std::size_t kChunk = 128;      // blocks whose sums fit the first-level cache
+constexpr double kBudget = 64000;        // of all weights: sums then stay below 2^16, each term's 1 included
+constexpr std::size_t kRowBytes = 1536;  // of a candidate, roughly
 
 struct Term {
     std::uint16_t weight;
@@ -256,36 +255,31 @@ void Searcher::run(const SeismicIndex& index, const SeismicOps& ops, const Spars
 
     const std::uint32_t* place_rows = index.arrays().rows;
     for (const Candidate& each : candidates_) {
+        __builtin_prefetch(rows.offsets + place_rows[each.place]);
+        if (rows.packed != nullptr) __builtin_prefetch(rows.packed->starts + place_rows[each.place]);
+    }
+    for (const Candidate& each : candidates_) {
         const std::uint32_t row = place_rows[each.place];
         check_row(rows, row);
-        const std::size_t value_bytes = rows.half ? 2 : 4;
-        const auto begin = static_cast<std::size_t>(rows.offsets[row]),
-                   end = static_cast<std::size_t>(rows.offsets[row + 1]);
-        const auto* ids = reinterpret_cast<const char*>(rows.indices + begin);
-        const auto* values = static_cast<const char*>(rows.values) + begin * value_bytes;
-        for (std::size_t line = 0; line < std::min(kRowLines * kLine, (end - begin) * sizeof(std::uint32_t));
-             line += kLine)
-            __builtin_prefetch(ids + line);
-        for (std::size_t line = 0; line < std::min(kRowLines * kLine, (end - begin) * value_bytes); line += kLine)
-            __builtin_prefetch(values + line);
+        prefetch_row(rows, row);
     }
     nearest_.clear();
     const auto score = [&](auto&& distance_of) {
         StopPoll poll;
         for (const Candidate& each : candidates_) {
             const std::uint32_t row = place_rows[each.place];
-            poll(kRowLines * kLine);
+            poll(kRowBytes);
             float distance;
             if (distance_of(row, &distance)) nearest_.push_back({distance, static_cast<std::int64_t>(row)});
         }
     };
-    if (RowProducts::suits(indices, count)) {
-        products_.open(indices, weights, count);
+    if (RowProducts::suits(rows, indices, count)) {
+        products_.open(rows, indices, weights, count);
         const auto close = [](RowProducts* products) { products->close(); };
         const std::unique_ptr<RowProducts, decltype(close)> opened(&products_, close);
         score([&](std::uint32_t row, float* distance) { return opened->distance(rows, row, distance); });
     } else {
-        const SparseQuery query(indices, weights, count);
+        const SparseQuery query(indices, weights, count, rows.packed);
         RowScorer scorer(rows, nullptr);
         score([&](std::uint32_t row, float* distance) { return scorer.distance(query, row, distance); });
     }

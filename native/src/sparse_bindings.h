@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include "bindings.h"
 #include "sparse_query.h"
@@ -20,14 +21,38 @@ inline SparseView sparse_view(const std::string& name, const Input& offsets, con
     return {data_of<std::int64_t>(offsets),
             data_of<std::uint32_t>(indices),
             values.data(),
-            half,
+            half ? ValueKind::half : ValueKind::single,
             offsets.shape(0) - 1,
             indices.shape(0)};
 }
 
+// Packed rows whose arrays were checked; keeps them.
+class NativePacked {
+ public:
+    NativePacked(Input offsets, Input terms, Input flags, Input lows, Input starts, Input highs, Input values,
+                 float step);
+
+    const SparseView& view() const { return view_; }
+    void places(const Input& rows, const Input& offsets, const Output& out) const;
+
+ private:
+    std::vector<Input> kept_;
+    std::vector<std::uint32_t> direct_;
+    PackedView packed_{};
+    SparseView view_{};
+};
+
+// Stored rows in either form: three arrays, or none of them and `packed`.
+inline SparseView stored_view(const Input& offsets, const Input& indices, const Input& values,
+                              const NativePacked* packed) {
+    if (packed != nullptr) return packed->view();
+    if (!offsets.is_valid() || !indices.is_valid() || !values.is_valid()) fail("rows are missing");
+    return sparse_view("row", offsets, indices, values);
+}
+
 inline SparseView query_view(const Input& offsets, const Input& indices, const Input& values) {
     const SparseView view = sparse_view("query", offsets, indices, values);
-    if (view.half) fail("query values must have dtype float32");
+    if (view.kind != ValueKind::single) fail("query values must have dtype float32");
     return view;
 }
 

@@ -15,21 +15,21 @@ constexpr std::size_t kEntryBytes = 8;
 
 }  // namespace
 
-std::vector<SparseQuery> prepare_queries(const SparseView& queries) {
+std::vector<SparseQuery> prepare_queries(const SparseView& queries, const SparseView& rows) {
     std::vector<SparseQuery> prepared;
     prepared.reserve(queries.n);
     for (std::size_t q = 0; q < queries.n; ++q) {
         check_row(queries, q);
         const auto begin = static_cast<std::size_t>(queries.offsets[q]);
         prepared.emplace_back(queries.indices + begin, static_cast<const float*>(queries.values) + begin,
-                              static_cast<std::size_t>(queries.offsets[q + 1]) - begin);
+                              static_cast<std::size_t>(queries.offsets[q + 1]) - begin, rows.packed);
     }
     return prepared;
 }
 
 void sparse_scan(const SparseView& queries, const SparseView& rows, const Saturation* saturation,
                  const std::uint64_t* allowed, const TopKOutput& output) {
-    const std::vector<SparseQuery> prepared = prepare_queries(queries);
+    const std::vector<SparseQuery> prepared = prepare_queries(queries, rows);
     const Rows masked{nullptr, rows.n, 0, allowed};
     const std::size_t count = masked.count_allowed(), k = std::min(output.k, count);
     const std::size_t row_entries = rows.n == 0 ? 1 : rows.nnz / rows.n + 1;
@@ -81,7 +81,7 @@ void sparse_rerank(const SparseView& queries, const SparseView& rows, const Satu
         if (candidates[i] < -1 || candidates[i] >= static_cast<std::int64_t>(rows.n))
             throw std::invalid_argument("candidate row " + std::to_string(candidates[i]) + " is not in -1.." +
                                         std::to_string(static_cast<std::int64_t>(rows.n) - 1));
-    const std::vector<SparseQuery> prepared = prepare_queries(queries);
+    const std::vector<SparseQuery> prepared = prepare_queries(queries, rows);
     const std::size_t row_entries = rows.n == 0 ? 1 : rows.nnz / rows.n + 1;
     constexpr std::size_t kChunk = 256;  // candidates of one task
     const std::size_t chunks = (m + kChunk - 1) / kChunk;
@@ -99,14 +99,16 @@ void sparse_rerank(const SparseView& queries, const SparseView& rows, const Satu
 void add_document_frequency(const std::uint32_t* terms, std::size_t count, const SparseView& rows,
                             const std::uint64_t* allowed, std::size_t first, std::int64_t* counts) {
     const std::vector<float> equal(count, 1);  // ranks are then places
-    const SparseQuery query(terms, equal.data(), count);
+    const SparseQuery query(terms, equal.data(), count, rows.packed);
+    std::vector<std::uint32_t> room;
     StopPoll poll;
     for (std::size_t row = first; row < rows.n; ++row) {
         if (!is_allowed(allowed, row)) continue;
         check_row(rows, row);
         poll(static_cast<std::size_t>(rows.offsets[row + 1] - rows.offsets[row]) * kEntryBytes);
-        for (std::int64_t i = rows.offsets[row]; i < rows.offsets[row + 1]; ++i) {
-            const std::uint32_t rank = query.rank(rows.indices[i]);
+        const std::uint32_t* keys = rows.keys(row, room);
+        for (std::int64_t i = 0; i < rows.offsets[row + 1] - rows.offsets[row]; ++i) {
+            const std::uint32_t rank = query.rank(keys[i]);
             if (rank != SparseQuery::kNone) ++counts[rank];
         }
     }

@@ -23,7 +23,7 @@ void sparse_document_frequency(const std::uint32_t* terms, std::size_t count, co
 void add_document_frequency(const std::uint32_t* terms, std::size_t count, const SparseView& rows,
                             const std::uint64_t* allowed, std::size_t first, std::int64_t* counts);
 
-// The prepared queries of a batch. Throws std::invalid_argument.
-std::vector<SparseQuery> prepare_queries(const SparseView& queries);
+// The queries of a batch, prepared for these rows. Throws std::invalid_argument.
+std::vector<SparseQuery> prepare_queries(const SparseView& queries, const SparseView& rows);
 
 }  // namespace vecstore

@@ -47,16 +47,6 @@ void WindowQuery::score(std::size_t row) {
     if (nearest_.takes_all() || distance < nearest_.bound()) nearest_.add(distance, static_cast<std::int64_t>(row));
 }
 
-void WindowQuery::prefetch(std::size_t row) const {
-    const std::int64_t begin = index_.rows.offsets[row], end = index_.rows.offsets[row + 1];
-    if (begin < 0 || end > static_cast<std::int64_t>(index_.rows.nnz)) return;
-    const std::size_t width = index_.rows.half ? 2 : 4;
-    for (std::int64_t i = begin; i < end; i += kLineEntries) {
-        __builtin_prefetch(index_.rows.indices + i);
-        __builtin_prefetch(static_cast<const std::uint8_t*>(index_.rows.values) + i * static_cast<std::int64_t>(width));
-    }
-}
-
 void WindowQuery::rows(std::size_t first, std::size_t last) {
     if (first >= last) return;
     StopPoll poll;
@@ -98,8 +88,11 @@ void WindowQuery::score_candidates() {
     counters_[1] += static_cast<std::int64_t>(count);
     // Where a row stands has to be there before the row can be fetched.
     for (std::size_t i = 0; i < count + 2 * kAhead; ++i) {
-        if (i < count) __builtin_prefetch(index_.rows.offsets + rows[i]);
-        if (i >= kAhead && i - kAhead < count) prefetch(rows[i - kAhead]);
+        if (i < count) {
+            __builtin_prefetch(index_.rows.offsets + rows[i]);
+            if (index_.rows.packed != nullptr) __builtin_prefetch(index_.rows.packed->starts + rows[i]);
+        }
+        if (i >= kAhead && i - kAhead < count) prefetch_row(index_.rows, rows[i - kAhead]);
         if (i >= 2 * kAhead) score(rows[i - 2 * kAhead]);
     }
 }

@@ -37,7 +37,6 @@ class WindowQuery {
     double lowest(const WindowPlan& plan, std::vector<std::uint16_t>& best) const;
     void score_candidates();
     void score(std::size_t row);
-    void prefetch(std::size_t row) const;
 
     const Inverted& index_;
     const SparseQuery& query_;

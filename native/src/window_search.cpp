@@ -31,7 +31,7 @@ std::size_t windows_end(const Inverted& index) {
 
 void inverted_search(const SparseView& queries, const Inverted& index, const TopKOutput& output,
                      std::int64_t* counters) {
-    const std::vector<SparseQuery> prepared = prepare_queries(queries);
+    const std::vector<SparseQuery> prepared = prepare_queries(queries, index.rows);
     const std::size_t end = std::min(windows_end(index), index.rows.n);
     std::fill_n(counters, queries.n * kInvertedCounters, 0);
     const std::size_t k = std::min(output.k, index.rows.n);

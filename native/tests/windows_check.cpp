@@ -1,8 +1,9 @@
 // Checks postings on every instruction set of the machine without Python, for cross-compiled builds: the leaf routines
 // against plain loops, and a search through windows against a scan of the rows.
 //   aarch64-linux-gnu-g++ -std=c++20 -O3 -ffp-contract=off -static -Iinclude -Isrc tests/windows_check.cpp
-//     src/{dispatch,isa_neon,isa_scalar,posting_baseline,sparse_query,sparse_scan,thread_pool}.cpp
-//     src/window_{build,plan,query,search}.cpp -o windows_check && qemu-aarch64 ./windows_check
+//     src/{dispatch,isa_neon,isa_scalar,packed_rows,posting_baseline,sparse_query,sparse_scan,stop,thread_pool}.cpp
+//     src/{unpack_baseline,window_build,window_plan,window_query,window_search}.cpp -o windows_check && qemu-aarch64
+//     ./windows_check
 #include <cstdio>
 #include <vector>
 
@@ -81,6 +82,31 @@ void check_filter(const PostingOps& ops) {
     }
 }
 
+template <class High>
+void check_unpack(void (*unpack)(const RowGaps&, std::uint32_t*)) {
+    for (std::size_t count = 0; count < 100; ++count) {
+        const std::size_t first_bit = random_bits() % 8;
+        std::vector<std::uint8_t> flags((first_bit + count) / 8 + 4), lows(count + 16);
+        std::vector<High> highs;
+        std::vector<std::uint32_t> wanted, places(count + kUnpackPadding);
+        for (std::uint8_t& spare : flags) spare = static_cast<std::uint8_t>(random_bits());
+        std::uint32_t next = 0;
+        for (std::size_t i = 0; i < count; ++i) {
+            std::uint32_t gap = lows[i] = static_cast<std::uint8_t>(random_bits());
+            if (flags[(first_bit + i) / 8] >> ((first_bit + i) % 8) & 1) {
+                highs.push_back(static_cast<High>(random_bits()));
+                gap += std::uint32_t{highs.back()} << 8;
+            }
+            wanted.push_back(next + gap);
+            next = wanted.back() + 1;
+        }
+        highs.resize(highs.size() + 16);
+        unpack({flags.data(), first_bit, lows.data(), highs.data(), count}, places.data());
+        places.resize(count);
+        expect(places == wanted, "places of packed rows");
+    }
+}
+
 struct Drawn {
     std::vector<std::int64_t> offsets{0};
     std::vector<std::uint32_t> indices;
@@ -98,7 +124,7 @@ struct Drawn {
         }
     }
     SparseView view() const {
-        return {offsets.data(), indices.data(), values.data(), false, offsets.size() - 1, indices.size()};
+        return {offsets.data(), indices.data(), values.data(), ValueKind::single, offsets.size() - 1, indices.size()};
     }
 };
 
@@ -140,6 +166,8 @@ int main() {
         const int before = failures;
         check_leaves(current_posting_ops());
         check_filter(current_posting_ops());
+        check_unpack<std::uint8_t>(current_unpack_ops().high8);
+        check_unpack<std::uint16_t>(current_unpack_ops().high16);
         check_search(true, false);
         check_search(false, false);
         check_search(true, true);

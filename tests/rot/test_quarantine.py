@@ -95,7 +95,7 @@ def test_a_damaged_vector_column_stops_queries_on_its_field_only(opened: Collect
     assert [point.seq > 1 for point in opened.get([7])] == [True]
 
 
-PARTS = [f"vector.s.{part}" for part in ("offsets", "indices", "values")]
+PARTS = [f"vector.s.{part}" for part in ("offsets", "terms", "lows", "starts")]
 
 
 @pytest.mark.parametrize("opened", [[part] for part in PARTS], indirect=True)

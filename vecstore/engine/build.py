@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -19,14 +19,16 @@ import numpy as np
 from vecstore.engine import bitmaps
 from vecstore.engine.ids import encoded_keys, sealed_ids
 from vecstore.engine.placement import build_kernels
-from vecstore.engine.row_columns import OFFSET_DTYPE, parts, rows_from
+from vecstore.engine.row_columns import OFFSET_DTYPE, held_rows, parts
 from vecstore.engine.segment import decode_payload
+from vecstore.engine.sparse_columns import Gathered, sparse_columns
 from vecstore.errors import Corruption
 from vecstore.index.base import BuiltIndex, Warm
 from vecstore.index.registry import built_index
 from vecstore.index_spec import Index
 from vecstore.kernels.base import Bitmap
 from vecstore.kernels.select import get_kernels
+from vecstore.packed_sparse import StoredRows
 from vecstore.query.payload_index import build_field_index
 from vecstore.schema import FieldKind, Metric, Schema, VectorField
 
@@ -69,7 +71,9 @@ class SegmentBuilder:
         yield self._gathered("seqs", np.dtype(np.uint64), ())
         yield from self._payload_columns()
         for name, spec in self._schema.vectors.items():
-            if spec.is_ragged:
+            if spec.is_sparse:
+                yield from self._sparse_rows(name, spec)
+            elif spec.is_ragged:
                 yield from self._ragged_rows(name, spec)
             else:
                 yield self._gathered(f"vector.{name}", spec.storage_dtype, (spec.storage_width,))
@@ -135,6 +139,13 @@ class SegmentBuilder:
         offsets = self._offsets("payload.offsets", np.dtype(np.uint64))
         yield whole("payload.offsets", offsets)
         yield self._ragged("payload.bytes", "payload.offsets", offsets, np.dtype(np.uint8))
+
+    def _sparse_rows(self, name: str, spec: VectorField) -> Iterator[BuiltColumn]:
+        sources = [cast(StoredRows, held_rows(name, spec, source.arrays)) for source in self._sources]
+        column = f"vector.{name}"
+        rows = Gathered(sources, self._origin, self._row, lambda done: self._progress(column, done, self.n_rows))
+        for part, dtype, shape, chunks in sparse_columns(rows, spec):
+            yield BuiltColumn(f"{column}.{part}", dtype, shape, chunks)
 
     def _ragged_rows(self, name: str, spec: VectorField) -> Iterator[BuiltColumn]:
         cut = f"vector.{name}.offsets"
@@ -224,7 +235,7 @@ def index_arrays(
     def step(phase: str, done: int, total: int) -> None:
         progress(f"index {name}: {phase}", done, total)
 
-    rows = rows_from(name, field, columns)
+    rows = held_rows(name, field, columns)
     step("start", 0, len(rows))
     built = built_index(spec).build(
         msgspec.structs.replace(field, index=spec),

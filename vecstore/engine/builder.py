@@ -152,7 +152,9 @@ class Builder:
         arrays = {array: self._file(segment, columns[column]) for array, column in entry.arrays.items()}
         if f"norms.{name}" in columns:
             arrays["inverse_norms"] = self._file(segment, columns[f"norms.{name}"])
-        rows = tuple(self._file(segment, columns[part]) for part in column_names(name, segment.field(name)))
+        rows = tuple(
+            self._file(segment, columns[part]) for part in column_names(name, segment.field(name)) if part in columns
+        )
         return WarmFiles(entry.spec, rows, arrays, write_new_rows(new_rows, warm.new_rows))
 
     def _file(self, segment: SealedSegment, column: Column) -> FileColumn:

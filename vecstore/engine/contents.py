@@ -15,6 +15,7 @@ from vecstore.hits import Payloads, PointColumns, VectorsOf
 from vecstore.kernels.base import Int64Array
 from vecstore.rows import StoredVector
 from vecstore.schema import Schema, VectorKind
+from vecstore.sparse import SparseRows, SparseVector
 from vecstore.types import Selection
 
 
@@ -66,10 +67,20 @@ def _vectors(segment: SegmentView, rows: Int64Array, schema: Schema, chosen: boo
     found: list[dict[str, StoredVector] | None] = []
     present = {name: segment.segment.present(name, segment.n_rows) for name in names}
     has = {name: None if words is None else bitmaps.are_set(words, rows) for name, words in present.items()}
+    sparse = {name: _sparse(segment, rows, name) for name in names if schema.vectors[name].is_sparse}
     for at, row in enumerate(rows.tolist()):
         there = [name for name, flags in has.items() if flags is None or flags[at]]
-        found.append({name: _vector(segment, row, name, schema) for name in there})
+        found.append({
+            name: sparse[name][at] if name in sparse else _vector(segment, row, name, schema) for name in there
+        })  # fmt: skip
     return found
+
+
+def _sparse(segment: SegmentView, rows: Int64Array, name: str) -> list[SparseVector]:
+    """Packed rows are unpacked together."""
+    taken = segment.segment.vectors(name, segment.n_rows)[rows]
+    assert isinstance(taken, SparseRows)
+    return [SparseVector(one.indices.copy(), one.values.astype(np.float32)) for one in taken]
 
 
 def _vector(segment: SegmentView, row: int, name: str, schema: Schema) -> StoredVector:

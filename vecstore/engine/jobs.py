@@ -24,7 +24,7 @@ from vecstore.engine.build import (
     whole,
 )
 from vecstore.engine.header import Column, FieldColumns, IndexColumns, SegmentHeader, is_derived
-from vecstore.engine.row_columns import column_names, rows_from
+from vecstore.engine.row_columns import column_names, held_rows
 from vecstore.engine.segment import decode_payload
 from vecstore.index.base import BuiltIndex, Warm
 from vecstore.index.registry import built_index
@@ -109,7 +109,7 @@ def run_job(
         nonlocal n_rows
         if job.indexes:
             name = next(iter(job.indexes))
-            n_rows = len(rows_from(name, job.schema.vectors[name], sources[0].arrays))
+            n_rows = len(held_rows(name, job.schema.vectors[name], sources[0].arrays))
             produced = _index_plan(job, sources[0], warm, plan, progress)
         elif job.fields_only:
             n_rows = len(sources[0].arrays["payload.offsets"]) - 1
@@ -221,7 +221,7 @@ def open_warm(job: Job) -> dict[str, Warm[BuiltIndex]]:
     for name, files in job.warm.items():
         arrays = {array: _open_column(column) for array, column in files.arrays.items()}
         field = msgspec.structs.replace(job.schema.vectors[name], index=files.spec)
-        rows = rows_from(name, field, {column.name: _open_column(column) for column in files.rows})
+        rows = held_rows(name, field, {column.name: _open_column(column) for column in files.rows})
         index = built_index(files.spec).from_arrays(field, rows, arrays)
         opened[name] = Warm(index, _open_column(files.new_rows))
     return opened

@@ -20,7 +20,7 @@ from vecstore.engine.guard import CheckedRows, guarded
 from vecstore.engine.header import Column, IndexColumns, SegmentHeader, is_derived
 from vecstore.engine.ids import IdColumn
 from vecstore.engine.placement import Placement
-from vecstore.engine.row_columns import check_stored, column_names, one_row, rows_from
+from vecstore.engine.row_columns import check_stored, column_names, held_rows, one_row
 from vecstore.engine.structure import check_column
 from vecstore.errors import Corruption, Unimplemented
 from vecstore.index.base import BuiltIndex, Index
@@ -30,7 +30,7 @@ from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.kernels.stop import unstoppable
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex, open_field_index
-from vecstore.rows import RaggedRows, Rows, StoredVector
+from vecstore.rows import HeldRows, StoredRagged, StoredVector
 from vecstore.schema import VectorField
 from vecstore.storage.arrays import array_from_blob
 from vecstore.storage.interfaces import Blobs
@@ -74,7 +74,7 @@ class SealedSegment:
         self._columns = {column.name: column for column in header.columns}
         self._arrays: dict[str, np.ndarray] = {}  # columns that are mapped and verified
         self._rows: dict[str, CheckedRows] = {}  # vector fields that are read by rows
-        self._ragged_rows: dict[str, RaggedRows] = {}
+        self._ragged_rows: dict[str, StoredRagged] = {}
         self._flat: dict[str, Index] = {}
         self._built: dict[str, BuiltIndex] = {}
         self._fields: dict[str, FieldIndex] = {}
@@ -294,20 +294,21 @@ class SealedSegment:
         bounds = zip(offsets[rows].tolist(), offsets[rows + 1].tolist(), strict=True)
         return [bytes(content[low:high]) or None for low, high in bounds]
 
-    def vectors(self, name: str, n_rows: int) -> Rows:
+    def vectors(self, name: str, n_rows: int) -> HeldRows:
         return self._ragged(name) if self._vectors[name].is_ragged else self.column(f"vector.{name}")
 
-    def _ragged(self, name: str) -> RaggedRows:
+    def _ragged(self, name: str) -> StoredRagged:
         rows = self._ragged_rows.get(name)
         if rows is None:
             field = self._vectors[name]
-            arrays = {column: self.column(column) for column in column_names(name, field)}
-            found = rows_from(name, field, arrays)
-            assert not isinstance(found, np.ndarray)
+            names = [column for column in column_names(name, field) if column in self._columns]
+            arrays = {column: self.column(column) for column in names}
             try:
+                found = held_rows(name, field, arrays)
                 check_stored(found, self.header.n_rows, field)
             except Corruption as error:
                 raise self._quarantine(f"vector.{name}.offsets", error) from error
+            assert not isinstance(found, np.ndarray)
             rows = self._ragged_rows[name] = found
         return rows
 

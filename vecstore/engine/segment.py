@@ -18,7 +18,7 @@ from vecstore.kernels.stop import check_stop
 from vecstore.query.bitmaps import all_rows, bitmap_from_words
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex
-from vecstore.rows import Rows, StoredVector
+from vecstore.rows import HeldRows, StoredVector
 
 STOP_ROWS = 256  # payloads read between two looks at whether to stop
 
@@ -49,7 +49,7 @@ class Segment(Protocol):
     def seqs(self, rows: Int64Array) -> np.ndarray: ...
     def payload(self, row: int) -> bytes | None: ...
     def take_payloads(self, rows: Int64Array) -> list[bytes | None]: ...
-    def vectors(self, name: str, n_rows: int) -> Rows: ...
+    def vectors(self, name: str, n_rows: int) -> HeldRows: ...
     def vector(self, name: str, row: int) -> StoredVector:
         """A copy of one stored vector."""
 

@@ -20,7 +20,7 @@ from vecstore.engine.header import (
     SegmentHeader,
     is_derived,
 )
-from vecstore.engine.row_columns import OFFSET_DTYPE, check_offsets, parts
+from vecstore.engine.row_columns import OFFSET_DTYPE, check_offsets, packed_parts, parts
 from vecstore.errors import Corruption, InvalidArgument
 from vecstore.schema import Metric, Schema
 from vecstore.storage.format import check_blob_name
@@ -55,27 +55,29 @@ def _check_header(header: SegmentHeader, schema: Schema, prefix: str) -> None:
     for column in header.columns:
         _check_ref(column, prefix)
     n = header.n_rows
-    wanted: dict[str, tuple[str, Sequence[int | None]]] = {
-        "seqs": (_U8, [n]), "payload.offsets": (_U8, [n + 1]), "payload.bytes": (_U1, [None]),
+    wanted: dict[str, tuple[tuple[str, ...], Sequence[int | None]]] = {
+        "seqs": ((_U8,), [n]), "payload.offsets": ((_U8,), [n + 1]), "payload.bytes": ((_U1,), [None]),
     }  # fmt: skip
     if "ids.num" in columns:
-        wanted["ids.num"] = _U8, [n]
+        wanted["ids.num"] = (_U8,), [n]
     else:
-        wanted |= {"ids.bytes": (_U1, [None]), "ids.offsets": (_U8, [n + 1])}
-        wanted |= {"ids.hash": (_U8, [n]), "ids.hash_row": (_U4, [n])}
+        wanted |= {"ids.bytes": ((_U1,), [None]), "ids.offsets": ((_U8,), [n + 1])}
+        wanted |= {"ids.hash": ((_U8,), [n]), "ids.hash_row": ((_U4,), [n])}
     for name, spec in schema.vectors.items():
         if spec.is_ragged:
-            wanted[f"vector.{name}.offsets"] = OFFSET_DTYPE.str, [n + 1]
-            for part, (of, tail) in parts(spec).items():
-                wanted[f"vector.{name}.{part}"] = of.str, [None, *tail]
+            wanted[f"vector.{name}.offsets"] = (OFFSET_DTYPE.str,), [n + 1]
+            if spec.is_sparse and f"vector.{name}.terms" in columns:
+                wanted |= {f"vector.{name}.{part}": (of, [None]) for part, of in packed_parts(spec).items()}
+            else:
+                wanted |= {f"vector.{name}.{part}": ((of.str,), [None, *t]) for part, (of, t) in parts(spec).items()}
         else:
-            wanted[f"vector.{name}"] = spec.storage_dtype.str, [n, spec.storage_width]
+            wanted[f"vector.{name}"] = (spec.storage_dtype.str,), [n, spec.storage_width]
         if f"present.{name}" in columns:
-            wanted[f"present.{name}"] = _U1, [n]
+            wanted[f"present.{name}"] = (_U1,), [n]
         if spec.metric is Metric.COSINE:
-            wanted[f"norms.{name}"] = _F4, [n]
-    for name, (dtype, shape) in wanted.items():
-        _check_shape(columns.get(name), name, dtype, shape)
+            wanted[f"norms.{name}"] = (_F4,), [n]
+    for name, (dtypes, shape) in wanted.items():
+        _check_shape(columns.get(name), name, dtypes, shape)
     derived: list[FieldColumns | IndexColumns] = [*header.fields.values(), *header.indexes.values()]
     named = {array for entry in derived for array in entry.arrays.values()}
     strangers = columns.keys() - wanted.keys() - {name for name in columns if is_derived(name)}
@@ -94,14 +96,16 @@ def _check_ref(column: Column, prefix: str) -> None:
         raise Corruption(f"column {column.name!r} is kept in blob {ref.name!r} of {ref.length} bytes, not its own")
 
 
-def _check_shape(column: Column | None, name: str, dtype: str, shape: Sequence[int | None]) -> None:
+def _check_shape(column: Column | None, name: str, dtypes: Sequence[str], shape: Sequence[int | None]) -> None:
     if column is None:
         raise Corruption(f"column {name!r} is missing")
     fits = len(column.shape) == len(shape) and all(
         want is None or have == want for have, want in zip(column.shape, shape, strict=True)
     )
-    if column.dtype != dtype or not fits:
-        raise Corruption(f"column {name!r} is {column.dtype}{list(column.shape)}, not {dtype}{list(shape)}")
+    if column.dtype not in dtypes or not fits:
+        raise Corruption(
+            f"column {name!r} is {column.dtype}{list(column.shape)}, not {' or '.join(dtypes)}{list(shape)}"
+        )
 
 
 def check_column(name: str, array: np.ndarray, header: SegmentHeader) -> None:
@@ -110,8 +114,8 @@ def check_column(name: str, array: np.ndarray, header: SegmentHeader) -> None:
         length = next(column.ref.length for column in header.columns if column.name == "payload.bytes")
         check_offsets(array, length)
     elif name.startswith("vector.") and name.endswith(".offsets"):
-        own = name.removesuffix("offsets")
-        ends = {column.shape[0] for column in header.columns if column.name.startswith(own) and column.name != name}
+        own = [name.removesuffix("offsets") + part for part in ("indices", "values", "tokens")]
+        ends = {column.shape[0] for column in header.columns if column.name in own}
         if len(ends) != 1:
             raise Corruption(f"its parts have {sorted(ends)} entries")
         check_offsets(array, ends.pop())

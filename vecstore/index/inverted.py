@@ -21,8 +21,8 @@ from vecstore.index.windows import document_frequency, search_windows
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.select import get_kernels
 from vecstore.kernels.sparse import WINDOW_ROWS, OpenWindow, Saturation, Window
+from vecstore.packed_sparse import StoredRows
 from vecstore.schema import Analysis, VectorField, VectorKind
-from vecstore.sparse import SparseRows
 
 _SIZES = ("n_rows", "nlists", "postings", "ndense")  # of a window, in the array `windows`
 _DTYPES: dict[str, type[np.generic]] = {
@@ -48,7 +48,7 @@ class InvertedIndex(BuiltIndex):
     plans_filters: ClassVar[bool] = True
 
     def __init__(
-        self, field: VectorField, rows: SparseRows, windows: Sequence[Window], lengths: Float32Array | None
+        self, field: VectorField, rows: StoredRows, windows: Sequence[Window], lengths: Float32Array | None
     ) -> None:
         """`lengths` is what `row_lengths(rows)` gives, for text."""
         self.ntotal = len(rows)
@@ -68,7 +68,7 @@ class InvertedIndex(BuiltIndex):
         cls,
         field: VectorField,
         spec: Any,
-        rows: SparseRows,
+        rows: StoredRows,
         inverse_norms: Float32Array | None,
         kernels: Kernels,
         progress: Progress,
@@ -121,7 +121,7 @@ class InvertedIndex(BuiltIndex):
         return arrays if self._lengths is None else {**arrays, "lengths": self._lengths}
 
     @classmethod
-    def from_arrays(cls, field: VectorField, rows: SparseRows, arrays: Mapping[str, np.ndarray]) -> Self:
+    def from_arrays(cls, field: VectorField, rows: StoredRows, arrays: Mapping[str, np.ndarray]) -> Self:
         check_sparse_rows(field, rows)
         lengths = None
         if field.kind is VectorKind.TEXT:
@@ -136,7 +136,7 @@ class InvertedIndex(BuiltIndex):
         return index
 
 
-def _windows(rows: SparseRows, saturation: Saturation | None, kernels: Kernels) -> Iterator[Window]:
+def _windows(rows: StoredRows, saturation: Saturation | None, kernels: Kernels) -> Iterator[Window]:
     """Windows in the order of their rows; some are made at once, which takes about 12 bytes an entry more."""
 
     def make(first: int) -> Window:

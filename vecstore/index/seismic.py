@@ -33,13 +33,14 @@ from vecstore.index.resident import resident
 from vecstore.index.seismic_calibration import QUERIES, UNCALIBRATED, FactorTable, calibrated, drawn
 from vecstore.index.seismic_order import similar_order, sketches
 from vecstore.index.seismic_parts import Kept, build_parts
-from vecstore.index.seismic_terms import count_terms, least_kept
+from vecstore.index.seismic_terms import count_terms, least_kept, smallest_value
 from vecstore.index.sparse_flat import SparseFlatIndex, check_sparse_rows
 from vecstore.index_spec import Seismic
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.seismic import BLOCK, COUNTERS, MASK_BYTES, PADDING, TERMS_MAX, OpenSeismic, SeismicArrays, Visit
 from vecstore.kernels.select import get_kernels
 from vecstore.kernels.sparse_checks import check_queries
+from vecstore.packed_sparse import StoredRows
 from vecstore.schema import VectorField
 from vecstore.sparse import SparseRows
 
@@ -72,7 +73,7 @@ class SeismicIndex(BuiltIndex):
     complete: ClassVar[bool] = True
     plans_filters: ClassVar[bool] = True
 
-    def __init__(self, field: VectorField, rows: SparseRows, spec: Seismic, arrays: SeismicArrays, header: Header):
+    def __init__(self, field: VectorField, rows: StoredRows, spec: Seismic, arrays: SeismicArrays, header: Header):
         self.field, self.spec, self.header = field, spec, header
         self.ntotal = len(rows)
         self._rows = rows
@@ -91,7 +92,7 @@ class SeismicIndex(BuiltIndex):
         cls,
         field: VectorField,
         spec: Seismic,
-        rows: SparseRows,
+        rows: StoredRows,
         inverse_norms: Float32Array | None,
         kernels: Kernels,
         progress: Progress,
@@ -100,7 +101,7 @@ class SeismicIndex(BuiltIndex):
         """A warm start keeps the queries that it was tuned on."""
         progress("count", 0, 1)
         terms, counts = count_terms(rows)
-        negative = bool(rows.nnz) and float(rows.values.min()) < 0
+        negative = smallest_value(rows) < 0
         if negative:
             terms, counts = terms[:0], counts[:0]
             order = np.arange(len(rows), dtype=np.uint32)
@@ -262,7 +263,7 @@ class SeismicIndex(BuiltIndex):
         }
 
     @classmethod
-    def from_arrays(cls, field: VectorField, rows: SparseRows, arrays: Mapping[str, np.ndarray]) -> Self:
+    def from_arrays(cls, field: VectorField, rows: StoredRows, arrays: Mapping[str, np.ndarray]) -> Self:
         check_sparse_rows(field, rows)
         header = _open_header(rows, arrays)
         missing = [name for name in _ARRAYS if name not in arrays]
@@ -292,14 +293,14 @@ def _coded(arrays: SeismicArrays) -> int:
     return len(arrays.records) - PADDING - MASK_BYTES * len(arrays.part_blocks)
 
 
-def _kept(spec: Seismic, rows: SparseRows, terms: int) -> Kept:
+def _kept(spec: Seismic, rows: StoredRows, terms: int) -> Kept:
     if spec.postings == "auto":
         return Kept(0.0, max(1, len(rows)))
     factor = LIST_FACTOR if spec.list_factor == "auto" else spec.list_factor
     return Kept(least_kept(rows, spec.postings * terms), max(1, int(spec.postings * factor)))
 
 
-def _open_header(rows: SparseRows, arrays: Mapping[str, np.ndarray]) -> Header:
+def _open_header(rows: StoredRows, arrays: Mapping[str, np.ndarray]) -> Header:
     header = read_header(arrays, Header, "a seismic index")
     got, wanted = (header.version, header.n, header.nnz), (VERSION, len(rows), rows.nnz)
     if got != wanted:

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.index.base import Progress
-from vecstore.index.seismic_terms import places_of
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
 from vecstore.kernels.graph import UInt32Array
 from vecstore.kernels.seismic import BLOCK
-from vecstore.sparse import SparseRows
+from vecstore.packed_sparse import StoredRows, places_of
 
 WIDTH = 64  # entries of a row that take part
 TERMS_MAX = 1 << 16  # the commonest take part
@@ -36,7 +35,7 @@ class Sketches:
     weights: Float32Array  # (n, WIDTH)
 
 
-def sketches(rows: SparseRows, terms: UInt32Array, counts: Int64Array, progress: Progress) -> Sketches:
+def sketches(rows: StoredRows, terms: UInt32Array, counts: Int64Array, progress: Progress) -> Sketches:
     """`terms` and `counts` as `count_terms` gives them."""
     chosen = np.sort(np.argsort(-counts, kind="stable")[:TERMS_MAX])
     number = np.full(len(terms), -1, np.int64)

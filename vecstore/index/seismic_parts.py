@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from vecstore.index.base import Progress
 from vecstore.index.resident import aligned_empty
-from vecstore.index.seismic_terms import places_of
 from vecstore.kernels.base import Float32Array, Int64Array, UInt8Array
 from vecstore.kernels.graph import UInt32Array
 from vecstore.kernels.seismic import BLOCK, MASK_BYTES, PADDING, SeismicArrays
-from vecstore.sparse import SparseRows
+from vecstore.packed_sparse import StoredRows, places_of
 
 Summary = Literal["mean", "max"]
 POWER = 4  # of the power mean that stands for a block: between a mean, which misses its best rows, and the largest
@@ -53,7 +52,7 @@ class Parts:
 
 
 def build_parts(
-    rows: SparseRows, order: UInt32Array, terms: UInt32Array, counts: Int64Array, kept: Kept, summary: Summary,
+    rows: StoredRows, order: UInt32Array, terms: UInt32Array, counts: Int64Array, kept: Kept, summary: Summary,
     progress: Progress,
 ) -> SeismicArrays:  # fmt: skip
     """`order` is the row at each place; `terms` and `counts` as `count_terms` gives them."""
@@ -98,7 +97,7 @@ def _groups(counts: Int64Array) -> Iterator[tuple[int, int]]:
         low = high
 
 
-def _entries(rows: SparseRows, order: UInt32Array, terms: UInt32Array, low: int, high: int, least: float) -> Entries:
+def _entries(rows: StoredRows, order: UInt32Array, terms: UInt32Array, low: int, high: int, least: float) -> Entries:
     """Of terms low..high-1, values of at least `least`."""
     first, last = terms[low], terms[high - 1]
     parts = []

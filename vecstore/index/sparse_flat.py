@@ -13,15 +13,20 @@ from vecstore.index.base import DEFAULT_PARAMS, EXACT_SCAN, Candidates, Index, S
 from vecstore.index.terms import TermQueries, row_lengths, saturation_of
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.sparse import Saturation
+from vecstore.packed_sparse import PackedRows, StoredRows
 from vecstore.schema import Analysis, VectorField, VectorKind
 from vecstore.sparse import SparseRows
 
 SparseQueries = SparseRows | TermQueries
 
 
-def check_sparse_rows(field: VectorField, rows: SparseRows) -> None:
+def check_sparse_rows(field: VectorField, rows: StoredRows) -> None:
     """Raises Corruption when stored rows are not what a sparse or text field holds: dtypes, offsets that ascend from 0
     to the number of entries, as many values as indices."""
+    if isinstance(rows, PackedRows):  # they were checked when they were made
+        if rows.dtype != field.storage_dtype:
+            raise Corruption(f"values of stored rows are {rows.dtype}, the field needs {field.storage_dtype}")
+        return
     expected = {"offsets": np.dtype(np.int64), "indices": np.dtype(np.uint32), "values": field.storage_dtype}
     for name, array in rows.arrays().items():
         if array.ndim != 1 or array.dtype != expected[name]:
@@ -53,7 +58,7 @@ class SparseFlatIndex(Index):
 
     name: ClassVar[str] = "flat_sparse"
 
-    def __init__(self, field: VectorField, rows: SparseRows, lengths: Float32Array | None = None) -> None:
+    def __init__(self, field: VectorField, rows: StoredRows, lengths: Float32Array | None = None) -> None:
         """`lengths` is what `row_lengths(rows)` gives, computed here for text where it is not."""
         self.ntotal = len(rows)
         self._field = field

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.sparse import Saturation
+from vecstore.packed_sparse import PackedRows, StoredRows
 from vecstore.schema import Analysis
 from vecstore.sparse import SparseRows
 
@@ -35,12 +36,13 @@ class TermQueries:
         return SparseRows(self.terms.offsets, self.terms.indices, values)
 
 
-def row_lengths(rows: SparseRows) -> NDArray[np.float32]:
+def row_lengths(rows: StoredRows) -> NDArray[np.float32]:
     """(n,) sums of each row's values: the terms of a text, repeats counted. Exact up to 2^24."""
     lengths = np.zeros(len(rows), np.float32)
     filled = np.flatnonzero(np.diff(rows.offsets))
+    step = rows.step if isinstance(rows, PackedRows) and rows.values.dtype == np.uint8 else 1.0
     if len(filled):
-        lengths[filled] = np.add.reduceat(rows.values, rows.offsets[filled], dtype=np.float64)
+        lengths[filled] = np.add.reduceat(rows.values, rows.offsets[filled], dtype=np.float64) * step
     return lengths
 
 

@@ -12,15 +12,15 @@ from vecstore.index.base import Candidates, SearchParams
 from vecstore.index.sparse_flat import SparseQueries, exact_parts
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.sparse import INVERTED_COUNTERS, OpenWindow
+from vecstore.packed_sparse import StoredRows
 from vecstore.schema import VectorField
-from vecstore.sparse import SparseRows
 
 
 def search_windows(
     kernels: Kernels,
     windows: Sequence[OpenWindow],
     field: VectorField,
-    rows: SparseRows,
+    rows: StoredRows,
     lengths: Float32Array | None,
     queries: SparseQueries,
     k: int,
@@ -42,7 +42,7 @@ def search_windows(
 def document_frequency(
     kernels: Kernels,
     windows: Sequence[OpenWindow],
-    rows: SparseRows,
+    rows: StoredRows,
     terms: NDArray[np.uint32],
     alive: Bitmap | None,
 ) -> Int64Array:

@@ -58,13 +58,22 @@ def block_scan(
     out_rows: _Array,
     out_distances: _Array,
 ) -> None: ...
+
+class Packed:
+    def __init__(
+        self, offsets: _Array, terms: _Array, flags: _Array, lows: _Array, starts: _Array, highs: _Array,
+        values: _Array, step: float,
+    ) -> None: ...  # fmt: skip
+    def places(self, rows: _Array, offsets: _Array, out: _Array) -> None: ...
+
 def sparse_scan(
     query_offsets: _Array,
     query_indices: _Array,
     query_values: _Array,
-    offsets: _Array,
-    indices: _Array,
-    values: _Array,
+    offsets: _Array | None,
+    indices: _Array | None,
+    values: _Array | None,
+    packed: Packed | None,
     lengths: _Array | None,
     base: float,
     slope: float,
@@ -76,9 +85,10 @@ def sparse_rerank(
     query_offsets: _Array,
     query_indices: _Array,
     query_values: _Array,
-    offsets: _Array,
-    indices: _Array,
-    values: _Array,
+    offsets: _Array | None,
+    indices: _Array | None,
+    values: _Array | None,
+    packed: Packed | None,
     lengths: _Array | None,
     base: float,
     slope: float,
@@ -86,7 +96,13 @@ def sparse_rerank(
     out_distances: _Array,
 ) -> None: ...
 def sparse_document_frequency(
-    terms: _Array, offsets: _Array, indices: _Array, values: _Array, allowed: _Array | None, out: _Array
+    terms: _Array,
+    offsets: _Array | None,
+    indices: _Array | None,
+    values: _Array | None,
+    packed: Packed | None,
+    allowed: _Array | None,
+    out: _Array,
 ) -> None: ...
 
 class Window:
@@ -112,9 +128,10 @@ def inverted_search(
     query_offsets: _Array,
     query_indices: _Array,
     query_values: _Array,
-    offsets: _Array,
-    indices: _Array,
-    values: _Array,
+    offsets: _Array | None,
+    indices: _Array | None,
+    values: _Array | None,
+    packed: Packed | None,
     lengths: _Array | None,
     base: float,
     slope: float,
@@ -126,9 +143,10 @@ def inverted_search(
 def inverted_document_frequency(
     windows: list[Window],
     terms: _Array,
-    offsets: _Array,
-    indices: _Array,
-    values: _Array,
+    offsets: _Array | None,
+    indices: _Array | None,
+    values: _Array | None,
+    packed: Packed | None,
     allowed: _Array | None,
     out: _Array,
 ) -> None: ...
@@ -278,7 +296,8 @@ class Seismic:
         part_blocks: _Array, part_codes: _Array, part_records: _Array, records: _Array,
     ) -> None: ...  # fmt: skip
     def search(
-        self, query_offsets: _Array, query_indices: _Array, query_values: _Array, offsets: _Array, indices: _Array,
-        values: _Array, depth: int, first: int, block_factor: float, terms: int, share: float, all: bool,
-        bounded: bool, allowed: _Array | None, out_rows: _Array, out_distances: _Array, out_counters: _Array,
+        self, query_offsets: _Array, query_indices: _Array, query_values: _Array, offsets: _Array | None,
+        indices: _Array | None, values: _Array | None, packed: Packed | None, depth: int, first: int,
+        block_factor: float, terms: int, share: float, all: bool, bounded: bool, allowed: _Array | None,
+        out_rows: _Array, out_distances: _Array, out_counters: _Array,
     ) -> None: ...  # fmt: skip

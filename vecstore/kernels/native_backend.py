@@ -32,9 +32,10 @@ from vecstore.kernels.graph import (
 )
 from vecstore.kernels.graph_tuning import QUERIES, TUNED_FROM, tuned
 from vecstore.kernels.seismic import OpenSeismic, SeismicArrays, Visit
-from vecstore.kernels.sparse_native import NativeSparse
+from vecstore.kernels.sparse_native import NativeSparse, stored
 from vecstore.kernels.stop import use_native
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
+from vecstore.packed_sparse import StoredRows
 from vecstore.schema import Metric
 from vecstore.sparse import SparseRows
 from vecstore.tokens import TokenRows
@@ -264,7 +265,7 @@ class NativeKernels(NativeSparse):
     def seismic_search(
         self,
         index: OpenSeismic,
-        rows: SparseRows,
+        rows: StoredRows,
         queries: SparseRows,
         visit: Visit,
         allowed: Bitmap | None,
@@ -272,8 +273,8 @@ class NativeKernels(NativeSparse):
         out_distances: Float32Array,
         out_counters: Int64Array,
     ) -> None:
-        q, r, v = queries, rows, visit
-        arrays = (q.offsets, q.indices, q.values, r.offsets, r.indices, r.values)
+        q, v = queries, visit
+        arrays = (q.offsets, q.indices, q.values, *stored(rows))
         how = (v.depth, v.first, v.block_factor, v.terms, v.share, v.all, v.bounded)
         index.handle.search(*arrays, *how, allowed, out_rows, out_distances, out_counters)
 

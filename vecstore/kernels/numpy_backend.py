@@ -61,11 +61,18 @@ from vecstore.kernels.row_checks import check_row_scan
 from vecstore.kernels.seismic import OpenSeismic, SeismicArrays, Visit
 from vecstore.kernels.seismic_checks import check_seismic, check_seismic_search, check_sketch_nearest
 from vecstore.kernels.sparse import Saturation
-from vecstore.kernels.sparse_checks import check_document_frequency, check_sparse_rerank, check_sparse_scan
+from vecstore.kernels.sparse_checks import (
+    check_document_frequency,
+    check_sparse_rerank,
+    check_sparse_scan,
+    check_unpack,
+)
 from vecstore.kernels.stop import check_stop
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.kernels.tokens_numpy import PythonTokens
 from vecstore.kernels.window_search import PortableSparse
+from vecstore.offsets import taken_of
+from vecstore.packed_sparse import PackedRows, StoredRows
 from vecstore.schema import Metric
 from vecstore.sparse import SparseRows
 from vecstore.tokens import TokenRows
@@ -332,7 +339,7 @@ class NumpyKernels(PortableSparse):
     def sparse_scan(
         self,
         queries: SparseRows,
-        rows: SparseRows,
+        rows: StoredRows,
         saturation: Saturation | None,
         allowed: Bitmap | None,
         out_rows: Int64Array,
@@ -340,19 +347,21 @@ class NumpyKernels(PortableSparse):
     ) -> None:
         check_sparse_scan(queries, rows, saturation, allowed, out_rows, out_distances)
         listed = allowed_rows(allowed, len(rows))
-        if allowed is not None:
-            rows, saturation = rows.take(listed), saturation and saturation.take(listed)
-        for q, query in enumerate(queries):
-            distances, matched = np.empty(len(rows), np.float32), np.empty(len(rows), bool)
-            for part in sparse_numpy.blocks_of(len(rows)):
-                own = saturation and saturation.take(part)
-                distances[part], matched[part] = sparse_numpy.row_distances(query, rows[part], own)
-            sparse_numpy.write_nearest(listed[matched], distances[matched], out_rows[q], out_distances[q])
+        distances = np.empty((len(queries), len(listed)), np.float32)
+        matched = np.empty(distances.shape, bool)
+        for part in sparse_numpy.blocks_of(len(listed)):
+            block = rows[part] if allowed is None else rows.take(listed[part])
+            own = saturation and saturation.take(listed[part])
+            for q, query in enumerate(queries):
+                distances[q, part], matched[q, part] = sparse_numpy.row_distances(query, block, own)
+        for q in range(len(queries)):
+            found = matched[q]
+            sparse_numpy.write_nearest(listed[found], distances[q, found], out_rows[q], out_distances[q])
 
     def sparse_rerank(
         self,
         queries: SparseRows,
-        rows: SparseRows,
+        rows: StoredRows,
         saturation: Saturation | None,
         candidates: Int64Array,
         out_distances: Float32Array,
@@ -367,11 +376,17 @@ class NumpyKernels(PortableSparse):
             out_distances[q, places[matched]] = distances[matched]
 
     def sparse_document_frequency(
-        self, terms: NDArray[np.uint32], rows: SparseRows, allowed: Bitmap | None, out: Int64Array
+        self, terms: NDArray[np.uint32], rows: StoredRows, allowed: Bitmap | None, out: Int64Array
     ) -> None:
         check_document_frequency(terms, rows, allowed, out)
-        listed = rows if allowed is None else rows.take(allowed_rows(allowed, len(rows)))
-        out[:] = sparse_numpy.document_frequency(terms, listed)
+        listed = allowed_rows(allowed, len(rows))
+        out[:] = 0
+        for part in sparse_numpy.blocks_of(len(listed)):
+            out += sparse_numpy.document_frequency(terms, rows.take(listed[part]))
+
+    def unpack_places(self, rows: PackedRows, listed: Int64Array, offsets: Int64Array, out: NDArray[np.uint32]) -> None:
+        check_unpack(rows, listed, offsets, out)
+        out[:] = rows.places(listed, *taken_of(rows.offsets, listed))
 
     def open_seismic(self, arrays: SeismicArrays) -> OpenSeismic:
         check_seismic(arrays)
@@ -380,7 +395,7 @@ class NumpyKernels(PortableSparse):
     def seismic_search(
         self,
         index: OpenSeismic,
-        rows: SparseRows,
+        rows: StoredRows,
         queries: SparseRows,
         visit: Visit,
         allowed: Bitmap | None,

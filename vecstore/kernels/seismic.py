@@ -27,6 +27,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.packed_sparse import StoredRows
 from vecstore.sparse import SparseRows
 
 Bitmap: TypeAlias = NDArray[np.uint64]
@@ -83,7 +84,7 @@ class SeismicKernels(Protocol):
     def seismic_search(
         self,
         index: OpenSeismic,
-        rows: SparseRows,  # (n,) stored rows
+        rows: StoredRows,  # (n,) stored rows
         queries: SparseRows,  # float32 values
         visit: Visit,
         allowed: Bitmap | None,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from vecstore.kernels.checks import _check, _check_range
 from vecstore.kernels.seismic import BLOCK, COUNTERS, MASK_BYTES, PADDING, SeismicArrays, Visit
 from vecstore.kernels.sparse_checks import _check_sparse, check_queries
+from vecstore.packed_sparse import StoredRows
 from vecstore.sparse import SparseRows
 
 
@@ -59,7 +60,7 @@ def read_masks(records: NDArray[np.uint8], starts: NDArray[np.int64]) -> NDArray
 
 def check_seismic_search(
     n: int,
-    rows: SparseRows,
+    rows: StoredRows,
     queries: SparseRows,
     visit: Visit,
     allowed: NDArray[Any] | None,

@@ -13,6 +13,7 @@ from vecstore.kernels.allowed import allowed_mask
 from vecstore.kernels.seismic import BLOCK, Bitmap, OpenSeismic, SeismicArrays, Visit
 from vecstore.kernels.seismic_checks import check_seismic, check_seismic_search, check_sketch_nearest
 from vecstore.kernels.sparse import Saturation
+from vecstore.packed_sparse import StoredRows
 from vecstore.sparse import SparseRows
 
 Float32Array = NDArray[np.float32]
@@ -31,7 +32,7 @@ class NumbaSeismic:
     def sparse_rerank(
         self,
         queries: SparseRows,
-        rows: SparseRows,
+        rows: StoredRows,
         saturation: Saturation | None,
         candidates: Int64Array,
         out_distances: Float32Array,
@@ -44,7 +45,7 @@ class NumbaSeismic:
     def seismic_search(
         self,
         index: OpenSeismic,
-        rows: SparseRows,
+        rows: StoredRows,
         queries: SparseRows,
         visit: Visit,
         allowed: Bitmap | None,

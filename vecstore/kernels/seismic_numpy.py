@@ -14,6 +14,7 @@ from vecstore.kernels.seismic_checks import read_masks
 from vecstore.kernels.sparse import Saturation
 from vecstore.kernels.sparse_numpy import write_nearest
 from vecstore.kernels.stop import check_stop
+from vecstore.packed_sparse import StoredRows
 from vecstore.sparse import SparseRows
 
 Int64Array = NDArray[np.int64]
@@ -74,7 +75,7 @@ def read_blocks(a: SeismicArrays, terms: QueryTerms, blocks: Int64Array) -> tupl
     return sums, read
 
 
-Rerank = Callable[[SparseRows, SparseRows, Saturation | None, Int64Array, NDArray[np.float32]], None]
+Rerank = Callable[[SparseRows, StoredRows, Saturation | None, Int64Array, NDArray[np.float32]], None]
 Estimate = Callable[[QueryTerms], Int64Array]
 ReadBlocks = Callable[[QueryTerms, Int64Array], tuple[Int64Array, int]]
 
@@ -146,7 +147,7 @@ def candidates(
 
 
 def search(
-    rerank: Rerank, a: SeismicArrays, rows: SparseRows, query: SparseRows, visit: Visit,
+    rerank: Rerank, a: SeismicArrays, rows: StoredRows, query: SparseRows, visit: Visit,
     allowed: NDArray[np.bool_] | None, estimate: Estimate, read: ReadBlocks, out_rows: Int64Array,
     out_distances: NDArray[np.float32], out_counters: Int64Array,
 ) -> None:  # fmt: skip

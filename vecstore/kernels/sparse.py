@@ -1,4 +1,4 @@
-"""Searches over sparse rows: the part of the kernels protocol that reads `SparseRows`.
+"""Searches over sparse rows: the part of the kernels protocol that reads `SparseRows`, and `PackedRows` as they stand.
 
 A row answers a query if they share an index; others do not, whatever k is. Its distance is minus the score,
 
@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.packed_sparse import PackedRows, StoredRows
 from vecstore.sparse import SparseRows
 
 Bitmap: TypeAlias = NDArray[np.uint64]
@@ -81,7 +82,7 @@ class SparseKernels(Protocol):
     def sparse_scan(
         self,
         queries: SparseRows,  # float32 values
-        rows: SparseRows,
+        rows: StoredRows,
         saturation: Saturation | None,
         allowed: Bitmap | None,
         out_rows: NDArray[np.int64],  # (nq, k)
@@ -92,7 +93,7 @@ class SparseKernels(Protocol):
     def sparse_rerank(
         self,
         queries: SparseRows,
-        rows: SparseRows,
+        rows: StoredRows,
         saturation: Saturation | None,
         candidates: NDArray[np.int64],  # (nq, m), -1 for none
         out_distances: NDArray[np.float32],  # (nq, m), +inf where the candidate is -1 or shares no index
@@ -102,11 +103,20 @@ class SparseKernels(Protocol):
     def sparse_document_frequency(
         self,
         terms: NDArray[np.uint32],  # (nterms,) strictly ascending
-        rows: SparseRows,
+        rows: StoredRows,
         allowed: Bitmap | None,
         out: NDArray[np.int64],  # (nterms,)
     ) -> None:
         """How many allowed rows hold each term."""
+
+    def unpack_places(
+        self,
+        rows: PackedRows,
+        listed: NDArray[np.int64],  # (m,)
+        offsets: NDArray[np.int64],  # (m + 1,) as `taken_of` gives them
+        out: NDArray[np.uint32],  # (nnz of these,)
+    ) -> None:
+        """The places among `rows.terms` of the rows listed."""
 
     def build_window(self, first_row: int, rows: SparseRows, saturation: Saturation | None) -> Window:
         """Postings of all of `rows`, WINDOW_ROWS at most, of which the first is row `first_row` of its segment."""
@@ -118,7 +128,7 @@ class SparseKernels(Protocol):
         self,
         windows: Sequence[OpenWindow],  # one after another from row 0
         queries: SparseRows,
-        rows: SparseRows,  # those of the windows, and rows behind them, which are read as they stand
+        rows: StoredRows,  # those of the windows, and rows behind them, which are read as they stand
         saturation: Saturation | None,
         allowed: Bitmap | None,
         out_rows: NDArray[np.int64],  # (nq, k)
@@ -131,7 +141,7 @@ class SparseKernels(Protocol):
         self,
         windows: Sequence[OpenWindow],
         terms: NDArray[np.uint32],
-        rows: SparseRows,
+        rows: StoredRows,
         allowed: Bitmap | None,
         out: NDArray[np.int64],
     ) -> None:

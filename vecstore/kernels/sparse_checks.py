@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from vecstore.kernels.checks import _check, _check_range, _check_shape, _check_top_k
 from vecstore.kernels.sparse import Saturation
+from vecstore.packed_sparse import PackedRows, StoredRows
 from vecstore.sparse import SparseRows
 
 
 def check_sparse_scan(
     queries: SparseRows,
-    rows: SparseRows,
+    rows: StoredRows,
     saturation: Saturation | None,
     allowed: NDArray[Any] | None,
     out_rows: NDArray[Any],
@@ -26,7 +27,7 @@ def check_sparse_scan(
 
 def check_sparse_rerank(
     queries: SparseRows,
-    rows: SparseRows,
+    rows: StoredRows,
     saturation: Saturation | None,
     candidates: NDArray[Any],
     out_distances: NDArray[Any],
@@ -38,7 +39,7 @@ def check_sparse_rerank(
 
 
 def check_document_frequency(
-    terms: NDArray[Any], rows: SparseRows, allowed: NDArray[Any] | None, out: NDArray[Any]
+    terms: NDArray[Any], rows: StoredRows, allowed: NDArray[Any] | None, out: NDArray[Any]
 ) -> None:
     _check("terms", terms, np.uint32, (None,))
     if (np.diff(terms.astype(np.int64)) <= 0).any():
@@ -62,7 +63,7 @@ def check_queries(queries: SparseRows) -> None:
         raise ValueError("a query's indices must ascend")
 
 
-def _check_both(queries: SparseRows, rows: SparseRows, saturation: Saturation | None) -> None:
+def _check_both(queries: SparseRows, rows: StoredRows, saturation: Saturation | None) -> None:
     _check_sparse("row", rows)
     check_queries(queries)
     if saturation is None:
@@ -72,7 +73,19 @@ def _check_both(queries: SparseRows, rows: SparseRows, saturation: Saturation | 
         raise ValueError("base and slope must be finite and not negative")
 
 
-def _check_sparse(name: str, rows: SparseRows) -> None:
+def check_unpack(rows: PackedRows, listed: NDArray[Any], offsets: NDArray[Any], out: NDArray[Any]) -> None:
+    _check("listed", listed, np.int64, (None,))
+    _check_range("listed", listed, 0, len(rows) - 1)
+    _check("offsets", offsets, np.int64, (len(listed) + 1,))
+    lengths = rows.offsets[listed + 1] - rows.offsets[listed]
+    _check("out", out, np.uint32, (int(lengths.sum()),))
+    if offsets[0] != 0 or (np.diff(offsets) != lengths).any():
+        raise ValueError("offsets are not those of the rows listed")
+
+
+def _check_sparse(name: str, rows: StoredRows) -> None:
+    if isinstance(rows, PackedRows):
+        return  # they were checked when they were made
     _check(f"{name} offsets", rows.offsets, np.int64, (None,))
     if len(rows.offsets) == 0:
         raise ValueError(f"{name} offsets must have an entry for the end of the last row")

@@ -10,11 +10,25 @@ from numpy.typing import NDArray
 
 from vecstore.kernels import _native
 from vecstore.kernels.sparse import Bitmap, OpenWindow, Saturation, Window
+from vecstore.packed_sparse import PackedRows, StoredRows
 from vecstore.sparse import SparseRows
 
 
 def _arrays(rows: SparseRows) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     return rows.offsets, rows.indices, rows.values
+
+
+def stored(rows: StoredRows) -> tuple[Any, Any, Any, Any]:
+    """Rows as the searches take them: three arrays, or the handle of packed ones."""
+    return (None, None, None, opened(rows)) if isinstance(rows, PackedRows) else (*_arrays(rows), None)
+
+
+def opened(rows: PackedRows) -> Any:
+    handle = rows.handles.get("native")
+    if handle is None:
+        parts = (rows.offsets, rows.terms, rows.flags, rows.lows, rows.starts, rows.highs, rows.values)
+        handle = rows.handles["native"] = _native.Packed(*parts, rows.step)
+    return handle
 
 
 def _by(saturation: Saturation | None) -> tuple[NDArray[np.float32] | None, float, float]:
@@ -25,28 +39,33 @@ class NativeSparse:
     def sparse_scan(
         self,
         queries: SparseRows,
-        rows: SparseRows,
+        rows: StoredRows,
         saturation: Saturation | None,
         allowed: Bitmap | None,
         out_rows: NDArray[np.int64],
         out_distances: NDArray[np.float32],
     ) -> None:
-        _native.sparse_scan(*_arrays(queries), *_arrays(rows), *_by(saturation), allowed, out_rows, out_distances)
+        _native.sparse_scan(*_arrays(queries), *stored(rows), *_by(saturation), allowed, out_rows, out_distances)
 
     def sparse_rerank(
         self,
         queries: SparseRows,
-        rows: SparseRows,
+        rows: StoredRows,
         saturation: Saturation | None,
         candidates: NDArray[np.int64],
         out_distances: NDArray[np.float32],
     ) -> None:
-        _native.sparse_rerank(*_arrays(queries), *_arrays(rows), *_by(saturation), candidates, out_distances)
+        _native.sparse_rerank(*_arrays(queries), *stored(rows), *_by(saturation), candidates, out_distances)
 
     def sparse_document_frequency(
-        self, terms: NDArray[np.uint32], rows: SparseRows, allowed: Bitmap | None, out: NDArray[np.int64]
+        self, terms: NDArray[np.uint32], rows: StoredRows, allowed: Bitmap | None, out: NDArray[np.int64]
     ) -> None:
-        _native.sparse_document_frequency(terms, *_arrays(rows), allowed, out)
+        _native.sparse_document_frequency(terms, *stored(rows), allowed, out)
+
+    def unpack_places(
+        self, rows: PackedRows, listed: NDArray[np.int64], offsets: NDArray[np.int64], out: NDArray[np.uint32]
+    ) -> None:
+        opened(rows).places(listed, offsets, out)
 
     def build_window(self, first_row: int, rows: SparseRows, saturation: Saturation | None) -> Window:
         lengths, base, slope = _by(saturation)
@@ -61,7 +80,7 @@ class NativeSparse:
         self,
         windows: Sequence[OpenWindow],
         queries: SparseRows,
-        rows: SparseRows,
+        rows: StoredRows,
         saturation: Saturation | None,
         allowed: Bitmap | None,
         out_rows: NDArray[np.int64],
@@ -69,16 +88,16 @@ class NativeSparse:
         out_counters: NDArray[np.int64],
     ) -> None:
         handles = [window.handle for window in windows]
-        asked = (*_arrays(queries), *_arrays(rows), *_by(saturation), allowed)
+        asked = (*_arrays(queries), *stored(rows), *_by(saturation), allowed)
         _native.inverted_search(handles, *asked, out_rows, out_distances, out_counters)
 
     def inverted_document_frequency(
         self,
         windows: Sequence[OpenWindow],
         terms: NDArray[np.uint32],
-        rows: SparseRows,
+        rows: StoredRows,
         allowed: Bitmap | None,
         out: NDArray[np.int64],
     ) -> None:
         handles = [window.handle for window in windows]
-        _native.inverted_document_frequency(handles, terms, *_arrays(rows), allowed, out)
+        _native.inverted_document_frequency(handles, terms, *stored(rows), allowed, out)

@@ -89,6 +89,42 @@ def scan(
 
 
 @njit(nogil=True, cache=True)
+def scan_block(
+    indices: Any, weights: Any, row_offsets: Any, row_indices: Any, row_values: Any, normed: bool, norms: Any,
+    numbers: Any, heap_rows: Any, heap: Any,
+) -> None:  # fmt: skip
+    """The same of all rows, whose numbers are listed."""
+    keys, ranks, shift = index_table(indices)
+    products, held = np.empty(len(weights), np.float32), np.zeros(len(weights), np.bool_)
+    for row in range(len(numbers)):
+        low, high = row_offsets[row], row_offsets[row + 1]
+        norm = norms[row] if normed else np.float32(0)
+        distance, matched = row_distance(
+            keys, ranks, shift, weights, row_indices[low:high], row_values[low:high], norm, normed, products, held
+        )
+        if matched:
+            _offer(heap, heap_rows, distance, numbers[row])
+
+
+@njit(nogil=True, cache=True)
+def unpack(
+    row_offsets: Any, flags: Any, lows: Any, starts: Any, highs: Any, listed: Any, offsets: Any, out: Any
+) -> None:
+    """The places of packed rows (vecstore/packed_sparse.py)."""
+    for i in range(len(listed)):
+        row = listed[i]
+        high, at, following = np.int64(starts[row]), offsets[i], np.uint32(0)
+        for entry in range(row_offsets[row], row_offsets[row + 1]):
+            gap = np.uint32(lows[entry])
+            if flags[entry >> 3] >> (entry & 7) & 1:
+                gap |= np.uint32(highs[high]) << np.uint32(8)
+                high += 1
+            out[at] = following + gap
+            following = np.uint32(out[at] + np.uint32(1))
+            at += 1
+
+
+@njit(nogil=True, cache=True)
 def rerank(
     indices: Any, weights: Any, row_offsets: Any, row_indices: Any, row_values: Any, normed: bool, norms: Any,
     candidates: Any, out_distances: Any,

@@ -19,6 +19,7 @@ from vecstore.kernels.sparse_numpy import by_weight, document_frequency
 from vecstore.kernels.stop import check_stop
 from vecstore.kernels.window_build import TOP, build_window, padded
 from vecstore.kernels.window_checks import check_counters, check_window, check_windows
+from vecstore.packed_sparse import StoredRows
 from vecstore.sparse import SparseRows
 
 SUM_TOP = 65_535
@@ -100,7 +101,7 @@ class _Search:
         self,
         kernels: PortableSparse,
         query: SparseRows,
-        rows: SparseRows,
+        rows: StoredRows,
         saturation: Saturation | None,
         flags: NDArray[np.bool_],
         k: int,
@@ -167,7 +168,7 @@ class PortableSparse(ABC):
     def sparse_rerank(
         self,
         queries: SparseRows,
-        rows: SparseRows,
+        rows: StoredRows,
         saturation: Saturation | None,
         candidates: NDArray[np.int64],
         out_distances: NDArray[np.float32],
@@ -201,7 +202,7 @@ class PortableSparse(ABC):
         self,
         windows: Sequence[OpenWindow],
         queries: SparseRows,
-        rows: SparseRows,
+        rows: StoredRows,
         saturation: Saturation | None,
         allowed: Bitmap | None,
         out_rows: NDArray[np.int64],
@@ -228,7 +229,7 @@ class PortableSparse(ABC):
         self,
         windows: Sequence[OpenWindow],
         terms: NDArray[np.uint32],
-        rows: SparseRows,
+        rows: StoredRows,
         allowed: Bitmap | None,
         out: NDArray[np.int64],
     ) -> None:
@@ -245,7 +246,7 @@ class PortableSparse(ABC):
                 out[place] += np.count_nonzero(mine & (codes[: len(mine)] > 0) if ids is None else mine[ids])
 
 
-def _share(terms: NDArray[np.uint32], rows: SparseRows, candidates: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _share(terms: NDArray[np.uint32], rows: StoredRows, candidates: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which of the rows listed hold one of the terms: a distance of +inf does not tell."""
     listed = rows.take(candidates)
     found = np.zeros(listed.nnz + 1, np.int64)

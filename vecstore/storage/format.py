@@ -22,7 +22,8 @@ from typing import Final
 
 from vecstore.errors import InvalidArgument
 
-STORE_FORMAT: Final = 3  # directory layout, keys and values of the meta family; 2: vector indexes; 3: auto, graph
+# Of the directory, keys and values of the meta family; 2: vector indexes; 3: auto, graph; 4: packed sparse rows.
+STORE_FORMAT: Final = 4
 CHUNK_TABLE_VERSION: Final = 1
 ARRAYS_VERSION: Final = 1
 
