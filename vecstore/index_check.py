@@ -208,6 +208,8 @@ def _check_seismic(spec: Seismic, path: str) -> None:
             _bounded(f"{path}.{name}", value, low, high)
     if spec.postings == "auto" and spec.list_factor != "auto":
         raise bad_index(f"{path}.list_factor", f"is {spec.list_factor}, a multiple of postings, of which all are kept")
+    if spec.values == "stored" and spec.components != "auto":
+        raise bad_index(f"{path}.components", f"is {spec.components}, of a copy that values=stored does without")
 
 
 def _check_late(spec: Plaid | Muvera, dim: int, path: str) -> None:

@@ -204,11 +204,18 @@ class Seismic(_Spec, frozen=True, tag="seismic"):
     `postings` is how many entries of an index are kept on average for finding candidates, the largest of all ("auto"
     keeps every one), and `list_factor`, which goes with such a number, how many times as many of one at most. `summary`
     is what stands for a block: "mean", a power mean of its values, tells blocks apart best; "max" bounds them, so that
-    a search for all of the k nearest may skip blocks too."""
+    a search for all of the k nearest may skip blocks too.
+
+    `values` other than "stored" give the index a copy of the rows of its own, smaller than the stored ones and always
+    in memory, by which candidates are scored: as float16, or in 8 bits of fixed point ("fixed8", Q2.6 up to 3.98). Its
+    `components` are whole numbers of terms ("plain", 2 or 4 bytes each) or gaps between them ("delta8", 1 byte and 1 to
+    2 bits; what "auto" takes). Scores are those of the stored vectors but with `rescore=False`."""
 
     postings: int | Literal["auto"] = "auto"
     list_factor: float | Literal["auto"] = "auto"
     summary: Literal["mean", "max"] = "mean"
+    values: Literal["stored", "float16", "fixed8"] = "stored"
+    components: Literal["auto", "plain", "delta8"] = "auto"
 
 
 TokenStore = Literal["stored", "int8", "residual1", "residual2", "residual4", "residual8"]

@@ -9,7 +9,7 @@ Values are as narrow as gives all of them back bit for bit: bytes times a step, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast
 
@@ -152,8 +152,19 @@ def gaps_of(offsets: Int64Array, places: NDArray[np.integer]) -> Gaps:
     return Gaps((gaps & 255).astype(np.uint8), flagged, highs, np.diff(reached[offsets]).astype(np.uint32))
 
 
-def joined_gaps(parts: list[Gaps], terms: int) -> dict[str, np.ndarray]:
-    """`flags`, `lows`, `starts` and `highs` of all rows of the parts, one behind another."""
+def coded(parts: Iterable[SparseRows], terms: UInt32Array, components: Components) -> dict[str, np.ndarray]:
+    """`flags`, `lows`, `starts` and `highs` of all rows of the parts, one behind another; whole places where there are
+    too many terms for gaps."""
+    if components == "delta8" and len(terms) <= TERMS_MAX:
+        return _joined([gaps_of(part.offsets, places_of(terms, part.indices)) for part in parts], len(terms))
+    dtype = np.uint16 if len(terms) <= _WIDE else np.uint32
+    places = [places_of(terms, part.indices).astype(dtype) for part in parts]
+    none = np.empty(0, np.uint8)
+    lows = np.concatenate([np.empty(0, dtype), *places])
+    return {"flags": none, "lows": lows, "starts": np.empty(0, np.uint32), "highs": none}
+
+
+def _joined(parts: list[Gaps], terms: int) -> dict[str, np.ndarray]:
     lows = np.concatenate([*(part.lows for part in parts), np.zeros(SPARE, np.uint8)])
     flagged = np.concatenate([part.flagged for part in parts] or [np.empty(0, bool)])
     flags = np.zeros(len(flagged) // 8 + FLAGS_SPARE, np.uint8)
@@ -188,32 +199,17 @@ def narrowest(values: NDArray[Any], so_far: type[np.generic] = np.uint8) -> type
     return so_far
 
 
-def packed(rows: SparseRows, components: Components = "delta8", *, bytes_to: float | None = None) -> PackedRows | None:
-    """The rows in this form; None where there are too many terms for it. `bytes_to` is the largest of the values, none
-    negative, which are then rounded to bytes, the smallest to 1: times the least power of two that reaches it."""
+def packed(rows: SparseRows, components: Components = "delta8") -> PackedRows:
+    """The rows in this form, values as narrow as is exact."""
     terms = np.unique(rows.indices)
-    if components == "delta8" and len(terms) > TERMS_MAX:
-        return None
-    places = places_of(terms, rows.indices)
-    parts: dict[str, Any]
-    if components == "delta8":
-        parts = joined_gaps([gaps_of(rows.offsets, places)], len(terms))
-    else:
-        lows = places.astype(np.uint16 if len(terms) <= _WIDE else np.uint32)
-        none = np.empty(0, np.uint8)
-        parts = {"flags": none, "lows": lows, "starts": np.empty(0, np.uint32), "highs": none}
-    step = 1.0
-    if bytes_to is None:
-        values = rows.values.astype(narrowest(rows.values))
-    else:
-        step = fixed_step(bytes_to)
-        values = np.clip(np.rint(rows.values.astype(np.float32) / np.float32(step)), 1, 255).astype(np.uint8)
-    return PackedRows(rows.offsets, terms, **parts, values=values, dtype=rows.values.dtype, step=step)
-
-
-def fixed_step(largest: float) -> float:
-    """The least power of two of which 255 times reaches the largest value; 1/64 up to 3.98."""
-    return float(2.0 ** np.ceil(np.log2(largest / 255))) if largest > 0 else 1.0
+    values = rows.values.astype(narrowest(rows.values))
+    arrays: dict[str, np.ndarray] = {
+        "offsets": rows.offsets,
+        "terms": terms,
+        **coded([rows], terms, components),
+        "values": values,
+    }
+    return PackedRows.from_arrays(arrays, rows.values.dtype)
 
 
 def _check(rows: PackedRows) -> None:

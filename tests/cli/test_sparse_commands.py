@@ -145,7 +145,6 @@ def test_tune(run: Callable[..., Any], tmp_path: Path) -> None:
     sorted_rows = [dict(sorted(row.items())) for row in rows]
     vectors = [SparseVector(np.array(list(row), np.uint32), np.array(list(row.values()))) for row in sorted_rows]
     stored = packed(sparse_rows(vectors))
-    assert stored is not None
     assert stats["bytes"].pop("vectors") == stored.nbytes < 0.75 * (2_000 * 20 * 8)
     assert sum(stats["bytes"].values()) > 2_000 * 20  # of the index's own parts
     indices = np.array([sorted(row) for row in rows[:60]])

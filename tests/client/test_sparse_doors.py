@@ -292,7 +292,16 @@ def test_indexes_and_the_parameters_of_queries(db: Any) -> None:
         assert docs.schema().vectors["default"].index == parse_index(text)
         assert docs.stats()["vectors"]["default"]["index"] == text
         assert answer(docs.query(QUERY, k=60)) == expected(QUERY)
-    for bad, part in (({"type": "seismic", "postings": 0}, ".postings"), ("ivf", ""), ("mih", "")):
+    copied = parse_index("seismic(values=fixed8, components=plain)")
+    assert copied == Seismic(values="fixed8", components="plain")
+    docs.update_index("default", copied)
+    assert docs.schema().vectors["default"].index == copied
+    assert docs.stats()["vectors"]["default"]["index"] == "seismic(values=fixed8, components=plain)"
+    assert answer(docs.query(QUERY, k=60, rescore=False)) == expected(QUERY)
+    for bad, part in (
+        ({"type": "seismic", "postings": 0}, ".postings"), ("seismic(components=delta8)", ".components"), ("ivf", ""),
+        ({"type": "seismic", "components": "plain"}, ".components"), ("mih", ""),
+    ):  # fmt: skip
         with pytest.raises(InvalidArgument) as refused:
             docs.update_index("default", bad)
         assert refused.value.field_violations[0][0] == f"vectors.default.index{part}", refused.value

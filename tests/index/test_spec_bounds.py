@@ -27,6 +27,8 @@ def check(spec: Index) -> None:
         Seismic(postings=1 << 20),
         Seismic(postings=10, list_factor=1),
         Seismic(postings=10, list_factor=100),
+        Seismic(values="fixed8", components="plain"),
+        Seismic(values="float16", components="delta8"),
         Plaid(centroids=1),
         Plaid(centroids=1 << 16),
         Plaid(centroids=8, nprobe=8),
@@ -57,6 +59,8 @@ def test_taken(spec: Index) -> None:
         (Seismic(postings=10, list_factor=0.9), "list_factor"),
         (Seismic(postings=10, list_factor=101), "list_factor"),
         (Seismic(list_factor=2), "list_factor"),  # a multiple of nothing
+        (Seismic(components="delta8"), "components"),  # of no copy
+        (Seismic(values="fixed16"), ""),  # type: ignore[arg-type]
         (Plaid(centroids=0), "centroids"),
         (Plaid(centroids=(1 << 16) + 1), "centroids"),
         (Plaid(nprobe=0), "nprobe"),

@@ -30,9 +30,7 @@ def seeded() -> np.random.Generator:
 
 
 def packed_rows(rows: SparseRows, components: str = "delta8") -> PackedRows:
-    made = packed(rows, components)  # type: ignore[arg-type]
-    assert made is not None
-    return made
+    return packed(rows, components)  # type: ignore[arg-type]
 
 
 def spread_rows(rng: np.random.Generator, n: int, n_terms: int) -> SparseRows:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vecstore.kernels.base import Int64Array
 from vecstore.offsets import offsets_of, taken_of
-from vecstore.packed_sparse import TERMS_MAX, Gaps, PackedRows, StoredRows, gaps_of, joined_gaps, narrowest, places_of
+from vecstore.packed_sparse import TERMS_MAX, PackedRows, StoredRows, coded, narrowest
 from vecstore.schema import VectorField
 from vecstore.sparse import SparseRows
 
@@ -76,20 +76,17 @@ def sparse_columns(rows: Gathered, field: VectorField) -> Iterator[Array]:
     yield whole("offsets", offsets)
     nnz = int(offsets[-1])
     terms, kind = _terms(rows.parts(offsets))
-    gaps: list[Gaps] = []
-    if len(terms) <= TERMS_MAX and 4 * len(terms) < 4 * nnz:
-        gaps = [gaps_of(part.offsets, places_of(terms, part.indices)) for part in rows.parts(offsets)]
-    arrays = {"terms": terms, **joined_gaps(gaps, len(terms))} if gaps else {}
     narrow = np.dtype(kind)
-    if not gaps or sum(array.nbytes for array in arrays.values()) + nnz * narrow.itemsize >= nnz * (
-        4 + field.storage_dtype.itemsize
-    ):
-        yield "indices", np.dtype(np.uint32), (nnz,), (part.indices for part in rows.parts(offsets))
-        narrow = field.storage_dtype
+    arrays: dict[str, np.ndarray] = {}
+    if len(terms) <= min(TERMS_MAX, nnz):
+        arrays = {"terms": terms, **coded(rows.parts(offsets), terms, "delta8")}
+    size = sum(array.nbytes for array in arrays.values()) + nnz * narrow.itemsize
+    if arrays and size < nnz * (4 + field.storage_dtype.itemsize):
+        for name in list(arrays):
+            yield whole(name, arrays.pop(name))
     else:
-        del gaps
-        for name, array in arrays.items():
-            yield whole(name, array)
+        narrow = field.storage_dtype
+        yield "indices", np.dtype(np.uint32), (nnz,), (part.indices for part in rows.parts(offsets))
     yield "values", narrow, (nnz,), rows.values(offsets, narrow)
 
 

@@ -23,6 +23,7 @@ _MIB = 1 << 20
 _ROW_NUMBER = 4.0
 _FILLED = 1.2  # lists are filled up to whole blocks
 _SEISMIC_ENTRY, _POSTING = 12.0, 4.0  # bytes of a sparse row's entry
+_PLACE, _GAP = 2.0, 1.4  # and of its component in a copy of the rows
 _TOKEN = 6.0  # and of a token: its centroid, its row among the centroid's
 POSTINGS_ROWS_MIN = 500  # sparse rows and texts from which on lists, made in milliseconds, beat a scan by far
 SEISMIC_ROWS_MIN = 65_536  # up to there lists answer exactly in about the time that blocks take for .99
@@ -63,7 +64,7 @@ _OTHERS: dict[VectorKind, tuple[Index, ...]] = {
 def row_bytes(spec: Index, field: VectorField) -> float:
     """About what a row takes in memory."""
     if field.is_sparse:
-        return SPARSE_WIDTH * (_SEISMIC_ENTRY if isinstance(spec, Seismic) else _POSTING)
+        return SPARSE_WIDTH * (_seismic_entry(spec) if isinstance(spec, Seismic) else _POSTING)
     if isinstance(spec, Plaid):
         return TOKENS * _TOKEN
     if isinstance(spec, Graph):
@@ -71,6 +72,13 @@ def row_bytes(spec: Index, field: VectorField) -> float:
     if isinstance(spec, IVF) and isinstance(spec.quantizer, SAQ):
         return _ROW_NUMBER + _FILLED * spec.quantizer.bits * field.dim / 8
     return _ROW_NUMBER
+
+
+def _seismic_entry(spec: Seismic) -> float:
+    if spec.values == "stored":
+        return _SEISMIC_ENTRY
+    component = _PLACE if spec.components == "plain" else _GAP
+    return _SEISMIC_ENTRY + component + (2.0 if spec.values == "float16" else 1.0)
 
 
 def choose(

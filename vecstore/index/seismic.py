@@ -31,6 +31,7 @@ from vecstore.index.base import (
 from vecstore.index.header import read_header
 from vecstore.index.resident import resident
 from vecstore.index.seismic_calibration import QUERIES, UNCALIBRATED, FactorTable, calibrated, drawn
+from vecstore.index.seismic_forward import forward_arrays, forward_copy, more_than, open_forward, rescore
 from vecstore.index.seismic_order import similar_order, sketches
 from vecstore.index.seismic_parts import Kept, build_parts
 from vecstore.index.seismic_terms import count_terms, least_kept, smallest_value
@@ -40,7 +41,7 @@ from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.seismic import BLOCK, COUNTERS, MASK_BYTES, PADDING, TERMS_MAX, OpenSeismic, SeismicArrays, Visit
 from vecstore.kernels.select import get_kernels
 from vecstore.kernels.sparse_checks import check_queries
-from vecstore.packed_sparse import StoredRows
+from vecstore.packed_sparse import PackedRows, StoredRows
 from vecstore.schema import VectorField
 from vecstore.sparse import SparseRows
 
@@ -66,6 +67,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     coded: int  # entries that have a code: less than nnz where some were left out
     negative: bool  # a stored value is below 0: no blocks, every search is exact
     table: FactorTable
+    step: float = 1.0  # of the values of a copy that are bytes
 
 
 class SeismicIndex(BuiltIndex):
@@ -73,14 +75,25 @@ class SeismicIndex(BuiltIndex):
     complete: ClassVar[bool] = True
     plans_filters: ClassVar[bool] = True
 
-    def __init__(self, field: VectorField, rows: StoredRows, spec: Seismic, arrays: SeismicArrays, header: Header):
+    def __init__(
+        self,
+        field: VectorField,
+        rows: StoredRows,
+        spec: Seismic,
+        arrays: SeismicArrays,
+        header: Header,
+        forward: PackedRows | None,
+    ) -> None:
+        """`forward` is what `forward_copy` gives."""
         self.field, self.spec, self.header = field, spec, header
         self.ntotal = len(rows)
-        self._rows = rows
+        self._rows, self._forward = rows, forward
         named = {name: resident(getattr(arrays, name)) for name in _ARRAYS}
         self._arrays = SeismicArrays(**named)
         self._exact = SparseFlatIndex(field, rows)
-        self.code_bytes = sum(array.nbytes for array in named.values()) / max(1, self.ntotal)
+        copied = sum(array.nbytes for array in forward_arrays(forward).values())
+        self.code_bytes = (copied + sum(array.nbytes for array in named.values())) / max(1, self.ntotal)
+        self._copy_is_exact = spec.values == "float16" and field.storage_dtype == np.float16
         self._pruned = header.coded < header.nnz
         self._asked: SparseRows | None = None  # the user's queries that the table was measured on
         self._open: dict[str, OpenSeismic] = {}
@@ -102,6 +115,7 @@ class SeismicIndex(BuiltIndex):
         progress("count", 0, 1)
         terms, counts = count_terms(rows)
         negative = smallest_value(rows) < 0
+        forward = None if negative else forward_copy(rows, terms, spec)
         if negative:
             terms, counts = terms[:0], counts[:0]
             order = np.arange(len(rows), dtype=np.uint32)
@@ -110,8 +124,9 @@ class SeismicIndex(BuiltIndex):
         kept = _kept(spec, rows, len(terms))
         arrays = build_parts(rows, order, terms, counts, kept, spec.summary, progress)
         coded = _coded(arrays)
-        header = Header(VERSION, len(rows), rows.nnz, spec, coded, negative, UNCALIBRATED)
-        index = cls(field, rows, spec, arrays, header)
+        step = 1.0 if forward is None else forward.step
+        header = Header(VERSION, len(rows), rows.nnz, spec, coded, negative, UNCALIBRATED, step)
+        index = cls(field, rows, spec, arrays, header, forward)
         progress("calibrate", 0, 1)
         index._asked = None if warm is None else warm.index._asked
         index._calibrate(kernels)
@@ -166,8 +181,9 @@ class SeismicIndex(BuiltIndex):
         allowed: Bitmap | None,
         params: SearchParams = DEFAULT_PARAMS,
     ) -> Candidates:
-        """`nprobe` bounds how many of a query's terms, the heaviest, find candidates. Answers have exact distances
-        whatever `rescore` says. Where a weight is not positive the search is exact."""
+        """`nprobe` bounds how many of a query's terms, the heaviest, find candidates. Answers have exact distances,
+        with `rescore` False those by the index's copy of the rows where it has one. Where a weight is not positive the
+        search is exact."""
         matches = allowed_count(self.ntotal, allowed)
         few = k if allowed is None else max(k, FEW_ROWS, self.ntotal // FEW_SHARE)
         if params.exact or params.truncate_dim or self.header.negative or matches <= few or k == 0:
@@ -177,8 +193,9 @@ class SeismicIndex(BuiltIndex):
             found.recall = 1.0
             return found
         visit, recall = self._plan(k, matches, params)
-        found = self._found(kernels, queries, k, allowed, visit)
-        found.recall = recall
+        found = self._found(kernels, queries, k, allowed, visit, params.rescore)
+        exact = params.rescore or self._forward is None or self._copy_is_exact
+        found.recall = recall if exact else None
         self._complete(kernels, queries, allowed, found)
         return found
 
@@ -211,11 +228,25 @@ class SeismicIndex(BuiltIndex):
         first = max(FIRST_BLOCKS, ceil(2 * depth * self.ntotal / (BLOCK * max(1, matches))))
         return Visit(depth, first, factor, TERMS_MAX, SHARE)
 
-    def _found(self, kernels: Kernels, queries: SparseRows, k: int, allowed: Bitmap | None, visit: Visit) -> Candidates:
+    def _found(
+        self,
+        kernels: Kernels,
+        queries: SparseRows,
+        k: int,
+        allowed: Bitmap | None,
+        visit: Visit,
+        rescored: bool = True,
+    ) -> Candidates:
         nq = len(queries)
-        rows, distances = np.empty((nq, k), np.int64), np.empty((nq, k), np.float32)
+        copied = None if visit.all else self._forward
+        scored = self._rows if copied is None else copied
+        again = rescored and copied is not None and not self._copy_is_exact
+        count = min(more_than(k, self.spec), visit.depth) if again else k
+        rows, distances = np.empty((nq, count), np.int64), np.empty((nq, count), np.float32)
         counters = np.empty((nq, len(COUNTERS)), np.int64)
-        kernels.seismic_search(self._opened(kernels), self._rows, queries, visit, allowed, rows, distances, counters)
+        kernels.seismic_search(self._opened(kernels), scored, queries, visit, allowed, rows, distances, counters)
+        if again:
+            rows, distances = rescore(kernels, queries, self._rows, rows, k)
         counted = (counters[0] if nq == 1 else counters.sum(axis=0)).tolist()
         found = Candidates(rows, distances, dict(zip(COUNTERS, counted, strict=True)))
         found.counters["rows_scanned"] = BLOCK * found.counters["blocks_read"]
@@ -260,6 +291,7 @@ class SeismicIndex(BuiltIndex):
             "header": np.frombuffer(msgspec.json.encode(self.header), np.uint8),
             **{name: getattr(self._arrays, name) for name in _ARRAYS},
             **{f"asked.{name}": array for name, array in asked.items()},
+            **forward_arrays(self._forward),
         }
 
     @classmethod
@@ -270,7 +302,10 @@ class SeismicIndex(BuiltIndex):
         if missing:
             raise Corruption(f"a seismic index lacks its {missing[0]}")
         parts = SeismicArrays(**{name: arrays[name] for name in _ARRAYS})
-        index = cls(field, rows, header.spec, parts, header)
+        forward = open_forward(rows, header.spec, header.step, arrays)
+        if forward is None and header.spec.values != "stored" and rows.nnz and not header.negative:
+            raise Corruption("a seismic index lacks its copy of the rows")
+        index = cls(field, rows, header.spec, parts, header, forward)
         index._check()
         index._asked = _open_asked(arrays)
         return index
