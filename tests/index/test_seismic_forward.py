@@ -22,7 +22,12 @@ from vecstore.sparse import SparseRows
 
 SINGLE = VectorField(VectorKind.SPARSE, 0, Metric.DOT, DataType.FLOAT32)
 HALF = VectorField(VectorKind.SPARSE, 0, Metric.DOT, DataType.FLOAT16)
-FORMS = [Seismic(values=v, components=c) for v in ("float16", "fixed8") for c in ("plain", "delta8")]  # type: ignore[arg-type]
+FORMS = [
+    Seismic(values="float16", components="plain"),
+    Seismic(values="float16", components="delta8"),
+    Seismic(values="fixed8", components="plain"),
+    Seismic(values="fixed8", components="delta8"),
+]
 UNSCORED = SearchParams(rescore=False)
 
 
