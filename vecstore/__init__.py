@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vecstore.aliases import Alias, CreateAlias, DeleteAlias, RenameAlias, SwapAliases
     from vecstore.client._async.client import AsyncClient
     from vecstore.client._async.collection import AsyncCollection
     from vecstore.client._async.documents import AsyncDocuments
@@ -106,6 +107,7 @@ __all__ = [
     "PQ",
     "RRF",
     "SAQ",
+    "Alias",
     "AlreadyExists",
     "AsyncClient",
     "AsyncCollection",
@@ -122,8 +124,10 @@ __all__ = [
     "Collection",
     "CollectionInfo",
     "Corruption",
+    "CreateAlias",
     "DataType",
     "DeadlineExceeded",
+    "DeleteAlias",
     "Dense",
     "Discover",
     "Document",
@@ -165,6 +169,7 @@ __all__ = [
     "RaBitQ",
     "Recommend",
     "RelativeScore",
+    "RenameAlias",
     "ResourceExhausted",
     "Rotate",
     "Sample",
@@ -175,6 +180,7 @@ __all__ = [
     "SnapshotInfo",
     "Sparse",
     "SparseVector",
+    "SwapAliases",
     "Text",
     "Truncate",
     "Unauthenticated",
@@ -199,6 +205,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "vecstore.aliases": ("Alias", "CreateAlias", "DeleteAlias", "RenameAlias", "SwapAliases"),
     "vecstore.client._async.client": ("AsyncClient",),
     "vecstore.client._async.collection": ("AsyncCollection",),
     "vecstore.client._async.documents": ("AsyncDocuments",),

@@ -45,6 +45,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name_length_max: int = 255
     string_id_bytes_max: int = 128
     collections_max: int = 1_000
+    aliases_max: int = 1_000
     vector_fields_max: int = 64
     field_indexes_max: int = 64
     filtered_update_points_max: int = 100_000  # points that one set_payload by filter may rewrite

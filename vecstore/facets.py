@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ class FacetRequest:
     filter: Filter | None = None
     limit: int = 10
     min_seq: int = 0
+    min_seqs: Mapping[str, int] | None = None
 
 
 @dataclass(slots=True)
@@ -43,6 +44,7 @@ class MatrixRequest:
     seed: int | None = None
     min_seq: int = 0
     timeout_s: float | None = None
+    min_seqs: Mapping[str, int] | None = None
 
 
 @dataclass(slots=True)

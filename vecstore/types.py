@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -149,12 +149,14 @@ WriteRequest = SingleWrite | UpdateBatchRequest
 
 @dataclass(slots=True)
 class WriteResult:
-    """`seq` is the write's sequence number; every later read that reports a `seq` at least as large has seen it."""
+    """`seq` is the write's sequence number in `collection`; every later read of that which reports a `seq` at least as
+    large has seen it. `collection` is called so itself, by whatever alias the write came."""
 
     seq: int
     changed: int  # points written or deleted
     skipped: int = 0  # ids that the mode or a condition left alone, or that there was nothing to change of
     operations: Sequence[WriteResult] = ()  # of a batch: what each of its writes did
+    collection: str = ""
 
 
 @dataclass(slots=True)
@@ -191,10 +193,15 @@ class Hit(Point):
 
 @dataclass(slots=True)
 class GetRequest:
+    """Here and in the other reads: `min_seq` is the write of the collection to be seen at least. `min_seqs` are writes
+    by their collection's name; they are waited for before it is looked up what an alias stands for, so that they hold
+    for the collection that they were made in, and for no other."""
+
     collection: str
     ids: Sequence[PointId]
     select: Selection = field(default_factory=Selection)
     min_seq: int = 0
+    min_seqs: Mapping[str, int] | None = None
 
 
 @dataclass(slots=True)
@@ -207,6 +214,7 @@ class ScrollRequest:
     after: PointId | None = None
     select: Selection = field(default_factory=Selection)
     min_seq: int = 0
+    min_seqs: Mapping[str, int] | None = None
 
 
 @dataclass(slots=True)
@@ -214,6 +222,7 @@ class ScrollResult:
     points: list[Point]
     next_after: PointId | None  # pass as `after` to go on; None at the end
     seq: int
+    collection: str = ""  # what to go on in: the alias that was asked for may stand for another one by then
 
 
 @dataclass(slots=True)
@@ -221,6 +230,7 @@ class CountRequest:
     collection: str
     filter: Filter | None = None
     min_seq: int = 0
+    min_seqs: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +283,7 @@ class QueryRequest:
     fusion: Fusion | None = None
     mmr: Mmr | None = None
     ranking: Ranking | None = None
+    min_seqs: Mapping[str, int] | None = None
 
     @property
     def is_staged(self) -> bool:

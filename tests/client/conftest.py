@@ -43,7 +43,7 @@ class Blocking:
             result = self._run(result)
         if isinstance(result, AsyncIterator):
             return self._walk(result)
-        if isinstance(result, vecstore.AsyncCollection | vecstore.AsyncClient):
+        if isinstance(result, vecstore.AsyncCollection | vecstore.AsyncClient | vecstore.AsyncDocuments):
             return Blocking(result, self._loop)
         return result
 

@@ -152,7 +152,9 @@ def few(limits: Limits, calls: list[int], ask: Callable[[Any], Any]) -> Any:
             calls.append(len(requests))
             return inner(requests)
 
-        docs._transport = type("T", (), {"query_batch": staticmethod(counted), "settings": docs._transport.settings})()
+        known = docs._transport
+        there = {"settings": known.settings, "collection_info": known.collection_info}
+        docs._transport = type("T", (), {"query_batch": staticmethod(counted), **there})()
         return ask(docs)
 
 

@@ -27,6 +27,7 @@ WRITES = {
 ADMINS = {
     "create_collection", "delete_collection", "update_collection", "create_field_index", "delete_field_index",
     "update_index", "tune_collection", "compact_collection", "verify_collection", "verify_all", "cancel_operation",
+    "update_aliases", "set_alias", "delete_alias",
     "create_snapshot", "list_snapshots", "delete_snapshot", "restore_snapshot",
 }  # fmt: skip
 

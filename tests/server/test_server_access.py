@@ -19,11 +19,12 @@ from vecstore.engine.database import Database
 from vecstore.errors import InvalidArgument
 from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2, snapshots_pb2
 from vecstore.server import calls as calls_module
+from vecstore.server import names as names_module
 from vecstore.server.app import start_server
 from vecstore.server.rules import RULES
 
 READS = {
-    "Collections": "Get List Exists Stats Info",
+    "Collections": "Get List Exists ListAliases Stats Info",
     "Points": "Get Scroll Count Facet DistanceMatrix Query QueryGroups WhyNot QueryBatch QueryStream",
     "Operations": "Get List Watch",
 }
@@ -32,7 +33,8 @@ WRITES = {
     " UpdateBatch UpsertStream"
 }
 ADMINISTERS = {
-    "Collections": "Create Delete Update CreateFieldIndex UpdateIndex Tune DeleteFieldIndex Compact Verify",
+    "Collections": "Create Delete Update UpdateAliases CreateFieldIndex UpdateIndex Tune DeleteFieldIndex Compact"
+    " Verify",
     "Operations": "Cancel",
     "Snapshots": "Create List Delete Restore",
 }
@@ -103,6 +105,8 @@ def request_for(name: str, collection: str) -> bytes:
         message.query.collection = collection
     elif "name" in fields:
         message.name = collection
+    elif "actions" in fields:
+        message.actions.add().rename.new_alias = collection
     return bytes(message.SerializeToString())
 
 
@@ -192,7 +196,7 @@ def test_requests_are_whole_before_they_are_refused(served: Served) -> None:
     assert points.Count(count(collection="docs"), metadata=key).count == 1
     assert points.Count(count(collection="other"), metadata=meta(served.keys["admin"])).count == 0
     big = points_pb2.UpsertRequest(collection="other", points=[point(n, **text) for n in range(3_000)])
-    assert big.ByteSize() > calls_module.READ_ON_LOOP_BYTES
+    assert big.ByteSize() > names_module.READ_ON_LOOP_BYTES
     assert failure(points.Upsert, big, metadata=key)[0] == "PERMISSION_DENIED"
     wrong = failure(served.client.raw, "/vecstore.v1.Points/Upsert", b"\xff\xff", metadata=key)
     assert wrong[0] == "INVALID_ARGUMENT"

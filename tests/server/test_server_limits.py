@@ -180,6 +180,7 @@ def _named_vector(name: str) -> cpb.CreateCollectionRequest:
 # Tested below or in the files named, because a size is not all there is to them.
 ELSEWHERE = {
     "collections_max": "here",
+    "aliases_max": "tests/engine/test_aliases.py",
     "filtered_update_points_max": "here",
     "idempotency_keys_max": "tests/client/test_conditional_writes.py",
     "message_bytes_max": "test_server_messages.py",

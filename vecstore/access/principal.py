@@ -52,8 +52,13 @@ class Principal:
         if self.collections is None:
             return
         for name in names:
-            if not self.may_see(name):
-                raise PermissionDenied(f"key {self.name!r} is not for collection {name!r:.80}")
+            self.check_named(name, name)
+
+    def check_named(self, collection: str, called: str) -> None:
+        """Raises PermissionDenied when the key is not for the collection; it is `called` so, which tells no more than
+        the caller knew."""
+        if not self.may_see(collection):
+            raise PermissionDenied(f"key {self.name!r} is not for collection {called!r:.80}")
 
     def check_database(self) -> None:
         """For what concerns every collection at once. Raises PermissionDenied when the key is limited to some."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
+from vecstore.aliases import Alias, AliasAction
 from vecstore.config import Settings
 from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
 from vecstore.engine.in_thread import in_thread
+from vecstore.engine.reached import named
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
@@ -85,9 +87,22 @@ class AsyncLocal:
     async def update_collection(self, request: UpdateCollectionRequest) -> UpdatedCollection:
         return await self._run(self._database.update_collection, request)
 
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """What each alias stands for now."""
+        return self._database.aliases
+
+    async def update_aliases(
+        self, actions: Sequence[AliasAction], *, may_see: Callable[[str], bool] = lambda collection: True
+    ) -> list[Alias]:
+        return await self._run(self._database.update_aliases, actions, may_see=may_see)
+
+    async def list_aliases(self, collection: str | None = None) -> list[Alias]:
+        return await self._run(self._database.list_aliases, collection)
+
     async def write(self, request: WriteRequest) -> WriteResult:
         loop = asyncio.get_running_loop()
-        (request,) = await self._database.embedding.resolved_async([request])
+        (request,) = await self._database.embedding.resolved_async([self._database.named(request)])
         future = asyncio.wrap_future(await loop.run_in_executor(self._writes, self._database.submit, request))
         return await asyncio.shield(future)  # a caller who gives up does not undo a write that is under way
 
@@ -110,18 +125,19 @@ class AsyncLocal:
         return await self._read(self._database.matrix, request)
 
     async def why_not(self, request: QueryRequest, id: PointId) -> tuple[dict[str, Any], int]:
-        (request,) = await self._database.embedding.resolved_async([request])
+        (request,) = await self._database.embedding.resolved_async([await named(self._database, request)])
         return await self._read(self._database.why_not, request, id)
 
     async def query_groups(self, request: GroupsRequest) -> Groups:
-        (request,) = await self._database.embedding.resolved_async([request])
+        (request,) = await self._database.embedding.resolved_async([await named(self._database, request)])
         return await self._read(self._database.query_groups, request)
 
     async def query_many(self, request: QueryRequest) -> list[Hits]:
-        (request,) = await self._database.embedding.resolved_async([request], many=True)
+        (request,) = await self._database.embedding.resolved_async([await named(self._database, request)], many=True)
         return await self._read(self._database.query_many, request)
 
     async def query_batch(self, requests: Sequence[QueryRequest]) -> list[Hits]:
+        requests = [await named(self._database, request) for request in requests]
         requests = await self._database.embedding.resolved_async(requests)
         return await self._read(self._database.query_batch, requests)
 
@@ -132,7 +148,7 @@ class AsyncLocal:
         return await self._run(self._database.update_index, request)
 
     async def tune(self, request: TuneRequest) -> OperationInfo:
-        (request,) = await self._database.embedding.resolved_async([request])
+        (request,) = await self._database.embedding.resolved_async([self._database.named(request)])
         return await self._run(self._database.tune, request)
 
     async def delete_field_index(self, request: FieldIndexRequest) -> bool:

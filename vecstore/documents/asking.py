@@ -60,7 +60,6 @@ def query_for(
     wanted: Wanted,
     where: Filter | None,
     fusion: Fusion | None,
-    min_seq: int,
     timeout_s: float,
 ) -> tuple[QueryRequest, list[str]]:
     """The query, and the fields of its prefetches in order. Raises InvalidArgument (BAD_ARGUMENT), FailedPrecondition
@@ -75,7 +74,6 @@ def query_for(
         filter=where,
         k=reach,
         select=Selection(True, [dense] if dense and wanted.diversity > 0 else False),
-        min_seq=min_seq,
         timeout_s=timeout_s,
         prefetch=tuple(Prefetch(TextRows([question]), name, k=reach) for name in names),
         fusion=fusion or Fusion(FusionMethod.RRF),

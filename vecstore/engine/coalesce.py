@@ -23,7 +23,7 @@ from vecstore.engine.database import Database
 from vecstore.engine.in_thread import in_thread
 from vecstore.engine.params import field_of
 from vecstore.engine.parts import PARTS, Parts, carrying
-from vecstore.engine.reached import reached
+from vecstore.engine.reached import named, reached
 from vecstore.engine.read_path import batch_key, stop_after
 from vecstore.hits import Hits
 from vecstore.kernels.stop import Stop
@@ -138,6 +138,7 @@ class Coalescer:
     async def query(self, request: QueryRequest) -> Hits:
         """As `Database.query`. A bad request fails alone, before it joins others."""
         database, parts = self._database, PARTS.get()
+        request = await named(database, request)
         if database.embedding.wanted([request]):
             started = time.perf_counter()
             (request,) = await database.embedding.resolved_async([request])

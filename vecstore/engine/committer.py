@@ -220,12 +220,12 @@ class Committer:
             if item.collection.failed is not None:
                 item.future.set_exception(item.collection.failed)
             else:
-                item.future.set_result(_result(resolved, seq))
+                item.future.set_result(_result(resolved, seq, item.collection.record.name))
 
     def _answer_again(self, item: _Pending, receipt: Receipt) -> None:
         if item.durable:  # the first one may not have waited for the disk
             self._kv.durable(self._position)
-        item.future.set_result(receipt.result())
+        item.future.set_result(receipt.result(item.collection.record.name))
 
     def _commit_singly(self, group: _Group) -> None:
         """Decide and commit each write of a refused group by itself, in order."""
@@ -251,9 +251,9 @@ def _again(item: _Pending | _Exclusive, group: _Group) -> bool:
     return isinstance(item, _Pending) and (item.collection.number, item.key or "") in group.receipts
 
 
-def _result(resolved: Resolved, seq: int) -> WriteResult:
+def _result(resolved: Resolved, seq: int, collection: str) -> WriteResult:
     operations = tuple(WriteResult(seq, changed, skipped) for changed, skipped in resolved.operations)
-    return WriteResult(seq, resolved.changed, resolved.skipped, operations)
+    return WriteResult(seq, resolved.changed, resolved.skipped, operations, collection)
 
 
 def tombstones(number: int, segment: int, seq: int, dead: BitMap) -> Put:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 import numpy as np
@@ -17,7 +17,7 @@ from vecstore import validate
 from vecstore.config import Settings
 from vecstore.embed.embedders import EmbedderLike, Embedders
 from vecstore.embed.requests import Embedding
-from vecstore.engine import changes, keys
+from vecstore.engine import aliases, changes, keys
 from vecstore.engine.builder import Builder
 from vecstore.engine.collection import Collection, View
 from vecstore.engine.committer import Change, Committer
@@ -26,6 +26,7 @@ from vecstore.engine.gauges import Gauges, collection_gauges
 from vecstore.engine.header import CollectionRecord, Manifest
 from vecstore.engine.indexing import Indexing
 from vecstore.engine.maintenance import Maintenance
+from vecstore.engine.named import Named
 from vecstore.engine.operations import Operations
 from vecstore.engine.overviews import Overviews
 from vecstore.engine.params import field_of
@@ -40,7 +41,7 @@ from vecstore.engine.staged_reads import StagedReader
 from vecstore.engine.stats import collection_stats
 from vecstore.engine.updating import Updating, check_settings, is_like
 from vecstore.engine.verify import run_verify
-from vecstore.errors import AlreadyExists, Corruption, NotFound, VecstoreError, limit_exceeded
+from vecstore.errors import AlreadyExists, Corruption, FailedPrecondition, VecstoreError, limit_exceeded
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.given import query_batch
 from vecstore.grouping import Groups, GroupsRequest
@@ -74,11 +75,12 @@ from vecstore.types import (
 from vecstore.version import __version__
 
 SHOWN_S = 2.0  # what a change of a schema waits at most for processes that follow
+R = TypeVar("R")
 TUNING_QUERIES_MIN = 20
 TUNING_QUERIES_MAX = 1024  # of more, as many are taken evenly: a recall of .95 is then known to a third of a point
 
 
-class Database:
+class Database(Named):
     """A directory of collections, or one in memory. Threads may share one object; one process owns a directory.
 
     Every method raises errors of `vecstore.errors` and nothing else on purpose."""
@@ -89,6 +91,7 @@ class Database:
         self._begin(storage, settings, embedders)
         recovered = recover(storage, settings.storage)
         self._collections.update((c.record.name, c) for c in recovered if not c.record.dropping)
+        self._aliases.update(aliases.read_table(storage.kv, recovered))
         self._next_number = max((c.number for c in recovered), default=0) + 1
         stored = storage.kv.get(Family.META, keys.NEXT_COLLECTION)
         if stored is not None:
@@ -145,6 +148,7 @@ class Database:
         self._operations = Operations()
         self._indexing = Indexing(settings.storage, self._list)
         self._collections: dict[str, Collection] = {}
+        self._aliases: dict[str, str] = {}  # what each stands for; replaced whole
         self._next_number = 0
         self._lock = threading.Lock()  # one change of the set of collections or of a schema at a time
         self._closed = False
@@ -195,7 +199,8 @@ class Database:
     # --- collections ---
 
     def create_collection(self, name: str, schema: Schema, *, exist_ok: bool = False) -> CollectionInfo:
-        """Raises COLLECTION_EXISTS, unless `exist_ok` and the schema is the same; BAD_NAME, BAD_SCHEMA."""
+        """Raises COLLECTION_EXISTS, unless `exist_ok` and the schema is the same; ALIAS_EXISTS, BAD_NAME,
+        BAD_SCHEMA."""
         limits = self.settings.limits
         validate.check_name(name, limits)
         schema = self.embedding.embedders.filled(schema)
@@ -208,6 +213,9 @@ class Database:
                     return self.collection_info(name)
                 why = "exists with another schema" if exist_ok else "exists"
                 raise AlreadyExists(f"collection {name!r} {why}", reason="COLLECTION_EXISTS")
+            if name in self._aliases:
+                message = f"{name!r} is an alias of collection {self._aliases[name]!r}"
+                raise AlreadyExists(message, reason="ALIAS_EXISTS")
             if len(self._collections) >= limits.collections_max:
                 raise limit_exceeded("collections_max", len(self._collections) + 1, limits.collections_max)
             number = self._next_number
@@ -227,7 +235,7 @@ class Database:
     def collection_info(self, name: str) -> CollectionInfo:
         collection = self.collection(name)
         view = collection.view
-        return _info(name, collection, view)
+        return _info(collection, view)
 
     def update_collection(self, request: UpdateCollectionRequest) -> UpdatedCollection:
         """Change settings of a collection (`schema_update`), all that are given or none; queries and writes go on.
@@ -243,24 +251,28 @@ class Database:
 
     def list_collections(self) -> list[CollectionInfo]:
         """By name; damaged ones too, with the points that can be counted."""
-        return [_info(name, collection, collection.view) for name, collection in sorted(self._collections.items())]
-
-    def has_collection(self, name: str) -> bool:
-        validate.check_name(name, self.settings.limits)
-        return name in self._collections
+        return [_info(collection, collection.view) for _, collection in sorted(self._collections.items())]
 
     def delete_collection(self, name: str) -> bool:
-        """False when there is none. The space comes back in the background."""
+        """False when there is none. The space comes back in the background. Raises FailedPrecondition
+        (COLLECTION_HAS_ALIASES, NAME_IS_ALIAS): what is asked for by an alias is not lost by one call."""
         validate.check_name(name, self.settings.limits)
         with self._lock:
             collection = self._collections.get(name)
             if collection is None:
+                if name in self._aliases:
+                    message = f"{name!r} is an alias: delete it as one, or its collection by its own name"
+                    raise FailedPrecondition(message, reason="NAME_IS_ALIAS")
                 return False
+            named = sorted(alias for alias, own in self._aliases.items() if own == name)
+            if named:
+                message = f"collection {name!r} has the aliases {', '.join(named):.200}: let them go or point elsewhere"
+                raise FailedPrecondition(message, reason="COLLECTION_HAS_ALIASES")
             record = msgspec.structs.replace(collection.record, dropping=True)
 
             def apply() -> None:
                 collection.record = record
-                collection.failed = _no_collection(name)
+                collection.failed = aliases.no_collection(name)
 
             self._committer.exclusive(lambda: Change([changes.put_collection(record)], apply))
             self._collections = {key: value for key, value in self._collections.items() if key != name}
@@ -269,22 +281,13 @@ class Database:
         self._maintenance.drop(collection, was_served=True)
         return True
 
-    def collection(self, name: str) -> Collection:
-        """The live collection. Raises NotFound (COLLECTION_NOT_FOUND), or Corruption when it is damaged."""
-        collection = self._collections.get(name)
-        if collection is None:
-            validate.check_name(name, self.settings.limits)
-            raise _no_collection(name)
-        if collection.failed is not None:
-            raise collection.failed
-        return collection
-
     # --- writes ---
 
     def submit(self, request: WriteRequest) -> Future[WriteResult]:
         """Validate, encode and queue a write; the future resolves once it is durable and visible to every later read.
 
         Raises InvalidArgument at once, with nothing written. Blocks while too much is queued."""
+        request = self.named(request)
         collection = self.collection(request.collection)
         (request,) = self.embedding.resolved([request])
         write = prepare(request, collection.schema, self.settings.limits)
@@ -301,7 +304,7 @@ class Database:
     # --- reads ---
 
     def query(self, request: QueryRequest) -> Hits:
-        (request,) = self.embedding.resolved([request])
+        (request,) = self.embedding.resolved([self.named(request)])
         collection = self.collection(request.collection)
         with stop_after(request.timeout_s, self.settings):
             if request.is_staged:
@@ -309,14 +312,14 @@ class Database:
             return self.reader.run(collection, request, self.reader.check(collection, request))[0]
 
     def query_groups(self, request: GroupsRequest) -> Groups:
-        (request,) = self.embedding.resolved([request])
+        (request,) = self.embedding.resolved([self.named(request)])
         collection = self.collection(request.query.collection)
         with stop_after(request.query.timeout_s, self.settings):
             return self._staged.run_groups(collection, request, self._staged.check_groups(collection, request))
 
     def why_not(self, request: QueryRequest, id: PointId) -> tuple[dict[str, Any], int]:
         """Why a point is not among the answers to a query (`engine.why_not`), and the seq read."""
-        (request,) = self.embedding.resolved([request])
+        (request,) = self.embedding.resolved([self.named(request)])
         collection = self.collection(request.collection)
         with stop_after(request.timeout_s, self.settings):
             return self._staged.why_not(collection, request, id, self._staged.check(collection, request))
@@ -324,7 +327,7 @@ class Database:
     def query_many(self, request: QueryRequest) -> list[Hits]:
         """`query` for each row of `request.vector`, in one pass."""
         self._check_queries(0 if request.vector is None else len(request.vector))
-        (request,) = self.embedding.resolved([request], many=True)
+        (request,) = self.embedding.resolved([self.named(request)], many=True)
         collection = self.collection(request.collection)
         with stop_after(request.timeout_s, self.settings):
             return self.reader.run(collection, request, self.reader.check_many(collection, request))
@@ -333,7 +336,7 @@ class Database:
         """Answers in order. Requests that differ only in the vector share one pass. One bad request fails them all,
         named by its place."""
         self._check_queries(len(requests))
-        requests = self.embedding.resolved(requests)
+        requests = self.embedding.resolved([self.named(request) for request in requests])
         groups: dict[tuple[Any, ...], list[int]] = {}
         vectors: dict[int, Rows] = {}
         stages: dict[int, Stage] = {}
@@ -373,25 +376,30 @@ class Database:
     def get(self, request: GetRequest) -> tuple[list[Point], int]:
         """Points that exist, in the order asked for, and the seq read."""
         with stop_after(None, self.settings):
+            request = self.named(request)
             return self.reader.get(self.collection(request.collection), request)
 
     def scroll(self, request: ScrollRequest) -> ScrollResult:
         with stop_after(None, self.settings):
+            request = self.named(request)
             return self.reader.scroll(self.collection(request.collection), request)
 
     def count(self, request: CountRequest) -> tuple[int, int]:
         """The exact number of points that match, and the seq read."""
         with stop_after(None, self.settings):
+            request = self.named(request)
             return self.reader.count(self.collection(request.collection), request)
 
     def facet(self, request: FacetRequest) -> Facets:
         """How many points have each value of a payload key."""
         with stop_after(None, self.settings):
+            request = self.named(request)
             return self._overviews.facet(self.collection(request.collection), request)
 
     def matrix(self, request: MatrixRequest) -> Matrix:
         """The scores of points with each other."""
         with stop_after(request.timeout_s, self.settings):
+            request = self.named(request)
             return self._overviews.matrix(self.collection(request.collection), request)
 
     # --- indexes and maintenance ---
@@ -439,7 +447,7 @@ class Database:
         its rows until it is merged with a tuned one.
 
         Raises VECTOR_NAME_UNKNOWN, TOO_FEW_QUERIES; the operation fails with NOTHING_TO_TUNE without an index."""
-        (request,) = self.embedding.resolved([request])
+        (request,) = self.embedding.resolved([self.named(request)])
         collection = self.collection(request.collection)
         name, field = field_of(collection.schema, request.using)
         queries = query_batch(request.queries, field, self.settings.limits)
@@ -469,8 +477,8 @@ class Database:
 
     def stats(self, collection: str) -> dict[str, Any]:
         """Rows, segments, bytes by component, index state. JSON-able."""
-        found = collection_stats(self.collection(collection), self._indexing)
-        return {**found, "observed_recall": self.observed_recall(collection)}
+        found = self.collection(collection)
+        return {**collection_stats(found, self._indexing), "observed_recall": self.observed_recall(found.record.name)}
 
     def observed_recall(self, collection: str | None = None) -> list[dict[str, Any]]:
         """What recall live queries got, of one collection or of all, as far as `search.shadow_sample` had them checked:
@@ -501,9 +509,10 @@ class Database:
         if collection is None:
             chosen = self._list()
         else:
+            collection = self._aliases.get(collection, collection)
             validate.check_name(collection, self.settings.limits)
             if collection not in self._collections:
-                raise _no_collection(collection)
+                raise aliases.no_collection(collection)
             chosen = [self._collections[collection]]
         operation = self._operations.start("verify", collection or "")
         arguments = (chosen, self._storage, operation)
@@ -539,7 +548,7 @@ class Database:
 
     def list_operations(self, collection: str | None = None) -> list[OperationInfo]:
         """Newest first; the last 1,000 are remembered."""
-        return self._operations.list(collection)
+        return self._operations.list(None if collection is None else self._aliases.get(collection, collection))
 
     def cancel_operation(self, id: str) -> OperationInfo:
         """Ask an operation to stop; it does at its next step."""
@@ -578,9 +587,5 @@ class Database:
         self._maintenance.wake()
 
 
-def _info(name: str, collection: Collection, view: View) -> CollectionInfo:
-    return CollectionInfo(name, collection.schema, view.seq, view.points, collection.record.version)
-
-
-def _no_collection(name: str) -> NotFound:
-    return NotFound(f"no collection named {name!r:.80}", reason="COLLECTION_NOT_FOUND")
+def _info(collection: Collection, view: View) -> CollectionInfo:
+    return CollectionInfo(collection.record.name, collection.schema, view.seq, view.points, collection.record.version)

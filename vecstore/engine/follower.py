@@ -130,7 +130,7 @@ class Follower(Database):
             following.take_over(self._following)
         self._following = following
         self._storage = Storage(kv, self._blobs, None, self._directory)
-        self._collections = following.named()
+        self._show(following)
         self._client.ack(message.number)
         self.connected.set()
         self.on_connection(True)
@@ -165,4 +165,8 @@ class Follower(Database):
     def _apply(self, ops: list[Op], freezes: int | None) -> None:
         assert self._following is not None
         if self._following.apply(ops, freezes):
-            self._collections = self._following.named()
+            self._show(self._following)
+
+    def _show(self, following: Following) -> None:
+        self._collections = following.named()
+        self._aliases = following.aliases

@@ -14,7 +14,7 @@ import numpy as np
 from pyroaring import BitMap
 
 from vecstore.config import Storage as StorageSettings
-from vecstore.engine import keys
+from vecstore.engine import aliases, keys
 from vecstore.engine.collection import Collection
 from vecstore.engine.header import CollectionRecord, Manifest, SegmentHeader, decode_meta
 from vecstore.engine.records import decode_record, join_parts
@@ -39,6 +39,7 @@ class Following:
         self._storage, self._settings = storage, settings
         self._kv, self._blobs = storage.kv, storage.blobs
         self.collections = {collection.number: collection for collection in recover(storage, settings)}
+        self.aliases = self._read_aliases()
         for collection in self.collections.values():
             self._pin_all(collection)
         self._forget_applied()
@@ -58,8 +59,8 @@ class Following:
         return {c.record.name: c for c in self.collections.values() if not c.record.dropping}
 
     def apply(self, ops: Sequence[Op], freezes: int | None) -> bool:
-        """Take in one batch; returns whether the set of collections has changed. Raises Unavailable when it does not
-        follow on what is here, and Corruption."""
+        """Take in one batch; returns whether the collections, or their aliases, are others now. Raises Unavailable when
+        it does not follow on what is here, and Corruption."""
         self._kv.write(ops)
         records, manifests, gone = self._meta(ops)
         created = [number for number in records if number not in self.collections]
@@ -80,7 +81,13 @@ class Following:
         for number in gone:
             self.collections.pop(number, None)
         self._forget_applied()
-        return bool(created or records or gone)
+        renamed = any(_is_alias(op) for op in ops)
+        if renamed:
+            self.aliases = self._read_aliases()
+        return bool(created or records or gone or renamed)
+
+    def _read_aliases(self) -> dict[str, str]:
+        return aliases.read_table(self._kv, self.collections.values())
 
     def _forget_applied(self) -> None:
         self._kv.clear(Family.LOG)
@@ -212,6 +219,10 @@ class Following:
             }
             collection.apply(Resolved(decode_record(data, collection.schema), rows, encoded=data), seq)
         collection.publish(seq)
+
+
+def _is_alias(op: Op) -> bool:
+    return isinstance(op, Put | Delete) and op.key.startswith(keys.ALIASES_LOW) and op.family is Family.META
 
 
 def _gone(collection: Collection) -> NotFound:

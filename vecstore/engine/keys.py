@@ -8,6 +8,7 @@ _LOG = struct.Struct(">IQH")
 _TOMBSTONE = struct.Struct(">IQQ")
 COLLECTIONS_LOW, COLLECTIONS_HIGH = b"collection/", b"collection0"
 MANIFESTS_LOW, MANIFESTS_HIGH = b"manifest/", b"manifest0"
+ALIASES_LOW, ALIASES_HIGH = b"alias/", b"alias0"
 NEXT_COLLECTION = b"next-collection"  # decimal; collection numbers are never used again
 
 
@@ -17,6 +18,10 @@ def collection(number: int) -> bytes:
 
 def manifest(number: int) -> bytes:
     return b"manifest/%08x" % number
+
+
+def alias(name: str) -> bytes:
+    return b"alias/" + name.encode()
 
 
 def receipt(number: int, seq: int) -> bytes:

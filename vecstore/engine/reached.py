@@ -5,9 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from typing import Any, TypeVar
 
 from vecstore.engine.collection import Collection
+from vecstore.engine.database import Database
 from vecstore.engine.read_path import not_reached
+
+R = TypeVar("R")
+
+
+async def named(database: Database, request: R) -> R:
+    """As `Database.named`."""
+    waited: Any = getattr(request, "query", request)
+    unseen = database.unseen(getattr(waited, "min_seqs", None))
+    if unseen:
+        given: float | None = getattr(waited, "timeout_s", None)
+        deadline = time.monotonic() + (given or database.settings.limits.deadline_default_s)
+        for collection, seq in unseen:
+            await reached(collection, seq, deadline)
+    return database.named(request)
 
 
 async def reached(collection: Collection, min_seq: int, deadline: float) -> None:

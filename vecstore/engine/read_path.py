@@ -166,7 +166,7 @@ class Reader:
         more = len(page) > limit
         places, rows = (np.array([one[at] for one in page[:limit]], dtype=np.int64) for at in (1, 2))
         points = gathered(view.segments, places, rows, view.schema, request.select).points()
-        return ScrollResult(points, points[-1].id if more else None, view.seq)
+        return ScrollResult(points, points[-1].id if more else None, view.seq, collection.record.name)
 
     def _in_order(
         self, segment: SegmentView, place: int, after: PointId | None, where: Filter | None

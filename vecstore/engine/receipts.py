@@ -27,9 +27,9 @@ class Receipt(msgspec.Struct, frozen=True):
     skipped: int
     operations: tuple[tuple[int, int], ...] = ()  # of a batch: changed, skipped of each
 
-    def result(self) -> WriteResult:
+    def result(self, collection: str) -> WriteResult:
         operations = tuple(WriteResult(self.seq, changed, skipped) for changed, skipped in self.operations)
-        return WriteResult(self.seq, self.changed, self.skipped, operations)
+        return WriteResult(self.seq, self.changed, self.skipped, operations, collection)
 
 
 def receipt_of(key: str, fingerprint: int, resolved: Resolved, seq: int) -> Receipt:

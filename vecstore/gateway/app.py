@@ -14,11 +14,12 @@ import msgspec
 
 from vecstore.access import Action, Principal
 from vecstore.access.principal import ANYONE
-from vecstore.errors import DeadlineExceeded, VecstoreError
+from vecstore.errors import DeadlineExceeded, NotFound, VecstoreError
 from vecstore.gateway import body as bodies
 from vecstore.gateway.call import Call, Reply, Services
 from vecstore.gateway.decoding import Decoders, header_map, parameters
 from vecstore.gateway.http_errors import ClientGone, RequestTimeout, unsupported
+from vecstore.gateway.naming import settled
 from vecstore.gateway.origin import Origins
 from vecstore.gateway.presence import Present, until_gone
 from vecstore.gateway.problem import problem_of, typed
@@ -94,10 +95,11 @@ class Gateway:
         services = self._services
         peer = scope.get("client") or ("", 0)
         observed.facts = lambda: {"peer": f"{peer[0]}:{peer[1]}"}
-        principal = self._check(route, params, scope["headers"])
-        observed.facts = lambda: {"peer": f"{peer[0]}:{peer[1]}", "key": principal.name, **params}
+        principal = self._check(route, scope["headers"])
+        given, params = params, await self._settled(route, params, principal)
         query = parameters(scope["query_string"], route.query)
-        call = Call(services, params, headers, scope["headers"], principal, query)
+        call = Call(services, params, headers, scope["headers"], principal, query, given=given)
+        observed.facts = lambda: {"peer": f"{peer[0]}:{peer[1]}", "key": principal.name, **call.params}
         call.deadline_s = _timeout_s(headers) or services.limits.deadline_default_s
         admission = services.admission
         if not route.admitted:
@@ -141,12 +143,31 @@ class Gateway:
                 raise TimeoutError
             if route.body is not None or route.reads:
                 call.body = await self._decode(route, call, data)
-            answer = await self._encoded(route, await route.handle(call))
+            answer = await self._encoded(route, await self._handled(route, call))
             if route.action is Action.ADMIN and self._services.shown is not None:
                 await call.in_thread(self._services.shown)
             return answer
         finally:
             self._services.admission.release_slot()
+
+    async def _settled(self, route: Route, params: Mapping[str, str], principal: Principal) -> Mapping[str, str]:
+        if route.scope is not Scope.COLLECTION:
+            return params
+        return await settled(route, params, principal, self._services.transport)
+
+    async def _handled(self, route: Route, call: Call) -> Any:
+        """Where an alias was switched and its collection dropped before the call got to it, it is made again: nothing
+        had been done of it."""
+        while True:
+            try:
+                return await route.handle(call)
+            except NotFound:
+                if call.params is call.given:
+                    raise
+                now = await self._settled(route, call.given, call.principal)
+                if now == call.params:
+                    raise
+                call.params = now
 
     async def _stream(self, route: Route, call: Call, scope: Any, receive: Any, send: Any, own: Any) -> None:
         limits = self._services.limits
@@ -200,13 +221,11 @@ class Gateway:
             raise answer_too_large(len(data), bound)
         return data
 
-    def _check(self, route: Route, params: Mapping[str, str], headers: Any) -> Principal:
-        """Key, role and collection, before a byte of the body is read."""
+    def _check(self, route: Route, headers: Any) -> Principal:
+        """Key and role, before a byte of the body is read; `_settled` checks the collection."""
         access = self._services.access
         if route.scope is Scope.OPEN:
             return ANYONE
-        if route.scope is Scope.COLLECTION:
-            return access.check(headers, route.action, params["collection"])
         if route.scope is Scope.DATABASE:
             return access.check(headers, route.action)
         principal = access.authenticate(headers)

@@ -42,9 +42,9 @@ class Services:
 
 @dataclass(slots=True)
 class Call:
-    """`params` are the path's, `credentials` every header as it came, `query` the Struct of what stands after `?`,
-    `body` the decoded body (or its bytes, where the route takes them as they are), `deadline_s` the seconds that were
-    left when it began."""
+    """`params` are the path's, with the collection's own name, and `given` as they came; `credentials` every header as
+    it came, `query` the Struct of what stands after `?`, `body` the decoded body (or its bytes, where the route takes
+    them as they are), `deadline_s` the seconds that were left when it began."""
 
     services: Services
     params: Mapping[str, str]
@@ -55,6 +55,7 @@ class Call:
     body: Any = None
     deadline_s: float = 0.0
     chunks: AsyncIterator[bytes] | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def collection(self) -> str:

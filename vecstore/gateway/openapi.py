@@ -38,6 +38,7 @@ TAGS = {
     "service": "Facts, health, this document.",
     "info": "Facts about the server.",
     "collections": "Collections, their schemas and indexes.",
+    "aliases": "Other names of collections.",
     "points": "Writing, reading and searching points.",
     "documents": "Texts and files, found by what they say.",
     "operations": "Long jobs.",

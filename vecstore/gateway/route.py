@@ -24,6 +24,7 @@ class Scope(Enum):
     COLLECTION = "the collection in the path"
     DATABASE = "every collection"
     OWN = "none: the route itself shows no more than the key may see"
+    NAMED = "the collections and new names in the body, which the route checks"
     OPEN = "no key at all"
 
 
@@ -40,7 +41,8 @@ class Example:
 class Route:
     """`body` is the Struct of a JSON body, `query` of the parameters after `?`, `answer` of a JSON answer. `reads` and
     `gives` list other media types of the two. A `stream` is bounded apart from other calls and has no deadline; one
-    that is not `admitted` is answered also when the server is full."""
+    that is not `admitted` is answered also when the server is full. `by_alias` is false where the collection in the
+    path is to be made or dropped: there an alias stands for nothing."""
 
     method: str
     path: str
@@ -60,6 +62,7 @@ class Route:
     admitted: bool = True
     body_optional: bool = False
     raw_body: bool = False
+    by_alias: bool = True
 
     @property
     def tag(self) -> str:

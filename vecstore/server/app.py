@@ -37,6 +37,7 @@ from vecstore.server.admission import Admission
 from vecstore.server.calls import PROTOCOL, Call, Calls
 from vecstore.server.collections import Collections
 from vecstore.server.forward import PACKAGE, Writer
+from vecstore.server.names import Names
 from vecstore.server.operations import Operations
 from vecstore.server.points import Points
 from vecstore.server.router import Collector, Router
@@ -234,9 +235,10 @@ def calls_of(
     """Every call of the three services by its full name."""
     limits = database.settings.limits
     shown = database.shown if database.settings.storage.feed else None
-    calls = Calls(limits, admission, pools.reads, observer, shown, writer)
+    names = Names(database, pools.reads, follows=writer is not None)
+    calls = Calls(limits, admission, pools.reads, observer, names, shown, writer)
     points = Points(database, coalescer, pools.reads, pools.writes)
-    streams = Streams(database, points, admission, limits, pools.reads, access, observer)
+    streams = Streams(database, points, admission, limits, pools.reads, access, observer, names)
     collections, operations, snapshots = Collections(database, access), Operations(database), Snapshots(database)
     found = [
         calls.stream("Points/QueryStream", streams.query),
@@ -286,6 +288,8 @@ def calls_of(
     for name, filtering in {
         "Collections/List": collections.list,
         "Collections/Info": collections.info,
+        "Collections/UpdateAliases": collections.update_aliases,
+        "Collections/ListAliases": collections.list_aliases,
         "Operations/Get": operations.get,
         "Operations/List": operations.list,
         "Operations/Cancel": operations.cancel,

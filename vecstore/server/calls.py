@@ -27,6 +27,7 @@ from vecstore.observe.describe import query_summary
 from vecstore.pb.v1 import points_pb2
 from vecstore.server.admission import Admission
 from vecstore.server.forward import LOCAL, MEANWHILE, Writer
+from vecstore.server.names import Names
 from vecstore.server.rules import RULES, Rule
 from vecstore.wire.errors import status_of
 from vecstore.wire.reads import query_from_pb
@@ -43,8 +44,6 @@ Filtering = Callable[[bytes, Principal], bytes]  # as Blocking; looks itself at 
 Asynchronous = Callable[[bytes, float], Awaitable[bytes]]  # request and seconds left to answer, on the loop
 Running = Callable[[bytes, float, Principal, Context], Awaitable[bytes]]  # any of them
 Streaming = Callable[[Context, Principal], Awaitable[None]]  # checks each message itself
-
-READ_ON_LOOP_BYTES = 64 << 10  # a larger request is read in a thread when the caller's key is for some collections
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +64,7 @@ class Calls:
         admission: Admission,
         executor: Executor,
         observer: Observer,
+        names: Names,
         shown: Callable[[], None] | None = None,
         writer: Writer | None = None,
     ) -> None:
@@ -74,6 +74,7 @@ class Calls:
         self._shown = shown
         self._writer = writer
         self._observer = observer
+        self._names = names
         self._admission = admission
         self._executor = executor
 
@@ -101,6 +102,7 @@ class Calls:
     def _unary(self, name: str, method: Running) -> Call:
         method = self._placed(name, method)
         admission, limits, loop, rule = self._admission, self._limits, asyncio.get_running_loop(), RULES[name]
+        own = self._names.own
         observing = self._observer.method(name)
         bytes_max, receive_s, default_s = limits.message_bytes_max, limits.receive_deadline_s, limits.deadline_default_s
 
@@ -120,7 +122,7 @@ class Calls:
                     remaining_s = default_s
                     expiry.restart(default_s, f"the call took longer than deadline_default_s={default_s:g}")
                 deadline = loop.time() + remaining_s
-                observed.facts = functools.partial(facts, name, principal, context, request, limits)
+                observed.facts = functools.partial(facts, name, principal, context, request, limits, own)
                 waiting = time.perf_counter()
                 await admission.wait_slot()
                 observed.parts.add("queue", waiting, time.perf_counter())
@@ -128,8 +130,6 @@ class Calls:
                     remaining_s = deadline - loop.time()
                     if remaining_s <= 0:
                         raise DeadlineExceeded("the deadline passed before the call could run")
-                    if principal.collections is not None:
-                        await self._check(rule, principal, request)
                     answer = await method(request, remaining_s, principal, context)
                 finally:
                     admission.release_slot()
@@ -150,7 +150,14 @@ class Calls:
 
     def _placed(self, name: str, method: Running) -> Running:
         """The method in this process, by way of the writer, or shown by all before it is answered."""
-        writer, shown, loop = self._writer, self._shown, asyncio.get_running_loop()
+        writer, shown, names, rule = self._writer, self._shown, self._names, RULES[name]
+        loop = asyncio.get_running_loop()
+
+        async def here(request: bytes, remaining_s: float, principal: Principal, context: Context) -> bytes:
+            def call(settled: bytes) -> Awaitable[bytes]:
+                return method(settled, remaining_s, principal, context)
+
+            return await names.run(rule, principal, request, remaining_s, call)
 
         async def in_writer(request: bytes, remaining_s: float, principal: Principal, context: Context) -> bytes:
             assert writer is not None
@@ -159,30 +166,24 @@ class Calls:
             except Unavailable:
                 if name not in MEANWHILE:
                     raise
-                return await method(request, remaining_s, principal, context)
+                return await here(request, remaining_s, principal, context)
 
         async def then_shown(request: bytes, remaining_s: float, principal: Principal, context: Context) -> bytes:
             assert shown is not None
-            answer = await method(request, remaining_s, principal, context)
+            answer = await here(request, remaining_s, principal, context)
             await loop.run_in_executor(self._executor, shown)
             return answer
 
         if writer is not None and name not in LOCAL:
             return in_writer
-        return method if shown is None or RULES[name].action is not Action.ADMIN else then_shown
-
-    async def _check(self, rule: Rule, principal: Principal, request: bytes) -> None:
-        if len(request) <= READ_ON_LOOP_BYTES:
-            rule.check(principal, request)
-        else:
-            await asyncio.get_running_loop().run_in_executor(self._executor, rule.check, principal, request)
+        return here if shown is None or rule.action is not Action.ADMIN else then_shown
 
     def stream(self, name: str, method: Streaming) -> Call:
         admission, observing, writer = self._admission, self._observer.method(name), self._writer
 
         async def handle(principal: Principal, _requests: object, context: Context) -> None:
             observed = observing.begin(context.invocation_metadata)
-            observed.facts = functools.partial(facts, name, principal, context, b"", self._limits)
+            observed.facts = functools.partial(facts, name, principal, context, b"", self._limits, self._names.own)
             entered = False
             try:
                 admission.enter_stream()
@@ -289,10 +290,14 @@ def answer_too_large(size: int, bound: int) -> ResourceExhausted:
     )
 
 
-def facts(name: str, principal: Principal, context: Context, request: bytes, limits: Limits) -> dict[str, Any]:
-    """What a line in the log says of a call, besides its times: who, and about what."""
+def facts(
+    name: str, principal: Principal, context: Context, request: bytes, limits: Limits, own: Callable[[str], str]
+) -> dict[str, Any]:
+    """What a line in the log says of a call, besides its times: who, and about what, called by its own name."""
     found: dict[str, Any] = {"key": principal.name, "peer": context.peer(), "bytes": len(request)}
     if name == "Points/Query" and request:
-        return found | query_summary(query_from_pb(points_pb2.QueryRequest.FromString(request), limits))
-    collections = sorted(set(RULES[name].collections(request))) if request else []
+        query = query_from_pb(points_pb2.QueryRequest.FromString(request), limits)
+        query.collection = own(query.collection)
+        return found | query_summary(query)
+    collections = sorted(set(map(own, RULES[name].collections(request)))) if request else []
     return found | ({"collection": ",".join(collections)[:NAMES_CHARACTERS_MAX]} if collections else {})

@@ -6,8 +6,10 @@ import time
 
 from vecstore.access import Access, Action, Principal
 from vecstore.engine.database import Database
+from vecstore.pb.v1 import aliases_pb2
 from vecstore.pb.v1 import collections_pb2 as pb
 from vecstore.types import FieldIndexRequest
+from vecstore.wire.aliases import actions_from_pb, aliases_to_pb
 from vecstore.wire.schema_updates import update_from_pb, updated_to_pb
 from vecstore.wire.schemas import (
     collection_to_pb,
@@ -52,6 +54,21 @@ class Collections:
     def update(self, data: bytes) -> bytes:
         request = update_from_pb(pb.UpdateCollectionRequest.FromString(data))
         return updated_to_pb(self._database.update_collection(request)).SerializeToString()
+
+    def update_aliases(self, data: bytes, principal: Principal) -> bytes:
+        actions = actions_from_pb(aliases_pb2.UpdateAliasesRequest.FromString(data))
+        left = self._database.update_aliases(actions, may_see=principal.may_see)
+        return aliases_pb2.UpdateAliasesResponse(aliases=aliases_to_pb(left)).SerializeToString()
+
+    def list_aliases(self, data: bytes, principal: Principal) -> bytes:
+        collection = aliases_pb2.ListAliasesRequest.FromString(data).collection
+        listed = self._database.list_aliases()
+        if collection:
+            own = self._database.aliases.get(collection, collection)
+            principal.check_named(own, collection)
+            listed = self._database.list_aliases(own)
+        listed = [one for one in listed if principal.may_see(one.collection)]
+        return aliases_pb2.ListAliasesResponse(aliases=aliases_to_pb(listed)).SerializeToString()
 
     def create_field_index(self, data: bytes) -> bytes:
         request = field_index_from_pb(pb.CreateFieldIndexRequest.FromString(data))

@@ -1,6 +1,7 @@
 """A reader process passes what is not its own to the writer: the same bytes, with the caller's key, over a Unix socket.
 
-Both processes check the caller, so the writer trusts nobody. Queries are never passed on.
+Both processes check the caller's key and role; its collections are checked by the one that answers, which looks up what
+aliases stand for. Queries are never passed on.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ LOCAL = frozenset({
     "Points/DistanceMatrix", "Points/Get", "Points/Scroll", "Points/Count", "Points/Facet",
 })  # fmt: skip
 # And these it answers itself while the writer is away.
-MEANWHILE = frozenset({"Collections/Get", "Collections/List", "Collections/Exists", "Collections/Stats"})
+MEANWHILE = frozenset({"Collections/Get", "Collections/List", "Collections/Exists", "Collections/Stats",
+    "Collections/ListAliases"})  # fmt: skip
 RETRY_AFTER_S = 0.5
 _PASSED_ON = frozenset({"authorization", "api-key", "traceparent", "tracestate", "x-request-id"})
 

@@ -1,81 +1,115 @@
 """What each call may be made for: one table. A call that it does not name is not served.
 
-A rule says the action, which a key's role must reach (checked before any of the body is read), and how to find the
-collections that a request concerns (checked before it runs). Only keys that are limited to some collections have their
-requests read for that, apart from the call itself, so that no call can forget to.
+A rule says the action, which a key's role must reach (checked before any of the body is read), and where a request
+names collections. What these are called themselves is looked up, and checked for keys that are limited to some, before
+the call runs and apart from it, so that no call can forget to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message
 
 from vecstore.access import Action, Principal
-from vecstore.pb.v1 import collections_pb2, points_pb2, snapshots_pb2
+from vecstore.aliases import names_given
+from vecstore.pb.v1 import aliases_pb2, collections_pb2, points_pb2, snapshots_pb2
+from vecstore.wire.aliases import actions_from_pb
 
-Names = Callable[[Any], Iterable[str]]
+Places = Callable[[Any], Iterable[tuple[Any, str]]]  # messages, and their fields that name a collection
 READ, WRITE, ADMIN = Action
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`request` and `names` are left out for calls that look themselves at what the caller may see: lists, operations
-    (which are named by id), and facts of the server that every key may know."""
+    """`request` and `places` are left out for calls that look themselves at what the caller may see: lists, operations
+    (which are named by id), and facts of the server that every key may know. `by_alias` is false where names are of
+    what is to be made or dropped: there an alias stands for nothing."""
 
     action: Action
     request: type[Message] | None = None
-    names: Names | None = None
+    places: Places | None = None
+    by_alias: bool = True
 
-    def check(self, principal: Principal, data: bytes) -> None:
-        """Raises PermissionDenied when the request concerns a collection that the key is not for; DecodeError."""
-        if principal.collections is None or self.names is None:
-            return
-        names = self.collections(data)
-        if not all(names):
-            principal.check_database()  # no name means every collection
-        principal.check_collections(names)
+    def settle(self, message: Message, principal: Principal, aliases: Mapping[str, str]) -> bool:
+        """Put collections' own names in the place of aliases; returns whether there were any. Raises PermissionDenied
+        when the request concerns a collection that the key is not for."""
+        found = False
+        for holder, field in self._places(message):
+            given = getattr(holder, field)
+            own = aliases.get(given, given) if self.by_alias else given
+            if own:
+                principal.check_named(own, given)
+            else:
+                principal.check_database()  # no name means every collection
+            if own != given:
+                setattr(holder, field, own)
+                found = True
+        return found
+
+    def seqs(self, message: Message) -> Iterator[Mapping[str, int]]:
+        """The writes that a read asks to see."""
+        for holder, _ in self._places(message):
+            yield getattr(holder, "min_seqs", {})
 
     def collections(self, data: bytes) -> list[str]:
         """The collections that a request names. Raises DecodeError."""
-        if self.request is None or self.names is None:
+        if self.request is None or self.places is None:
             return []
-        return list(self.names(self.request.FromString(data)))
+        return [getattr(holder, field) for holder, field in self.places(self.request.FromString(data))]
+
+    def _places(self, message: Message) -> Iterable[tuple[Any, str]]:
+        return () if self.places is None else self.places(message)
 
 
-def _name(message: Any) -> tuple[str]:
-    return (message.name,)
+def _name(message: Any) -> Iterable[tuple[Any, str]]:
+    yield message, "name"
 
 
-def _collection(message: Any) -> tuple[str]:
-    return (message.collection,)
+def _collection(message: Any) -> Iterable[tuple[Any, str]]:
+    yield message, "collection"
 
 
-def _database(_: Any) -> tuple[str]:
-    return ("",)
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A name that is not in one field of a message."""
+
+    name: str = ""
 
 
-def _query(message: Any) -> tuple[str]:
-    return (message.query.collection,)
+def _database(_: Any) -> Iterable[tuple[Any, str]]:
+    yield _Named(), "name"
 
 
-def _queries(message: Any) -> list[str]:
-    return [query.collection for query in message.queries]
+def _query(message: Any) -> Iterable[tuple[Any, str]]:
+    yield message.query, "collection"
 
 
+def _queries(message: Any) -> Iterable[tuple[Any, str]]:
+    return [(query, "collection") for query in message.queries]
+
+
+def _aliases(message: Any) -> Iterable[tuple[Any, str]]:
+    """What they are to stand for, and their new names."""
+    return [(_Named(name), "name") for action in actions_from_pb(message) for name in names_given(action)]
+
+
+_a: Any = aliases_pb2
 _c: Any = collections_pb2
 _p: Any = points_pb2
 _s: Any = snapshots_pb2
 
 RULES: dict[str, Rule] = {
-    "Collections/Create": Rule(ADMIN, _c.CreateCollectionRequest, _name),
+    "Collections/Create": Rule(ADMIN, _c.CreateCollectionRequest, _name, by_alias=False),
     "Collections/Get": Rule(READ, _c.GetCollectionRequest, _name),
     "Collections/List": Rule(READ),
-    "Collections/Delete": Rule(ADMIN, _c.DeleteCollectionRequest, _name),
+    "Collections/Delete": Rule(ADMIN, _c.DeleteCollectionRequest, _name, by_alias=False),
     "Collections/Exists": Rule(READ, _c.CollectionExistsRequest, _name),
     "Collections/Update": Rule(ADMIN, _c.UpdateCollectionRequest, _name),
+    "Collections/UpdateAliases": Rule(ADMIN, _a.UpdateAliasesRequest, _aliases, by_alias=False),  # and looks itself
+    "Collections/ListAliases": Rule(READ),
     "Collections/CreateFieldIndex": Rule(ADMIN, _c.CreateFieldIndexRequest, _collection),
     "Collections/UpdateIndex": Rule(ADMIN, _c.UpdateIndexRequest, _collection),
     "Collections/Tune": Rule(ADMIN, _c.TuneRequest, _collection),

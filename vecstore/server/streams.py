@@ -6,7 +6,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Awaitable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
 from vecstore.access import Access, Principal
@@ -19,6 +19,7 @@ from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.server.admission import Admission
 from vecstore.server.calls import Context, code_of, facts, typed
 from vecstore.server.incoming import next_message
+from vecstore.server.names import Names
 from vecstore.server.operations import seen_operation
 from vecstore.server.points import Points
 from vecstore.server.rules import RULES
@@ -46,6 +47,7 @@ class Streams:
         executor: Executor,
         access: Access,
         observer: Observer,
+        names: Names,
     ) -> None:
         self._database = database
         self._points = points
@@ -53,6 +55,7 @@ class Streams:
         self._limits = limits
         self._executor = executor
         self._access = access
+        self._names = names
         self._queries = observer.method("Points/QueryStream.query")
         self._batches = observer.method("Points/UpsertStream.batch").meter
 
@@ -85,15 +88,21 @@ class Streams:
         response = pb.QueryStreamResponse(tag=request.tag)
         observed = self._queries.begin(context.invocation_metadata)
         query = request.query
-        observed.facts = lambda: facts("Points/Query", principal, context, query.SerializeToString(), self._limits)
+        own = self._names.own
+        observed.facts = lambda: facts("Points/Query", principal, context, query.SerializeToString(), self._limits, own)
         code, known = "OK", None
         try:
-            self._renewed(principal, "Points/QueryStream").check_collections((request.query.collection,))
-            limit_s = self._limits.deadline_default_s
+            rule, limit_s = RULES["Points/QueryStream"], self._limits.deadline_default_s
+
+            async def run(settled: bytes) -> None:
+                named = request if settled is data else pb.QueryStreamRequest.FromString(settled)
+                await self._points.answer_query(named.query, limit_s, response.result)
+
             async with asyncio.timeout(limit_s):
                 await self._admission.wait_slot()
                 try:
-                    await self._points.answer_query(request.query, limit_s, response.result)
+                    principal = self._renewed(principal, "Points/QueryStream")
+                    await self._names.run(rule, principal, data, limit_s, run)
                 finally:
                     self._admission.release_slot()
         except asyncio.CancelledError:
@@ -154,11 +163,13 @@ class Streams:
         try:
             await self._admission.wait_slot()
             try:
-                principal = self._renewed(principal, "Points/UpsertStream")
-                if principal.collections is not None:
-                    rule = RULES["Points/UpsertStream"]
-                    await asyncio.get_running_loop().run_in_executor(self._executor, rule.check, principal, data)
-                return asyncio.wrap_future(await self._points.start_upsert(data, self._limits.deadline_default_s))
+                principal, limit_s = self._renewed(principal, "Points/UpsertStream"), self._limits.deadline_default_s
+
+                def start(settled: bytes) -> Awaitable[Future[WriteResult]]:
+                    return self._points.start_upsert(settled, limit_s)
+
+                rule = RULES["Points/UpsertStream"]
+                return asyncio.wrap_future(await self._names.run(rule, principal, data, limit_s, start))
             finally:
                 self._admission.release_slot()
         except Exception as error:

@@ -11,13 +11,16 @@ from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
 from vecstore.wire.ids import column_from_pb, column_to_pb
 from vecstore.wire.query_parts import set_int
+from vecstore.wire.reads import seqs_from_pb
 from vecstore.wire.values import set_value, value_from_pb
 
 _F32 = np.dtype("<f4")
 
 
 def facet_to_pb(request: FacetRequest) -> pb.FacetRequest:
-    message = pb.FacetRequest(collection=request.collection, key=request.key, min_seq=request.min_seq)
+    message = pb.FacetRequest(
+        collection=request.collection, key=request.key, min_seq=request.min_seq, min_seqs=request.min_seqs
+    )
     set_int(message, "limit", request.limit)
     if request.filter is not None:
         message.filter.CopyFrom(filter_to_pb(request.filter))
@@ -27,7 +30,7 @@ def facet_to_pb(request: FacetRequest) -> pb.FacetRequest:
 def facet_from_pb(message: pb.FacetRequest, limits: Limits) -> FacetRequest:
     where = filter_from_pb(message.filter, limits) if message.HasField("filter") else None
     limit = message.limit if message.HasField("limit") else 10
-    return FacetRequest(message.collection, message.key, where, limit, message.min_seq)
+    return FacetRequest(message.collection, message.key, where, limit, message.min_seq, seqs_from_pb(message))
 
 
 def facets_to_pb(facets: Facets) -> pb.FacetResponse:
@@ -43,7 +46,10 @@ def facets_from_pb(message: pb.FacetResponse) -> Facets:
 
 def matrix_request_to_pb(request: MatrixRequest) -> pb.DistanceMatrixRequest:
     message = pb.DistanceMatrixRequest(
-        collection=request.collection, using=request.using or "", min_seq=request.min_seq
+        collection=request.collection,
+        using=request.using or "",
+        min_seq=request.min_seq,
+        min_seqs=request.min_seqs,
     )
     set_int(message, "sample", request.sample)
     if request.seed is not None:
@@ -68,6 +74,7 @@ def matrix_request_from_pb(message: pb.DistanceMatrixRequest, limits: Limits) ->
         message.seed if has("seed") else None,
         message.min_seq,
         message.timeout_ms / 1000 if has("timeout_ms") else None,
+        seqs_from_pb(message),
     )
 
 

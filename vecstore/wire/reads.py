@@ -58,13 +58,16 @@ def get_to_pb(request: GetRequest) -> pb.GetPointsRequest:
         id_column=column_to_pb(request.ids),
         payload_encoding=JSON,
         min_seq=request.min_seq,
+        min_seqs=request.min_seqs,
     )
     _select_to_pb(message, request.select)
     return message
 
 
 def scroll_to_pb(request: ScrollRequest) -> pb.ScrollRequest:
-    message = pb.ScrollRequest(collection=request.collection, payload_encoding=JSON, min_seq=request.min_seq)
+    message = pb.ScrollRequest(
+        collection=request.collection, payload_encoding=JSON, min_seq=request.min_seq, min_seqs=request.min_seqs
+    )
     set_int(message, "limit", request.limit)
     if request.filter is not None:
         message.filter.CopyFrom(filter_to_pb(request.filter))
@@ -75,7 +78,7 @@ def scroll_to_pb(request: ScrollRequest) -> pb.ScrollRequest:
 
 
 def count_to_pb(request: CountRequest) -> pb.CountRequest:
-    message = pb.CountRequest(collection=request.collection, min_seq=request.min_seq)
+    message = pb.CountRequest(collection=request.collection, min_seq=request.min_seq, min_seqs=request.min_seqs)
     if request.filter is not None:
         message.filter.CopyFrom(filter_to_pb(request.filter))
     return message
@@ -87,6 +90,7 @@ def query_to_pb(request: QueryRequest) -> pb.QueryRequest:
         using=request.using or "",
         payload_encoding=JSON,
         min_seq=request.min_seq,
+        min_seqs=request.min_seqs,
         explain=request.explain,
         score_threshold=request.score_threshold,
     )
@@ -141,7 +145,8 @@ def _selector_to_pb(selector: common_pb2.Selector, choice: bool | Sequence[str])
 
 
 def get_from_pb(message: pb.GetPointsRequest) -> GetRequest:
-    return GetRequest(message.collection, selected_ids(message) or [], select_from_pb(message), message.min_seq)
+    ids = selected_ids(message) or []
+    return GetRequest(message.collection, ids, select_from_pb(message), message.min_seq, seqs_from_pb(message))
 
 
 def scroll_from_pb(message: pb.ScrollRequest, limits: Limits) -> ScrollRequest:
@@ -152,12 +157,13 @@ def scroll_from_pb(message: pb.ScrollRequest, limits: Limits) -> ScrollRequest:
         id_from_pb(message.after, "after") if message.HasField("after") else None,
         select_from_pb(message),
         message.min_seq,
+        seqs_from_pb(message),
     )
 
 
 def count_from_pb(message: pb.CountRequest, limits: Limits) -> CountRequest:
     chosen = filter_from_pb(message.filter, limits) if message.HasField("filter") else None
-    return CountRequest(message.collection, chosen, message.min_seq)
+    return CountRequest(message.collection, chosen, message.min_seq, seqs_from_pb(message))
 
 
 def query_from_pb(message: pb.QueryRequest, limits: Limits, path: str = "") -> QueryRequest:
@@ -182,10 +188,15 @@ def query_from_pb(message: pb.QueryRequest, limits: Limits, path: str = "") -> Q
         message.timeout_ms / 1000 if has("timeout_ms") else None,
         message.explain,
         params_from_pb(message.params) if has("params") else DEFAULT_PARAMS,
+        min_seqs=seqs_from_pb(message),
     )
     if query != "nearest" or message.prefetch or has("mmr"):
         stages_from_pb(message, request, limits, path)
     return request
+
+
+def seqs_from_pb(message: Any) -> dict[str, int] | None:
+    return dict(message.min_seqs) or None
 
 
 _DEFAULT_SELECTION = Selection()
@@ -270,7 +281,7 @@ def quality_to_pb(quality: Quality | None, message: Any) -> None:
 
 
 def scroll_result_to_pb(result: ScrollResult, encoding: int) -> pb.ScrollResponse:
-    message = pb.ScrollResponse(seq=result.seq)
+    message = pb.ScrollResponse(seq=result.seq, collection=result.collection)
     points_to_pb(result.points, message.points, encoding)
     if result.next_after is not None:
         set_id(message.next_after, result.next_after)
@@ -302,7 +313,7 @@ def get_result_from_pb(message: pb.GetPointsResponse) -> tuple[list[Point], int]
 
 def scroll_result_from_pb(message: pb.ScrollResponse) -> ScrollResult:
     after = id_from_pb(message.next_after) if message.HasField("next_after") else None
-    return ScrollResult(points_from_answer(message.points), after, message.seq)
+    return ScrollResult(points_from_answer(message.points), after, message.seq, message.collection)
 
 
 def hits_from_pb(message: pb.QueryResponse) -> Hits:

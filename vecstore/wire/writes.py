@@ -149,7 +149,13 @@ def write_to_pb(request: WriteRequest) -> tuple[str, Any]:
 
 def write_result_to_pb(result: WriteResult) -> pb.WriteResponse:
     operations = [write_result_to_pb(one) for one in result.operations]
-    return pb.WriteResponse(seq=result.seq, changed=result.changed, skipped=result.skipped, operations=operations)
+    return pb.WriteResponse(
+        seq=result.seq,
+        changed=result.changed,
+        skipped=result.skipped,
+        operations=operations,
+        collection=result.collection,
+    )
 
 
 def _selected(request: DeleteRequest | PayloadRequest | DeleteVectorsRequest) -> dict[str, Any]:
@@ -321,7 +327,7 @@ def _common_from_pb(message: Any, limits: Limits) -> tuple[Durability | None, If
 
 def write_result_from_pb(message: pb.WriteResponse) -> WriteResult:
     operations = tuple(write_result_from_pb(one) for one in message.operations)
-    return WriteResult(message.seq, message.changed, message.skipped, operations)
+    return WriteResult(message.seq, message.changed, message.skipped, operations, message.collection)
 
 
 def selected_ids(message: Selecting) -> list[PointId] | None:

@@ -8,34 +8,19 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from vecstore.client._async.handle import AsyncHandle
 from vecstore.client.fields import IndexKind
 from vecstore.client.requests import field_index, finished
-from vecstore.client.transport import AsyncTransport
 from vecstore.client.updates import VectorChanges, update_request
 from vecstore.client.vectors import as_queries, only_vector
 from vecstore.index_check import IndexLike, read_index
 from vecstore.schema import Schema
 from vecstore.schema_update import UpdatedCollection
-from vecstore.types import CollectionInfo, FieldIndexRequest, OperationInfo, TuneRequest, VectorIndexRequest
+from vecstore.types import FieldIndexRequest, OperationInfo, TuneRequest, VectorIndexRequest
 
 
-class AsyncCare:
+class AsyncCare(AsyncHandle):
     """What a handle on a collection can do beside writing and reading points."""
-
-    def __init__(self, transport: AsyncTransport, name: str, schema: Schema | None) -> None:
-        self.name = name
-        self._transport = transport
-        self._schema = schema
-
-    async def info(self) -> CollectionInfo:
-        """Schema, sequence number and number of points. Raises NotFound (COLLECTION_NOT_FOUND)."""
-        info = await self._transport.collection_info(self.name)
-        self._schema = info.schema
-        return info
-
-    async def schema(self) -> Schema:
-        """The vector fields and indexed payload fields, read once for each handle."""
-        return self._schema or (await self.info()).schema
 
     async def create_field_index(
         self, key: str, kind: IndexKind, *, wait: bool = True, timeout_s: float | None = None
@@ -89,10 +74,13 @@ class AsyncCare:
         """Calibrate the index on queries of your own, a matrix with one a row (20 at least, 1,024 are used): `recall=`
         then holds for queries like these, where without it is known for queries that resemble stored vectors. Kept
         over restarts and merges."""
-        schema = await self.schema()
-        name = only_vector(schema, using)
-        rows = as_queries(queries, schema.vectors[name])
-        return await self._finish(await self._transport.tune(TuneRequest(self.name, rows, name)), wait, timeout_s)
+
+        async def start(schema: Schema) -> OperationInfo:
+            name = only_vector(schema, using)
+            rows = as_queries(queries, schema.vectors[name])
+            return await self._transport.tune(TuneRequest(self.name, rows, name))
+
+        return await self._finish(await self._by_schema(start), wait, timeout_s)
 
     async def compact(self, *, wait: bool = True, timeout_s: float | None = None) -> OperationInfo:
         """Seal what is growing and merge all segments, in the background."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from vecstore.aliases import Alias, AliasAction
 from vecstore.client._async.collection import AsyncCollection
 from vecstore.client._async.documents import AsyncDocuments
+from vecstore.client.aliasing import read_actions
 from vecstore.client.fields import IndexKind, VectorSpecs, build_schema
 from vecstore.client.requests import finished
+from vecstore.client.seqs import Seqs
 from vecstore.client.transport import AsyncTransport
 from vecstore.documents.layout import INDEXES, fields_of
 from vecstore.errors import FailedPrecondition
@@ -24,7 +27,7 @@ class AsyncClient:
         self.target = target
         self._transport = transport
         self._timeout_s = timeout_s
-        self._seqs: dict[str, int] = {}  # of the last write to each collection, which reads wait for
+        self._seqs = Seqs()
 
     def __repr__(self) -> str:
         return f"AsyncClient({self.target!r})"
@@ -72,12 +75,15 @@ class AsyncClient:
         """
         schema = build_schema(vectors, binary, sparse, text, multi, indexes, metadata)
         info = await self._transport.create_collection(name, schema, exist_ok=exist_ok)
-        self._seqs[name] = min(self._seqs.get(name, 0), info.seq)  # it may be a new one of an old name
-        return self._handle(info)
+        self._seqs.made(name, info.seq)
+        return self._handle(name, info)
 
     async def get_collection(self, name: str) -> AsyncCollection:
-        """A handle on a collection that exists. Raises NotFound (COLLECTION_NOT_FOUND)."""
-        return self._handle(await self._transport.collection_info(name))
+        """A handle on a collection that exists, or on what an alias stands for at the time of each call. Raises
+        NotFound (COLLECTION_NOT_FOUND)."""
+        info = await self._transport.collection_info(name)
+        self._seqs.heard(name, info.name)
+        return self._handle(name, info)
 
     async def create_documents(
         self,
@@ -107,23 +113,38 @@ class AsyncClient:
         """A handle without asking whether the collection exists; its calls raise NotFound if not."""
         return AsyncCollection(self._transport, name, timeout_s=self._timeout_s, seqs=self._seqs)
 
-    def _handle(self, info: CollectionInfo) -> AsyncCollection:
-        return AsyncCollection(
-            self._transport, info.name, timeout_s=self._timeout_s, schema=info.schema, seqs=self._seqs
-        )
+    def _handle(self, name: str, info: CollectionInfo) -> AsyncCollection:
+        return AsyncCollection(self._transport, name, timeout_s=self._timeout_s, schema=info.schema, seqs=self._seqs)
 
     async def list_collections(self) -> list[CollectionInfo]:
         """Every collection with its schema and number of points."""
         return await self._transport.list_collections()
 
     async def has_collection(self, name: str) -> bool:
-        """Whether a collection of this name exists."""
+        """Whether a collection of this name exists, or one that the alias stands for."""
         return await self._transport.has_collection(name)
 
     async def delete_collection(self, name: str) -> bool:
-        """Delete a collection and everything in it. False when there was none."""
-        self._seqs.pop(name, None)
-        return await self._transport.delete_collection(name)
+        """Delete a collection and everything in it. False when there was none. Raises FailedPrecondition while aliases
+        stand for it (COLLECTION_HAS_ALIASES), or when the name is one (NAME_IS_ALIAS)."""
+        deleted = await self._transport.delete_collection(name)
+        self._seqs.forget(name)
+        return deleted
+
+    async def update_aliases(self, actions: Sequence[AliasAction | Mapping[str, Any]]) -> list[Alias]:
+        """Change aliases, which stand for a collection wherever one is named: all of `actions`, in order, or none, as
+        one durable write, so that every read sees what was before or all of it. Returns what there is then.
+
+        Actions are `CreateAlias(alias, collection)`, which also switches an alias that there is, `DeleteAlias(alias)`,
+        `RenameAlias(alias, new_alias)` and `SwapAliases(alias, other)`, or such dictionaries as {"create": {"alias":
+        "docs", "collection": "docs_v2"}}. Raises NotFound (COLLECTION_NOT_FOUND, ALIAS_NOT_FOUND), AlreadyExists
+        (COLLECTION_EXISTS: a collection has this name; ALIAS_EXISTS), InvalidArgument (ALIAS_OF_ALIAS, BAD_NAME,
+        BAD_ARGUMENT, EMPTY_BATCH, LIMIT_EXCEEDED), each naming its action."""
+        return await self._transport.update_aliases(read_actions(actions))
+
+    async def list_aliases(self, collection: str | None = None) -> list[Alias]:
+        """Every alias and what it stands for, by name, or those of one collection."""
+        return await self._transport.list_aliases(collection)
 
     async def verify(self, *, timeout_s: float | None = None) -> OperationInfo:
         """Check every checksum of the database; `state` and `error` of the answer tell what was found."""

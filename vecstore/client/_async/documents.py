@@ -12,6 +12,7 @@ from vecstore.client.document_files import as_document, files_of
 from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.progress import Advance, progress_bar
 from vecstore.client.requests import as_count
+from vecstore.client.seqs import Seqs
 from vecstore.client.transport import AsyncTransport
 from vecstore.documents.asking import Wanted, check_wanted, groups_for, query_for, vectors_field
 from vecstore.documents.choosing import Candidate, candidates_of, chosen
@@ -30,10 +31,11 @@ from vecstore.documents.layout import (
 from vecstore.documents.packing import neighbours_of, packed
 from vecstore.documents.types import Chunking, Document, DocumentInfo, Found, Ingested, State, StoredDocument
 from vecstore.errors import InvalidArgument, NotFound
-from vecstore.query.filter import Filter
+from vecstore.query.filter import Filter, PointId
 from vecstore.query.fusion import Fusion
 from vecstore.schema import Schema
 from vecstore.types import (
+    CollectionInfo,
     CountRequest,
     DeleteRequest,
     GetRequest,
@@ -54,11 +56,13 @@ class AsyncDocuments:
         self, transport: AsyncTransport, name: str, *, timeout_s: float, schema: Schema | None = None, seq: int = 0
     ) -> None:
         self.name = name
-        self.collection = AsyncCollection(transport, name, timeout_s=timeout_s, schema=schema)
+        self._seqs = Seqs()
+        self.collection = AsyncCollection(transport, name, timeout_s=timeout_s, schema=schema, seqs=self._seqs)
         self._transport = transport
         self._limits = transport.settings.limits
         self._timeout_s = timeout_s
-        self._seq = seq
+        if seq:
+            self._seqs.ask(name, seq)
 
     def __repr__(self) -> str:
         return f"AsyncDocuments({self.name!r})"
@@ -120,63 +124,63 @@ class AsyncDocuments:
         Several are written at a time; each of them is there as a whole or not at all whenever this ends. One that
         cannot be read is FAILED, and raises if `strict`; what fails otherwise raises."""
         check_chunking(chunking)
-        schema = await self.collection.schema()
+        into = await self.collection.info()  # all of them are kept in one collection
         group: list[Document] = []
         for document in documents:
             group.append(document)
             if len(group) >= GROUP_DOCUMENTS:
-                async for one in self._ingest_group(group, schema, chunking, strict):
+                async for one in self._ingest_group(group, into, chunking, strict):
                     yield one
                 group = []
         if group:
-            async for one in self._ingest_group(group, schema, chunking, strict):
+            async for one in self._ingest_group(group, into, chunking, strict):
                 yield one
 
     async def _ingest_group(
-        self, documents: Sequence[Document], schema: Schema, chunking: Chunking, strict: bool
+        self, documents: Sequence[Document], into: CollectionInfo, chunking: Chunking, strict: bool
     ) -> AsyncIterator[Ingested]:
-        stored = await self._stored_hashes(documents)
+        stored = await self._stored_hashes(documents, into.name)
         results: list[Ingested | None] = []
         waiting: list[Laid] = []
         for document in documents:
-            prepared = await self._prepare(document, schema, chunking, stored, strict)
+            prepared = await self._prepare(document, into, chunking, stored, strict)
             if isinstance(prepared, Laid) and any(one.info.id == prepared.info.id for one in waiting):
-                async for done in self._flush(waiting, results, schema, stored):
+                async for done in self._flush(waiting, results, into, stored):
                     yield done
                 waiting, results = [], []
-                prepared = await self._prepare(document, schema, chunking, stored, strict)
+                prepared = await self._prepare(document, into, chunking, stored, strict)
             if isinstance(prepared, Ingested):
                 results.append(prepared)
                 continue
             results.append(None)
             waiting.append(prepared)
             if sum(len(one.chunks) for one in waiting) >= GROUP_CHUNKS:
-                async for done in self._flush(waiting, results, schema, stored):
+                async for done in self._flush(waiting, results, into, stored):
                     yield done
                 waiting, results = [], []
-        async for done in self._flush(waiting, results, schema, stored):
+        async for done in self._flush(waiting, results, into, stored):
             yield done
 
     async def _prepare(
-        self, document: Document, schema: Schema, chunking: Chunking, stored: dict[str, str], strict: bool
+        self, document: Document, into: CollectionInfo, chunking: Chunking, stored: dict[str, str], strict: bool
     ) -> Ingested | Laid:
         try:
             name, content_hash = identified(document)
             if stored.get(name) == hash_with(content_hash, chunking):
                 return Ingested(name, State.UNCHANGED)
-            return await to_thread(lay, document, schema, chunking, self._limits)
+            return await to_thread(lay, document, into.schema, chunking, self._limits)
         except InvalidArgument as error:
             if strict or error.reason not in ("BAD_DOCUMENT", "BAD_PAYLOAD", "LIMIT_EXCEEDED"):
                 raise
             return Ingested(str(document.id or document.uri or ""), State.FAILED, error=str(error))
 
     async def _flush(
-        self, waiting: list[Laid], results: list[Ingested | None], schema: Schema, stored: dict[str, str]
+        self, waiting: list[Laid], results: list[Ingested | None], into: CollectionInfo, stored: dict[str, str]
     ) -> AsyncIterator[Ingested]:
         """Write what waits as one batch and tell what became of it and of what is between."""
-        seq = self._seq
+        seq = self._seqs.last(self.name)
         if waiting:
-            request = UpdateBatchRequest(self.name, operations(waiting, self.name, schema))
+            request = UpdateBatchRequest(into.name, operations(waiting, into.name, into.schema))
             seq = (await self._write(request)).seq
         written = iter(waiting)
         for result in results:
@@ -188,7 +192,7 @@ class AsyncDocuments:
             stored[info.id] = info.hash
             yield Ingested(info.id, state, info.chunks, seq)
 
-    async def _stored_hashes(self, documents: Sequence[Document]) -> dict[str, str]:
+    async def _stored_hashes(self, documents: Sequence[Document], collection: str) -> dict[str, str]:
         names = []
         for document in documents:
             try:
@@ -198,7 +202,7 @@ class AsyncDocuments:
         if not names:
             return {}
         ids = [chunk_id(name, 0) for name in dict.fromkeys(names)]
-        points, _ = await self._transport.get(GetRequest(self.name, ids, min_seq=self._seq))
+        points, _ = await self._transport.get(self._get(ids, collection))
         return {info.id: info.hash for info, _ in map(read_point, points)}
 
     # Asking
@@ -233,35 +237,43 @@ class AsyncDocuments:
             count, candidates, budget, neighbours, duplicates, diversity, per_document, by_document, tokenizer
         )
         check_wanted(wanted, self._limits)
-        schema, where = await self.collection.schema(), as_filter(filter, self._limits)
+        where = as_filter(filter, self._limits)
         time_s = self._timeout_s if timeout_s is None else timeout_s
-        query, names = query_for(question, self.name, schema, wanted, where, fusion, self._seq, time_s)
-        dense = vectors_field(schema)
-        if by_document:
-            groups = await self._transport.query_groups(groups_for(query, wanted))
-            hits, seq = [hit for group in groups.groups for hit in group.hits], groups.seq
-        else:
-            answer = await self._transport.query(query)
-            hits, seq = list(answer), answer.seq
-        best = await to_thread(_choose, hits, names, dense, wanted)
-        around = {}
-        if ids := neighbours_of(best, wanted):
-            points, _ = await self._transport.get(GetRequest(self.name, ids, min_seq=seq))
-            around = {(info.id, chunk.number): chunk for info, chunk in map(read_point, points)}
-        return await to_thread(packed, best, around, wanted, seq)
+        # Neighbours are looked for in the collection where the passages were found.
+        name = (await self.collection.info()).name if neighbours else self.name
+
+        async def ask(schema: Schema) -> Found:
+            query, names = query_for(question, name, schema, wanted, where, fusion, time_s)
+            query.min_seq, query.min_seqs = self._seqs.asked(self.name), self._seqs.seen(self.name)
+            dense = vectors_field(schema)
+            if by_document:
+                groups = await self._transport.query_groups(groups_for(query, wanted))
+                hits, seq = [hit for group in groups.groups for hit in group.hits], groups.seq
+            else:
+                answer = await self._transport.query(query)
+                hits, seq = list(answer), answer.seq
+            best = await to_thread(_choose, hits, names, dense, wanted)
+            around = {}
+            if ids := neighbours_of(best, wanted):
+                points, _ = await self._transport.get(GetRequest(name, ids, min_seq=seq))
+                around = {(info.id, chunk.number): chunk for info, chunk in map(read_point, points)}
+            return await to_thread(packed, best, around, wanted, seq)
+
+        return await self.collection._by_schema(ask)
 
     # What there is
 
     async def get(self, id: str) -> StoredDocument:
         """A document with all its chunks. Raises NotFound (DOCUMENT_NOT_FOUND)."""
-        first, _ = await self._transport.get(GetRequest(self.name, [chunk_id(id, 0)], min_seq=self._seq))
+        collection = (await self.collection.info()).name
+        first, _ = await self._transport.get(self._get([chunk_id(id, 0)], collection))
         if not first:
             raise NotFound(f"there is no document {id!r:.200} in {self.name}", reason="DOCUMENT_NOT_FOUND")
         info, chunk = read_point(first[0])
         chunks = [chunk]
         if info.chunks > 1:
             ids = [chunk_id(id, number) for number in range(1, info.chunks)]
-            points, _ = await self._transport.get(GetRequest(self.name, ids, min_seq=self._seq))
+            points, _ = await self._transport.get(self._get(ids, collection))
             chunks += [one for _, one in map(read_point, points)]
         return StoredDocument(info, chunks)
 
@@ -270,14 +282,16 @@ class AsyncDocuments:
     ) -> tuple[list[DocumentInfo], Any]:
         """Up to `limit` documents in an order of no meaning, and what to pass as `after` to go on, or None."""
         where = _both(first_chunks(), as_filter(filter, self._limits))
-        request = ScrollRequest(self.name, where, as_count("limit", limit), after, min_seq=self._seq)
+        asked, seen = self._seqs.asked(self.name), self._seqs.seen(self.name)
+        request = ScrollRequest(self.name, where, as_count("limit", limit), after, min_seq=asked, min_seqs=seen)
         found = await self._transport.scroll(request)
         return [read_point(point)[0] for point in found.points], found.next_after
 
     async def count(self, *, filter: FilterLike | None = None) -> int:
         """How many documents there are."""
         where = _both(first_chunks(), as_filter(filter, self._limits))
-        return (await self._transport.count(CountRequest(self.name, where, self._seq)))[0]
+        asked, seen = self._seqs.asked(self.name), self._seqs.seen(self.name)
+        return (await self._transport.count(CountRequest(self.name, where, asked, seen)))[0]
 
     async def delete(self, ids: str | Sequence[str]) -> int:
         """Delete documents by id; how many chunks there were."""
@@ -286,8 +300,12 @@ class AsyncDocuments:
 
     async def _write(self, request: UpdateBatchRequest | DeleteRequest) -> WriteResult:
         result = await self._transport.write(request)
-        self._seq = max(self._seq, result.seq)
+        self._seqs.wrote(self.name, result.collection, result.seq)
         return result
+
+    def _get(self, ids: Sequence[PointId], collection: str) -> GetRequest:
+        asked, seen = self._seqs.asked(self.name), self._seqs.seen(self.name)
+        return GetRequest(collection, ids, min_seq=asked, min_seqs=seen)
 
 
 def _choose(hits: Sequence[Any], names: Sequence[str], dense: str | None, wanted: Wanted) -> list[Candidate]:

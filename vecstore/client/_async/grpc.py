@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 
+from vecstore.aliases import Alias, AliasAction, CreateAlias
 from vecstore.client.channel import channel_options, credentials, metadata, rpc_deadline_s, stubs
 from vecstore.client.retry import Attempts, RetryPolicy, is_idempotent
 from vecstore.client.tls import Tls
@@ -18,7 +19,7 @@ from vecstore.errors import RETRY_AFTER, DeadlineExceeded, FailedPrecondition
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
-from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2, snapshots_pb2
+from vecstore.pb.v1 import aliases_pb2, collections_pb2, operations_pb2, points_pb2, snapshots_pb2
 from vecstore.query.filter import PointId
 from vecstore.schema import Schema
 from vecstore.schema_update import UpdateCollectionRequest, UpdatedCollection
@@ -39,6 +40,7 @@ from vecstore.types import (
     WriteRequest,
     WriteResult,
 )
+from vecstore.wire.aliases import actions_to_pb, aliases_from_pb
 from vecstore.wire.errors import error_from_rpc
 from vecstore.wire.facets import facet_to_pb, facets_from_pb, matrix_from_pb, matrix_request_to_pb
 from vecstore.wire.groups import groups_from_pb, groups_request_to_pb
@@ -134,6 +136,15 @@ class AsyncGrpcTransport:
     async def delete_collection(self, name: str) -> bool:
         message = collections_pb2.DeleteCollectionRequest(name=name)
         return bool((await self._call(self._collections.Delete, message, idempotent=False)).deleted)
+
+    async def update_aliases(self, actions: Sequence[AliasAction]) -> list[Alias]:
+        again = all(isinstance(action, CreateAlias) for action in actions)
+        answer = await self._call(self._collections.UpdateAliases, actions_to_pb(actions), idempotent=again)
+        return aliases_from_pb(answer.aliases)
+
+    async def list_aliases(self, collection: str | None = None) -> list[Alias]:
+        message = aliases_pb2.ListAliasesRequest(collection=collection or "")
+        return aliases_from_pb((await self._call(self._collections.ListAliases, message)).aliases)
 
     async def write(self, request: WriteRequest) -> WriteResult:
         method, message = write_to_pb(request)

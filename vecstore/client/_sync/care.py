@@ -9,34 +9,19 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from vecstore.client._sync.handle import Handle
 from vecstore.client.fields import IndexKind
 from vecstore.client.requests import field_index, finished
-from vecstore.client.transport import Transport
 from vecstore.client.updates import VectorChanges, update_request
 from vecstore.client.vectors import as_queries, only_vector
 from vecstore.index_check import IndexLike, read_index
 from vecstore.schema import Schema
 from vecstore.schema_update import UpdatedCollection
-from vecstore.types import CollectionInfo, FieldIndexRequest, OperationInfo, TuneRequest, VectorIndexRequest
+from vecstore.types import FieldIndexRequest, OperationInfo, TuneRequest, VectorIndexRequest
 
 
-class Care:
+class Care(Handle):
     """What a handle on a collection can do beside writing and reading points."""
-
-    def __init__(self, transport: Transport, name: str, schema: Schema | None) -> None:
-        self.name = name
-        self._transport = transport
-        self._schema = schema
-
-    def info(self) -> CollectionInfo:
-        """Schema, sequence number and number of points. Raises NotFound (COLLECTION_NOT_FOUND)."""
-        info = self._transport.collection_info(self.name)
-        self._schema = info.schema
-        return info
-
-    def schema(self) -> Schema:
-        """The vector fields and indexed payload fields, read once for each handle."""
-        return self._schema or (self.info()).schema
 
     def create_field_index(
         self, key: str, kind: IndexKind, *, wait: bool = True, timeout_s: float | None = None
@@ -90,10 +75,13 @@ class Care:
         """Calibrate the index on queries of your own, a matrix with one a row (20 at least, 1,024 are used): `recall=`
         then holds for queries like these, where without it is known for queries that resemble stored vectors. Kept
         over restarts and merges."""
-        schema = self.schema()
-        name = only_vector(schema, using)
-        rows = as_queries(queries, schema.vectors[name])
-        return self._finish(self._transport.tune(TuneRequest(self.name, rows, name)), wait, timeout_s)
+
+        def start(schema: Schema) -> OperationInfo:
+            name = only_vector(schema, using)
+            rows = as_queries(queries, schema.vectors[name])
+            return self._transport.tune(TuneRequest(self.name, rows, name))
+
+        return self._finish(self._by_schema(start), wait, timeout_s)
 
     def compact(self, *, wait: bool = True, timeout_s: float | None = None) -> OperationInfo:
         """Seal what is growing and merge all segments, in the background."""

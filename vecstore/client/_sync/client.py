@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from vecstore.aliases import Alias, AliasAction
 from vecstore.client._sync.collection import Collection
 from vecstore.client._sync.documents import Documents
+from vecstore.client.aliasing import read_actions
 from vecstore.client.fields import IndexKind, VectorSpecs, build_schema
 from vecstore.client.requests import finished
+from vecstore.client.seqs import Seqs
 from vecstore.client.transport import Transport
 from vecstore.documents.layout import INDEXES, fields_of
 from vecstore.errors import FailedPrecondition
@@ -25,7 +28,7 @@ class Client:
         self.target = target
         self._transport = transport
         self._timeout_s = timeout_s
-        self._seqs: dict[str, int] = {}  # of the last write to each collection, which reads wait for
+        self._seqs = Seqs()
 
     def __repr__(self) -> str:
         return f"Client({self.target!r})"
@@ -73,12 +76,15 @@ class Client:
         """
         schema = build_schema(vectors, binary, sparse, text, multi, indexes, metadata)
         info = self._transport.create_collection(name, schema, exist_ok=exist_ok)
-        self._seqs[name] = min(self._seqs.get(name, 0), info.seq)  # it may be a new one of an old name
-        return self._handle(info)
+        self._seqs.made(name, info.seq)
+        return self._handle(name, info)
 
     def get_collection(self, name: str) -> Collection:
-        """A handle on a collection that exists. Raises NotFound (COLLECTION_NOT_FOUND)."""
-        return self._handle(self._transport.collection_info(name))
+        """A handle on a collection that exists, or on what an alias stands for at the time of each call. Raises
+        NotFound (COLLECTION_NOT_FOUND)."""
+        info = self._transport.collection_info(name)
+        self._seqs.heard(name, info.name)
+        return self._handle(name, info)
 
     def create_documents(
         self,
@@ -108,21 +114,38 @@ class Client:
         """A handle without asking whether the collection exists; its calls raise NotFound if not."""
         return Collection(self._transport, name, timeout_s=self._timeout_s, seqs=self._seqs)
 
-    def _handle(self, info: CollectionInfo) -> Collection:
-        return Collection(self._transport, info.name, timeout_s=self._timeout_s, schema=info.schema, seqs=self._seqs)
+    def _handle(self, name: str, info: CollectionInfo) -> Collection:
+        return Collection(self._transport, name, timeout_s=self._timeout_s, schema=info.schema, seqs=self._seqs)
 
     def list_collections(self) -> list[CollectionInfo]:
         """Every collection with its schema and number of points."""
         return self._transport.list_collections()
 
     def has_collection(self, name: str) -> bool:
-        """Whether a collection of this name exists."""
+        """Whether a collection of this name exists, or one that the alias stands for."""
         return self._transport.has_collection(name)
 
     def delete_collection(self, name: str) -> bool:
-        """Delete a collection and everything in it. False when there was none."""
-        self._seqs.pop(name, None)
-        return self._transport.delete_collection(name)
+        """Delete a collection and everything in it. False when there was none. Raises FailedPrecondition while aliases
+        stand for it (COLLECTION_HAS_ALIASES), or when the name is one (NAME_IS_ALIAS)."""
+        deleted = self._transport.delete_collection(name)
+        self._seqs.forget(name)
+        return deleted
+
+    def update_aliases(self, actions: Sequence[AliasAction | Mapping[str, Any]]) -> list[Alias]:
+        """Change aliases, which stand for a collection wherever one is named: all of `actions`, in order, or none, as
+        one durable write, so that every read sees what was before or all of it. Returns what there is then.
+
+        Actions are `CreateAlias(alias, collection)`, which also switches an alias that there is, `DeleteAlias(alias)`,
+        `RenameAlias(alias, new_alias)` and `SwapAliases(alias, other)`, or such dictionaries as {"create": {"alias":
+        "docs", "collection": "docs_v2"}}. Raises NotFound (COLLECTION_NOT_FOUND, ALIAS_NOT_FOUND), AlreadyExists
+        (COLLECTION_EXISTS: a collection has this name; ALIAS_EXISTS), InvalidArgument (ALIAS_OF_ALIAS, BAD_NAME,
+        BAD_ARGUMENT, EMPTY_BATCH, LIMIT_EXCEEDED), each naming its action."""
+        return self._transport.update_aliases(read_actions(actions))
+
+    def list_aliases(self, collection: str | None = None) -> list[Alias]:
+        """Every alias and what it stands for, by name, or those of one collection."""
+        return self._transport.list_aliases(collection)
 
     def verify(self, *, timeout_s: float | None = None) -> OperationInfo:
         """Check every checksum of the database; `state` and `error` of the answer tell what was found."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 from vecstore.client._sync.care import Care
 from vecstore.client.atomic import Batch, Mode, as_names
@@ -19,6 +19,7 @@ from vecstore.client.query import BatchOptions, QueryOptions, check_batch_option
 from vecstore.client.query_batches import Query, are_queries, as_requests, check_no_options, cut_requests, further
 from vecstore.client.requests import as_count, as_mode, select
 from vecstore.client.results import UploadResult
+from vecstore.client.seqs import Seqs
 from vecstore.client.stages import RRF, hybrid_stages
 from vecstore.client.transport import Transport
 from vecstore.client.vectors import Ids, Vectors, as_ids, as_queries, build_batch, only_vector
@@ -50,9 +51,13 @@ from vecstore.types import (
     WriteResult,
 )
 
+Q = TypeVar("Q")
+T = TypeVar("T")
+
 
 class Collection(Care):
-    """A handle on one collection. Reads see the client's last write to it, through whichever handle that went."""
+    """A handle on one collection, by its name or by an alias, which stands for what it does at the time of each call.
+    Reads see the client's last write to the collection, through whichever handle that went."""
 
     def __init__(
         self,
@@ -61,33 +66,14 @@ class Collection(Care):
         *,
         timeout_s: float,
         schema: Schema | None = None,
-        seqs: dict[str, int] | None = None,
+        seqs: Seqs | None = None,
     ) -> None:
-        super().__init__(transport, name, schema)
+        super().__init__(transport, name, schema, seqs)
         self._limits = transport.settings.limits
         self._timeout_s = timeout_s
-        self._seqs = {} if seqs is None else seqs  # of the client's last write to each collection
 
     def __repr__(self) -> str:
         return f"Collection({self.name!r})"
-
-    @property
-    def _seq(self) -> int:
-        return self._seqs.get(self.name, 0)
-
-    @_seq.setter
-    def _seq(self, seq: int) -> None:
-        self._seqs[self.name] = seq
-
-    @property
-    def last_seq(self) -> int:
-        """The sequence number of the client's last write to the collection; reads wait for that write."""
-        return self._seq
-
-    @last_seq.setter
-    def last_seq(self, seq: int) -> None:
-        """Wait for a write that was made through another handle, too."""
-        self._seq = max(self._seq, seq)
 
     # Writing
 
@@ -113,9 +99,13 @@ class Collection(Care):
         to satisfy, `expected_seqs` the writes that they must come from (0: no such point), `on_mismatch` "skip" or
         "fail"; `idempotency_key` a name under which the write is done once, however often it is sent.
         """
-        write_mode, schema = as_mode(mode), self.schema()
-        batch = build_batch(schema, ids, vectors, payloads)
-        return self._write_batch(batch, schema, lambda piece: UpsertRequest(self.name, piece, write_mode), options)
+        write_mode = as_mode(mode)
+
+        def write(schema: Schema) -> WriteResult:
+            batch = build_batch(schema, ids, vectors, payloads)
+            return self._write_batch(batch, schema, lambda piece: UpsertRequest(self.name, piece, write_mode), options)
+
+        return self._by_schema(write)
 
     def _write_batch(
         self,
@@ -129,14 +119,16 @@ class Collection(Care):
         pieces = list(split(batch, request_bytes_max(self._limits), self._limits.batch_points_max))
         if len(pieces) > 1:
             check(batch, schema, self._limits)
-        total, start = WriteResult(seq=self._seq, changed=0), 0
+        total, start = WriteResult(seq=self.last_seq, changed=0), 0
         for place, piece in enumerate(pieces):
             request = make(piece)
+            request.collection = total.collection or self.name  # all of them go where the first one went
             request.durability = options.get("durability")
             request.if_match = part_of(condition, start, len(piece.ids))
             request.idempotency_key = key_of(options.get("idempotency_key"), place, len(pieces))
             result = self._write(request)
-            total = WriteResult(result.seq, total.changed + result.changed, total.skipped + result.skipped)
+            changed, skipped = total.changed + result.changed, total.skipped + result.skipped
+            total = WriteResult(result.seq, changed, skipped, collection=result.collection)
             start += len(piece.ids)
         return total
 
@@ -161,19 +153,19 @@ class Collection(Care):
         is sent; or give arrays as in `upsert`. When this fails, the error's metadata `points_done` says how many points
         from the start are safely stored: call again with `skip` set to it to go on from there.
         """
-        schema = self.schema()
-        write_mode = as_mode(mode)
+        info = self.info()  # all of them go to one collection
+        schema, write_mode = info.schema, as_mode(mode)
         if points is None:
             batch = build_batch(schema, [] if ids is None else ids, vectors, payloads)
             total = len(batch.ids)
             points = [batch]
-        result = UploadResult(seq=self._seq)
+        result = UploadResult(seq=self.last_seq)
         bytes_max = min(batch_bytes, request_bytes_max(self._limits))
         with progress_bar(f"upload to {self.name}", total, progress, done=skip) as advance:
             try:
                 for batch in skip_points(batches_of(points, schema), skip):
                     for piece in split(batch, bytes_max, self._limits.batch_points_max):
-                        written = self._write(UpsertRequest(self.name, piece, write_mode, durability))
+                        written = self._write(UpsertRequest(info.name, piece, write_mode, durability))
                         result.points += len(piece.ids)
                         result.changed += written.changed
                         result.skipped += written.skipped
@@ -198,9 +190,12 @@ class Collection(Care):
     def update_vectors(self, ids: Ids | PointId, vectors: Vectors, **options: Unpack[WriteOptions]) -> WriteResult:
         """Replace the vectors given of points that exist; their other vectors and their payloads stay. `vectors` is as
         in `upsert`; a list may hold None for points whose vector stays. `skipped` counts ids that do not exist."""
-        schema = self.schema()
-        batch = build_batch(schema, ids, vectors, None)
-        return self._write_batch(batch, schema, lambda piece: UpdateVectorsRequest(self.name, piece), options)
+
+        def write(schema: Schema) -> WriteResult:
+            batch = build_batch(schema, ids, vectors, None)
+            return self._write_batch(batch, schema, lambda piece: UpdateVectorsRequest(self.name, piece), options)
+
+        return self._by_schema(write)
 
     def delete_vectors(
         self,
@@ -219,8 +214,12 @@ class Collection(Care):
         """Several writes as one: all of them or none, under one seq, each seeing what those before it leave; readers
         never see a part. `operations` of the answer says what each did. Raises InvalidArgument with nothing written,
         also LIMIT_EXCEEDED when it does not fit one message."""
-        operations = batch.requests(self.schema(), self._limits)
-        return self._write(UpdateBatchRequest(self.name, operations, durability, key_of(idempotency_key)))
+
+        def write(schema: Schema) -> WriteResult:
+            operations = batch.requests(schema, self._limits)
+            return self._write(UpdateBatchRequest(self.name, operations, durability, key_of(idempotency_key)))
+
+        return self._by_schema(write)
 
     def set_payload(
         self,
@@ -282,7 +281,7 @@ class Collection(Care):
 
     def _write(self, request: WriteRequest) -> WriteResult:
         result = self._transport.write(request)
-        self._seq = max(self._seq, result.seq)
+        self._seqs.wrote(self.name, result.collection, result.seq)
         return result
 
     # Reading
@@ -313,7 +312,7 @@ class Collection(Care):
         sparse vectors are given the benefit of the doubt (1 none). `exact` scans the stored vectors;
         `rescore=False` answers with estimated scores; `truncate_dim` compares this many leading components only.
         """
-        return self._transport.query(self._query(vector, k, options))
+        return self._queried(self._transport.query, lambda query: query, vector, k, options)
 
     def query_groups(
         self,
@@ -330,19 +329,25 @@ class Collection(Care):
 
         Values are strings, integers and booleans; a point with an array is in the group of each of its values, one
         without such a value is left out."""
-        request = GroupsRequest(self._query(vector, k, options), group_by, as_count("group_size", group_size))
-        return self._transport.query_groups(request)
+        size = as_count("group_size", group_size)
+        return self._queried(
+            self._transport.query_groups, lambda query: GroupsRequest(query, group_by, size), vector, k, options
+        )
 
     def why_not(self, id: PointId, vector: Any = None, k: int = 10, **options: Unpack[QueryOptions]) -> dict[str, Any]:
         """Why a point is not among the answers to a query: `verdict`, its true `rank` and `score` by exact search, the
         conditions that do not hold, and the same for each prefetch. It ranks every point that matches."""
-        return (self._transport.why_not(self._query(vector, k, options), id))[0]
+
+        def ask(query: QueryRequest) -> dict[str, Any]:
+            return (self._transport.why_not(query, id))[0]
+
+        return self._queried(ask, lambda query: query, vector, k, options)
 
     def facet(self, key: str, *, filter: FilterLike | None = None, limit: int = 10) -> list[tuple[Scalar, int]]:
         """The `limit` most frequent values of a payload key among the points that match, with exact counts: strings,
         integers and booleans. A point counts once for each of its values."""
         where = as_filter(filter, self._limits)
-        request = FacetRequest(self.name, key, where, as_count("limit", limit), self._seq)
+        request = FacetRequest(self.name, key, where, as_count("limit", limit), self._asked, self._seen)
         return (self._transport.facet(request)).counts
 
     def distance_matrix(
@@ -360,12 +365,26 @@ class Collection(Care):
         listed, where = None if ids is None else as_ids(ids), as_filter(filter, self._limits)
         time_s = self._timeout_s if timeout_s is None else timeout_s
         count = as_count("sample", sample)
-        request = MatrixRequest(self.name, using, listed, where, count, seed, self._seq, time_s)
+        request = MatrixRequest(self.name, using, listed, where, count, seed, self._asked, time_s, self._seen)
         return self._transport.matrix(request)
 
-    def _query(self, vector: Any, k: int, options: QueryOptions) -> QueryRequest:
-        schema = self.schema()
-        return query_request(self.name, schema, self._limits, vector, k, self._seq, self._timeout_s, options)
+    def _queried(
+        self,
+        send: Callable[[Q], T],
+        make: Callable[[QueryRequest], Q],
+        vector: Any,
+        k: int,
+        options: QueryOptions,
+    ) -> T:
+        def query(schema: Schema) -> T:
+            return send(make(self._query(schema, vector, k, options)))
+
+        return self._by_schema(query)
+
+    def _query(self, schema: Schema, vector: Any, k: int, options: QueryOptions) -> QueryRequest:
+        request = query_request(self.name, schema, self._limits, vector, k, self._asked, self._timeout_s, options)
+        request.min_seqs = self._seen
+        return request
 
     def hybrid(
         self,
@@ -401,32 +420,36 @@ class Collection(Care):
         if are_queries(queries):
             return self._query_each(queries, k, options)
         check_batch_options(options)
-        schema = self.schema()
-        rows = as_queries(queries, schema.vectors[only_vector(schema, options.get("using"))])
         count = 10 if k is None else k
-        request = request_of(self.name, self._limits, rows, count, self._seq, self._timeout_s, options)
-        answers: list[Hits] = []
-        for part in pieces(rows, request_bytes_max(self._limits), self._limits.queries_per_request_max):
-            answers += self._transport.query_many(replace(request, vector=part))
-        return answers
+
+        def query(schema: Schema) -> list[Hits]:
+            rows = as_queries(queries, schema.vectors[only_vector(schema, options.get("using"))])
+            request = request_of(self.name, self._limits, rows, count, self._asked, self._timeout_s, options)
+            request.min_seqs = self._seen
+            answers: list[Hits] = []
+            for part in pieces(rows, request_bytes_max(self._limits), self._limits.queries_per_request_max):
+                answers += self._transport.query_many(replace(request, vector=part))
+            return answers
+
+        return self._by_schema(query)
 
     def _query_each(self, queries: Sequence[Any], k: int | None, options: BatchOptions) -> list[Hits]:
         check_no_options(k, options)
-        schema = self.schema()
 
-        def build(one: Query) -> QueryRequest:
-            return query_request(
-                self.name, schema, self._limits, one.vector, one.k, self._seq, self._timeout_s, one.options
-            )
+        def query(schema: Schema) -> list[Hits]:
+            def build(one: Query) -> QueryRequest:
+                return self._query(schema, one.vector, one.k, one.options)
 
-        answers: list[Hits] = []
-        bounds = request_bytes_max(self._limits), self._limits.queries_per_request_max
-        for start, part in cut_requests(as_requests(queries, build), *bounds):
-            try:
-                answers += self._transport.query_batch(part)
-            except VecstoreError as error:
-                raise further(error, start) from None
-        return answers
+            answers: list[Hits] = []
+            bounds = request_bytes_max(self._limits), self._limits.queries_per_request_max
+            for start, part in cut_requests(as_requests(queries, build), *bounds):
+                try:
+                    answers += self._transport.query_batch(part)
+                except VecstoreError as error:
+                    raise further(error, start) from None
+            return answers
+
+        return self._by_schema(query)
 
     def get(
         self,
@@ -437,8 +460,8 @@ class Collection(Care):
     ) -> list[Point]:
         """The points that exist of `ids`, in that order."""
         selection = select(with_payload, with_vectors)
-        points, _ = self._transport.get(GetRequest(self.name, as_ids(ids), selection, self._seq))
-        return points
+        request = GetRequest(self.name, as_ids(ids), selection, self._asked, self._seen)
+        return (self._transport.get(request))[0]
 
     def scroll(
         self,
@@ -452,9 +475,11 @@ class Collection(Care):
         """Every point that matches, in id order (numbers, UUIDs, strings), `page` points to a request, or fewer where
         these are large; from the first id after `after` when given."""
         tree, selection = as_filter(filter, self._limits), select(with_payload, with_vectors)
+        name = self.name  # all of it is of the collection that an alias stands for at the first page
         while True:
+            request = ScrollRequest(name, tree, page, after, selection, self._asked, self._seen)
             try:
-                result = self._transport.scroll(ScrollRequest(self.name, tree, page, after, selection, self._seq))
+                result = self._transport.scroll(request)
             except ResourceExhausted as error:
                 if page <= 1 or error.metadata.get("limit") != "message_bytes_max":
                     raise
@@ -463,12 +488,12 @@ class Collection(Care):
             yield from result.points
             if result.next_after is None:
                 return
-            after = result.next_after
+            after, name = result.next_after, result.collection or name
 
     def count(self, filter: FilterLike | None = None) -> int:
         """How many points there are, or match."""
-        count, _ = self._transport.count(CountRequest(self.name, as_filter(filter, self._limits), self._seq))
-        return count
+        request = CountRequest(self.name, as_filter(filter, self._limits), self._asked, self._seen)
+        return (self._transport.count(request))[0]
 
     def tune_fusion(
         self,

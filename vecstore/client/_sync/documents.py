@@ -12,6 +12,7 @@ from vecstore.client.document_files import as_document, files_of
 from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.progress import Advance, progress_bar
 from vecstore.client.requests import as_count
+from vecstore.client.seqs import Seqs
 from vecstore.client.transport import Transport
 from vecstore.documents.asking import Wanted, check_wanted, groups_for, query_for, vectors_field
 from vecstore.documents.choosing import Candidate, candidates_of, chosen
@@ -30,10 +31,11 @@ from vecstore.documents.layout import (
 from vecstore.documents.packing import neighbours_of, packed
 from vecstore.documents.types import Chunking, Document, DocumentInfo, Found, Ingested, State, StoredDocument
 from vecstore.errors import InvalidArgument, NotFound
-from vecstore.query.filter import Filter
+from vecstore.query.filter import Filter, PointId
 from vecstore.query.fusion import Fusion
 from vecstore.schema import Schema
 from vecstore.types import (
+    CollectionInfo,
     CountRequest,
     DeleteRequest,
     GetRequest,
@@ -54,11 +56,13 @@ class Documents:
         self, transport: Transport, name: str, *, timeout_s: float, schema: Schema | None = None, seq: int = 0
     ) -> None:
         self.name = name
-        self.collection = Collection(transport, name, timeout_s=timeout_s, schema=schema)
+        self._seqs = Seqs()
+        self.collection = Collection(transport, name, timeout_s=timeout_s, schema=schema, seqs=self._seqs)
         self._transport = transport
         self._limits = transport.settings.limits
         self._timeout_s = timeout_s
-        self._seq = seq
+        if seq:
+            self._seqs.ask(name, seq)
 
     def __repr__(self) -> str:
         return f"Documents({self.name!r})"
@@ -120,58 +124,58 @@ class Documents:
         Several are written at a time; each of them is there as a whole or not at all whenever this ends. One that
         cannot be read is FAILED, and raises if `strict`; what fails otherwise raises."""
         check_chunking(chunking)
-        schema = self.collection.schema()
+        into = self.collection.info()  # all of them are kept in one collection
         group: list[Document] = []
         for document in documents:
             group.append(document)
             if len(group) >= GROUP_DOCUMENTS:
-                yield from self._ingest_group(group, schema, chunking, strict)
+                yield from self._ingest_group(group, into, chunking, strict)
                 group = []
         if group:
-            yield from self._ingest_group(group, schema, chunking, strict)
+            yield from self._ingest_group(group, into, chunking, strict)
 
     def _ingest_group(
-        self, documents: Sequence[Document], schema: Schema, chunking: Chunking, strict: bool
+        self, documents: Sequence[Document], into: CollectionInfo, chunking: Chunking, strict: bool
     ) -> Iterator[Ingested]:
-        stored = self._stored_hashes(documents)
+        stored = self._stored_hashes(documents, into.name)
         results: list[Ingested | None] = []
         waiting: list[Laid] = []
         for document in documents:
-            prepared = self._prepare(document, schema, chunking, stored, strict)
+            prepared = self._prepare(document, into, chunking, stored, strict)
             if isinstance(prepared, Laid) and any(one.info.id == prepared.info.id for one in waiting):
-                yield from self._flush(waiting, results, schema, stored)
+                yield from self._flush(waiting, results, into, stored)
                 waiting, results = [], []
-                prepared = self._prepare(document, schema, chunking, stored, strict)
+                prepared = self._prepare(document, into, chunking, stored, strict)
             if isinstance(prepared, Ingested):
                 results.append(prepared)
                 continue
             results.append(None)
             waiting.append(prepared)
             if sum(len(one.chunks) for one in waiting) >= GROUP_CHUNKS:
-                yield from self._flush(waiting, results, schema, stored)
+                yield from self._flush(waiting, results, into, stored)
                 waiting, results = [], []
-        yield from self._flush(waiting, results, schema, stored)
+        yield from self._flush(waiting, results, into, stored)
 
     def _prepare(
-        self, document: Document, schema: Schema, chunking: Chunking, stored: dict[str, str], strict: bool
+        self, document: Document, into: CollectionInfo, chunking: Chunking, stored: dict[str, str], strict: bool
     ) -> Ingested | Laid:
         try:
             name, content_hash = identified(document)
             if stored.get(name) == hash_with(content_hash, chunking):
                 return Ingested(name, State.UNCHANGED)
-            return lay(document, schema, chunking, self._limits)
+            return lay(document, into.schema, chunking, self._limits)
         except InvalidArgument as error:
             if strict or error.reason not in ("BAD_DOCUMENT", "BAD_PAYLOAD", "LIMIT_EXCEEDED"):
                 raise
             return Ingested(str(document.id or document.uri or ""), State.FAILED, error=str(error))
 
     def _flush(
-        self, waiting: list[Laid], results: list[Ingested | None], schema: Schema, stored: dict[str, str]
+        self, waiting: list[Laid], results: list[Ingested | None], into: CollectionInfo, stored: dict[str, str]
     ) -> Iterator[Ingested]:
         """Write what waits as one batch and tell what became of it and of what is between."""
-        seq = self._seq
+        seq = self._seqs.last(self.name)
         if waiting:
-            request = UpdateBatchRequest(self.name, operations(waiting, self.name, schema))
+            request = UpdateBatchRequest(into.name, operations(waiting, into.name, into.schema))
             seq = (self._write(request)).seq
         written = iter(waiting)
         for result in results:
@@ -183,7 +187,7 @@ class Documents:
             stored[info.id] = info.hash
             yield Ingested(info.id, state, info.chunks, seq)
 
-    def _stored_hashes(self, documents: Sequence[Document]) -> dict[str, str]:
+    def _stored_hashes(self, documents: Sequence[Document], collection: str) -> dict[str, str]:
         names = []
         for document in documents:
             try:
@@ -193,7 +197,7 @@ class Documents:
         if not names:
             return {}
         ids = [chunk_id(name, 0) for name in dict.fromkeys(names)]
-        points, _ = self._transport.get(GetRequest(self.name, ids, min_seq=self._seq))
+        points, _ = self._transport.get(self._get(ids, collection))
         return {info.id: info.hash for info, _ in map(read_point, points)}
 
     # Asking
@@ -228,35 +232,43 @@ class Documents:
             count, candidates, budget, neighbours, duplicates, diversity, per_document, by_document, tokenizer
         )
         check_wanted(wanted, self._limits)
-        schema, where = self.collection.schema(), as_filter(filter, self._limits)
+        where = as_filter(filter, self._limits)
         time_s = self._timeout_s if timeout_s is None else timeout_s
-        query, names = query_for(question, self.name, schema, wanted, where, fusion, self._seq, time_s)
-        dense = vectors_field(schema)
-        if by_document:
-            groups = self._transport.query_groups(groups_for(query, wanted))
-            hits, seq = [hit for group in groups.groups for hit in group.hits], groups.seq
-        else:
-            answer = self._transport.query(query)
-            hits, seq = list(answer), answer.seq
-        best = _choose(hits, names, dense, wanted)
-        around = {}
-        if ids := neighbours_of(best, wanted):
-            points, _ = self._transport.get(GetRequest(self.name, ids, min_seq=seq))
-            around = {(info.id, chunk.number): chunk for info, chunk in map(read_point, points)}
-        return packed(best, around, wanted, seq)
+        # Neighbours are looked for in the collection where the passages were found.
+        name = (self.collection.info()).name if neighbours else self.name
+
+        def ask(schema: Schema) -> Found:
+            query, names = query_for(question, name, schema, wanted, where, fusion, time_s)
+            query.min_seq, query.min_seqs = self._seqs.asked(self.name), self._seqs.seen(self.name)
+            dense = vectors_field(schema)
+            if by_document:
+                groups = self._transport.query_groups(groups_for(query, wanted))
+                hits, seq = [hit for group in groups.groups for hit in group.hits], groups.seq
+            else:
+                answer = self._transport.query(query)
+                hits, seq = list(answer), answer.seq
+            best = _choose(hits, names, dense, wanted)
+            around = {}
+            if ids := neighbours_of(best, wanted):
+                points, _ = self._transport.get(GetRequest(name, ids, min_seq=seq))
+                around = {(info.id, chunk.number): chunk for info, chunk in map(read_point, points)}
+            return packed(best, around, wanted, seq)
+
+        return self.collection._by_schema(ask)
 
     # What there is
 
     def get(self, id: str) -> StoredDocument:
         """A document with all its chunks. Raises NotFound (DOCUMENT_NOT_FOUND)."""
-        first, _ = self._transport.get(GetRequest(self.name, [chunk_id(id, 0)], min_seq=self._seq))
+        collection = (self.collection.info()).name
+        first, _ = self._transport.get(self._get([chunk_id(id, 0)], collection))
         if not first:
             raise NotFound(f"there is no document {id!r:.200} in {self.name}", reason="DOCUMENT_NOT_FOUND")
         info, chunk = read_point(first[0])
         chunks = [chunk]
         if info.chunks > 1:
             ids = [chunk_id(id, number) for number in range(1, info.chunks)]
-            points, _ = self._transport.get(GetRequest(self.name, ids, min_seq=self._seq))
+            points, _ = self._transport.get(self._get(ids, collection))
             chunks += [one for _, one in map(read_point, points)]
         return StoredDocument(info, chunks)
 
@@ -265,14 +277,16 @@ class Documents:
     ) -> tuple[list[DocumentInfo], Any]:
         """Up to `limit` documents in an order of no meaning, and what to pass as `after` to go on, or None."""
         where = _both(first_chunks(), as_filter(filter, self._limits))
-        request = ScrollRequest(self.name, where, as_count("limit", limit), after, min_seq=self._seq)
+        asked, seen = self._seqs.asked(self.name), self._seqs.seen(self.name)
+        request = ScrollRequest(self.name, where, as_count("limit", limit), after, min_seq=asked, min_seqs=seen)
         found = self._transport.scroll(request)
         return [read_point(point)[0] for point in found.points], found.next_after
 
     def count(self, *, filter: FilterLike | None = None) -> int:
         """How many documents there are."""
         where = _both(first_chunks(), as_filter(filter, self._limits))
-        return (self._transport.count(CountRequest(self.name, where, self._seq)))[0]
+        asked, seen = self._seqs.asked(self.name), self._seqs.seen(self.name)
+        return (self._transport.count(CountRequest(self.name, where, asked, seen)))[0]
 
     def delete(self, ids: str | Sequence[str]) -> int:
         """Delete documents by id; how many chunks there were."""
@@ -281,8 +295,12 @@ class Documents:
 
     def _write(self, request: UpdateBatchRequest | DeleteRequest) -> WriteResult:
         result = self._transport.write(request)
-        self._seq = max(self._seq, result.seq)
+        self._seqs.wrote(self.name, result.collection, result.seq)
         return result
+
+    def _get(self, ids: Sequence[PointId], collection: str) -> GetRequest:
+        asked, seen = self._seqs.asked(self.name), self._seqs.seen(self.name)
+        return GetRequest(collection, ids, min_seq=asked, min_seqs=seen)
 
 
 def _choose(hits: Sequence[Any], names: Sequence[str], dense: str | None, wanted: Wanted) -> list[Candidate]:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from vecstore.aliases import Alias, AliasAction, CreateAlias
 from vecstore.client import http
 from vecstore.client.http import Target, collection_path, segment
 from vecstore.client.retry import Attempts, RetryPolicy, is_idempotent
@@ -41,6 +42,7 @@ from vecstore.types import (
     WriteRequest,
     WriteResult,
 )
+from vecstore.wire.rest import aliases as a
 from vecstore.wire.rest import points as p
 from vecstore.wire.rest import queries as q
 from vecstore.wire.rest import reads as r
@@ -138,6 +140,15 @@ class RestTransport:
     def delete_collection(self, name: str) -> bool:
         target = Target("DELETE", collection_path(name))
         return bool((self._call(target, None, s.Deleted, idempotent=False)).deleted)
+
+    def update_aliases(self, actions: Sequence[AliasAction]) -> list[Alias]:
+        again = all(isinstance(action, CreateAlias) for action in actions)
+        body = a.actions_to_json(actions)
+        return a.aliases_from_json(self._call(Target("POST", "/v1/aliases"), body, a.Aliases, idempotent=again))
+
+    def list_aliases(self, collection: str | None = None) -> list[Alias]:
+        path = "/v1/aliases" if collection is None else collection_path(collection, "aliases")
+        return a.aliases_from_json(self._call(Target("GET", path), None, a.Aliases))
 
     def write(self, request: WriteRequest) -> WriteResult:
         target, body = http.write_call(request)

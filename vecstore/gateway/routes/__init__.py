@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from vecstore.gateway.route import Route
 from vecstore.gateway.routes import (
+    aliases,
     bulk,
     collections,
     console,
@@ -21,6 +22,7 @@ ROUTES: Sequence[Route] = (
     *console.ROUTES,
     *service.ROUTES,
     *collections.ROUTES,
+    *aliases.ROUTES,
     *points.ROUTES,
     *bulk.ROUTES,
     *queries.ROUTES,

@@ -99,7 +99,7 @@ ROUTES = (
     Route("GET", "/v1/collections", "list_collections", "Every collection.", READ, list_collections, Scope.OWN,
           answer=s.Collections, examples={"all": Example()}),
     Route("PUT", COLLECTION, "create_collection", "Create a collection.", ADMIN, create, body=s.CreateCollectionRequest,
-          answer=s.Collection, examples={"texts and their embeddings": Example(
+          answer=s.Collection, by_alias=False, examples={"texts and their embeddings": Example(
               {"schema": SCHEMA, "exist_ok": True}, {"collection": "docs"}), "documents": Example(
               {"schema": FOR_DOCUMENTS, "exist_ok": True}, {"collection": "texts"})}),
     Route("GET", COLLECTION, "get_collection", "A collection's schema and size.", READ, get, answer=s.Collection,
@@ -109,7 +109,7 @@ ROUTES = (
           "setting back to its default.", ADMIN, update, body=u.CollectionPatch, answer=u.UpdatedCollection,
           examples={"docs": Example(UPDATE, {"collection": "docs"})}),
     Route("DELETE", COLLECTION, "delete_collection", "Delete a collection and its points.", ADMIN, delete,
-          answer=s.Deleted, examples={"old": Example(params={"collection": "old"})}),
+          answer=s.Deleted, by_alias=False, examples={"old": Example(params={"collection": "old"})}),
     Route("GET", f"{COLLECTION}/exists", "collection_exists", "Whether there is such a collection.", READ, exists,
           answer=s.Exists, examples={"docs": Example(params={"collection": "docs"})}),
     Route("GET", f"{COLLECTION}/stats", "collection_stats", "Rows, segments, bytes, indexes.", READ, stats,

@@ -1,4 +1,5 @@
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
+from . import aliases_pb2 as _aliases_pb2
 from . import common_pb2 as _common_pb2
 from . import operations_pb2 as _operations_pb2
 from google.protobuf.internal import containers as _containers

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from . import aliases_pb2 as vecstore_dot_v1_dot_aliases__pb2
 from . import collections_pb2 as vecstore_dot_v1_dot_collections__pb2
 from . import operations_pb2 as vecstore_dot_v1_dot_operations__pb2
 
@@ -64,6 +65,16 @@ class CollectionsStub:
                 '/vecstore.v1.Collections/Update',
                 request_serializer=vecstore_dot_v1_dot_collections__pb2.UpdateCollectionRequest.SerializeToString,
                 response_deserializer=vecstore_dot_v1_dot_collections__pb2.UpdateCollectionResponse.FromString,
+                _registered_method=True)
+        self.UpdateAliases = channel.unary_unary(
+                '/vecstore.v1.Collections/UpdateAliases',
+                request_serializer=vecstore_dot_v1_dot_aliases__pb2.UpdateAliasesRequest.SerializeToString,
+                response_deserializer=vecstore_dot_v1_dot_aliases__pb2.UpdateAliasesResponse.FromString,
+                _registered_method=True)
+        self.ListAliases = channel.unary_unary(
+                '/vecstore.v1.Collections/ListAliases',
+                request_serializer=vecstore_dot_v1_dot_aliases__pb2.ListAliasesRequest.SerializeToString,
+                response_deserializer=vecstore_dot_v1_dot_aliases__pb2.ListAliasesResponse.FromString,
                 _registered_method=True)
         self.CreateFieldIndex = channel.unary_unary(
                 '/vecstore.v1.Collections/CreateFieldIndex',
@@ -143,6 +154,19 @@ class CollectionsServicer:
     def Update(self, request, context):
         """Changes settings of a living collection, all that are given or none; queries and writes go on.
         """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAliases(self, request, context):
+        """Other names of collections: made, deleted, renamed and swapped together, so that readers see all of it or nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAliases(self, request, context):
+        """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -233,6 +257,16 @@ def add_CollectionsServicer_to_server(servicer, server):
                     servicer.Update,
                     request_deserializer=vecstore_dot_v1_dot_collections__pb2.UpdateCollectionRequest.FromString,
                     response_serializer=vecstore_dot_v1_dot_collections__pb2.UpdateCollectionResponse.SerializeToString,
+            ),
+            'UpdateAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAliases,
+                    request_deserializer=vecstore_dot_v1_dot_aliases__pb2.UpdateAliasesRequest.FromString,
+                    response_serializer=vecstore_dot_v1_dot_aliases__pb2.UpdateAliasesResponse.SerializeToString,
+            ),
+            'ListAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliases,
+                    request_deserializer=vecstore_dot_v1_dot_aliases__pb2.ListAliasesRequest.FromString,
+                    response_serializer=vecstore_dot_v1_dot_aliases__pb2.ListAliasesResponse.SerializeToString,
             ),
             'CreateFieldIndex': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateFieldIndex,
@@ -437,6 +471,60 @@ class Collections:
             '/vecstore.v1.Collections/Update',
             vecstore_dot_v1_dot_collections__pb2.UpdateCollectionRequest.SerializeToString,
             vecstore_dot_v1_dot_collections__pb2.UpdateCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecstore.v1.Collections/UpdateAliases',
+            vecstore_dot_v1_dot_aliases__pb2.UpdateAliasesRequest.SerializeToString,
+            vecstore_dot_v1_dot_aliases__pb2.UpdateAliasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecstore.v1.Collections/ListAliases',
+            vecstore_dot_v1_dot_aliases__pb2.ListAliasesRequest.SerializeToString,
+            vecstore_dot_v1_dot_aliases__pb2.ListAliasesResponse.FromString,
             options,
             channel_credentials,
             insecure,

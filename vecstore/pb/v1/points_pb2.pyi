@@ -105,16 +105,18 @@ class UpsertRequest(_message.Message):
     def __init__(self, collection: _Optional[str] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., batch: _Optional[_Union[PointBatch, _Mapping]] = ..., mode: _Optional[_Union[WriteMode, str]] = ..., durability: _Optional[_Union[Durability, str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class WriteResponse(_message.Message):
-    __slots__ = ("seq", "changed", "skipped", "operations")
+    __slots__ = ("seq", "changed", "skipped", "operations", "collection")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     CHANGED_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_FIELD_NUMBER: _ClassVar[int]
     OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
     seq: int
     changed: int
     skipped: int
     operations: _containers.RepeatedCompositeFieldContainer[WriteResponse]
-    def __init__(self, seq: _Optional[int] = ..., changed: _Optional[int] = ..., skipped: _Optional[int] = ..., operations: _Optional[_Iterable[_Union[WriteResponse, _Mapping]]] = ...) -> None: ...
+    collection: str
+    def __init__(self, seq: _Optional[int] = ..., changed: _Optional[int] = ..., skipped: _Optional[int] = ..., operations: _Optional[_Iterable[_Union[WriteResponse, _Mapping]]] = ..., collection: _Optional[str] = ...) -> None: ...
 
 class UpsertStreamResponse(_message.Message):
     __slots__ = ("batch", "result")
@@ -125,7 +127,14 @@ class UpsertStreamResponse(_message.Message):
     def __init__(self, batch: _Optional[int] = ..., result: _Optional[_Union[WriteResponse, _Mapping]] = ...) -> None: ...
 
 class GetPointsRequest(_message.Message):
-    __slots__ = ("collection", "ids", "id_column", "with_payload", "with_vectors", "payload_encoding", "min_seq")
+    __slots__ = ("collection", "ids", "id_column", "with_payload", "with_vectors", "payload_encoding", "min_seq", "min_seqs")
+    class MinSeqsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
     ID_COLUMN_FIELD_NUMBER: _ClassVar[int]
@@ -133,6 +142,7 @@ class GetPointsRequest(_message.Message):
     WITH_VECTORS_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_ENCODING_FIELD_NUMBER: _ClassVar[int]
     MIN_SEQ_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQS_FIELD_NUMBER: _ClassVar[int]
     collection: str
     ids: _containers.RepeatedCompositeFieldContainer[_common_pb2.PointId]
     id_column: _common_pb2.IdColumn
@@ -140,7 +150,8 @@ class GetPointsRequest(_message.Message):
     with_vectors: _common_pb2.Selector
     payload_encoding: _common_pb2.PayloadEncoding
     min_seq: int
-    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., with_payload: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., with_vectors: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., payload_encoding: _Optional[_Union[_common_pb2.PayloadEncoding, str]] = ..., min_seq: _Optional[int] = ...) -> None: ...
+    min_seqs: _containers.ScalarMap[str, int]
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., with_payload: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., with_vectors: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., payload_encoding: _Optional[_Union[_common_pb2.PayloadEncoding, str]] = ..., min_seq: _Optional[int] = ..., min_seqs: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class GetPointsResponse(_message.Message):
     __slots__ = ("points", "seq")
@@ -169,7 +180,14 @@ class DeletePointsRequest(_message.Message):
     def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class ScrollRequest(_message.Message):
-    __slots__ = ("collection", "filter", "limit", "after", "with_payload", "with_vectors", "payload_encoding", "min_seq")
+    __slots__ = ("collection", "filter", "limit", "after", "with_payload", "with_vectors", "payload_encoding", "min_seq", "min_seqs")
+    class MinSeqsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -178,6 +196,7 @@ class ScrollRequest(_message.Message):
     WITH_VECTORS_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_ENCODING_FIELD_NUMBER: _ClassVar[int]
     MIN_SEQ_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQS_FIELD_NUMBER: _ClassVar[int]
     collection: str
     filter: _filter_pb2.Filter
     limit: int
@@ -186,27 +205,39 @@ class ScrollRequest(_message.Message):
     with_vectors: _common_pb2.Selector
     payload_encoding: _common_pb2.PayloadEncoding
     min_seq: int
-    def __init__(self, collection: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., after: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., with_payload: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., with_vectors: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., payload_encoding: _Optional[_Union[_common_pb2.PayloadEncoding, str]] = ..., min_seq: _Optional[int] = ...) -> None: ...
+    min_seqs: _containers.ScalarMap[str, int]
+    def __init__(self, collection: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., after: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., with_payload: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., with_vectors: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., payload_encoding: _Optional[_Union[_common_pb2.PayloadEncoding, str]] = ..., min_seq: _Optional[int] = ..., min_seqs: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class ScrollResponse(_message.Message):
-    __slots__ = ("points", "next_after", "seq")
+    __slots__ = ("points", "next_after", "seq", "collection")
     POINTS_FIELD_NUMBER: _ClassVar[int]
     NEXT_AFTER_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
     points: _containers.RepeatedCompositeFieldContainer[Point]
     next_after: _common_pb2.PointId
     seq: int
-    def __init__(self, points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., next_after: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., seq: _Optional[int] = ...) -> None: ...
+    collection: str
+    def __init__(self, points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., next_after: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., seq: _Optional[int] = ..., collection: _Optional[str] = ...) -> None: ...
 
 class CountRequest(_message.Message):
-    __slots__ = ("collection", "filter", "min_seq")
+    __slots__ = ("collection", "filter", "min_seq", "min_seqs")
+    class MinSeqsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     MIN_SEQ_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQS_FIELD_NUMBER: _ClassVar[int]
     collection: str
     filter: _filter_pb2.Filter
     min_seq: int
-    def __init__(self, collection: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., min_seq: _Optional[int] = ...) -> None: ...
+    min_seqs: _containers.ScalarMap[str, int]
+    def __init__(self, collection: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., min_seq: _Optional[int] = ..., min_seqs: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class CountResponse(_message.Message):
     __slots__ = ("count", "seq")
@@ -217,18 +248,27 @@ class CountResponse(_message.Message):
     def __init__(self, count: _Optional[int] = ..., seq: _Optional[int] = ...) -> None: ...
 
 class FacetRequest(_message.Message):
-    __slots__ = ("collection", "key", "filter", "limit", "min_seq")
+    __slots__ = ("collection", "key", "filter", "limit", "min_seq", "min_seqs")
+    class MinSeqsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     MIN_SEQ_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQS_FIELD_NUMBER: _ClassVar[int]
     collection: str
     key: str
     filter: _filter_pb2.Filter
     limit: int
     min_seq: int
-    def __init__(self, collection: _Optional[str] = ..., key: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., min_seq: _Optional[int] = ...) -> None: ...
+    min_seqs: _containers.ScalarMap[str, int]
+    def __init__(self, collection: _Optional[str] = ..., key: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., min_seq: _Optional[int] = ..., min_seqs: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class FacetCount(_message.Message):
     __slots__ = ("value", "count")
@@ -247,7 +287,14 @@ class FacetResponse(_message.Message):
     def __init__(self, counts: _Optional[_Iterable[_Union[FacetCount, _Mapping]]] = ..., seq: _Optional[int] = ...) -> None: ...
 
 class DistanceMatrixRequest(_message.Message):
-    __slots__ = ("collection", "using", "ids", "filter", "sample", "seed", "min_seq", "timeout_ms")
+    __slots__ = ("collection", "using", "ids", "filter", "sample", "seed", "min_seq", "timeout_ms", "min_seqs")
+    class MinSeqsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     USING_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
@@ -256,6 +303,7 @@ class DistanceMatrixRequest(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     MIN_SEQ_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQS_FIELD_NUMBER: _ClassVar[int]
     collection: str
     using: str
     ids: _common_pb2.IdColumn
@@ -264,7 +312,8 @@ class DistanceMatrixRequest(_message.Message):
     seed: int
     min_seq: int
     timeout_ms: int
-    def __init__(self, collection: _Optional[str] = ..., using: _Optional[str] = ..., ids: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., sample: _Optional[int] = ..., seed: _Optional[int] = ..., min_seq: _Optional[int] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+    min_seqs: _containers.ScalarMap[str, int]
+    def __init__(self, collection: _Optional[str] = ..., using: _Optional[str] = ..., ids: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., sample: _Optional[int] = ..., seed: _Optional[int] = ..., min_seq: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., min_seqs: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class DistanceMatrixResponse(_message.Message):
     __slots__ = ("ids", "scores", "seq")
@@ -498,7 +547,14 @@ class Prefetch(_message.Message):
     def __init__(self, nearest: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., nearest_id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., recommend: _Optional[_Union[_ranking_pb2.Recommend, _Mapping]] = ..., discover: _Optional[_Union[_ranking_pb2.Discover, _Mapping]] = ..., order_by: _Optional[_Union[_ranking_pb2.OrderBy, _Mapping]] = ..., sample: _Optional[_Union[_ranking_pb2.Sample, _Mapping]] = ..., formula: _Optional[_Union[_formula_pb2.Expression, _Mapping]] = ..., using: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., score_threshold: _Optional[float] = ..., params: _Optional[_Union[SearchParams, _Mapping]] = ..., prefetch: _Optional[_Iterable[_Union[Prefetch, _Mapping]]] = ...) -> None: ...
 
 class QueryRequest(_message.Message):
-    __slots__ = ("collection", "nearest", "fusion", "nearest_id", "recommend", "discover", "order_by", "sample", "formula", "using", "filter", "limit", "offset", "score_threshold", "with_payload", "with_vectors", "payload_encoding", "min_seq", "timeout_ms", "explain", "params", "prefetch", "mmr")
+    __slots__ = ("collection", "nearest", "fusion", "nearest_id", "recommend", "discover", "order_by", "sample", "formula", "using", "filter", "limit", "offset", "score_threshold", "with_payload", "with_vectors", "payload_encoding", "min_seq", "timeout_ms", "explain", "params", "prefetch", "mmr", "min_seqs")
+    class MinSeqsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     NEAREST_FIELD_NUMBER: _ClassVar[int]
     FUSION_FIELD_NUMBER: _ClassVar[int]
@@ -522,6 +578,7 @@ class QueryRequest(_message.Message):
     PARAMS_FIELD_NUMBER: _ClassVar[int]
     PREFETCH_FIELD_NUMBER: _ClassVar[int]
     MMR_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQS_FIELD_NUMBER: _ClassVar[int]
     collection: str
     nearest: _common_pb2.Vector
     fusion: Fusion
@@ -545,7 +602,8 @@ class QueryRequest(_message.Message):
     params: SearchParams
     prefetch: _containers.RepeatedCompositeFieldContainer[Prefetch]
     mmr: Diversity
-    def __init__(self, collection: _Optional[str] = ..., nearest: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., nearest_id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., recommend: _Optional[_Union[_ranking_pb2.Recommend, _Mapping]] = ..., discover: _Optional[_Union[_ranking_pb2.Discover, _Mapping]] = ..., order_by: _Optional[_Union[_ranking_pb2.OrderBy, _Mapping]] = ..., sample: _Optional[_Union[_ranking_pb2.Sample, _Mapping]] = ..., formula: _Optional[_Union[_formula_pb2.Expression, _Mapping]] = ..., using: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., score_threshold: _Optional[float] = ..., with_payload: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., with_vectors: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., payload_encoding: _Optional[_Union[_common_pb2.PayloadEncoding, str]] = ..., min_seq: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., explain: _Optional[bool] = ..., params: _Optional[_Union[SearchParams, _Mapping]] = ..., prefetch: _Optional[_Iterable[_Union[Prefetch, _Mapping]]] = ..., mmr: _Optional[_Union[Diversity, _Mapping]] = ...) -> None: ...
+    min_seqs: _containers.ScalarMap[str, int]
+    def __init__(self, collection: _Optional[str] = ..., nearest: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., nearest_id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., recommend: _Optional[_Union[_ranking_pb2.Recommend, _Mapping]] = ..., discover: _Optional[_Union[_ranking_pb2.Discover, _Mapping]] = ..., order_by: _Optional[_Union[_ranking_pb2.OrderBy, _Mapping]] = ..., sample: _Optional[_Union[_ranking_pb2.Sample, _Mapping]] = ..., formula: _Optional[_Union[_formula_pb2.Expression, _Mapping]] = ..., using: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., score_threshold: _Optional[float] = ..., with_payload: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., with_vectors: _Optional[_Union[_common_pb2.Selector, _Mapping]] = ..., payload_encoding: _Optional[_Union[_common_pb2.PayloadEncoding, str]] = ..., min_seq: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., explain: _Optional[bool] = ..., params: _Optional[_Union[SearchParams, _Mapping]] = ..., prefetch: _Optional[_Iterable[_Union[Prefetch, _Mapping]]] = ..., mmr: _Optional[_Union[Diversity, _Mapping]] = ..., min_seqs: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class LegScore(_message.Message):
     __slots__ = ("prefetch", "score")

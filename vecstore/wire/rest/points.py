@@ -63,12 +63,14 @@ class UpsertBody(WriteBody):
 
 class Written(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A later read that reports at least this seq has seen the write. `changed` points were written or deleted;
-    `skipped` ids were left alone by the mode. `operations`: what each write of a batch did."""
+    `skipped` ids were left alone by the mode. `operations`: what each write of a batch did. `collection` is the one
+    that the seq is of, by its own name."""
 
     seq: int
     changed: int
     skipped: int
     operations: list[Written] = []
+    collection: str = ""
 
 
 class DeleteBody(WriteBody):
@@ -193,7 +195,13 @@ def vectors_to_json(vectors: Mapping[str, StoredVector] | None, packed: bool) ->
 
 def written_to_json(result: WriteResult) -> Written:
     operations = [written_to_json(one) for one in result.operations]
-    return Written(seq=result.seq, changed=result.changed, skipped=result.skipped, operations=operations)
+    return Written(
+        seq=result.seq,
+        changed=result.changed,
+        skipped=result.skipped,
+        operations=operations,
+        collection=result.collection,
+    )
 
 
 # ---- of a client
@@ -272,4 +280,4 @@ def stored_vectors(given: Mapping[str, Vector] | None) -> dict[str, StoredVector
 
 def written_from_json(answer: Written) -> WriteResult:
     operations = tuple(written_from_json(one) for one in answer.operations)
-    return WriteResult(answer.seq, answer.changed, answer.skipped, operations)
+    return WriteResult(answer.seq, answer.changed, answer.skipped, operations, answer.collection)

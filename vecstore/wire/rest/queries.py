@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, TypeAlias
 
@@ -50,6 +50,13 @@ from vecstore.wire.rest.ranking import (
 from vecstore.wire.rest.vectors import Vector, VectorEncoding, query_vector, vector_to_json
 
 Selector: TypeAlias = Annotated[bool | list[str], msgspec.Meta(description="Everything, nothing, or what is named.")]
+Seqs: TypeAlias = Annotated[
+    dict[str, Unsigned],
+    msgspec.Meta(
+        description="Writes to be seen, by the collection that they were made in. They are waited for before it is "
+        "looked up what an alias stands for; `min_seq` is of the collection that it stands for then."
+    ),
+]
 TimeoutMs: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1, description="Milliseconds.")]
 
 
@@ -88,6 +95,7 @@ class QueryBody(Ranked):
     with_vectors: Selector = False
     vector_encoding: VectorEncoding = VectorEncoding.LIST
     min_seq: Unsigned = 0
+    min_seqs: Seqs = {}
     timeout_ms: TimeoutMs | None = None
     explain: bool = False
     prefetch: list[PrefetchSpec] = []
@@ -193,6 +201,7 @@ def query_from_json(collection: str, given: QueryBody, limits: Limits, path: str
         fusion_from_json(given.fusion, f"{path}fusion") if given.fusion is not None else None,
         mmr_from_json(given.mmr),
         None if way in ("nearest", "fusion") else ranking_from_json(given, limits, path),
+        seqs_from_json(given.min_seqs, f"{path}min_seqs"),
     )
 
 
@@ -237,6 +246,10 @@ def seq_from_json(value: int, path: str = "min_seq") -> int:
     if value > U64_MAX:
         raise bad_argument(path, f"is {value}, outside 0..2^64-1", "LIMIT_EXCEEDED")
     return value
+
+
+def seqs_from_json(given: Mapping[str, int], path: str = "min_seqs") -> dict[str, int] | None:
+    return {name: seq_from_json(seq, f"{path}.{name:.80}") for name, seq in given.items()} or None
 
 
 def groups_request_from_json(collection: str, given: QueryGroupsBody, limits: Limits) -> GroupsRequest:
@@ -299,6 +312,7 @@ def query_to_json(request: QueryRequest) -> QueryBody:
         with_vectors=selector_to_json(select.vectors),
         vector_encoding=VectorEncoding.BASE64,
         min_seq=request.min_seq,
+        min_seqs=dict(request.min_seqs or {}),
         timeout_ms=None if request.timeout_s is None else max(1, round(request.timeout_s * 1000)),
         explain=request.explain,
         mmr=mmr_to_json(request.mmr),

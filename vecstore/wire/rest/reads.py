@@ -22,7 +22,15 @@ from vecstore.wire.rest.points import (
     point_from_json,
     points_to_json,
 )
-from vecstore.wire.rest.queries import Selector, TimeoutMs, selection, selector_to_json, seq_from_json
+from vecstore.wire.rest.queries import (
+    Selector,
+    Seqs,
+    TimeoutMs,
+    selection,
+    selector_to_json,
+    seq_from_json,
+    seqs_from_json,
+)
 from vecstore.wire.rest.ranking import Int64
 from vecstore.wire.rest.vectors import VectorEncoding
 
@@ -32,6 +40,7 @@ class Selected(Body):
     with_vectors: Selector = False
     vector_encoding: VectorEncoding = VectorEncoding.LIST
     min_seq: Unsigned = 0
+    min_seqs: Seqs = {}
 
 
 class GetBody(Selected, kw_only=True):
@@ -54,16 +63,19 @@ class ScrollBody(Selected):
 
 
 class ScrollAnswer(Answer):
-    """Pass `next_after` as `after` to go on; null at the end."""
+    """Pass `next_after` as `after` to go on in `collection`, as an alias may stand for another one by then; null at the
+    end."""
 
     points: list[StoredPoint]
     next_after: Id | None
     seq: int
+    collection: str = ""
 
 
 class CountBody(Body):
     filter: FilterSpec = None
     min_seq: Unsigned = 0
+    min_seqs: Seqs = {}
 
 
 class CountAnswer(Answer):
@@ -79,6 +91,7 @@ class FacetBody(Body):
     filter: FilterSpec = None
     limit: Int64 = 10
     min_seq: Unsigned = 0
+    min_seqs: Seqs = {}
 
 
 class FacetCount(msgspec.Struct):
@@ -100,6 +113,7 @@ class MatrixBody(Body):
     sample: Int64 = 100
     seed: Unsigned | None = None
     min_seq: Unsigned = 0
+    min_seqs: Seqs = {}
     timeout_ms: TimeoutMs | None = None
 
 
@@ -113,7 +127,9 @@ class MatrixAnswer(Answer):
 
 def get_from_json(collection: str, given: GetBody) -> GetRequest:
     select = selection(given.with_payload, given.with_vectors)
-    return GetRequest(collection, ids_from_json(given.ids), select, seq_from_json(given.min_seq))
+    return GetRequest(
+        collection, ids_from_json(given.ids), select, seq_from_json(given.min_seq), seqs_from_json(given.min_seqs)
+    )
 
 
 def scroll_from_json(collection: str, given: ScrollBody, limits: Limits) -> ScrollRequest:
@@ -124,16 +140,19 @@ def scroll_from_json(collection: str, given: ScrollBody, limits: Limits) -> Scro
         None if given.after is None else id_from_json(given.after),
         selection(given.with_payload, given.with_vectors),
         seq_from_json(given.min_seq),
+        seqs_from_json(given.min_seqs),
     )
 
 
 def count_from_json(collection: str, given: CountBody, limits: Limits) -> CountRequest:
-    return CountRequest(collection, filter_from_json(given.filter, limits), seq_from_json(given.min_seq))
+    where = filter_from_json(given.filter, limits)
+    return CountRequest(collection, where, seq_from_json(given.min_seq), seqs_from_json(given.min_seqs))
 
 
 def facet_from_json(collection: str, given: FacetBody, limits: Limits) -> FacetRequest:
     where = filter_from_json(given.filter, limits)
-    return FacetRequest(collection, given.key, where, given.limit, seq_from_json(given.min_seq))
+    seq, seqs = seq_from_json(given.min_seq), seqs_from_json(given.min_seqs)
+    return FacetRequest(collection, given.key, where, given.limit, seq, seqs)
 
 
 def matrix_request_from_json(collection: str, given: MatrixBody, limits: Limits) -> MatrixRequest:
@@ -148,6 +167,7 @@ def matrix_request_from_json(collection: str, given: MatrixBody, limits: Limits)
         given.seed,
         seq_from_json(given.min_seq),
         None if given.timeout_ms is None else given.timeout_ms / 1000,
+        seqs_from_json(given.min_seqs),
     )
 
 
@@ -160,6 +180,7 @@ def scroll_to_answer(result: ScrollResult, encoding: VectorEncoding) -> ScrollAn
         points=points_to_json(result.points, encoding is VectorEncoding.BASE64),
         next_after=None if result.next_after is None else id_to_json(result.next_after),
         seq=result.seq,
+        collection=result.collection,
     )
 
 
@@ -186,12 +207,20 @@ def scroll_to_json(request: ScrollRequest) -> ScrollBody:
 
 
 def count_to_json(request: CountRequest) -> CountBody:
-    return CountBody(filter=filter_to_json(request.filter), min_seq=request.min_seq)
+    return CountBody(
+        filter=filter_to_json(request.filter), min_seq=request.min_seq, min_seqs=dict(request.min_seqs or {})
+    )
 
 
 def facet_to_json(request: FacetRequest) -> FacetBody:
     where = filter_to_json(request.filter)
-    return FacetBody(key=request.key, filter=where, limit=request.limit, min_seq=request.min_seq)
+    return FacetBody(
+        key=request.key,
+        filter=where,
+        limit=request.limit,
+        min_seq=request.min_seq,
+        min_seqs=dict(request.min_seqs or {}),
+    )
 
 
 def matrix_to_json(request: MatrixRequest) -> MatrixBody:
@@ -202,6 +231,7 @@ def matrix_to_json(request: MatrixRequest) -> MatrixBody:
         sample=request.sample,
         seed=request.seed,
         min_seq=request.min_seq,
+        min_seqs=dict(request.min_seqs or {}),
         timeout_ms=None if request.timeout_s is None else max(1, round(request.timeout_s * 1000)),
     )
 
@@ -212,7 +242,7 @@ def get_from_answer(answer: GetAnswer) -> tuple[list[Point], int]:
 
 def scroll_from_answer(answer: ScrollAnswer) -> ScrollResult:
     after = None if answer.next_after is None else id_from_json(answer.next_after)
-    return ScrollResult([point_from_json(one) for one in answer.points], after, answer.seq)
+    return ScrollResult([point_from_json(one) for one in answer.points], after, answer.seq, answer.collection)
 
 
 def facets_from_answer(answer: FacetAnswer) -> Facets:
@@ -231,4 +261,5 @@ def _selected(request: GetRequest | ScrollRequest) -> dict[str, Any]:
         "with_vectors": selector_to_json(request.select.vectors),
         "vector_encoding": VectorEncoding.BASE64,
         "min_seq": request.min_seq,
+        "min_seqs": dict(request.min_seqs or {}),
     }
