@@ -136,19 +136,20 @@ def test_segments_that_are_there_and_those_being_built_take_the_settings(
     update(db, device="auto")
     assert {segment.field("v").device for segment in collection.sealed.values()} == {"auto"}
     load(db, ROWS, ROWS + 50)
-    changed: list[Any] = []
+    changed: list[str] = []
     derived = db._maintenance._derived
     real = derived.index_merged
 
     def late(*arguments: Any) -> None:
         """The new segment has been opened and is in no view."""
         real(*arguments)
-        changed.append(db.update_collection(UpdateCollectionRequest("c", {"v": VectorUpdate(device="cuda:3")})))
+        changed.append(f"cuda:{len(changed)}")
+        db.update_collection(UpdateCollectionRequest("c", {"v": VectorUpdate(device=changed[-1])}))
 
     monkeypatch.setattr(derived, "index_merged", late)
     settle(db, db.compact("c"))
     assert changed
-    assert {segment.field("v").device for segment in collection.sealed.values()} == {"cuda:3"}
+    assert {segment.field("v").device for segment in collection.sealed.values()} == {changed[-1]}
 
 
 def test_those_who_follow_show_the_change(tmp_path: Path) -> None:
