@@ -104,3 +104,19 @@ def test_update_changes_what_is_named(run: Callable[..., Any], tmp_path: Path) -
     refused = run(*common, "--ef", 3, "--if-version", 3)
     assert (refused.exit_code, "VERSION_MISMATCH" in refused.stderr) == (1, True)
     assert run(*common, "--default", "dim").exit_code == 2
+
+
+def test_estimates(run: Callable[..., Any], tmp_path: Path) -> None:
+    target = tmp_path / "db"
+    shown = run("estimate", "--dim", 64, "--points", 100_000, "--index", "year=integer")
+    assert "graph" in shown.stdout, shown.output
+    assert "payload_indexes" in shown.stdout
+    found = run("estimate", "--kind", "sparse", "--points", 1_000, "--entries", "default=30", "--json")
+    assert json.loads(found.stdout)["bytes"]["vector"] == 1_000 * (8 + 30 * 8)
+    run("create", "docs", "-t", target, "--dim", 16)
+    with vecstore.connect(str(target)) as db:
+        db.get_collection("docs").upsert(range(50), ROWS)
+    assert json.loads(run("estimate", "docs", "-t", target, "--json").stdout)["bytes"]["vector"] == 50 * 64
+    assert "now, 50 rows" in run("estimate", "docs", "-t", target, "--points", 500).stdout
+    assert run("estimate", "-t", target).exit_code == 2
+    assert run("estimate", "--dim", 8).exit_code == 2

@@ -53,7 +53,7 @@ def test_each_choice_takes_less_than_the_one_before() -> None:
         sizes = [row_bytes(spec, field) for spec in tiers(field)]
         assert (len(sizes) >= 3) == (dim >= 256)
         assert sizes == sorted(set(sizes), reverse=True)
-    assert 230 <= row_bytes(IVF(quantizer=SAQ(bits=4.0)), FIELD) <= 250  # 253 measured for 100,000 rows
+    assert 250 <= row_bytes(IVF(quantizer=SAQ(bits=4.0)), FIELD) <= 256  # 253 measured for 100,000 rows
 
 
 def test_less_memory_means_shorter_codes() -> None:

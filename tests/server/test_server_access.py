@@ -24,7 +24,7 @@ from vecstore.server.app import start_server
 from vecstore.server.rules import RULES
 
 READS = {
-    "Collections": "Get List Exists ListAliases Stats Info",
+    "Collections": "Get List Exists ListAliases Stats Estimate Info",
     "Points": "Get Scroll Count Facet DistanceMatrix Query QueryGroups WhyNot QueryBatch QueryStream",
     "Operations": "Get List Watch",
 }

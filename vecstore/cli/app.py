@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from vecstore.cli import create, gateway, inspect, keys, mcp, query, serve, snapshots, transfer, update
+from vecstore.cli import create, estimate, gateway, inspect, keys, mcp, query, serve, snapshots, transfer, update
 from vecstore.cli.advise import advise_command
 from vecstore.cli.render import show_error
 from vecstore.errors import VecstoreError
@@ -41,6 +41,7 @@ app.command("mcp")(mcp.mcp)
 app.command("create")(create.create)
 app.command("index")(create.update_index)
 app.command("update")(update.update)
+app.command("estimate")(estimate.estimate)
 app.command("tune")(create.tune)
 app.command("import")(transfer.import_file)
 app.command("export")(transfer.export_file)

@@ -16,6 +16,7 @@ from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
 from vecstore.engine.in_thread import in_thread
 from vecstore.engine.reached import named
+from vecstore.estimating import EstimateRequest
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
@@ -159,6 +160,9 @@ class AsyncLocal:
 
     async def stats(self, collection: str) -> dict[str, Any]:
         return await self._run(self._database.stats, collection)
+
+    async def estimate(self, request: EstimateRequest) -> dict[str, Any]:
+        return await self._run(self._database.estimate, request)
 
     async def verify(self, collection: str | None = None) -> OperationInfo:
         return await self._run(self._database.verify, collection)

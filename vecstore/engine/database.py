@@ -21,6 +21,7 @@ from vecstore.engine import aliases, changes, keys
 from vecstore.engine.builder import Builder
 from vecstore.engine.collection import Collection, View
 from vecstore.engine.committer import Change, Committer
+from vecstore.engine.estimates import check_subject, estimated
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.gauges import Gauges, collection_gauges
 from vecstore.engine.header import CollectionRecord, Manifest
@@ -42,6 +43,7 @@ from vecstore.engine.stats import collection_stats
 from vecstore.engine.updating import Updating, check_settings, is_like
 from vecstore.engine.verify import run_verify
 from vecstore.errors import AlreadyExists, Corruption, FailedPrecondition, VecstoreError, limit_exceeded
+from vecstore.estimating import EstimateRequest
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.given import query_batch
 from vecstore.grouping import Groups, GroupsRequest
@@ -479,6 +481,16 @@ class Database(Named):
         """Rows, segments, bytes by component, index state. JSON-able."""
         found = self.collection(collection)
         return {**collection_stats(found, self._indexing), "observed_recall": self.observed_recall(found.record.name)}
+
+    def estimate(self, request: EstimateRequest) -> dict[str, Any]:
+        """What a schema would take with so many points, or a collection, which is described beside it as it is
+        (`actual`). JSON-able; nothing is made.
+
+        Raises BAD_ARGUMENT, LIMIT_EXCEEDED, VECTOR_NAME_UNKNOWN, and what creating the collection would."""
+        named = check_subject(request)
+        collection = None if named is None else self.collection(named)
+        schema = self.embedding.embedders.filled(request.schema) if request.schema is not None else None
+        return estimated(request, collection, schema, self._indexing, self.settings)
 
     def observed_recall(self, collection: str | None = None) -> list[dict[str, Any]]:
         """What recall live queries got, of one collection or of all, as far as `search.shadow_sample` had them checked:

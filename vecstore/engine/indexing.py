@@ -33,10 +33,7 @@ class Indexing:
         """`replaced` are the segments in whose place `segment` is about to come; they are in use still."""
         n_rows, entry = segment.header.n_rows, segment.header.indexes.get(name)
         if not isinstance(field.index, Auto):
-            if field.index in (None, Flat()):
-                return Choice(None)
-            few = n_rows < self._settings.index_rows_min and (entry is None or entry.spec == Inverted())
-            return auto.few_rows(field, n_rows, self._settings.index_rows_min) if few else Choice(field.index)
+            return self._asked_for(field, n_rows, None if entry is None else entry.spec)
         has = entry.spec if entry is not None else _most_rows_by(replaced, name)
         rows_min = self._settings.auto_index_rows_min
         used, refused = self._used_by_others(segment, name, replaced), segment.refused.get(name)
@@ -45,6 +42,23 @@ class Indexing:
         if refused is None or without is None:
             return choice
         return Choice(choice.spec, f"{choice.why}; {format_index(without)} could not be built: {refused.why}")
+
+    def planned(self, field: VectorField, n_rows: int, used: int) -> Choice:
+        """What a new segment of so many rows would have, beside `used` bytes of other indexes."""
+        if not isinstance(field.index, Auto):
+            return self._asked_for(field, n_rows, None)
+        return auto.choose(field, n_rows, None, used, self.budget, self._settings.auto_index_rows_min)
+
+    def _asked_for(self, field: VectorField, n_rows: int, has: Index | None) -> Choice:
+        if field.index in (None, Flat()):
+            return Choice(None)
+        assert field.index is not None
+        few = n_rows < self._settings.index_rows_min and has in (None, Inverted())
+        return auto.few_rows(field, n_rows, self._settings.index_rows_min) if few else Choice(field.index)
+
+    def used_beside(self, collection: Collection) -> int:
+        """Bytes of the vector indexes of other collections."""
+        return self.used() - self._used(collection)
 
     def rows_min(self, schema: Schema) -> int | None:
         """From how many rows on a segment has an index; None where no field asks for one."""

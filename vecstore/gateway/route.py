@@ -71,6 +71,8 @@ class Route:
             if parts[4] == "documents":
                 return "documents"
             return "points" if parts[4] in ("points", "import", "export") else "collections"
+        if parts[-1] == "estimate":
+            return "collections"
         return parts[2] if parts[1] == "v1" else "service"
 
 

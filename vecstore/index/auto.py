@@ -7,24 +7,17 @@ rebuilt back and forth when the budget is nearly full.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from vecstore.index.graph_build import DEGREE
-from vecstore.index.graph_codes import DEFAULT_BITS
+from vecstore.index.sizes import Shape, index_sizes
 from vecstore.index_spec import IVF, SAQ, Graph, Index, Inverted, Plaid, Seismic
 from vecstore.index_text import format_index
-from vecstore.kernels.graph import LINE
-from vecstore.schema import SPARSE_WIDTH, TOKENS, VectorField, VectorKind
+from vecstore.schema import VectorField, VectorKind
 
 TIGHT = 1.25  # what a segment has may lead this far past the budget
 ROOMY = 0.75  # something better takes its place only if it leads no further than this
 _MIB = 1 << 20
-_ROW_NUMBER = 4.0
-_FILLED = 1.2  # lists are filled up to whole blocks
-_SEISMIC_ENTRY, _POSTING = 12.0, 4.0  # bytes of a sparse row's entry
-_PLACE, _GAP = 2.0, 1.4  # and of its component in a copy of the rows
-_TOKEN = 6.0  # and of a token: its centroid, its row among the centroid's
+_MANY = Shape(100_000)
 POSTINGS_ROWS_MIN = 500  # sparse rows and texts from which on lists, made in milliseconds, beat a scan by far
 SEISMIC_ROWS_MIN = 65_536  # up to there lists answer exactly in about the time that blocks take for .99
 _CODE_BITS_MIN = 256  # shorter codes are mostly factors; such short vectors are compared as they are stored
@@ -62,23 +55,8 @@ _OTHERS: dict[VectorKind, tuple[Index, ...]] = {
 
 
 def row_bytes(spec: Index, field: VectorField) -> float:
-    """About what a row takes in memory."""
-    if field.is_sparse:
-        return SPARSE_WIDTH * (_seismic_entry(spec) if isinstance(spec, Seismic) else _POSTING)
-    if isinstance(spec, Plaid):
-        return TOKENS * _TOKEN
-    if isinstance(spec, Graph):
-        return 4.0 * DEGREE + LINE * math.ceil(field.dim * DEFAULT_BITS / (8 * LINE))
-    if isinstance(spec, IVF) and isinstance(spec.quantizer, SAQ):
-        return _ROW_NUMBER + _FILLED * spec.quantizer.bits * field.dim / 8
-    return _ROW_NUMBER
-
-
-def _seismic_entry(spec: Seismic) -> float:
-    if spec.values == "stored":
-        return _SEISMIC_ENTRY
-    component = _PLACE if spec.components == "plain" else _GAP
-    return _SEISMIC_ENTRY + component + (2.0 if spec.values == "float16" else 1.0)
+    """About what a row takes in memory, of many."""
+    return sum(index_sizes(spec, field, _MANY).values()) / _MANY.n
 
 
 def choose(

@@ -87,7 +87,7 @@ class HammingIvfIndex(BuiltIndex):
         warm: Warm[Self] | None = None,
     ) -> Self:
         check_rows(field, rows)
-        nlist = _nlist(spec, len(rows))
+        nlist = list_count(spec, len(rows))
         if warm is not None and len(rows) and nlist <= _GROWTH_MAX * len(warm.index._lists.centroids):
             centroids = warm.index._lists.centroids
         else:
@@ -196,7 +196,8 @@ def _growing(nlist: int) -> Iterator[int]:
     yield nlist
 
 
-def _nlist(spec: HammingIVF, n: int) -> int:
+def list_count(spec: HammingIVF, n: int) -> int:
+    """The lists of an index over n rows."""
     if spec.nlist == "auto":
         return max(1, min(int(4 * np.sqrt(n)), n // _ROWS_PER_LIST))
     return max(1, min(spec.nlist, n))  # a segment may be smaller than the spec expects

@@ -1,4 +1,4 @@
-"""Every index by name. A new one is one file and one line here."""
+"""Every index by name. A new one is one file, one line here, and what it takes in `sizes.py`."""
 
 from __future__ import annotations
 

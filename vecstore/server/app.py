@@ -277,6 +277,7 @@ def calls_of(
         "Collections/Tune": collections.tune,
         "Collections/DeleteFieldIndex": collections.delete_field_index,
         "Collections/Stats": collections.stats,
+        "Collections/Estimate": collections.estimate,
         "Collections/Compact": collections.compact,
         "Collections/Verify": collections.verify,
         "Snapshots/Create": snapshots.create,

@@ -10,6 +10,7 @@ from vecstore.pb.v1 import aliases_pb2
 from vecstore.pb.v1 import collections_pb2 as pb
 from vecstore.types import FieldIndexRequest
 from vecstore.wire.aliases import actions_from_pb, aliases_to_pb
+from vecstore.wire.estimates import estimate_from_pb
 from vecstore.wire.schema_updates import update_from_pb, updated_to_pb
 from vecstore.wire.schemas import (
     collection_to_pb,
@@ -90,6 +91,11 @@ class Collections:
     def stats(self, data: bytes) -> bytes:
         answer = pb.CollectionStatsResponse()
         set_fields(answer.stats, self._database.stats(pb.CollectionStatsRequest.FromString(data).collection))
+        return answer.SerializeToString()
+
+    def estimate(self, data: bytes) -> bytes:
+        answer = pb.EstimateResponse()
+        set_fields(answer.estimate, self._database.estimate(estimate_from_pb(pb.EstimateRequest.FromString(data))))
         return answer.SerializeToString()
 
     def compact(self, data: bytes) -> bytes:

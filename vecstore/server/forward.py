@@ -23,8 +23,10 @@ LOCAL = frozenset({
     "Points/DistanceMatrix", "Points/Get", "Points/Scroll", "Points/Count", "Points/Facet",
 })  # fmt: skip
 # And these it answers itself while the writer is away.
-MEANWHILE = frozenset({"Collections/Get", "Collections/List", "Collections/Exists", "Collections/Stats",
-    "Collections/ListAliases"})  # fmt: skip
+MEANWHILE = frozenset({
+    "Collections/Get", "Collections/List", "Collections/Exists", "Collections/ListAliases", "Collections/Stats",
+    "Collections/Estimate",
+})  # fmt: skip
 RETRY_AFTER_S = 0.5
 _PASSED_ON = frozenset({"authorization", "api-key", "traceparent", "tracestate", "x-request-id"})
 

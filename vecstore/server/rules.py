@@ -72,6 +72,10 @@ def _collection(message: Any) -> Iterable[tuple[Any, str]]:
     yield message, "collection"
 
 
+def _collection_if_any(message: Any) -> Iterable[tuple[Any, str]]:
+    return [(message, "collection")] if message.collection else []
+
+
 @dataclass(frozen=True, slots=True)
 class _Named:
     """A name that is not in one field of a message."""
@@ -115,6 +119,7 @@ RULES: dict[str, Rule] = {
     "Collections/Tune": Rule(ADMIN, _c.TuneRequest, _collection),
     "Collections/DeleteFieldIndex": Rule(ADMIN, _c.DeleteFieldIndexRequest, _collection),
     "Collections/Stats": Rule(READ, _c.CollectionStatsRequest, _collection),
+    "Collections/Estimate": Rule(READ, _c.EstimateRequest, _collection_if_any),
     "Collections/Compact": Rule(ADMIN, _c.CompactCollectionRequest, _collection),
     "Collections/Verify": Rule(ADMIN, _c.VerifyRequest, _collection),
     "Collections/Info": Rule(READ),

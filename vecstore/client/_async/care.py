@@ -13,6 +13,7 @@ from vecstore.client.fields import IndexKind
 from vecstore.client.requests import field_index, finished
 from vecstore.client.updates import VectorChanges, update_request
 from vecstore.client.vectors import as_queries, only_vector
+from vecstore.estimating import EstimateRequest
 from vecstore.index_check import IndexLike, read_index
 from vecstore.schema import Schema
 from vecstore.schema_update import UpdatedCollection
@@ -95,6 +96,20 @@ class AsyncCare(AsyncHandle):
     async def stats(self) -> dict[str, Any]:
         """Rows, segments, bytes for each component, indexes, state."""
         return await self._transport.stats(self.name)
+
+    async def estimate(
+        self,
+        points: int | None = None,
+        *,
+        entries: Mapping[str, float] | None = None,
+        terms: Mapping[str, int] | None = None,
+        payload_bytes: float | None = None,
+        id_bytes: float | None = None,
+    ) -> dict[str, Any]:
+        """What the collection would take with so many points (as many as it has, if nothing is said), and `actual`,
+        what it takes now; see `Client.estimate`. What is left out is as the points are that are there."""
+        request = EstimateRequest(self.name, None, points, entries or {}, terms or {}, payload_bytes, id_bytes)
+        return await self._transport.estimate(request)
 
     async def verify(self, *, timeout_s: float | None = None) -> OperationInfo:
         """Check every checksum of the collection; `state` and `error` of the answer tell what was found."""

@@ -16,6 +16,7 @@ from vecstore.client.retry import Attempts, RetryPolicy, is_idempotent
 from vecstore.client.tls import Tls
 from vecstore.config import Settings
 from vecstore.errors import RETRY_AFTER, DeadlineExceeded, FailedPrecondition
+from vecstore.estimating import EstimateRequest
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
@@ -42,6 +43,7 @@ from vecstore.types import (
 )
 from vecstore.wire.aliases import actions_to_pb, aliases_from_pb
 from vecstore.wire.errors import error_from_rpc
+from vecstore.wire.estimates import estimate_to_pb
 from vecstore.wire.facets import facet_to_pb, facets_from_pb, matrix_from_pb, matrix_request_to_pb
 from vecstore.wire.groups import groups_from_pb, groups_request_to_pb
 from vecstore.wire.ids import id_to_pb
@@ -221,6 +223,9 @@ class AsyncGrpcTransport:
     async def stats(self, collection: str) -> dict[str, Any]:
         message = collections_pb2.CollectionStatsRequest(collection=collection)
         return fields_from_pb((await self._call(self._collections.Stats, message)).stats)
+
+    async def estimate(self, request: EstimateRequest) -> dict[str, Any]:
+        return fields_from_pb((await self._call(self._collections.Estimate, estimate_to_pb(request))).estimate)
 
     async def verify(self, collection: str | None = None) -> OperationInfo:
         message = collections_pb2.VerifyRequest(collection=collection or "")

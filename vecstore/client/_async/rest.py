@@ -18,6 +18,7 @@ from vecstore.client.retry import Attempts, RetryPolicy, is_idempotent
 from vecstore.client.tls import Tls
 from vecstore.config import Settings
 from vecstore.errors import RETRY_AFTER, DeadlineExceeded, FailedPrecondition, VecstoreError
+from vecstore.estimating import EstimateRequest
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
@@ -42,6 +43,7 @@ from vecstore.types import (
     WriteResult,
 )
 from vecstore.wire.rest import aliases as a
+from vecstore.wire.rest import estimates as e
 from vecstore.wire.rest import points as p
 from vecstore.wire.rest import queries as q
 from vecstore.wire.rest import reads as r
@@ -232,6 +234,11 @@ class AsyncRestTransport:
     async def stats(self, collection: str) -> dict[str, Any]:
         answer = await self._call(Target("GET", collection_path(collection, "stats")), None, s.Stats)
         return dict(answer.stats)
+
+    async def estimate(self, request: EstimateRequest) -> dict[str, Any]:
+        path = "/v1/estimate" if request.collection is None else collection_path(request.collection, "estimate")
+        body = e.estimate_to_json(request)
+        return dict((await self._call(Target("POST", path), body, e.Estimate)).estimate)
 
     async def verify(self, collection: str | None = None) -> OperationInfo:
         path = "/v1/verify" if collection is None else collection_path(collection, "verify")

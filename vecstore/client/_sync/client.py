@@ -18,6 +18,7 @@ from vecstore.client.seqs import Seqs
 from vecstore.client.transport import Transport
 from vecstore.documents.layout import INDEXES, fields_of
 from vecstore.errors import FailedPrecondition
+from vecstore.estimating import EstimateRequest
 from vecstore.types import CollectionInfo, OperationInfo, SnapshotInfo
 
 
@@ -78,6 +79,32 @@ class Client:
         info = self._transport.create_collection(name, schema, exist_ok=exist_ok)
         self._seqs.made(name, info.seq)
         return self._handle(name, info)
+
+    def estimate(
+        self,
+        points: int,
+        vectors: VectorSpecs | None = None,
+        *,
+        binary: VectorSpecs | None = None,
+        sparse: VectorSpecs | None = None,
+        text: VectorSpecs | None = None,
+        multi: VectorSpecs | None = None,
+        indexes: Mapping[str, IndexKind] | None = None,
+        entries: Mapping[str, float] | None = None,
+        terms: Mapping[str, int] | None = None,
+        payload_bytes: float | None = None,
+        id_bytes: float | None = None,
+    ) -> dict[str, Any]:
+        """What a collection of this schema would take with so many points; none is made.
+
+        `entries` maps sparse and text fields to the entries or words of a point, and multi-vector fields to its tokens,
+        on average; `terms` sparse and text fields and indexed keywords to the distinct indices, words or values of all
+        points. `payload_bytes` is a payload's JSON, `id_bytes` an id that is a text or a UUID. The answer names each
+        field's index, the one that the engine would choose included, and has bytes by part and by purpose: on disk,
+        mapped, and resident (in memory when queries are answered at full speed)."""
+        schema = build_schema(vectors, binary, sparse, text, multi, indexes)
+        request = EstimateRequest(None, schema, points, entries or {}, terms or {}, payload_bytes, id_bytes)
+        return self._transport.estimate(request)
 
     def get_collection(self, name: str) -> Collection:
         """A handle on a collection that exists, or on what an alias stands for at the time of each call. Raises

@@ -6,6 +6,7 @@ from vecstore.access import Action
 from vecstore.gateway.call import Call, Reply
 from vecstore.gateway.route import Example, Route, Scope
 from vecstore.types import FieldIndexRequest, OperationInfo
+from vecstore.wire.rest import estimates as e
 from vecstore.wire.rest import schema_updates as u
 from vecstore.wire.rest import schemas as s
 
@@ -44,6 +45,15 @@ async def exists(call: Call) -> s.Exists:
 
 async def stats(call: Call) -> s.Stats:
     return s.Stats(stats=await call.transport.stats(call.collection))
+
+
+async def estimate(call: Call) -> e.Estimate:
+    request = e.estimate_from_json(call.collection, call.body)
+    return e.Estimate(estimate=await call.transport.estimate(request))
+
+
+async def estimate_schema(call: Call) -> e.Estimate:
+    return e.Estimate(estimate=await call.transport.estimate(e.estimate_from_json(None, call.body)))
 
 
 async def create_field_index(call: Call) -> Reply:
@@ -114,6 +124,13 @@ ROUTES = (
           answer=s.Exists, examples={"docs": Example(params={"collection": "docs"})}),
     Route("GET", f"{COLLECTION}/stats", "collection_stats", "Rows, segments, bytes, indexes.", READ, stats,
           answer=s.Stats, examples={"docs": Example(params={"collection": "docs"})}),
+    Route("POST", f"{COLLECTION}/estimate", "estimate_collection",
+          "What a collection would take with so many points, beside what it takes.", READ, estimate,
+          body=e.EstimateBody, body_optional=True, answer=e.Estimate,
+          examples={"ten times": Example({"points": 1_000_000}, {"collection": "docs"})}),
+    Route("POST", "/v1/estimate", "estimate_schema", "What a collection of this schema would take; none is made.", READ,
+          estimate_schema, Scope.OWN, body=e.EstimateSchemaBody, answer=e.Estimate,
+          examples={"docs": Example({"schema": SCHEMA, "points": 1_000_000, "payload_bytes": 200})}),
     Route("PUT", COLLECTION + "/indexes/{key}", "create_field_index",
           "Index a payload field, in the background; filters on it work before, during and after.", ADMIN,
           create_field_index, body=s.CreateFieldIndexRequest, answer=s.Operation, status=202,

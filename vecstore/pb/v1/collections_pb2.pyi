@@ -288,6 +288,51 @@ class CollectionStatsResponse(_message.Message):
     stats: _containers.MessageMap[str, _common_pb2.Value]
     def __init__(self, stats: _Optional[_Mapping[str, _common_pb2.Value]] = ...) -> None: ...
 
+class EstimateRequest(_message.Message):
+    __slots__ = ("collection", "schema", "points", "entries", "terms", "payload_bytes", "id_bytes")
+    class EntriesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class TermsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    TERMS_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ID_BYTES_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    schema: Schema
+    points: int
+    entries: _containers.ScalarMap[str, float]
+    terms: _containers.ScalarMap[str, int]
+    payload_bytes: float
+    id_bytes: float
+    def __init__(self, collection: _Optional[str] = ..., schema: _Optional[_Union[Schema, _Mapping]] = ..., points: _Optional[int] = ..., entries: _Optional[_Mapping[str, float]] = ..., terms: _Optional[_Mapping[str, int]] = ..., payload_bytes: _Optional[float] = ..., id_bytes: _Optional[float] = ...) -> None: ...
+
+class EstimateResponse(_message.Message):
+    __slots__ = ("estimate",)
+    class EstimateEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _common_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.Value, _Mapping]] = ...) -> None: ...
+    ESTIMATE_FIELD_NUMBER: _ClassVar[int]
+    estimate: _containers.MessageMap[str, _common_pb2.Value]
+    def __init__(self, estimate: _Optional[_Mapping[str, _common_pb2.Value]] = ...) -> None: ...
+
 class CompactCollectionRequest(_message.Message):
     __slots__ = ("collection",)
     COLLECTION_FIELD_NUMBER: _ClassVar[int]

@@ -101,6 +101,11 @@ class CollectionsStub:
                 request_serializer=vecstore_dot_v1_dot_collections__pb2.CollectionStatsRequest.SerializeToString,
                 response_deserializer=vecstore_dot_v1_dot_collections__pb2.CollectionStatsResponse.FromString,
                 _registered_method=True)
+        self.Estimate = channel.unary_unary(
+                '/vecstore.v1.Collections/Estimate',
+                request_serializer=vecstore_dot_v1_dot_collections__pb2.EstimateRequest.SerializeToString,
+                response_deserializer=vecstore_dot_v1_dot_collections__pb2.EstimateResponse.FromString,
+                _registered_method=True)
         self.Compact = channel.unary_unary(
                 '/vecstore.v1.Collections/Compact',
                 request_serializer=vecstore_dot_v1_dot_collections__pb2.CompactCollectionRequest.SerializeToString,
@@ -204,6 +209,13 @@ class CollectionsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Estimate(self, request, context):
+        """What a schema would take with so many points, or a collection beside what it takes. Makes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Compact(self, request, context):
         """Seals the growing segment and merges everything, in the background.
         """
@@ -292,6 +304,11 @@ def add_CollectionsServicer_to_server(servicer, server):
                     servicer.Stats,
                     request_deserializer=vecstore_dot_v1_dot_collections__pb2.CollectionStatsRequest.FromString,
                     response_serializer=vecstore_dot_v1_dot_collections__pb2.CollectionStatsResponse.SerializeToString,
+            ),
+            'Estimate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Estimate,
+                    request_deserializer=vecstore_dot_v1_dot_collections__pb2.EstimateRequest.FromString,
+                    response_serializer=vecstore_dot_v1_dot_collections__pb2.EstimateResponse.SerializeToString,
             ),
             'Compact': grpc.unary_unary_rpc_method_handler(
                     servicer.Compact,
@@ -660,6 +677,33 @@ class Collections:
             '/vecstore.v1.Collections/Stats',
             vecstore_dot_v1_dot_collections__pb2.CollectionStatsRequest.SerializeToString,
             vecstore_dot_v1_dot_collections__pb2.CollectionStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Estimate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecstore.v1.Collections/Estimate',
+            vecstore_dot_v1_dot_collections__pb2.EstimateRequest.SerializeToString,
+            vecstore_dot_v1_dot_collections__pb2.EstimateResponse.FromString,
             options,
             channel_credentials,
             insecure,
