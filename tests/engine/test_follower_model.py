@@ -101,7 +101,7 @@ def test_a_follower_equals_the_model() -> None:
     run_state_machine_as_test(
         FollowedMachine,
         settings=settings(
-            max_examples=60, stateful_step_count=30, deadline=None,
+            max_examples=int(os.environ.get("ROUNDS", 40)), stateful_step_count=30, deadline=None,
             suppress_health_check=list(HealthCheck), print_blob=True,
         ),
     )  # fmt: skip

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from vecstore.config import Settings, Storage
 from vecstore.engine.database import Database
 from vecstore.errors import InvalidArgument
 from vecstore.grouping import Groups, GroupsRequest
@@ -17,6 +18,7 @@ from vecstore.query.builder import F
 from vecstore.schema import FieldKind, Metric, Schema, VectorField, VectorKind
 from vecstore.types import Fusion, Mmr, PointBatch, Prefetch, QueryRequest, UpsertRequest, VectorBatch
 
+IN_PLACE = Settings(storage=Storage(in_place_rows=1_000, disk_reserve_bytes=0))
 N, DIM, SEED = 900, 6, 20261127
 RNG = np.random.default_rng(SEED)
 VECTORS = RNG.integers(-4, 5, size=(N, DIM)).astype(np.float32)
@@ -70,7 +72,7 @@ def shown(answer: Groups) -> list[tuple[Any, list[int]]]:
 @pytest.fixture(params=[None, FieldKind.KEYWORD], ids=["payloads", "index"])
 def db(request: pytest.FixtureRequest, reopen: Callable[..., Database]) -> Database:
     """A sealed segment and a growing one."""
-    db = reopen()
+    db = reopen(IN_PLACE)
     fields = {} if request.param is None else {"doc": request.param}
     db.create_collection("c", Schema({"v": VectorField(VectorKind.DENSE, DIM, Metric.L2)}, fields))
     for low, high in ((0, 600), (600, N)):

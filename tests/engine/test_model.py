@@ -270,7 +270,7 @@ def test_engine_equals_the_model() -> None:
     run_state_machine_as_test(
         EngineMachine,
         settings=settings(
-            max_examples=200, stateful_step_count=40, deadline=None,
+            max_examples=int(os.environ.get("ROUNDS", 80)), stateful_step_count=40, deadline=None,
             suppress_health_check=list(HealthCheck), print_blob=True,
         ),
     )  # fmt: skip

@@ -234,7 +234,7 @@ def test_fields_of_rows_of_any_length_equal_the_model() -> None:
     run_state_machine_as_test(
         SparseMachine,
         settings=settings(
-            max_examples=100, stateful_step_count=40, deadline=None,
+            max_examples=int(os.environ.get("ROUNDS", 60)), stateful_step_count=40, deadline=None,
             suppress_health_check=list(HealthCheck), print_blob=True,
         ),
     )  # fmt: skip

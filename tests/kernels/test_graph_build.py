@@ -13,7 +13,7 @@ from vecstore.kernels.base import Kernels
 from vecstore.kernels.graph import BuildParams, ByteRows
 from vecstore.kernels.numpy_backend import NumpyKernels
 
-N, DEGREE = 2000, 16
+N, DEGREE = 1000, 16
 PARAMS = {
     "deep": BuildParams(leaf_rows=100, leaf_nearest=4, reservoir=24, fanout=(3, 2, 1), seed=1),
     "wide": BuildParams(leaf_rows=400, leaf_nearest=8, reservoir=40, fanout=(6, 2), seed=(1 << 64) - 5, alpha=1.0),
