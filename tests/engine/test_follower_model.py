@@ -8,15 +8,14 @@ import os
 import shutil
 import tempfile
 import time
-from collections import Counter
 from typing import Any
 
 import msgspec
 import pytest
 import test_model
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, rule
+from model_runs import follow
 from model_writes import SCHEMA, points, upsert
 from test_model import KEYS_MAX, MEMORY, EngineMachine
 
@@ -95,15 +94,7 @@ class FollowedMachine(EngineMachine):
         shutil.rmtree(self.directory)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_follower_equals_the_model() -> None:
-    test_model.REACHED = Counter()
-    run_state_machine_as_test(
-        FollowedMachine,
-        settings=settings(
-            max_examples=int(os.environ.get("ROUNDS", 40)), stateful_step_count=30, deadline=None,
-            suppress_health_check=list(HealthCheck), print_blob=True,
-        ),
-    )  # fmt: skip
     expected = ["delete ids", "delete filter", "batch", "index field", "compact", "restart", "query l2", "query dot"]
-    assert [name for name in expected if not test_model.REACHED[name]] == [], f"hardly reached: {test_model.REACHED}"
+    follow(FollowedMachine, 40, 30, test_model.REACHED, expected, 1)

@@ -14,15 +14,14 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
-    run_state_machine_as_test,
 )
+from model_runs import follow
 from model_writes import (
     FILTERS,
     SCHEMA,
@@ -264,16 +263,8 @@ class EngineMachine(RuleBasedStateMachine):
             assert self.db.collection_info("c").points == len(self.model)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_engine_equals_the_model() -> None:
-    REACHED.clear()
-    run_state_machine_as_test(
-        EngineMachine,
-        settings=settings(
-            max_examples=int(os.environ.get("ROUNDS", 80)), stateful_step_count=40, deadline=None,
-            suppress_health_check=list(HealthCheck), print_blob=True,
-        ),
-    )  # fmt: skip
     expected = [*WRITES, "batch", "again", "index field", "compact", "restart"]
     expected += ["query l2", "query dot", "query bits"]
-    assert [name for name in expected if REACHED[name] < 5] == [], f"hardly reached: {REACHED}"
+    follow(EngineMachine, 80, 40, REACHED, expected, 3)
