@@ -76,18 +76,42 @@ def server_settings() -> Settings:
     return Settings(server=Server(port=0, rest_port=0))
 
 
+class Shared:
+    """A server of an empty database, for one test after another: to start one takes longer than most tests."""
+
+    def __init__(self) -> None:
+        from vecstore.engine.database import Database
+        from vecstore.gateway.serving import start_server
+
+        self.database = Database.open(None, server_settings())
+        self.server = start_server(self.database)
+        self.ports = {"grpc": self.server.port, "http": self.server.rest_port}
+
+    def empty(self) -> None:
+        for one in self.database.list_collections():
+            self.database.delete_collection(one.name)
+        assert self.database.list_collections() == []
+
+    def close(self) -> None:
+        self.server.stop(0)
+        self.database.close()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Iterator[Shared]:
+    shared = Shared()
+    yield shared
+    shared.close()
+
+
 @pytest.fixture(params=WAYS)
 def db(request: pytest.FixtureRequest, tmp_path: Path, loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
     """A client of an empty database."""
     where, _, style = request.param.partition("-")
-    server = database = None
+    shared: Shared | None = None
     if where in ("grpc", "http"):
-        from vecstore.engine.database import Database
-        from vecstore.gateway.serving import start_server
-
-        database = Database.open(None, server_settings())
-        server = start_server(database)
-        target = f"{where}://127.0.0.1:{server.port if where == 'grpc' else server.rest_port}"
+        shared = request.getfixturevalue("shared")
+        target = f"{where}://127.0.0.1:{shared.ports[where]}"
     else:
         target = ":memory:" if where == "memory" else str(tmp_path / "db")
     if style == "sync":
@@ -98,7 +122,5 @@ def db(request: pytest.FixtureRequest, tmp_path: Path, loop: asyncio.AbstractEve
         yield client
     finally:
         client.close()
-        if server is not None:
-            server.stop(1.0)
-        if database is not None:
-            database.close()
+        if shared is not None:
+            shared.empty()

@@ -371,7 +371,7 @@ def test_scrolling_takes_fewer_points_at_a_time_where_they_are_large(
             with pytest.raises(ResourceExhausted, match="message_bytes_max"):
                 docs.query({1: 1.0}, k=41, with_vectors=True)
     finally:
-        server.stop(1.0)
+        server.stop(0)
         database.close()
 
 

@@ -34,7 +34,7 @@ def served() -> Iterator[tuple[Database, str]]:
     try:
         yield database, f"grpc://127.0.0.1:{server.port}"
     finally:
-        server.stop(1.0)
+        server.stop(0)
         database.close()
 
 

@@ -73,7 +73,7 @@ class Doors:
             self._thread.join()
             self._loop.close()
         if self.server is not None:
-            self.server.stop(1.0)
+            self.server.stop(0)
         if self.database is not None:
             self.database.close()
 

@@ -36,7 +36,7 @@ def addresses() -> Iterator[dict[str, str]]:
     database = Database.open(None, Settings(server=Server(port=0, rest_port=0)))
     running = start_server(database)
     yield {"grpc": f"grpc://127.0.0.1:{running.port}", "http": f"http://127.0.0.1:{running.rest_port}"}
-    running.stop(1.0)
+    running.stop(0)
     database.close()
 
 

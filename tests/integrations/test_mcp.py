@@ -373,7 +373,7 @@ def test_keys_are_passed_on_to_a_server() -> None:
                 assert "UNAUTHENTICATED" in await refusal(client, "list_collections")
 
         asyncio.run(ask_again())
-    server.stop(1.0)
+    server.stop(0)
     database.close()
 
 
