@@ -19,6 +19,8 @@ SCHEMA = Schema(
     {"n": FieldKind.INTEGER},
 )
 SMALL = Settings(storage=Storage(seal_rows=500, in_place_rows=200, merge_factor=4, disk_reserve_bytes=0))
+# For tests of answers: no worker process builds a segment, whose start takes longer than the test.
+IN_PLACE = Settings(storage=Storage(seal_rows=500, in_place_rows=100_000, merge_factor=4, disk_reserve_bytes=0))
 
 
 def vectors_of(ids: Any) -> np.ndarray:

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from engine_support import IN_PLACE
 
-from vecstore.config import Settings, Storage
 from vecstore.engine.database import Database
 from vecstore.errors import InvalidArgument
 from vecstore.grouping import Groups, GroupsRequest
@@ -18,7 +18,6 @@ from vecstore.query.builder import F
 from vecstore.schema import FieldKind, Metric, Schema, VectorField, VectorKind
 from vecstore.types import Fusion, Mmr, PointBatch, Prefetch, QueryRequest, UpsertRequest, VectorBatch
 
-IN_PLACE = Settings(storage=Storage(in_place_rows=1_000, disk_reserve_bytes=0))
 N, DIM, SEED = 900, 6, 20261127
 RNG = np.random.default_rng(SEED)
 VECTORS = RNG.integers(-4, 5, size=(N, DIM)).astype(np.float32)

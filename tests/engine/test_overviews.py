@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from engine_support import IN_PLACE
 
 from vecstore.engine.database import Database
 from vecstore.engine.ids import encode_id
@@ -139,7 +140,7 @@ def test_samples_are_uniform_and_repeatable(db: Database) -> None:
 
 
 def test_the_same_sample_whatever_the_segments(reopen: Callable[..., Database]) -> None:
-    db = reopen()
+    db = reopen(IN_PLACE)
     db.create_collection("s", Schema({"v": VectorField(VectorKind.DENSE, DIM, Metric.L2)}))
     db.write(UpsertRequest("s", PointBatch(IDS, {"v": VectorBatch(VECTORS)})))
     before = list(db.query(QueryRequest("s", ranking=Sample(seed=3), k=20)).ids)
@@ -191,7 +192,7 @@ def test_a_matrix_holds_all_pairs(db: Database) -> None:
 
 @pytest.mark.parametrize("index", [None, IVF(nlist=32)], ids=["scan", "ivf"])
 def test_radius_search_is_complete(reopen: Callable[..., Database], index: Any) -> None:
-    db = reopen()
+    db = reopen(IN_PLACE)
     db.create_collection("r", Schema({"v": VectorField(VectorKind.DENSE, DIM, Metric.L2, index=index)}))
     rows = RNG.normal(size=(12_000, DIM)).astype(np.float32)
     for low in (0, 6_000):

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from engine_support import IN_PLACE
 
 from vecstore.engine.database import Database
 from vecstore.errors import InvalidArgument
@@ -40,7 +41,7 @@ def terms(weights: dict[int, int]) -> Any:
 @pytest.fixture
 def db(reopen: Callable[..., Database]) -> Database:
     """Two segments, one of them growing."""
-    db = reopen()
+    db = reopen(IN_PLACE)
     db.create_collection("c", SCHEMA)
     for low, high in ((0, 250), (250, N)):
         part = slice(low, high)
