@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,29 @@ def test_closing_remembers_what_opening_checks(tmp_path: Path) -> None:
         open_storage(tmp_path, StorageSettings())
     witness.remember(tmp_path, position)
     open_storage(tmp_path, StorageSettings()).close()
+
+
+def test_a_manifest_that_lost_its_end_after_a_crash_is_refused(tmp_path: Path) -> None:
+    """What a crash left in logs is in tables after the next open, and the log is gone."""
+    storage = open_storage(tmp_path / "first", StorageSettings())
+    storage.kv.durable(storage.kv.write([Put(Family.META, b"a", b"1"), Put(Family.TOMBSTONES, b"a", b"1")]))
+    shutil.copytree(tmp_path / "first", tmp_path / "killed")
+    storage.close()
+    storage = open_storage(tmp_path / "killed", StorageSettings())
+    storage.kv.durable(storage.kv.write([Put(Family.META, b"a", b"2")]))
+    shutil.copytree(tmp_path / "killed", tmp_path / "again")
+    storage.close()
+    manifest = tmp_path / "again" / "rocksdb" / (tmp_path / "again" / "rocksdb" / "CURRENT").read_text().strip()
+    whole = manifest.read_bytes()
+    for length in (len(whole) - 1, len(whole) - 60):
+        manifest.write_bytes(whole[:length])
+        with pytest.raises(Corruption, match=f"has {length} bytes, but had {len(whole)}"):
+            open_storage(tmp_path / "again", StorageSettings())
+    manifest.write_bytes(whole)
+    for content in (b"", b"{}", b'{"name":"x","length":9,"checksum":0}'):
+        (tmp_path / "again" / witness.MANIFEST_FILE).write_bytes(content)
+        shutil.copytree(tmp_path / "again", tmp_path / "copy")
+        open_storage(tmp_path / "copy", StorageSettings()).close()
+        shutil.rmtree(tmp_path / "copy")
+    (tmp_path / "again" / witness.MANIFEST_FILE).unlink()
+    open_storage(tmp_path / "again", StorageSettings()).close()

@@ -89,7 +89,9 @@ class Stop:
         metadata: dict[str, object] = {"elapsed_ms": f"{1e3 * elapsed:.1f}"}
         if self.flag[0] == CANCELLED:
             return Cancelled(f"the caller went away: stopped {spent}", metadata=metadata)
-        own = self.deadline >= self.started + self._timeout_s  # else one outside ended it, or was asked to end it, earlier
+        own = (
+            self.deadline >= self.started + self._timeout_s
+        )  # else one outside ended it, or was asked to end it, earlier
         metadata["timeout_s"] = f"{self._timeout_s if own else self.deadline - self.started:g}"
         return DeadlineExceeded(f"the query ran past its deadline: stopped {spent}", metadata=metadata)
 

@@ -19,7 +19,7 @@ import msgspec
 from rocksdict import Checkpoint, ColumnFamily, Rdict, RdictIter, WriteBatch
 
 from vecstore.errors import Corruption, FailedPrecondition, IoFailed
-from vecstore.storage import format
+from vecstore.storage import format, witness
 from vecstore.storage.files import fsync_directory, fsync_file, lock_file, replace_file
 from vecstore.storage.interfaces import Family
 from vecstore.storage.rocks_errors import closed, from_os, from_rocks, locked
@@ -179,6 +179,7 @@ class RocksDatabase:
             check_log_files(self.rocksdb_directory)
         except OSError as error:
             raise from_os(error, "reading the logs") from None
+        witness.check_manifest(self.directory, self.rocksdb_directory)
         try:
             rdict = Rdict(
                 str(self.rocksdb_directory), database_options(self._wal_bytes_max), family_options(self._wal_bytes_max)
@@ -187,6 +188,7 @@ class RocksDatabase:
             typed = from_rocks(error, "opening the database")
             raise locked(str(self.directory)) if typed.reason == "DIRECTORY_LOCKED" else typed from None
         self._rdict = rdict
+        witness.remember_manifest(self.directory, self.rocksdb_directory)
         for name in (*Family, SEGMENTS):
             self._families[name] = rdict.get_column_family(name)
             self._handles[name] = rdict.get_column_family_handle(name)
