@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import msgspec
-import numpy as np
 
 from vecstore import validate
 from vecstore.config import Settings
@@ -40,6 +39,7 @@ from vecstore.engine.snapshots import Snapshots
 from vecstore.engine.stage import Stage
 from vecstore.engine.staged_reads import StagedReader
 from vecstore.engine.stats import collection_stats
+from vecstore.engine.tuning import enough_queries
 from vecstore.engine.updating import Updating, check_settings, is_like
 from vecstore.engine.verify import run_verify
 from vecstore.errors import AlreadyExists, Corruption, FailedPrecondition, VecstoreError, limit_exceeded
@@ -78,8 +78,6 @@ from vecstore.version import __version__
 
 SHOWN_S = 2.0  # what a change of a schema waits at most for processes that follow
 R = TypeVar("R")
-TUNING_QUERIES_MIN = 20
-TUNING_QUERIES_MAX = 1024  # of more, as many are taken evenly: a recall of .95 is then known to a third of a point
 
 
 class Database(Named):
@@ -452,13 +450,8 @@ class Database(Named):
         (request,) = self.embedding.resolved([self.named(request)])
         collection = self.collection(request.collection)
         name, field = field_of(collection.schema, request.using)
-        queries = query_batch(request.queries, field, self.settings.limits)
-        if len(queries) < TUNING_QUERIES_MIN:
-            bounds = f"at least {TUNING_QUERIES_MIN}, better {TUNING_QUERIES_MAX}"
-            message = f"{len(queries)} queries tell too little; give {bounds}"
-            raise validate.invalid("TOO_FEW_QUERIES", message, "queries")
-        chosen = np.linspace(0, len(queries) - 1, min(len(queries), TUNING_QUERIES_MAX)).astype(np.int64)
-        return self._maintenance.tune(collection, name, queries[chosen]).info()
+        queries = enough_queries(query_batch(request.queries, field, self.settings.limits))
+        return self._maintenance.tune(collection, name, queries).info()
 
     def _tune_on(self, name: str, using: str, queries: Rows) -> None:
         """On live queries that got less recall than was promised."""

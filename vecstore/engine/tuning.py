@@ -6,6 +6,8 @@ Called from maintenance's thread only.
 
 from __future__ import annotations
 
+import numpy as np
+
 from vecstore.engine import bitmaps, changes, keys
 from vecstore.engine.build import whole
 from vecstore.engine.collection import Collection
@@ -20,6 +22,18 @@ from vecstore.index.base import BuiltIndex
 from vecstore.kernels.select import get_kernels
 from vecstore.rows import Rows
 from vecstore.storage.interfaces import Blobs
+from vecstore.validate import invalid
+
+QUERIES_MIN = 20
+QUERIES_MAX = 1024  # of more, as many are taken evenly: a recall of .95 is then known to a third of a point
+
+
+def enough_queries(queries: Rows) -> Rows:
+    """Those to tune on. Raises InvalidArgument (TOO_FEW_QUERIES)."""
+    if len(queries) < QUERIES_MIN:
+        message = f"{len(queries)} queries tell too little; give at least {QUERIES_MIN}, better {QUERIES_MAX}"
+        raise invalid("TOO_FEW_QUERIES", message, "queries")
+    return queries[np.linspace(0, len(queries) - 1, min(len(queries), QUERIES_MAX)).astype(np.int64)]
 
 
 class Tuning:
