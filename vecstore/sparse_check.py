@@ -49,20 +49,29 @@ def check_sparse(
 
 def _is_ready(rows: SparseRows, dtype: np.dtype[Any], squared_max: float) -> bool:
     """Whether one row is what is stored already, as most queries are: they are checked in a few microseconds."""
-    offsets, indices, values = rows.offsets, rows.indices, rows.values
-    if not all(type(one) is np.ndarray and one.ndim == 1 for one in (offsets, indices, values)):
-        return False
-    if offsets.dtype != np.int64 or indices.dtype != np.uint32 or values.dtype != dtype or dtype != np.float32:
-        return False
-    if len(indices) != len(values) or offsets.tolist() != [0, len(indices)]:
+    indices, values = rows.indices, rows.values
+    if dtype != np.float32 or values.dtype != dtype or not _is_one_row(rows):
         return False
     # Not a number compares to nothing, and the sum of squares is infinite or larger than the bound before it overflows.
     return bool((indices[1:] > indices[:-1]).all() and values.all() and np.vdot(values, values) <= squared_max)
 
 
+def _is_one_row(rows: SparseRows) -> bool:
+    """Whether the parts of one row have the types and lengths that are stored; values may be of any floats."""
+    offsets, indices, values = rows.offsets, rows.indices, rows.values
+    if not all(type(one) is np.ndarray for one in (offsets, indices, values)):
+        return False
+    if offsets.dtype != np.int64 or indices.dtype != np.uint32 or values.dtype.kind != "f":
+        return False
+    count = len(indices) if indices.ndim == 1 and indices.flags.c_contiguous else -1
+    return values.shape == (count,) and offsets.shape == (2,) and offsets.tolist() == [0, count]
+
+
 def sendable(rows: SparseRows, count: int, path: str, *, single: bool = False) -> SparseRows:
     """The rows with offsets int64 and indices uint32, values as they are. Raises InvalidArgument with BAD_VECTOR when
     the parts do not fit together, or naming the row whose index lies outside."""
+    if count == 1 and _is_one_row(rows):
+        return rows
     offsets, indices = np.asarray(rows.offsets), np.asarray(rows.indices)
     values: np.ndarray[Any, Any] = np.asarray(rows.values)
     _check_form(offsets, indices, values, count, path)

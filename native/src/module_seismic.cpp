@@ -11,18 +11,21 @@ namespace {
 class NativeSeismic {
  public:
     NativeSeismic(Input rows, Input terms, Input scales, Input term_parts, Input term_records, Input part_blocks,
-                  Input part_codes, Input part_records, Input records)
-        : kept_{rows, terms, scales, term_parts, term_records, part_blocks, part_codes, part_records, records} {
+                  Input part_codes, Input part_records, Input record_bases, Input records)
+        : kept_{rows,        terms,      scales,       term_parts,   term_records,
+                part_blocks, part_codes, part_records, record_bases, records} {
         check("rows", rows, kUInt32, {kAny});
         check("terms", terms, kUInt32, {kAny});
         const std::size_t nterms = terms.shape(0);
         check("scales", scales, kFloat32, {nterms});
         check("term_parts", term_parts, kInt64, {nterms + 1});
         check("term_records", term_records, kInt64, {nterms + 1});
-        check("part_blocks", part_blocks, kUInt32, {kAny});
+        const bool narrow = kUInt16.matches(part_blocks);
+        check("part_blocks", part_blocks, narrow ? kUInt16 : kUInt32, {kAny});
         const std::size_t nsegments = part_blocks.shape(0);
         check("part_codes", part_codes, kUInt8, {nsegments});
-        check("part_records", part_records, kUInt32, {nsegments});
+        check("part_records", part_records, kUInt16, {nsegments});
+        check("record_bases", record_bases, kInt64, {(nsegments + kGroupParts - 1) / kGroupParts});
         check("records", records, kUInt8, {kAny});
         SeismicArrays a{};
         a.n = rows.shape(0);
@@ -34,10 +37,13 @@ class NativeSeismic {
         a.scales = data_of<float>(scales);
         a.term_parts = data_of<std::int64_t>(term_parts);
         a.term_records = data_of<std::int64_t>(term_records);
-        a.part_blocks = data_of<std::uint32_t>(part_blocks);
+        if (narrow)
+            a.part_blocks16 = data_of<std::uint16_t>(part_blocks);
+        else
+            a.part_blocks32 = data_of<std::uint32_t>(part_blocks);
         a.part_codes = data_of<std::uint8_t>(part_codes);
-        a.part_records = data_of<std::uint32_t>(part_records);
-        a.records = data_of<std::uint8_t>(records);
+        a.starts = {data_of<std::uint8_t>(records), data_of<std::int64_t>(record_bases),
+                    data_of<std::uint16_t>(part_records)};
         index_ = std::make_unique<SeismicIndex>(a);
     }
 
@@ -91,9 +97,9 @@ void bind_seismic(nb::module_& m) {
     const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
     const auto optional = [](const char* name) { return nb::arg(name).noconvert().none(); };
     nb::class_<NativeSeismic>(m, "Seismic")
-        .def(nb::init<Input, Input, Input, Input, Input, Input, Input, Input, Input>(), array("rows"), array("terms"),
-             array("scales"), array("term_parts"), array("term_records"), array("part_blocks"), array("part_codes"),
-             array("part_records"), array("records"))
+        .def(nb::init<Input, Input, Input, Input, Input, Input, Input, Input, Input, Input>(), array("rows"),
+             array("terms"), array("scales"), array("term_parts"), array("term_records"), array("part_blocks"),
+             array("part_codes"), array("part_records"), array("record_bases"), array("records"))
         .def("search", &NativeSeismic::search, array("query_offsets"), array("query_indices"), array("query_values"),
              optional("offsets"), optional("indices"), optional("values"), nb::arg("packed").none(), nb::arg("depth"),
              nb::arg("first"), nb::arg("block_factor"), nb::arg("terms"), nb::arg("share"), nb::arg("all"),

@@ -40,7 +40,7 @@ SeismicIndex::SeismicIndex(const SeismicArrays& arrays)
         std::uint8_t* codes = tables_.data() + tables_of_[t] * padded_blocks();
         PartWord* words = ranks_.data() + tables_of_[t] * words_;
         for (std::int64_t p = a_.term_parts[t]; p < a_.term_parts[t + 1]; ++p) {
-            const std::uint32_t block = a_.part_blocks[p];
+            const std::size_t block = a_.block(static_cast<std::size_t>(p));
             codes[block] = a_.part_codes[p];
             words[block / 64].bits |= std::uint64_t{1} << (block % 64);
         }
@@ -92,12 +92,14 @@ void SeismicIndex::check_term(std::size_t t) const {
     std::int64_t at = 0;
     const std::size_t spare = blocks_ * kBlockRows - a_.n;
     for (std::int64_t p = first; p < last; ++p) {
-        const std::uint32_t block = a_.part_blocks[p];
-        if (block >= blocks_ || (p > first && block <= a_.part_blocks[p - 1])) bad("blocks out of order");
+        const auto part = static_cast<std::size_t>(p);
+        const std::size_t block = a_.block(part);
+        if (block >= blocks_ || (p > first && block <= a_.block(part - 1))) bad("blocks out of order");
         if (a_.part_codes[p] == 0) bad("a part without a code");
-        if (a_.part_records[p] != at || end - begin - at < static_cast<std::int64_t>(kMaskBytes))
+        if (a_.starts.bases[part / kGroupParts] + a_.starts.within[part] != begin + at ||
+            end - begin - at < static_cast<std::int64_t>(kMaskBytes))
             bad("records out of order");
-        const std::uint64_t mask = mask_of(a_.records + begin + at);
+        const std::uint64_t mask = mask_of(a_.starts.records + begin + at);
         if (mask == 0 || (block + 1 == blocks_ && spare != 0 && mask >> (kBlockRows - spare) != 0))
             bad("a record of no rows");
         at += static_cast<std::int64_t>(kMaskBytes) + std::popcount(mask);

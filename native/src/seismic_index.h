@@ -12,15 +12,24 @@ namespace vecstore {
 
 struct SeismicArrays {
     std::size_t n, nterms, nsegments, nbytes;
-    const std::uint32_t* rows;          // (n,) the segment's row at each place
-    const std::uint32_t* terms;         // (nterms,) ascending
-    const float* scales;                // (nterms,)
-    const std::int64_t* term_parts;     // (nterms + 1,) first part of each term
-    const std::int64_t* term_records;   // (nterms + 1,) where the term's records begin
-    const std::uint32_t* part_blocks;   // (nsegments,)
-    const std::uint8_t* part_codes;     // (nsegments,)
-    const std::uint32_t* part_records;  // (nsegments,) from the term's first
-    const std::uint8_t* records;        // (nbytes,)
+    const std::uint32_t* rows;           // (n,) the segment's row at each place
+    const std::uint32_t* terms;          // (nterms,) ascending
+    const float* scales;                 // (nterms,)
+    const std::int64_t* term_parts;      // (nterms + 1,) first part of each term
+    const std::int64_t* term_records;    // (nterms + 1,) where the term's records begin
+    const std::uint16_t* part_blocks16;  // (nsegments,)
+    const std::uint32_t* part_blocks32;  // instead, where there are too many blocks
+    const std::uint8_t* part_codes;      // (nsegments,)
+    RecordStarts starts;                 // their records are (nbytes,)
+
+    // Calls `visit` with the blocks of the parts, in the type that they have.
+    template <class Visit>
+    auto with_blocks(Visit&& visit) const {
+        return part_blocks16 != nullptr ? visit(part_blocks16) : visit(part_blocks32);
+    }
+    std::size_t block(std::size_t part) const {
+        return with_blocks([part](const auto* blocks) { return std::size_t{blocks[part]}; });
+    }
 };
 
 class SeismicIndex {

@@ -26,13 +26,23 @@ struct PartWord {
     std::uint32_t parts;  // of the term in blocks before these
 };
 
+// Where each part's record begins: its group's first one, and from there.
+inline constexpr std::size_t kGroupParts = 64;
+struct RecordStarts {
+    const std::uint8_t* records;
+    const std::int64_t* bases;    // by group
+    const std::uint16_t* within;  // by part
+
+    const std::uint8_t* of(std::size_t part) const { return records + bases[part / kGroupParts] + within[part]; }
+};
+
 struct SeismicOps {
     const char* isa;
-    // Fills `reads` with the term's records in those of the blocks that hold it, asks for them to be fetched, and
-    // returns how many. The sums of blocks[i] are sums + i * kBlockRows; `reads` has room for `count` and one more.
-    std::size_t (*find)(const PartWord* words, const std::uint32_t* starts, std::uint32_t last_part,
-                        const std::uint8_t* records, const std::uint32_t* blocks, std::size_t count,
-                        std::uint16_t* sums, BlockRead* reads);
+    // Fills `reads` with the records of a term, whose parts are first..last, in those of the blocks that hold it, asks
+    // for them to be fetched, and returns how many. The sums of blocks[i] are sums + i * kBlockRows; `reads` has room
+    // for `count` and one more.
+    std::size_t (*find)(const PartWord* words, const RecordStarts& starts, std::size_t first, std::size_t last,
+                        const std::uint32_t* blocks, std::size_t count, std::uint16_t* sums, BlockRead* reads);
     // sums[i] += what codes[i] counts; `count` is a multiple of kBlockRows.
     void (*add_codes)(const std::uint8_t* codes, std::size_t count, std::uint16_t weight, std::uint16_t* sums);
     void (*add_records)(const BlockRead* reads, std::size_t count, std::uint16_t weight);

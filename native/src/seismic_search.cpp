@@ -119,32 +119,36 @@ void Searcher::estimate_blocks() {
             ops_->add_codes(codes, block_sums_.size(), term.weight, block_sums_.data());
             continue;
         }
-        for (std::int64_t p = a.term_parts[term.term]; p < a.term_parts[term.term + 1]; ++p) {
-            std::uint16_t& sum = block_sums_[a.part_blocks[p]];
-            sum = static_cast<std::uint16_t>(sum + ((std::uint32_t{a.part_codes[p]} * term.weight) >> 8) + 1);
-        }
+        const std::int64_t first = a.term_parts[term.term], last = a.term_parts[term.term + 1];
+        a.with_blocks([&](const auto* blocks) {
+            for (std::int64_t p = first; p < last; ++p) {
+                std::uint16_t& sum = block_sums_[blocks[p]];
+                sum = static_cast<std::uint16_t>(sum + ((std::uint32_t{a.part_codes[p]} * term.weight) >> 8) + 1);
+            }
+        });
     }
 }
 
 // The records of a term in the blocks of the chunk.
 std::size_t Searcher::find(const Term& term, std::vector<BlockRead>& reads) {
     const SeismicArrays& a = index_->arrays();
-    const std::int64_t first = a.term_parts[term.term], last = a.term_parts[term.term + 1];
-    const std::uint8_t* records = a.records + a.term_records[term.term];
-    const std::uint32_t* starts = a.part_records + first;
+    const auto first = static_cast<std::size_t>(a.term_parts[term.term]),
+               end = static_cast<std::size_t>(a.term_parts[term.term + 1]);
     if (index_->table(term.term) != nullptr) {
-        return ops_->find(index_->ranks(term.term), starts, static_cast<std::uint32_t>(last - first - 1), records,
-                          chunk_.data(), chunk_.size(), sums_.data(), reads.data());
+        return ops_->find(index_->ranks(term.term), a.starts, first, end - 1, chunk_.data(), chunk_.size(),
+                          sums_.data(), reads.data());
     }
-    std::size_t found = 0;
-    for (std::int64_t p = first; p < last; ++p) {
-        const std::int32_t slot = slots_[a.part_blocks[p]];
-        if (slot < 0) continue;
-        reads[found] = {records + a.part_records[p], sums_.data() + static_cast<std::size_t>(slot) * kBlockRows};
-        __builtin_prefetch(reads[found].record);
-        ++found;
-    }
-    return found;
+    return a.with_blocks([&](const auto* blocks) {
+        std::size_t found = 0;
+        for (std::size_t p = first; p < end; ++p) {
+            const std::int32_t slot = slots_[blocks[p]];
+            if (slot < 0) continue;
+            reads[found] = {a.starts.of(p), sums_.data() + static_cast<std::size_t>(slot) * kBlockRows};
+            __builtin_prefetch(reads[found].record);
+            ++found;
+        }
+        return found;
+    });
 }
 
 void Searcher::mask_rows() {

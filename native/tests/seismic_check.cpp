@@ -40,7 +40,8 @@ std::uint16_t counted(std::uint32_t code, std::uint32_t weight) {
 
 struct Term {
     std::vector<std::uint8_t> codes = std::vector<std::uint8_t>(kBlocks * kBlockRows, 0), records;
-    std::vector<std::uint32_t> starts;
+    std::vector<std::uint16_t> starts;
+    std::int64_t bases[1] = {0};
     PartWord words[1] = {{0, 0}};
 
     explicit Term(std::uint32_t often) {
@@ -55,7 +56,7 @@ struct Term {
             }
             if (mask == 0) continue;
             words[0].bits |= std::uint64_t{1} << b;
-            starts.push_back(static_cast<std::uint32_t>(records.size()));
+            starts.push_back(static_cast<std::uint16_t>(records.size()));
             records.resize(records.size() + kMaskBytes);
             std::memcpy(records.data() + starts.back(), &mask, kMaskBytes);
             records.insert(records.end(), held.begin(), held.end());
@@ -75,9 +76,9 @@ void check(const SeismicOps& ops, std::uint32_t often, std::uint16_t weight) {
     std::uint32_t blocks[kBlocks];
     for (std::uint32_t b = 0; b < kBlocks; ++b) blocks[b] = b;
     BlockRead reads[kBlocks + 1];
-    const auto last = static_cast<std::uint32_t>(term.starts.size() - 1);
+    const RecordStarts starts{term.records.data(), term.bases, term.starts.data()};
     const std::size_t found =
-        ops.find(term.words, term.starts.data(), last, term.records.data(), blocks, kBlocks, read.data(), reads);
+        ops.find(term.words, starts, 0, term.starts.size() - 1, blocks, kBlocks, read.data(), reads);
     expect(found == term.starts.size(), ops.isa, "find");
     ops.add_records(reads, found, weight);
     expect(read == wanted, ops.isa, "add_records");

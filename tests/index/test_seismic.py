@@ -306,3 +306,24 @@ def test_fewer_postings_take_less(world: Any) -> None:
     assert small.code_bytes < 0.7 * index.code_bytes
     assert accuracy(small.search(get_kernels(), queries, 10, None), exact(rows, queries, 10)) > 0.9
     same(small.search(get_kernels(), queries, 10, None, SearchParams(recall_target=1)), exact(rows, queries, 10))
+
+
+def test_indexes_of_version_1_are_read() -> None:
+    """Records began from the first of their term, and blocks had 32 bits."""
+    rng = seeded()
+    rows = topical(rng, 900)
+    index, queries = built(rows), shortened(rng, rows, 20)
+    arrays = dict(index.arrays())
+    per_term = np.diff(arrays["term_parts"])
+    starts = np.repeat(arrays.pop("record_bases"), 64)[: per_term.sum()] + arrays["part_records"]
+    assert starts.max() > 1 << 13
+    arrays["part_records"] = (starts - np.repeat(arrays["term_records"][:-1], per_term)).astype(np.uint32)
+    arrays["part_blocks"] = arrays["part_blocks"].astype(np.uint32)
+    header = arrays["header"].tobytes().replace(b'"version":2', b'"version":1')
+    arrays["header"] = np.frombuffer(header, np.uint8)
+    again = SeismicIndex.from_arrays(FIELD, rows, arrays)
+    assert again.arrays()["part_records"].tobytes() == index.arrays()["part_records"].tobytes()
+    same(again.search(get_kernels(), queries, 10, None), index.search(get_kernels(), queries, 10, None))
+    for name in ("part_records", "part_blocks", "term_records"):
+        with pytest.raises(Corruption):
+            SeismicIndex.from_arrays(FIELD, rows, arrays | {name: arrays[name][:-1]})

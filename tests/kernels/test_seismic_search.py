@@ -31,7 +31,9 @@ def seeded() -> np.random.Generator:
 
 def arrays_of(rng: np.random.Generator, rows: SparseRows, kept: Kept = ALL, summary: str = "mean") -> SeismicArrays:
     order = rng.permutation(len(rows)).astype(np.uint32)
-    return build_parts(rows, order, *count_terms(rows), kept, summary, lambda *_: None)  # type: ignore[arg-type]
+    made = build_parts(rows, order, *count_terms(rows), kept, summary, lambda *_: None)  # type: ignore[arg-type]
+    assert made.part_blocks.dtype == np.uint16
+    return replace(made, part_blocks=made.part_blocks.astype(rng.choice(["uint16", "uint32"])))
 
 
 def searched(
@@ -167,10 +169,14 @@ def _damaged(a: SeismicArrays) -> dict[str, SeismicArrays]:
         "records end": having("term_records", -1, len(a.records)),
         "records fall": having("term_records", 1, len(a.records)),
         "block": having("part_blocks", 0, -(-len(a.rows) // 64)),
-        "blocks fall": having("part_blocks", part - 1, 0) if part > 1 else having("part_blocks", 0, 1 << 30),
+        "blocks fall": having("part_blocks", part - 1, 0) if part > 1 else having("part_blocks", 0, 60_000),
         "code": having("part_codes", 0, 0),
         "record": having("part_records", 0, 1),
-        "last record": having("part_records", len(a.part_records) - 1, 1 << 31),
+        "last record": having("part_records", len(a.part_records) - 1, 60_000),
+        "group": having("record_bases", len(a.record_bases) - 1, int(a.record_bases[-1]) + 1),
+        "group past the end": having("record_bases", len(a.record_bases) - 1, 1 << 62),
+        "group before the first": having("record_bases", len(a.record_bases) - 1, -(1 << 62)),
+        "few groups": replace(a, record_bases=a.record_bases[1:].copy()),
         "mask": having("records", 0, int(a.records[0]) ^ 1),
         "no spare bytes": replace(a, records=a.records[:-1].copy()),
         "empty": replace(a, records=a.records[:10].copy()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from vecstore.errors import Cancelled, InvalidArgument, VecstoreError
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.schema import FieldKind
 from vecstore.types import FieldIndexRequest, OperationInfo, OperationState, Selection, WriteMode
+
+PARAMS_REMEMBERED = 256
 
 
 def as_mode(mode: str) -> WriteMode:
@@ -52,6 +55,25 @@ def search_params(
     left_out = nprobe is oversampling is truncate_dim is recall is ef is block_factor is None
     if rescore is True and exact is False and left_out:
         return DEFAULT_PARAMS
+    try:
+        return _made_params(nprobe, oversampling, rescore, exact, truncate_dim, recall, ef, block_factor)
+    except TypeError:  # of what cannot be a key, to be refused by its name
+        return _made_params.__wrapped__(nprobe, oversampling, rescore, exact, truncate_dim, recall, ef, block_factor)
+
+
+@lru_cache(PARAMS_REMEMBERED, typed=True)
+def _made_params(
+    nprobe: int | None,
+    oversampling: float | None,
+    rescore: bool,
+    exact: bool,
+    truncate_dim: int | None,
+    recall: float | None,
+    ef: int | None,
+    block_factor: float | None,
+) -> SearchParams:
+    """The same object for the same settings: programs ask with the same ones again and again, and what was checked once
+    is known by it."""
     return SearchParams(
         nprobe=0 if nprobe is None else as_count("nprobe", _positive("nprobe", nprobe)),
         oversampling=0.0 if oversampling is None else _positive("oversampling", oversampling),

@@ -74,7 +74,7 @@ def check_defaults(field: VectorField, path: str) -> None:
 def check_params(params: SearchParams, field: VectorField, vectors: Rows) -> None:
     """`vectors` is the query, as one row. Raises InvalidArgument (BAD_ARGUMENT, ZERO_VECTOR) naming the parameter, the
     bound and the value."""
-    if params is DEFAULT_PARAMS:
+    if params is DEFAULT_PARAMS or params is _right.last:
         return
     for name in ("nprobe", "truncate_dim", "ef"):
         value = getattr(params, name)
@@ -99,6 +99,17 @@ def check_params(params: SearchParams, field: VectorField, vectors: Rows) -> Non
         raise _bad("recall_target", f"{params.recall_target} must be above 0 and at most 1")
     if params.truncate_dim:
         _check_truncation(params.truncate_dim, field, vectors)
+    else:
+        _right.last = params
+
+
+class _Right:
+    """The params that were found right last, whatever the field: most queries come with the same again."""
+
+    last: SearchParams = DEFAULT_PARAMS
+
+
+_right = _Right()
 
 
 def _check_truncation(dim: int, field: VectorField, vectors: Rows) -> None:

@@ -33,7 +33,7 @@ from vecstore.index.resident import resident
 from vecstore.index.seismic_calibration import QUERIES, UNCALIBRATED, FactorTable, calibrated, drawn
 from vecstore.index.seismic_forward import forward_arrays, forward_copy, more_than, open_forward, rescore
 from vecstore.index.seismic_order import similar_order, sketches
-from vecstore.index.seismic_parts import Kept, build_parts
+from vecstore.index.seismic_parts import Kept, build_parts, grouped, narrow_blocks
 from vecstore.index.seismic_terms import count_terms, least_kept, smallest_value
 from vecstore.index.sparse_flat import SparseFlatIndex, check_sparse_rows
 from vecstore.index_spec import Seismic
@@ -45,7 +45,7 @@ from vecstore.packed_sparse import PackedRows, StoredRows
 from vecstore.schema import VectorField
 from vecstore.sparse import SparseRows
 
-VERSION = 1
+VERSION = 2
 SEED = 0
 DEFAULT_RECALL = 0.98
 SHARE = 0.95  # of a query's weight whose terms find candidates; all score them
@@ -298,6 +298,8 @@ class SeismicIndex(BuiltIndex):
     def from_arrays(cls, field: VectorField, rows: StoredRows, arrays: Mapping[str, np.ndarray]) -> Self:
         check_sparse_rows(field, rows)
         header = _open_header(rows, arrays)
+        if header.version == 1:
+            arrays = _grouped_records(arrays, len(rows))
         missing = [name for name in _ARRAYS if name not in arrays]
         if missing:
             raise Corruption(f"a seismic index lacks its {missing[0]}")
@@ -338,10 +340,22 @@ def _kept(spec: Seismic, rows: StoredRows, terms: int) -> Kept:
 def _open_header(rows: StoredRows, arrays: Mapping[str, np.ndarray]) -> Header:
     header = read_header(arrays, Header, "a seismic index")
     got, wanted = (header.version, header.n, header.nnz), (VERSION, len(rows), rows.nnz)
-    if got != wanted:
+    if got[1:] != wanted[1:] or header.version not in (1, VERSION):
         raise Corruption(f"a seismic index is of (version, rows, entries) {got}, its segment of {wanted}")
     header.table.check()
     return header
+
+
+def _grouped_records(arrays: Mapping[str, np.ndarray], n: int) -> Mapping[str, np.ndarray]:
+    """Of version 1, where records began from the first of their term: blocks and records in the form of today."""
+    try:
+        per_term = np.diff(arrays["term_parts"])
+        starts = np.repeat(arrays["term_records"][:-1], per_term) + arrays["part_records"]
+        part_records, record_bases = grouped(starts)
+        blocks = narrow_blocks(arrays["part_blocks"], n)
+    except (KeyError, ValueError) as error:
+        raise Corruption(f"the arrays of a seismic index do not fit together: {error}") from None
+    return {**arrays, "part_blocks": blocks, "part_records": part_records, "record_bases": record_bases}
 
 
 def _open_asked(arrays: Mapping[str, np.ndarray]) -> SparseRows | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from vecstore.index.base import Progress
 from vecstore.index.resident import aligned_empty
 from vecstore.kernels.base import Float32Array, Int64Array, UInt8Array
 from vecstore.kernels.graph import UInt32Array
-from vecstore.kernels.seismic import BLOCK, MASK_BYTES, PADDING, SeismicArrays
+from vecstore.kernels.seismic import BLOCK, GROUP, MASK_BYTES, PADDING, SeismicArrays
 from vecstore.packed_sparse import StoredRows, places_of
 
 Summary = Literal["mean", "max"]
@@ -73,17 +73,31 @@ def build_parts(
         at += len(group.records)
     records[at:] = 0
     term_records = starts[term_parts]
+    blocks = np.concatenate([np.empty(0, np.uint32), *(group.blocks for group in groups)])
+    part_records, record_bases = grouped(starts[:-1])
     return SeismicArrays(
         rows=order,
         terms=np.concatenate([np.empty(0, np.uint32), *(group.terms for group in groups)]),
         scales=np.concatenate([np.empty(0, np.float32), *(group.scales for group in groups)]),
         term_parts=term_parts,
         term_records=term_records,
-        part_blocks=np.concatenate([np.empty(0, np.uint32), *(group.blocks for group in groups)]),
+        part_blocks=narrow_blocks(blocks, len(order)),
         part_codes=np.concatenate([np.empty(0, np.uint8), *(group.codes for group in groups)]),
-        part_records=(starts[:-1] - np.repeat(term_records[:-1], counted)).astype(np.uint32),
+        part_records=part_records,
+        record_bases=record_bases,
         records=records,
     )
+
+
+def narrow_blocks(blocks: NDArray[np.integer], n: int) -> NDArray[Any]:
+    """Numbers of blocks of n rows, as narrow as they can be."""
+    return blocks.astype(np.uint16 if n <= BLOCK << 16 else np.uint32)
+
+
+def grouped(starts: Int64Array) -> tuple[NDArray[np.uint16], Int64Array]:
+    """`part_records` and `record_bases` of records that begin there."""
+    bases = np.ascontiguousarray(starts[::GROUP])
+    return (starts - np.repeat(bases, GROUP)[: len(starts)]).astype(np.uint16), bases
 
 
 def _groups(counts: Int64Array) -> Iterator[tuple[int, int]]:

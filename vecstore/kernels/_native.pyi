@@ -293,7 +293,7 @@ class GraphBuilder:
 class Seismic:
     def __init__(
         self, rows: _Array, terms: _Array, scales: _Array, term_parts: _Array, term_records: _Array,
-        part_blocks: _Array, part_codes: _Array, part_records: _Array, records: _Array,
+        part_blocks: _Array, part_codes: _Array, part_records: _Array, record_bases: _Array, records: _Array,
     ) -> None: ...  # fmt: skip
     def search(
         self, query_offsets: _Array, query_indices: _Array, query_values: _Array, offsets: _Array | None,

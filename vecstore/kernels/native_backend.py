@@ -258,7 +258,7 @@ class NativeKernels(NativeSparse):
 
     def open_seismic(self, arrays: SeismicArrays) -> OpenSeismic:
         a = arrays
-        parts = (a.part_blocks, a.part_codes, a.part_records)
+        parts = (a.part_blocks, a.part_codes, a.part_records, a.record_bases)
         handle = _native.Seismic(a.rows, a.terms, a.scales, a.term_parts, a.term_records, *parts, a.records)
         return OpenSeismic(len(a.rows), handle)
 

@@ -36,6 +36,7 @@ BLOCK = 64  # rows
 MASK_BYTES = 8
 PADDING = 64  # spare bytes after the records
 CHUNK = 128  # blocks
+GROUP = 64  # parts whose records begin within 16 bits
 BUDGET = 64000.0
 TERMS_MAX = 512  # terms of a query that take part, at most
 COUNTERS = ("blocks_read", "records_read", "rows_rescored", "terms_left_out", "weights_refused")
@@ -50,10 +51,16 @@ class SeismicArrays:
     scales: NDArray[np.float32]  # (t,) positive
     term_parts: NDArray[np.int64]  # (t + 1,) first part of each term
     term_records: NDArray[np.int64]  # (t + 1,) where the records of each term begin
-    part_blocks: NDArray[np.uint32]  # (p,) ascending in each term
+    part_blocks: NDArray[Any]  # (p,) ascending in each term, uint16, or uint32 where there are too many blocks
     part_codes: NDArray[np.uint8]  # (p,)
-    part_records: NDArray[np.uint32]  # (p,) where each part's record begins, from the term's first
+    part_records: NDArray[np.uint16]  # (p,) where each part's record begins, from the first of its GROUP parts
+    record_bases: NDArray[np.int64]  # (groups,) where the first record of each group begins
     records: NDArray[np.uint8]  # (bytes + PADDING,)
+
+    def starts(self, parts: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Where the records of these parts begin."""
+        starts: NDArray[np.int64] = self.record_bases[parts // GROUP] + self.part_records[parts]
+        return starts
 
 
 @dataclass(frozen=True, slots=True)

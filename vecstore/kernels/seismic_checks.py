@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.checks import _check, _check_range
-from vecstore.kernels.seismic import BLOCK, COUNTERS, MASK_BYTES, PADDING, SeismicArrays, Visit
+from vecstore.kernels.seismic import BLOCK, COUNTERS, GROUP, MASK_BYTES, PADDING, SeismicArrays, Visit
 from vecstore.kernels.sparse_checks import _check_sparse, check_queries
 from vecstore.packed_sparse import StoredRows
 from vecstore.sparse import SparseRows
@@ -20,9 +20,10 @@ def check_seismic(a: SeismicArrays) -> None:
     _check("scales", a.scales, np.float32, a.terms.shape)
     _check("term_parts", a.term_parts, np.int64, (len(a.terms) + 1,))
     _check("term_records", a.term_records, np.int64, (len(a.terms) + 1,))
-    _check("part_blocks", a.part_blocks, np.uint32, (None,))
+    _check("part_blocks", a.part_blocks, np.uint16 if a.part_blocks.dtype == np.uint16 else np.uint32, (None,))
     _check("part_codes", a.part_codes, np.uint8, a.part_blocks.shape)
-    _check("part_records", a.part_records, np.uint32, a.part_blocks.shape)
+    _check("part_records", a.part_records, np.uint16, a.part_blocks.shape)
+    _check("record_bases", a.record_bases, np.int64, (-(-len(a.part_blocks) // GROUP),))
     _check("records", a.records, np.uint8, (None,))
     n, parts, nbytes = len(a.rows), len(a.part_blocks), len(a.records) - PADDING
     _require(bool((np.sort(a.rows) == np.arange(n)).all()), "places do not hold each row once")
@@ -40,14 +41,15 @@ def check_seismic(a: SeismicArrays) -> None:
     _require(int(a.part_blocks.max()) < blocks, "a part is of a block past the last")
     _require(bool((np.diff(a.part_blocks.astype(np.int64))[inner] > 0).all()), "a term's blocks do not ascend")
     _require(int(a.part_codes.min()) > 0, "a part has no code")
-    starts = a.term_records[term_of] + a.part_records
-    _require(bool((starts + MASK_BYTES <= nbytes).all()), "a record is past the end")
+    starts = a.starts(np.arange(parts))
+    inside = (starts >= 0).all() and (starts <= nbytes - MASK_BYTES).all()
+    _require(bool(inside), "a record is past the end")
     masks = read_masks(a.records, starts)
     _require(bool((masks != 0).all()), "a record is of no rows")
     ends = starts + MASK_BYTES + np.bitwise_count(masks)
     _require(starts[0] == 0 and ends[-1] == nbytes and bool((ends[:-1] == starts[1:]).all()), "records leave gaps")
-    firsts = a.part_records[a.term_parts[:-1]]
-    _require(not firsts.any(), "a term's first record is not its first part's")
+    firsts = starts[a.term_parts[:-1]]
+    _require(bool((firsts == a.term_records[:-1]).all()), "a term's first record is not its first part's")
     if n % BLOCK:
         last = masks[a.part_blocks == blocks - 1]
         _require(not (last >> np.uint64(n % BLOCK)).any(), "a record is of rows past the last")

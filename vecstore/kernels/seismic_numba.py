@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from vecstore.kernels.seismic import GROUP
+
 
 @njit(nogil=True, cache=True)
 def estimates(terms: Any, weights: Any, term_parts: Any, part_blocks: Any, part_codes: Any, sums: Any) -> None:
@@ -21,7 +23,7 @@ def estimates(terms: Any, weights: Any, term_parts: Any, part_blocks: Any, part_
 
 @njit(nogil=True, cache=True)
 def read_blocks(
-    terms: Any, weights: Any, term_parts: Any, term_records: Any, part_blocks: Any, part_records: Any, records: Any,
+    terms: Any, weights: Any, term_parts: Any, part_blocks: Any, part_records: Any, record_bases: Any, records: Any,
     blocks: Any, sums: Any,
 ) -> Any:  # fmt: skip
     """Adds to `sums` (m, 64) for ascending blocks; returns how many records were read."""
@@ -42,7 +44,7 @@ def read_blocks(
                 break
             if part_blocks[low] != block:
                 continue
-            at = term_records[terms[t]] + part_records[low]
+            at = record_bases[low // GROUP] + np.int64(part_records[low])
             code = at + 8
             for byte in range(8):
                 bits = records[at + byte]

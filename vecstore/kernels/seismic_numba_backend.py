@@ -64,7 +64,7 @@ class NumbaSeismic:
 
         def read(terms: seismic_numpy.QueryTerms, blocks: Int64Array) -> tuple[Int64Array, int]:
             sums = np.zeros((len(blocks), BLOCK), np.int64)
-            arrays = (a.term_parts, a.term_records, a.part_blocks, a.part_records, a.records)
+            arrays = (a.term_parts, a.part_blocks, a.part_records, a.record_bases, a.records)
             return sums, seismic_numba.read_blocks(terms.terms, terms.weights, *arrays, blocks, sums)
 
         def run(q: int) -> None:

@@ -67,7 +67,7 @@ def read_blocks(a: SeismicArrays, terms: QueryTerms, blocks: Int64Array) -> tupl
         first, last = a.term_parts[term], a.term_parts[term + 1]
         at = first + np.searchsorted(a.part_blocks[first:last], blocks)
         held = np.flatnonzero(a.part_blocks[np.minimum(at, last - 1)] == blocks)
-        starts = a.term_records[term] + a.part_records[np.minimum(at[held], last - 1)]
+        starts = a.starts(np.minimum(at[held], last - 1))
         bits = np.unpackbits(read_masks(a.records, starts).view(np.uint8).reshape(-1, MASK_BYTES), 1, bitorder="little")
         codes = starts[:, None] + MASK_BYTES - 1 + np.cumsum(bits, axis=1, dtype=np.int64)
         sums[held] += np.where(bits == 1, ((a.records[codes].astype(np.int64) * weight) >> 8) + 1, 0)
