@@ -158,6 +158,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--rounds", type=positive, default=5, help="the best counts")
     one.add_argument("--out", default="bench/results/sparse-exact.jsonl")
 
+    one = add(commands, "sparse-forms", do_sparse_forms, "stored sparse rows and copies of them in every form")
+    one.add_argument("data", help="a .npz file with the parts train and test")
+    one.add_argument("--queries", type=positive, help="only the first so many")
+    one.add_argument("--rounds", type=positive, default=5, help="the best counts")
+    one.add_argument("--out", default="bench/results/sparse-forms.jsonl")
+
     one = add(commands, "hybrid", do_hybrid, "nDCG of fields alone and fused, on folders with judgements")
     one.add_argument("data", nargs="+", help="folders of docs, queries, qrels, dense and sparse vectors")
     one.add_argument("--out", default="bench/results/hybrid.jsonl")
@@ -441,6 +447,12 @@ def do_sparse_exact(args: argparse.Namespace) -> None:
     from bench.sparse_exact import sparse_exact
 
     sparse_exact(args.data, args.queries, args.rounds, args.out)
+
+
+def do_sparse_forms(args: argparse.Namespace) -> None:
+    from bench.sparse_forms import sparse_forms
+
+    sparse_forms(args.data, args.queries, args.rounds, args.out)
 
 
 def do_hybrid(args: argparse.Namespace) -> None:
