@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ROUNDS ?= 500
+MODELS := tests/engine/test_model.py tests/engine/test_ragged_model.py tests/engine/test_follower_model.py
 DATA ?= ../shared/data/dense-minilm-100k-384-angular.hdf5
 
 NATIVE := $(shell find native -type f \( -name '*.cpp' -o -name '*.h' -o -name 'CMakeLists.txt' \) 2>/dev/null)
@@ -19,7 +20,7 @@ help:
 	@echo "make proto         regenerate vecstore/pb; make verify-proto says whether it is current"
 	@echo "make clients       regenerate the TypeScript client's types; make console builds the web console; both need Node"
 	@echo "make format        rewrite the sources in the project's format"
-	@echo "make torture       longer crash rounds (ROUNDS=$(ROUNDS))"
+	@echo "make torture       crashes and models for longer (ROUNDS=$(ROUNDS))"
 	@echo "make clean         remove what was built"
 
 # A virtual environment with the build requirements, so that rebuilding the extension needs no isolation and is incremental.
@@ -48,7 +49,7 @@ $(VENV)/.users: $(VENV)/.made $(NATIVE)
 
 $(VENV)/.developers: $(VENV)/.made $(NATIVE)
 	$(NEEDS) dev > $(VENV)/developers.txt
-	$(PIP) --requirement $(VENV)/developers.txt
+	$(PIP) --no-compile --requirement $(VENV)/developers.txt  # most of it is never imported
 	$(ITSELF)
 	@touch $@ $(VENV)/.users
 
@@ -56,6 +57,9 @@ demo: $(VENV)/.users
 	$(BIN)/python -m vecstore.cli.demo
 	$(BIN)/python -m vecstore.cli.demo_documents
 
+# Several processes test at once: threads of BLAS and OpenMP that spin while they wait would take their cores.
+test: export OPENBLAS_NUM_THREADS = 1
+test: export OMP_WAIT_POLICY = passive
 test: $(VENV)/.developers
 	$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist worksteal
 
@@ -96,7 +100,7 @@ format: $(VENV)/.developers
 	$(BIN)/clang-format -i $(NATIVE_STYLED)
 
 torture: $(VENV)/.developers
-	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q --timeout 7200 tests/crash
+	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q --timeout 7200 tests/crash $(MODELS)
 
 clean:
 	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache bench/results

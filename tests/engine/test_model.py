@@ -263,7 +263,7 @@ class EngineMachine(RuleBasedStateMachine):
             assert self.db.collection_info("c").points == len(self.model)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 def test_engine_equals_the_model() -> None:
     expected = [*WRITES, "batch", "again", "index field", "compact", "restart"]
     expected += ["query l2", "query dot", "query bits"]
