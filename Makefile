@@ -7,7 +7,7 @@ MODELS := tests/engine/test_model.py tests/engine/test_ragged_model.py tests/eng
 DATA ?= ../shared/data/dense-minilm-100k-384-angular.hdf5
 
 NATIVE := $(shell find native -type f \( -name '*.cpp' -o -name '*.h' -o -name 'CMakeLists.txt' \) 2>/dev/null)
-NATIVE_STYLED := $(filter %.cpp %.h,$(NATIVE))
+NATIVE_STYLED := $(filter %.cpp %.h,$(NATIVE)) $(shell find vecstore -name '*.cu' -o -name '*.cuh')
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench proto verify-proto clients console verify-web format torture clean

@@ -15,7 +15,7 @@ from vecstore.engine import placement
 from vecstore.engine.placement import Placement
 from vecstore.errors import InvalidArgument
 from vecstore.kernels.device import devices
-from vecstore.kernels.device.arrays import ArrayDevice
+from vecstore.kernels.device.array_device import ArrayDevice
 from vecstore.kernels.device.choice import Always
 from vecstore.kernels.select import get_kernels
 

@@ -13,7 +13,8 @@ import pytest
 
 from vecstore.kernels.base import Kernels
 from vecstore.kernels.device import devices
-from vecstore.kernels.device.arrays import ArrayDevice, Device
+from vecstore.kernels.device.array_device import ArrayDevice
+from vecstore.kernels.device.arrays import Device
 from vecstore.kernels.device.backend import DeviceKernels
 from vecstore.kernels.device.choice import Always
 from vecstore.kernels.device.resident import Transient
@@ -56,7 +57,12 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Device:
     elif shutil.which("g++"):
         with fake_cupy.installed(tmp_path_factory.mktemp("cuda")):
             module = importlib.import_module(f"{devices.__package__}.cupy_device")
-        del sys.modules[module.__name__]
+        for name, loaded in list(sys.modules.items()):
+            if name.startswith(f"{devices.__package__}.") and hasattr(loaded, "cupy"):
+                del sys.modules[name]  # nobody else shall have the stand-in
+                for seam in ("record", "library"):
+                    if hasattr(loaded, seam):
+                        setattr(loaded, seam, {"record": fake_cupy.record, "library": fake_cupy.cublas}[seam])
         chosen = module.CupyDevice(0)
     else:
         chosen = ArrayDevice()

@@ -1,12 +1,11 @@
-"""A stand-in for CuPy on a machine without a GPU: numpy's arrays, CuPy's names, and kernels.cu compiled for the CPU,
-one thread of the grid after another. So the lines that drive a GPU run in tests; whether one agrees, only one can tell.
+"""A stand-in for CuPy on a machine without a GPU: numpy's arrays, CuPy's names, and the kernels compiled for the CPU
+(fake_cuda.py). So the lines that drive a GPU run in tests; whether one agrees, only one can tell.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -14,40 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-PRELUDE = """
-struct Place { int x, y, z; };
-static Place blockIdx, blockDim, gridDim, threadIdx;
-#define __global__ static
-static int __popc(unsigned int word) { return __builtin_popcount(word); }
-static unsigned long long atomicAdd(unsigned long long* at, unsigned long long add) {
-  const unsigned long long before = *at;
-  *at += add;
-  return before;
-}
-"""
-LAUNCHER = """
-template <class F> static void launch(int gx, int gy, int bx, F kernel) {
-  gridDim = {gx, gy, 1}; blockDim = {bx, 1, 1};
-  for (int y = 0; y < gy; ++y) for (int x = 0; x < gx; ++x) for (int t = 0; t < bx; ++t) {
-    blockIdx = {x, y, 0}; threadIdx = {t, 0, 0};
-    kernel();
-  }
-}
-extern "C" void run_differing(int gx, int gy, int bx, const unsigned int* rows, const unsigned int* queries, float* out,
-                              long long n, int words, int nq, int tile) {
-  launch(gx, gy, bx, [&] { differing(rows, queries, out, n, words, nq, tile); });
-}
-extern "C" void run_within(int gx, int gy, int bx, const float* values, const float* bounds, long long* rows,
-                           long long* columns, unsigned long long* found, long long total, long long width,
-                           long long room) {
-  launch(gx, gy, bx, [&] { within(values, bounds, rows, columns, found, total, width, room); });
-}
-extern "C" void run_largest_of_runs(int gx, int gy, int bx, const float* values, const long long* starts, float* out,
-                                    long long n, long long runs) {
-  launch(gx, gy, bx, [&] { largest_of_runs(values, starts, out, n, runs); });
-}
-"""
+from fake_cuda import Library
 
 
 class Array(np.ndarray):
@@ -61,45 +27,25 @@ class Array(np.ndarray):
         self[...] = host
 
 
-class RawModule:
-    def __init__(self, code: str, options: tuple[str, ...], folder: Path) -> None:
-        source = folder / "kernels.cpp"
-        source.write_text(PRELUDE + code + LAUNCHER)
-        library = folder / "kernels.so"
-        if not library.exists():
-            subprocess.run(["g++", *options, "-O1", "-w", "-shared", "-fPIC", source, "-o", library], check=True)
-        self._library = ctypes.CDLL(str(library))
-
-    def get_function(self, name: str) -> Callable[..., None]:
-        run = getattr(self._library, f"run_{name}")
-
-        def call(grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...]) -> None:
-            sizes = [ctypes.c_int(grid[0]), ctypes.c_int(grid[1] if len(grid) > 1 else 1), ctypes.c_int(block[0])]
-            run(*sizes, *map(_argument, arguments))
-
-        return call
-
-
-def _argument(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        assert value.flags.c_contiguous
-        return ctypes.c_void_p(value.ctypes.data)
-    kinds = {np.int32: ctypes.c_int, np.int64: ctypes.c_longlong}
-    return kinds[type(value)](int(value))
-
-
 def _at(pointer: int, dtype: type, count: int) -> np.ndarray:
     return np.frombuffer((ctypes.c_char * (count * np.dtype(dtype).itemsize)).from_address(pointer), dtype)
+
+
+def cublas() -> types.SimpleNamespace:
+    """What blas.py asks of the library."""
+    gemm: Any = lambda *arguments: gemm_ex(*arguments)  # noqa: E731 - attributes are set on it
+    stream: Any = lambda handle, pointer: 0  # noqa: E731
+    return types.SimpleNamespace(cublasGemmEx=gemm, cublasSetStream_v2=stream)
 
 
 def gemm_ex(
     handle: Any, trans_a: int, trans_b: int, m: int, n: int, k: int, alpha: int, a: int, a_type: int, lda: int, b: int,
     b_type: int, ldb: int, beta: int, c: int, c_type: int, ldc: int, compute: int, algo: int,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """cuBLAS's gemmEx, column-major, for the types and shapes that we use."""
     dtypes = {2: np.float16, 14: np.uint16, 3: np.int8, 0: np.float32, 10: np.int32}
     assert (trans_a, trans_b, a_type) == (1, 0, b_type)
-    assert (c_type, compute) == ((10, 72) if a_type == 3 else (0, 68))
+    assert (c_type, compute) in ([(10, 72)] if a_type == 3 else [(0, 68), (0, 77)] if a_type == 0 else [(0, 68)])
     scalar = np.int32 if compute == 72 else np.float32
     assert (_at(alpha, scalar, 1)[0], _at(beta, scalar, 1)[0]) == (1, 0)
     if a_type == 3:
@@ -109,15 +55,14 @@ def gemm_ex(
     second = _at(b, dtypes[b_type], ldb * n).reshape(n, ldb)[:, :k]
     if a_type == 14:
         first, second = ((part.astype(np.uint32) << 16).view(np.float32) for part in (first, second))
-    wide = np.int64 if a_type == 3 else np.float32
+    if compute == 77:
+        first, second = ((part.view(np.uint32) & 0xFFFFE000).view(np.float32) for part in (first, second))  # TF32
+    wide = np.int64 if a_type == 3 else np.float64  # so that equal rows have equal products wherever they stand
     with np.errstate(over="ignore", invalid="ignore"):
-        product = matmul(second.astype(wide), first.astype(wide).T)
+        product = second.astype(wide) @ first.astype(wide).T
+        product = product.astype(dtypes[c_type])
     _at(c, dtypes[c_type], ldc * n).reshape(n, ldc)[:, :m] = product
-
-
-def matmul(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """A GPU gives equal rows equal products; on some CPUs OpenBLAS rounds differently at the edges of its tiles."""
-    return (first.astype(np.float64) @ second.astype(np.float64)).astype(np.result_type(first, second))
+    return 0
 
 
 @contextlib.contextmanager
@@ -145,12 +90,11 @@ def made(folder: Path) -> dict[str, types.ModuleType]:
 
     for name in ("asarray", "empty", "zeros", "full", "ascontiguousarray", "concatenate", "arange", "where"):
         setattr(cupy, name, ours(getattr(np, name)))
-    cupy.matmul = ours(matmul)  # type: ignore[attr-defined]
     cupy.ndarray = Array  # type: ignore[attr-defined]
     cupy.asnumpy = np.array  # type: ignore[attr-defined]
-    cupy.RawModule = lambda code, options: RawModule(code, options, folder)  # type: ignore[attr-defined]
+    cupy.RawModule = lambda code, options: Library(code, options, folder)  # type: ignore[attr-defined]
 
-    stream = types.SimpleNamespace(synchronize=lambda: None)
+    stream = types.SimpleNamespace(synchronize=lambda: None, ptr=0)
 
     class Stream(contextlib.nullcontext):  # type: ignore[type-arg]
         def __init__(self, non_blocking: bool) -> None:
@@ -159,6 +103,9 @@ def made(folder: Path) -> dict[str, types.ModuleType]:
     class Pool:
         def set_limit(self, size: int) -> None:
             self.limit = size
+
+        def total_bytes(self) -> int:
+            return 1 << 20
 
         def malloc(self, size: int) -> None:
             raise AssertionError("numpy allocates")
@@ -176,13 +123,25 @@ def made(folder: Path) -> dict[str, types.ModuleType]:
     device.get_cublas_handle = lambda: 0  # type: ignore[attr-defined]
     cuda.device = device  # type: ignore[attr-defined]
     cupy.cuda = cuda  # type: ignore[attr-defined]
-    libs = types.ModuleType("cupy_backends.cuda.libs")
-    libs.cublas = types.SimpleNamespace(  # type: ignore[attr-defined]
-        gemmEx=gemm_ex,
-        setPointerMode=lambda handle, mode: None,
-        CUBLAS_POINTER_MODE_HOST=0,
-        CUBLAS_OP_T=1,
-        CUBLAS_OP_N=0,
-    )
-    parents = {name: types.ModuleType(name) for name in ("cupy_backends", "cupy_backends.cuda")}
-    return {"cupy": cupy, "cupy.cuda": cuda, "cupy.cuda.device": device, "cupy_backends.cuda.libs": libs, **parents}
+    return {"cupy": cupy, "cupy.cuda": cuda, "cupy.cuda.device": device}
+
+
+class Graph:
+    """In the place of recorded work: runs it again, with what it wrote to in the place where it was."""
+
+    def __init__(self, work: Callable[[], tuple[np.ndarray, ...]], outputs: tuple[np.ndarray, ...]) -> None:
+        self._work, self._outputs = work, outputs
+        self.launches = 0
+
+    def launch(self, stream: object) -> None:
+        self.launches += 1
+        for output, new in zip(self._outputs, self._work(), strict=True):
+            output[...] = new
+
+
+def record(work: Callable[[], tuple[np.ndarray, ...]]) -> tuple[tuple[np.ndarray, ...], Graph]:
+    outputs = work()
+    graph = Graph(work, outputs)
+    for output in outputs:
+        output.view(np.uint8).fill(0xA5)  # recording computes nothing
+    return outputs, graph

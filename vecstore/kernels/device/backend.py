@@ -7,6 +7,7 @@ object otherwise is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,22 +28,21 @@ from vecstore.kernels.checks import check_byte_scan, check_hamming_scan, check_r
 from vecstore.kernels.device import codes as scans
 from vecstore.kernels.device import dense, hamming, maxsim
 from vecstore.kernels.device.choice import Choice
-from vecstore.kernels.device.layouts import (
-    ByteLayout,
-    RowLayout,
-    TableLayout,
-    upload_bytes,
-    upload_rows,
-    upload_table,
-)
+from vecstore.kernels.device.layouts import AskedBytes, AskedRows, AskedTable
+from vecstore.kernels.device.nearest import MOST
 from vecstore.kernels.device.resident import Resident
+from vecstore.kernels.device.uploads import upload_bytes, upload_rows, upload_table
 from vecstore.kernels.maxsim_checks import check_maxsim_scan
 from vecstore.kernels.row_checks import check_row_scan
 from vecstore.schema import Metric
 from vecstore.tokens import TokenRows
 
 Held = Mapping[str, Any]
+NONE = np.empty(0, np.int64)
 Batch = Callable[[slice], None]  # answers these of the queries
+OnDevice = Callable[
+    [slice, Held], Int64Array
+]  # the same on the device; those of them, from 0, that it leaves to the host
 
 
 class DeviceKernels:
@@ -78,16 +78,14 @@ class DeviceKernels:
         def host(part: slice) -> None:
             self._host.scan(metric, queries[part], rows, norms, allowed, out_rows[part], out_distances[part])
 
-        def device(part: slice, held: Held) -> None:
-            if not dense.fits(held["largest"], queries[part]):
-                return host(part)
-            own = (queries[part], norms, allowed, out_rows[part], out_distances[part])
-            dense.scan(self._device, held, metric, *own)
+        def device(part: slice, held: Held) -> Int64Array:
+            own = (queries[part], self._on_device(norms), allowed, out_rows[part], out_distances[part])
+            return dense.scan(self._device, held, metric, *own)
 
         def make() -> Held:
             return dense.upload(self._device, rows)
 
-        self._answer(rows, "dense", make, len(queries), out_rows.size, host, device)
+        self._answer(rows, "dense", make, out_rows.shape, host, device)
 
     def hamming_scan(
         self,
@@ -102,13 +100,13 @@ class DeviceKernels:
         def host(part: slice) -> None:
             self._host.hamming_scan(queries[part], rows, allowed, out_rows[part], out_distances[part])
 
-        def device(part: slice, held: Held) -> None:
-            hamming.scan(self._device, held, queries[part], allowed, out_rows[part], out_distances[part])
+        def device(part: slice, held: Held) -> Int64Array:
+            return hamming.scan(self._device, held, queries[part], allowed, out_rows[part], out_distances[part])
 
         def make() -> Held:
             return hamming.upload(self._device, rows)
 
-        self._answer(rows, "hamming", make, len(queries), out_rows.size, host, device)
+        self._answer(rows, "hamming", make, out_rows.shape, host, device)
 
     def rerank(
         self,
@@ -126,16 +124,18 @@ class DeviceKernels:
         def host(part: slice) -> None:
             self._host.rerank(metric, queries[part], rows, norms, candidates[part], out_distances[part])
 
-        def device(part: slice, held: Held) -> None:
-            dense.rerank(self._device, held, metric, queries[part], norms, candidates[part], out_distances[part])
+        def device(part: slice, held: Held) -> Int64Array:
+            asked = (queries[part], self._on_device(norms), candidates[part])
+            dense.rerank(self._device, held, metric, *asked, out_distances[part])
+            return NONE
 
-        if not self._resident.holds(rows, "dense"):
+        if not self._resident.holds(rows, "dense") or not candidates.size:
             return host(slice(None))
 
         def make() -> Held:
             return dense.upload(self._device, rows)
 
-        self._answer(rows, "dense", make, len(queries), candidates.size, host, device)
+        self._answer(rows, "dense", make, (len(queries), 1), host, device)
 
     def table_scan(
         self,
@@ -160,14 +160,14 @@ class DeviceKernels:
             asked, own = (queries[part], probes[part], list_add[part], list_radius[part]), outputs.of(part)
             self._host.table_scan(codes, *asked, k, eps, allowed, own.rows, own.distances, own.counters)
 
-        def layout(held: Held) -> scans.Layout:
-            return TableLayout(self._device, codes, held)
+        def ask(held: Held, asked: Any) -> scans.Asked:
+            return AskedTable(self._device, codes, held, asked)
 
         def make() -> Held:
             return upload_table(self._device, codes)
 
-        asked = scans.Asked(codes.offsets, queries, probes, list_add, list_radius if eps > 0 else None, k, eps, allowed)
-        self._scan_codes(codes.blocks, "table", make, layout, asked, outputs, host)
+        visits = scans.Visits(probes, list_add, list_radius if eps > 0 else None, k, eps, allowed)
+        self._scan_codes(codes, codes.blocks, "table", make, queries, ask, visits, outputs, host)
 
     def row_scan(
         self,
@@ -187,14 +187,14 @@ class DeviceKernels:
             asked, own = (queries[part], probes[part], list_add[part]), outputs.of(part)
             self._host.row_scan(codes, *asked, allowed, own.rows, own.distances, own.counters)
 
-        def layout(held: Held) -> scans.Layout:
-            return RowLayout(self._device, codes, held, queries.shape[1])
+        def ask(held: Held, asked: Any) -> scans.Asked:
+            return AskedRows(self._device, codes, held, asked)
 
         def make() -> Held:
             return upload_rows(self._device, codes)
 
-        asked = scans.Asked(codes.offsets, queries, probes, list_add, None, 1, 0.0, allowed)
-        self._scan_codes(codes.blocks, "rows", make, layout, asked, outputs, host)
+        visits = scans.Visits(probes, list_add, None, 1, 0.0, allowed)
+        self._scan_codes(codes, codes.blocks, "rows", make, queries, ask, visits, outputs, host)
 
     def byte_scan(
         self,
@@ -214,14 +214,14 @@ class DeviceKernels:
             asked, own = (queries[part], probes[part], list_add[part]), outputs.of(part)
             self._host.byte_scan(codes, *asked, allowed, own.rows, own.distances, own.counters)
 
-        def layout(held: Held) -> scans.Layout:
-            return ByteLayout(self._device, codes, held)
+        def ask(held: Held, asked: Any) -> scans.Asked:
+            return AskedBytes(self._device, held, asked)
 
         def make() -> Held:
             return upload_bytes(self._device, codes)
 
-        asked = scans.Asked(codes.offsets, queries, probes, list_add, None, 1, 0.0, allowed)
-        self._scan_codes(codes.codes, "bytes", make, layout, asked, outputs, host)
+        visits = scans.Visits(probes, list_add, None, 1, 0.0, allowed)
+        self._scan_codes(codes, codes.codes, "bytes", make, queries, ask, visits, outputs, host)
 
     def maxsim_scan(
         self,
@@ -236,46 +236,58 @@ class DeviceKernels:
         def host(part: slice) -> None:
             self._host.maxsim_scan(queries[part], rows, allowed, out_rows[part], out_distances[part])
 
-        def device(part: slice, held: Held) -> None:
-            maxsim.scan(self._device, held, queries[part], rows, allowed, out_rows[part], out_distances[part])
+        def device(part: slice, held: Held) -> Int64Array:
+            return maxsim.scan(self._device, held, queries[part], allowed, out_rows[part], out_distances[part])
 
         def make() -> Held:
             return maxsim.upload(self._device, rows)
 
-        self._answer(rows.tokens, "tokens", make, len(queries), out_rows.size, host, device)
+        self._answer(rows.tokens, "tokens", make, out_rows.shape, host, device)
 
     def _scan_codes(
         self,
+        codes: TableCodes | RowCodes | ByteCodes,
         array: np.ndarray,
         kind: str,
         make: Callable[[], Held],
-        layout: Callable[[Held], scans.Layout],
-        asked: scans.Asked,
+        queries: Float32Array,
+        ask: Callable[[Held, Any], scans.Asked],
+        visits: scans.Visits,
         outputs: scans.Outputs,
         host: Batch,
     ) -> None:
-        def device(part: slice, held: Held) -> None:
+        def device(part: slice, held: Held) -> Int64Array:
             own = outputs.of(part)
-            scans.scan(self._device, layout(held), held, asked.of(part), own)
+            lost = scans.scan(
+                self._device, held, codes.offsets, codes.counts, queries[part], partial(ask, held), visits.of(part), own
+            )
             if "extra" in held:
                 own.counters[:, 1] = own.counters[:, 0]
-            if kind == "rows":
+            if kind != "table":
                 own.counters[:, 2] = np.minimum(own.counters[:, 0], own.rows.shape[1])
+            return lost
 
-        self._answer(array, kind, make, len(asked.queries), outputs.rows.size, host, device)
+        self._answer(array, kind, make, outputs.rows.shape, host, device)
+
+    def _on_device(self, norms: Float32Array | None) -> Any | None:
+        if norms is None:
+            return None
+        if not self._resident.keeps(norms):
+            return self._device.put(norms)
+        return self._resident.of(norms, "norms", lambda: {"norms": self._device.put(norms)})["norms"]
 
     def _answer(
         self,
         array: np.ndarray,
         kind: str,
         make: Callable[[], Held],
-        nq: int,
-        places: int,
+        shape: tuple[int, ...],
         host: Batch,
-        device: Callable[[slice, Held], None],
+        device: OnDevice,
     ) -> None:
-        everything = slice(0, nq)
-        if not (places and array.size and self._resident.keeps(array)):
+        """Answers of (queries, places)."""
+        everything, places = slice(0, shape[0]), shape[1]
+        if not (shape[0] and 0 < places <= MOST and array.size and self._resident.keeps(array)):
             return host(everything)
         with self._device.working():
             try:
@@ -283,16 +295,19 @@ class DeviceKernels:
             except MemoryError:
                 return host(everything)
             choice: Choice = held["choice"]
-            choice.answer(nq, lambda: _in_parts(everything, held, host, device), lambda: host(everything))
+            choice.answer(shape[0], lambda: _in_parts(everything, held, host, device), lambda: host(everything))
 
 
-def _in_parts(part: slice, held: Held, host: Batch, device: Callable[[slice, Held], None]) -> None:
+def _in_parts(part: slice, held: Held, host: Batch, device: OnDevice) -> None:
     """All at once, or what fits into the device's memory at a time."""
     try:
-        device(part, held)
+        lost = device(part, held)
     except MemoryError:
         middle = (part.start + part.stop) // 2
         if middle == part.start:
             return host(part)
         _in_parts(slice(part.start, middle), held, host, device)
         _in_parts(slice(middle, part.stop), held, host, device)
+        return
+    for query in lost.tolist():
+        host(slice(part.start + query, part.start + query + 1))

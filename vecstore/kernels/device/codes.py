@@ -1,13 +1,13 @@
-"""Scans of quantized codes: a chunk of codes is unpacked to the numbers it stands for, and meets all queries in one
-product. One way for every layout, since all of them are linear in the query: S = <numbers of a code, spread query>.
+"""Scans of quantized codes: every layout is linear in the query, S = <numbers of a code, spread query>, so that a batch
+meets a chunk of unpacked codes in one product; a few queries look their sums up in tables instead.
 
-A query visits lists of its own. A chunk is of lists that some query of the batch visits, and is scored for the queries
-that visit one of them; pairs that were not asked for are masked. Source: specs, gpu sections 4.3 to 4.5.
+A query visits lists of its own. What is scanned is the lists that some query of the batch visits, for all of them: a
+query's terms of a list it does not visit are not numbers. Source: specs, gpu sections 4.3 to 4.5.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,27 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array
-from vecstore.kernels.device.arrays import Device
-from vecstore.kernels.device.masks import mask_of
-from vecstore.kernels.device.nearest import Nearest, write_answers
+from vecstore.kernels.device.arrays import LANES, Device
+from vecstore.kernels.device.nearest import Nearest, chunk_rows, padded, write_answers
+from vecstore.kernels.device.shortlist import Blocks, Terms
 
-LANES = 32
 UNPACKED_BYTES = 64 << 20  # of the numbers of one chunk
 
 
-class Layout(Protocol):
-    """How blocks of codes become numbers."""
+class Asked(Protocol):
+    """A batch as it meets the codes of a layout."""
 
-    width: int  # numbers of a code
+    step: Any  # (p * m,) float32: what products are multiplied by
+    unpacked: int  # bytes of a place while its products are made
 
-    def spread(self, queries: Float32Array) -> tuple[NDArray[Any], Float32Array]:
-        """Queries as they meet the numbers (m, width), and the step (m, 1) that products are multiplied by."""
-
-    def numbers(self, blocks: Any) -> Any:
-        """Of the listed blocks (b,), or a slice of them: (b * 32, width)."""
-
-    def factors(self, blocks: Any) -> tuple[Any, Any | None, Any | None]:
-        """Scale, add and error of each place (b * 32,), float32."""
+    def products(self, blocks: Blocks) -> Any:
+        """(p * m, places) float32 or int32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,136 +43,131 @@ class Outputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A scan; lists to visit as in `Kernels.table_scan`."""
+class Visits:
+    """Lists to visit, as in `Kernels.table_scan`."""
 
-    offsets: Int64Array
-    queries: Float32Array
     probes: NDArray[np.int32]
-    list_add: Float32Array
-    list_radius: Float32Array | None
+    add: Float32Array
+    radius: Float32Array | None
     k: int
     eps: float
     allowed: Bitmap | None
 
-    def of(self, part: slice) -> Asked:
-        radius = None if self.list_radius is None else self.list_radius[part]
-        return Asked(
-            self.offsets, self.queries[part], self.probes[part], self.list_add[part], radius, self.k, self.eps,
-            self.allowed,
-        )  # fmt: skip
+    def of(self, part: slice) -> Visits:
+        radius = None if self.radius is None else self.radius[part]
+        return Visits(self.probes[part], self.add[part], radius, self.k, self.eps, self.allowed)
+
+    def by_list(self, values: Float32Array, nlist: int, rest: float) -> Float32Array:
+        """(m, nlist): a value of each visited list, `rest` elsewhere."""
+        out = np.full((len(self.probes), nlist), rest, np.float32)
+        asked, places = np.nonzero(self.probes >= 0)
+        out[asked, self.probes[asked, places]] = values[asked, places]
+        return out
 
 
-@dataclass(frozen=True, slots=True)
-class Visits:
-    """The lists that each query visits, with what their estimates start from; of the lists some query visits."""
+def scan(
+    device: Device,
+    held: Mapping[str, Any],
+    offsets: Int64Array,
+    counts: Int64Array,
+    queries: Float32Array,
+    ask: Callable[[Any], Asked],
+    visits: Visits,
+    outputs: Outputs,
+) -> Int64Array:
+    """The queries left to the host; `ask` readies queries that are on the device."""
+    places, nlist = outputs.rows.shape[1], len(counts)
+    starts = visits.by_list(visits.add, nlist, np.nan)
+    visited = ~np.isnan(starts)
+    blocks = _visited_blocks(device, offsets, visited)
+    inputs: tuple[NDArray[Any], ...] = (queries, starts)
+    if visits.eps > 0 and visits.radius is not None and "error" in held:
+        inputs = (*inputs, visits.by_list(np.float32(visits.eps) * visits.radius, nlist, 0.0))
+    if visits.allowed is None and blocks.listed is None:
 
-    lists: Int64Array  # (l,), ascending
-    visited: NDArray[np.bool_]  # (m, l)
-    start: Float32Array  # (m, l)
-    radius: Float32Array | None  # (m, l)
+        def queue(*asked: Any) -> tuple[Any, Any]:
+            return _queued(device, held, ask, asked, blocks, None, places, visits.k)[:2]
 
-
-def visits_of(probes: NDArray[np.int32], list_add: Float32Array, list_radius: Float32Array | None) -> Visits:
-    asked, places = np.nonzero(probes >= 0)
-    lists, column = np.unique(probes[asked, places], return_inverse=True)
-    visited = np.zeros((len(probes), len(lists)), bool)
-    start = np.zeros(visited.shape, np.float32)
-    visited[asked, column] = True
-    start[asked, column] = list_add[asked, places]
-    radius = None
-    if list_radius is not None:
-        radius = np.zeros(visited.shape, np.float32)
-        radius[asked, column] = list_radius[asked, places]
-    return Visits(lists.astype(np.int64), visited, start, radius)
-
-
-def upload_lists(device: Device, offsets: Int64Array, counts: Int64Array, rows: NDArray[np.uint32]) -> dict[str, Any]:
-    """The row of each place, -1 in padding."""
-    numbers = rows.astype(np.int64)
-    ends = np.repeat(offsets[:-1] * LANES + counts, np.diff(offsets) * LANES)
-    first, last = int(offsets[0]) * LANES, int(offsets[-1]) * LANES
-    numbers[:first] = -1
-    numbers[last:] = -1
-    numbers[first:last][np.arange(first, last) >= ends] = -1
-    return {"numbers": device.put(numbers)}
-
-
-def scan(device: Device, layout: Layout, held: Mapping[str, Any], asked: Asked, outputs: Outputs) -> None:
-    queries, allowed, eps = asked.queries, asked.allowed, np.float32(asked.eps)
-    visits = visits_of(asked.probes, asked.list_add, asked.list_radius)
-    xp = device.xp
-    spread, step = layout.spread(queries)
-    spread_queries, steps = device.put(spread), device.put(step)
-    nearest: Nearest | None = None
-    scanned = np.zeros(len(queries), np.int64)
-    permitted = None
-    if allowed is not None:
-        permitted = mask_of(device, allowed, len(allowed) * 64)
-    for chunk in _chunks(asked.offsets, visits, layout.width):
-        which = np.flatnonzero(visits.visited[:, chunk.lists].any(axis=1))
-        blocks = device.put(chunk.blocks)
-        numbers = held["numbers"].reshape(-1, LANES)[blocks].ravel()
-        usable = numbers >= 0
-        if permitted is not None:
-            inside = usable & (numbers < len(permitted))
-            usable = inside & permitted[xp.where(inside, numbers, 0)] if len(permitted) else inside & False
-        scale, add, error = layout.factors(blocks)
-        column = device.put(np.repeat(chunk.column, LANES))
-        own = device.put(which)
-        start = device.put(np.ascontiguousarray(visits.start[which][:, chunk.lists]))[:, column]
-        estimates = _estimates(
-            start, add, scale, device.products(layout.numbers(blocks), spread_queries[own]) * steps[own]
-        )
-        estimates = xp.where(xp.isnan(estimates), np.float32(np.inf), estimates)
-        seen = device.put(np.ascontiguousarray(visits.visited[which][:, chunk.lists]))[:, column] & usable
-        slack = None
-        if eps > 0 and error is not None and visits.radius is not None:
-            radius = device.put(np.ascontiguousarray(visits.radius[which][:, chunk.lists]))[:, column]
-            slack = eps * error * radius
-        if nearest is None:
-            nearest = Nearest(device, len(queries), asked.k if slack is not None else outputs.rows.shape[1])
-        scanned[which] += device.get(seen.sum(axis=1))
-        nearest.add(xp.where(seen, estimates, np.float32(np.nan)), numbers, slack, own)
-    if nearest is None:
-        none = np.empty(0, np.int64)
-        write_answers(none, none, none.astype(np.float32), outputs.rows, outputs.distances)
-        outputs.counters.fill(0)
-        return
-    found = [device.get(part) for part in nearest.kept()]
-    write_answers(found[0], found[1], found[2], outputs.rows, outputs.distances)
-    outputs.counters[:, 0] = scanned
+        inputs = tuple(map(padded, inputs))
+        key = (places, visits.k, len(inputs[0]), len(inputs), blocks.first, blocks.count)
+        found, within = device.replayed(held["plans"], key, inputs, queue)
+        of_lists: NDArray[Any] = counts
+    else:
+        permitted = None if visits.allowed is None else device.put(np.ascontiguousarray(visits.allowed))
+        asked = tuple(map(device.put, inputs))
+        *parts, scanned = _queued(device, held, ask, asked, blocks, permitted, places, visits.k)
+        found, within = map(device.get, parts)
+        of_lists = counts if permitted is None else device.get(scanned)
+    lost = write_answers(found, outputs.rows, outputs.distances)
+    outputs.counters[:, 0] = visited.astype(np.float64) @ of_lists.astype(np.float64)
     outputs.counters[:, 1] = 0
-    outputs.counters[:, 2] = np.bincount(found[0], minlength=len(queries))
+    outputs.counters[:, 2] = within[: len(queries)]
+    return lost
 
 
-def _estimates(start: Any, add: Any | None, scale: Any, sums: Any) -> Any:
-    """In this order, so that every backend gives the same bits where sums are exact."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return (start if add is None else start + add) + scale * sums
+def _queued(
+    device: Device,
+    held: Mapping[str, Any],
+    ask: Callable[[Any], Asked],
+    inputs: tuple[Any, ...],
+    blocks: Blocks,
+    permitted: Any | None,
+    places: int,
+    k: int,
+) -> tuple[Any, Any, Any]:
+    """The answers, how many candidates each query had, and the permitted rows of each list. Waits for nothing."""
+    xp, (queries, start), spread = device.xp, inputs[:2], inputs[2] if len(inputs) > 2 else None
+    asked, nlist = ask(queries), start.shape[1]
+    step = min(chunk_rows(device, len(asked.step)), max(1, UNPACKED_BYTES // max(1, asked.unpacked)))
+    step = max(LANES, step // LANES * LANES)
+    nearest = Nearest(device, len(queries), places if spread is None else k, step, spread is not None)
+    scanned = xp.zeros(nlist, np.int64)
+    for part in nearest.chunks(blocks.count * LANES, step):
+        some = blocks.part(part.start // LANES, part.stop // LANES)
+        numbers, column = _of_places(held, "numbers", some), _of_places(held, "column", some)
+        terms = Terms(
+            asked.step,
+            start,
+            spread,
+            column if nlist > 1 else None,
+            _of_places(held, "add", some),
+            _of_places(held, "scale", some),
+            _of_places(held, "error", some) if spread is not None else None,
+            numbers,
+            allowed=permitted,
+        )
+        nearest.take(asked.products(some), terms)
+        if permitted is not None:
+            scanned += xp.bincount(column[_usable(xp, numbers, permitted)], minlength=nlist)
+    within = nearest.close().counts.copy()
+    if spread is not None:
+        device.settle(nearest.short)
+    return nearest.answer(places), within, scanned
 
 
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    lists: slice  # of Visits.lists
-    blocks: Int64Array
-    column: Int64Array  # (b,) the place in `lists` of each block
+def _of_places(held: Mapping[str, Any], name: str, blocks: Blocks) -> Any:
+    """What is held of each place of the blocks; None where it is not."""
+    return blocks.of(held[name].reshape(-1, LANES)).ravel() if name in held else None
 
 
-def _chunks(offsets: Int64Array, visits: Visits, width: int) -> Iterator[_Chunk]:
-    """Whole lists, as many as UNPACKED_BYTES hold; a longer list by itself comes in parts."""
-    bound = max(1, UNPACKED_BYTES // (4 * LANES * max(1, width)))
-    first = offsets[visits.lists]
-    sizes = offsets[visits.lists + 1] - first
-    ends = np.cumsum(sizes)
-    low = 0
-    while low < len(sizes):
-        before = ends[low] - sizes[low]
-        high = max(low + 1, int(np.searchsorted(ends, before + bound, side="right")))
-        column = np.repeat(np.arange(high - low), sizes[low:high])
-        within = np.arange(len(column)) - np.repeat(np.cumsum(sizes[low:high]) - sizes[low:high], sizes[low:high])
-        blocks = first[low:high][column] + within
-        for part in range(0, len(blocks), bound):
-            some = slice(part, part + bound)
-            yield _Chunk(slice(low, high), blocks[some], column[some])
-        low = high
+def _usable(xp: Any, numbers: Any, permitted: Any) -> Any:
+    inside = (numbers >= 0) & (numbers < 64 * len(permitted))
+    if not len(permitted):
+        return inside
+    safe = xp.where(inside, numbers, 0)
+    return inside & ((permitted[safe >> 6] >> (safe & 63).astype(np.uint64)) & np.uint64(1)).astype(bool)
+
+
+def _visited_blocks(device: Device, offsets: Int64Array, visited: NDArray[np.bool_]) -> Blocks:
+    """The blocks of the lists that some query visits."""
+    lists = np.flatnonzero(visited.any(axis=0))
+    sizes = offsets[lists + 1] - offsets[lists]
+    total = int(sizes.sum())
+    if not total:
+        return Blocks(0, 0)
+    before = np.cumsum(sizes) - sizes
+    blocks = np.repeat(offsets[lists] - before, sizes) + np.arange(total)
+    first = int(blocks[0])
+    if int(blocks[-1]) - first + 1 == total:
+        return Blocks(first, total)
+    return Blocks(0, total, device.put(blocks))

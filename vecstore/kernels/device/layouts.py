@@ -1,4 +1,9 @@
-"""What the codes of each layout of `kernels.base` stand for, on a device."""
+"""How a batch of queries meets the codes of each layout of `kernels.base` on a device.
+
+Numbers that codes stand for are unpacked as float16 where that holds them, and queries come as the sum of two float16
+vectors (parts.py): the tensor cores' products are those of float32. Tables of numbers that float16 does not hold are
+split in the same way. Bytes and nibbles of RowCodes are products of int8, exact.
+"""
 
 from __future__ import annotations
 
@@ -6,144 +11,141 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vecstore.kernels.base import ByteCodes, Float32Array, RowCodes, TableCodes
-from vecstore.kernels.device.arrays import Device, widened
-from vecstore.kernels.device.codes import LANES, upload_lists
-from vecstore.kernels.row_numpy import float8_values, round_query
+from vecstore.kernels.base import RowCodes, TableCodes
+from vecstore.kernels.device.arrays import LANES, Device
+from vecstore.kernels.device.parts import in_parts
+from vecstore.kernels.device.shortlist import Blocks
+from vecstore.kernels.device.uploads import FINER, FLOAT8_UNIT
 
-
-def upload_table(device: Device, codes: TableCodes) -> dict[str, Any]:
-    held = upload_lists(device, codes.offsets, codes.counts, codes.rows)
-    held |= {
-        "blocks": device.put(codes.blocks),
-        "factors": device.put(codes.factors),
-        "values": device.put(np.ascontiguousarray(codes.table_values.transpose(0, 2, 1))),
-    }
-    if codes.extra is not None and codes.extra_factors is not None:
-        held |= {"extra": device.put(codes.extra), "extra_factors": device.put(codes.extra_factors)}
-    return held
+ALIGNED = 16  # columns: what tensor cores want of a row
+TABLE_BYTES = 48 << 10  # of a query's tables, in a block's shared memory
 
 
-def upload_rows(device: Device, codes: RowCodes) -> dict[str, Any]:
-    held = upload_lists(device, codes.offsets, codes.counts, codes.rows)
-    held |= {"blocks": device.put(codes.blocks), "factors": device.put(codes.factors)}
-    if codes.kind in ("e4m3", "e5m2"):
-        held["values"] = device.put(float8_values(codes.kind))
-    if codes.levels is not None:
-        held["values"] = device.put(codes.levels)
-    return held
-
-
-def upload_bytes(device: Device, codes: ByteCodes) -> dict[str, Any]:
-    held = upload_lists(device, codes.offsets, codes.counts, codes.rows)
-    held |= {
-        "codes": device.put(codes.codes),
-        "factors": device.put(codes.factors),
-        "values": device.put(np.ascontiguousarray(codes.table_values.transpose(0, 2, 1))),
-    }
-    return held
-
-
-def _columns(factors: Any) -> tuple[Any, Any | None, Any | None]:
-    """(places, 1 to 3) as scale, add and error."""
-    wide = factors.astype(np.float32)
-    columns = [wide[:, at] for at in range(wide.shape[1])] + [None, None]
-    return columns[0], columns[1], columns[2]
-
-
-def _gathered(queries: Float32Array, dims: NDArray[np.int32]) -> Float32Array:
+def gathered(xp: Any, queries: Any, dims: Any) -> Any:
     """Query components by number, 0 for -1."""
-    padded = np.concatenate((queries, np.zeros((len(queries), 1), np.float32)), axis=1)
-    out: Float32Array = padded[:, dims.ravel()]
-    return out
+    padded = xp.concatenate((queries, xp.zeros((len(queries), 1), np.float32)), axis=1)
+    return padded[:, dims.ravel()]
 
 
-class TableLayout:
+class _Spread:
+    """Float16 columns of a code's numbers, with the queries that meet them: [values, finer values, fields of runs]."""
+
+    def __init__(self, device: Device, held: Mapping[str, Any], first: Any, rest: Any | None) -> None:
+        """Query components (m, c) that meet the values, and those (m, e) that meet what else there is."""
+        xp, self.scale = device.xp, np.float32(held["unit"])
+        columns = [first * self.scale]
+        if "finer" in held:
+            columns.append(first * np.float32(self.scale / FINER))
+        self.rest_at = sum(column.shape[1] for column in columns)
+        if rest is not None:
+            columns.append(rest)
+        self.width = sum(column.shape[1] for column in columns)
+        self.stride = -(-self.width // ALIGNED) * ALIGNED
+        columns.append(xp.zeros((len(first), self.stride - self.width), np.float32))
+        self.array, self.step = in_parts(xp, xp.concatenate(columns, axis=1), np.float16)
+        self.finer_at = first.shape[1]
+
+    def room(self, device: Device, blocks: Blocks) -> Any:
+        out = device.xp.empty((blocks.count * LANES, self.stride), np.float16)
+        out[:, self.width :] = 0
+        return out
+
+
+class AskedTable:
     """Both stages at once: the device reads all bits of a row anyway, to hand them to the tensor cores."""
 
-    def __init__(self, device: Device, codes: TableCodes, held: Mapping[str, Any]) -> None:
-        self._xp, self._codes, self._held = device.xp, codes, held
-        self._first = codes.table_dims.size
-        self.width = self._first + (0 if codes.extra_dims is None else len(codes.extra_dims))
+    def __init__(self, device: Device, codes: TableCodes, held: Mapping[str, Any], queries: Any) -> None:
+        xp = device.xp
+        self._device, self._held = device, held
+        first = gathered(xp, queries, held["dims"])
+        self._runs: list[tuple[int, int, int]] = []  # begin, bits, count
+        rest: Any = None
+        if "extra" in held and codes.extra_runs is not None:
+            rest = gathered(xp, queries, held["extra_dims"]) * held["extra_steps"]
+            begin = 0
+            for bits, count in codes.extra_runs.tolist():
+                self._runs.append((begin, bits, count))
+                begin += bits * count // 8
+        m, w = codes.table_dims.shape
+        self._tables: Any | None = None
+        if len(queries) <= device.few_tables and m * 64 <= TABLE_BYTES:
+            values = held["tables"]  # (m, 16, w)
+            self._tables = (first.reshape(-1, m, 1, w) * values).sum(axis=3)
+            self._rest, self.unpacked = rest, 0
+            self.step = xp.ones(len(queries), np.float32)
+        else:
+            self._spread = _Spread(device, held, first, rest)
+            self.step, self.unpacked = self._spread.step, 2 * self._spread.stride
 
-    def spread(self, queries: Float32Array) -> tuple[Float32Array, Float32Array]:
-        parts = [_gathered(queries, self._codes.table_dims)]
-        if self._codes.extra_dims is not None and self._codes.extra_steps is not None:
-            parts.append(_gathered(queries, self._codes.extra_dims) * self._codes.extra_steps)
-        return np.ascontiguousarray(np.concatenate(parts, axis=1)), np.ones((len(queries), 1), np.float32)
-
-    def numbers(self, blocks: Any) -> Any:
-        xp, m = self._xp, len(self._codes.table_dims)
-        stored = self._held["blocks"][blocks].transpose(0, 2, 1, 3).reshape(len(blocks) * LANES, -1)
-        nibbles = xp.stack((stored & 15, stored >> 4), axis=2).reshape(len(stored), -1)[:, :m]
-        first = self._held["values"][xp.arange(m), nibbles].reshape(len(stored), -1)
-        if self._codes.extra_runs is None:
-            return first
-        extra = self._held["extra"].reshape(-1, LANES, self._held["extra"].shape[1])[blocks]
-        parts, byte = [first], 0
-        extra = extra.reshape(len(stored), -1)
-        for bits, count in self._codes.extra_runs.tolist():
-            run = extra[:, byte : byte + count * bits // 8]
-            byte += count * bits // 8
-            for shift in range(0, 8, bits):
-                low = (run >> shift & (1 << bits) - 1).astype(np.float32)
-                parts.append(low - np.float32(((1 << bits) - 1) / 2))
-        return xp.concatenate(parts, axis=1)
-
-    def factors(self, blocks: Any) -> tuple[Any, Any | None, Any | None]:
-        if self._codes.extra_factors is not None:
-            whole = self._held["extra_factors"]
-            return _columns(whole.reshape(-1, LANES, whole.shape[1])[blocks].reshape(-1, whole.shape[1]))
-        return _block_factors(self._held["factors"], blocks)
-
-
-class RowLayout:
-    def __init__(self, device: Device, codes: RowCodes, held: Mapping[str, Any], dim: int) -> None:
-        self._xp, self._kind, self._held, self.width = device.xp, codes.kind, held, dim
-
-    def spread(self, queries: Float32Array) -> tuple[NDArray[Any], Float32Array]:
-        if self._kind not in ("int8", "nibble"):
-            return queries, np.ones((len(queries), 1), np.float32)
-        rounded = [round_query(query) for query in queries]
-        whole = np.array([query for query, _ in rounded], np.int8).reshape(queries.shape)
-        return whole, np.array([step for _, step in rounded], np.float32)[:, None]
-
-    def numbers(self, blocks: Any) -> Any:
-        xp, stored = self._xp, self._held["blocks"][blocks]
-        if self._kind in ("float16", "bfloat16"):
-            return widened(xp, stored.reshape(-1, self.width))
-        if self._kind in ("e4m3", "e5m2"):
-            return self._held["values"][stored.reshape(-1, self.width)]
-        rows = stored.transpose(0, 2, 1, 3).reshape(len(blocks) * LANES, -1)
-        if self._kind == "int8":
-            return (rows[:, : self.width] ^ 128).view(np.int8)  # byte - 128
-        nibbles = xp.stack((rows & 15, rows >> 4), axis=2).reshape(len(rows), -1)[:, : self.width]
-        return self._held["values"][nibbles]
-
-    def factors(self, blocks: Any) -> tuple[Any, Any | None, Any | None]:
-        return _block_factors(self._held["factors"], blocks)
+    def products(self, blocks: Blocks) -> Any:
+        device, held = self._device, self._held
+        if self._tables is not None:
+            sums = device.table_sums(held["blocks"], blocks, self._tables)
+            at = 0
+            for begin, bits, count in self._runs:
+                part = device.xp.ascontiguousarray(self._rest[:, at : at + count])
+                device.add_run_sums(held["extra"], blocks, begin, bits, part, sums)
+                at += count
+            return sums
+        spread = self._spread
+        out = spread.room(device, blocks)
+        device.unpack_tables(held["blocks"], blocks, held["values"], out, 0)
+        if "finer" in held:
+            device.unpack_tables(held["blocks"], blocks, held["finer"], out, spread.finer_at)
+        at = spread.rest_at
+        for begin, bits, count in self._runs:
+            device.unpack_run(held["extra"], blocks, begin, bits, count, out, at)
+            at += count
+        return device.products(out, spread.array)
 
 
-class ByteLayout:
-    def __init__(self, device: Device, codes: ByteCodes, held: Mapping[str, Any]) -> None:
-        self._xp, self._codes, self._held = device.xp, codes, held
-        self.width = codes.table_dims.size
+class AskedRows:
+    def __init__(self, device: Device, codes: RowCodes, held: Mapping[str, Any], queries: Any) -> None:
+        xp = device.xp
+        self._device, self._kind, self._held, self._dim = device, codes.kind, held, queries.shape[1]
+        if codes.kind in ("int8", "nibble"):
+            self._stride = -(-self._dim // ALIGNED) * ALIGNED
+            self._array, self.step = _rounded(xp, queries, self._stride)
+            self.unpacked = self._stride
+        else:
+            self._array, self.step = in_parts(xp, queries, np.uint16 if codes.kind == "bfloat16" else np.float16)
+            if codes.kind in ("e4m3", "e5m2"):
+                self.step = self.step * FLOAT8_UNIT
+            self.unpacked = 2 * self._dim
 
-    def spread(self, queries: Float32Array) -> tuple[Float32Array, Float32Array]:
-        return np.ascontiguousarray(_gathered(queries, self._codes.table_dims)), np.ones((len(queries), 1), np.float32)
+    def products(self, blocks: Blocks) -> Any:
+        device, stored = self._device, self._held["blocks"]
+        if self._kind in ("int8", "nibble"):
+            levels = self._held.get("values")
+            return device.products(device.unpack_words(stored, blocks, levels, self._dim, self._stride), self._array)
+        rows = blocks.of(stored).reshape(-1, self._dim)
+        return device.products(
+            rows if self._kind in ("float16", "bfloat16") else self._held["values"][rows], self._array
+        )
 
-    def numbers(self, blocks: Any) -> Any:
-        m = len(self._codes.table_dims)
-        stored = self._held["codes"].reshape(-1, LANES, m)[blocks].reshape(-1, m)
-        return self._held["values"][self._xp.arange(m), stored].reshape(len(stored), -1)
 
-    def factors(self, blocks: Any) -> tuple[Any, Any | None, Any | None]:
-        return _columns(self._held["factors"].reshape(-1, LANES, 2)[blocks].reshape(-1, 2))
+class AskedBytes:
+    def __init__(self, device: Device, held: Mapping[str, Any], queries: Any) -> None:
+        self._device, self._held = device, held
+        first = gathered(device.xp, queries, held["dims"])
+        self._spread = _Spread(device, held, first, None)
+        self.step, self.unpacked = self._spread.step, 2 * self._spread.stride
+
+    def products(self, blocks: Blocks) -> Any:
+        device, held, spread = self._device, self._held, self._spread
+        out = spread.room(device, blocks)
+        device.unpack_bytes(held["codes"], blocks, held["values"], out, 0)
+        if "finer" in held:
+            device.unpack_bytes(held["codes"], blocks, held["finer"], out, spread.finer_at)
+        return device.products(out, spread.array)
 
 
-def _block_factors(factors: Any, blocks: Any) -> tuple[Any, Any | None, Any | None]:
-    """Of (nblocks, 1 to 3, 32)."""
-    own = factors[blocks].transpose(0, 2, 1)
-    return _columns(own.reshape(-1, own.shape[2]))
+def _rounded(xp: Any, queries: Any, stride: int) -> tuple[Any, Any]:
+    """Queries as int8 (m, stride) and their steps (m,), bit by bit as `row_numpy.round_query` rounds them."""
+    step = xp.abs(queries).max(axis=1).astype(np.float32) / np.float32(127)
+    positive = step > 0
+    units = xp.clip(xp.rint(queries / xp.where(positive, step, np.float32(1))[:, None]), -127, 127)
+    out = xp.zeros((len(queries), stride), np.int8)
+    out[:, : queries.shape[1]] = xp.where(positive[:, None], units, 0).astype(np.int8)
+    return out, xp.where(positive, step, np.float32(0))

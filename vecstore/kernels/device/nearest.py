@@ -1,103 +1,93 @@
-"""The k smallest of many distances for each query of a batch, taken in chunk by chunk.
+"""The k nearest of many distances for each query of a batch, taken in chunk by chunk.
 
-Whole rows of scores are never sorted. The k-th smallest of what has been seen bounds what can still be among the
-answers; of a chunk only what is within the bound is kept, which after the first is a few in a thousand. Distances may
-be known up to a slack: then what is kept certainly holds the k smallest, for a caller that computes those exactly.
+Scores are never sorted. The k-th of what has been seen bounds what can still be among the answers; of a chunk only what
+is within the bound joins the candidates, which after the first is a few in a thousand. Nothing waits for the device: a
+query has room for a whole chunk beside the candidates that may be left, so that only those of too many equally near
+rows can be lost, and the host answers those queries. Source: specs, gpu section 4.1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.kernels.base import Float32Array, Int64Array
 from vecstore.kernels.device.arrays import Device
+from vecstore.kernels.device.shortlist import NO_BOUND, Shortlist, Terms
 
-POOL_FACTOR = 4  # what is kept, as a multiple of the answers, before it is cut to the bound again
-POOL_MIN = 1 << 16
+MOST = 4096  # answers of a query; more are the host's
+LEFT = 4096  # candidates that may be left when the bound has followed, at least
+GROWTH = 16  # of the first chunks
+DOUBLED = 1 << 16  # rows of a chunk, up to which there is room for two: the bound follows half as often
+EAGER = 3  # chunks after each of which it follows
 
 
 class Nearest:
-    """NaN marks rows that do not take part."""
-
-    def __init__(self, device: Device, nq: int, k: int) -> None:
+    def __init__(self, device: Device, nq: int, k: int, chunk: int, slack: bool, lost: Any | None = None) -> None:
+        """Chunks of at most `chunk` rows; with a slack in their terms or without; the queries lost already."""
         xp = device.xp
-        self._device, self._xp, self._nq, self._k = device, xp, nq, k
-        self._bound = xp.full(nq, np.inf, np.float32)
-        self._parts: list[tuple[Any, Any, Any, Any]] = []
-        self._kept = 0
-        self._cut_at = max(POOL_MIN, POOL_FACTOR * nq * k)
+        self._device = device
+        self._left = max(LEFT, 4 * k)
+        chunk = max(chunk, self._left)
+        self._room = self._left + (2 * chunk if chunk <= DOUBLED else chunk)
+        self._arrived = self._chunks = 0
+        lost = xp.zeros(nq, np.uint8) if lost is None else lost
+        distances = xp.empty((nq, self._room), np.float32) if slack else None
+        bounds = xp.full(nq, NO_BOUND, np.uint64)
+        keys = xp.empty((nq, self._room), np.uint64)
+        self.short = Shortlist(k, keys, distances, xp.zeros(nq, np.uint32), bounds, lost)
 
-    def add(self, distances: Any, rows: Any, slack: Any | None = None, which: Any | None = None) -> None:
-        """distances float32 (m, c) of the queries `which` int64 (m,), of all when left out; rows int64 (c,); slack that
-        broadcasts with distances: how far they may be off, either way."""
-        xp = self._xp
-        high = distances if slack is None else distances + slack
-        low = distances if slack is None else distances - slack
-        if which is None:
-            which = xp.arange(self._nq)
-        bound = xp.minimum(self._bound[which], self._kth(high))
-        self._bound[which] = bound
-        queries, columns = self._device.within(low, bound)
-        self._parts.append((which[queries], rows[columns], distances[queries, columns], high[queries, columns]))
-        self._kept += int(queries.size)
-        if self._kept > self._cut_at:
-            self._cut()
-            self._cut_at = max(POOL_MIN, POOL_FACTOR * self._nq * self._k, 2 * self._kept)
+    def chunks(self, n: int, step: int) -> Iterator[slice]:
+        """Parts of n rows; the first are so small that a bound is soon known, and what it lets through is few."""
+        low, own = 0, min(step, self._left)
+        while low < n:
+            yield slice(low, min(n, low + own))
+            low, own = low + own, min(step, GROWTH * own)
 
-    def kept(self) -> tuple[Any, Any, Any]:
-        """(query, row, distance) of everything that may be among the k nearest, by query."""
-        queries, rows, distances, _ = self._cut()
-        return queries, rows, distances
+    def take(self, products: Any, terms: Terms) -> None:
+        self._device.take(self.short, products, terms)
+        self._chunks += 1
+        self._arrived += int(products.shape[1])
+        if self._chunks <= EAGER or self._left + self._arrived + int(products.shape[1]) > self._room:
+            self._device.tighten(self.short, self.short.k if self._chunks <= EAGER else self._left)
+            self._arrived = 0
 
-    def _kth(self, high: Any) -> Any:
-        """A bound from one chunk alone: the k-th smallest of each query; +inf where it has fewer."""
-        xp = self._xp
-        if high.shape[1] < self._k or not self._loose():
-            return xp.full(len(high), np.inf, np.float32)
-        kth = xp.partition(high, self._k - 1, axis=1)[:, self._k - 1]
-        return xp.where(xp.isnan(kth), np.float32(np.inf), kth)
+    def close(self) -> Shortlist:
+        """Of each query what may be among its k nearest; exactly those where there is no slack."""
+        self._device.tighten(self.short, self.short.k)
+        return self.short
 
-    def _loose(self) -> bool:
-        return not self._parts or bool(self._xp.isinf(self._bound).any())
-
-    def _cut(self) -> tuple[Any, Any, Any, Any]:
-        """Keep what is within the k-th smallest of everything kept, which becomes the bound."""
-        xp = self._xp
-        if not self._parts:
-            none = xp.empty(0, np.int64)
-            return none, none, none.astype(np.float32), none.astype(np.float32)
-        queries, rows, distances, high = (xp.concatenate(column) for column in zip(*self._parts, strict=True))
-        order = xp.lexsort(xp.stack((high.astype(np.float64), queries.astype(np.float64))))
-        queries, rows, distances, high = queries[order], rows[order], distances[order], high[order]
-        counts = xp.bincount(queries, minlength=self._nq)
-        starts = xp.cumsum(counts) - counts
-        enough = counts >= self._k
-        last = xp.where(enough, starts + self._k - 1, 0)
-        if len(high):
-            self._bound = xp.minimum(self._bound, xp.where(enough, high[last], np.float32(np.inf)))
-        low = distances - (high - distances)
-        within = xp.isinf(high) | (low <= self._bound[queries])
-        kept = (queries[within], rows[within], distances[within], high[within])
-        self._parts, self._kept = [kept], int(kept[0].size)
-        return kept
+    def answer(self, places: int) -> Any:
+        """The nearest candidates by key, settled or exact, as `Device.order` gives them."""
+        short = self.short
+        if short.k != places:  # order() compares all with all: leave it few
+            short.k = places
+            short.bounds.fill(NO_BOUND)
+        self._device.tighten(short, places)
+        return self._device.order(short, places)
 
 
-def write_answers(
-    queries: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    distances: NDArray[np.float32],
-    out_rows: NDArray[np.int64],
-    out_distances: NDArray[np.float32],
-) -> None:
-    """The nearest of each query into its places, ties by row; the rest of the places -1 and +inf."""
-    out_rows.fill(-1)
-    out_distances.fill(np.inf)
-    order = np.lexsort((rows, distances, queries))
-    queries, rows, distances = queries[order], rows[order], distances[order]
-    counts = np.bincount(queries, minlength=len(out_rows))
-    place = np.arange(len(queries)) - np.repeat(np.cumsum(counts) - counts, counts)
-    within = place < out_rows.shape[1]
-    out_rows[queries[within], place[within]] = rows[within]
-    out_distances[queries[within], place[within]] = distances[within]
+def write_answers(found: NDArray[np.uint8], out_rows: Int64Array, out_distances: Float32Array) -> Int64Array:
+    """What `Device.order` found for at least these queries, to its places; the queries whose candidates were lost."""
+    nq, places = out_rows.shape
+    held = len(found) // (12 * places + 1)
+    rows, distances, lost = np.split(found, (8 * held * places, 12 * held * places))
+    out_rows[:] = rows.view(np.int64).reshape(held, places)[:nq]
+    out_distances[:] = distances.view(np.float32).reshape(held, places)[:nq]
+    return np.flatnonzero(lost[:nq])
+
+
+def chunk_rows(device: Device, nq: int) -> int:
+    """How many rows' scores for nq queries stay in the device's cache."""
+    return min(1 << 23, max(1024, device.score_bytes // (4 * max(1, nq))) // 32 * 32)
+
+
+def padded(queries: NDArray[Any]) -> NDArray[Any]:
+    """Queries (m, ...), the last repeated up to one of few sizes, so that recorded work fits many batches."""
+    nq = len(queries)
+    step = 64 if nq > 128 else 16 if nq > 16 else 1 << (nq - 1).bit_length()
+    short = -nq % step
+    return np.concatenate((queries, np.repeat(queries[-1:], short, axis=0))) if short else queries

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 # cudaDataType and cublasComputeType_t
-_TYPES = {np.dtype(np.float16): 2, np.dtype(np.uint16): 14, np.dtype(np.int8): 3}
+_TYPES = {np.dtype(np.float32): 0, np.dtype(np.float16): 2, np.dtype(np.uint16): 14, np.dtype(np.int8): 3}
 _FLOAT32, _INT32 = 0, 10
-_COMPUTE_32F, _COMPUTE_32I = 68, 72
+_COMPUTE_32F, _COMPUTE_32F_FAST_TF32, _COMPUTE_32I = 68, 77, 72
 _INT8_MULTIPLE = 4  # leading dimensions of int8 must be
 
 
@@ -34,13 +34,15 @@ class GemmCall:
     compute: int
 
 
-def gemm_call(xp: Any, rows: Any, queries: Any) -> GemmCall:
-    """For rows (n, d) and queries (m, d) of float16, bfloat16 (uint16) or int8."""
+def gemm_call(xp: Any, rows: Any, queries: Any, precise: bool) -> GemmCall:
+    """For rows (n, d) and queries (m, d) of float32, float16, bfloat16 (uint16) or int8. float32 meets the tensor cores
+    as TF32 unless `precise`."""
     if rows.dtype == np.int8:
         rows, queries = _padded(xp, rows), _padded(xp, queries)
         types: tuple[int, type[np.generic], type[np.generic], int] = _INT32, np.int32, np.int32, _COMPUTE_32I
     else:
-        types = _FLOAT32, np.float32, np.float32, _COMPUTE_32F
+        narrow = rows.dtype == np.float32 and not precise
+        types = _FLOAT32, np.float32, np.float32, _COMPUTE_32F_FAST_TF32 if narrow else _COMPUTE_32F
     out_type, out_dtype, scalar, compute = types
     n, d = rows.shape
     return GemmCall(

@@ -1,0 +1,1 @@
+"""A device at its limits: `python -m bench.device`."""

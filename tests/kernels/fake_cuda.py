@@ -1,0 +1,177 @@
+"""CUDA sources compiled for a processor: blocks run one after another, the threads of a block take turns.
+
+A thread is a fiber that runs until it waits for others (__syncthreads, a shuffle) or ends, so that what threads share
+is tested too, but for races: those only a GPU can show (compute-sanitizer). Kernels without a wait run as a loop.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PRELUDE = r"""
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <cstdlib>
+#include <csetjmp>
+#include <ucontext.h>
+#include <utility>
+#include <vector>
+#define __global__ static
+#define __device__ static
+#define __shared__ static
+struct Place { int x, y, z; };
+struct uint2 { unsigned x, y; };
+struct uint4 { unsigned x, y, z, w; };
+struct int4 { int x, y, z, w; };
+struct float4 { float x, y, z, w; };
+static uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
+static Place blockIdx, blockDim, gridDim, threadIdx;
+static float dynamic_shared[1 << 15];
+static int __clzll(unsigned long long value) { return value ? __builtin_clzll(value) : 64; }
+static double widened(float value) { return value; }
+static float rounded(double value) { return (float)value; }
+static int __popc(unsigned word) { return __builtin_popcount(word); }
+static unsigned __float_as_uint(float value) { unsigned out; memcpy(&out, &value, 4); return out; }
+static float __uint_as_float(unsigned value) { float out; memcpy(&out, &value, 4); return out; }
+static float __fadd_rn(float a, float b) { volatile float c = a + b; return c; }
+static float __fsub_rn(float a, float b) { volatile float c = a - b; return c; }
+static float __fmul_rn(float a, float b) { volatile float c = a * b; return c; }
+static float half_number(unsigned short bits) { _Float16 half; memcpy(&half, &bits, 2); return (float)half; }
+static unsigned short half_bits(float value) {
+  _Float16 half = (_Float16)value;
+  unsigned short out;
+  memcpy(&out, &half, 2);
+  return out;
+}
+template <class T> static T atomicAdd(T* at, T add) { const T before = *at; *at += add; return before; }
+
+static jmp_buf scheduler;  // switches without the system calls of swapcontext
+struct Fiber { jmp_buf state; char stack[1 << 15]; };
+static std::vector<Fiber*> fibers;
+static std::vector<char> ended;
+static std::vector<double> exchanged;
+static int arrived, generation, live;
+static void yield() {
+  const Place own = threadIdx;
+  if (!_setjmp(fibers[own.x]->state)) _longjmp(scheduler, 1);
+  threadIdx = own;
+}
+static void __syncthreads() {
+  const int own = generation;
+  if (++arrived == live) { arrived = 0; ++generation; }
+  while (own == generation) yield();
+}
+template <class T> static T __shfl_xor_sync(unsigned, T value, int mask) {
+  exchanged[threadIdx.x] = value;
+  yield();
+  const T other = exchanged[threadIdx.x ^ mask];
+  yield();
+  return other;
+}
+"""
+LAUNCHER = r"""
+static void* arguments_now;
+template <class... A, size_t... I> static void invoke(void (*kernel)(A...), void** from, std::index_sequence<I...>) {
+  kernel(*(A*)from[I]...);
+}
+template <class... A> static void invoke(void (*kernel)(A...), void** from) {
+  invoke(kernel, from, std::index_sequence_for<A...>());
+}
+static void (*body)(void**);
+static void fiber() {  // one block after another, for as long as the process lives
+  for (;;) {
+    body((void**)arguments_now);
+    ended[threadIdx.x] = 1;
+    --live;
+    if (live && arrived == live) { arrived = 0; ++generation; }
+    yield();
+  }
+}
+static void resume(int t) {
+  threadIdx = {t, 0, 0};
+  if (_setjmp(scheduler)) return;
+  if (t < (int)fibers.size()) _longjmp(fibers[t]->state, 1);
+  Fiber* own = new Fiber;
+  fibers.push_back(own);
+  ucontext_t begin;
+  getcontext(&begin);
+  begin.uc_stack.ss_sp = own->stack;
+  begin.uc_stack.ss_size = sizeof own->stack;
+  makecontext(&begin, fiber, 0);
+  setcontext(&begin);
+}
+static void run(int gx, int gy, int bx, bool waits, void** from, void (*kernel)(void**)) {
+  gridDim = {gx, gy, 1}; blockDim = {bx, 1, 1}; arguments_now = from; body = kernel;
+  ended.resize(bx); exchanged.resize(bx + 64);
+  for (int y = 0; y < gy; ++y) for (int x = 0; x < gx; ++x) {
+    blockIdx = {x, y, 0};
+    if (!waits) {
+      for (int t = 0; t < bx; ++t) { threadIdx = {t, 0, 0}; kernel(from); }
+      continue;
+    }
+    arrived = 0; live = bx;
+    std::fill(ended.begin(), ended.end(), 0);
+    while (live) for (int t = 0; t < bx; ++t) if (!ended[t]) resume(t);
+  }
+}
+"""
+WAITS = re.compile(r"__syncthreads|__shfl")
+
+
+class Library:
+    def __init__(self, code: str, options: tuple[str, ...], folder: Path) -> None:
+        code = re.sub(r'extern "C" __global__', "static", code)
+        names = re.findall(r"^static void (\w+)\(", code, flags=re.M) + re.findall(r"^TAKE\((\w+),", code, flags=re.M)
+        waits = {name: bool(WAITS.search(_body(code, name))) for name in names}
+        entries = "\n".join(
+            f'extern "C" void run_{name}(int gx, int gy, int bx, void** from) {{\n'
+            f"  run(gx, gy, bx, {int(waits[name])}, from, [](void** given) {{ invoke({name}, given); }});\n}}"
+            for name in names
+        )
+        source, library = folder / "kernels.cpp", folder / "kernels.so"
+        source.write_text(PRELUDE + code + LAUNCHER + entries)
+        if not library.exists():
+            flags = ["-O2", "-w", "-ffp-contract=off", "-shared", "-fPIC"]
+            subprocess.run(["g++", *options, *flags, source, "-o", library], check=True)
+        self._library = ctypes.CDLL(str(library))
+
+    def get_function(self, name: str) -> Callable[..., None]:
+        run = getattr(self._library, f"run_{name}")
+
+        def call(
+            grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...], shared_mem: int = 0
+        ) -> None:
+            assert shared_mem <= 48 << 10
+            values = [_value(argument) for argument in arguments]
+            from_ = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
+            run(grid[0], grid[1] if len(grid) > 1 else 1, block[0], from_)
+
+        return call
+
+
+def _body(code: str, name: str) -> str:
+    """The kernel's own text; of what a macro makes, all."""
+    at = code.find(f"static void {name}(")
+    if at < 0:
+        return code
+    end = code.find("\n}", at)
+    return code[at:end]
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        assert value.flags.c_contiguous
+        return ctypes.c_void_p(value.ctypes.data)
+    kinds: dict[type, Any] = {
+        np.int32: ctypes.c_int, np.uint32: ctypes.c_uint, np.int64: ctypes.c_longlong, np.uint64: ctypes.c_ulonglong,
+        np.float64: ctypes.c_double,
+    }  # fmt: skip
+    return kinds[type(value)](value.item())

@@ -1,0 +1,170 @@
+"""A device's products and its choice of candidates, against numpy's device; numpy's against the plain way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vecstore.kernels.device.array_device import ArrayDevice
+from vecstore.kernels.device.arrays import Device, to_bfloat16, widened
+from vecstore.kernels.device.nearest import Nearest, padded, write_answers
+from vecstore.kernels.device.shortlist import Terms, distance_of, key_of
+from vecstore.schema import Metric
+
+LAW = ArrayDevice()
+
+
+@pytest.fixture(params=["numpy", "device"])
+def either(request: pytest.FixtureRequest) -> Device:
+    return LAW if request.param == "numpy" else request.getfixturevalue("device")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int8"])
+@pytest.mark.parametrize("dim", [1, 16, 33])
+def test_products(device: Device, dtype: str, dim: int) -> None:
+    rng = np.random.default_rng(dim)
+    rows, queries = ((9 * rng.standard_normal((n, dim))).astype(np.float32) for n in (130, 7))
+    if dtype == "bfloat16":
+        rows, queries = to_bfloat16(rows), to_bfloat16(queries)
+    else:
+        rows, queries = rows.astype(dtype), queries.astype(dtype)
+    with device.working():
+        found = device.get(device.products(device.put(rows), device.put(queries), precise=True))
+        narrow = device.get(device.products(device.put(rows), device.put(queries)))
+    law = LAW.products(rows, queries)
+    assert found.dtype == law.dtype
+    if dtype == "int8":
+        np.testing.assert_array_equal(found, law)
+        return
+    np.testing.assert_allclose(found, law, rtol=1e-4, atol=1e-3)
+    lengths = np.linalg.norm(widened(np, queries), axis=1)[:, None] * np.linalg.norm(widened(np, rows), axis=1)
+    assert (np.abs(narrow - law) <= 2**-9 * lengths + 1e-3).all()
+
+
+@pytest.mark.parametrize("metric", [Metric.L2, Metric.DOT, Metric.COSINE])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.uint16])
+def test_ready_queries(device: Device, dtype: type, metric: Metric) -> None:
+    rng = np.random.default_rng(6)
+    queries = (rng.standard_normal((20, 64)) * 10.0 ** rng.integers(-6, 7, (20, 1))).astype(np.float32)
+    queries[3] = 0
+    queries[4] *= 1e13  # may overflow against rows of length 1e9
+    wanted = LAW.prepare(queries, np.dtype(dtype), metric, 1e9)
+    with device.working():
+        found = device.prepare(device.put(queries), np.dtype(dtype), metric, 1e9)
+        for name in ("step", "start", "spread", "lengths"):
+            own, law = device.get(getattr(found, name)), getattr(wanted, name)
+            finite = np.isfinite(law)
+            np.testing.assert_allclose(own[finite], law[finite], rtol=1e-5, err_msg=name)
+        np.testing.assert_array_equal(device.get(found.lost), wanted.lost)
+        assert wanted.lost.any()
+        assert not wanted.lost.all()
+        np.testing.assert_array_equal(device.get(found.array), wanted.array)
+    if metric is Metric.DOT:  # the spread is at least what rounding lost, against the row that shows it best
+        back = widened(np, wanted.array).astype(np.float64) * -wanted.step[:, None]
+        lost = np.linalg.norm(queries.astype(np.float64) - back, axis=1)
+        assert (wanted.spread[:, 0] >= 1e9 * lost).all()
+
+
+@pytest.mark.parametrize("slack", [0.0, 0.3])
+@pytest.mark.parametrize("k", [1, 10, 500])
+def test_the_k_nearest_of_all_chunks(either: Device, k: int, slack: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vecstore.kernels.device.nearest.LEFT", 64)
+    rng = np.random.default_rng(k)
+    nq, n = 9, 3000
+    exact = rng.standard_normal((nq, n)).astype(np.float32).round(2)  # with ties
+    exact[2, 5::7] = np.inf
+    noisy = exact + rng.uniform(-slack, slack, exact.shape).astype(np.float32)
+    out = rng.random(n) < 0.2
+    numbers = np.where(out, -1, np.arange(n)).astype(np.int32)
+    with either.working():
+        xp = either.xp
+        nearest = Nearest(either, nq, k, 170, slack > 0)
+        width = xp.full((nq, 1), slack * 1.001, np.float32) if slack else None
+        for part in nearest.chunks(n, 170):
+            products = either.put(np.ascontiguousarray(noisy[:, part]))
+            terms = Terms(
+                xp.ones(nq, np.float32), xp.zeros((nq, 1), np.float32), width, numbers=either.put(numbers[part])
+            )
+            nearest.take(products, terms)
+        short = nearest.close()
+        counts = either.get(short.counts)
+        keys = either.get(short.keys)
+        assert not either.get(short.lost).any()
+    for q in range(nq):
+        order = np.lexsort((np.arange(n), np.where(out, np.nan, exact[q])))[: min(k, int((~out).sum()))]
+        own = keys[q, : counts[q]] & np.uint64(0xFFFFFFFF)
+        assert set(order.tolist()) <= set(own.tolist())
+        assert len(own) == k if slack == 0 else len(own) < n / 2 or k == 500
+    if slack == 0:
+        with either.working():
+            found = np.empty((nq, k), np.int64), np.empty((nq, k), np.float32)
+            assert len(write_answers(either.get(nearest.answer(k)), *found)) == 0
+        for q in range(nq):
+            order = np.lexsort((np.arange(n), np.where(out, np.nan, exact[q])))[:k]
+            np.testing.assert_array_equal(found[0][q], order)
+            np.testing.assert_array_equal(found[1][q], exact[q, order])
+
+
+def test_too_many_equals_are_lost_and_said_so(either: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vecstore.kernels.device.nearest.LEFT", 64)
+    products = np.random.default_rng(0).standard_normal((2, 4000)).astype(np.float32)
+    products[1] = 1  # equally near, and within the slack of one another
+    with either.working():
+        nearest = Nearest(either, 2, 5, 100, True)
+        ones, zeros = either.xp.ones(2, np.float32), either.xp.zeros((2, 1), np.float32)
+        for part in nearest.chunks(4000, 100):
+            spread = either.xp.full((2, 1), 1e-3, np.float32)
+            own = either.put(np.ascontiguousarray(products[:, part]))
+            nearest.take(own, Terms(ones, zeros, spread, first=part.start))
+        assert either.get(nearest.close().lost).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_terms_of_lists(device: Device, parts: int) -> None:
+    """Every term there is, rows past a bitmap's end, and lists that a query does not visit."""
+    rng = np.random.default_rng(parts)
+    nq, n, lists = 5, 333, 4
+    start = rng.standard_normal((nq, lists)).astype(np.float32)
+    start[rng.random((nq, lists)) < 0.4] = np.nan
+    start[0] = 0
+    host: dict[str, Any] = {
+        "step": rng.standard_normal(parts * nq).astype(np.float32),
+        "start": start,
+        "spread": rng.uniform(0, 0.1, (nq, lists)).astype(np.float32),
+        "column": rng.integers(0, lists, n).astype(np.int32),
+        "add": rng.standard_normal(n).astype(np.float32),
+        "scale": rng.standard_normal(n).astype(np.float32),
+        "error": rng.random(n).astype(np.float32),
+        "numbers": rng.permutation(n).astype(np.int32),
+        "allowed": rng.integers(0, 2**64, 5, np.uint64),  # of 320 rows
+    }
+    products = rng.standard_normal((parts * nq, n)).astype(np.float32)
+    answers = []
+    for one in (LAW, device):
+        with one.working():
+            nearest = Nearest(one, nq, 10, n, True)
+            nearest.take(one.put(products), Terms(**{name: one.put(array) for name, array in host.items()}))
+            short = nearest.close()
+            one.settle(short)
+            answers.append((one.get(short.counts.copy()), one.get(nearest.answer(10))))
+    np.testing.assert_array_equal(answers[0][0], answers[1][0])
+    np.testing.assert_array_equal(answers[0][1], answers[1][1])
+
+
+def test_keys_order_as_distances_then_rows() -> None:
+    distances = np.array([-np.inf, -3, -1e-40, -0.0, 0.0, 1e-40, 2, np.inf], np.float32)
+    keys = key_of(np.repeat(distances, 2), np.tile([7, 3], len(distances)).astype(np.int64))
+    order = np.argsort(keys)
+    np.testing.assert_array_equal(distance_of(keys[order]), np.repeat(distances, 2).astype(np.float32) + 0)
+    assert (keys & np.uint64(0xFFFFFFFF))[order].tolist() == [3, 7, 3, 7, 3, 7, 3, 3, 7, 7, 3, 7, 3, 7, 3, 7]
+
+
+@pytest.mark.parametrize(("nq", "size"), [(1, 1), (3, 4), (16, 16), (17, 32), (129, 192), (1024, 1024)])
+def test_batches_are_padded_to_few_sizes(nq: int, size: int) -> None:
+    queries = np.arange(nq * 2, dtype=np.float32).reshape(nq, 2)
+    found = padded(queries)
+    assert len(found) == size
+    np.testing.assert_array_equal(found[:nq], queries)
+    assert (found[nq:] == queries[-1]).all()
