@@ -10,9 +10,9 @@ import pytest
 from test_seismic import accuracy, bitmap, built, exact, quiet, same, seeded, shortened, topical
 
 from vecstore.errors import Corruption
-from vecstore.index.auto import row_bytes
 from vecstore.index.base import SearchParams
 from vecstore.index.seismic import SeismicIndex
+from vecstore.index.sizes import Shape, index_sizes
 from vecstore.index_spec import Seismic
 from vecstore.kernels.base import Kernels
 from vecstore.kernels.select import available_backends, get_kernels, load_backend
@@ -123,10 +123,10 @@ def test_bytes(rows: SparseRows, indexes: dict[Seismic, SeismicIndex]) -> None:
     """Fixed8 with gaps takes at most .65 of float16 with whole places, and formulas say about what copies take."""
     sizes = {spec: (index.code_bytes - indexes[Seismic()].code_bytes) * len(rows) for spec, index in indexes.items()}
     assert sizes[Seismic(values="fixed8", components="delta8")] < 0.65 * sizes[FORMS[0]]
-    plain = row_bytes(Seismic(), SINGLE)
+    shape = Shape(len(rows), rows.nnz / len(rows), len(np.unique(rows.indices)))
     for spec in FORMS:
-        stated = (row_bytes(spec, SINGLE) / plain - 1) * 12 * rows.nnz
-        assert 0.8 < sizes[spec] / stated < 1.35, spec
+        stated = index_sizes(spec, SINGLE, shape)["forward"]
+        assert 0.9 < sizes[spec] / stated < 1.1, spec
         arrays = indexes[spec].arrays()
         assert sum(array.nbytes for name, array in arrays.items() if "forward." in name) == round(sizes[spec])
 
