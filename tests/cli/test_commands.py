@@ -217,3 +217,34 @@ def test_without_the_extra_the_command_says_what_to_install(tmp_path: Path) -> N
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "error: EXTRA_MISSING: the vecstore command needs typer: pip install 'vecstore[cli]'\n"
+
+
+def test_aliases(run: Callable[..., Any], tmp_path: Path) -> None:
+    target, file = tmp_path / "db", tmp_path / "out.jsonl"
+    with vecstore.connect(str(target)) as db:
+        for name, count in (("blue", 3), ("green", 2)):
+            db.create_collection(name, vecstore.Dense(4)).upsert(range(count), np.eye(4, dtype=np.float32)[:count])
+
+    def aliases(*args: object) -> dict[str, str]:
+        done = run("alias", *args, "-t", target, "--json")
+        assert done.exit_code == 0, done.output
+        return {one["alias"]: one["collection"] for one in json.loads(done.stdout)}
+
+    assert aliases("set", "docs", "blue") == {"docs": "blue"}
+    assert json.loads(run("stats", "docs", "-t", target, "--json").stdout)["name"] == "blue"
+    assert run("export", "docs", file, "-t", target).exit_code == 0
+    assert len(file.read_text().splitlines()) == 3
+    assert aliases("set", "next", "green") == {"docs": "blue", "next": "green"}
+    assert aliases("swap", "docs", "next") == {"docs": "green", "next": "blue"}
+    assert aliases("rename", "next", "before") == {"docs": "green", "before": "blue"}
+    assert aliases("list", "blue") == {"before": "blue"}
+    assert aliases("delete", "before") == {"docs": "green"}
+    assert "green" in run("alias", "list", "-t", target).stdout
+    for args, reason in (
+        (("set", "blue", "green"), "COLLECTION_EXISTS"),
+        (("set", "a b", "blue"), "BAD_NAME"),
+    ):
+        refused = run("alias", *args, "-t", target)
+        assert refused.exit_code == 1
+        assert reason in refused.stderr
+    assert "switched" in run("alias", "--help").stdout

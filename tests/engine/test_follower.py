@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from engine_support import SCHEMA, SMALL, put, settle, vectors_of
+from engine_support import SCHEMA, SMALL, batch_of, put, settle, vectors_of
 from faults.faulty_kv import Fault, FaultyKV
 
 import vecstore
+from vecstore.aliases import Alias, CreateAlias, DeleteAlias
 from vecstore.config import Settings, Storage
 from vecstore.engine.database import Database
 from vecstore.engine.follower import Follower
@@ -37,6 +38,7 @@ from vecstore.types import (
     QueryRequest,
     ScrollRequest,
     Selection,
+    UpsertRequest,
     VectorIndexRequest,
 )
 
@@ -351,3 +353,52 @@ def test_what_a_failed_fsync_may_have_lost_is_not_shown(path: Path) -> None:
             assert len(everything(follower)) == 5
             with pytest.raises(Unavailable):  # and not to one that comes now either
                 Follower.open(path, SMALL)
+
+
+def test_writes_to_be_seen_are_waited_for_before_an_alias_is_looked_up(
+    writer: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A follower that lags knows neither the switch nor the write that went by it."""
+    writer.create_collection("d", SCHEMA)
+    put(writer, range(5))
+    writer.update_aliases([CreateAlias("a", "c")])
+    with Follower.open(path, SMALL) as follower:
+        assert follower.count(CountRequest("a")) == (5, 1)
+        assert follower.list_aliases() == [Alias("a", "c")]
+        with pytest.raises(FailedPrecondition, match="READ_ONLY"):
+            follower.update_aliases([CreateAlias("a", "d")])
+        go, apply = threading.Event(), follower._apply
+
+        def late(*batch: Any) -> None:
+            go.wait(20)
+            apply(*batch)
+
+        monkeypatch.setattr(follower, "_apply", late)
+        writer.update_aliases([CreateAlias("a", "d")])
+        written = writer.write(UpsertRequest("a", batch_of([7])))
+        assert (written.collection, written.seq) == ("d", 1)
+        assert follower.count(CountRequest("a")) == (5, 1)  # what it shows
+        threading.Timer(0.2, go.set).start()
+        assert follower.count(CountRequest("a", min_seqs={"d": 1})) == (1, 1)
+        # Seqs of other collections are no seqs of this one, and what is gone is not waited for.
+        assert follower.count(CountRequest("a", min_seqs={"c": 1, "gone": 1 << 40, "a": 1 << 40})) == (1, 1)
+        request = QueryRequest("a", vectors_of([7])[0], "v", min_seqs={"d": 2}, timeout_s=0.05)
+        with pytest.raises(DeadlineExceeded):
+            follower.query(request)
+        writer.update_aliases([DeleteAlias("a")])
+        writer.shown()
+        with pytest.raises(NotFound, match="COLLECTION_NOT_FOUND"):
+            follower.count(CountRequest("a"))
+
+
+def test_aliases_are_there_when_the_state_is_taken_anew(writer: Database, path: Path) -> None:
+    with Follower.open(path, SMALL) as follower:
+        writer.update_aliases([CreateAlias("a", "c")])
+        writer.close()
+        with Database.open(path, FED) as again:
+            again.update_aliases([CreateAlias("b", "c"), DeleteAlias("a")])
+            deadline = time.monotonic() + 20
+            while not follower.has_collection("b"):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            assert follower.list_aliases() == [Alias("b", "c")]

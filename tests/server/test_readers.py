@@ -125,6 +125,41 @@ def test_changes_of_schemas_are_shown_by_every_process_at_once(server: ServerPro
                     client.collection("made").count()
 
 
+def test_an_alias_is_switched_on_every_reader_in_order_with_the_writes(server: ServerProcess) -> None:
+    """Whoever switched or wrote sees it at once on any reader; nobody waits for a seq of the collection before."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connected(server)) for _ in range(6)]
+        for name, count in (("blue", 5), ("green", 1)):
+            collection = clients[0].create_collection(name, vecstore.Dense(DIM))
+            for point in range(count):
+                collection.upsert([point], vectors(1))
+        clients[0].update_aliases([vecstore.CreateAlias("live", "blue")])
+        handles = [client.collection("live") for client in clients]
+        counts = {"blue": 5, "green": 1}
+        for turn in range(12):
+            live, other = ("green", "blue") if turn % 2 == 0 else ("blue", "green")
+            client = clients[turn % len(clients)]
+            client.update_aliases([vecstore.CreateAlias("live", live)])
+            assert [handle.count() for handle in handles] == [counts[live]] * len(handles)
+            writer = handles[(turn + 1) % len(handles)]
+            assert writer.upsert([100 + turn], vectors(1)).collection == live
+            counts[live] += 1
+            assert writer.count() == counts[live]
+            clients[(turn + 2) % len(clients)].collection(other).upsert([200 + turn], vectors(1))
+            counts[other] += 1
+            client.update_aliases([vecstore.CreateAlias("live", other)])
+            assert handles[(turn + 2) % len(handles)].count() == counts[other]  # by a name that it did not write by
+        with connected(server, LIMITED) as limited:
+            clients[0].update_aliases([vecstore.CreateAlias("open", "own"), vecstore.CreateAlias("own2", "blue")])
+            assert limited.collection("open").count() == limited.collection("own").count()
+            with pytest.raises(PermissionDenied, match="'own2'"):
+                limited.collection("own2").count()
+        assert {one.alias for one in clients[3].list_aliases()} == {"live", "open", "own2"}
+        clients[0].update_aliases([vecstore.DeleteAlias(name) for name in ("live", "open", "own2")])
+        for name in ("blue", "green"):
+            clients[0].delete_collection(name)
+
+
 def test_rest_is_the_writers_and_shown_by_readers(server: ServerProcess) -> None:
     assert server.process.stdout is not None
     base = server.process.stdout.readline().split(",")[0].split()[-1]

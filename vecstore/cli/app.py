@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from vecstore.cli import create, estimate, gateway, inspect, keys, mcp, query, serve, snapshots, transfer, update
+from vecstore.cli import alias, create, estimate, gateway, inspect, keys, mcp, query, serve, snapshots, transfer, update
 from vecstore.cli.advise import advise_command
 from vecstore.cli.render import show_error
 from vecstore.errors import VecstoreError
@@ -55,4 +55,5 @@ app.command("restore")(snapshots.restore)
 app.command("collections")(inspect.collections)
 app.command("operations")(inspect.operations)
 app.command("info")(inspect.info)
+app.add_typer(alias.app, name="alias")
 app.add_typer(keys.app, name="keys")

@@ -71,7 +71,7 @@ def import_file(
     with open_client(target, create=create) as db:
         if create and not db.has_collection(collection):
             _create(db, collection, source, metric, dtype, indexes, vector_index)
-        handle = db.get_collection(collection)
+        handle = db.collection(db.collection(collection).info().name)  # all of it goes to what an alias stands for now
         _upload(handle, source, file, batch_bytes, resume)
 
 
@@ -148,7 +148,7 @@ def export_file(
     if file.exists() and not force:
         raise AlreadyExists(f"{file} exists; replace it with --force", reason="FILE_EXISTS")
     with open_client(target) as db:
-        handle = db.get_collection(collection)
+        handle = db.collection(db.collection(collection).info().name)  # all of it is of what an alias stands for now
         fields = handle.schema().vectors
         if vector:
             unknown = sorted(set(vector) - set(fields))

@@ -83,9 +83,7 @@ class Named:
         return aliases.by_own_name(request, self._aliases)
 
     def unseen(self, seqs: Mapping[str, int] | None) -> list[tuple[Collection, int]]:
-        """What is still to be shown of the writes given by collection. Collections that are gone are passed over."""
-        if not seqs:
-            return []
-        table = self._aliases
-        found = [(self._collections.get(table.get(name, name)), seq) for name, seq in seqs.items()]
+        """What is still to be shown of the writes given by collection. What is no collection's own name is passed over:
+        the collection is gone, and nobody could wait for it."""
+        found = [(self._collections.get(name), seq) for name, seq in (seqs or {}).items()]
         return [(one, seq) for one, seq in found if one is not None and one.view.seq < seq]
