@@ -61,6 +61,12 @@ def test_documents_are_put_in_and_found(
     assert capsys.readouterr().out.startswith("[1] Tides")
 
 
+def test_an_alias_is_switched(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (block,) = (one for one in BLOCKS if "update_aliases" in one)
+    run(block, tmp_path)
+    assert capsys.readouterr().out == "0 [Alias(alias='docs', collection='docs_v2')]\n"
+
+
 def run(code: str, folder: Path) -> dict[str, Any]:
     script = folder / "readme.py"
     script.write_text(code, encoding="utf-8")
