@@ -88,6 +88,9 @@ class Shared:
         self.ports = {"grpc": self.server.port, "http": self.server.rest_port}
 
     def empty(self) -> None:
+        aliases = self.database.list_aliases()
+        if aliases:
+            self.database.update_aliases([vecstore.DeleteAlias(one.alias) for one in aliases])
         for one in self.database.list_collections():
             self.database.delete_collection(one.name)
         assert self.database.list_collections() == []
