@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ROUNDS ?= 500
-MODELS := tests/engine/test_model.py tests/engine/test_ragged_model.py tests/engine/test_follower_model.py
+MODELS := tests/engine/test_model.py tests/engine/test_ragged_model.py tests/engine/test_follower_model.py \
+	tests/engine/test_alias_model.py
 DATA ?= ../shared/data/dense-minilm-100k-384-angular.hdf5
 
 NATIVE := $(shell find native -type f \( -name '*.cpp' -o -name '*.h' -o -name 'CMakeLists.txt' \) 2>/dev/null)

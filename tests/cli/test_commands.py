@@ -238,13 +238,7 @@ def test_aliases(run: Callable[..., Any], tmp_path: Path) -> None:
     assert aliases("swap", "docs", "next") == {"docs": "green", "next": "blue"}
     assert aliases("rename", "next", "before") == {"docs": "green", "before": "blue"}
     assert aliases("list", "blue") == {"before": "blue"}
-    assert aliases("delete", "before") == {"docs": "green"}
-    assert "green" in run("alias", "list", "-t", target).stdout
-    for args, reason in (
-        (("set", "blue", "green"), "COLLECTION_EXISTS"),
-        (("set", "a b", "blue"), "BAD_NAME"),
-    ):
-        refused = run("alias", *args, "-t", target)
-        assert refused.exit_code == 1
-        assert reason in refused.stderr
+    assert "green" in run("alias", "delete", "before", "-t", target).stdout
+    refused = run("alias", "set", "blue", "green", "-t", target)
+    assert (refused.exit_code, "COLLECTION_EXISTS" in refused.stderr) == (1, True)
     assert "switched" in run("alias", "--help").stdout

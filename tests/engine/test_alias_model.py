@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from faults.faulty_kv import Fault, FaultyKV, PowerLossKV
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from model_runs import follow
 
 from vecstore.aliases import Alias, AliasAction, CreateAlias, DeleteAlias, RenameAlias, SwapAliases
 from vecstore.config import Settings, Storage
@@ -189,13 +189,5 @@ class Machine(RuleBasedStateMachine):
 
 
 def test_aliases_equal_the_model() -> None:
-    REACHED.clear()
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=50, stateful_step_count=30, deadline=None,
-            suppress_health_check=list(HealthCheck), print_blob=True,
-        ),
-    )  # fmt: skip
     expected = ["dropped", "by alias", "switched", "power lost", *(Fault.REFUSE_WRITE, Fault.FAIL_DURABLE)]
-    assert [name for name in expected if not REACHED[name]] == [], f"hardly reached: {REACHED}"
+    follow(Machine, 15, 25, REACHED, expected, 1)

@@ -315,6 +315,8 @@ def test_over_http(tmp_path: Path) -> None:
 
 def test_keys_of_the_database_over_http(tmp_path: Path) -> None:
     fill(str(tmp_path / "db"))
+    with vecstore.connect(str(tmp_path / "db")) as db:
+        db.update_aliases([vecstore.CreateAlias("stories", "books"), vecstore.CreateAlias("hidden", "other")])
     keys_file = tmp_path / "keys.json"
     keys, records = {}, []
     for name, role, collections in (("reader", "read", ("books",)), ("writer", "write", None)):
@@ -332,6 +334,10 @@ def test_keys_of_the_database_over_http(tmp_path: Path) -> None:
                 assert [one["name"] for one in listed] == ["books"]
                 assert sorted(ids(await call(client, "search", collection="books", query="captain"))) == ["a", "c"]
                 assert "PERMISSION_DENIED" in await refusal(client, "get", collection="other", ids=["a"])
+                assert ids(await call(client, "get", collection="stories", ids=["a"])) == ["a"]  # an alias of books
+                refused = await refusal(client, "get", collection="hidden", ids=["a"])  # and one of other
+                assert "PERMISSION_DENIED" in refused
+                assert "'hidden'" in refused
                 assert "PERMISSION_DENIED" in await refusal(client, "add", collection="books", points=[{"id": 1}])
                 with pytest.raises(MCPError, match="PERMISSION_DENIED"):
                     await client.read_resource("vecstore://collections/other")

@@ -114,6 +114,7 @@ def test_the_same_over_http(served: Served) -> None:
             assert {one.status_code for one in answers} == {status}, [one.text for one in answers]
             assert status == 200 or not any(collection in one.text for one in answers)
             assert client.get("/v1/collections/docs/aliases").status_code == status
+            assert client.get("/readyz?collection=docs").status_code == status
             listed = client.get("/v1/aliases").json()["aliases"]
             assert listed == ([{"alias": "docs", "collection": "blue"}] if status == 200 else [])
             assert client.get("/v1/aliases/docs").status_code == (200 if status == 200 else 404)

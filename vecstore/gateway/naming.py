@@ -13,13 +13,18 @@ from vecstore.gateway.route import Route
 async def settled(
     route: Route, params: Mapping[str, str], principal: Principal, transport: AsyncTransport
 ) -> Mapping[str, str]:
-    """`params` with the collection's own name. Raises PermissionDenied when the key is not for it.
-
-    In front of a server, which looks that up itself, only keys that are limited to some collections need it."""
+    """`params` with the collection's own name. Raises PermissionDenied when the key is not for it."""
     given = own = params["collection"]
-    if route.by_alias and isinstance(transport, AsyncLocal):
-        own = transport.aliases.get(given, given)
-    elif route.by_alias and principal.collections is not None:
-        own = next((one.collection for one in await transport.list_aliases() if one.alias == given), given)
+    if route.by_alias:
+        own = await own_name(given, principal, transport)
     principal.check_named(own, given)
     return params if own == given else {**params, "collection": own}
+
+
+async def own_name(given: str, principal: Principal, transport: AsyncTransport) -> str:
+    """In front of a server, which looks that up itself, only keys that are limited to some collections need it."""
+    if isinstance(transport, AsyncLocal):
+        return transport.aliases.get(given, given)
+    if principal.collections is None:
+        return given
+    return next((one.collection for one in await transport.list_aliases() if one.alias == given), given)

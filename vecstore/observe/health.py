@@ -33,6 +33,10 @@ class Health:
             for name, gauges in self._database.gauges().items()
         }
 
+    def own(self, name: str) -> str:
+        """What a collection is called itself."""
+        return self._database.aliases.get(name, name)
+
     def _verified(self) -> dict[str, float | None]:
         """When each collection was verified last; "" stands for all of them at once."""
         found: dict[str, float | None] = {}

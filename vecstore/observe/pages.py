@@ -66,8 +66,11 @@ class Pages:
         """The server's readiness is not that of each collection: one that is damaged must not take the others out of
         service. Ask for it with `?collection=NAME`."""
         if name is not None:
-            self._access.check(headers, Action.READ, name)
-            found = self._health.collections().get(name)
+            own = self._health.own(name)
+            who = self._access.authenticate(headers)
+            who.check_role(Action.READ)
+            who.check_named(own, name)
+            found = self._health.collections().get(own)
             if found is None:
                 raise NotFound(f"no collection named {name!r:.80}", reason="COLLECTION_NOT_FOUND")
             ready = answers(found["state"]) and not self._health.is_draining()

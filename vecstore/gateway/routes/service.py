@@ -10,6 +10,7 @@ import msgspec
 from vecstore.access import Action
 from vecstore.errors import Unavailable
 from vecstore.gateway.call import Call, Reply
+from vecstore.gateway.naming import own_name
 from vecstore.gateway.route import Example, Route, Scope
 from vecstore.wire.rest import schemas as s
 from vecstore.wire.rest.base import JsonObject
@@ -56,8 +57,11 @@ async def ready(call: Call) -> Any:
         return page
     await call.transport.info()
     if call.query.collection is not None:
-        call.services.access.check(call.credentials, Action.READ, call.query.collection)
-        await call.transport.collection_info(call.query.collection)
+        who = call.services.access.authenticate(call.credentials)
+        who.check_role(Action.READ)
+        own = await own_name(call.query.collection, who, call.transport)
+        who.check_named(own, call.query.collection)
+        await call.transport.collection_info(own)
     return await healthy(call)
 
 

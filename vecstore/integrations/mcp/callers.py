@@ -22,6 +22,9 @@ class Callers(Protocol):
         """For a tool: raises Unauthenticated and PermissionDenied. `request` is that of HTTP, None over stdio. Without
         a collection, the principal says which ones may be seen."""
 
+    async def reach(self, request: Any, action: Action, collection: str) -> tuple[AsyncClient, str]:
+        """The same for a collection that may be named by an alias, with the name to go on by."""
+
 
 class Trusted:
     """Everybody who reaches it."""
@@ -34,6 +37,9 @@ class Trusted:
 
     def client(self, request: Any, action: Action, collection: str | None) -> tuple[AsyncClient, Principal]:
         return self._client, ANYONE
+
+    async def reach(self, request: Any, action: Action, collection: str) -> tuple[AsyncClient, str]:
+        return self._client, collection
 
 
 class Keyed:
@@ -48,6 +54,15 @@ class Keyed:
     def client(self, request: Any, action: Action, collection: str | None) -> tuple[AsyncClient, Principal]:
         who = self._access.authenticate(request.headers.raw)
         return self._client, who if collection is None else self._access.check(who, action, collection)
+
+    async def reach(self, request: Any, action: Action, collection: str) -> tuple[AsyncClient, str]:
+        """By its own name: keys are for collections, whatever an alias stands for by the time that the tool asks."""
+        who = self._access.authenticate(request.headers.raw)
+        who.check_role(action)
+        aliases = {one.alias: one.collection for one in await self._client.list_aliases()}
+        own = aliases.get(collection, collection)
+        who.check_named(own, collection)
+        return self._client, own
 
 
 class PassedOn:
@@ -65,6 +80,9 @@ class PassedOn:
         if self._or_else is not None and not names_key(headers):
             return self._or_else.client(request, action, collection)
         return self._client.with_key(given(headers).decode("utf-8", "surrogateescape")), ANYONE
+
+    async def reach(self, request: Any, action: Action, collection: str) -> tuple[AsyncClient, str]:
+        return self.client(request, action, collection)[0], collection
 
 
 def names_key(headers: Headers) -> bool:

@@ -59,8 +59,9 @@ class DocumentTools:
     def __init__(self, callers: Callers) -> None:
         self._callers = callers
 
-    def _documents(self, ctx: Context[Any, Any], action: Action, collection: str) -> AsyncDocuments:
-        return self._callers.client(ctx.request_context.request, action, collection)[0].documents(collection)
+    async def _documents(self, ctx: Context[Any, Any], action: Action, collection: str) -> AsyncDocuments:
+        client, name = await self._callers.reach(ctx.request_context.request, action, collection)
+        return client.documents(name)
 
     @told
     async def search_documents(
@@ -76,7 +77,7 @@ class DocumentTools:
         """Find the passages of documents that answer a question best, by words and, where the collection has an
         embedder, by meaning. Cite a passage by its number. Keys of filters are such as "metadata.lang" and
         "document.id"."""
-        documents = self._documents(ctx, Action.READ, collection)
+        documents = await self._documents(ctx, Action.READ, collection)
         found = await documents.search(question, limit, filter=filter, budget=max_tokens, neighbours=neighbours)
         return Answer.of(found)
 
@@ -96,5 +97,5 @@ class DocumentTools:
     ) -> Kept:
         """Keep a document in a collection that has a text field or an embedder. All of its passages are found by the
         next search, and those of an older version no more."""
-        documents = self._documents(ctx, Action.WRITE, collection)
+        documents = await self._documents(ctx, Action.WRITE, collection)
         return Kept.of(await documents.add(Document(content, id, title, uri, media_type, metadata or {})))

@@ -13,7 +13,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from pydantic import Field
 
 from vecstore.access import Action
-from vecstore.client._async.client import AsyncClient
+from vecstore.client._async.collection import AsyncCollection
 from vecstore.client.fields import Dense, Text
 from vecstore.client.stages import RRF, Prefetch
 from vecstore.documents.layout import INDEXES
@@ -59,8 +59,9 @@ class Tools:
     def __init__(self, callers: Callers) -> None:
         self._callers = callers
 
-    def _client(self, ctx: Context[Any, Any], action: Action, collection: str) -> AsyncClient:
-        return self._callers.client(ctx.request_context.request, action, collection)[0]
+    async def _handle(self, ctx: Context[Any, Any], action: Action, collection: str) -> AsyncCollection:
+        client, name = await self._callers.reach(ctx.request_context.request, action, collection)
+        return client.collection(name)
 
     @told
     async def list_collections(self, ctx: Context[Any, Any]) -> Collections:
@@ -93,7 +94,7 @@ class Tools:
     ) -> Points:
         """Find the points that fit best, best first: by a text (query), by nearness (vector), or by both. With several
         fields their rankings are fused. A text field finds points that have a word in common with the query."""
-        handle = self._client(ctx, Action.READ, collection).collection(collection)
+        handle = await self._handle(ctx, Action.READ, collection)
         if query is None and vector is None:
             raise InvalidArgument("give query (a text), vector, or both", reason="BAD_ARGUMENT")
         schema = await handle.schema()
@@ -113,7 +114,7 @@ class Tools:
     @told
     async def get(self, ctx: Context[Any, Any], collection: Name, ids: Ids) -> Points:
         """Get points by their ids, with their payloads. Ids that there are not are left out."""
-        handle = self._client(ctx, Action.READ, collection).collection(collection)
+        handle = await self._handle(ctx, Action.READ, collection)
         return Points.of(await handle.get([one for id in ids for one in candidates(id)]))
 
     @told
@@ -124,7 +125,7 @@ class Tools:
         points: Annotated[list[NewPoint], Field(min_length=1, max_length=1000, description="All or none are written.")],
     ) -> Added:
         """Write points into a collection that exists. They are stored durably and found by the next search."""
-        handle = self._client(ctx, Action.WRITE, collection).collection(collection)
+        handle = await self._handle(ctx, Action.WRITE, collection)
         schema = await handle.schema()
         ids = [str(uuid.uuid4()) if point.id is None else point.id for point in points]
         vectors: dict[str, list[Any]] = {}
@@ -164,7 +165,7 @@ class Tools:
     ) -> Collection:
         """Create a collection, for texts that are found by words, for vectors (with dim or embedder), or for both. It
         is an error if there is one of this name."""
-        client = self._client(ctx, Action.ADMIN, name)
+        client, _ = self._callers.client(ctx.request_context.request, Action.ADMIN, name)
         made = await client.create_collection(
             name,
             None if dim is None and embedder is None else {"dense": Dense(dim or 0, embedder=embedder)},
@@ -176,7 +177,7 @@ class Tools:
     async def describe(self, ctx: Context[Any, Any], collection: str) -> str:
         """A collection's fields, indexes, size and state, as JSON."""
         try:
-            handle = self._client(ctx, Action.READ, collection).collection(collection)
+            handle = await self._handle(ctx, Action.READ, collection)
             info = Collection.of(await handle.info()).model_dump()
             return json.dumps({**info, "stats": await handle.stats()}, default=str)
         except NotFound as error:
