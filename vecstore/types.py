@@ -288,7 +288,9 @@ class QueryRequest:
     @property
     def is_staged(self) -> bool:
         """Whether it is more than one search."""
-        return bool(self.prefetch) or any(one is not None for one in (self.fusion, self.mmr, self.ranking))
+        if self.prefetch or self.fusion is not None:
+            return True
+        return self.mmr is not None or self.ranking is not None
 
 
 @dataclass(slots=True)

@@ -18,9 +18,9 @@ def test_forms_are_measured_beside_each_other(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(sparse_forms.contest, "one_thread", lambda: None)
     monkeypatch.setattr(sparse_forms, "TARGETS", (0.9,))
     rng = np.random.default_rng(5)
-    parts: dict[str, np.ndarray] = {"shape": np.array([700, 10, 300])}
-    for name, n in (("train", 700), ("test", 10)):
-        rows = [np.sort(rng.choice(300, 20, replace=False)) for _ in range(n)]
+    parts: dict[str, np.ndarray] = {"shape": np.array([300, 10, 200])}
+    for name, n in (("train", 300), ("test", 10)):
+        rows = [np.sort(rng.choice(200, 20, replace=False)) for _ in range(n)]
         parts[f"{name}_indptr"] = np.arange(n + 1) * 20
         parts[f"{name}_indices"] = np.concatenate(rows).astype(np.int32)
         parts[f"{name}_values"] = rng.exponential(1, 20 * n).astype(np.float32)

@@ -38,7 +38,7 @@ def forward(index: SeismicIndex) -> PackedRows:
 
 @pytest.fixture(scope="module")
 def rows() -> SparseRows:
-    return topical(np.random.default_rng(1), 1500)
+    return topical(np.random.default_rng(1), 900)
 
 
 @pytest.fixture(scope="module")
