@@ -72,9 +72,8 @@ def forced(index: BuiltIndex, kernels: Kernels, allowed: Bitmap) -> dict[str, Ca
             with mock.patch.multiple(costs, **changed):
                 spec_ef = 0 if index.spec.ef == "auto" else index.spec.ef
                 rows = bitmaps.count_bits(allowed)
-                how = graph_plan.plan(
-                    index.table, spec_ef, index.ntotal, K, SearchParams(), rows, index.field.row_bytes
-                )
+                asked = graph_plan.Asked(spec_ef, index.ntotal, K, SearchParams(), rows, index.field.row_bytes)
+                how = graph_plan.plan(index.table, asked)
 
             def walk(query: Any, how: graph_plan.Plan = how) -> Candidates:
                 with mock.patch.object(walker, "_plan", return_value=how):

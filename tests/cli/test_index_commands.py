@@ -120,3 +120,15 @@ def test_estimates(run: Callable[..., Any], tmp_path: Path) -> None:
     assert "now, 50 rows" in run("estimate", "docs", "-t", target, "--points", 500).stdout
     assert run("estimate", "-t", target).exit_code == 2
     assert run("estimate", "--dim", 8).exit_code == 2
+
+
+def test_a_plan_is_shown_in_place_of_answers(run: Callable[..., Any], tmp_path: Path) -> None:
+    target = tmp_path / "db"
+    with vecstore.connect(str(target)) as db:
+        db.create_collection("docs", vecstore.Dense(16)).upsert(range(50), ROWS)
+    common = ["query", "docs", "-t", target, "--vector", json.dumps(ROWS[7].tolist()), "--plan"]
+    shown = run(*common)
+    assert "exact_scan" in shown.stdout, shown.output
+    assert "matches" in shown.stdout
+    assert json.loads(run(*common, "--json").stdout)["plan"]["segments"][0]["rows"] == 50
+    assert run(*common, "--explain").exit_code == 2

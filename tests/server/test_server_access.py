@@ -25,7 +25,7 @@ from vecstore.server.rules import RULES
 
 READS = {
     "Collections": "Get List Exists ListAliases Stats Estimate Info",
-    "Points": "Get Scroll Count Facet DistanceMatrix Query QueryGroups WhyNot QueryBatch QueryStream",
+    "Points": "Get Scroll Count Facet DistanceMatrix Query QueryGroups Explain WhyNot QueryBatch QueryStream",
     "Operations": "Get List Watch",
 }
 WRITES = {

@@ -144,6 +144,14 @@ def query(
     explain: Annotated[
         bool, typer.Option("--explain", rich_help_panel=OUTPUT, help="Show what was searched, and how, as a tree.")
     ] = False,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan",
+            rich_help_panel=OUTPUT,
+            help="No answers: what would be done, and what it would cost.",
+        ),
+    ] = False,
     why_not: Annotated[
         str | None,
         typer.Option(metavar="ID", rich_help_panel=OUTPUT, help="No answers: why this point is not among them."),
@@ -167,7 +175,9 @@ def query(
             show.show_facet(facet, counts, as_json)
             return
         found = request_of(handle, way, ctx.params)
-        if why_not is not None:
+        if plan:
+            show.show_plan(handle._transport.explain(found), as_json)
+        elif why_not is not None:
             one = one_that_exists(handle, why_not)
             show.show_why_not(one, handle._transport.why_not(found, one)[0], as_json)
         elif group_by is not None:

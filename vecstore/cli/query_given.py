@@ -33,7 +33,7 @@ from vecstore.wire.rest.queries import query_from_json
 
 CANDIDATES = 100
 EFFORT = ("nprobe", "ef", "oversampling", "recall", "exact", "rescore", "truncate_dim", "block_factor")
-SHOWN = {"k", "filter", "threshold", "payload", "explain", "why_not", "group_by", "group_size"}
+SHOWN = {"k", "filter", "threshold", "payload", "explain", "plan", "why_not", "group_by", "group_size"}
 SEARCH = {*SHOWN, *EFFORT, "using"}
 # The options that say what to search for, and those that each goes with.
 WAYS: dict[str, tuple[str, ...]] = {
@@ -46,11 +46,16 @@ GOES_WITH: dict[str, set[str]] = {
     "recommend": {*SEARCH, "strategy"},
     "order_by": {*SHOWN, "descending"} - {"threshold"},
     "facet": {"k", "filter"},
-    "request": {"explain", "why_not", "group_by", "group_size"},
+    "request": {"explain", "plan", "why_not", "group_by", "group_size"},
 }
 ALWAYS = {"collection", "target", "as_json"}
 NEEDS = {"weights": ("fusion",), "group_size": ("group_by",), "candidates": ("fusion", "formula", "mmr")}
-EXCLUDES = {"formula": {"fusion", "mmr"}, "why_not": {"explain", "group_by", "payload"}, "fusion": {"mmr"}}
+EXCLUDES = {
+    "formula": {"fusion", "mmr"},
+    "why_not": {"explain", "plan", "group_by", "payload"},
+    "plan": {"explain", "group_by", "payload"},
+    "fusion": {"mmr"},
+}
 
 
 def way_of(ctx: typer.Context) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from vecstore.cli.render import as_text, show_json, show_table
-from vecstore.cli.trees import show_explained, show_reasons
+from vecstore.cli.trees import show_explained, show_planned, show_reasons
 from vecstore.client.vectors import only_vector
 from vecstore.grouping import Groups
 from vecstore.hits import Hits
@@ -63,6 +63,13 @@ def show_facet(key: str, counts: Sequence[tuple[Scalar, int]], as_json: bool) ->
         show_json([{"value": value, "count": count} for value, count in counts])
     else:
         show_table((key, "points"), [(str(value), count) for value, count in counts])
+
+
+def show_plan(explained: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        show_json(explained)
+        return
+    show_planned(explained["plan"])
 
 
 def show_why_not(id: PointId, report: dict[str, Any], as_json: bool) -> None:

@@ -29,6 +29,13 @@ def show_explained(explain: Mapping[str, Any], quality: Quality | None) -> None:
     _print(tree)
 
 
+def show_planned(plan: Mapping[str, Any]) -> None:
+    """The stages of a query, the ways that each would take, and those that it leaves."""
+    tree = Tree(_line(str(plan.get("stage")), plan, ("stage",)))
+    _grow(tree, plan)
+    _print(tree)
+
+
 def show_reasons(id: str, report: Mapping[str, Any]) -> None:
     """What became of a point in each stage of a query."""
     tree = Tree(_line(f"{id}: {report.get('verdict')}", report, ("verdict",)))
@@ -44,10 +51,11 @@ def _grow(tree: Tree, given: Mapping[str, Any]) -> None:
                     tree.add(Text(f"fails {msgspec.json.encode(one).decode()}"))
                 continue
             for place, one in enumerate(value):
-                name = str(one.get("stage") or one.get("kind") or place)
+                name = str(one.get("stage") or one.get("kind") or one.get("strategy") or place)
                 verdict = f": {one['verdict']}" if "verdict" in one else ""
                 head = f"{key} {place}: {name}{verdict}" if key == "prefetch" else f"{key.removesuffix('s')} {name}"
-                _grow(tree.add(_line(head, one, ("stage", "kind", "verdict"))), one)
+                left_out = ("stage", "kind", "verdict") + (() if "kind" in one else ("strategy",))
+                _grow(tree.add(_line(head, one, left_out)), one)
         elif isinstance(value, Mapping) and value:
             branch = tree.add(_line(key, value))
             _grow(branch, {name: inner for name, inner in value.items() if not _is_flat(inner)})

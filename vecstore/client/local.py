@@ -125,6 +125,10 @@ class AsyncLocal:
     async def matrix(self, request: MatrixRequest) -> Matrix:
         return await self._read(self._database.matrix, request)
 
+    async def explain(self, request: QueryRequest, *, analyze: bool = False) -> dict[str, Any]:
+        (request,) = await self._database.embedding.resolved_async([await named(self._database, request)])
+        return await self._read(functools.partial(self._database.explain, analyze=analyze), request)
+
     async def why_not(self, request: QueryRequest, id: PointId) -> tuple[dict[str, Any], int]:
         (request,) = await self._database.embedding.resolved_async([await named(self._database, request)])
         return await self._read(self._database.why_not, request, id)

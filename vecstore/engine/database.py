@@ -17,6 +17,7 @@ from vecstore.config import Settings
 from vecstore.embed.embedders import EmbedderLike, Embedders
 from vecstore.embed.requests import Embedding
 from vecstore.engine import aliases, changes, keys
+from vecstore.engine.asking import Asking
 from vecstore.engine.builder import Builder
 from vecstore.engine.collection import Collection, View
 from vecstore.engine.committer import Change, Committer
@@ -26,7 +27,6 @@ from vecstore.engine.gauges import Gauges, collection_gauges
 from vecstore.engine.header import CollectionRecord, Manifest
 from vecstore.engine.indexing import Indexing
 from vecstore.engine.maintenance import Maintenance
-from vecstore.engine.named import Named
 from vecstore.engine.operations import Operations
 from vecstore.engine.overviews import Overviews
 from vecstore.engine.params import field_of
@@ -51,7 +51,6 @@ from vecstore.hits import Hits
 from vecstore.index_check import check_index
 from vecstore.index_spec import Auto
 from vecstore.kernels.select import describe, get_kernels
-from vecstore.query.filter import PointId
 from vecstore.rows import Rows, concat
 from vecstore.schema import FieldKind, Schema, with_defaults
 from vecstore.schema_update import UpdateCollectionRequest, UpdatedCollection
@@ -80,7 +79,7 @@ SHOWN_S = 2.0  # what a change of a schema waits at most for processes that foll
 R = TypeVar("R")
 
 
-class Database(Named):
+class Database(Asking):
     """A directory of collections, or one in memory. Threads may share one object; one process owns a directory.
 
     Every method raises errors of `vecstore.errors` and nothing else on purpose."""
@@ -303,26 +302,11 @@ class Database(Named):
 
     # --- reads ---
 
-    def query(self, request: QueryRequest) -> Hits:
-        (request,) = self.embedding.resolved([self.named(request)])
-        collection = self.collection(request.collection)
-        with stop_after(request.timeout_s, self.settings):
-            if request.is_staged:
-                return self._staged.run(collection, request, self._staged.check(collection, request))
-            return self.reader.run(collection, request, self.reader.check(collection, request))[0]
-
     def query_groups(self, request: GroupsRequest) -> Groups:
         (request,) = self.embedding.resolved([self.named(request)])
         collection = self.collection(request.query.collection)
         with stop_after(request.query.timeout_s, self.settings):
             return self._staged.run_groups(collection, request, self._staged.check_groups(collection, request))
-
-    def why_not(self, request: QueryRequest, id: PointId) -> tuple[dict[str, Any], int]:
-        """Why a point is not among the answers to a query (`engine.why_not`), and the seq read."""
-        (request,) = self.embedding.resolved([self.named(request)])
-        collection = self.collection(request.collection)
-        with stop_after(request.timeout_s, self.settings):
-            return self._staged.why_not(collection, request, id, self._staged.check(collection, request))
 
     def query_many(self, request: QueryRequest) -> list[Hits]:
         """`query` for each row of `request.vector`, in one pass."""

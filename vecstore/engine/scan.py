@@ -34,7 +34,7 @@ def search_segment(
 ) -> Candidates:
     """The candidates, which say what found them. Kernels break ties by row, the API by id: where rows do not ascend by
     id, a tie at the last place may have kept the wrong one, so the search is widened until the tied run ends."""
-    index = _usable(view, name, n_allowed, params)
+    index = usable(view, name, n_allowed, params)
     if index is not None:
         kernels = view.segment.guard(kernels, name)
         return _by_index(kernels, index, view, name, queries, k, allowed, params)
@@ -45,6 +45,7 @@ def search_segment(
     wide = min(k + 1, view.n_rows)
     while True:
         candidates = flat.search(kernels, queries, wide, allowed, params)
+        candidates.strategy = candidates.strategy or flat.name
         if wide in (k, view.n_rows):
             return candidates
         tied = candidates.distances[:, -1] == candidates.distances[:, k - 1]
@@ -53,7 +54,8 @@ def search_segment(
         wide = min(2 * wide, view.n_rows)
 
 
-def _usable(view: SegmentView, name: str, n_allowed: int, params: SearchParams) -> BuiltIndex | None:
+def usable(view: SegmentView, name: str, n_allowed: int, params: SearchParams) -> BuiltIndex | None:
+    """The index that answers where so many rows are allowed; None where an exact scan does."""
     if params.exact:
         return None
     index = view.segment.index(name)

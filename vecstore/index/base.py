@@ -110,15 +110,31 @@ class Warm(Generic[I_co]):
     rows: Int64Array
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to answer a query: what an index's explain calls it, what it is expected to take (None where there is no
+    model of that), the recall that is promised, and whether it is the one that a search takes."""
+
+    strategy: str
+    est_us: float | None
+    recall: float | None
+    chosen: bool
+
+
 class BuiltIndex(Index):
     """An index that is built in the background from a sealed segment's rows, and stored with it.
 
     `code_bytes` is what a row takes in memory: codes, factors and rerank codes, not its row number or stored vector."""
 
     code_bytes: float
+    is_exact: ClassVar[bool] = False  # finds what a scan finds
     reads_by_kernels: ClassVar[bool] = False  # search reads stored rows by kernels only: they are checked as it does
     plans_filters: ClassVar[bool] = False  # does well by any filter: else few allowed rows are scanned without it
     truncates: ClassVar[bool] = False  # honours `truncate_dim`; else such queries scan prefixes of the stored vectors
+
+    def ways(self, kernels: Kernels, k: int, matches: int, params: SearchParams) -> list[Way]:
+        """How a query could be answered where `matches` rows are allowed. Reads no rows."""
+        return [Way(self.name, None, 1.0 if self.is_exact else None, True)]
 
     @property
     def measured_rows(self) -> int | None:

@@ -14,11 +14,13 @@ from vecstore.index import costs, ivf_build, ivf_search
 from vecstore.index.asked import open_asked
 from vecstore.index.base import (
     DEFAULT_PARAMS,
+    EXACT_SCAN,
     BuiltIndex,
     Candidates,
     Progress,
     SearchParams,
     Warm,
+    Way,
     allowed_count,
     some_alive,
 )
@@ -167,6 +169,15 @@ class CodedIndex(BuiltIndex):
         if found.rows[:, -1].min(initial=0) < 0:
             self._top_up(kernels, queries, allowed, found)
         return found
+
+    def ways(self, kernels: Kernels, k: int, matches: int, params: SearchParams) -> list[Way]:
+        how, factor = self._plan(k, params, matches), costs.row_factor(kernels)
+        by_lists, by_rows = self._cost(how, matches, factor), costs.exact(matches, self.field.row_bytes, factor)
+        exact = matches < self.ntotal and by_rows <= by_lists and params.rescore
+        return [
+            Way(self.name, by_lists / 1e3, how.recall, not exact),
+            Way(EXACT_SCAN, by_rows / 1e3, 1.0, exact),
+        ]
 
     def _cost(self, how: ivf_search.Plan, matches: int, factor: float) -> float:
         """Of a query by its lists: codes are scored whatever the mask, rows where it allows them."""

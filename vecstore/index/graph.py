@@ -18,11 +18,13 @@ from vecstore.index import costs, graph_codes
 from vecstore.index.asked import open_asked
 from vecstore.index.base import (
     DEFAULT_PARAMS,
+    EXACT_SCAN,
     BuiltIndex,
     Candidates,
     Progress,
     SearchParams,
     Warm,
+    Way,
     allowed_count,
     some_alive,
 )
@@ -31,7 +33,7 @@ from vecstore.index.graph_build import DEGREE, neighbours_of
 from vecstore.index.graph_calibration import QUERIES, WalkTable, calibrated, uncalibrated
 from vecstore.index.graph_codes import GraphCodes
 from vecstore.index.graph_connect import connect
-from vecstore.index.graph_plan import SCAN_DEPTH, Plan, plan
+from vecstore.index.graph_plan import SCAN_DEPTH, Asked, Plan, plan, ways
 from vecstore.index.graph_rows import entries
 from vecstore.index.header import read_header
 from vecstore.index.learned import SAMPLE_MIN, within
@@ -59,6 +61,9 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metric: Metric
     spec: Graph
     table: WalkTable
+
+
+_STRATEGIES = {"walk": "", "detours": "graph_detours", "scan": "graph_scan", "exact": EXACT_SCAN}
 
 
 class GraphIndex(BuiltIndex):
@@ -193,11 +198,10 @@ class GraphIndex(BuiltIndex):
         counters = np.empty((nq, len(COUNTERS)), np.int64)
         if how.how == "scan":
             kernels.graph_scan(self._opened(kernels), queries, rescored, allowed, rows, distances, counters)
-            return Candidates(rows, distances, _counted(counters, how.how), how.recall, "graph_scan")
+            return Candidates(rows, distances, _counted(counters, how.how), how.recall, _STRATEGIES["scan"])
         walk = Walk(how.ef, rescored, how.how == "detours")
         kernels.graph_search(self._opened(kernels), queries, walk, allowed, rows, distances, counters)
-        strategy = "graph_detours" if how.how == "detours" else ""
-        found = Candidates(rows, distances, _counted(counters, how.how), how.recall, strategy)
+        found = Candidates(rows, distances, _counted(counters, how.how), how.recall, _STRATEGIES[how.how])
         if allowed is not None:
             thin = rows[:, -1] < 0
             if rescored:
@@ -234,12 +238,21 @@ class GraphIndex(BuiltIndex):
         if known is None:
             if len(self._plans) >= _PLANS_MAX:
                 self._plans.clear()
-            spec_ef = 0 if self.spec.ef == "auto" else self.spec.ef
-            known = self._plans[key] = plan(
-                self.table, spec_ef, self.ntotal, k, params, matches, self.field.row_bytes, factor
-            )  # fmt: skip
+            known = self._plans[key] = plan(self.table, self._asked_of(k, params, matches, factor))
         self._last = (params, k, matches, known, factor)
         return known
+
+    def _asked_of(self, k: int, params: SearchParams, matches: int, factor: float) -> Asked:
+        spec_ef = 0 if self.spec.ef == "auto" else self.spec.ef
+        return Asked(spec_ef, self.ntotal, k, params, matches, self.field.row_bytes, factor)
+
+    def ways(self, kernels: Kernels, k: int, matches: int, params: SearchParams) -> list[Way]:
+        factor = costs.row_factor(kernels)
+        chosen = self._plan(k, params, matches, factor)
+        return [
+            Way(_STRATEGIES[one.how] or self.name, cost / 1e3, one.recall, one.how == chosen.how)
+            for cost, one in ways(self.table, self._asked_of(k, params, matches, factor))
+        ]
 
     def _opened(self, kernels: Kernels) -> OpenGraph:
         graph = self._open.get(kernels.name)

@@ -27,39 +27,65 @@ class Plan:
     cost_ns: float | None = None  # of a query, where ways were weighed
 
 
-def plan(
-    table: WalkTable, spec_ef: int, n: int, k: int, params: SearchParams, matches: int, row_bytes: int,
-    factor: float = 1.0,
-) -> Plan:  # fmt: skip
-    """`matches` of the n rows are allowed; `spec_ef` is 0 for automatic; stored rows of so many bytes cost `factor`
-    times as much as in memory."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a plan is for: `matches` of the n rows are allowed; `spec_ef` is 0 for automatic; stored rows of so many
+    bytes cost `factor` times as much as in memory."""
+
+    spec_ef: int
+    n: int
+    k: int
+    params: SearchParams
+    matches: int
+    row_bytes: int
+    factor: float = 1.0
+
+
+def plan(table: WalkTable, asked: Asked) -> Plan:
+    """A walk where every row is allowed, else what costs least."""
+    found = ways(table, asked)
+    if asked.matches == asked.n and (walk := next((one for _, one in found if one.how == "walk"), None)) is not None:
+        return replace(walk, rescored=min(_effort(table, asked)[1], walk.ef))
+    cost, chosen = min(found, key=lambda way: way[0])
+    return replace(chosen, cost_ns=cost)
+
+
+def _effort(table: WalkTable, asked: Asked) -> tuple[int, int, float | None]:
+    """The width of a walk, the candidates that it rescores, and the recall that this promises."""
+    k, params = asked.k, asked.params
     target = params.recall_target or DEFAULT_RECALL
-    fixed = params.ef or (0 if params.recall_target else spec_ef)
+    fixed = _fixed(asked)
     ef = max(k, fixed) if fixed else table.width(target, k)
     depth = table.depth_for_width(ef, k) if fixed else table.depth(target, k)
     if params.oversampling:
         depth = max(k, math.ceil(k * params.oversampling))
         ef = max(ef, depth)
     if not params.rescore:
-        recall = None  # nothing was measured by codes alone
-    elif fixed or params.oversampling:
-        recall = table.recall_of(ef, depth, k)
-    else:
-        recall = table.recall_for(target, k)
-    measured = table.rows or n
-    if matches == n and (target < 1 or fixed):
-        return Plan("walk", min(n, ef), min(depth, ef, n), recall)
+        return ef, depth, None  # nothing was measured by codes alone
+    if fixed or params.oversampling:
+        return ef, depth, table.recall_of(ef, depth, k)
+    return ef, depth, table.recall_for(target, k)
+
+
+def _fixed(asked: Asked) -> int:
+    return asked.params.ef or (0 if asked.params.recall_target else asked.spec_ef)
+
+
+def ways(table: WalkTable, asked: Asked) -> list[tuple[float, Plan]]:
+    """Every way to answer, and what it costs in nanoseconds."""
+    n, matches, row_bytes, factor = asked.n, asked.matches, asked.row_bytes, asked.factor
+    ef, depth, recall = _effort(table, asked)
     deep = min(SCAN_DEPTH * depth, matches)
     by_codes = costs.CODES_FIXED + matches * costs.CODE_ROW + costs.rescored(deep, row_bytes, factor)
-    ways = [(by_codes, Plan("scan", 0, deep, recall))]
-    if params.rescore:
-        ways.append((costs.exact(matches, row_bytes, factor), Plan("exact", 0, 0, 1.0)))
-    if target < 1 or fixed:
-        share = min(1.0, matches / measured)
+    found = [(by_codes, Plan("scan", 0, deep, recall))]
+    if asked.params.rescore:
+        found.append((costs.exact(matches, row_bytes, factor), Plan("exact", 0, 0, 1.0)))
+    if (asked.params.recall_target or DEFAULT_RECALL) < 1 or _fixed(asked):
+        share = min(1.0, matches / (table.rows or n))
         met = min(ef, max(depth, ef // 2), matches)  # that a walk should meet; with fewer, it was in the wrong place
-        wide = min(n, math.ceil(ef / share))
-        ways.append((wide * costs.HOP + costs.rescored(met, row_bytes, factor), Plan("walk", wide, met, recall)))
+        wide = min(n, math.ceil(ef / share)) if matches < n else min(n, ef)
+        found.append((wide * costs.HOP + costs.rescored(met, row_bytes, factor), Plan("walk", wide, met, recall)))
         if share < DETOURS_FROM:
-            ways.append((ef * DETOUR_WIDTH * costs.DETOUR_HOP, Plan("detours", ef * DETOUR_WIDTH, met, recall)))
-    cost, chosen = min(ways, key=lambda way: way[0])
-    return replace(chosen, cost_ns=cost)
+            width = ef * DETOUR_WIDTH
+            found.append((width * costs.DETOUR_HOP, Plan("detours", width, met, recall)))
+    return found

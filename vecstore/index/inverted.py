@@ -46,6 +46,7 @@ class InvertedIndex(BuiltIndex):
     name: ClassVar[str] = "inverted"
     complete: ClassVar[bool] = True
     plans_filters: ClassVar[bool] = True
+    is_exact: ClassVar[bool] = True
 
     def __init__(
         self, field: VectorField, rows: StoredRows, windows: Sequence[Window], lengths: Float32Array | None

@@ -38,6 +38,7 @@ _ROWS_PER_STEP = 64
 
 class MihIndex(BuiltIndex):
     name: ClassVar[str] = "mih"
+    is_exact: ClassVar[bool] = True
 
     def __init__(self, rows: UInt8Array, tables: MihTables) -> None:
         """`rows` is uint8 (n, dim / 8)."""

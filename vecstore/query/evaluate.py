@@ -89,6 +89,13 @@ def evaluate(
     return answer.sure | evaluation.scan(filter, answer.maybe) if answer.maybe else answer.sure
 
 
+def bounds(filter: Filter, source: PayloadSource, within: BitMap) -> tuple[int, int]:
+    """How many rows of `within` match for sure, and how many may; what lies between, `evaluate` would read payloads
+    for. Reads none."""
+    answer = _Evaluation(source, within, EvalStats()).filter(filter)
+    return len(answer.sure), len(answer.sure | answer.maybe)
+
+
 class _Evaluation:
     def __init__(self, source: PayloadSource, every_row: BitMap, stats: EvalStats) -> None:
         self._source = source

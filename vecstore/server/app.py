@@ -258,6 +258,7 @@ def calls_of(
         "Points/Query": points.query,
         "Points/QueryBatch": points.query_batch,
         "Points/QueryGroups": points.query_groups,
+        "Points/Explain": points.explain,
         "Points/WhyNot": points.why_not,
         "Points/DistanceMatrix": points.distance_matrix,
         "Points/Get": points.get,

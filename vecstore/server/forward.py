@@ -20,6 +20,7 @@ PACKAGE = "vecstore.v1"
 # What a reader answers from what it follows. What it does not know, or knows a moment late, the writer answers.
 LOCAL = frozenset({
     "Points/Query", "Points/QueryBatch", "Points/QueryGroups", "Points/QueryStream", "Points/WhyNot",
+    "Points/Explain",
     "Points/DistanceMatrix", "Points/Get", "Points/Scroll", "Points/Count", "Points/Facet",
 })  # fmt: skip
 # And these it answers itself while the writer is away.

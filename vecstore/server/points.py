@@ -260,6 +260,22 @@ class Points:
 
         return self._embedded(requests, run)
 
+    async def explain(self, data: bytes, remaining_s: float) -> bytes:
+        return await self._read(self._explain, data, remaining_s)
+
+    def _explain(self, data: bytes, remaining_s: float) -> bytes | _Waiting:
+        message = pb.ExplainRequest.FromString(data)
+        request = query_from_pb(message.query, self._limits)
+        self._check_kind(request, "nearest")
+        _bound_time(request, remaining_s)
+
+        def run(requests: Sequence[QueryRequest]) -> bytes:
+            answer = pb.ExplainResponse()
+            set_fields(answer.explained.fields, self._database.explain(requests[0], analyze=message.analyze))
+            return answer.SerializeToString()
+
+        return self._embedded([request], run)
+
     async def why_not(self, data: bytes, remaining_s: float) -> bytes:
         return await self._read(self._why_not, data, remaining_s)
 

@@ -139,6 +139,7 @@ RULES: dict[str, Rule] = {
     "Points/DistanceMatrix": Rule(READ, _p.DistanceMatrixRequest, _collection),
     "Points/Query": Rule(READ, _p.QueryRequest, _collection),
     "Points/QueryGroups": Rule(READ, _p.QueryGroupsRequest, _query),
+    "Points/Explain": Rule(READ, _p.ExplainRequest, _query),
     "Points/WhyNot": Rule(READ, _p.WhyNotRequest, _query),
     "Points/QueryBatch": Rule(READ, _p.QueryBatchRequest, _queries),
     "Points/QueryStream": Rule(READ, _p.QueryStreamRequest, _query),  # of each message

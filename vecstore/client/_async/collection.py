@@ -337,6 +337,16 @@ class AsyncCollection(AsyncCare):
             self._transport.query_groups, lambda query: GroupsRequest(query, group_by, size), vector, k, options
         )
 
+    async def explain(
+        self, vector: Any = None, k: int = 10, *, analyze: bool = False, **options: Unpack[QueryOptions]
+    ) -> dict[str, Any]:
+        """What a query would do: for each stage and segment the way that it would take, what that and the alternatives
+        are expected to cost, and how many points its filter lets through, by payload indexes alone. No vector is read.
+        With `analyze` the query is answered, too: `measured` has counts and times, as `explain=True` gives them."""
+        return await self._queried(
+            lambda query: self._transport.explain(query, analyze=analyze), lambda query: query, vector, k, options
+        )
+
     async def why_not(
         self, id: PointId, vector: Any = None, k: int = 10, **options: Unpack[QueryOptions]
     ) -> dict[str, Any]:

@@ -175,6 +175,11 @@ class AsyncGrpcTransport:
         message = matrix_request_to_pb(request)
         return matrix_from_pb(await self._call(self._points.DistanceMatrix, message, timeout_s=timeout_s))
 
+    async def explain(self, request: QueryRequest, *, analyze: bool = False) -> dict[str, Any]:
+        timeout_s = rpc_deadline_s(request.timeout_s)
+        message = points_pb2.ExplainRequest(query=query_to_pb(request), analyze=analyze)
+        return fields_from_pb((await self._call(self._points.Explain, message, timeout_s=timeout_s)).explained.fields)
+
     async def why_not(self, request: QueryRequest, id: PointId) -> tuple[dict[str, Any], int]:
         timeout_s = rpc_deadline_s(request.timeout_s)
         message = points_pb2.WhyNotRequest(query=query_to_pb(request), id=id_to_pb(id))

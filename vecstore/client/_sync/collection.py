@@ -334,6 +334,16 @@ class Collection(Care):
             self._transport.query_groups, lambda query: GroupsRequest(query, group_by, size), vector, k, options
         )
 
+    def explain(
+        self, vector: Any = None, k: int = 10, *, analyze: bool = False, **options: Unpack[QueryOptions]
+    ) -> dict[str, Any]:
+        """What a query would do: for each stage and segment the way that it would take, what that and the alternatives
+        are expected to cost, and how many points its filter lets through, by payload indexes alone. No vector is read.
+        With `analyze` the query is answered, too: `measured` has counts and times, as `explain=True` gives them."""
+        return self._queried(
+            lambda query: self._transport.explain(query, analyze=analyze), lambda query: query, vector, k, options
+        )
+
     def why_not(self, id: PointId, vector: Any = None, k: int = 10, **options: Unpack[QueryOptions]) -> dict[str, Any]:
         """Why a point is not among the answers to a query: `verdict`, its true `rank` and `score` by exact search, the
         conditions that do not hold, and the same for each prefetch. It ranks every point that matches."""

@@ -183,6 +183,11 @@ class RestTransport:
         body = r.matrix_to_json(request)
         return r.matrix_from_answer(self._call(target, body, r.MatrixAnswer, timeout_s=request.timeout_s))
 
+    def explain(self, request: QueryRequest, *, analyze: bool = False) -> dict[str, Any]:
+        target = Target("POST", collection_path(request.collection, "points", "query", "explain"))
+        body = q.ExplainBody(query=q.query_to_json(request), analyze=analyze)
+        return dict((self._call(target, body, q.ExplainAnswer, timeout_s=request.timeout_s)).explained)
+
     def why_not(self, request: QueryRequest, id: PointId) -> tuple[dict[str, Any], int]:
         target = Target("POST", collection_path(request.collection, "points", "query", "why_not"))
         body = q.WhyNotBody(query=q.query_to_json(request), id=id_to_json(id))

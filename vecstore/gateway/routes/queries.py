@@ -22,17 +22,9 @@ HITS_ON_LOOP = 200  # an answer with more is built in a thread: it would hold up
 
 
 async def query(call: Call) -> q.QueryAnswer:
-    return await _query(call, call.body.explain)
-
-
-async def explain(call: Call) -> q.QueryAnswer:
-    return await _query(call, True)
-
-
-async def _query(call: Call, explained: bool) -> q.QueryAnswer:
     body: q.QueryBody = call.body
     request = q.query_from_json(call.collection, body, call.limits)
-    request.explain = explained
+    request.explain = body.explain
     await _check(call, request, "nearest")
     hits = await call.transport.query(request)
     if len(hits) <= HITS_ON_LOOP:
@@ -70,6 +62,12 @@ async def query_groups(call: Call) -> q.QueryGroupsAnswer:
     await _check(call, request.query, "nearest")
     groups = await call.transport.query_groups(request)
     return await call.in_thread(q.groups_to_json, groups, call.body.query.vector_encoding)
+
+
+async def explain(call: Call) -> q.ExplainAnswer:
+    request = q.query_from_json(call.collection, call.body.query, call.limits)
+    await _check(call, request, "nearest")
+    return q.ExplainAnswer(explained=await call.transport.explain(request, analyze=call.body.analyze))
 
 
 async def why_not(call: Call) -> q.WhyNotAnswer:
@@ -111,14 +109,17 @@ ROUTES = (
                   {"score": 0}, {"mul": [0.1, {"field": "year", "default": 0}]}]}}, DOCS),
               "by a formula in text": Example({**HYBRID, "fusion": None,
                                                "formula": "score(0) + 0.1 * field('year', 0)"}, DOCS)}),
-    Route("POST", f"{POINTS}/query/explain", "explain_query", "The same, with how it was answered.", READ, explain,
-          body=q.QueryBody, answer=q.QueryAnswer, examples={"near a vector": Example(NEAREST, DOCS)}),
     Route("POST", f"{POINTS}/query/batch", "query_batch", "Several queries at once; the first bad one fails them all.",
           READ, query_batch, body=q.QueryBatchBody, answer=q.QueryBatchAnswer,
           examples={"two": Example({"queries": [NEAREST, HYBRID]}, DOCS)}),
     Route("POST", f"{POINTS}/query/groups", "query_groups", "Answers grouped by the value of a payload key.", READ,
           query_groups, body=q.QueryGroupsBody, answer=q.QueryGroupsAnswer,
           examples={"by language": Example({"query": NEAREST, "group_by": "lang", "group_size": 2}, DOCS)}),
+    Route("POST", f"{POINTS}/query/explain", "explain_query",
+          "What a query would do and is expected to cost; with `analyze`, what it did.", READ, explain,
+          body=q.ExplainBody, answer=q.ExplainAnswer,
+          examples={"a plan": Example({"query": {**NEAREST, "filter": WHERE}}, DOCS),
+                    "measured": Example({"query": HYBRID, "analyze": True}, DOCS)}),
     Route("POST", f"{POINTS}/query/why_not", "why_not", "Why a point is not among the answers to a query.", READ,
           why_not, body=q.WhyNotBody, answer=q.WhyNotAnswer,
           examples={"point 2": Example({"query": {**NEAREST, "limit": 1}, "id": 2}, DOCS)}),

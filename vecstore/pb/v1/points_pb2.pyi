@@ -713,6 +713,20 @@ class WhyNotResponse(_message.Message):
     seq: int
     def __init__(self, report: _Optional[_Union[_common_pb2.MapValue, _Mapping]] = ..., seq: _Optional[int] = ...) -> None: ...
 
+class ExplainRequest(_message.Message):
+    __slots__ = ("query", "analyze")
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    ANALYZE_FIELD_NUMBER: _ClassVar[int]
+    query: QueryRequest
+    analyze: bool
+    def __init__(self, query: _Optional[_Union[QueryRequest, _Mapping]] = ..., analyze: _Optional[bool] = ...) -> None: ...
+
+class ExplainResponse(_message.Message):
+    __slots__ = ("explained",)
+    EXPLAINED_FIELD_NUMBER: _ClassVar[int]
+    explained: _common_pb2.MapValue
+    def __init__(self, explained: _Optional[_Union[_common_pb2.MapValue, _Mapping]] = ...) -> None: ...
+
 class QueryBatchRequest(_message.Message):
     __slots__ = ("queries",)
     QUERIES_FIELD_NUMBER: _ClassVar[int]

@@ -119,6 +119,11 @@ class PointsStub:
                 request_serializer=vecstore_dot_v1_dot_points__pb2.WhyNotRequest.SerializeToString,
                 response_deserializer=vecstore_dot_v1_dot_points__pb2.WhyNotResponse.FromString,
                 _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/vecstore.v1.Points/Explain',
+                request_serializer=vecstore_dot_v1_dot_points__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=vecstore_dot_v1_dot_points__pb2.ExplainResponse.FromString,
+                _registered_method=True)
         self.QueryBatch = channel.unary_unary(
                 '/vecstore.v1.Points/QueryBatch',
                 request_serializer=vecstore_dot_v1_dot_points__pb2.QueryBatchRequest.SerializeToString,
@@ -250,6 +255,13 @@ class PointsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Explain(self, request, context):
+        """What a query would do, and what that is expected to cost; with `analyze`, what it did.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def QueryBatch(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -358,6 +370,11 @@ def add_PointsServicer_to_server(servicer, server):
                     servicer.WhyNot,
                     request_deserializer=vecstore_dot_v1_dot_points__pb2.WhyNotRequest.FromString,
                     response_serializer=vecstore_dot_v1_dot_points__pb2.WhyNotResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=vecstore_dot_v1_dot_points__pb2.ExplainRequest.FromString,
+                    response_serializer=vecstore_dot_v1_dot_points__pb2.ExplainResponse.SerializeToString,
             ),
             'QueryBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.QueryBatch,
@@ -834,6 +851,33 @@ class Points:
             '/vecstore.v1.Points/WhyNot',
             vecstore_dot_v1_dot_points__pb2.WhyNotRequest.SerializeToString,
             vecstore_dot_v1_dot_points__pb2.WhyNotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecstore.v1.Points/Explain',
+            vecstore_dot_v1_dot_points__pb2.ExplainRequest.SerializeToString,
+            vecstore_dot_v1_dot_points__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

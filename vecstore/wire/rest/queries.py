@@ -163,6 +163,15 @@ class QueryGroupsAnswer(msgspec.Struct, omit_defaults=True, kw_only=True):
     quality: AnswerQuality | None = None
 
 
+class ExplainBody(Body):
+    query: QueryBody
+    analyze: Annotated[bool, msgspec.Meta(description="Answer the query, too, and say what it did.")] = False
+
+
+class ExplainAnswer(Answer):
+    explained: JsonObject
+
+
 class WhyNotBody(Body):
     query: QueryBody
     id: Id
