@@ -104,7 +104,9 @@ def test_a_plan_says_what_the_query_then_does(db: Database) -> None:
                 costs = [way["estimated_us"] for way in plan["alternatives"]]
                 assert plan["estimated_us"] <= min(costs), "the cheapest is taken"
             seen.add(plan["strategy"])
-    assert seen >= {"exact_scan", "graph_filtered", "ivf_filtered", "inverted", "none"}, seen
+    assert seen >= {"exact_scan", "graph", "inverted", "none"}, seen
+    assert seen & {"graph_filtered", "graph_scan"}, seen
+    assert seen & {"ivf", "ivf_filtered"}, seen
 
 
 def test_a_plan_reads_no_vector_and_no_payload(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from vecstore.errors import InvalidArgument
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.index_check import EF_MAX
 from vecstore.rows import Rows
-from vecstore.schema import Metric, Schema, VectorField, VectorKind
+from vecstore.schema import Metric, Schema, SearchDefaults, VectorField, VectorKind
 from vecstore.validate import invalid
 
 NPROBE_MAX = 1 << 20
@@ -41,6 +42,11 @@ def defaulted(params: SearchParams, field: VectorField) -> SearchParams:
         (params.exact, params.recall_target, params.nprobe, params.oversampling, params.ef, params.block_factor)
     ):
         return params
+    return _joined(params, own)
+
+
+@lru_cache(256)  # the same object for the same settings: indexes know their last plan by it
+def _joined(params: SearchParams, own: SearchDefaults) -> SearchParams:
     return replace(
         params,
         recall_target=own.recall or 0.0,
