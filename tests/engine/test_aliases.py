@@ -14,7 +14,7 @@ from engine_support import SCHEMA, SMALL, batch_of, settle, vectors_of
 import vecstore
 from vecstore.aliases import Alias, AliasAction, CreateAlias, DeleteAlias, RenameAlias, SwapAliases
 from vecstore.config import Limits
-from vecstore.engine import keys
+from vecstore.engine import aliases, keys
 from vecstore.engine.aliases import AliasRecord
 from vecstore.engine.database import Database
 from vecstore.engine.header import encode_meta
@@ -221,6 +221,21 @@ def test_readers_during_switches_see_one_collection_or_the_other(two: Database) 
         thread.join()
     assert wrong == []
     assert len(seen) == 2
+
+
+def test_a_batch_looks_its_names_up_at_once(two: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    two.update_aliases([CreateAlias("a", "c")])
+    look_up = aliases.by_own_name
+
+    def then_switched(request: Any, table: Any) -> Any:
+        found = look_up(request, table)
+        two.update_aliases([CreateAlias("a", "d")])
+        return found
+
+    monkeypatch.setattr(aliases, "by_own_name", then_switched)
+    request = QueryRequest("a", vectors_of([3])[0], "v", k=9)
+    assert [len(hits) for hits in two.query_batch([request, request])] == [5, 5]
+    assert [len(hits) for hits in two.query_batch([request, request])] == [2, 2]
 
 
 def test_a_schema_may_be_another_one(two: Database) -> None:

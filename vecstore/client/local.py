@@ -15,7 +15,7 @@ from vecstore.config import Settings
 from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
 from vecstore.engine.in_thread import in_thread
-from vecstore.engine.reached import named
+from vecstore.engine.reached import named, named_all
 from vecstore.estimating import EstimateRequest
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
@@ -142,8 +142,7 @@ class AsyncLocal:
         return await self._read(self._database.query_many, request)
 
     async def query_batch(self, requests: Sequence[QueryRequest]) -> list[Hits]:
-        requests = [await named(self._database, request) for request in requests]
-        requests = await self._database.embedding.resolved_async(requests)
+        requests = await self._database.embedding.resolved_async(await named_all(self._database, requests))
         return await self._read(self._database.query_batch, requests)
 
     async def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:

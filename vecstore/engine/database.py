@@ -320,7 +320,7 @@ class Database(Asking):
         """Answers in order. Requests that differ only in the vector share one pass. One bad request fails them all,
         named by its place."""
         self._check_queries(len(requests))
-        requests = self.embedding.resolved([self.named(request) for request in requests])
+        requests = self.embedding.resolved(self.named_all(requests))
         groups: dict[tuple[Any, ...], list[int]] = {}
         vectors: dict[int, Rows] = {}
         stages: dict[int, Stage] = {}

@@ -76,11 +76,17 @@ class Named:
     def named(self, request: R) -> R:
         """The request, naming its collection as that is called itself; for a read, once this process shows the writes
         in `min_seqs`. Raises DeadlineExceeded."""
-        waited: Any = getattr(request, "query", request)
-        for collection, seq in self.unseen(getattr(waited, "min_seqs", None)):
-            with stop_after(getattr(waited, "timeout_s", None), self.settings):
-                self.reader.view_at(collection, seq)
-        return aliases.by_own_name(request, self._aliases)
+        return self.named_all((request,))[0]
+
+    def named_all(self, requests: Sequence[R]) -> list[R]:
+        """The same for requests of one call: no alias is switched between them."""
+        for request in requests:
+            waited: Any = getattr(request, "query", request)
+            for collection, seq in self.unseen(getattr(waited, "min_seqs", None)):
+                with stop_after(getattr(waited, "timeout_s", None), self.settings):
+                    self.reader.view_at(collection, seq)
+        table = self._aliases
+        return [aliases.by_own_name(request, table) for request in requests]
 
     def unseen(self, seqs: Mapping[str, int] | None) -> list[tuple[Collection, int]]:
         """What is still to be shown of the writes given by collection. What is no collection's own name is passed over:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from vecstore.engine.collection import Collection
@@ -16,14 +17,20 @@ R = TypeVar("R")
 
 async def named(database: Database, request: R) -> R:
     """As `Database.named`."""
-    waited: Any = getattr(request, "query", request)
-    unseen = database.unseen(getattr(waited, "min_seqs", None))
-    if unseen:
-        given: float | None = getattr(waited, "timeout_s", None)
-        deadline = time.monotonic() + (given or database.settings.limits.deadline_default_s)
-        for collection, seq in unseen:
-            await reached(collection, seq, deadline)
-    return database.named(request)
+    return (await named_all(database, (request,)))[0]
+
+
+async def named_all(database: Database, requests: Sequence[R]) -> list[R]:
+    """As `Database.named_all`."""
+    for request in requests:
+        waited: Any = getattr(request, "query", request)
+        unseen = database.unseen(getattr(waited, "min_seqs", None))
+        if unseen:
+            given: float | None = getattr(waited, "timeout_s", None)
+            deadline = time.monotonic() + (given or database.settings.limits.deadline_default_s)
+            for collection, seq in unseen:
+                await reached(collection, seq, deadline)
+    return database.named_all(requests)
 
 
 async def reached(collection: Collection, min_seq: int, deadline: float) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 from google.protobuf.message import Message
 
@@ -22,6 +22,7 @@ from vecstore.errors import NotFound
 from vecstore.server.rules import Rule
 
 T = TypeVar("T")
+Args = TypeVarTuple("Args")
 
 READ_ON_LOOP_BYTES = 64 << 10  # a larger request is read in a thread
 
@@ -59,16 +60,20 @@ class Names:
             return data
         if principal.collections is None and not database.aliases and not self._follows:
             return data
-        if len(data) <= READ_ON_LOOP_BYTES:
-            message: Message = rule.request.FromString(data)
-        else:
-            loop = asyncio.get_running_loop()
-            message = await loop.run_in_executor(self._executor, rule.request.FromString, data)
+        message: Message = await self._apart(data, rule.request.FromString, data)
         if self._follows:  # what an alias stands for is to be looked up among what the caller has seen
             deadline = time.monotonic() + remaining_s
             for seqs in rule.seqs(message):
                 for collection, seq in database.unseen(seqs):
                     await reached(collection, seq, deadline)
-        if not rule.settle(message, principal, database.aliases):
-            return data
-        return message.SerializeToString()
+        return await self._apart(data, _named, rule, message, principal, database.aliases, data)
+
+    async def _apart(self, data: bytes, work: Callable[[*Args], T], *args: *Args) -> T:
+        """In a thread where it takes a while."""
+        if len(data) <= READ_ON_LOOP_BYTES:
+            return work(*args)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
+
+
+def _named(rule: Rule, message: Message, principal: Principal, aliases: Mapping[str, str], data: bytes) -> bytes:
+    return message.SerializeToString() if rule.settle(message, principal, aliases) else data
