@@ -258,3 +258,20 @@ def test_vecstore_itself_imports_no_framework() -> None:
     import subprocess
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_store_by_an_alias_goes_where_it_is_switched_to(tmp_path: Path) -> None:
+    """Its reads wait for its own writes, and for no seq of the collection that the alias stood for before."""
+    with vecstore.connect(tmp_path / "db") as db:
+        for name in ("v1", "v2"):
+            VecstoreVectorStore(Words(), db, collection_name=name).add_texts(["bread"])
+        db.update_aliases([vecstore.CreateAlias("docs", "v1")])
+        store = VecstoreVectorStore(Words(), db, collection_name="docs")
+        for text in TEXTS[:3]:
+            store.add_texts([text])
+        assert len(store.similarity_search("captain", k=9)) == 4
+        db.update_aliases([vecstore.CreateAlias("docs", "v2")])
+        assert len(store.similarity_search("captain", k=9)) == 1
+        assert len(asyncio.run(store.asimilarity_search("captain", k=9))) == 1
+        store.add_texts(TEXTS[3:4])
+        assert len(asyncio.run(store.asimilarity_search("captain", k=9))) == 2

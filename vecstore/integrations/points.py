@@ -4,8 +4,7 @@ and awaiting callers."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -17,6 +16,7 @@ from vecstore.client.atomic import Mode
 from vecstore.client.fields import Dense, IndexKind, Text
 from vecstore.client.filters import FilterLike
 from vecstore.client.payloads import Payload
+from vecstore.client.seqs import Seqs
 from vecstore.client.stages import RRF, Prefetch, RelativeScore
 from vecstore.errors import InvalidArgument, NotFound
 from vecstore.index_check import IndexLike
@@ -71,15 +71,15 @@ class Store:
         """`options` are those of `vecstore.connect`."""
         self.plan = plan
         self.connection = Connection(target, **options)
-        self._blocking = Points(self.connection.blocking(), plan)
+        self._seqs = Seqs()  # a read through either kind of client sees what was written through the other
+        self._blocking = Points(self.connection.blocking(), plan, self._seqs)
         # A channel of gRPC belongs to the event loop that it was made in, so each loop has a client of its own.
         self._awaiting: dict[asyncio.AbstractEventLoop, Points] = {}
-        self._seq = 0
 
     def run(self, work: Callable[[Points], Coroutine[Any, Any, T]]) -> T:
         """Do `work` and wait for it. It may await nothing but what it is given."""
-        with self._in_order(self._blocking) as points:
-            return finished(work(points))
+        self.connection.check()
+        return finished(work(self._blocking))
 
     async def arun(self, work: Callable[[Points], Awaitable[T]]) -> T:
         """Do `work` on the running event loop."""
@@ -87,19 +87,9 @@ class Store:
         if loop not in self._awaiting:
             for closed in [one for one in self._awaiting if one.is_closed()]:
                 del self._awaiting[closed]
-            self._awaiting[loop] = Points(await self.connection.awaiting(), self.plan)
-        with self._in_order(self._awaiting[loop]) as points:
-            return await work(points)
-
-    @contextmanager
-    def _in_order(self, points: Points) -> Iterator[Points]:
-        """So that a read sees each write before it, whichever client it was made through."""
+            self._awaiting[loop] = Points(await self.connection.awaiting(), self.plan, self._seqs)
         self.connection.check()
-        points.handle.last_seq = self._seq
-        try:
-            yield points
-        finally:
-            self._seq = max(self._seq, points.handle.last_seq)
+        return await work(self._awaiting[loop])
 
     def close(self) -> None:
         """Close the database or the connection, unless others of this process use it."""
@@ -116,9 +106,9 @@ class Store:
 class Points:
     """The points of a collection that may not be there yet."""
 
-    def __init__(self, client: AsyncClient, plan: Plan) -> None:
-        self.client, self.plan = client, plan
-        self.handle: AsyncCollection = client.collection(plan.collection)
+    def __init__(self, client: AsyncClient, plan: Plan, seqs: Seqs) -> None:
+        self.client, self.plan, self._seqs = client, plan, seqs
+        self.handle: AsyncCollection = client.collection(plan.collection)._sharing(seqs)
 
     async def write(
         self,
@@ -157,11 +147,12 @@ class Points:
         vectors = {plan.dense: Dense(dim, metric=plan.metric, index=plan.index)}
         text = None if plan.bm25 is None else {plan.text: Text(plan.bm25)}
         await self.client.create_collection(plan.collection, vectors, text=text, indexes=plan.indexes, exist_ok=True)
-        await self.handle.info()  # another may have been there before
+        self._seqs.made(plan.collection, (await self.handle.info()).seq)  # another may have been there before
 
     async def drop(self) -> None:
         """Delete the collection; the next write makes it anew."""
         await self.client.delete_collection(self.plan.collection)
+        self._seqs.forget(self.plan.collection)
 
     async def delete(self, ids: Sequence[str] | None = None, filter: FilterLike | None = None) -> int:
         """How many there were of `ids`, or matched; with neither, all."""

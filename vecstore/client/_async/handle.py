@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from vecstore.client.seqs import Seqs
 from vecstore.client.transport import AsyncTransport
@@ -20,6 +20,11 @@ class AsyncHandle:
         self._transport = transport
         self._schema = schema
         self._seqs = Seqs() if seqs is None else seqs
+
+    def _sharing(self, seqs: Seqs) -> Self:
+        """Have reads see what others write who share `seqs`, such as another client's handle."""
+        self._seqs = seqs
+        return self
 
     async def info(self) -> CollectionInfo:
         """Own name, schema, sequence number and number of points. Raises NotFound (COLLECTION_NOT_FOUND)."""
