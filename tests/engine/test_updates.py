@@ -16,7 +16,8 @@ from index_support import INDEXED, load, stored_blobs
 
 from vecstore.engine.database import Database
 from vecstore.engine.follower import Follower
-from vecstore.errors import IoFailed
+from vecstore.errors import FailedPrecondition, IoFailed
+from vecstore.estimating import EstimateRequest
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.index_queried import QUERIED, built_alike
 from vecstore.index_spec import IVF, Auto, Flat, Graph, HammingIVF, Int8, Plaid
@@ -172,3 +173,8 @@ def test_those_who_follow_show_the_change(tmp_path: Path) -> None:
             assert explained(reader) == explained(db)
             assert explained(reader)["rows_scanned"] > 2 * little["rows_scanned"]
             assert len(reader.get(GetRequest("c", [1, 2]))[0]) == 2
+            assert reader.estimate(EstimateRequest("c"))["actual"] == db.estimate(EstimateRequest("c"))["actual"]
+            asked = QueryRequest("c", vectors_of([7])[0], "v")
+            assert reader.explain(asked) == db.explain(asked)
+            with pytest.raises(FailedPrecondition, match="READ_ONLY"):
+                update(reader, device=None)

@@ -41,13 +41,13 @@ from vecstore.sparse import SparseRows
 from vecstore.tokens import TokenRows
 
 WITHIN = 0.15
-N, DIM = 1_000, 64
+N, DIM = 800, 64
 RNG = np.random.default_rng(20261128)
 DENSE = RNG.standard_normal((N, DIM)).astype(np.float32)
 BITS = RNG.integers(0, 256, (N, 16), np.uint8)
 QUANTIZED = [
     Float16(), Float8(), Int8(), Int4(), PQ(16), PQ(16, 8), RaBitQ(1), RaBitQ(4), RaBitQ(7), SAQ(2), SAQ(4),
-    LloydMax(1), LloydMax(4), Binary(), Binary(itq=True),
+    LloydMax(1), LloydMax(4), Binary(),
 ]  # fmt: skip
 SPECS: list[Any] = [
     *(Flat(quantizer) for quantizer in QUANTIZED), IVF(), IVF(quantizer=RaBitQ(4)), IVF(quantizer=SAQ(4)),
