@@ -136,6 +136,15 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--rounds", type=positive, default=300)
     one.add_argument("--out", default="bench/results/formulas.jsonl")
 
+    one = add(commands, "soak", do_soak, "a server under mixed load for minutes: its memory, files and threads")
+    one.add_argument("--minutes", type=float, default=20.0)
+    one.add_argument("--out", default="bench/results/soak.jsonl")
+
+    one = add(commands, "ceiling", do_ceiling, "a server in a memory cgroup under its largest legal requests")
+    one.add_argument("--limit-mib", type=positive, default=512)
+    one.add_argument("--seconds", type=float, default=60.0)
+    one.add_argument("--out", default="bench/results/ceiling.jsonl")
+
     one = add(commands, "stops", do_stops, "how long searches go on after their time is up or their caller has gone")
     one.add_argument("--rows", type=positive, default=400_000, help="an eighth of these are multi-vectors")
     one.add_argument("--dim", type=positive, default=128)
@@ -429,6 +438,18 @@ def do_formulas(args: argparse.Namespace) -> None:
     from bench.formulas import formulas
 
     formulas(args.rows, args.candidates, args.rounds, args.out)
+
+
+def do_soak(args: argparse.Namespace) -> None:
+    from bench.soak import soak
+
+    soak(args.minutes, args.out)
+
+
+def do_ceiling(args: argparse.Namespace) -> None:
+    from bench.ceiling import ceiling
+
+    ceiling(args.limit_mib, args.seconds, args.out)
 
 
 def do_stops(args: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -189,7 +190,13 @@ class SealedSegment:
             array = array_from_blob(blob.content, column.dtype, column.shape)
         except Corruption as error:
             raise self._quarantine(name, error) from error
-        return CheckedRows(blob, array, lambda error: self._quarantine(name, error))
+        own = weakref.ref(self)  # the segment holds the rows: a cycle would keep dropped files until a collection
+
+        def on_damage(error: Corruption) -> Corruption:
+            segment = own()
+            return error if segment is None else segment._quarantine(name, error)
+
+        return CheckedRows(blob, array, on_damage)
 
     def _by_rows(self, name: str) -> bool:
         """Whether the stored vectors are checked as kernels read them, for an index that reads them in no other way."""
