@@ -1,8 +1,8 @@
 """What lists are worth, on real data: `python -m bench.ivf_rows FILE [--spec S] [--only kmeans,rules,...] [--rows N]`.
 
 Each part prints the rows of one claim of the IVF chapter: k-means and balance beside faiss, recall and rows scanned by
-nprobe beside faiss, rules of probing at equal recall, calibrated recall targets, drift with and without adapted lists,
-deletes and compaction, and a table of nprobe and oversampling. Times are CPU time of one thread.
+nprobe beside faiss, rules of probing and searches at equal recall, calibrated recall targets, drift with and without
+adapted lists, deletes and compaction, and a table of nprobe and oversampling. Times are CPU time of one thread.
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ from bench.indexes import make
 from vecstore.index import probing
 from vecstore.index.balance import balanced
 from vecstore.index.base import SearchParams, Warm
-from vecstore.index.calibration import FIRST
 from vecstore.index.coded import CodedIndex
 from vecstore.index.kmeans import assign_all, imbalance, inertia, kmeans
 from vecstore.index.learned import list_count
-from vecstore.index.recall_axis import TARGETS
 from vecstore.index_spec import IVF
 from vecstore.index_text import parse_index
 from vecstore.kernels.select import get_kernels
@@ -107,28 +105,26 @@ def show_rules(data: Dataset, truth: np.ndarray) -> None:
     """Rows that each rule scans when its threshold is set for a recall on these very queries."""
     index = make(data.train, IVF())
     assert isinstance(index, CodedIndex)
-    coarse, known, kernels = index.learned.coarse, index.calibration, get_kernels()
+    coarse, kernels = index.learned.coarse, get_kernels()
     ranked = coarse.rank(data.test, coarse.nlist, kernels)
     homes, sizes = np.empty(len(data.train), np.int64), np.diff(index.lists.offsets)
     homes[index.lists.rows] = np.repeat(np.arange(coarse.nlist), sizes)
     ranks = np.argsort(ranked.lists, axis=1)
     at = np.take_along_axis(ranks, homes[truth], axis=1)
     gaps = ranked.gaps(coarse.metric)
-    first = known.lists_for(TARGETS[FIRST], K)
-    near = index.search(kernels, data.test, K, None, SearchParams(nprobe=first)).distances[:, -1]
-    rho = np.sqrt(np.maximum(2 * near, 0)).astype(np.float32)
     rules = {
         "fixed nprobe": np.broadcast_to(np.arange(coarse.nlist, dtype=np.float32), gaps.shape),
         "relative (SPANN)": gaps / gaps[:, :1],
         "slack": gaps - gaps[:, :1],
-        "mass (APS)": probing.mass_before(gaps, rho, known.spacing, known.dim),
+        "relative and rank": probing.excess(gaps, index.calibration.near),
     }
     for target in (0.8, 0.9, 0.95, 0.98):
         line = []
         for name, score in rules.items():
             needed = np.sort(np.take_along_axis(score, at, axis=1), axis=None)
             bound = needed[int(np.ceil(target * needed.size)) - 1]
-            line.append(f"{name} {(sizes[ranked.lists] * (score <= bound)).sum() / len(data.test):.0f}")
+            scanned = (sizes[ranked.lists] * (score <= bound)).sum(axis=1)
+            line.append(f"{name} {scanned.mean():.0f} (p99 {np.percentile(scanned, 99):.0f})")
         print(f"rows scanned at recall {target}: " + ", ".join(line))
 
 
@@ -141,6 +137,39 @@ def show_targets(data: Dataset, truth: np.ndarray, spec: str) -> None:
         print(f"{spec}: target {target} {said}, {rows:.0f} rows, {spent:.0f} us")
     got, rows, spent = searched(index, data, truth, SearchParams())
     print(f"{spec}: default, measured {got:.4f}, {rows:.0f} rows, {spent:.0f} us")
+
+
+def show_pairs(data: Dataset, truth: np.ndarray, spec: str) -> None:
+    """Searches that end by distance beside the fixed number of lists that finds as much, in turns."""
+    index = make(data.train, parse_index(spec))
+    assert isinstance(index, CodedIndex)
+    for target in (0.9, 0.95, 0.98, 0.99):
+        ends = SearchParams(recall_target=target)
+        how = index._plan(K, ends, index.ntotal)
+        got, rows, _ = searched(index, data, truth, ends)
+        for nprobe in np.unique(np.geomspace(how.about / 2, index.learned.coarse.nlist, 150).astype(int)).tolist():
+            fixed = SearchParams(nprobe=nprobe, oversampling=how.m / K)
+            same, more, _ = searched(index, data, truth, fixed)
+            if same >= got:
+                break
+        times = [[_timed(index, data.test, params, many) for params in (ends, fixed) for many in (True, False)]
+                 for _ in range(5)]  # fmt: skip
+        batch, single, batch_fixed, single_fixed = np.median(times, axis=0)
+        print(f"{spec}: {target}: recall {got:.4f} / {same:.4f}, rows {rows:.0f} / {more:.0f} ({more / rows:.2f} x), "
+              f"us in a batch {batch:.0f} / {batch_fixed:.0f}, alone {single:.0f} / {single_fixed:.0f}")  # fmt: skip
+
+
+def _timed(index: CodedIndex, queries: np.ndarray, params: SearchParams, many: bool) -> float:
+    """Microseconds of one thread for each query, in a batch or one by one."""
+    kernels = get_kernels()
+    kernels.set_threads(1)
+    asked = [queries] if many else [queries[q : q + 1] for q in range(100)]
+    start = time.thread_time()
+    for one in asked:
+        index.search(kernels, one, K, None, params)
+    spent = time.thread_time() - start
+    kernels.set_threads(0)
+    return spent / sum(len(one) for one in asked) * 1e6
 
 
 def show_table(data: Dataset, truth: np.ndarray, spec: str) -> None:
@@ -190,7 +219,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file")
     parser.add_argument("--spec", default="ivf | rabitq(bits=4)")
-    parser.add_argument("--only", default="kmeans,faiss,rules,targets,table,updates")
+    parser.add_argument("--only", default="kmeans,faiss,rules,targets,pairs,table,updates")
     parser.add_argument("--rows", type=int, default=0, help="the first rows only, with their own ground truth")
     given = parser.parse_args()
     data = load(given.file)
@@ -205,6 +234,7 @@ def main() -> None:
         "faiss": lambda: show_faiss(data, truth),
         "rules": lambda: show_rules(data, truth),
         "targets": lambda: show_targets(data, truth, given.spec),
+        "pairs": lambda: show_pairs(data, truth, given.spec),
         "table": lambda: show_table(data, truth, given.spec),
         "updates": lambda: show_updates(data, truth, given.spec),
     }

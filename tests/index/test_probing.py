@@ -4,55 +4,81 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from ivf_support import clustered, dense, exact, recall, silent, stored
 
 from vecstore.errors import Corruption
 from vecstore.index.base import SearchParams
-from vecstore.index.calibration import Calibration, uncalibrated
+from vecstore.index.calibration import CAP_FACTOR, Calibration, uncalibrated
+from vecstore.index.coarse import Coarse, Ranked
 from vecstore.index.coded import IVFIndex
 from vecstore.index.ivf_search import plan
-from vecstore.index.probing import beyond, intrinsic_dim, mass_before
+from vecstore.index.probing import excess
 from vecstore.index.recall_axis import TARGETS
 from vecstore.index_spec import IVF
 from vecstore.kernels.select import get_kernels
 from vecstore.schema import Metric
 
 
-def test_the_cap_of_a_ball() -> None:
-    heights = np.float32([0, 0.2, 0.5, 0.9, 1, 3])
-    np.testing.assert_allclose(beyond(heights, 1), [0.5, 0.4, 0.25, 0.05, 0, 0], atol=1e-6)  # a ball on a line
-    area = [(math.acos(h) - h * math.sqrt(1 - h * h)) / math.pi for h in (0, 0.2, 0.5, 0.9)]
-    np.testing.assert_allclose(beyond(heights[:4], 2), area, atol=1e-5)  # a disc's segment
-    np.testing.assert_allclose(beyond(heights[:4], 3), [(2 - 3 * h + h**3) / 4 for h in (0, 0.2, 0.5, 0.9)], atol=1e-5)
-    rng = np.random.default_rng(1)
-    points = rng.standard_normal((200_000, 12))
-    points *= rng.random((200_000, 1)) ** (1 / 12) / np.linalg.norm(points, axis=1, keepdims=True)
-    np.testing.assert_allclose(beyond(np.float32([0.3]), 12), [(points[:, 0] > 0.3).mean()], atol=3e-3)
+def _excess(squares: list[float], near: float) -> list[float]:
+    """As it is described, one list at a time."""
+    nearest = max(squares[0], near)
+    return [(square - squares[0]) / nearest * math.sqrt(j + 1) for j, square in enumerate(squares)]
 
 
-def test_mass_comes_before_lists_in_order() -> None:
-    gaps = np.float32([[1, 1, 1.5, 2, 9], [1, 3, 5, 7, 9]])
-    before = mass_before(gaps, np.float32([1, np.inf]), 1.0, 2.0)
-    assert before[:, 0].tolist() == [0, 0]
-    assert before[0, 4] == 2  # the bisecting plane is beyond the ball
-    inside = before[0, :4]
-    assert (np.diff(inside) > 0).all()
-    np.testing.assert_allclose(before[1], [0, 2 / 6, 3 / 6, 4 / 6, 5 / 6], atol=1e-6)  # nothing known: all alike
+@pytest.mark.parametrize("metric", [Metric.L2, Metric.DOT])
+def test_lists_are_visited_up_to_their_bounds(metric: Metric) -> None:
+    """The bounds of distances say of each list what its excess does, for one query and for many to the bit."""
+    rng = np.random.default_rng(5)
+    queries = (rng.standard_normal((40, 12)) * rng.uniform(0.2, 5, (40, 1))).astype(np.float32)
+    centroids = rng.standard_normal((64, 12)).astype(np.float32)
+    if metric is Metric.DOT:
+        centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
+    coarse = Coarse(metric, centroids, np.ones(64, np.float32))
+    queries[0] = centroids[3]  # nothing is nearer than `near`
+    ranked = coarse.rank(queries, 64, get_kernels())
+    unit = queries / np.linalg.norm(queries, axis=1, keepdims=True) if metric is Metric.DOT else queries
+    near = 0.5
+    for stop in (0.3, 2.0, 9.0):
+        keep = ranked.distances <= ranked.bounds(metric, stop, near)
+        for q in range(40):
+            squares = ((centroids[ranked.lists[q]].astype(np.float64) - unit[q]) ** 2).sum(axis=1)
+            expected = _excess(squares.tolist(), near)
+            sure = np.abs(np.array(expected) - stop) > 1e-3
+            assert (keep[q] == (np.array(expected) <= stop))[sure].all()
+            assert (np.diff(keep[q].astype(int)) <= 0).all()
+            alone = Ranked(ranked.lists[q : q + 1], ranked.distances[q : q + 1], ranked.squares[q : q + 1])
+            assert (alone.distances <= alone.bounds(metric, stop, near)).tolist() == keep[q : q + 1].tolist()
+        found = excess(ranked.gaps(metric), near)
+        assert ((found <= stop) == keep)[np.abs(found - stop) > 1e-3].all()
 
 
-@pytest.mark.parametrize("dim", [2, 8])
-def test_intrinsic_dimension_of_a_flat_piece_of_space(dim: int) -> None:
-    rng = np.random.default_rng(2)
-    rows = np.zeros((4000, 32), np.float32)
-    rows[:, :dim] = rng.random((4000, dim))
-    _, squares = exact(dense(32, Metric.L2), rows[:200], rows, None, 21)
-    assert intrinsic_dim(np.sqrt(squares[:, 1:])) == pytest.approx(dim, rel=0.2)
-
-
-def test_intrinsic_dimension_of_equal_rows_is_a_number() -> None:
-    assert 1 <= intrinsic_dim(np.zeros((5, 4), np.float32)) <= 1000
+def test_searches_end_by_distance_and_say_so() -> None:
+    rng = np.random.default_rng(6)
+    field, rows = dense(16, Metric.L2), clustered(rng, 20_000, 16, clusters=300, spread=0.6)
+    index = IVFIndex.build(field, IVF(), rows, None, get_kernels(), silent)
+    queries = rows[:200] + np.float32(0.1) * rng.standard_normal((200, 16)).astype(np.float32)
+    params = SearchParams(recall_target=0.98)
+    how = index._plan(10, params, len(rows))
+    assert how.stop > 0
+    found = index.search(get_kernels(), queries, 10, None, params)
+    assert 0 < found.counters["stopped_early"] <= 200
+    assert found.counters["lists_probed"] < 200 * how.lists
+    visited = set()
+    for q in range(50):  # a query alone is answered as among others
+        one = index.search(get_kernels(), queries[q : q + 1], 10, None, params)
+        assert one.rows.tolist() == found.rows[q : q + 1].tolist()
+        assert one.counters["stopped_early"] == (one.counters["lists_probed"] < how.lists)
+        visited.add(one.counters["lists_probed"])
+    assert len(visited) > 5  # to each as many as it needs
+    alike = math.ceil(found.counters["lists_probed"] / 200)  # for each query what these took on average, or more
+    fixed = index.search(get_kernels(), queries, 10, None, SearchParams(nprobe=alike, oversampling=how.m / 10))
+    truth, _ = exact(field, queries, rows, None, 10)
+    assert recall(found.rows, truth) > recall(fixed.rows, truth)
+    assert recall(found.rows, truth) > 0.98 - 0.015
+    assert "stopped_early" not in fixed.counters
 
 
 @pytest.mark.parametrize("metric", [Metric.COSINE, Metric.L2, Metric.DOT])
@@ -87,24 +113,44 @@ def _steps(*values: float) -> tuple[float, ...]:
 
 def test_plans_follow_targets_k_filters_and_wishes() -> None:
     nprobe = tuple(tuple(int(v) for v in _steps(1, top)) for top in (20, 40, 80))
-    known = Calibration((1, 10, 100), nprobe, _steps(1, 8), *(tuple(_steps(0, 1) for _ in range(3)),) * 2, 8.0, 1.0)
+    known = Calibration((1, 10, 100), nprobe, _steps(1, 8), tuple(_steps(0.5, top) for top in (2, 4, 8)), 1.0)
     auto = plan(known, 1000, 0, 10, SearchParams(), 1.0)
-    assert auto.slack is not None
+    assert auto.stop > 0
+    assert auto.lists == CAP_FACTOR * auto.about
     easy, hard = (plan(known, 1000, 0, 10, SearchParams(recall_target=target), 1.0) for target in (0.8, 0.99))
-    assert easy.mass is not None
-    assert hard.mass is not None
-    assert hard.mass > easy.mass
+    assert hard.stop > easy.stop > 0
     assert hard.m > easy.m
     assert plan(known, 1000, 0, 100, SearchParams(), 1.0).lists > auto.lists
     assert plan(known, 1000, 0, 10, SearchParams(), 0.01).lists > plan(known, 1000, 0, 10, SearchParams(), 0.1).lists
+    assert plan(known, 1000, 0, 10, SearchParams(), 0.01).stop > plan(known, 1000, 0, 10, SearchParams(), 0.1).stop
     assert plan(known, 30, 0, 10, SearchParams(), 0.001).lists == 30
     assert plan(known, 1000, 7, 10, SearchParams(), 1.0).lists == 7
     fixed = plan(known, 1000, 7, 10, SearchParams(nprobe=5, oversampling=3), 1.0)
-    assert (fixed.lists, fixed.m, fixed.slack, fixed.mass) == (5, 30, None, None)
-    assert (
-        plan(known, 1000, 7, 10, SearchParams(recall_target=0.9), 1.0).mass is not None
-    )  # a target goes before the spec
+    assert (fixed.lists, fixed.m, fixed.stop) == (5, 30, 0)
+    assert plan(known, 1000, 7, 10, SearchParams(recall_target=0.9), 1.0).stop > 0  # a target goes before the spec
     assert plan(known, 3, 0, 10, SearchParams(nprobe=50), 1.0).lists == 3
+    # Where a fixed number is as good, next to the target or for the next k, it is taken.
+    for k, target, ends in ((10, 0.8, True), (10, 0.96, False), (100, 0.96, True), (30, 0.96, False), (3, 0.96, False)):
+        row = list(known.stop[1])
+        row[TARGETS.index(0.95)] = 0.0
+        some = Calibration(known.ks, known.nprobe, known.depth, (known.stop[0], tuple(row), known.stop[2]), 1.0)
+        how = plan(some, 1000, 0, k, SearchParams(recall_target=target), 1.0)
+        assert (how.stop > 0) == ends, (k, target)
+        assert how.lists == how.about * (CAP_FACTOR if ends else 1)
+
+
+def test_a_calibration_of_before_is_read() -> None:
+    """It had other tables in place of `stop`, which are left alone: so many lists for every query."""
+    good = msgspec.to_builtins(uncalibrated()) | {
+        "slack": [[0.5] * len(TARGETS)],
+        "mass": [],
+        "dim": 3.0,
+        "spacing": 1.0,
+    }
+    del good["stop"], good["near"]
+    old = msgspec.json.decode(msgspec.json.encode(good), type=Calibration)
+    old.check(1)
+    assert old.stop_for(0.9, 10) == 0
 
 
 def test_a_calibration_that_lies_is_corruption() -> None:
@@ -117,9 +163,11 @@ def test_a_calibration_that_lies_is_corruption() -> None:
         Calibration((0,), good.nprobe, good.depth),
         Calibration((1,), good.nprobe, (float("nan"),) * len(TARGETS)),
         Calibration((1,), good.nprobe, (1e31,) * len(TARGETS)),
-        Calibration((1,), good.nprobe, good.depth, mass=((0.5,) * len(TARGETS),) * 2),
-        Calibration((1,), good.nprobe, good.depth, dim=float("nan")),
-        Calibration((1,), good.nprobe, good.depth, spacing=0.0),
+        Calibration((1,), good.nprobe, good.depth, ((0.5,) * len(TARGETS),) * 2),
+        Calibration((1,), good.nprobe, good.depth, ((0.5,),)),
+        Calibration((1,), good.nprobe, good.depth, ((-0.5,) * len(TARGETS),)),
+        Calibration((1,), good.nprobe, good.depth, near=float("nan")),
+        Calibration((1,), good.nprobe, good.depth, near=0.0),
     ]
     for calibration in bad:
         with pytest.raises(Corruption):

@@ -1,8 +1,8 @@
 """Measuring a calibration on held-out rows, or on a user's queries, against exact search.
 
 The exact neighbours of a query stand in known lists, so recall as a function of the lists visited needs no search:
-it is the share of neighbours whose list ranks early (or near) enough. Only how deep estimates bury true neighbours,
-and the radius that APS sees after its first lists, are measured by searching the codes.
+it is the share of neighbours whose list ranks early (or near) enough. Only how deep estimates bury true neighbours is
+measured by searching the codes.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.index import probing
-from vecstore.index.calibration import APS_LISTS, CAP_FACTOR, DEPTH_K, DEPTH_MAX, FIRST, KS, Calibration
+from vecstore.index.calibration import CAP_FACTOR, DEPTH_K, DEPTH_MAX, KS, Calibration
 from vecstore.index.coarse import Coarse, Ranked, Scanner
 from vecstore.index.recall_axis import MARGIN, TARGETS
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
-from vecstore.schema import Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +25,8 @@ class Truth:
     """Queries and their nearest rows; of queries made of stored rows, their nearest other rows."""
 
     queries: Float32Array  # (nq, dim), as codes see them
-    shift: Float32Array | None  # (nq,), what transforms add to inner products
     own: Int64Array | None  # (nq,) the row that each was made of, if they were
     rows: Int64Array  # (nq, k), nearest first
-    lengths: Float32Array | None  # (nq, k), distances to them as lengths; None where the metric has none
 
 
 def calibrate(coarse: Coarse, scan: Scanner, homes: Int64Array, truth: Truth, kernels: Kernels) -> Calibration:
@@ -47,21 +44,14 @@ def calibrate(coarse: Coarse, scan: Scanner, homes: Int64Array, truth: Truth, ke
     if coarse.nlist == 1:
         return Calibration(ks, nprobe, depth)
     gaps = ranked.gaps(coarse.metric)
-    over = np.take_along_axis(gaps, at, axis=1) - gaps[:, :1]
-    slack = tuple(
-        tuple(_slack(over[:, :k], at[:, :k], t, lists) for t, lists in zip(TARGETS, row, strict=True))
+    near = float(gaps[:, 0].mean()) * probing.NEAR_SHARE
+    near = near if near > 0 else 1.0  # every query is a centroid
+    over = probing.excess(gaps, near)
+    stop = tuple(
+        tuple(_stop(over, at[:, :k], t, lists) for t, lists in zip(TARGETS, row, strict=True))
         for k, row in zip(ks, nprobe, strict=True)
     )
-    if truth.lengths is None:
-        return Calibration(ks, nprobe, depth, slack)
-    spacing = float(np.sqrt(np.maximum(gaps[:, 0], 0)).mean()) or 1.0
-    dim = probing.intrinsic_dim(truth.lengths)
-    radii = [_radii(coarse, scan, ranked, truth, k, row[FIRST]) for k, row in zip(ks, nprobe, strict=True)]
-    mass = tuple(
-        _mass(gaps[:, :APS_LISTS], at[:, :k], rho, row[FIRST], spacing, dim)
-        for k, row, rho in zip(ks, nprobe, radii, strict=True)
-    )
-    return Calibration(ks, nprobe, depth, slack, mass, dim, spacing)
+    return Calibration(ks, nprobe, depth, stop, near)
 
 
 def _reaching(values: NDArray[np.integer] | Float32Array, target: float) -> float:
@@ -75,10 +65,15 @@ def _reaching(values: NDArray[np.integer] | Float32Array, target: float) -> floa
     return float(bound)
 
 
-def _slack(over: Float32Array, at: Int64Array, target: float, lists: int) -> float:
-    """Of neighbours' lists, whose ranks are `at`, among the lists that a search visits at most."""
-    within = at < CAP_FACTOR * lists
-    return max(0.0, _reaching(np.where(within, over, over[within].max(initial=0)), target))
+def _stop(over: Float32Array, at: Int64Array, target: float, lists: int) -> float:
+    """The excess (nq, nlist) up to which lists are visited, of neighbours' lists whose ranks are `at`: 0 where so many
+    `lists` for every query are no more work."""
+    most = min(over.shape[1], CAP_FACTOR * lists)
+    needed = np.take_along_axis(over, at, axis=1)
+    within = at < most
+    stop = _reaching(np.where(within, needed, needed[within].max(initial=0)), target)
+    visited = (over[:, :most] <= np.float32(stop)).sum(axis=1)
+    return stop if visited.mean() < lists else 0.0
 
 
 def _depths(coarse: Coarse, scan: Scanner, ranked: Ranked, at: Int64Array, truth: Truth, nprobe: int) -> list[float]:
@@ -97,32 +92,3 @@ def _depths(coarse: Coarse, scan: Scanner, ranked: Ranked, at: Int64Array, truth
     if not visited.size:
         return [1.0] * len(TARGETS)
     return [max(1.0, _reaching(reached if seen.all() else visited, target) / k) for target in TARGETS]
-
-
-def _radii(coarse: Coarse, scan: Scanner, ranked: Ranked, truth: Truth, k: int, first: int) -> Float32Array:
-    """The k-th distance (nq,) among the first lists, as a search sees it."""
-    among = k if truth.own is None else k + 1  # the query itself may be one of them
-    found = scan(coarse.probes(ranked.nearest(first), None), among, among)
-    return as_lengths(coarse.metric, found.distances[:, among - 1], ranked.squares[:, 0], truth.shift)
-
-
-def _mass(
-    gaps: Float32Array, at: Int64Array, rho: Float32Array, first: int, spacing: float, dim: float
-) -> tuple[float, ...]:
-    """Where to stop for each target."""
-    before = probing.mass_before(gaps, rho, spacing, dim)
-    before[:, :first] = 0
-    last = gaps.shape[1] - 1
-    needed = np.where(at <= last, np.take_along_axis(before, np.minimum(at, last), axis=1), np.float32(2))
-    return tuple(min(1.0, _reaching(needed, target) + 1e-6) for target in TARGETS)
-
-
-def as_lengths(
-    metric: Metric, distances: Float32Array, squares: Float32Array, shift: Float32Array | None
-) -> Float32Array:
-    """Estimated distances (nq,) as lengths, +inf where there is none; under DOT, of unit vectors."""
-    if metric is Metric.L2:
-        return np.sqrt(np.maximum(distances, np.float32(0)))
-    shifted = distances if shift is None else distances - shift
-    lengths: Float32Array = np.sqrt(np.maximum(2 + 2 * shifted / np.sqrt(np.maximum(squares, 1e-30)), 0))
-    return lengths

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 
 import msgspec
 import numpy as np
@@ -17,23 +18,20 @@ EPS_FINE = 2.5  # of codes so fine that narrower bounds would lose more neighbou
 FINE_BITS = 5.5  # for each dimension
 DEPTH_K = 10
 DEPTH_MAX = 32  # candidates per wanted row that a calibrated search asks for at most
-FIRST = 0  # of TARGETS: APS takes its radius from as many lists as hold this share of neighbours
-CAP_FACTOR = 4  # a search by slack visits at most this multiple of the fixed number of lists
-APS_LISTS = 2048  # APS shares its mass among as many of the nearest lists
+CAP_FACTOR = 3  # a search that ends by distance visits at most this multiple of the fixed number of lists
 
 Table = tuple[tuple[float, ...], ...]
 
 
-class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`nprobe`, `slack` and `mass` are for each of `ks` and each of `TARGETS`; `depth` for each of `TARGETS`."""
+class Calibration(msgspec.Struct, frozen=True):
+    """`nprobe` and `stop` are for each of `ks` and each of `TARGETS`; `depth` for each of `TARGETS`. Older ones have
+    fields that are not read any more, and no `stop`."""
 
     ks: tuple[int, ...]
     nprobe: tuple[tuple[int, ...], ...]  # lists that hold the share
     depth: tuple[float, ...]  # candidates for each wanted row, so that the share of those visited are among them
-    slack: Table = ()  # of squared distances to centroids over that to the nearest; empty for one list
-    mass: Table = ()  # where APS stops; empty where the metric has no lengths
-    dim: float = 1.0
-    spacing: float = 1.0
+    stop: Table = ()  # the largest excess of a list that is visited (`probing`), 0 where a fixed number is as good
+    near: float = 1.0  # the least squared distance to the nearest centroid that counts
     rows: int = 0  # among which it was measured; 0: all
 
     def lists_for(self, target: float, k: float) -> int:
@@ -42,11 +40,16 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         values = [math.log(_between(target, row)) for row in self.nprobe]
         return max(1, math.ceil(math.exp(min(_along(k, self.ks, values), 40.0)) - 1e-6))
 
-    def slack_for(self, target: float, k: float) -> float:
-        return _along(k, self.ks, [_between(target, row) for row in self.slack])
-
-    def mass_for(self, target: float, k: float) -> float:
-        return min(1.0, _along(min(k, self.ks[-1]), self.ks, [_between(target, row) for row in self.mass]))
+    def stop_for(self, target: float, k: float) -> float:
+        """0 for a fixed number of lists."""
+        if not self.stop:
+            return 0.0
+        high = min(bisect_left(self.ks, k), len(self.ks) - 1)
+        between = [high] if k == self.ks[high] else [max(0, high - 1), high]
+        place = max(0, bisect_right(TARGETS, target) - 1)
+        if min(min(self.stop[row][place : place + 2]) for row in between) == 0:
+            return 0.0
+        return _along(k, self.ks, [_between(target, row) for row in self.stop])
 
     def depth_for(self, target: float) -> float:
         return max(1.0, _between(target, self.depth))
@@ -62,14 +65,14 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def check(self, nlist: int) -> None:
         """Raises Corruption for what `calibrate` would not have made."""
-        tables = (*self.nprobe, *self.slack, *self.mass, self.depth)
-        fits = len(self.nprobe) == len(self.ks) >= 1 and {len(self.slack), len(self.mass)} <= {0, len(self.ks)}
+        tables = (*self.nprobe, *self.stop, self.depth)
+        fits = len(self.nprobe) == len(self.ks) >= 1 and len(self.stop) in (0, len(self.ks))
         fits = fits and all(len(t) == len(TARGETS) for t in tables) and list(self.ks) == sorted(set(self.ks))
         finite = fits and all(math.isfinite(value) and 0 <= value < 1e30 for table in tables for value in table)
         if not (finite and min(self.ks) >= 1 and all(1 <= value <= nlist for row in self.nprobe for value in row)):
             raise Corruption("the calibration of an index does not hold tables of recall")
-        if not (1.0 <= self.dim <= 1000.0 and 0.0 < self.spacing < math.inf):
-            raise Corruption(f"the calibration of an index has dim={self.dim} and spacing={self.spacing}")
+        if not 0.0 < self.near < math.inf:
+            raise Corruption(f"the calibration of an index has near={self.near}, which must be above 0")
 
 
 def uncalibrated() -> Calibration:

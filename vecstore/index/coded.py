@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Self
 
 import msgspec
@@ -135,7 +134,6 @@ class CodedIndex(BuiltIndex):
             asked = self._source.take(held_out) if self._asked is None else self._unit(self._asked)
             own = held_out if self._asked is None else None
             truth = ivf_build.truth(self.learned, self._source, asked, own, kernels, alive)
-            truth = replace(truth, shift=self._shift(truth.queries, truth.shift))
 
             def scan(probes: Probes, k: int, m: int) -> Found:
                 return self._scan(kernels, asked, truth.queries, alive, probes, k, m)
@@ -209,13 +207,12 @@ class CodedIndex(BuiltIndex):
     ) -> Candidates:
         unit = self._unit(queries)
         vectors, shift = self.learned.chain.apply_queries(unit)
-        shift = self._shift(vectors, shift)
 
         def scan(probes: Probes, k: int, m: int) -> Found:
             return self._scan(kernels, queries, vectors, allowed, probes, k, m)
 
         coarse, calibration = self.learned.coarse, self.calibration
-        found = ivf_search.candidates(coarse, calibration, how, vectors, shift, k, scan, kernels)
+        found = ivf_search.candidates(coarse, calibration, how, vectors, k, scan, kernels)
         if self._codes is None:
             return Candidates(found.rows[:, :k], found.distances[:, :k], found.counters, how.recall)
         if rescore and self._rescorer is not None:
@@ -250,12 +247,6 @@ class CodedIndex(BuiltIndex):
         if self._copies > 1:
             found.rows, found.distances = distinct(found.rows, found.distances, m)
         return found
-
-    def _shift(self, vectors: Float32Array, shift: Float32Array | None) -> Float32Array | None:
-        """What is to be taken from scanned distances so that they are -<q, x>: without codes, distances are whole."""
-        if self._codes is not None:
-            return shift
-        return np.ones(len(vectors), np.float32) if self.field.metric is Metric.COSINE else None
 
     def _unit(self, queries: Float32Array) -> Float32Array:
         if self.field.metric is not Metric.COSINE:

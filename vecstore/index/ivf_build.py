@@ -15,7 +15,6 @@ from vecstore.index.stored_rows import BATCH, StoredRows
 from vecstore.index_spec import IVF, Flat
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.quantize.base import Encoded, Lists
-from vecstore.schema import Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +88,6 @@ def truth(
     if own is not None:
         others = rows != own[:, None]
         others[others.all(axis=1), -1] = False  # a row may have more than k duplicates
-        rows, distances = rows[others].reshape(-1, k), distances[others].reshape(-1, k)
-    vectors, shift = learned.chain.apply_queries(asked)
-    return Truth(np.ascontiguousarray(vectors), shift, own, rows, _lengths(metric, distances))
-
-
-def _lengths(metric: Metric, distances: Float32Array) -> Float32Array | None:
-    if metric is Metric.DOT:
-        return None
-    factor = np.float32(2 if metric is Metric.COSINE else 1)  # |a - b|^2 = 2 (1 - cos) for unit vectors
-    lengths: Float32Array = np.sqrt(np.maximum(factor * distances, np.float32(0)))
-    return lengths
+        rows = rows[others].reshape(-1, k)
+    vectors, _ = learned.chain.apply_queries(asked)
+    return Truth(np.ascontiguousarray(vectors), own, rows)

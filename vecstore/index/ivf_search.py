@@ -10,13 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vecstore.index import probing
 from vecstore.index.base import SearchParams
-from vecstore.index.calibrate import as_lengths
-from vecstore.index.calibration import APS_LISTS, CAP_FACTOR, FIRST, Calibration
+from vecstore.index.calibration import CAP_FACTOR, Calibration
 from vecstore.index.coarse import Coarse, Scanner
 from vecstore.index.recall_axis import TARGETS
-from vecstore.index.rerank import smallest
 from vecstore.kernels.base import Float32Array, Kernels
 from vecstore.quantize.base import Found
 
@@ -26,15 +23,13 @@ DEFAULT_REACH = 0.995  # of the neighbours in them that come to the rerank
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How hard to look: `lists` at most; with `slack` only those nearly as near as the nearest; with `mass` only as
-    many as APS wants after the `first`; `m` candidates."""
+    """How hard to look: `lists` at most, with `stop` only those before the first whose excess (`probing`) is larger;
+    `m` candidates."""
 
     lists: int
     m: int
     recall: float | None = None  # that the calibration promises
-    slack: float | None = None
-    mass: float | None = None
-    first: int = 0
+    stop: float = 0.0  # 0 for none
     about: int = 0  # lists that are visited on average, where it is no fixed number
 
 
@@ -57,12 +52,8 @@ def plan(calibration: Calibration, nlist: int, spec_nprobe: int, k: int, params:
     if params.recall_target:
         target = min(TARGETS[-1], target / max(reach, calibration.reach_of(depth)))
     lists = calibration.lists_for(target, spread)
-    recall = target * held
-    if not (params.recall_target and calibration.mass):
-        return Plan(min(nlist, CAP_FACTOR * lists), m, recall, slack=calibration.slack_for(target, spread), about=lists)
-    first = min(nlist, calibration.lists_for(TARGETS[FIRST], spread))
-    return Plan(min(nlist, APS_LISTS), m, recall, mass=calibration.mass_for(target, spread), first=first,
-                about=lists)  # fmt: skip
+    stop = calibration.stop_for(target, spread)
+    return Plan(min(nlist, CAP_FACTOR * lists if stop else lists), m, target * held, stop, lists)
 
 
 def candidates(
@@ -70,31 +61,22 @@ def candidates(
     calibration: Calibration,
     how: Plan,
     queries: Float32Array,  # (nq, dim), transformed
-    shift: Float32Array | None,
     k: int,
     scan: Scanner,
     kernels: Kernels,
 ) -> Found:
     """Up to `how.m` rows for each query, ascending by (estimated distance, row)."""
     ranked = coarse.rank(queries, how.lists, kernels)
-    if how.slack is not None:
-        keep = ranked.distances <= ranked.bound(coarse.metric, how.slack)
-        visited = keep.sum(axis=1)  # lists come in order: those kept are the first
-        most = int(visited.max(initial=1))
-        cut = keep[:, :most] if len(keep) > 1 else None
-        return scan(coarse.probes(ranked.nearest(most), cut), k, how.m)
-    if how.mass is None or how.first >= how.lists:
+    if not how.stop:
         return scan(coarse.probes(ranked, None), k, how.m)
-    found = scan(coarse.probes(ranked.nearest(how.first), None), k, how.m)
-    rho = as_lengths(coarse.metric, found.distances[:, k - 1], ranked.squares[:, 0], shift)
-    gaps = ranked.gaps(coarse.metric)
-    keep = probing.mass_before(gaps, rho, calibration.spacing, calibration.dim)[:, how.first :] < how.mass
-    wanted = np.flatnonzero(keep.any(axis=0))
-    if not len(wanted):
-        return found
-    visited = int(wanted[-1]) + 1
-    more = scan(coarse.probes(ranked.nearest(how.first + visited), keep[:, :visited], how.first), k, how.m)
-    rows = np.concatenate((found.rows, more.rows), axis=1)
-    distances = np.concatenate((found.distances, more.distances), axis=1)
-    counters = {name: count + more.counters.get(name, 0) for name, count in found.counters.items()}
-    return Found(*smallest(rows, distances, how.m), counters)
+    keep = ranked.distances <= ranked.bounds(coarse.metric, how.stop, calibration.near)
+    # Lists come in order, and bounds fall along it: those kept are the first.
+    if len(keep) == 1:
+        visited = most = int(np.count_nonzero(keep))
+        found = scan(coarse.probes(ranked.nearest(most), None), k, how.m)
+    else:
+        visited = np.count_nonzero(keep, axis=1)
+        most = int(visited.max(initial=1))
+        found = scan(coarse.probes(ranked.nearest(most), keep[:, :most]), k, how.m)
+    found.counters["stopped_early"] = int(np.count_nonzero(visited < how.lists))
+    return found
