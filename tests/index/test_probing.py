@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -73,6 +74,11 @@ def test_searches_end_by_distance_and_say_so() -> None:
         assert one.counters["stopped_early"] == (one.counters["lists_probed"] < how.lists)
         visited.add(one.counters["lists_probed"])
     assert len(visited) > 5  # to each as many as it needs
+    few = replace(how, lists=4)
+    short = index._candidates(get_kernels(), queries, 10, None, few, True).counters
+    alone = [index._candidates(get_kernels(), queries[q : q + 1], 10, None, few, True).counters for q in range(200)]
+    assert short["stopped_early"] == sum(one["lists_probed"] < 4 for one in alone)
+    assert 0 < short["stopped_early"] < 200
     alike = math.ceil(found.counters["lists_probed"] / 200)  # for each query what these took on average, or more
     fixed = index.search(get_kernels(), queries, 10, None, SearchParams(nprobe=alike, oversampling=how.m / 10))
     truth, _ = exact(field, queries, rows, None, 10)
