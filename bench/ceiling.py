@@ -9,6 +9,9 @@ T22.
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -22,7 +25,8 @@ import numpy as np
 
 import vecstore
 from bench import results
-from bench.readers import serve
+from bench.readers import Server
+from vecstore.cli.serve import READY
 from vecstore.config import Limits
 
 CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory"))  # version 2, version 1
@@ -49,6 +53,17 @@ def group(limit: int) -> Iterator[Path]:
             time.sleep(0.1)
 
 
+def start(folder: Path, path: Path) -> Server:
+    """A server that is in the cgroup from its first instruction, so that it sees how much memory it has."""
+    enter = f'echo $$ > {shlex.quote(str(path / "cgroup.procs"))} && exec "$@"'
+    command = [sys.executable, "-m", "vecstore.cli.main", "serve", str(folder), "--port", "0"]
+    process = subprocess.Popen(["sh", "-c", enter, "sh", *command], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith(READY), line
+    return Server(process, line.rsplit("grpc://")[-1].strip())
+
+
 def peak(path: Path) -> int:
     for name in ("memory.peak", "memory.max_usage_in_bytes"):
         if (path / name).exists():
@@ -58,8 +73,7 @@ def peak(path: Path) -> int:
 
 def ceiling(limit_mib: int, seconds: float, out: str) -> None:
     with tempfile.TemporaryDirectory() as folder, group(limit_mib << 20) as path:
-        server = serve(Path(folder) / "data", 0)
-        (path / "cgroup.procs").write_text(str(server.process.pid))
+        server = start(Path(folder) / "data", path)
         try:
             found = run(server.address, seconds)
             alive = server.process.poll() is None

@@ -51,6 +51,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     filtered_update_points_max: int = 100_000  # points that one set_payload by filter may rewrite
     rpcs_in_flight_max: int = 128
     rpcs_queued_max: int = 128
+    request_bytes_held_max: int = 0  # of all requests that are being answered; 0: 1/8 of the memory
     connections_max: int = 1_024
     deadline_default_s: float = 30.0
     receive_deadline_s: float = 30.0
@@ -61,7 +62,7 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     durability: Literal["fsync", "os"] = "fsync"
     seal_rows: int = 200_000  # a growing segment with this many rows is sealed
-    seal_bytes: int = 256 * MIB  # or with this many bytes of vectors and payloads
+    seal_bytes: int = 0  # or with this many bytes of vectors and payloads; 0: 256 MiB, or 1/16 of less memory
     seal_idle_s: float = 30.0  # or one large enough for an index, when no write came for so long
     merge_factor: int = 4  # this many sealed segments of one size class are merged
     segment_bytes_max: int = 1_024 * MIB  # a merge does not make larger segments

@@ -311,6 +311,20 @@ def test_the_budget_is_a_quarter_of_the_memory_there_is(monkeypatch: pytest.Monk
     for content, expected in (("33554432", 32 << 20), ("max", None), ("", None)):
         limit.write_text(content)
         assert (machine.memory_bytes() == 32 << 20) == (expected is not None)
+    groups = tmp_path / "cgroup"
+    monkeypatch.setattr(machine, "_ROOT", tmp_path)
+    monkeypatch.setattr(machine, "_GROUPS", groups)
+    for line, folder, name in (
+        ("0::/a/b", "a", "memory.max"), ("4:cpu,memory:/c/d", "memory/c/d", "memory.limit_in_bytes"),
+    ):  # fmt: skip
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / name).write_text("16777216")
+        groups.write_text(f"9:pids:/x\n{line}\n")
+        assert machine.memory_bytes() == 16 << 20, line
+    groups.write_text("9:pids:/a\n")
     limit.write_text("33554432")
+    machine.default_seal_bytes.cache_clear()
+    assert machine.default_seal_bytes() == 2 << 20
+    machine.default_seal_bytes.cache_clear()
     assert indexing.Indexing(Storage(), list).budget == 8 << 20
     assert indexing.Indexing(Storage(index_memory_bytes=7), list).budget == 7

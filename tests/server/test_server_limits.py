@@ -187,6 +187,7 @@ ELSEWHERE = {
     "connections_max": "test_server_messages.py",
     "rpcs_in_flight_max": "test_server_overload.py",
     "rpcs_queued_max": "test_server_overload.py",
+    "request_bytes_held_max": "test_server_overload.py",
     "deadline_default_s": "test_server_deadlines.py",
     "receive_deadline_s": "test_server_deadlines.py",
     "text_length_max": "tests/client/test_text_doors.py",

@@ -125,3 +125,28 @@ def test_many_callers_are_all_answered_or_refused(held: tuple[Client, Gate]) -> 
     assert answers <= {"2", "RESOURCE_EXHAUSTED"}
     assert "2" in answers
     assert client.points.Query(query()).points
+
+
+def test_bytes_of_requests_are_bounded_together() -> None:
+    limits = Limits(message_bytes_max=100_000, request_bytes_held_max=150_000)
+    with serving(limits) as (handle, database):
+        client = Client(handle.port)
+        client.create()
+        client.upsert()
+        gate = Gate(database)
+        count = client.channel.unary_unary(
+            "/vecstore.v1.Points/Count", response_deserializer=pb.CountResponse.FromString
+        )
+        unknown = b"\xc2\x3e" + bytes([0xE0, 0xA7, 0x04]) + bytes(70_624)  # field 1000, which nobody knows
+        large = pb.CountRequest(collection="docs").SerializeToString() + unknown
+        running = [count.future(large, timeout=30) for _ in range(2)]
+        until(lambda: gate.entered == 2)
+        code, error = failure(count, large)
+        assert (code, error.reason) == ("RESOURCE_EXHAUSTED", "OVERLOADED")
+        assert "request_bytes_held_max=150000" in error.message
+        assert float(error.metadata["retry_after_s"]) > 0
+        assert client.points.Query(query()).points  # a small one has room
+        gate.opened.set()
+        assert [call.result().count for call in running] == [5, 5]
+        assert count(large).count == 5
+        client.channel.close()

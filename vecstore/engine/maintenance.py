@@ -21,6 +21,7 @@ from vecstore.engine.committer import Committer
 from vecstore.engine.derived import DerivedData, delete_columns
 from vecstore.engine.indexing import Indexing
 from vecstore.engine.jobs import Job
+from vecstore.engine.machine import default_seal_bytes
 from vecstore.engine.operations import Operation, Operations
 from vecstore.engine.rechecks import stale
 from vecstore.engine.sealed import SealedSegment
@@ -48,6 +49,7 @@ class Maintenance:
         collections: Callable[[], list[Collection]],
     ) -> None:
         self._settings = settings
+        self._seal_bytes = settings.seal_bytes or default_seal_bytes()
         self._committer = committer
         self._builder = builder
         self._blobs = blobs
@@ -117,7 +119,7 @@ class Maintenance:
 
     def wait_for_room(self, collection: Collection) -> None:
         """Hold writers back while sealing is far behind. Raises ResourceExhausted (OVERLOADED) after a while."""
-        bound = BACKLOG_SEGMENTS * self._settings.seal_bytes
+        bound = BACKLOG_SEGMENTS * self._seal_bytes
 
         def behind() -> bool:
             return self._settings.maintenance and sum(segment.nbytes for segment in collection.frozen) > bound
@@ -267,8 +269,8 @@ class Maintenance:
         growing, settings = collection.growing, self._settings
         return (
             growing.n_rows >= settings.seal_rows
-            or growing.nbytes >= settings.seal_bytes
-            or collection.log_bytes >= 2 * settings.seal_bytes  # deletes and rewrites alone
+            or growing.nbytes >= self._seal_bytes
+            or collection.log_bytes >= 2 * self._seal_bytes  # deletes and rewrites alone
         )
 
     def _is_at_rest(self, collection: Collection) -> bool:

@@ -129,7 +129,7 @@ class Gateway:
         deadline = time.monotonic() + budget
         here = Present(receive) if route.action is Action.READ else contextlib.nullcontext()  # a write is finished
         try:
-            with here:
+            with here, self._services.admission.holding(len(data)):
                 async with asyncio.timeout(budget):
                     return await self._in_slot(route, call, data, deadline)
         except TimeoutError:

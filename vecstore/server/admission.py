@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from vecstore.config import Limits
+from vecstore.engine.machine import memory_bytes
 from vecstore.errors import RETRY_AFTER, Unavailable, overloaded
 
 RETRY_AFTER_S = 0.1
+HELD_PART = 8  # of the memory
 
 
 class Admission:
     """Unary calls open at one time are bounded by in flight + queued, of which rpcs_in_flight_max run. A call that is
     still sending its body holds no slot, so slow senders cannot keep others from running. Streams are bounded apart,
-    because they may idle; each query or batch on them takes a slot while it runs."""
+    because they may idle; each query or batch on them takes a slot while it runs. The bytes of requests that are here
+    are bounded together: what they are decoded to takes a few times as many."""
 
     def __init__(self, limits: Limits) -> None:
         self._running_max = limits.rpcs_in_flight_max
         self._open_max = limits.rpcs_in_flight_max + limits.rpcs_queued_max
         self._limits = limits
+        self._bytes_max = max(limits.request_bytes_held_max or memory_bytes() // HELD_PART, limits.message_bytes_max)
         self.running = 0
+        self.bytes = 0
         self.calls = 0
         self.streams = 0
         self.draining = asyncio.Event()
@@ -36,6 +42,19 @@ class Admission:
             "calls": lambda: self.calls,
             "streams": lambda: self.streams,
         }
+
+    @contextmanager
+    def holding(self, nbytes: int) -> Iterator[None]:
+        """Around the answer to a request of so many bytes, once it is here. Raises ResourceExhausted (OVERLOADED) where
+        those of others leave no room for it: it is then forgotten, and the client may send it again."""
+        if self.bytes + nbytes > self._bytes_max:
+            bound = f"{nbytes} more would pass request_bytes_held_max={self._bytes_max}"
+            raise overloaded(f"requests of {self.bytes} bytes are being answered, {bound}: retry later", RETRY_AFTER_S)
+        self.bytes += nbytes
+        try:
+            yield
+        finally:
+            self.bytes -= nbytes
 
     def enter_call(self) -> None:
         """Raises Unavailable when draining, ResourceExhausted (OVERLOADED) when no more calls fit."""

@@ -124,15 +124,16 @@ class Calls:
                 deadline = loop.time() + remaining_s
                 observed.facts = functools.partial(facts, name, principal, context, request, limits, own)
                 waiting = time.perf_counter()
-                await admission.wait_slot()
-                observed.parts.add("queue", waiting, time.perf_counter())
-                try:
-                    remaining_s = deadline - loop.time()
-                    if remaining_s <= 0:
-                        raise DeadlineExceeded("the deadline passed before the call could run")
-                    answer = await method(request, remaining_s, principal, context)
-                finally:
-                    admission.release_slot()
+                with admission.holding(len(request)):
+                    await admission.wait_slot()
+                    observed.parts.add("queue", waiting, time.perf_counter())
+                    try:
+                        remaining_s = deadline - loop.time()
+                        if remaining_s <= 0:
+                            raise DeadlineExceeded("the deadline passed before the call could run")
+                        answer = await method(request, remaining_s, principal, context)
+                    finally:
+                        admission.release_slot()
                 if len(answer) > bytes_max:
                     raise answer_too_large(len(answer), bytes_max)
                 observed.end()

@@ -161,17 +161,19 @@ class Streams:
         """Queue one batch; batches of a stream are queued one after another, so that the last of equal ids wins. What
         is wrong with it comes from the future, after the acknowledgements of the batches before."""
         try:
-            await self._admission.wait_slot()
-            try:
-                principal, limit_s = self._renewed(principal, "Points/UpsertStream"), self._limits.deadline_default_s
+            with self._admission.holding(len(data)):
+                await self._admission.wait_slot()
+                try:
+                    limit_s = self._limits.deadline_default_s
+                    principal = self._renewed(principal, "Points/UpsertStream")
 
-                def start(settled: bytes) -> Awaitable[Future[WriteResult]]:
-                    return self._points.start_upsert(settled, limit_s)
+                    def start(settled: bytes) -> Awaitable[Future[WriteResult]]:
+                        return self._points.start_upsert(settled, limit_s)
 
-                rule = RULES["Points/UpsertStream"]
-                return asyncio.wrap_future(await self._names.run(rule, principal, data, limit_s, start))
-            finally:
-                self._admission.release_slot()
+                    rule = RULES["Points/UpsertStream"]
+                    return asyncio.wrap_future(await self._names.run(rule, principal, data, limit_s, start))
+                finally:
+                    self._admission.release_slot()
         except Exception as error:
             failed: asyncio.Future[WriteResult] = asyncio.get_running_loop().create_future()
             failed.set_exception(error)
