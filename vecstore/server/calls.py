@@ -11,6 +11,7 @@ import asyncio
 import functools
 import logging
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -109,10 +110,19 @@ class Calls:
         async def handle(principal: Principal, _requests: object, context: Context) -> bytes:
             observed = observing.begin(context.invocation_metadata)
             expiry = _Expiry(loop, receive_s, f"the request was not received within receive_deadline_s={receive_s:g}")
-            entered = False
             try:
-                admission.enter_call()
-                entered = True
+                return await answered(principal, context, observed, expiry)
+            except BaseException as error:
+                expiry.stop()
+                await _fail(observed, context, expiry.translate(error))
+                return b""  # not reached
+            finally:
+                expiry.stop()
+
+        async def answered(principal: Principal, context: Context, observed: Observed, expiry: _Expiry) -> bytes:
+            """In a frame of its own, which `_fail` empties of requests and answers."""
+            admission.enter_call()
+            try:
                 request = await context.read()
                 expiry.stop()
                 if not isinstance(request, bytes):
@@ -138,14 +148,8 @@ class Calls:
                     raise answer_too_large(len(answer), bytes_max)
                 observed.end()
                 return answer
-            except BaseException as error:
-                expiry.stop()
-                await _fail(observed, context, expiry.translate(error))
-                return b""  # not reached
             finally:
-                expiry.stop()
-                if entered:
-                    admission.leave_call()
+                admission.leave_call()
 
         return _call(name, rule, grpc.stream_unary_rpc_method_handler, handle)
 
@@ -250,16 +254,29 @@ class _Expiry:
 
 
 async def _fail(observed: Observed, context: Context, error: BaseException) -> None:
-    """End the call with the error's status; always raises."""
+    """End the call with the error's status; always raises.
+
+    gRPC keeps what it aborts with, whose frames refer to the context and so to itself: megabytes of a request or an
+    answer in them would stay until Python next looks for cycles."""
     if isinstance(error, asyncio.CancelledError):
         observed.end("CANCELLED")  # by the caller, its deadline, or the shutdown
+        _forget(observed, error)
         raise error
     known = typed(error)
     observed.end(known.grpc_code, known)
     if known.reason == "INTERNAL":
         log.error("unexpected error in request %s", observed.request_id, exc_info=error)
     code, message, trailers = status_of(known)
+    _forget(observed, error)
     await context.abort(code, message, trailers)
+
+
+def _forget(observed: Observed, error: BaseException | None) -> None:
+    """Empty the frames that an error passed through, and those of the errors before it."""
+    observed.facts = None
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def code_of(error: BaseException) -> str:
