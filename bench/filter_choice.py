@@ -19,7 +19,7 @@ import numpy as np
 from bench import contest, index_cases, results
 from vecstore.engine import bitmaps, scan
 from vecstore.engine.segment import SegmentView
-from vecstore.index import costs, graph, graph_plan, seismic
+from vecstore.index import costs, graph, graph_plan
 from vecstore.index.base import BuiltIndex, Candidates, Index, SearchParams
 from vecstore.kernels.base import Bitmap, Kernels
 from vecstore.kernels.select import get_kernels
@@ -54,8 +54,7 @@ def no_exact() -> Any:
     """Lists and blocks within the mask, however few rows it leaves."""
     with (
         mock.patch.object(scan, "FEW_ROWS", 0), mock.patch.object(scan, "FEW_SHARE", 1 << 40),
-        mock.patch.object(costs, "EXACT_FIXED", 1e15), mock.patch.object(seismic, "FEW_ROWS", 0),
-        mock.patch.object(seismic, "FEW_SHARE", 1 << 40),
+        mock.patch.object(costs, "EXACT_FIXED", 1e15), mock.patch.object(costs, "SPARSE_FIXED", 1e15),
     ):  # fmt: skip
         yield
 

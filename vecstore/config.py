@@ -111,8 +111,9 @@ class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int = 0  # threads of the kernel pool; 0 = one for each core
     strict_filters: bool = False  # refuse filters on fields without an index
     filter_cache_bytes: int = 64 * MIB
-    shadow_sample: Share = 0.0  # share of live queries that are answered again exactly, to see what recall they got
-    shadow_tune: bool = True  # tune on them where they got less recall than was promised
+    shadow_sample: Share = 0.01  # share of live queries that are answered again exactly, to see what recall they got
+    shadow_first: int = 200  # queries of each vector field that are all checked before it is by that share
+    shadow_tune: bool = True  # tune on them where they got less recall than was promised, or are unlike the rows
     shadow_cpu_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.02  # of the time, at most, that these checks take
     device_bytes: int = 0  # of each GPU's memory for arrays of segments; 0: four fifths of it
 

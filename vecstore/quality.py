@@ -3,49 +3,103 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+BASES = ("exact", "queries", "rows", "unfamiliar")  # what is known best comes first
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
     """`est_recall` is the share of the true nearest that the calibration of the indexes promises for the settings that
-    were used, over segments by their rows: 1.0 for an exact answer, None where nothing is known. It is of queries like
-    those that the calibration was measured on, and takes filters to have nothing to do with the query.
+    were used, over the segments that were searched by their rows: 1.0 for an exact answer, None where nothing is known.
+    It takes filters to have nothing to do with the query.
 
-    `complete` is False where a part of the collection was left out. `strategy` names what searched: `exact_scan`, or an
-    index (`graph`, `ivf`, ...) with `_filtered` where it passed by what a filter refuses and `_scan` where it read the
-    codes of what a filter allows; several segments' joined by `+`, stages as `rrf(graph, inverted)`."""
+    `basis` is what it rests on, of several segments the weakest: `exact`; `queries` of the user's own, or live ones,
+    that the indexes were tuned on; `rows` held out at build; `unfamiliar`: the query (one of the batch) is farther from
+    what it found than 98 % of those that the calibration asked, and a margin was kept for that; empty where nothing is
+    known.
+
+    `complete` is False where a part of the collection was left out: `skipped_segments` with `skipped_points` alive,
+    which wait for an index (`indexed_only`) or were not searched in time (`allow_partial`; then `timed_out`).
+    `strategy` names what searched: `exact_scan`, or an index (`graph`, `ivf`, ...) with `_filtered` where it passed by
+    what a filter refuses and `_scan` where it read the codes of what a filter allows; several segments' joined by `+`,
+    stages as `rrf(graph, inverted)`."""
 
     est_recall: float | None
     complete: bool
     strategy: str
+    basis: str = ""
+    skipped_segments: int = 0
+    skipped_points: int = 0
+    timed_out: bool = False
 
 
-NOTHING = Quality(1.0, True, "none")  # of a search among no rows
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One segment that was searched."""
+
+    rows: int
+    recall: float | None
+    strategy: str
+    basis: str
 
 
-def over_segments(parts: Sequence[tuple[int, float | None, str]], complete: bool = True) -> Quality:
-    """Of (rows, recall, strategy) of each segment that was searched."""
+NOTHING = Quality(1.0, True, "none", "exact")  # of a search among no rows
+
+
+def over_segments(parts: Sequence[Part]) -> Quality:
+    """Of the segments that were searched, where none was left out."""
     if len(parts) == 1:
-        return Quality(parts[0][1], complete, parts[0][2])
+        part = parts[0]
+        return Quality(part.recall, True, part.strategy, part.basis)
     if not parts:
-        return NOTHING if complete else Quality(None, False, "none")
+        return NOTHING
     rows = known = 0.0
-    for count, recall, _ in parts:
-        if recall is None:
+    for part in parts:
+        if part.recall is None:
             rows = 0.0
             break
-        rows += count
-        known += count * recall
-    strategies = "+".join(sorted({strategy for _, _, strategy in parts}))
-    return Quality(known / rows if rows else None, complete, strategies)
+        rows += part.rows
+        known += part.rows * part.recall
+    strategies = "+".join(sorted({part.strategy for part in parts}))
+    return Quality(known / rows if rows else None, True, strategies, _weakest([part.basis for part in parts]))
 
 
-def over_stages(name: str, parts: Sequence[Quality]) -> Quality:
-    """Of a stage over what its prefetches found: no better than the worst of them."""
+def over_stages(name: str, parts: Sequence[Quality], own: Quality = NOTHING) -> Quality:
+    """Of a stage over what its prefetches found: no better than the worst of them. What several left out counts once,
+    as much as the one that left out most. `own` is of what the stage itself scored, which may be a part of that."""
     recalls = [part.est_recall for part in parts]
     worst = (
         None if any(recall is None for recall in recalls) else min((r for r in recalls if r is not None), default=1.0)
     )
     listed = ", ".join(part.strategy for part in parts)
-    return Quality(worst, all(part.complete for part in parts), f"{name}({listed})" if listed else name)
+    quality = _over(parts, worst, f"{name}({listed})" if listed else name)
+    if own.complete:
+        return quality
+    every = _over((quality, own), worst, quality.strategy)
+    return replace(every, basis=quality.basis)
+
+
+def over_rounds(first: Quality, more: Quality) -> Quality:
+    """Of a search, and another one for what it did not reach."""
+    recalls = (first.est_recall, more.est_recall)
+    worst = None if None in recalls else min(recall for recall in recalls if recall is not None)
+    return _over((first, more), worst, "+".join(dict.fromkeys((first.strategy, more.strategy))))
+
+
+def _over(parts: Sequence[Quality], recall: float | None, strategy: str) -> Quality:
+    return Quality(
+        recall,
+        all(part.complete for part in parts),
+        strategy,
+        _weakest([part.basis for part in parts]),
+        max((part.skipped_segments for part in parts), default=0),
+        max((part.skipped_points for part in parts), default=0),
+        any(part.timed_out for part in parts),
+    )
+
+
+def _weakest(bases: Sequence[str]) -> str:
+    if "" in bases:
+        return ""
+    return max(bases, key=BASES.index, default="exact")

@@ -119,8 +119,12 @@ def test_how_hard_to_look_and_what_to_show(ask: Callable[..., Any], target: Path
     both = sdk(target, lambda docs: plain(docs.query(prefetch=legs, fusion=RRF())))
     assert printed(ask(*one, *two, "--truncate-dim", 2)) == both != printed(ask(*one, *two))
     assert ask(*one, "--exact", "--explain")["quality"] == {
-        "est_recall": 1.0, "complete": True, "strategy": "exact_scan",
+        "est_recall": 1.0, "complete": True, "strategy": "exact_scan", "basis": "exact", "skipped_segments": 0,
+        "skipped_points": 0, "timed_out": False,
     }  # fmt: skip
+    waiting = ask(*one, "--indexed-only", "--explain")["quality"]
+    assert (waiting["complete"], waiting["skipped_points"]) == (False, len(VECTORS))
+    assert printed(ask(*one, "--allow-partial")) == printed(ask(*one))
 
 
 def test_two_of_a_kind(ask: Callable[..., Any], target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from vecstore import (
     IVF,
     PCA,
+    RRF,
     SAQ,
     AlreadyExists,
     Auto,
@@ -19,10 +21,14 @@ from vecstore import (
     Graph,
     HammingIVF,
     InvalidArgument,
+    Prefetch,
     RaBitQ,
     VecstoreError,
     parse_index,
 )
+from vecstore.engine import left_out, search
+from vecstore.kernels.stop import check_stop
+from vecstore.quality import Quality
 
 RNG = np.random.default_rng(20261122)
 ROWS = RNG.standard_normal((100, 16)).astype(np.float32)
@@ -139,3 +145,31 @@ def test_parameters_out_of_bounds_are_refused(db: Any, how: dict[str, Any]) -> N
         docs.query(ROWS[3], **how)
     assert error.value.reason == "BAD_ARGUMENT"
     assert next(iter(how)).split("_")[0] in error.value.message
+
+
+def test_what_is_left_out_is_told_through_every_door(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    docs = db.create_collection("docs", vectors=Dense(16, index="ivf(nlist=4)"))
+    docs.upsert(range(100), ROWS)
+    only = docs.query(ROWS[0], k=5, indexed_only=True)
+    assert len(only) == 0
+    assert only.quality == Quality(None, False, "none", "", 1, 100)
+    whole = docs.query(ROWS[0], k=5)
+    assert whole.quality == Quality(1.0, True, "exact_scan", "exact")
+    parts = [Prefetch(vector=ROWS[0], k=5), Prefetch(vector=ROWS[1], k=5, indexed_only=True)]
+    fused = docs.query(prefetch=parts, fusion=RRF(), k=10)
+    assert (len(fused), fused.quality.complete, fused.quality.skipped_points) == (5, False, 100)
+    assert [len(hits) for hits in docs.query_batch(ROWS[:2], k=5, indexed_only=True)] == [0, 0]
+
+    def endless(*_args: Any) -> Any:
+        while True:
+            check_stop()
+            time.sleep(0.001)
+
+    monkeypatch.setattr(search, "search_segment", endless)
+    monkeypatch.setattr(left_out, "RESERVE", 0.95)  # of 2 s, so that the answer comes in time from a busy machine
+    monkeypatch.setattr(left_out, "RESERVE_MAX_S", 10.0)
+    partial = docs.query(ROWS[0], k=5, allow_partial=True, timeout_s=2.0)
+    assert partial.quality == Quality(None, False, "none", "", 1, 100, True)
+    for name in ("indexed_only", "allow_partial"):
+        with pytest.raises(InvalidArgument, match=name):
+            docs.query(ROWS[0], **{name: 1})

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from engine_support import DIM, batch_of, vectors_of
 
-from vecstore.config import Settings, Storage
+from vecstore.config import Search, Settings, Storage
 from vecstore.engine.database import Database
 from vecstore.errors import Corruption, InvalidArgument
 from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, SearchParams, Warm
@@ -20,7 +20,10 @@ from vecstore.types import QueryRequest, UpsertRequest
 
 ROWS_MIN = 300
 INDEXED = Settings(
-    storage=Storage(seal_rows=500, in_place_rows=100_000, merge_factor=4, disk_reserve_bytes=0, index_rows_min=ROWS_MIN)
+    search=Search(shadow_sample=0.0),
+    storage=Storage(
+        seal_rows=500, in_place_rows=100_000, merge_factor=4, disk_reserve_bytes=0, index_rows_min=ROWS_MIN
+    ),
 )
 
 

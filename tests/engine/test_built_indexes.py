@@ -15,7 +15,7 @@ import pytest
 from engine_support import batch_of, settle, vectors_of
 from index_support import load, named_blobs, query, questions, recall, schema, stored_blobs, strategies
 
-from vecstore.config import Settings, Storage
+from vecstore.config import Search, Settings, Storage
 from vecstore.engine import guard, scan
 from vecstore.engine.builder import worker_error
 from vecstore.engine.database import Database
@@ -40,7 +40,7 @@ from vecstore.types import (
 
 SPEC = "ivf(nlist=16) | int8"
 STORAGE = Storage(seal_rows=10_000, in_place_rows=100, merge_factor=4, disk_reserve_bytes=0, index_rows_min=300)
-SETTINGS = Settings(storage=STORAGE)
+SETTINGS = Settings(storage=STORAGE, search=Search(shadow_sample=0.0))  # a check reads all rows
 WIDE = np.random.default_rng(7).standard_normal((40_000, 16)).astype(np.float32)
 
 

@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from engine_support import put, vectors_of
 
-from vecstore.engine import coalesce
+from vecstore.engine import coalesce, left_out, search
 from vecstore.engine.coalesce import Coalescer, Patience
 from vecstore.engine.database import Database
 from vecstore.errors import DeadlineExceeded, InvalidArgument
 from vecstore.hits import Hits
+from vecstore.index.base import SearchParams
 from vecstore.kernels.stop import Stopped, check_stop
 from vecstore.query.builder import F
 from vecstore.types import QueryRequest
@@ -46,6 +47,36 @@ def test_answers_equal_those_alone_and_batches_form(db: Database) -> None:
         alone = db.query(one)
         assert [(hit.id, hit.score) for hit in together] == [(hit.id, hit.score) for hit in alone]
     assert max(result.explain["batch"] for result in results) > 5
+
+
+def test_what_may_be_partial_ends_with_its_own_time(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not with that of others that asked the same."""
+    put(db, range(300))
+    monkeypatch.setattr(coalesce, "INLINE_S", 0)
+
+    def endless(*_arguments: object) -> None:
+        while True:
+            check_stop()
+            time.sleep(0.001)
+
+    monkeypatch.setattr(search, "search_segment", endless)
+    monkeypatch.setattr(left_out, "RESERVE", 0.9)
+    monkeypatch.setattr(left_out, "RESERVE_MAX_S", 10.0)
+    partial = SearchParams(allow_partial=True)
+
+    async def run(coalescer: Coalescer) -> list[float]:
+        async def caller(timeout_s: float) -> float:
+            started = time.monotonic()
+            quality = (await coalescer.query(request(1, params=partial, timeout_s=timeout_s))).quality
+            assert quality is not None
+            assert quality.timed_out
+            return time.monotonic() - started
+
+        return await asyncio.gather(caller(0.5), caller(0.5), caller(8.0))
+
+    took = gather(db, run)
+    assert isinstance(took, list)
+    assert max(took[:2]) < 0.5
 
 
 @pytest.mark.parametrize("seconds", [0, 1e9])

@@ -10,7 +10,7 @@ from bench import completeness
 from bench.index_cases import KINDS, IndexData
 from vecstore.config import Storage
 from vecstore.engine import scan
-from vecstore.index import costs, seismic
+from vecstore.index import costs
 from vecstore.schema import DataType, Metric, VectorField, VectorKind
 from vecstore.sparse import SparseRows
 from vecstore.tokens import TokenRows
@@ -56,7 +56,7 @@ def test_k_matches_are_k_answers(kind: VectorKind, text: str, monkeypatch: pytes
     monkeypatch.setattr(scan, "FEW_ROWS", 5)  # or every filter of so few rows would be scanned
     monkeypatch.setattr(scan, "FEW_SHARE", 10_000)
     monkeypatch.setattr(costs, "EXACT_FIXED", 1e12)
-    monkeypatch.setattr(seismic, "FEW_ROWS", 5)
+    monkeypatch.setattr(costs, "SPARSE_FIXED", 1e15)
     monkeypatch.setattr(completeness, "SHARES", (0.002, 0.9))
     seed = int(np.random.SeedSequence().entropy or 0) % (1 << 32)
     print("seed", seed)

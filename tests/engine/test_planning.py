@@ -97,7 +97,8 @@ def test_a_plan_says_what_the_query_then_does(db: Database) -> None:
         for plan, did in zip(planned, measured, strict=True):
             assert plan["strategy"] == did["strategy"], (seed, request, plan, did)
             assert plan["matches"] == dict.fromkeys(("least", "most", "expected"), did["allowed"]), (seed, request)
-            if did["est_recall"] is not None or plan["est_recall"] is not None:
+            unfamiliar = "queries_unfamiliar" in did["counters"]  # which only the search finds out
+            if not unfamiliar and (did["est_recall"] is not None or plan["est_recall"] is not None):
                 assert plan["est_recall"] == did["est_recall"], (seed, plan, did)
             if did["estimated_us"] is not None:
                 assert plan["estimated_us"] == did["estimated_us"], (seed, plan, did)

@@ -15,7 +15,7 @@ from vecstore.engine.database import Database
 from vecstore.index import costs
 from vecstore.index.base import SearchParams
 from vecstore.index_text import parse_index
-from vecstore.quality import Quality, over_segments, over_stages
+from vecstore.quality import Part, Quality, over_rounds, over_segments, over_stages
 from vecstore.query.builder import F
 from vecstore.query.fusion import Fusion
 from vecstore.types import Mmr, Prefetch, QueryRequest
@@ -42,24 +42,28 @@ def asked(db: Database, vector: np.ndarray, **params: object) -> Quality:
 
 
 def test_parts_are_weighed_by_rows_and_stages_by_the_worst() -> None:
-    assert over_segments([(300, 0.9, "graph"), (100, 1.0, "exact_scan")]) == Quality(0.925, True, "exact_scan+graph")
-    assert over_segments([(300, None, "graph"), (100, 1.0, "exact_scan")]).est_recall is None
-    assert over_segments([(3, 0.5, "graph")]) == Quality(0.5, True, "graph")
-    assert over_segments([]) == Quality(1.0, True, "none")
-    assert over_segments([], complete=False) == Quality(None, False, "none")
-    legs = [Quality(0.9, True, "graph"), Quality(0.95, False, "seismic")]
-    assert over_stages("rrf", legs) == Quality(0.9, False, "rrf(graph, seismic)")
+    scanned = Part(100, 1.0, "exact_scan", "exact")
+    both = over_segments([Part(300, 0.9, "graph", "rows"), scanned])
+    assert both == Quality(0.925, True, "exact_scan+graph", "rows")
+    unknown = over_segments([Part(300, None, "graph", ""), scanned])
+    assert (unknown.est_recall, unknown.basis) == (None, "")
+    assert over_segments([Part(3, 0.5, "graph", "queries")]) == Quality(0.5, True, "graph", "queries")
+    assert over_segments([]) == Quality(1.0, True, "none", "exact")
+    legs = [Quality(0.9, True, "graph", "unfamiliar", 1, 20), Quality(0.95, False, "seismic", "rows", 3, 10, True)]
+    assert over_stages("rrf", legs) == Quality(0.9, False, "rrf(graph, seismic)", "unfamiliar", 3, 20, True)
     assert over_stages("rrf", [*legs, Quality(None, True, "ivf")]).est_recall is None
-    assert over_stages("sample", []) == Quality(1.0, True, "sample")
+    assert over_stages("sample", []) == Quality(1.0, True, "sample", "exact")
+    assert over_rounds(*legs) == Quality(0.9, False, "graph+seismic", "unfamiliar", 3, 20, True)
+    assert over_rounds(legs[0], Quality(None, True, "graph")) == Quality(None, True, "graph", "", 1, 20)
 
 
 def test_every_answer_says_how_good_it_is(indexed: Database) -> None:
-    vector = questions(1)[0]
-    assert asked(indexed, vector, exact=True) == Quality(1.0, True, "exact_scan")
+    vector = questions(2)[1]
+    assert asked(indexed, vector, exact=True) == Quality(1.0, True, "exact_scan", "exact")
     for target in (0.8, 0.95):
         quality = asked(indexed, vector, recall_target=target)
         assert quality.est_recall == pytest.approx(target, abs=0.02)
-        assert (quality.complete, quality.strategy) == (True, "ivf")
+        assert (quality.complete, quality.strategy, quality.basis) == (True, "ivf", "rows")
     few, many = (asked(indexed, vector, nprobe=nprobe).est_recall or 0.0 for nprobe in (1, 12))
     assert few < many < 1
     assert asked(indexed, vector, rescore=False, nprobe=16).est_recall < 1  # type: ignore[operator]
@@ -83,6 +87,6 @@ def test_stages_say_what_they_are_made_of(indexed: Database) -> None:
     assert fused.quality.strategy == "rrf(ivf, exact_scan)"
     assert fused.quality.est_recall == pytest.approx(0.8, abs=0.02)
     rescored = indexed.query(QueryRequest("c", vector, using="v", prefetch=prefetch[1:]))
-    assert rescored.quality == Quality(1.0, True, "rescore(exact_scan)")
+    assert rescored.quality == Quality(1.0, True, "rescore(exact_scan)", "exact")
     diverse = indexed.query(QueryRequest("c", vector, using="v", mmr=Mmr(), params=SearchParams(exact=True)))
-    assert diverse.quality == Quality(1.0, True, "mmr(exact_scan)")
+    assert diverse.quality == Quality(1.0, True, "mmr(exact_scan)", "exact")

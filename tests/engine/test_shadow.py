@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -16,7 +18,10 @@ from vecstore.engine.database import Database
 from vecstore.engine.shadow import WAITING_MAX, Seen
 from vecstore.errors import InvalidArgument
 from vecstore.index.base import SearchParams
+from vecstore.index.familiar_limits import Familiar
 from vecstore.index_text import parse_index
+from vecstore.kernels.stop import check_stop
+from vecstore.schema import Metric
 from vecstore.types import OperationState
 
 STORAGE = Storage(seal_rows=10_000, in_place_rows=100_000, disk_reserve_bytes=0, index_rows_min=300)
@@ -94,8 +99,80 @@ def test_live_queries_that_got_too_little_are_tuned_on(watched: Database, monkey
     assert watched.observed_recall() == []  # begins anew
 
 
-def test_none_are_taken_unless_asked_for(reopen: Callable[..., Database]) -> None:
-    assert reopen(Settings(storage=STORAGE)).reader.shadow is None
+def test_the_first_queries_of_a_field_are_checked_by_default_and_then_a_share(
+    reopen: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "FEW_ROWS", 20)
+    monkeypatch.setattr(shadow_module._RANDOM, "random", lambda: 0.5)
+    db = reopen(Settings(storage=STORAGE, search=Search(shadow_first=5, shadow_cpu_share=1.0)))
+    shadow = db.reader.shadow
+    assert shadow is not None
+    assert shadow._thread is None  # nothing to do yet
+    db.create_collection("c", schema(parse_index("ivf(nlist=32) | int8")))
+    load(db, 0, 2_000, 1_000)
+    settle(db, db.compact("c"))
+    for vector in questions(12):
+        query(db, vector, params=SearchParams(nprobe=3))
+        assert shadow.wait_idle(30)
+    assert [seen["checked"] for seen in db.observed_recall("c")] == [5]
+    monkeypatch.setattr(shadow_module._RANDOM, "random", lambda: 0.005)
+    query(db, questions(1)[0], params=SearchParams(nprobe=3))
+    assert shadow.wait_idle(30)
+    assert [seen["checked"] for seen in db.observed_recall("c")] == [6]
+
+
+def test_queries_unlike_the_rows_are_tuned_on_although_they_got_enough(
+    watched: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their margin costs more than it has to. What tuning does not mend takes twice as many next time."""
+    monkeypatch.setattr(shadow_module, "LIVE_MIN", 20)
+    shadow = watched.reader.shadow
+    assert shadow is not None
+    told: list[int] = []
+    shadow.on_short = lambda collection, name, queries: told.append(len(queries))
+    (segment,) = watched.collection("c").sealed.values()
+    index = segment.index("v")
+    assert index is not None
+    index.familiar = Familiar(Metric.COSINE, (-1.0, -1.0, -1.0), (-1.0, -1.0, -1.0))
+    for place, vector in enumerate(questions(60)):
+        assert query(watched, vector, params=SearchParams(recall_target=0.9)).quality.basis == "unfamiliar", place
+        assert shadow.wait_idle(30)
+    assert told == [20, 60]  # after 20 and, of those since, 40
+    near = Seen()
+    for _ in range(40):
+        near.checked, near.unfamiliar = near.checked + 1, near.unfamiliar
+        near.unfamiliar.append(len(near.unfamiliar) % 5 == 0)
+        near.recalls.append(0.95)
+        near.promised.append(0.9)
+    assert not near.fell_short(20)
+
+
+def test_closing_ends_a_check_that_runs(watched: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one that takes too long is given up, and counts as a query that was looked at."""
+    shadow = watched.reader.shadow
+    assert shadow is not None
+    monkeypatch.setattr(shadow_module, "CHECK_S", 0.01)
+    going = threading.Event()
+
+    def endless(*_args: object, **_named: object) -> None:
+        going.set()
+        while True:
+            check_stop()
+            time.sleep(0.001)
+
+    monkeypatch.setattr(shadow_module, "search_view", endless)
+    query(watched, questions(1)[0], params=SearchParams(nprobe=3))
+    assert shadow.wait_idle(30)
+    assert (shadow.dropped, shadow._checked) == (1, {("c", "v"): 1})
+    going.clear()
+    monkeypatch.setattr(shadow_module, "CHECK_S", 1e6)
+    query(watched, questions(1)[0], params=SearchParams(nprobe=3))
+    assert going.wait(30)
+    watched.close()
+
+
+def test_none_are_taken_where_the_share_is_none(reopen: Callable[..., Database]) -> None:
+    assert reopen(Settings(storage=STORAGE, search=Search(shadow_sample=0.0))).reader.shadow is None
     for name, value in (("SAMPLE", "1.5"), ("SAMPLE", "-0.1"), ("CPU_SHARE", "0")):
         with pytest.raises(InvalidArgument, match="BAD_CONFIG"):
             load_settings(environ={f"VECSTORE_SEARCH_SHADOW_{name}": value})

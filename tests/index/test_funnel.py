@@ -159,6 +159,8 @@ def test_survives_a_restart(metric: Metric) -> None:
                 continue  # fewer stages: an index like any
             with pytest.raises(Corruption):
                 kind.from_arrays(field, rows, arrays | {name: bad})
+        if name == "familiar":
+            continue  # which an older index does not have
         with pytest.raises(Corruption):
             kind.from_arrays(field, rows, {key: value for key, value in arrays.items() if key != name})
     for dims in ([64, 16], [0, 16], [16, 16], [16, 129]):

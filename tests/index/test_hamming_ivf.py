@@ -176,7 +176,7 @@ def test_arrays_that_do_not_fit_are_corruption() -> None:
         return array
 
     bad: list[tuple[str, np.ndarray | None]] = [
-        *((name, None) for name in good),
+        *((name, None) for name in good if name != "familiar"),  # which an older index does not have
         *((name, array[:-1]) for name, array in good.items()),
         *((name, array.astype(np.float32)) for name, array in good.items()),
         ("offsets", swapped("offsets", 0, 1)),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from vecstore.errors import Corruption
+from vecstore.index import costs
 from vecstore.index.base import SearchParams, Warm
 from vecstore.index.seismic import SeismicIndex
 from vecstore.index.sparse_flat import SparseFlatIndex
@@ -137,6 +138,20 @@ def test_only_allowed_rows_are_found(world: Any, kept: float) -> None:
     assert ((found.rows >= 0).sum(axis=1) == (wanted.rows >= 0).sum(axis=1)).all()
     if kept:
         assert accuracy(found, wanted) > 0.94
+
+
+def test_what_a_filter_allows_is_scored_row_by_row_where_that_costs_less(world: Any) -> None:
+    rows, queries, index = world
+    entries = rows.nnz / len(rows)
+    blocks = costs.sparse_blocks(len(rows))
+    even = int((blocks - costs.SPARSE_FIXED) / (entries * costs.SPARSE_ENTRY))
+    assert 20 < even < len(rows) // 2
+    for count, strategy in ((even - 5, "exact_scan"), (even + 5, "")):
+        allowed = bitmap(np.arange(len(rows)) < count)
+        found = index.search(get_kernels(), queries, 10, allowed, SearchParams(recall_target=0.9))
+        assert found.strategy == strategy
+        assert found.est_us == pytest.approx(blocks / 1e3, rel=0.1)
+    assert index.search(get_kernels(), queries, 10, None).est_us is None  # nothing to choose
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,16 @@ def query(
             help="The benefit of the doubt that blocks of sparse vectors are given; 1: none.",
         ),
     ] = None,
+    indexed_only: Annotated[
+        bool,
+        typer.Option("--indexed-only", rich_help_panel=EFFORT, help="Leave out segments that wait for an index."),
+    ] = False,
+    allow_partial: Annotated[
+        bool,
+        typer.Option(
+            "--allow-partial", rich_help_panel=EFFORT, help="When time runs out, answer from what was searched."
+        ),
+    ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", rich_help_panel=OUTPUT, help="Show what was searched, and how, as a tree.")
     ] = False,

@@ -32,7 +32,10 @@ from vecstore.types import QueryRequest
 from vecstore.wire.rest.queries import query_from_json
 
 CANDIDATES = 100
-EFFORT = ("nprobe", "ef", "oversampling", "recall", "exact", "rescore", "truncate_dim", "block_factor")
+EFFORT = (
+    "nprobe", "ef", "oversampling", "recall", "exact", "rescore", "truncate_dim", "block_factor", "indexed_only",
+    "allow_partial",
+)  # fmt: skip
 SHOWN = {"k", "filter", "threshold", "payload", "explain", "plan", "why_not", "group_by", "group_size"}
 SEARCH = {*SHOWN, *EFFORT, "using"}
 # The options that say what to search for, and those that each goes with.

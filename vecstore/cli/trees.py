@@ -17,14 +17,28 @@ from vecstore.quality import Quality
 
 UNITS = {"_ms": "ms", "_us": "us"}
 # Over a network dictionaries have no order; others come after these, by name.
-ORDER = ("stage", "limit", "rank", "score", "strategy", "points", "found", "rows", "alive", "allowed", "est_recall")
+ORDER = (
+    "stage",
+    "limit",
+    "rank",
+    "score",
+    "strategy",
+    "points",
+    "found",
+    "rows",
+    "alive",
+    "allowed",
+    "est_recall",
+    "complete",
+)
 
 
 def show_explained(explain: Mapping[str, Any], quality: Quality | None) -> None:
     """The stages of an answer, what each searched and found, and how long it took."""
     tree = Tree(_line(str(explain.get("using") or explain.get("stage") or "answer"), explain, ("using", "stage")))
     if quality is not None:
-        tree.add(_line("quality", asdict(quality)))
+        left_out = ("skipped_segments", "skipped_points", "timed_out") if quality.complete else ()
+        tree.add(_line("quality", asdict(quality), left_out))
     _grow(tree, explain)
     _print(tree)
 

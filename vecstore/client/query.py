@@ -33,6 +33,8 @@ class BatchOptions(TypedDict, total=False):
     truncate_dim: int | None
     recall: float | None
     block_factor: float | None
+    indexed_only: bool
+    allow_partial: bool
     timeout_s: float | None
 
 
@@ -101,5 +103,7 @@ def request_of(
             given.get("recall"),
             given.get("ef"),
             given.get("block_factor"),
+            given.get("indexed_only", False),
+            given.get("allow_partial", False),
         ),
     )

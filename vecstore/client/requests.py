@@ -50,15 +50,21 @@ def search_params(
     recall: float | None,
     ef: int | None,
     block_factor: float | None,
+    indexed_only: bool,
+    allow_partial: bool,
 ) -> SearchParams:
     """What is left out is the index's choice; 0 is not a choice here. Upper bounds are checked by the engine."""
     left_out = nprobe is oversampling is truncate_dim is recall is ef is block_factor is None
-    if rescore is True and exact is False and left_out:
+    if rescore is True and exact is indexed_only is allow_partial is False and left_out:
         return DEFAULT_PARAMS
     try:
-        return _made_params(nprobe, oversampling, rescore, exact, truncate_dim, recall, ef, block_factor)
+        return _made_params(
+            nprobe, oversampling, rescore, exact, truncate_dim, recall, ef, block_factor, indexed_only, allow_partial
+        )  # fmt: skip
     except TypeError:  # of what cannot be a key, to be refused by its name
-        return _made_params.__wrapped__(nprobe, oversampling, rescore, exact, truncate_dim, recall, ef, block_factor)
+        return _made_params.__wrapped__(
+            nprobe, oversampling, rescore, exact, truncate_dim, recall, ef, block_factor, indexed_only, allow_partial
+        )  # fmt: skip
 
 
 @lru_cache(PARAMS_REMEMBERED, typed=True)
@@ -71,6 +77,8 @@ def _made_params(
     recall: float | None,
     ef: int | None,
     block_factor: float | None,
+    indexed_only: bool,
+    allow_partial: bool,
 ) -> SearchParams:
     """The same object for the same settings: programs ask with the same ones again and again, and what was checked once
     is known by it."""
@@ -83,6 +91,8 @@ def _made_params(
         recall_target=0.0 if recall is None else _positive("recall", recall),
         ef=0 if ef is None else as_count("ef", _positive("ef", ef)),
         block_factor=0.0 if block_factor is None else _positive("block_factor", block_factor),
+        indexed_only=_flag("indexed_only", indexed_only),
+        allow_partial=_flag("allow_partial", allow_partial),
     )
 
 

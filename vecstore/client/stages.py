@@ -38,6 +38,8 @@ class Prefetch:
     truncate_dim: int | None = None
     recall: float | None = None
     block_factor: float | None = None
+    indexed_only: bool = False
+    allow_partial: bool = False
 
 
 def RRF(k: int = 60, weights: Sequence[float] = ()) -> Fusion:  # noqa: N802 (reads as a type where queries are written)
@@ -76,7 +78,7 @@ def _prefetch(given: Prefetch, schema: Schema, limits: Limits, path: str) -> Pre
         vector, ranking = as_ranking(given.vector, schema, given.using, limits, len(below))
         params = search_params(
             given.nprobe, given.oversampling, given.rescore, given.exact, given.truncate_dim, given.recall, given.ef,
-            given.block_factor,
+            given.block_factor, given.indexed_only, given.allow_partial,
         )  # fmt: skip
         return PrefetchRequest(
             vector,

@@ -37,7 +37,7 @@ class Asking(Named):
         with stop_after(request.timeout_s, self.settings):
             stage = self._staged.check(collection, request)
             view = self.reader.view_at(collection, request.min_seq)
-            plan = Planning(self.reader.kernels, view).described(stage)
+            plan = Planning(self.reader.kernels, view, self.settings.storage).described(stage)
             if request.mmr is not None:
                 plan = {"stage": "mmr", "limit": request.k, "prefetch": [plan]}
         found: dict[str, Any] = {"seq": view.seq, "points": view.points, "plan": plan}

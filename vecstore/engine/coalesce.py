@@ -146,7 +146,7 @@ class Coalescer:
                 parts.add("embed", started, time.perf_counter())
         collection = database.collection(request.collection)
         stop = stop_after(request.timeout_s, database.settings)
-        if request.is_staged:
+        if request.is_staged or request.params.allow_partial:  # which ends with its own time, and not with a batch's
             if request.min_seq > collection.view.seq:
                 await reached(collection, request.min_seq, stop.deadline)
                 request = dataclasses.replace(request, timeout_s=max(stop.deadline - time.monotonic(), LEAST_S))

@@ -18,7 +18,7 @@ from vecstore.engine.stage import Stage, StagePlan
 from vecstore.engine.staged import Staged
 from vecstore.kernels.base import Float32Array, Int64Array
 from vecstore.kernels.stop import check_stop
-from vecstore.quality import NOTHING, Quality
+from vecstore.quality import NOTHING, Quality, over_rounds
 from vecstore.query.filter import Filter, MatchAny
 from vecstore.query.group_values import Value, group_values
 from vecstore.query.path import found_at, parse_path, values_of
@@ -58,7 +58,7 @@ class Grouping:
         while True:
             found = self._search(replace(stage, k=k), plan)
             rounds += 1
-            if whole or len(found.keys) < k or k >= everything:
+            if whole or len(found.keys) < k or k >= everything or found.quality.timed_out:
                 return found
             if len(found.groups) == self.limit:
                 open_values = [value for value, places in found.groups.items() if len(places) < self.size]
@@ -96,7 +96,8 @@ class Grouping:
         k = WIDER * self.size * len(values)
         while True:
             own = self._search(replace(stage, k=k, filter=where), plan, values)
-            if len(own.keys) < k or all(len(places) == self.size for places in own.groups.values()):
+            full = all(len(places) == self.size for places in own.groups.values())
+            if len(own.keys) < k or full or own.quality.timed_out:
                 break
             k *= WIDER
         keys, firsts = np.unique(np.concatenate([found.keys, own.keys]), return_index=True)
@@ -104,7 +105,7 @@ class Grouping:
         order = np.argsort(distances, kind="stable")
         keys, distances = keys[order], distances[order]
         order = ordered_ties(self.staged.view, ranked_of(keys, distances), len(keys))
-        merged = Found(keys[order], distances[order])
+        merged = Found(keys[order], distances[order], quality=over_rounds(found.quality, own.quality))
         self._group(merged, list(found.groups))
         return merged
 

@@ -17,6 +17,7 @@ from vecstore.validate import invalid
 
 NPROBE_MAX = 1 << 20
 OVERSAMPLING_MAX = 100.0
+LEAVING = ("indexed_only", "allow_partial")
 BLOCK_FACTOR_MIN, BLOCK_FACTOR_MAX = 0.1, 1_000.0
 
 
@@ -86,7 +87,7 @@ def check_params(params: SearchParams, field: VectorField, vectors: Rows) -> Non
         value = getattr(params, name)
         if isinstance(value, bool) or not isinstance(value, int):
             raise _bad(name, f"{value!r:.40} must be an integer")
-    for name in ("rescore", "exact"):
+    for name in ("rescore", "exact", *LEAVING):
         if not isinstance(getattr(params, name), bool):
             raise _bad(name, f"{getattr(params, name)!r:.40} must be true or false")
     for name in ("oversampling", "recall_target", "block_factor"):
@@ -116,6 +117,29 @@ class _Right:
 
 
 _right = _Right()
+
+
+def check_leaving(params: SearchParams) -> None:
+    """Of a stage that may search nothing itself. Raises InvalidArgument (BAD_ARGUMENT)."""
+    for name in LEAVING:
+        if not isinstance(getattr(params, name), bool):
+            raise _bad(name, f"{getattr(params, name)!r:.40} must be true or false")
+
+
+def leaving(params: SearchParams, above: SearchParams) -> SearchParams:
+    """The same, and what may be left out in the stage above may be here."""
+    if params is above or not (above.indexed_only or above.allow_partial):
+        return params
+    return replace(
+        params,
+        indexed_only=params.indexed_only or above.indexed_only,
+        allow_partial=params.allow_partial or above.allow_partial,
+    )
+
+
+def searching(params: SearchParams) -> SearchParams:
+    """How a stage itself searches, for one that leaves that to those below it."""
+    return replace(params, indexed_only=False, allow_partial=False)
 
 
 def _check_truncation(dim: int, field: VectorField, vectors: Rows) -> None:

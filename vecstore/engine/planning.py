@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from vecstore.config import Storage
 from vecstore.engine import bitmaps
 from vecstore.engine.collection import View
+from vecstore.engine.left_out import LeftOut
 from vecstore.engine.scan import usable
 from vecstore.engine.segment import SegmentView
 from vecstore.engine.stage import Stage
@@ -27,6 +29,7 @@ from vecstore.query.filter import Filter
 class Planning:
     kernels: Kernels
     view: View
+    storage: Storage
 
     def described(self, stage: Stage, above: Filter | None = None) -> dict[str, Any]:
         """One stage and those below it, JSON-able."""
@@ -72,6 +75,9 @@ class Planning:
 
     def _segment(self, stage: Stage, segment: SegmentView, where: Filter | None) -> dict[str, Any]:
         described, matches = self._matched(segment, where, stage.name)
+        assert stage.field is not None
+        if LeftOut(stage.params, self.storage).waits(segment, stage.name, stage.field):
+            return {**described, "strategy": "left_out", "estimated_us": 0.0, "est_recall": None, "alternatives": []}
         ways = self._ways(stage, segment, matches, filtered=where is not None)
         chosen = next((way for way in ways if way.chosen), None)
         return {

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from vecstore import validate
 from vecstore.config import Limits
-from vecstore.engine.params import check_params
+from vecstore.engine.params import LEAVING, check_params
 from vecstore.errors import limit_exceeded
 from vecstore.given import query_rows
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
@@ -51,6 +51,11 @@ def check_ranking(ranking: Ranking, params: SearchParams, field: VectorField, li
     if params.truncate_dim and not isinstance(ranking, NearestId):
         message = "params.truncate_dim does not apply to examples, which are compared whole"
         raise invalid("BAD_ARGUMENT", message, "params.truncate_dim")
+    average = isinstance(ranking, Recommend) and ranking.strategy is Strategy.AVERAGE_VECTOR
+    for name in LEAVING:
+        if getattr(params, name) and not (average or isinstance(ranking, NearestId)):
+            message = f"params.{name} does not apply to examples that each score points: no point may be left out"
+            raise invalid("BAD_ARGUMENT", message, f"params.{name}")
     return ranking
 
 

@@ -90,7 +90,10 @@ class Reader:
         k = min(request.k + request.offset, max(1, view.points))
         queries = self.terms.prepared(self.kernels, view, name, spec, vectors)
         params = defaulted(request.params, spec)
-        ranked = search_view(self.kernels, view, name, queries, k, request.filter, self.filtering, plan, params)
+        ranked = search_view(
+            self.kernels, view, name, queries, k, request.filter, self.filtering, plan, params,
+            settings=self.settings.storage,
+        )  # fmt: skip
         if self.shadow is not None:
             self.shadow.offer(collection, view, name, queries, request, ranked, k)
         explain = _explained(plan, view, name, len(vectors), started)

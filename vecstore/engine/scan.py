@@ -12,6 +12,7 @@ import numpy as np
 
 from vecstore.engine.segment import SegmentView
 from vecstore.index.base import BuiltIndex, Candidates, SearchParams, is_stale
+from vecstore.index.familiar import search_promised
 from vecstore.index.terms import TermQueries
 from vecstore.kernels.base import Bitmap, Kernels
 from vecstore.rows import Rows
@@ -37,7 +38,7 @@ def search_segment(
     index = usable(view, name, n_allowed, params)
     if index is not None:
         kernels = view.segment.guard(kernels, name)
-        return _by_index(kernels, index, view, name, queries, k, allowed, params)
+        return _by_index(kernels, index, view, name, queries, k, allowed, n_allowed, params)
     flat = view.segment.flat(name, view.n_rows)
     kernels = view.segment.guard(kernels, name)  # after what opens the rows, or it sees nothing to guard
     if view.segment.sorted_by_id:
@@ -47,11 +48,13 @@ def search_segment(
         candidates = flat.search(kernels, queries, wide, allowed, params)
         candidates.strategy = candidates.strategy or flat.name
         if wide in (k, view.n_rows):
-            return candidates
+            break
         tied = candidates.distances[:, -1] == candidates.distances[:, k - 1]
         if not tied.any() or not (tied & (candidates.rows[:, -1] >= 0)).any():
-            return candidates
+            break
         wide = min(2 * wide, view.n_rows)
+    candidates.strategy = candidates.strategy or flat.name
+    return candidates
 
 
 def usable(view: SegmentView, name: str, n_allowed: int, params: SearchParams) -> BuiltIndex | None:
@@ -73,11 +76,12 @@ def _by_index(
     queries: Queries,
     k: int,
     allowed: Bitmap | None,
+    n_allowed: int,
     params: SearchParams,
 ) -> Candidates:
-    found = index.search(kernels, queries, k, allowed, params)
+    found = search_promised(index, kernels, queries, k, allowed, n_allowed, params)
     if found.recall is not None and is_stale(index, view.n_alive):
-        found.recall = None
+        found.recall, found.basis = None, ""
     if not found.strategy:
         found.strategy, found.is_usual = index.name, True
     if not index.complete and min(found.rows[:, k - 1].tolist()) < 0:

@@ -5,24 +5,29 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from dataclasses import field as default
 from typing import Any
 
 import numpy as np
 
+from vecstore.config import Storage
 from vecstore.engine import bitmaps
 from vecstore.engine.collection import View
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.ids import encode_id
+from vecstore.engine.left_out import LeftOut
 from vecstore.engine.scan import Queries, search_segment
 from vecstore.engine.segment import SegmentView
 from vecstore.index.base import DEFAULT_PARAMS, Candidates, SearchParams
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.stop import check_stop
-from vecstore.quality import NOTHING, Quality, over_segments
+from vecstore.quality import NOTHING, Part, Quality, over_segments
 from vecstore.query.evaluate import EvalStats
 from vecstore.query.filter import Filter
+
+DEFAULT_SETTINGS = Storage()
 
 
 @dataclass(slots=True)
@@ -55,36 +60,47 @@ def search_view(
     plan: Plan | None = None,
     params: SearchParams = DEFAULT_PARAMS,
     within: Mapping[int, Bitmap] | None = None,
+    settings: Storage = DEFAULT_SETTINGS,
 ) -> Ranked:
-    """The k nearest live points that match, for each query. If at least k points match, k come back. `within` has the
-    rows to search, by place of the segment, where these are not all."""
+    """The k nearest live points that match, for each query. If at least k points match, k come back, unless `params`
+    let segments be left out. `within` has the rows to search, by place of the segment, where these are not all."""
     found: list[tuple[int, Candidates]] = []
-    quality: list[tuple[int, float | None, str]] = []
+    parts: list[Part] = []
     filtered_out = where is not None or within is not None
+    left_out = LeftOut(params, settings) if params.indexed_only or params.allow_partial else None
     for place, segment in enumerate(view.segments):
-        check_stop()
         started = time.perf_counter()
         stats = EvalStats() if plan is not None else None
         if within is not None and place not in within:
             continue
-        allowed = allowed_rows(segment, name, where, filtering, stats)
-        if within is not None:
-            allowed = within[place] & (segment.alive if allowed is None else allowed)
-        filtered = time.perf_counter()
-        n_allowed = segment.n_rows if allowed is None else bitmaps.count_bits(allowed)
-        candidates, strategy = None, "none"
-        if n_allowed:
-            candidates = search_segment(kernels, segment, name, queries, min(k, n_allowed), allowed, n_allowed, params)
+        if left_out is not None and left_out.waits(segment, name, view.schema.vectors[name]):
+            if plan is not None:
+                plan.segments.append(_explain(segment, "left_out", 0, stats, None, started, started))
+            continue
+        candidates, strategy, n_allowed, filtered = None, "timed_out", 0, started
+        with nullcontext() if left_out is None else left_out.in_time(segment):
+            check_stop()
+            allowed = allowed_rows(segment, name, where, filtering, stats)
+            if within is not None:
+                allowed = within[place] & (segment.alive if allowed is None else allowed)
+            filtered = time.perf_counter()
+            n_allowed = segment.n_rows if allowed is None else bitmaps.count_bits(allowed)
+            strategy = "none" if not n_allowed else strategy
+            if n_allowed:
+                few = min(k, n_allowed)
+                candidates = search_segment(kernels, segment, name, queries, few, allowed, n_allowed, params)
+        if candidates is not None:
             found.append((place, candidates))
             strategy = candidates.strategy
             if filtered_out and candidates.is_usual:
                 strategy += "_filtered"
-            quality.append((n_allowed, candidates.recall, strategy))
+            basis = "exact" if candidates.recall == 1 else candidates.basis
+            parts.append(Part(n_allowed, candidates.recall, strategy, basis))
         if plan is not None:
             plan.segments.append(_explain(segment, strategy, n_allowed, stats, candidates, started, filtered))
     started = time.perf_counter()
     ranked = merge(view, found, len(queries), k)
-    ranked.quality = over_segments(quality)
+    ranked.quality = over_segments(parts) if left_out is None else left_out.told(over_segments(parts))
     if plan is not None:
         plan.merge_ms = 1e3 * (time.perf_counter() - started)
     return ranked

@@ -1,10 +1,13 @@
 """A sample of live queries, answered again exactly in the background: what recall they really got.
 
 Calibration knows queries made of stored rows, or those that a user gave. Where live ones turn out to be unlike these,
-so that they got less than was promised beyond chance, the field's indexes are tuned on the live ones that were kept.
+so that they got less than was promised beyond chance, or are kept to a margin that costs more than it has to
+(`index.familiar`), the field's indexes are tuned on the live ones that were kept. The first queries of a field are
+checked as they come, so that this is known soon, and later a share of them.
 
 A check costs an exact scan. So the queue is short and what does not fit is dropped; one thread of the lowest priority
-works it off, and rests after each check for so long that checks take at most `shadow_cpu_share` of the time.
+works it off, and rests after each check for so long that checks take at most `shadow_cpu_share` of the time. A check
+that takes longer than CHECK_S is given up.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from vecstore.errors import VecstoreError
 from vecstore.index.base import SearchParams
 from vecstore.index.terms import TermQueries
 from vecstore.kernels.base import Float32Array, Kernels
+from vecstore.kernels.stop import Stop
 from vecstore.query.filter import Filter
 from vecstore.rows import Rows, concat
 from vecstore.types import QueryRequest
@@ -39,6 +43,9 @@ from vecstore.types import QueryRequest
 WAITING_MAX = 16
 LIVE_KEPT = 512  # queries of each field, the last ones: as many as calibration takes rows
 LIVE_MIN = 200  # that have to be seen before a field is tuned on them
+UNLIKE_SHARE = 0.25  # of queries that are unfamiliar, from which on a field is tuned on them
+TUNED_MAX = 6  # times that the queries wanted for it double
+CHECK_S = 10.0  # the time of one check
 SHORT = 0.01  # of the recall promised: what may be missing
 KEPT = 1_000  # of the last recalls of each way to search
 WAYS_MAX = 1_000
@@ -53,6 +60,7 @@ class Sampled:
     name: str  # of the field
     strategy: str
     est_recall: float | None
+    unfamiliar: bool
     view: View
     query: Queries  # one row
     k: int
@@ -67,6 +75,7 @@ class Seen:
     checked: int = 0
     recalls: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
     promised: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+    unfamiliar: deque[bool] = field(default_factory=lambda: deque(maxlen=KEPT))  # of those without a filter
 
     def described(self) -> dict[str, Any]:
         """The mean recall with its 95 % interval: by the normal distribution, and where all found everything, by the
@@ -82,11 +91,15 @@ class Seen:
             "est_recall": None if promised is None else round(promised, 4),
         }  # fmt: skip
 
-    def fell_short(self) -> bool:
-        """Whether recall was below what was promised beyond chance."""
+    def fell_short(self, wanted: int) -> bool:
+        """Whether, of so many queries, recall was below what was promised beyond chance, or many are unfamiliar."""
+        if self.checked < wanted:
+            return False
+        if sum(self.unfamiliar) > UNLIKE_SHARE * max(LIVE_MIN, len(self.unfamiliar)):
+            return True
         found = self.described()
         promised = found["est_recall"]
-        return len(self.recalls) >= LIVE_MIN and promised is not None and found["high"] < promised - SHORT
+        return promised is not None and bool(found["high"] < promised - SHORT)
 
 
 class Shadow:
@@ -96,17 +109,22 @@ class Shadow:
         """`settings.shadow_sample` is above 0."""
         self._kernels, self._filtering = kernels, filtering
         self._share, self._cpu_share = settings.shadow_sample, settings.shadow_cpu_share
+        self._first = settings.shadow_first
         self._queue: queue.Queue[Sampled | None] = queue.Queue(WAITING_MAX)
         self._lock = threading.Lock()
         self._seen: dict[tuple[str, str, str], Seen] = {}
         self._tunes = settings.shadow_tune
         self._live: dict[tuple[str, str], deque[Rows]] = {}
+        self._checked: dict[tuple[str, str], int] = {}  # of each field
+        self._tuned: dict[
+            tuple[str, str], int
+        ] = {}  # how often, so that what tuning cannot mend is not tuned on and on
         self.on_short: Callable[[str, str, Rows], None] = lambda collection, name, queries: None
         self.dropped = 0
         self.on_recall: Callable[[str, str, float], None] = lambda collection, name, recall: None
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="vecstore-shadow", daemon=True)
-        self._thread.start()
+        self._stop = Stop()
+        self._thread: threading.Thread | None = None  # from the first sample on
 
     def offer(
         self, collection: Collection, view: View, name: str, queries: Queries, request: QueryRequest, ranked: Ranked,
@@ -114,16 +132,20 @@ class Shadow:
     ) -> None:  # fmt: skip
         """Perhaps take one of the queries that were answered. Exact answers need no check, and prefixes and estimated
         scores are no promise of the true nearest."""
-        if _RANDOM.random() >= self._share * len(queries):
+        share = 1.0 if self._checked.get((collection.record.name, name), 0) < self._first else self._share
+        if _RANDOM.random() >= share * len(queries):
             return
         params, quality = request.params, ranked.quality
-        if quality.est_recall == 1.0 or params.truncate_dim or not params.rescore or self._closing.is_set():
+        if quality.est_recall == 1.0 or not quality.complete or self._closing.is_set():
+            return
+        if params.truncate_dim or not params.rescore:
             return
         at = _RANDOM.randrange(len(queries))
         sampled = Sampled(
-            collection.record.name, name, quality.strategy, quality.est_recall, view, queries[at : at + 1], k,
-            request.filter, ranked.distances[at].copy(),
+            collection.record.name, name, quality.strategy, quality.est_recall, quality.basis == "unfamiliar", view,
+            queries[at : at + 1], k, request.filter, ranked.distances[at].copy(),
         )  # fmt: skip
+        self._start()
         try:
             self._queue.put_nowait(sampled)
         except queue.Full:
@@ -142,6 +164,8 @@ class Shadow:
         with self._lock:
             self._seen = {key: seen for key, seen in self._seen.items() if key[0] != collection}
             self._live = {key: live for key, live in self._live.items() if key[0] != collection}
+            self._checked = {key: count for key, count in self._checked.items() if key[0] != collection}
+            self._tuned = {key: count for key, count in self._tuned.items() if key[0] != collection}
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Whether everything that was taken is checked, for tests."""
@@ -152,9 +176,21 @@ class Shadow:
 
     def close(self) -> None:
         self._closing.set()
+        self._stop.cancel()
         with contextlib.suppress(queue.Full):
             self._queue.put_nowait(None)
-        self._thread.join()
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _start(self) -> None:
+        if self._thread is not None:
+            return
+        with self._lock:
+            if self._thread is None and not self._closing.is_set():
+                self._thread = threading.Thread(target=self._run, name="vecstore-shadow", daemon=True)
+                self._thread.start()
 
     def _run(self) -> None:
         with contextlib.suppress(AttributeError, OSError):  # where the system knows priorities of threads
@@ -163,7 +199,9 @@ class Shadow:
             sampled = self._queue.get()
             if sampled is None:
                 return
-            began = time.perf_counter()
+            began, key = time.perf_counter(), (sampled.collection, sampled.name)
+            with self._lock:
+                self._checked[key] = self._checked.get(key, 0) + 1  # those that are given up, too
             try:
                 recall = self._recall(sampled)
                 if recall is not None:
@@ -177,17 +215,14 @@ class Shadow:
             self._closing.wait(took * (1 / self._cpu_share - 1))
 
     def _recall(self, sampled: Sampled) -> float | None:
-        exact = search_view(
-            self._kernels,
-            sampled.view,
-            sampled.name,
-            sampled.query,
-            sampled.k,
-            sampled.where,
-            self._filtering,
-            None,
-            EXACT,
-        ).distances[0]
+        """Raises DeadlineExceeded and Cancelled."""
+        with Stop(CHECK_S) as self._stop:
+            if self._closing.is_set():
+                return None
+            exact = search_view(
+                self._kernels, sampled.view, sampled.name, sampled.query, sampled.k, sampled.where, self._filtering,
+                None, EXACT,
+            ).distances[0]  # fmt: skip
         wanted = int(np.isfinite(exact).sum())
         if not wanted:
             return None
@@ -203,6 +238,8 @@ class Shadow:
             seen = self._seen.setdefault(key, Seen())
             seen.checked += 1
             seen.recalls.append(recall)
+            if sampled.where is None:
+                seen.unfamiliar.append(sampled.unfamiliar)
             if sampled.est_recall is not None:
                 seen.promised.append(sampled.est_recall)
             mean = sum(seen.recalls) / len(seen.recalls)
@@ -211,7 +248,9 @@ class Shadow:
             if self._tunes and not isinstance(sampled.query, TermQueries):
                 live = self._live.setdefault(field_key, deque(maxlen=LIVE_KEPT))
                 live.append(sampled.query)
-                if seen.fell_short():
+                tuned = self._tuned.get(field_key, 0)
+                if seen.fell_short(LIVE_MIN << min(tuned, TUNED_MAX)):
+                    self._tuned[field_key] = tuned + 1
                     queries = concat(list(live))
                     self._seen = {at: one for at, one in self._seen.items() if at[:2] != field_key}  # begin anew
         self.on_recall(sampled.collection, sampled.name, mean)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vecstore.config import Limits
+from vecstore.config import Limits, Storage
 from vecstore.engine.by_metric import metric_distances
 from vecstore.engine.collection import View
 from vecstore.engine.examples import scorer_of
@@ -46,6 +46,7 @@ class StageAnswers:
     numbers: NumberColumns
     view: View
     limits: Limits
+    storage: Storage
 
     def searched(self, stage: Stage, where: Filter | None, lists: Sequence[Listed], plan: StagePlan | None) -> Ranked:
         assert stage.field is not None
@@ -53,11 +54,12 @@ class StageAnswers:
         queries = self.terms.prepared(self.kernels, self.view, stage.name, stage.field, stage.vectors)
         searched = None if plan is None else Plan()
         within = rows_within(self.view.segments, _union(lists)) if stage.stages else None
-        params = EXACT if stage.stages else stage.params
+        params = replace(EXACT, allow_partial=stage.params.allow_partial) if stage.stages else stage.params
         k = min(stage.k, max(1, self.view.points))
         ranked = search_view(
-            self.kernels, self.view, stage.name, queries, k, where, self.filtering, searched, params, within
-        )
+            self.kernels, self.view, stage.name, queries, k, where, self.filtering, searched, params, within,
+            self.storage,
+        )  # fmt: skip
         if plan is not None:
             plan.searched = searched
         return _cut(ranked, stage)
@@ -80,7 +82,7 @@ class StageAnswers:
             plan.notes = {"metric": ranking.metric, "rows_scanned": len(keys)}
         order = self._best(keys, distances, stage.k, np.inf if stage.threshold is None else stage.threshold)
         best = ranked_of(keys[order], distances[order])
-        best.quality = Quality(1.0, True, "exact_scan")
+        best.quality = Quality(1.0, True, "exact_scan", "exact")
         return best
 
     def _allowed(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from vecstore import validate
 from vecstore.config import Limits
 from vecstore.engine.filtering import Filtering
-from vecstore.engine.params import check_params, defaulted, field_of
+from vecstore.engine.params import check_leaving, check_params, defaulted, field_of, leaving, searching
 from vecstore.engine.ranking_check import check_by_metric, check_ranking, check_unscored
 from vecstore.engine.stage import Stage
 from vecstore.errors import VecstoreError, limit_exceeded
 from vecstore.given import query_rows
-from vecstore.index.base import DEFAULT_PARAMS
+from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.query.formula_check import check_formula
 from vecstore.query.fusion import Fusion, FusionMethod
 from vecstore.query.parse import check_filter
@@ -40,7 +41,7 @@ class StageCheck:
         if wanted is not None:
             _check_mmr(wanted, self._limits)
             k = max(k, wanted.candidates)
-        stage = self._stage(request, k, "", 1)
+        stage = self._stage(request, k, "", 1, DEFAULT_PARAMS)
         dense = stage.field is not None and stage.field.kind is VectorKind.DENSE and stage.by_vector
         if wanted is not None and not dense:
             kind = "a fusion" if stage.fusion is not None else "several vectors"
@@ -51,15 +52,18 @@ class StageCheck:
             raise invalid("BAD_ARGUMENT", f"mmr needs a query of a dense field, this is one of {kind}", "mmr")
         return stage
 
-    def _stage(self, request: QueryRequest | Prefetch, k: int, path: str, depth: int) -> Stage:
+    def _stage(self, request: QueryRequest | Prefetch, k: int, path: str, depth: int, above: SearchParams) -> Stage:
+        """What may be left out of one stage may be of all below it: `above` says so."""
         limits = self._limits
+        check_leaving(request.params)
+        params = leaving(request.params, above)
         if depth > limits.prefetch_depth_max + 1:
             raise limit_exceeded("prefetch_depth_max", depth - 1, limits.prefetch_depth_max, path="prefetch depth")
         stages = []
         for place, below in enumerate(request.prefetch):
             inner = f"{path}prefetch[{place}]"
             wanted = validate.check_count(below.k, f"{inner}.limit", 1, "k_max", limits.k_max)
-            stages.append(self._stage(below, wanted, f"{inner}.", depth + 1))
+            stages.append(self._stage(below, wanted, f"{inner}.", depth + 1, params))
             self._candidates += wanted
         if self._candidates > limits.prefetch_candidates_max:
             bound = limits.prefetch_candidates_max
@@ -70,10 +74,12 @@ class StageCheck:
         if where is not None:
             where = check_filter(where, limits)
             self._filtering.check(where, self._schema)
-        stage = Stage(k, filter=where, threshold=request.score_threshold, params=request.params, stages=stages)
+        stage = Stage(k, filter=where, threshold=request.score_threshold, params=params, stages=stages)
         if request.fusion is not None:
             stage.fusion = self._fusion(request.fusion, request, path)
             return stage
+        if stages:
+            request = replace(request, params=searching(request.params))  # what may be left out is theirs
         if request.vector is None and request.ranking is None:
             raise invalid("BAD_ARGUMENT", f"{path}query is missing: give a vector or a fusion", f"{path}query")
         try:
@@ -91,13 +97,15 @@ class StageCheck:
             if request.ranking is not None:
                 if request.vector is not None:
                     raise invalid("BAD_ARGUMENT", "a vector and examples are both given: give one", "query")
-                stage.ranking = check_ranking(request.ranking, request.params, stage.field, limits)
-                stage.params = defaulted(request.params, stage.field)
+                stage.ranking = check_ranking(
+                    request.ranking, request.params if stages else params, stage.field, limits
+                )
+                stage.params = defaulted(params, stage.field)
                 return stage
             assert request.vector is not None
             stage.vectors = query_rows(request.vector, stage.field, limits)
             check_params(request.params, stage.field, stage.vectors)
-            stage.params = defaulted(request.params, stage.field)
+            stage.params = defaulted(params, stage.field)
         except VecstoreError as error:
             raise (error.at(path.rstrip(".")) if path else error) from None
         return stage

@@ -57,7 +57,7 @@ class Staged(StageAnswers):
             plan.found = ranked.rows.shape[1]
         if stage.stages or not stage.by_vector:
             searched = [] if ranked.quality is NOTHING else [ranked.quality]  # by examples; else of the prefetches
-            ranked.quality = over_stages(what_ranks(stage), qualities or searched)
+            ranked.quality = over_stages(what_ranks(stage), qualities or searched, ranked.quality)
         return ranked, legs
 
     def diversified(self, stage: Stage, ranked: Ranked, wanted: Mmr, k: int) -> Ranked:

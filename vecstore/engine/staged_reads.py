@@ -94,7 +94,10 @@ class StagedReader:
 
     def _staged(self, view: View) -> Staged:
         reader = self._reader
-        return Staged(reader.kernels, reader.filtering, reader.terms, self._numbers, view, reader.settings.limits)
+        settings = reader.settings
+        return Staged(
+            reader.kernels, reader.filtering, reader.terms, self._numbers, view, settings.limits, settings.storage
+        )  # fmt: skip
 
 
 def _explained(view: View, plan: StagePlan | None, started: float) -> dict[str, Any] | None:

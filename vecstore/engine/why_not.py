@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from vecstore.engine import bitmaps
-from vecstore.engine.row_keys import key_of, keys_of
+from vecstore.engine.left_out import LeftOut
+from vecstore.engine.row_keys import key_of, keys_of, places_of
 from vecstore.engine.search import Ranked
 from vecstore.engine.segment import decode_payload
 from vecstore.engine.stage import Stage
@@ -42,6 +43,7 @@ class WhyNot:
         prefetch     no prefetch found it, for the reasons of each
         rank         its rank is past the limit
         offset       its rank is within the offset
+        left_out     its true rank is within the limit, but its segment waits for an index (`indexed_only`)
         index        its true rank is within the limit, but the search by the index missed it
         diversity    MMR chose others
         """
@@ -105,12 +107,18 @@ class WhyNot:
         elif stage.threshold is not None and _worse(report["score"], stage):
             report |= {"verdict": "threshold", "score_threshold": stage.threshold}
         else:
-            report["verdict"] = "rank" if rank >= stage.k else "index"
+            missed = "left_out" if self._is_left_out(stage, key) else "index"
+            report["verdict"] = "rank" if rank >= stage.k else missed
         if stage.stages:
             report["prefetch"] = [self._stage(below, key, payload, names, where) for below in stage.stages]
             if report["verdict"] == "no_match" and all(one["verdict"] != "answer" for one in report["prefetch"]):
                 report["verdict"] = "prefetch"
         return report
+
+    def _is_left_out(self, stage: Stage, key: int) -> bool:
+        segment = self.staged.view.segments[int(places_of(np.array([key]))[0])]
+        left_out = LeftOut(stage.params, self.staged.storage)
+        return stage.field is not None and left_out.waits(segment, stage.name, stage.field)
 
 
 def _place(ranked: Ranked, key: int) -> int | None:

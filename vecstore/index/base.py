@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
+from vecstore.index.familiar_limits import Familiar
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.schema import VectorField
 
@@ -27,6 +28,8 @@ class SearchParams:
     recall_target: float = 0.0  # 0 < r <= 1: choose the rest by it
     ef: int = 0  # width of a graph walk: the candidates it keeps, at least k; multi-vectors: those of the first stage
     block_factor: float = 0.0  # sparse: a block is read if its estimate times this reaches the k-th best score
+    indexed_only: bool = False  # leave out segments that wait for an index
+    allow_partial: bool = False  # when time runs out, answer from the segments that were searched
 
 
 DEFAULT_PARAMS = SearchParams()
@@ -46,6 +49,7 @@ class Candidates:
     recall: float | None = None
     strategy: str = ""
     est_us: float | None = None  # what a query was expected to take, where ways to answer were weighed by that
+    basis: str = ""  # what `recall` rests on, as in `quality.Quality`
     is_usual: bool = False  # set by the engine: the strategy is the index's usual way
 
 
@@ -130,11 +134,18 @@ class BuiltIndex(Index):
     is_exact: ClassVar[bool] = False  # finds what a scan finds
     reads_by_kernels: ClassVar[bool] = False  # search reads stored rows by kernels only: they are checked as it does
     plans_filters: ClassVar[bool] = False  # does well by any filter: else few allowed rows are scanned without it
+    familiar: Familiar | None = None  # how far the calibration's queries were from what they found
+    _asked: Any = None  # the user's queries that its tables of recall were measured on
     truncates: ClassVar[bool] = False  # honours `truncate_dim`; else such queries scan prefixes of the stored vectors
 
     def ways(self, kernels: Kernels, k: int, matches: int, params: SearchParams) -> list[Way]:
         """How a query could be answered where `matches` rows are allowed. Reads no rows."""
         return [Way(self.name, None, 1.0 if self.is_exact else None, True)]
+
+    @property
+    def on_queries(self) -> bool:
+        """Whether its tables of recall were measured on queries, and not on rows of its own."""
+        return self._asked is not None
 
     @property
     def measured_rows(self) -> int | None:

@@ -28,6 +28,8 @@ from vecstore.index.calibration import EPS, EPS_FINE, FINE_BITS, QUERIES, uncali
 from vecstore.index.coarse import homes_of, make_lists, open_lists
 from vecstore.index.coded_header import VERSION, Header, open_header, spill
 from vecstore.index.exact_lists import ExactLists
+from vecstore.index.familiar import measured
+from vecstore.index.familiar_limits import familiar_arrays, open_familiar
 from vecstore.index.flat import FlatIndex
 from vecstore.index.ivf_update import adapt
 from vecstore.index.learned import SEED, Learned, learn, list_count, open_learned, outgrown, within
@@ -140,6 +142,7 @@ class CodedIndex(BuiltIndex):
 
             found = calibrate(self.learned.coarse, scan, homes, truth, kernels)
             self.calibration = msgspec.structs.replace(found, rows=allowed_count(self.ntotal, alive))
+            self.familiar = measured(self, self.field.metric, kernels, asked, own, alive)
 
     def search(
         self,
@@ -274,6 +277,7 @@ class CodedIndex(BuiltIndex):
         return {
             "header": np.frombuffer(msgspec.json.encode(header), np.uint8),
             **asked,
+            **familiar_arrays(self.familiar),
             "lists.offsets": self.lists.offsets,
             "lists.rows": self.lists.rows,
             **self.learned.arrays(),
@@ -297,6 +301,7 @@ class CodedIndex(BuiltIndex):
         index = cls(source, spec, learned, lists, within(arrays, "codes."), copied)
         index.calibration = header.calibration
         index._asked = open_asked(arrays.get("asked"), field.dim)
+        index.familiar = open_familiar(field.metric, arrays)
         return index
 
 

@@ -1,7 +1,7 @@
 """What the ways to answer a filtered query cost, in nanoseconds of one core: only their ratios decide.
 
-Fitted to `python -m bench filter-choice` (native kernels, float32 of 384 dimensions). Stored rows cost by their bytes,
-and more where they may not stay in memory and come from files.
+Fitted to `python -m bench filter-choice` (native kernels, float32 of 384 dimensions; SPLADE of 120 entries a row).
+Stored rows cost by their bytes, and more where they may not stay in memory and come from files.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ HOP = 320.0  # of a walk: a candidate's neighbours fetched, scored, inserted
 DETOUR_HOP = 2_500.0  # the same with the lists behind refused neighbours
 LISTS_FIXED = 80_000.0  # ranking centroids, putting together what lists gave
 LIST_ROW = 80.0  # of a list without codes, allowed rows only
+SPARSE_FIXED = 7_500.0  # of scoring sparse rows one by one
+SPARSE_ENTRY = 0.85
+BLOCKS_FIXED = 12_000.0  # of sparse blocks within a mask, k = 10
+BLOCKS_ROW = 1.6  # of all rows, allowed or not: estimates of blocks are read for their bits
 
 
 def row_factor(kernels: Kernels) -> float:
@@ -32,3 +36,12 @@ def exact(matches: int, row_bytes: int, factor: float = 1.0) -> float:
 
 def rescored(count: int, row_bytes: int, factor: float = 1.0) -> float:
     return count * row_bytes * RESCORED_BYTE * factor
+
+
+def sparse_exact(matches: int, entries: float) -> float:
+    """Scoring the allowed sparse rows, of so many entries each."""
+    return SPARSE_FIXED + matches * entries * SPARSE_ENTRY
+
+
+def sparse_blocks(n: int) -> float:
+    return BLOCKS_FIXED + n * BLOCKS_ROW

@@ -32,6 +32,8 @@ from vecstore.index.base import (
     some_alive,
 )
 from vecstore.index.effort_table import EffortTable, calibrated, open_table, uncalibrated
+from vecstore.index.familiar import measured
+from vecstore.index.familiar_limits import familiar_arrays, open_familiar
 from vecstore.index.flat import FlatIndex
 from vecstore.index.prefixes import Prefixes
 from vecstore.index.rerank import smallest
@@ -148,6 +150,7 @@ class FunnelIndex(BuiltIndex):
         doubled = (16 << place for place in range(64))
         efforts = (*itertools.takewhile(lambda size: size * ALL_SHARE < self.ntotal, doubled), self.ntotal)
         self._table = calibrated(search, efforts, self.ntotal, own, allowed_count(self.ntotal, alive))
+        self.familiar = measured(self, self._metric, kernels, asked, own, alive)
 
     def search(
         self,
@@ -247,6 +250,7 @@ class FunnelIndex(BuiltIndex):
             "oversampling": np.array([self._oversampling]),
             **self._table.arrays(),
             **({} if self._asked is None else {"asked": self._asked}),
+            **familiar_arrays(self.familiar),
         }
         for place, stage in enumerate(self._stages):
             arrays[f"components.{place}"] = stage.rows
@@ -273,6 +277,7 @@ class FunnelIndex(BuiltIndex):
         table = open_table(arrays, "a funnel", len(rows), len(rows))
         index = cls(field, rows, arrays.get("inverse_norms"), stages, oversampling, table)
         index._asked = open_asked(arrays.get("asked"), field.dim)
+        index.familiar = open_familiar(field.metric, arrays)
         return index
 
 

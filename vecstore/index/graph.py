@@ -28,6 +28,8 @@ from vecstore.index.base import (
     allowed_count,
     some_alive,
 )
+from vecstore.index.familiar import measured
+from vecstore.index.familiar_limits import familiar_arrays, open_familiar
 from vecstore.index.flat import FlatIndex
 from vecstore.index.graph_build import DEGREE, neighbours_of
 from vecstore.index.graph_calibration import QUERIES, WalkTable, calibrated, uncalibrated
@@ -157,6 +159,7 @@ class GraphIndex(BuiltIndex):
         else:
             own = np.full(len(asked), -1, np.int64)
         self.table = calibrated(self._opened(kernels), self._source, asked, own, kernels, alive)
+        self.familiar = measured(self, self.field.metric, kernels, asked, own, alive)
 
     def search(
         self,
@@ -278,6 +281,7 @@ class GraphIndex(BuiltIndex):
             **{f"coder.{name}": array for name, array in self._codes.arrays().items()},
             **{f"rerank.{name}": array for name, array in self._copy.items()},
             **({} if self._asked is None else {"asked": self._asked}),
+            **familiar_arrays(self.familiar),
         }
 
     @classmethod
@@ -298,6 +302,7 @@ class GraphIndex(BuiltIndex):
         spec = as_queried(header.spec, field.index)
         index = cls(source, spec, codes, coded, lists, starts, copied, header.table)
         index._asked = open_asked(arrays.get("asked"), field.dim)
+        index.familiar = open_familiar(field.metric, arrays)
         return index
 
 

@@ -25,11 +25,13 @@ from vecstore.index.base import (
     some_alive,
 )
 from vecstore.index.effort_table import QUERIES, EffortTable, calibrated, open_table, uncalibrated
+from vecstore.index.familiar import measured
+from vecstore.index.familiar_limits import familiar_arrays, open_familiar
 from vecstore.index.flat import check_rows, scan_radius
 from vecstore.index.majority import nearest_centroids, train_centroids
 from vecstore.index_spec import HammingIVF
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels, UInt8Array
-from vecstore.schema import VectorField
+from vecstore.schema import Metric, VectorField
 
 DEFAULT_RECALL = 0.95  # what nprobe="auto" asks of the table
 SEED = 0
@@ -132,6 +134,7 @@ class HammingIvfIndex(BuiltIndex):
 
         nlist = len(self._lists.centroids)
         self._table = calibrated(search, _growing(nlist), nlist, own, allowed_count(self.ntotal, alive))
+        self.familiar = measured(self, Metric.HAMMING, kernels, asked, own, alive)
 
     def search(
         self,
@@ -174,6 +177,7 @@ class HammingIvfIndex(BuiltIndex):
             "codes": lists.codes,
             **self._table.arrays(),
             **({} if self._asked is None else {"asked": self._asked}),
+            **familiar_arrays(self.familiar),
         }
 
     @classmethod
@@ -184,6 +188,7 @@ class HammingIvfIndex(BuiltIndex):
         index = cls(spec, rows, lists, open_table(arrays, "a hamming_ivf index", len(lists.centroids), len(rows)))
         if "asked" in arrays:
             index._asked = _take(arrays, "asked", np.uint8, (-1, rows.shape[1]))
+        index.familiar = open_familiar(Metric.HAMMING, arrays)
         return index
 
 

@@ -18,13 +18,16 @@ import msgspec
 import numpy as np
 
 from vecstore.errors import Corruption
+from vecstore.index import costs
 from vecstore.index.base import (
     DEFAULT_PARAMS,
+    EXACT_SCAN,
     BuiltIndex,
     Candidates,
     Progress,
     SearchParams,
     Warm,
+    Way,
     allowed_count,
     some_alive,
 )
@@ -51,7 +54,6 @@ DEFAULT_RECALL = 0.98
 SHARE = 0.95  # of a query's weight whose terms find candidates; all score them
 FIRST_BLOCKS = 8
 DEPTH, DEPTH_PRUNED = 1.5, 4.0  # rows scored in full, as a multiple of k; more where codes are missing
-FEW_ROWS, FEW_SHARE = 512, 128  # allowed rows that are scored one by one, and of how many one may be
 FACTORS_REMEMBERED = 1_000
 LIST_FACTOR = 6.0
 _ARRAYS = tuple(SeismicArrays.__slots__)
@@ -185,9 +187,16 @@ class SeismicIndex(BuiltIndex):
         with `rescore` False those by the index's copy of the rows where it has one. Where a weight is not positive the
         search is exact."""
         matches = allowed_count(self.ntotal, allowed)
-        few = k if allowed is None else max(k, FEW_ROWS, self.ntotal // FEW_SHARE)
-        if params.exact or params.truncate_dim or self.header.negative or matches <= few or k == 0:
+        if params.exact or params.truncate_dim or self.header.negative or matches <= k or k == 0:
             return self._exact.search(kernels, queries, k, allowed, params)
+        cost: float | None = None  # where a filter leaves a choice
+        if allowed is not None:
+            by_rows, by_blocks = self._costs(matches)
+            cost = min(by_rows, by_blocks)
+            if by_rows <= by_blocks:
+                scored = self._exact.search(kernels, queries, k, allowed, params)
+                scored.est_us = round(cost / 1e3, 1)
+                return scored
         if params.recall_target == 1:
             found = self._exactly(kernels, queries, k, allowed)
             found.recall = 1.0
@@ -196,8 +205,23 @@ class SeismicIndex(BuiltIndex):
         found = self._found(kernels, queries, k, allowed, visit, params.rescore)
         exact = params.rescore or self._forward is None or self._copy_is_exact
         found.recall = recall if exact else None
+        found.est_us = None if cost is None else round(cost / 1e3, 1)
         self._complete(kernels, queries, allowed, found)
         return found
+
+    def ways(self, kernels: Kernels, k: int, matches: int, params: SearchParams) -> list[Way]:
+        """Blocks, or the allowed rows one by one."""
+        by_rows, by_blocks = self._costs(matches)
+        only = params.exact or bool(params.truncate_dim) or self.header.negative or matches <= k
+        first = only or (matches < self.ntotal and by_rows <= by_blocks)
+        exact = Way(EXACT_SCAN, by_rows / 1e3, 1.0, first)
+        return (
+            [exact] if only else [Way(self.name, by_blocks / 1e3, self._plan(k, matches, params)[1], not first), exact]
+        )
+
+    def _costs(self, matches: int) -> tuple[float, float]:
+        by_rows = costs.sparse_exact(matches, self.header.nnz / max(1, self.ntotal))
+        return by_rows, costs.sparse_blocks(self.ntotal)
 
     def _plan(self, k: int, matches: int, params: SearchParams) -> tuple[Visit, float | None]:
         """What to visit, and the recall that this promises."""

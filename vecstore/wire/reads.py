@@ -275,7 +275,9 @@ def explain_to_pb(explain: dict[str, Any] | None, message: Any) -> None:
 def quality_to_pb(quality: Quality | None, message: Any) -> None:
     if quality is not None:
         written = message.quality
-        written.complete, written.strategy = quality.complete, quality.strategy
+        written.complete, written.strategy, written.basis = quality.complete, quality.strategy, quality.basis
+        written.skipped_segments, written.skipped_points = quality.skipped_segments, quality.skipped_points
+        written.timed_out = quality.timed_out
         if quality.est_recall is not None:
             written.est_recall = quality.est_recall
 
@@ -339,7 +341,10 @@ def quality_from_pb(message: Any) -> Quality | None:
         return None
     quality = message.quality
     recall = quality.est_recall if quality.HasField("est_recall") else None
-    return Quality(recall, quality.complete, quality.strategy)
+    return Quality(
+        recall, quality.complete, quality.strategy, quality.basis, quality.skipped_segments, quality.skipped_points,
+        quality.timed_out,
+    )  # fmt: skip
 
 
 def explain_from_pb(message: Any) -> dict[str, Any] | None:

@@ -45,6 +45,8 @@ def params_from_pb(message: pb.SearchParams) -> SearchParams:
         message.recall_target,
         message.ef,
         message.block_factor,
+        message.indexed_only,
+        message.allow_partial,
     )
 
 

@@ -311,6 +311,11 @@ class Collection(Care):
         graph keeps, `oversampling` times `k` candidates to rerank, `recall` to reach, `block_factor` by which blocks of
         sparse vectors are given the benefit of the doubt (1 none). `exact` scans the stored vectors;
         `rescore=False` answers with estimated scores; `truncate_dim` compares this many leading components only.
+
+        What may be left out for an answer in time, in the prefetches too: `indexed_only` leaves out segments that wait
+        for an index, such as what was written last; `allow_partial` answers from the segments searched so far when
+        `timeout_s` runs out, in place of DeadlineExceeded. `hits.quality` then says `complete=False` and how many
+        points were skipped.
         """
         return self._queried(self._transport.query, lambda query: query, vector, k, options)
 

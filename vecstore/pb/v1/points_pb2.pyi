@@ -461,7 +461,7 @@ class UpdateBatchRequest(_message.Message):
     def __init__(self, collection: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[UpdateOperation, _Mapping]]] = ..., durability: _Optional[_Union[Durability, str]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class SearchParams(_message.Message):
-    __slots__ = ("nprobe", "oversampling", "rescore", "exact", "truncate_dim", "recall_target", "ef", "block_factor")
+    __slots__ = ("nprobe", "oversampling", "rescore", "exact", "truncate_dim", "recall_target", "ef", "block_factor", "indexed_only", "allow_partial")
     NPROBE_FIELD_NUMBER: _ClassVar[int]
     OVERSAMPLING_FIELD_NUMBER: _ClassVar[int]
     RESCORE_FIELD_NUMBER: _ClassVar[int]
@@ -470,6 +470,8 @@ class SearchParams(_message.Message):
     RECALL_TARGET_FIELD_NUMBER: _ClassVar[int]
     EF_FIELD_NUMBER: _ClassVar[int]
     BLOCK_FACTOR_FIELD_NUMBER: _ClassVar[int]
+    INDEXED_ONLY_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_PARTIAL_FIELD_NUMBER: _ClassVar[int]
     nprobe: int
     oversampling: float
     rescore: bool
@@ -478,7 +480,9 @@ class SearchParams(_message.Message):
     recall_target: float
     ef: int
     block_factor: float
-    def __init__(self, nprobe: _Optional[int] = ..., oversampling: _Optional[float] = ..., rescore: _Optional[bool] = ..., exact: _Optional[bool] = ..., truncate_dim: _Optional[int] = ..., recall_target: _Optional[float] = ..., ef: _Optional[int] = ..., block_factor: _Optional[float] = ...) -> None: ...
+    indexed_only: bool
+    allow_partial: bool
+    def __init__(self, nprobe: _Optional[int] = ..., oversampling: _Optional[float] = ..., rescore: _Optional[bool] = ..., exact: _Optional[bool] = ..., truncate_dim: _Optional[int] = ..., recall_target: _Optional[float] = ..., ef: _Optional[int] = ..., block_factor: _Optional[float] = ..., indexed_only: _Optional[bool] = ..., allow_partial: _Optional[bool] = ...) -> None: ...
 
 class Fusion(_message.Message):
     __slots__ = ("rrf", "dbsf", "relative", "weights")
@@ -646,14 +650,22 @@ class ScoredPoint(_message.Message):
     def __init__(self, id: _Optional[_Union[_common_pb2.PointId, _Mapping]] = ..., score: _Optional[float] = ..., seq: _Optional[int] = ..., payload: _Optional[_Mapping[str, _common_pb2.Value]] = ..., payload_json: _Optional[bytes] = ..., vectors: _Optional[_Mapping[str, _common_pb2.Vector]] = ..., legs: _Optional[_Iterable[_Union[LegScore, _Mapping]]] = ...) -> None: ...
 
 class Quality(_message.Message):
-    __slots__ = ("est_recall", "complete", "strategy")
+    __slots__ = ("est_recall", "complete", "strategy", "basis", "skipped_segments", "skipped_points", "timed_out")
     EST_RECALL_FIELD_NUMBER: _ClassVar[int]
     COMPLETE_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    BASIS_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_POINTS_FIELD_NUMBER: _ClassVar[int]
+    TIMED_OUT_FIELD_NUMBER: _ClassVar[int]
     est_recall: float
     complete: bool
     strategy: str
-    def __init__(self, est_recall: _Optional[float] = ..., complete: _Optional[bool] = ..., strategy: _Optional[str] = ...) -> None: ...
+    basis: str
+    skipped_segments: int
+    skipped_points: int
+    timed_out: bool
+    def __init__(self, est_recall: _Optional[float] = ..., complete: _Optional[bool] = ..., strategy: _Optional[str] = ..., basis: _Optional[str] = ..., skipped_segments: _Optional[int] = ..., skipped_points: _Optional[int] = ..., timed_out: _Optional[bool] = ...) -> None: ...
 
 class QueryResponse(_message.Message):
     __slots__ = ("points", "seq", "explain", "quality")

@@ -119,12 +119,18 @@ class ScoredPoint(StoredPoint, kw_only=True):
 
 class AnswerQuality(msgspec.Struct, kw_only=True):
     """How good an answer is, as far as the server knows. `est_recall`: the share of the true nearest that the indexes'
-    calibration promises, 1 for an exact answer. `complete` is false where a part of the collection was left out.
-    `strategy`: what searched."""
+    calibration promises, 1 for an exact answer. `basis`: what that rests on: `exact`, `queries` that the indexes were
+    tuned on, `rows` held out, `unfamiliar` where the query is unlike these; empty where nothing is known. `complete`
+    is false where a part of the collection was left out: `skipped_segments` with `skipped_points`, which wait for an
+    index or were not searched in time (`timed_out`). `strategy`: what searched."""
 
     est_recall: float | None
     complete: bool
     strategy: str
+    basis: str = ""
+    skipped_segments: int = 0
+    skipped_points: int = 0
+    timed_out: bool = False
 
 
 class QueryAnswer(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -301,11 +307,14 @@ def groups_to_json(groups: Groups, encoding: VectorEncoding) -> QueryGroupsAnswe
 def quality_to_json(quality: Quality | None) -> AnswerQuality | None:
     if quality is None:
         return None
-    return AnswerQuality(est_recall=quality.est_recall, complete=quality.complete, strategy=quality.strategy)
+    return AnswerQuality(
+        est_recall=quality.est_recall, complete=quality.complete, strategy=quality.strategy, basis=quality.basis,
+        skipped_segments=quality.skipped_segments, skipped_points=quality.skipped_points, timed_out=quality.timed_out,
+    )  # fmt: skip
 
 
 def quality_from_json(given: AnswerQuality | None) -> Quality | None:
-    return None if given is None else Quality(given.est_recall, given.complete, given.strategy)
+    return None if given is None else Quality(**msgspec.structs.asdict(given))
 
 
 # ---- of a client

@@ -92,6 +92,12 @@ class SearchParamsSpec(Body):
     recall_target: Annotated[float, msgspec.Meta(description="Above 0, at most 1.")] | None = None
     ef: Annotated[Int64, msgspec.Meta(description="Width of a graph walk.")] | None = None
     block_factor: float | None = None
+    indexed_only: Annotated[
+        bool, msgspec.Meta(description="Leave out segments that wait for an index; in the prefetches below, too.")
+    ] = False
+    allow_partial: Annotated[
+        bool, msgspec.Meta(description="When time runs out, answer from the segments searched so far; as above.")
+    ] = False
 
 
 class ExampleSpec(Body):
@@ -145,7 +151,7 @@ def params_from_json(given: SearchParamsSpec | None) -> SearchParams:
         return DEFAULT_PARAMS
     return SearchParams(
         given.nprobe or 0, given.oversampling or 0.0, given.rescore, given.exact, given.truncate_dim or 0,
-        given.recall_target or 0.0, given.ef or 0, given.block_factor or 0.0,
+        given.recall_target or 0.0, given.ef or 0, given.block_factor or 0.0, given.indexed_only, given.allow_partial,
     )  # fmt: skip
 
 

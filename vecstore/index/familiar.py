@@ -1,0 +1,96 @@
+"""Queries unlike those that an index was calibrated on: noticed by how far away their nearest are, and held to more.
+
+Calibration on held-out rows promises too much to queries of another kind than the rows: they lie between lists, and
+codes tell their neighbours apart less well. Such queries are farther from what they find than nearly all that the
+calibration asked, whose distances are stored with the index. A query beyond is searched again for a higher recall: of
+the share that a target allows to be missed only the square (.1 becomes .01), and as far beyond as the limit is beyond
+the median the fourth power. Figures are in docs/RESULTS-QUERIES.md. Tuning on queries like it makes a query familiar.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from vecstore.index.base import BuiltIndex, Candidates, SearchParams, allowed_count
+from vecstore.index.familiar_limits import KS, Familiar, lengths_of
+from vecstore.kernels.base import Bitmap, Int64Array, Kernels
+from vecstore.schema import Metric
+
+FAMILIAR = 0.98  # of the calibration's queries are nearer to what they found
+MEASURING = SearchParams(recall_target=0.95)
+# From how far beyond what is familiar on, and the power of the share that a query may miss there.
+LEVELS = ((0.0, 2.0), (1.0, 4.0))
+_BOUNDS = np.array([bound for bound, _ in LEVELS])
+
+
+def measured(
+    index: BuiltIndex, metric: Metric, kernels: Kernels, asked: Any, own: Int64Array | None, alive: Bitmap | None
+) -> Familiar | None:
+    """By the queries of the calibration, each made of the row `own` (nq,), which is no answer to itself; None and -1
+    for real ones. None for few rows."""
+    ks = [k for k in KS if 4 * k < allowed_count(index.ntotal, alive)]
+    if not ks or not len(asked):
+        return None
+    if metric is Metric.COSINE:
+        asked = asked / np.maximum(np.sqrt(np.vecdot(asked, asked)), np.float32(1e-15))[:, None]
+    found = index.search(kernels, asked, ks[-1] + (own is not None), alive, MEASURING)
+    distances = found.distances
+    if own is not None:
+        distances = np.sort(np.where(found.rows == own[:, None], np.float32(np.inf), distances), axis=1)
+    lengths = lengths_of(metric, asked)
+    kth = [distances[:, k - 1] / lengths for k in ks]
+    usual, limits = ([float(np.quantile(one, share, method="higher")) for one in kth] for share in (0.5, FAMILIAR))
+    if not np.isfinite(limits).all():
+        return None
+    unknown = [math.nan] * (len(KS) - len(ks))
+    return Familiar(metric, (*usual, *unknown), (*limits, *unknown))
+
+
+def search_promised(
+    index: BuiltIndex, kernels: Kernels, queries: Any, k: int, allowed: Bitmap | None, n_allowed: int,
+    params: SearchParams,
+) -> Candidates:  # fmt: skip
+    """`index.search`, where what is promised holds for unfamiliar queries, too: those are searched again if there is a
+    target, and promised less if there is none. A filter is taken to have nothing to do with the query."""
+    found = index.search(kernels, queries, k, allowed, params)
+    if found.recall is None or found.recall == 1:
+        return found
+    found.basis = "queries" if index.on_queries else "rows"
+    familiar = index.familiar
+    if familiar is None or not params.rescore or params.truncate_dim or not n_allowed:
+        return found
+    among = k * index.ntotal / n_allowed
+    limit, kth = familiar.limit(among), found.distances[:, k - 1]
+    if len(kth) == 1 and familiar.metric is not Metric.DOT and kth[0] <= limit:
+        return found  # the usual case, without arrays
+    beyond = (kth / lengths_of(familiar.metric, queries) - limit) / max(familiar.spread(among), 1e-12)
+    beyond[(found.rows[:, k - 1] < 0) | (beyond <= 0)] = -1  # which includes too few that match
+    levels = np.searchsorted(_BOUNDS, beyond, side="right") - 1
+    if levels.max() < 0:
+        return found
+    found.basis, found.counters["queries_unfamiliar"] = "unfamiliar", int(np.count_nonzero(levels >= 0))
+    held = np.full(len(kth), found.recall)
+    for level, (_, exponent) in enumerate(LEVELS):
+        some, recall = np.flatnonzero(levels == level), found.recall
+        if len(some) and params.recall_target:
+            target = replace(params, recall_target=1 - (1 - params.recall_target) ** exponent)
+            recall = _again(index, kernels, queries, k, allowed, target, some, found) or 0.0
+        held[some] = 1 - (1 - recall) ** (1 / exponent)
+    found.recall = float(held.mean())
+    return found
+
+
+def _again(
+    index: BuiltIndex, kernels: Kernels, queries: Any, k: int, allowed: Bitmap | None, params: SearchParams,
+    which: Int64Array, found: Candidates,
+) -> float | None:  # fmt: skip
+    """Puts better answers to some of the queries into `found`; the recall promised to familiar ones for them."""
+    better = index.search(kernels, np.ascontiguousarray(queries[which]), k, allowed, params)
+    found.rows[which], found.distances[which] = better.rows, better.distances
+    for name, value in better.counters.items():
+        found.counters[name] = found.counters.get(name, 0) + value
+    return better.recall

@@ -1,0 +1,70 @@
+"""How far queries are from what they find, as the calibration of an index saw it: what tells unlike queries apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vecstore.errors import Corruption
+from vecstore.kernels.base import Float32Array
+from vecstore.schema import Metric
+
+KS = (1, 10, 100)
+_LOGS = [math.log(k) for k in KS]
+
+
+@dataclass(frozen=True, slots=True)
+class Familiar:
+    """`limits` are distances to the k-th nearest for KS that few queries exceed, `usual` those of the median query; NaN
+    beyond what the rows were enough for. Under DOT they are of queries of unit length."""
+
+    metric: Metric
+    usual: tuple[float, ...]
+    limits: tuple[float, ...]
+
+    def limit(self, k: float) -> float:
+        return self._along(k, self.limits)
+
+    def spread(self, k: float) -> float:
+        """From the median to the limit."""
+        return max(0.0, self.limit(k) - self._along(k, self.usual))
+
+    @staticmethod
+    def _along(k: float, values: tuple[float, ...]) -> float:
+        """Between the measured k, and beyond them, along log k."""
+        at, known = math.log(max(1.0, k)), [value for value in values if value == value]
+        place = next((place for place, one in enumerate(_LOGS[: len(known)]) if one >= at), len(known) - 1)
+        if place == 0:
+            return known[0]
+        slope = (known[place] - known[place - 1]) / (_LOGS[place] - _LOGS[place - 1])
+        return known[place] + max(0.0, slope) * (at - _LOGS[place])
+
+
+def lengths_of(metric: Metric, queries: Any) -> Float32Array | np.float32:
+    """(nq,) what distances are in proportion to, besides what is near."""
+    if metric is not Metric.DOT:
+        return np.float32(1)
+    lengths: Float32Array = np.sqrt(np.vecdot(queries, queries))
+    return np.maximum(lengths, np.float32(1e-15))
+
+
+def familiar_arrays(familiar: Familiar | None) -> dict[str, np.ndarray]:
+    return {} if familiar is None else {"familiar": np.array([familiar.usual, familiar.limits], np.float64)}
+
+
+def open_familiar(metric: Metric, arrays: Mapping[str, np.ndarray]) -> Familiar | None:
+    """None for an index of before there were any. Raises Corruption."""
+    found = arrays.get("familiar")
+    if found is None:
+        return None
+    if found.dtype != np.float64 or found.shape != (2, len(KS)) or not np.isfinite(found[:, 0]).all():
+        message = (
+            f"the familiar distances of an index are {found.dtype} {found.shape}, not finite float64 (2, {len(KS)})"
+        )
+        raise Corruption(message)
+    usual, limits = found.tolist()
+    return Familiar(metric, tuple(usual), tuple(limits))
