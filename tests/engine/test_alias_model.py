@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from faults.faulty_kv import Fault, FaultyKV, PowerLossKV
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from model_runs import follow
 
 from vecstore.aliases import Alias, AliasAction, CreateAlias, DeleteAlias, RenameAlias, SwapAliases
@@ -127,6 +127,14 @@ class Machine(RuleBasedStateMachine):
         REACHED[f"several: {reason}"] += len(done) > 1
         REACHED["switched"] += any(self.table.get(name, own) != own for name, own in table.items())
         self.table = table
+
+    @precondition(lambda self: self.table and len(self.points) > 1)
+    @rule(pick=st.integers(0, 99))
+    def switch(self, pick: int) -> None:
+        """An alias that there is, to another collection: chance alone seldom does."""
+        alias = sorted(self.table)[pick % len(self.table)]
+        others = sorted(name for name in self.points if name != self.table[alias])
+        self.update_aliases([CreateAlias(alias, others[pick % len(others)])])
 
     @rule(done=actions, fault=st.sampled_from([Fault.REFUSE_WRITE, Fault.FAIL_DURABLE]), surviving=st.integers(0, 1))
     def fail(self, done: AliasAction, fault: Fault, surviving: int) -> None:

@@ -87,15 +87,15 @@ def test_only_values_of_another_type_are_scanned():
 
 
 STRICT_REFUSALS = [
-    (FREE, "free", "create_field('free', 'integer')"),
-    ({"must": [EN], "should": [LOW, {"must_not": [FREE]}]}, "free", "create_field('free', 'integer')"),
-    ({"key": "free", "match": {"value": "x"}}, "free", "create_field('free', 'keyword')"),
-    ({"key": "free", "match": {"any": [0.5]}}, "free", "create_field('free', 'float')"),
-    ({"key": "free", "match": {"value": True}}, "free", "create_field('free', 'bool')"),
-    ({"key": "free", "range": {"gt": "2024-01-01"}}, "free", "create_field('free', 'datetime')"),
-    ({"key": "lang", "match": {"text": "x"}}, "lang", "create_field('lang', 'text')"),
-    ({"key": "text", "match": {"prefix": "x"}}, "text", "create_field('text', 'keyword')"),
-    ({"is_empty": {"key": "free"}}, "free", "create_field('free', 'keyword')"),
+    (FREE, "free", "create_field_index('free', 'integer')"),
+    ({"must": [EN], "should": [LOW, {"must_not": [FREE]}]}, "free", "create_field_index('free', 'integer')"),
+    ({"key": "free", "match": {"value": "x"}}, "free", "create_field_index('free', 'keyword')"),
+    ({"key": "free", "match": {"any": [0.5]}}, "free", "create_field_index('free', 'float')"),
+    ({"key": "free", "match": {"value": True}}, "free", "create_field_index('free', 'bool')"),
+    ({"key": "free", "range": {"gt": "2024-01-01"}}, "free", "create_field_index('free', 'datetime')"),
+    ({"key": "lang", "match": {"text": "x"}}, "lang", "create_field_index('lang', 'text')"),
+    ({"key": "text", "match": {"prefix": "x"}}, "text", "create_field_index('text', 'keyword')"),
+    ({"is_empty": {"key": "free"}}, "free", "create_field_index('free', 'keyword')"),
     ({"nested": {"key": "n", "filter": EN}}, "n", "no kind of index"),
     ({"min_should": {"conditions": [EN, FREE], "min_count": 1}}, "free", "create_field"),
 ]

@@ -49,7 +49,7 @@ from vecstore.schema import SPARSE_WIDTH, TOKENS, DataType, Metric, VectorField,
 Sizes = dict[str, float]
 
 _BLOCK = 32  # rows that codes are stored by: lists are filled up to whole blocks
-_HEADER, _TABLES = 400, 2_000  # bytes of JSON, without and with a calibration of lists
+_HEADER, _TABLES = 430, 650  # bytes of JSON, without and with a calibration of lists
 # Bytes of an entry of sparse rows in real data, where terms are not known: 5.3 to 5.8 stored, and tables once opened.
 _SEISMIC_ENTRY, _POSTING = 7.0, 3.3
 _TERMS = 30_000  # distinct indices of sparse rows, where nothing is known: those of learned models
