@@ -34,6 +34,7 @@ SAMPLE_S = 5.0
 class Sample:
     minute: float
     rss_mib: float
+    own_mib: float  # of it no other process's and no file's
     files: int
     threads: int
     in_folder: int
@@ -145,22 +146,34 @@ def sample(minute: float, process: psutil.Process, folder: Path) -> Sample:
             sizes.append(path.stat().st_blocks * 512)
         except FileNotFoundError:  # just dropped
             continue
-    memory = process.memory_info()
-    return Sample(minute, memory.rss / 2**20, process.num_fds(), process.num_threads(), len(files), sum(sizes) / 2**20)
+    memory = process.memory_full_info()
+    return Sample(
+        minute,
+        memory.rss / 2**20,
+        (memory.rss - memory.shared) / 2**20,
+        process.num_fds(),
+        process.num_threads(),
+        len(files),
+        sum(sizes) / 2**20,
+    )
 
 
 def report(samples: list[Sample], counts: Counts, out: str) -> None:
     warm = [one for one in samples if one.minute >= WARM_UP * samples[-1].minute]
-    slope = float(np.polyfit([one.minute for one in warm], [one.rss_mib for one in warm], 1)[0])
+    minutes = [one.minute for one in warm]
+    slopes = {
+        f"{name}_a_minute": round(float(np.polyfit(minutes, [getattr(one, name) for one in warm], 1)[0]), 2)
+        for name in ("rss_mib", "own_mib")
+    }
     first, last = warm[0], warm[-1]
     line = {
         "minutes": round(samples[-1].minute, 1),
         **counts.done,
         "errors": len(counts.errors),
-        "rss_mib_a_minute": round(slope, 2),
+        **slopes,
         **{
             name: f"{getattr(first, name):.0f} to {getattr(last, name):.0f}"
-            for name in ("rss_mib", "files", "threads", "in_folder", "disk_mib")
+            for name in ("rss_mib", "own_mib", "files", "threads", "in_folder", "disk_mib")
         },
     }
     print("  ".join(f"{name} {value}" for name, value in line.items()))
