@@ -85,7 +85,10 @@ class Machine(RuleBasedStateMachine):
         self.open()
         for name in ("p", "q"):
             self.create_collection(name)
+        self.create_collection("t")
+        self.delete_collection("t")
         self.update_aliases([CreateAlias("r", "p"), CreateAlias("s", "q")])
+        self.write("r", 0)
 
     def open(self) -> None:
         chosen = Settings(storage=Storage(maintenance=False))
