@@ -27,9 +27,9 @@ class Counting(ArrayDevice):
     def __init__(self, name: str) -> None:
         self.name, self.products_made = name, 0
 
-    def products(self, rows: Any, queries: Any, precise: bool = False) -> Any:
+    def products(self, rows: Any, queries: Any) -> Any:
         self.products_made += 1
-        return super().products(rows, queries, precise)
+        return super().products(rows, queries)
 
 
 @pytest.fixture
@@ -77,7 +77,9 @@ def answers(db: Any) -> dict[str, list[Any]]:
     for name in asked:
         for number, where in enumerate((None, F("n").lt(4), F("n").eq(3))):
             for query in range(3):
-                hits = docs.query(asked[name][query], k=7, using=name, filter=where)
+                # k-means sums in the order that threads come in: what is found must not depend on where lists end
+                nprobe = {"nprobe": 4} if name == "bytes" else {}
+                hits = docs.query(asked[name][query], k=7, using=name, filter=where, **nprobe)
                 found[f"{name} {number} {query}"] = [hits.ids.tolist(), hits.scores.tolist()]
     return found
 

@@ -10,9 +10,9 @@ import pytest
 
 from vecstore.kernels.device.array_device import ArrayDevice
 from vecstore.kernels.device.arrays import LANES, Device
+from vecstore.kernels.device.blocks import Blocks
 from vecstore.kernels.device.hamming import groups_of, upload
 from vecstore.kernels.device.parts import in_parts
-from vecstore.kernels.device.shortlist import Blocks
 
 LAW = ArrayDevice()
 N = 6  # blocks

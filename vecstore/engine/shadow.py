@@ -116,9 +116,7 @@ class Shadow:
         self._tunes = settings.shadow_tune
         self._live: dict[tuple[str, str], deque[Rows]] = {}
         self._checked: dict[tuple[str, str], int] = {}  # of each field
-        self._tuned: dict[
-            tuple[str, str], int
-        ] = {}  # how often, so that what tuning cannot mend is not tuned on and on
+        self._tuned: dict[tuple[str, str], int] = {}  # how often: what tuning cannot mend is not tuned on and on
         self.on_short: Callable[[str, str, Rows], None] = lambda collection, name, queries: None
         self.dropped = 0
         self.on_recall: Callable[[str, str, float], None] = lambda collection, name, recall: None

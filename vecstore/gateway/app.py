@@ -46,7 +46,7 @@ class Gateway:
         self._router = Router(routes)
         self._decoders = Decoders()
         self._encode = msgspec.json.Encoder().encode
-        self._methods = {route.name: services.observer.method(route.name) for route in routes}
+        self._methods = {route.name: services.observer.method(route.name, waits=route.stream) for route in routes}
         self._unrouted = services.observer.method("unrouted")
         self._origins = Origins(services.settings.server.cors_origins, services.access)
 

@@ -35,20 +35,22 @@ class Observer:
         self.tracing = tracing
         self.slow_s = slow_s
 
-    def method(self, name: str) -> Method:
-        """`name` is the door's own, never what a caller wrote."""
-        return Method(self, name, self.metrics.meter(self.protocol, name))
+    def method(self, name: str, *, waits: bool = False) -> Method:
+        """`name` is the door's own, never what a caller wrote. Calls of one that `waits` for others, as streams do, are
+        not slow because they are long."""
+        return Method(self, name, self.metrics.meter(self.protocol, name), waits)
 
 
 class Method:
     """What the calls of one method share."""
 
-    __slots__ = ("meter", "name", "observer")
+    __slots__ = ("meter", "name", "observer", "waits")
 
-    def __init__(self, observer: Observer, name: str, meter: Meter) -> None:
+    def __init__(self, observer: Observer, name: str, meter: Meter, waits: bool) -> None:
         self.observer = observer
         self.name = name
         self.meter = meter
+        self.waits = waits
 
     def begin(self, headers: Callable[[], Pairs]) -> Observed:
         """Call in the task that handles the call: its parts and its span become those of the context. `headers` are
@@ -90,7 +92,7 @@ class Observed:
         observer = method.observer
         if error is not None:
             error.metadata.setdefault("request_id", self.request_id)
-        slow = 0 < observer.slow_s < took
+        slow = 0 < observer.slow_s < took and not method.waits
         if self._span is not None and observer.tracing is not None:
             observer.tracing.end(self._span, code, error, self.parts)
         if slow:

@@ -184,7 +184,7 @@ class Calls:
         return here if shown is None or rule.action is not Action.ADMIN else then_shown
 
     def stream(self, name: str, method: Streaming) -> Call:
-        admission, observing, writer = self._admission, self._observer.method(name), self._writer
+        admission, observing, writer = self._admission, self._observer.method(name, waits=True), self._writer
 
         async def handle(principal: Principal, _requests: object, context: Context) -> None:
             observed = observing.begin(context.invocation_metadata)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.device.arrays import LANES
-from vecstore.kernels.device.shortlist import Blocks
+from vecstore.kernels.device.blocks import Blocks
 
 
 class ArrayCodes:

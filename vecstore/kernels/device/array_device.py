@@ -42,7 +42,7 @@ class ArrayDevice(ArrayCodes):
     def finish(self) -> None:
         """numpy has finished when it returns."""
 
-    def products(self, rows: NDArray[Any], queries: NDArray[Any], precise: bool = False) -> NDArray[Any]:
+    def products(self, rows: NDArray[Any], queries: NDArray[Any]) -> NDArray[Any]:
         out = np.int32 if rows.dtype == np.int8 else np.float32
         with np.errstate(over="ignore", invalid="ignore"):
             products: NDArray[Any] = (widened(np, queries) @ widened(np, rows).T).astype(out, copy=False)

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels.device.shortlist import Blocks, Ready, Shortlist, Terms
+from vecstore.kernels.device.blocks import Blocks
+from vecstore.kernels.device.shortlist import Ready, Shortlist, Terms
 from vecstore.schema import Metric
 
 Outputs = tuple[NDArray[Any], ...]
@@ -48,9 +49,9 @@ class Device(Protocol):
 
     # Products
 
-    def products(self, rows: Any, queries: Any, precise: bool = False) -> Any:
+    def products(self, rows: Any, queries: Any) -> Any:
         """(m, n) products of queries (m, d) with rows (n, d), both float16, bfloat16 (uint16), float32 or int8: float32
-        sums, of int8 int32. float32 may be narrowed by 2^-9 of |query| |row| unless `precise`."""
+        sums, of int8 int32. float32 may be narrowed by 2^-9 of |query| |row|."""
 
     def prepare(self, queries: Any, dtype: np.dtype[Any], metric: Metric, largest: float) -> Ready:
         """float32 queries (m, d) for rows of a dense type no longer than `largest`."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 SIZES = (1, 4, 16, 64, 256)  # batches are told apart by the largest of these that they reach
 LARGE = 256
-ROUNDS = 2  # the first run of a kind compiles
+ROUNDS = 3  # the first run of a kind compiles, the second records (replay.py)
 
 Answer = Callable[[], None]
 

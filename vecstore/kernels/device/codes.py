@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array
 from vecstore.kernels.device.arrays import LANES, Device
+from vecstore.kernels.device.blocks import Blocks
 from vecstore.kernels.device.nearest import Nearest, chunk_rows, padded, write_answers
-from vecstore.kernels.device.shortlist import Blocks, Terms
+from vecstore.kernels.device.shortlist import Terms
 
 UNPACKED_BYTES = 64 << 20  # of the numbers of one chunk
 

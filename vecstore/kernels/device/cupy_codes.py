@@ -8,8 +8,8 @@ import cupy
 import numpy as np
 
 from vecstore.kernels.device.arrays import LANES
+from vecstore.kernels.device.blocks import Blocks
 from vecstore.kernels.device.launch import THREADS, Module, contiguous
-from vecstore.kernels.device.shortlist import Blocks
 
 QUERY_TILE = 8
 SLAB = 128  # as in codes.cu

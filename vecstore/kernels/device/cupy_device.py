@@ -86,8 +86,8 @@ class CupyDevice(CupySelect, CupyCodes):
     def finish(self) -> None:
         cupy.cuda.get_current_stream().synchronize()
 
-    def products(self, rows: Any, queries: Any, precise: bool = False) -> Any:
-        call = gemm_call(cupy, rows, queries, precise)
+    def products(self, rows: Any, queries: Any) -> Any:
+        call = gemm_call(cupy, rows, queries)
         out = cupy.empty((call.n, call.m), call.out_dtype)
         if not out.size:
             return out

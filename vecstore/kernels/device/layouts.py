@@ -14,8 +14,8 @@ import numpy as np
 
 from vecstore.kernels.base import RowCodes, TableCodes
 from vecstore.kernels.device.arrays import LANES, Device
+from vecstore.kernels.device.blocks import Blocks
 from vecstore.kernels.device.parts import in_parts
-from vecstore.kernels.device.shortlist import Blocks
 from vecstore.kernels.device.uploads import FINER, FLOAT8_UNIT
 
 ALIGNED = 16  # columns: what tensor cores want of a row

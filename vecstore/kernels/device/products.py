@@ -34,15 +34,15 @@ class GemmCall:
     compute: int
 
 
-def gemm_call(xp: Any, rows: Any, queries: Any, precise: bool) -> GemmCall:
+def gemm_call(xp: Any, rows: Any, queries: Any) -> GemmCall:
     """For rows (n, d) and queries (m, d) of float32, float16, bfloat16 (uint16) or int8. float32 meets the tensor cores
-    as TF32 unless `precise`."""
+    as TF32."""
     if rows.dtype == np.int8:
         rows, queries = _padded(xp, rows), _padded(xp, queries)
         types: tuple[int, type[np.generic], type[np.generic], int] = _INT32, np.int32, np.int32, _COMPUTE_32I
     else:
-        narrow = rows.dtype == np.float32 and not precise
-        types = _FLOAT32, np.float32, np.float32, _COMPUTE_32F_FAST_TF32 if narrow else _COMPUTE_32F
+        compute = _COMPUTE_32F_FAST_TF32 if rows.dtype == np.float32 else _COMPUTE_32F
+        types = _FLOAT32, np.float32, np.float32, compute
     out_type, out_dtype, scalar, compute = types
     n, d = rows.shape
     return GemmCall(

@@ -59,22 +59,6 @@ class Ready:
     lost: Any  # (m,) uint8: 1 where a product may overflow
 
 
-@dataclass(frozen=True, slots=True)
-class Blocks:
-    """Some blocks of codes: a run of them, or those listed."""
-
-    first: int
-    count: int
-    listed: Any | None = None  # (count,) int64
-
-    def of(self, array: Any) -> Any:
-        return array[self.first : self.first + self.count] if self.listed is None else array[self.listed]
-
-    def part(self, low: int, high: int) -> Blocks:
-        listed = None if self.listed is None else self.listed[low:high]
-        return Blocks(self.first + low, min(high, self.count) - low, listed)
-
-
 def key_of(distances: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """numpy's: float32 distances, without NaN, and rows below 2^32."""
     bits = (distances + np.float32(0)).view(np.uint32)
