@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,8 @@ def chromium() -> str:
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found is None:
         pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
+    if subprocess.run([found, "--version"], capture_output=True, timeout=60, check=False).returncode:
+        pytest.skip(f"{found} does not run")  # some distributions have a stub of that name
     return found
 
 
