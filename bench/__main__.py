@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--tokens", type=positive, default=200, help="of a chunk")
     one.add_argument("--overlap", type=int, default=30)
     one.add_argument("--queries", type=positive, help="only the first so many")
+    one.add_argument("--database", default=":memory:", help="a directory that keeps them: a run cut off goes on")
     one.add_argument("--out", default="bench/results/documents.jsonl")
 
     one = add(commands, "filter-choice", do_filter_choice, "the way that filtered queries take, beside the others")
@@ -353,7 +354,7 @@ def do_documents(args: argparse.Namespace) -> None:
     settings = onnx_settings(args.model, args.max_tokens)
     for folder in map(Path, args.folders):
         for one in [folder] if is_labelled(folder) else sorted(filter(is_labelled, folder.iterdir())):
-            measure(one, settings, Chunking(args.tokens, args.overlap), args.queries, args.out)
+            measure(one, settings, Chunking(args.tokens, args.overlap), args.queries, args.out, args.database)
 
 
 def do_completeness(args: argparse.Namespace) -> None:

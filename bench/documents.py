@@ -12,7 +12,7 @@ from typing import Any
 import vecstore
 from bench import labelled
 from bench.results import append, surroundings
-from vecstore.documents.types import Chunking, Document
+from vecstore.documents.types import Chunking, Document, State
 
 K = 10
 EMBEDDER = "minilm"
@@ -31,10 +31,13 @@ def onnx_settings(model: str | None, max_tokens: int) -> dict[str, Any]:
     return {"kind": "onnx", "model": model, "tokenizer": tokenizer, "max_tokens": max_tokens}
 
 
-def measure(folder: Path, settings: dict[str, Any], chunking: Chunking, queries: int | None, out: str) -> None:
+def measure(
+    folder: Path, settings: dict[str, Any], chunking: Chunking, queries: int | None, out: str, database: str
+) -> None:
+    """In a database that is kept, what an earlier run put in with the same chunking is not embedded again."""
     data = labelled.load(folder, queries)
-    with vecstore.connect(":memory:", embedders={EMBEDDER: settings}) as db:
-        docs = db.create_documents("docs", embedder=EMBEDDER)
+    with vecstore.connect(database, embedders={EMBEDDER: settings}) as db:
+        docs = db.create_documents(data.name, embedder=EMBEDDER, exist_ok=True)
         started = time.perf_counter()
         given = (Document(text, str(place)) for place, text in enumerate(data.docs))
         done = list(docs.ingest(given, chunking=chunking))
@@ -42,7 +45,9 @@ def measure(folder: Path, settings: dict[str, Any], chunking: Chunking, queries:
         failed = [one for one in done if one.error]
         chunks = sum(one.chunks for one in done)
         print(f"{data.name}: {len(done)} documents ({len(failed)} without text), {chunks} chunks, {took:.0f} s")
-        row = {"set": data.name, "documents": len(done), "chunks": chunks, "seconds": took, "model": settings["model"]}
+        fresh = sum(one.state is not State.UNCHANGED for one in done)
+        row = {"set": data.name, "documents": len(done), "embedded": fresh, "chunks": chunks, "seconds": took}
+        row["model"] = settings["model"]
         for name, ask in ways(docs).items():
             row[name] = data.ndcg([ask(query) for query in data.queries], K)
             print(f"  nDCG@10 {row[name]:.3f}  {name}")
