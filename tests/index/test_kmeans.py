@@ -37,7 +37,7 @@ def test_each_step_is_the_mean_of_its_rows_and_lowers_inertia(metric: Metric) ->
     kernels = get_kernels()
     before = kmeans(metric, sample, 20, kernels, silent, iterations=1)
     homes = assign_all(metric, sample, before, kernels)
-    after = update(metric, sample, row_weights(metric, sample), homes, before)
+    after = update(metric, sample, row_weights(metric, sample), homes, 20)
     counted = sample / np.linalg.norm(sample, axis=1, keepdims=True) if metric is Metric.DOT else sample
     means = np.stack([counted[homes == number].mean(axis=0, dtype=np.float64) for number in range(20)])
     if metric is Metric.DOT:

@@ -57,7 +57,7 @@ static jmp_buf scheduler;  // switches without the system calls of swapcontext
 struct Fiber { jmp_buf state; char stack[1 << 15]; };
 static std::vector<Fiber*> fibers;
 static std::vector<char> ended;
-static std::vector<double> exchanged;
+static std::vector<unsigned long long> exchanged;
 static int arrived, generation, live;
 static void yield() {
   const Place own = threadIdx;
@@ -70,9 +70,10 @@ static void __syncthreads() {
   while (own == generation) yield();
 }
 template <class T> static T __shfl_xor_sync(unsigned, T value, int mask) {
-  exchanged[threadIdx.x] = value;
+  memcpy(&exchanged[threadIdx.x], &value, sizeof value);
   yield();
-  const T other = exchanged[threadIdx.x ^ mask];
+  T other;
+  memcpy(&other, &exchanged[threadIdx.x ^ mask], sizeof other);
   yield();
   return other;
 }

@@ -104,6 +104,9 @@ def made(folder: Path) -> dict[str, types.ModuleType]:
         def set_limit(self, size: int) -> None:
             self.limit = size
 
+        def free_all_blocks(self) -> None:
+            self.freed = True
+
         def total_bytes(self) -> int:
             return 1 << 20
 

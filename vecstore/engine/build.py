@@ -18,7 +18,7 @@ import numpy as np
 
 from vecstore.engine import bitmaps
 from vecstore.engine.ids import encoded_keys, sealed_ids
-from vecstore.engine.placement import build_kernels
+from vecstore.engine.placement import building
 from vecstore.engine.row_columns import OFFSET_DTYPE, held_rows, parts
 from vecstore.engine.segment import decode_payload
 from vecstore.engine.sparse_columns import Gathered, sparse_columns
@@ -237,15 +237,9 @@ def index_arrays(
 
     rows = held_rows(name, field, columns)
     step("start", 0, len(rows))
-    built = built_index(spec).build(
-        msgspec.structs.replace(field, index=spec),
-        spec,
-        rows,
-        columns.get(f"norms.{name}"),
-        build_kernels(field.device, get_kernels()),
-        step,
-        warm,
-    )
+    norms, own = columns.get(f"norms.{name}"), msgspec.structs.replace(field, index=spec)
+    with building(field.device, get_kernels(), step) as kernels:
+        built = built_index(spec).build(own, spec, rows, norms, kernels, step, warm)
     return {array: values for array, values in built.arrays().items() if array != "inverse_norms"}
 
 

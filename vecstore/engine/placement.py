@@ -10,14 +10,19 @@ from __future__ import annotations
 import logging
 import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, cast
 
 from vecstore.config import Search
+from vecstore.engine.turns import turn
+from vecstore.index.base import Progress
 from vecstore.kernels.base import Kernels
 from vecstore.kernels.device import devices
 from vecstore.kernels.device.backend import DeviceKernels
 from vecstore.kernels.device.choice import Choice, Large
 from vecstore.kernels.device.resident import Resident, Transient
+from vecstore.kernels.places import at
 
 DEFAULT_SHARE = 0.8  # of a device's memory for what is kept; the rest is for the scores of searches under way
 
@@ -82,9 +87,24 @@ class Placement:
             return self._opened[name]
 
 
-def build_kernels(device: str | None, host: Kernels) -> Kernels:
-    """For building an index of a field on `device`: large scans (of k-means, of neighbours) run there."""
-    if device is None or device == "cpu":
-        return host
-    opened = devices.open_device("cuda:0" if device == "auto" else device)
-    return host if opened is None else cast(Kernels, DeviceKernels(host, Transient(opened), Large))
+@contextmanager
+def building(device: str | None, host: Kernels, progress: Progress) -> Iterator[Kernels]:
+    """The kernels to build an index of a field on `device` with. Until the end this thread computes there: it trains
+    and encodes on the device (`kernels.places`), and large scans of neighbours run there. The host's, where the machine
+    has no such device or others keep it."""
+    opened = None
+    if device is not None and device != "cpu":
+        opened = devices.open_device("cuda:0" if device == "auto" else device)
+    if opened is None:
+        yield host
+        return
+    with turn(opened.name, progress) as ours:
+        if not ours:
+            log.warning("%s has been building for others for long: the processor builds this index", opened.name)
+            yield host
+            return
+        try:
+            with at(opened):
+                yield cast(Kernels, DeviceKernels(host, Transient(opened), Large))
+        finally:
+            opened.release()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from vecstore.index.base import Progress
-from vecstore.index.kmeans import assign_all, kmeans, row_weights, update
+from vecstore.index.kmeans import Members, kmeans
 from vecstore.kernels.base import Float32Array, Kernels
 from vecstore.schema import Metric
 
@@ -24,8 +24,8 @@ def balanced(
     metric: Metric, sample: Float32Array, centroids: Float32Array, kernels: Kernels, progress: Progress
 ) -> Float32Array:
     """Centroids (nlist, dim) with fewer long and short lists, each round followed by a step of k-means."""
-    centroids, weights = centroids.copy(), row_weights(metric, sample)
-    lists = assign_all(metric, sample, centroids, kernels)
+    centroids, all_rows = centroids.copy(), Members(metric, sample, kernels)
+    lists = all_rows.homes(centroids)
     for number in range(ROUNDS):
         progress("balance lists", number, ROUNDS)
         counts = np.bincount(lists, minlength=len(centroids))
@@ -39,9 +39,8 @@ def balanced(
         for split, given_up in zip(long[: len(short)], short, strict=True):
             members = sample[order[ends[split] - counts[split] : ends[split]]]
             centroids[[split, given_up]] = halves(metric, members, kernels)
-        lists = assign_all(metric, sample, centroids, kernels)
-        centroids = update(metric, sample, weights, lists, centroids)
-        lists = assign_all(metric, sample, centroids, kernels)
+        centroids = all_rows.means(all_rows.homes(centroids), len(centroids))
+        lists = all_rows.homes(centroids)
     progress("balance lists", ROUNDS, ROUNDS)
     return centroids
 

@@ -6,19 +6,27 @@ length, so that long rows do not monopolise lists. Source: specs, ivf sections 1
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.index.base import Progress
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
+from vecstore.kernels.device.clusters import Clusters
+from vecstore.kernels.places import entered
+from vecstore.kernels.segment_sums import segment_sums
 from vecstore.schema import Metric
 
 ITERATIONS = 8  # recall hardly moves after that; balancing adds four
 POINTS_PER_CENTROID = 64  # of the sample; at least 39 are needed, more than 256 are of no use
-_BATCH = 16384  # rows assigned, or summed, at once
+_BATCH = 16384  # rows assigned, or weighed, at once
+_ON_DEVICE = 4096  # rows that are worth a device
 _NUDGE = np.float32(1.0 / 1024.0)
+log = logging.getLogger("vecstore.index")
+T = TypeVar("T")
 
 
 def assign(
@@ -49,32 +57,68 @@ def kmeans(
     """Centroids (nlist, dim): unit length under DOT, means under L2. Starts from random rows, as good as k-means++ for
     search at these sizes. Deterministic for a seed on one instruction set."""
     rng = np.random.default_rng(seed)
-    weights = row_weights(metric, sample)
+    members = Members(metric, sample, kernels)
     centroids = sample[np.sort(rng.choice(len(sample), nlist, replace=False))]
     if metric is Metric.DOT:
         normalize(centroids)
     for iteration in range(iterations):
         progress("train lists", iteration, iterations)
-        lists = assign_all(metric, sample, centroids, kernels)
-        centroids = update(metric, sample, weights, lists, centroids)
+        centroids = members.means(members.homes(centroids), len(centroids))
     progress("train lists", iterations, iterations)
     return centroids
 
 
+class Members:
+    """The rows of one clustering: on the device that the build has entered, where there is one and they fit, else by
+    the host's kernels."""
+
+    def __init__(self, metric: Metric, sample: Float32Array, kernels: Kernels) -> None:
+        self._metric, self._sample, self._kernels = metric, sample, kernels
+        self._weights = row_weights(metric, sample)
+        self._clusters: Clusters | None = None
+        place = entered()
+        if place is not None and len(sample) >= _ON_DEVICE:
+            self._clusters = self._there(lambda: Clusters(place.device, metric, sample, self._weights))
+
+    def homes(self, centroids: Float32Array) -> Int64Array:
+        """The nearest centroid of each row (n,)."""
+        clusters = self._clusters
+        homes = None if clusters is None else self._there(lambda: clusters.homes(centroids))
+        return assign_all(self._metric, self._sample, centroids, self._kernels) if homes is None else homes
+
+    def means(self, lists: Int64Array, nlist: int) -> Float32Array:
+        """The centroids (nlist, dim) of the rows assigned to each list; empty ones take over half of the widest."""
+        clusters = self._clusters
+        sums = None if clusters is None else self._there(lambda: clusters.sums(lists, nlist))
+        if sums is None:
+            sums = segment_sums(self._sample, self._weights, lists, nlist)
+        return _means(self._metric, self._sample, self._weights, lists, sums)
+
+    def _there(self, work: Callable[[], T]) -> T | None:
+        try:
+            return work()
+        except MemoryError:
+            self._clusters = None
+            log.warning("k-means over %d rows does not fit into the device: the host goes on", len(self._sample))
+            return None
+
+
 def update(
-    metric: Metric, sample: Float32Array, weights: Float32Array | None, lists: Int64Array, centroids: Float32Array
+    metric: Metric, sample: Float32Array, weights: Float32Array | None, lists: Int64Array, nlist: int
 ) -> Float32Array:
-    """The centroids of the rows assigned to each list; empty lists take over half of the widest ones."""
-    nlist, dim = centroids.shape
-    sums = np.zeros((nlist, dim))
-    order = np.argsort(lists, kind="stable")
-    for low in range(0, len(order), _BATCH):
-        part = order[low : low + _BATCH]
-        rows = sample[part] if weights is None else sample[part] * weights[part, None]
-        starts = np.flatnonzero(np.diff(lists[part], prepend=-1))
-        sums[lists[part[starts]]] += np.add.reduceat(rows, starts, axis=0, dtype=np.float64)
-    counts = np.bincount(lists, minlength=nlist)
-    means = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
+    """The centroids (nlist, dim) of the rows assigned to each list; empty ones take over half of the widest."""
+    return _means(metric, sample, weights, lists, segment_sums(sample, weights, lists, nlist))
+
+
+def _means(
+    metric: Metric,
+    sample: Float32Array,
+    weights: Float32Array | None,
+    lists: Int64Array,
+    sums: NDArray[np.float64],
+) -> Float32Array:
+    counts = np.bincount(lists, minlength=len(sums))
+    means: Float32Array = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
     if metric is Metric.DOT:
         normalize(means)
     if not counts.all():

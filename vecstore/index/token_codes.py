@@ -67,7 +67,7 @@ def learn(sample: Float32Array, centroids: int, bits: int, progress: Progress, s
     for iteration in range(ITERATIONS):
         progress("train centroids", iteration, ITERATIONS)
         homes = token_encode.nearest_centroids(unit, coded, scales).astype(np.int64)
-        coded, scales = _as_bytes(update(Metric.DOT, unit, None, homes, found))
+        coded, scales = _as_bytes(update(Metric.DOT, unit, None, homes, centroids))
     levels, step = np.full(16, 128, np.uint8), 1.0
     if bits:
         some = unit[: max(1, _LEVEL_SAMPLE // unit.shape[1])]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vecstore.errors import Corruption
 from vecstore.kernels.base import Float32Array
+from vecstore.kernels.gram import gram
 from vecstore.transform.arrays import take
 
 _BATCH = 8192
@@ -35,7 +36,7 @@ class Moments:
             wide = mean.astype(np.float64)
             rest = centered.sum(axis=0, dtype=np.float64)
             cross = np.outer(rest, wide)
-            self.second += centered.T @ centered
+            self.second += gram(centered)
             self.second += cross + cross.T + len(batch) * np.outer(wide, wide)
             self.sum += rest + len(batch) * wide
             self.n += len(batch)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.device.array_codes import ArrayCodes
+from vecstore.kernels.device.array_train import ArrayTrain
 from vecstore.kernels.device.arrays import Outputs, Plans, Queue, to_bfloat16, widened
 from vecstore.kernels.device.shortlist import Ready, Shortlist, Terms, distance_of, key_of
 from vecstore.schema import Metric
@@ -20,7 +21,7 @@ NOTHING = 0xFFFFFFFF
 UNDERFLOW = 2.0**-120  # more than a product or a narrowed component so small may lose
 
 
-class ArrayDevice(ArrayCodes):
+class ArrayDevice(ArrayCodes, ArrayTrain):
     name = "numpy"
     xp: Any = np
     total_bytes = 1 << 30
@@ -41,6 +42,9 @@ class ArrayDevice(ArrayCodes):
 
     def finish(self) -> None:
         """numpy has finished when it returns."""
+
+    def release(self) -> None:
+        """The host's memory needs no word."""
 
     def products(self, rows: NDArray[Any], queries: NDArray[Any]) -> NDArray[Any]:
         out = np.int32 if rows.dtype == np.int8 else np.float32

@@ -47,6 +47,9 @@ class Device(Protocol):
     def finish(self) -> None:
         """Wait for what this thread has asked for, so that others may use it."""
 
+    def release(self) -> None:
+        """Leave the memory that nothing uses to other processes."""
+
     # Products
 
     def products(self, rows: Any, queries: Any) -> Any:
@@ -112,6 +115,16 @@ class Device(Protocol):
     def exact_tokens(self, short: Shortlist, tokens: Any, offsets: Any, queries: Any, lines: Any) -> None:
         """Keys by the score as the reference computes it: float32 queries (l, d), tokens of offsets[row] to the next.
         `distances` are dropped."""
+
+    # Training
+
+    def closest(self, products: Any, ready: Ready, add: Any | None, rows: Any, queries: Any, metric: Metric) -> Any:
+        """int64 (m,): which of float32 rows (n, d) is nearest to each query (m, d) by the reference's distance, of
+        equal ones the first. `products` (m, n) are those of ready.array, `add` (n,) what a row adds to distances."""
+
+    def segment_sums(self, rows: Any, weights: Any | None, lists: Any, counts: Any) -> Any:
+        """float64 (nlist, d): sums of float32 rows (n, d), each times its weight (n,), of each list, in the order of
+        `kernels.segment_sums`; lists int64 (n,), counts int64 (nlist,) of their rows."""
 
 
 def widened(xp: Any, array: Any) -> Any:

@@ -18,6 +18,7 @@ from vecstore.kernels.device.arrays import Outputs, Plans, Queue
 from vecstore.kernels.device.blas import Blas
 from vecstore.kernels.device.cupy_codes import CupyCodes
 from vecstore.kernels.device.cupy_select import CupySelect
+from vecstore.kernels.device.cupy_train import CupyTrain
 from vecstore.kernels.device.launch import Module
 from vecstore.kernels.device.products import gemm_call
 from vecstore.kernels.device.replay import Recorder, as_bytes
@@ -29,7 +30,7 @@ STAGED_FROM = 1 << 16  # bytes; smaller copies are not worth a pinned buffer
 STAGE_BYTES = 16 << 20
 
 
-class CupyDevice(CupySelect, CupyCodes):
+class CupyDevice(CupySelect, CupyCodes, CupyTrain):
     xp: Any = cupy
     few_tables = 16  # docs/RESULTS-GPU.md
 
@@ -85,6 +86,11 @@ class CupyDevice(CupySelect, CupyCodes):
 
     def finish(self) -> None:
         cupy.cuda.get_current_stream().synchronize()
+
+    def release(self) -> None:
+        with self.working():
+            self.finish()
+            self._pool.free_all_blocks()
 
     def products(self, rows: Any, queries: Any) -> Any:
         call = gemm_call(cupy, rows, queries)
