@@ -40,7 +40,7 @@ class Place:
         found = self._held.get(id(array))
         if found is None:
             found = self._held[id(array)] = (array, make())
-        return found[1]  # type: ignore[no-any-return]
+        return found[1]
 
 
 def entered() -> Place | None:
@@ -74,7 +74,7 @@ def like(array: Any, constant: np.ndarray) -> Any:
 def on_host(array: Any) -> np.ndarray:
     """A copy from the device, or the array itself."""
     place = place_of(array)
-    return array if place is None else place.device.get(array)  # type: ignore[no-any-return]
+    return array if place is None else place.device.get(array)
 
 
 def quotients(above: Any, below: Any, where: Any, otherwise: float) -> Any:
