@@ -131,6 +131,33 @@ def test_json_lines_flat_and_nested(run: Callable[..., Any], tmp_path: Path) -> 
         ]
 
 
+def test_json_lines_with_a_vector_and_keys_beside_it(run: Callable[..., Any], tmp_path: Path) -> None:
+    lines = [{"sku": f"k{row}", "vector": ROWS[row].tolist(), "n": row, "t": f"word{row}"} for row in range(9)]
+    lines[3].pop("t")
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    common = ["import", tmp_path / "a.jsonl", "-t", tmp_path / "db", "--create", "--id-column", "sku"]
+    assert run(*common, "all").exit_code == 0
+    assert run(*common, "some", "--payload", "n").exit_code == 0
+    assert run(*common, "texts", "--text", "words=t").exit_code == 0
+    with vecstore.connect(tmp_path / "db") as db:
+        assert db.collection("all").get(["k2", "k3"])[0].payload == {"n": 2, "t": "word2"}
+        assert db.collection("some").get(["k2"])[0].payload == {"n": 2}
+        texts = db.collection("texts")
+        assert texts.query("word2", using="words").ids.tolist() == ["k2"]
+        assert texts.query(ROWS[3], using="default", k=1).ids.tolist() == ["k3"]
+        assert texts.count() == 9
+
+
+@pytest.mark.parametrize("line", [{"id": 1, "vector": [1, 2], "payload": {}, "n": 1}, {"id": 1, "vectr": [1, 2]}])
+def test_json_lines_with_keys_that_mean_nothing(run: Callable[..., Any], tmp_path: Path, line: dict[str, Any]) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    with vecstore.connect(tmp_path / "db") as db:
+        db.create_collection("docs", Dense(2))
+    done = run("import", tmp_path / "a.jsonl", "docs", "-t", tmp_path / "db")
+    assert done.exit_code == 1
+    assert "row 0: points[0] has unknown keys" in done.stderr
+
+
 def bad_rows() -> dict[str, Any]:
     zero, nan = ROWS.copy(), ROWS.copy()
     zero[33], nan[33, 2] = 0, np.nan

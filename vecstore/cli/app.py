@@ -7,7 +7,22 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from vecstore.cli import alias, create, estimate, gateway, inspect, keys, mcp, query, serve, snapshots, transfer, update
+from vecstore.cli import (
+    alias,
+    create,
+    estimate,
+    gateway,
+    inspect,
+    keys,
+    manage,
+    mcp,
+    points,
+    query,
+    serve,
+    snapshots,
+    transfer,
+    update,
+)
 from vecstore.cli.advise import advise_command
 from vecstore.cli.render import show_error
 from vecstore.errors import VecstoreError
@@ -27,7 +42,7 @@ class Commands(TyperGroup):
 app = typer.Typer(
     name="vecstore",
     cls=Commands,
-    help="A vector database, embedded in a directory or behind gRPC. Commands that take --target also read "
+    help="A vector database, embedded in a directory or behind gRPC and REST. Commands that take --target also read "
     "VECSTORE_TARGET; VECSTORE_API_KEY is sent to servers that ask for a key. VECSTORE_CA, VECSTORE_CLIENT_CERT and "
     "VECSTORE_CLIENT_KEY name PEM files for grpcs:// targets.",
     no_args_is_help=True,
@@ -46,6 +61,9 @@ app.command("tune")(create.tune)
 app.command("import")(transfer.import_file)
 app.command("export")(transfer.export_file)
 app.command("query")(query.query)
+app.command("get")(points.get)
+app.command("count")(points.count)
+app.command("delete")(points.delete)
 app.command("advise")(advise_command)
 app.command("stats")(inspect.stats)
 app.command("verify")(inspect.verify)
@@ -54,6 +72,9 @@ app.command("snapshots")(snapshots.snapshots)
 app.command("restore")(snapshots.restore)
 app.command("collections")(inspect.collections)
 app.command("operations")(inspect.operations)
+app.command("cancel")(manage.cancel)
+app.command("compact")(manage.compact)
+app.command("drop")(manage.drop)
 app.command("info")(inspect.info)
 app.add_typer(alias.app, name="alias")
 app.add_typer(keys.app, name="keys")

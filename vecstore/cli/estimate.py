@@ -18,7 +18,10 @@ Entries = Annotated[
 
 def estimate(
     target: Annotated[
-        str, typer.Option("--target", "-t", envvar="VECSTORE_TARGET", help="A directory, or grpc://host:port.")
+        str,
+        typer.Option(
+            "--target", "-t", envvar="VECSTORE_TARGET", help="A directory, grpc://host:port or http://host:port."
+        ),
     ] = ":memory:",
     collection: Annotated[str | None, typer.Argument(help="One that exists; without it give --kind or --dim.")] = None,
     points: Annotated[int | None, typer.Option(help="How many there would be; default: as many as there are.")] = None,

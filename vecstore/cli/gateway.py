@@ -18,9 +18,10 @@ def gateway(
     target: Annotated[
         str, typer.Option(envvar="VECSTORE_TARGET", help="The server to stand in front of, such as grpc://host:7334.")
     ],
-    host: Annotated[str | None, typer.Option(help="Address to listen on [server.host, 127.0.0.1].")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on (default: server.host, 127.0.0.1).")] = None,
     rest_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port for REST [server.rest_port, 7333]; 0: a free one.")
+        int | None,
+        typer.Option(min=0, max=65535, help="Port for REST (default: server.rest_port, 7333); 0: a free one."),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings in TOML; VECSTORE_* variables win over it.")] = None,
 ) -> None:

@@ -19,7 +19,7 @@ from vecstore.errors import AlreadyExists, NotFound
 
 UNITS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
-File = Annotated[Path | None, typer.Option("--file", "-f", help="The file of keys [server.keys_file].")]
+File = Annotated[Path | None, typer.Option("--file", "-f", help="The file of keys (default: server.keys_file).")]
 Config = Annotated[Path | None, typer.Option(help="Settings in TOML that name the file.")]
 
 app = typer.Typer(help="API keys: who may call a server, and what they may do.", no_args_is_help=True)

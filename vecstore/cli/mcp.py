@@ -16,7 +16,7 @@ from vecstore.errors import FailedPrecondition, InvalidArgument
 def mcp(
     target: Target,
     http: Annotated[
-        str | None, typer.Option(help="Serve HTTP on [HOST]:PORT, such as :7335, instead of stdin and stdout.")
+        str | None, typer.Option(help="Serve HTTP on HOST:PORT, such as :7335, instead of stdin and stdout.")
     ] = None,
     read_only: Annotated[bool, typer.Option(help="Without the tools that write.")] = False,
 ) -> None:

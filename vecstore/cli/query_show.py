@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from vecstore.cli.render import as_text, show_json, show_table
+from vecstore.cli.render import as_payload, show_json, show_table
 from vecstore.cli.trees import show_explained, show_planned, show_reasons
 from vecstore.client.vectors import only_vector
 from vecstore.grouping import Groups
@@ -80,7 +80,7 @@ def show_why_not(id: PointId, report: dict[str, Any], as_json: bool) -> None:
 
 
 def _row(hit: Hit) -> tuple[str, float, str]:
-    return str(hit.id), round(hit.score, 4), as_text(hit.payload or {})
+    return str(hit.id), round(hit.score, 4), as_payload(hit.payload)
 
 
 def _plain(hit: Hit) -> dict[str, Any]:

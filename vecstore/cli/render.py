@@ -57,6 +57,16 @@ def as_text(value: object) -> str:
     return str(value)
 
 
+def as_payload(payload: Mapping[str, Any] | None) -> str:
+    """Values as they are: a year has no comma."""
+    pairs = (payload or {}).items()
+    return ", ".join(f"{key}: {one if isinstance(one, str) else _as_json(one)}" for key, one in pairs) or "-"
+
+
+def _as_json(value: object) -> str:
+    return msgspec.json.encode(value, enc_hook=_plain).decode()
+
+
 def show_tree(values: Mapping[str, Any], title: str | None = None) -> None:
     """A nested dictionary as two columns, keys joined by dots, and lists of dictionaries as tables of their own."""
     flat: list[tuple[str, object]] = []

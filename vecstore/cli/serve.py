@@ -20,19 +20,23 @@ READY = "serving "  # how the line starts that is printed once calls are answere
 
 def serve(
     path: Annotated[Path, typer.Argument(help="The database's directory; made when absent.")],
-    host: Annotated[str | None, typer.Option(help="Address to listen on [server.host, 127.0.0.1].")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on (default: server.host, 127.0.0.1).")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port for gRPC [server.port, 7334]; 0: a free one.")
+        int | None, typer.Option(min=0, max=65535, help="Port for gRPC (default: server.port, 7334); 0: a free one.")
     ] = None,
     rest_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Port for REST [server.rest_port, 7333]; 0, or --port 0: a free one."),
+        typer.Option(
+            min=0, max=65535, help="Port for REST (default: server.rest_port, 7333); 0, or --port 0: a free one."
+        ),
     ] = None,
     readers: Annotated[
         int | None,
-        typer.Option(min=0, max=256, help="Processes that answer gRPC beside the one that writes [server.readers, 0]."),
+        typer.Option(
+            min=0, max=256, help="Processes that answer gRPC beside the one that writes (default: server.readers, 0)."
+        ),
     ] = None,
-    rest: Annotated[bool | None, typer.Option(help="Serve REST, too [server.rest, true].")] = None,
+    rest: Annotated[bool | None, typer.Option(help="Serve REST, too (default: server.rest, true).")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings in TOML; VECSTORE_* variables win over it.")] = None,
 ) -> None:
     """Serve a database over gRPC and REST until SIGTERM or SIGINT. The API key comes from VECSTORE_SERVER_API_KEY or

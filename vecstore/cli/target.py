@@ -14,9 +14,11 @@ from vecstore.config import load_settings
 from vecstore.errors import NotFound
 
 Target = Annotated[
-    str, typer.Option("--target", "-t", envvar="VECSTORE_TARGET", help="A directory, or grpc://host:port.")
+    str,
+    typer.Option("--target", "-t", envvar="VECSTORE_TARGET", help="A directory, grpc://host:port or http://host:port."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def open_client(target: str, *, create: bool = False) -> Client:
@@ -32,3 +34,9 @@ def connect_options(target: str) -> dict[str, Any]:
     if target.startswith("grpcs://"):
         options |= {name.lower(): os.environ.get(f"VECSTORE_{name}") for name in ("CA", "CLIENT_CERT", "CLIENT_KEY")}
     return options
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before what cannot be taken back. Ends the command with exit code 1 where the answer is no, or none."""
+    if not yes:
+        typer.confirm(question, abort=True, err=True)

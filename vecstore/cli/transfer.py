@@ -129,12 +129,13 @@ def _upload(collection: Collection, source: Source, file: Path, batch_bytes: int
 
 
 def _with_row(error: InvalidArgument, file: Path, done: int) -> InvalidArgument:
-    """The error with the file's row in front, when it names a point of the request that failed."""
-    place = row_in_batch(error)
-    if place is None or "row" in error.metadata:
+    """The error with the file's row in front, or where it names no point of the request that failed, the first row of
+    that."""
+    if "row" in error.metadata:
         return error
-    row = done + place
-    return InvalidArgument(f"{file}, row {row}: {error.message}", reason=error.reason, metadata={"row": row})
+    place = row_in_batch(error)
+    row, where = (done, f"from row {done} on") if place is None else (done + place, f"row {done + place}")
+    return InvalidArgument(f"{file}, {where}: {error.message}", reason=error.reason, metadata={"row": row})
 
 
 def export_file(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,8 @@ _INDEX = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 
 
 class JsonLinesSource:
-    """Reads lines {"id", "vector" or "vectors", "payload"}, or with columns named, flat objects.
+    """Reads lines {"id", "vector" or "vectors", "payload"}, whose payload may also be the other keys beside those, or
+    with columns named, objects that are flat.
 
     A vector is a list of numbers; {"indices": [..], "values": [..]} or {"17": 0.5} of a sparse field; text: the packed
     bits of a binary vector in hexadecimal, or a text field's text. An id is a number, text or {"uuid": text}. Empty
@@ -47,7 +48,7 @@ class JsonLinesSource:
         named = dict(first.get("vectors") or {})
         if first.get("vector") is not None:
             named["default"] = first["vector"]
-        fields = {str(name): _field_of(vector) for name, vector in named.items()} | texts
+        fields = {str(name): _field_of(vector) for name, vector in named.items() if name not in texts} | texts
         if not fields:
             raise bad_row(self.path, row, "has no vector; name one with NAME=COLUMN", "BAD_COLUMN")
         return fields
@@ -94,31 +95,47 @@ class JsonLinesSource:
     def _point(
         self, values: dict[str, Any], row: int, fields: Mapping[str, VectorField], only: VectorField | None
     ) -> dict[str, Any]:
-        named = "vectors" in values or "vector" in values
+        own = "vectors" in values or "vector" in values
         try:
-            if not self._mapping.vectors and (named or not self._mapping.texts):
-                point = dict(values)
-                point["id"] = read_id(values.get(self._mapping.id_column or "id", row))
-                if "vectors" in point:
-                    given = point["vectors"] or {}
-                    point["vectors"] = {name: read_vector(one, fields.get(name)) for name, one in given.items()}
-                if "vector" in point:
-                    point["vector"] = read_vector(point["vector"], only)
-                return point
-            id_column = self._mapping.id_column or "id"
-            taken = {id_column, *self._mapping.vectors.values()}
-            keys = self._mapping.payload if self._mapping.payload is not None else [k for k in values if k not in taken]
-            return {
-                "id": read_id(values.get(id_column, row)),
-                "vectors": {
-                    name: read_vector(values[column], fields.get(name))
-                    for name, column in self._columns.items()
-                    if values.get(column) is not None
-                },
-                "payload": {key: values[key] for key in keys if key in values} or None,
-            }
+            if not self._mapping.vectors and (own or not self._mapping.texts):
+                return self._as_named(values, row, fields, only)
+            given = {name: values.get(column) for name, column in self._columns.items()}
+            vectors = {name: read_vector(one, fields.get(name)) for name, one in given.items() if one is not None}
+            payload = self._payload(values, self._mapping.vectors.values())
+            return {"id": self._id(values, row), "vectors": vectors, "payload": payload}
         except (ValueError, TypeError, AttributeError) as error:
             raise bad_row(self.path, row, f"has a bad id or vector: {error}") from None
+
+    def _as_named(
+        self, values: dict[str, Any], row: int, fields: Mapping[str, VectorField], only: VectorField | None
+    ) -> dict[str, Any]:
+        """A line whose keys say what they are. Beside vectors, and without "payload", the other keys are the payload;
+        else they are left in, to be refused by name."""
+        texts = {name: values[column] for name, column in self._mapping.texts.items() if values.get(column) is not None}
+        named = dict(values.get("vectors") or {})
+        point: dict[str, Any] = {"id": self._id(values, row)}
+        if "vector" in values and not self._mapping.texts:
+            point["vector"] = read_vector(values["vector"], only)
+        elif "vector" in values:  # texts have names, and so needs it one
+            others = [name for name in fields if name not in self._mapping.texts]
+            named[others[0] if len(others) == 1 else "default"] = values["vector"]
+        if "vectors" in values or self._mapping.texts:
+            point["vectors"] = {name: read_vector(one, fields.get(name)) for name, one in named.items()} | texts
+        own = {self._mapping.id_column or "id", "vector", "vectors"}
+        if "payload" in values or not {"vector", "vectors"} & set(values):
+            return point | {key: value for key, value in values.items() if key not in own}
+        return point | {"payload": self._payload(values, own)}
+
+    def _id(self, values: dict[str, Any], row: int) -> PointId:
+        return read_id(values.get(self._mapping.id_column or "id", row))
+
+    def _payload(self, values: dict[str, Any], vectors: Iterable[str]) -> dict[str, Any] | None:
+        """The keys that were asked for, or all but the id and `vectors`."""
+        keys = self._mapping.payload
+        if keys is None:
+            taken = {self._mapping.id_column or "id", *vectors}
+            keys = [key for key in values if key not in taken]
+        return {key: values[key] for key in keys if key in values} or None
 
 
 class JsonLinesSink:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 from vecstore.errors import FailedPrecondition
 from vecstore.text.tokenize import tokens
@@ -28,11 +32,16 @@ def stop_words(language: str) -> frozenset[str]:
     """Tokens, of a language in LISTS, that say nothing of what a text is about; not stemmed.
 
     Raises FailedPrecondition (EXTRA_MISSING)."""
-    try:
-        from bm25s import stopwords
-    except ImportError:
-        raise extra_missing("stop words", "bm25s") from None
-    return frozenset(word for listed in getattr(stopwords, LISTS[language]) for word in tokens(listed))
+    return frozenset(word for listed in _lists()[LISTS[language]] for word in tokens(listed))
+
+
+@cache
+def _lists() -> dict[str, Any]:
+    """The module of lists alone: importing the package takes a second, for all that it searches with."""
+    package = find_spec("bm25s")
+    if package is None or not package.submodule_search_locations:
+        raise extra_missing("stop words", "bm25s")
+    return runpy.run_path(str(Path(package.submodule_search_locations[0]) / "stopwords.py"))
 
 
 def extra_missing(what: str, package: str) -> FailedPrecondition:
