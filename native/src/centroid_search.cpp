@@ -95,10 +95,8 @@ class Searcher {
         for (std::size_t c = 0; c < codes_.ncentroids; ++c) {
             if (gaps_[c] > last || (gaps_[c] == last && of_last == 0)) continue;
             if (gaps_[c] == last) --of_last;
-            for (std::int64_t i = codes_.list_offsets[c]; i < codes_.list_offsets[c + 1]; ++i) {
-                const std::uint32_t row = codes_.list_rows[i];
-                seen_[row / 64] |= std::uint64_t{1} << (row % 64);
-            }
+            each_listed(codes_.lists + codes_.list_starts[c], codes_.lists + codes_.list_starts[c + 1],
+                        [&](std::uint32_t row) { seen_[row / 64] |= std::uint64_t{1} << (row % 64); });
         }
         for (std::size_t word = 0; word < seen_.size(); ++word) {
             std::uint64_t bits = search_.allowed == nullptr ? seen_[word] : seen_[word] & search_.allowed[word];

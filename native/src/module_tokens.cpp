@@ -14,8 +14,8 @@ constexpr std::size_t kRowsMax = (std::size_t{1} << 32) - 1;
 class NativeTokens {
  public:
     NativeTokens(std::size_t dim, Input offsets, Input homes, Input centroids, Input centroid_scales, Input codes,
-                 int bits, Input levels, float step, Input scales, Input list_offsets, Input list_rows)
-        : kept_{offsets, homes, centroids, centroid_scales, codes, levels, scales, list_offsets, list_rows} {
+                 int bits, Input levels, float step, Input scales, Input scale_values, Input list_starts, Input lists)
+        : kept_{offsets, homes, centroids, centroid_scales, codes, levels, scales, scale_values, list_starts, lists} {
         if (dim == 0 || dim > kDimMax) fail("tokens must have 1 to 65536 components");
         check("offsets", offsets, kInt64, {kAny});
         if (offsets.shape(0) == 0 || offsets.shape(0) > kRowsMax) fail("offsets must cut 0 to 2^32 - 2 rows");
@@ -24,8 +24,8 @@ class NativeTokens {
         codes_.offsets = data_of<std::int64_t>(offsets);
         codes_.bits = bits;
         codes_.step = step;
-        if (homes.is_valid()) take_centroids(homes, centroids, centroid_scales, list_offsets, list_rows);
-        if (codes.is_valid()) take_codes(codes, levels, scales);
+        if (homes.is_valid()) take_centroids(homes, centroids, centroid_scales, list_starts, lists);
+        if (codes.is_valid()) take_codes(codes, levels, scales, scale_values);
         if (homes.is_valid() && codes.is_valid() && homes.shape(0) != codes.shape(0))
             fail("homes and codes are of " + std::to_string(homes.shape(0)) + " and " + std::to_string(codes.shape(0)) +
                  " tokens");
@@ -69,8 +69,8 @@ class NativeTokens {
         return queries;
     }
 
-    void take_centroids(const Input& homes, const Input& centroids, const Input& scales, const Input& list_offsets,
-                        const Input& list_rows) {
+    void take_centroids(const Input& homes, const Input& centroids, const Input& scales, const Input& list_starts,
+                        const Input& lists) {
         check("homes", homes, kUInt16, {kAny});
         check("centroids", centroids, kUInt8, {kAny, (codes_.dim + 3) / 4 * 4});
         codes_.ncentroids = centroids.shape(0);
@@ -80,20 +80,38 @@ class NativeTokens {
         for (std::size_t t = 0; t < homes.shape(0); ++t)
             if (numbers[t] >= codes_.ncentroids)
                 fail("homes hold " + std::to_string(numbers[t]) + ", which is no centroid");
-        check("list_offsets", list_offsets, kInt64, {codes_.ncentroids + 1});
-        check("list_rows", list_rows, kUInt32, {kAny});
-        codes_.list_offsets = data_of<std::int64_t>(list_offsets);
-        check_offsets("lists", codes_.list_offsets, codes_.ncentroids, list_rows.shape(0));
-        codes_.list_rows = data_of<std::uint32_t>(list_rows);
-        for (std::size_t i = 0; i < list_rows.shape(0); ++i)
-            if (codes_.list_rows[i] >= codes_.n) fail("lists hold row " + std::to_string(codes_.list_rows[i]));
+        check("list_starts", list_starts, kInt64, {codes_.ncentroids + 1});
+        check("lists", lists, kUInt8, {kAny});
+        codes_.list_starts = data_of<std::int64_t>(list_starts);
+        check_offsets("lists", codes_.list_starts, codes_.ncentroids, lists.shape(0));
+        if (codes_.list_starts[0] != 0 ||
+            codes_.list_starts[codes_.ncentroids] != static_cast<std::int64_t>(lists.shape(0)))
+            fail("lists do not fill their bytes");
+        codes_.lists = data_of<std::uint8_t>(lists);
+        for (std::size_t c = 0; c < codes_.ncentroids; ++c)
+            check_list(codes_.lists + codes_.list_starts[c], codes_.lists + codes_.list_starts[c + 1]);
         codes_.homes = numbers;
         codes_.centroids = data_of<std::uint8_t>(centroids);
         codes_.centroid_scales = data_of<float>(scales);
         codes_.centroid_length = longest_centroid(codes_);
     }
 
-    void take_codes(const Input& codes, const Input& levels, const Input& scales) {
+    void check_list(const std::uint8_t* at, const std::uint8_t* end) const {
+        std::uint64_t next = 0;
+        while (at < end) {
+            std::uint64_t gap = 0;
+            for (int shift = 0;; shift += 7) {
+                if (at == end) fail("lists end within a row");
+                if (shift == 35) fail("lists hold a row of more than 5 bytes");
+                gap |= static_cast<std::uint64_t>(*at & 127) << shift;
+                if (*at++ < 128) break;
+            }
+            next += gap + 1;
+            if (next > codes_.n) fail("lists hold row " + std::to_string(next - 1));
+        }
+    }
+
+    void take_codes(const Input& codes, const Input& levels, const Input& scales, const Input& scale_values) {
         if (codes_.bits != 1 && codes_.bits != 2 && codes_.bits != 4 && codes_.bits != 8)
             fail("bits must be 1, 2, 4 or 8");
         const std::size_t bytes = ((codes_.dim * static_cast<std::size_t>(codes_.bits) + 7) / 8 + 3) / 4 * 4;
@@ -102,12 +120,18 @@ class NativeTokens {
         codes_.code_bytes = bytes;
         check("levels", levels, kUInt8, {16});
         codes_.levels = data_of<std::uint8_t>(levels);
-        codes_.half_scales = kFloat16.matches(scales);
-        check("scales", scales, codes_.half_scales ? kFloat16 : kFloat32, {codes.shape(0)});
+        if (scale_values.is_valid()) {
+            check("scale_values", scale_values, kFloat32, {256});
+            codes_.scale_values = data_of<float>(scale_values);
+            check("scales", scales, kUInt8, {codes.shape(0)});
+        } else {
+            codes_.half_scales = kFloat16.matches(scales);
+            check("scales", scales, codes_.half_scales ? kFloat16 : kFloat32, {codes.shape(0)});
+        }
         codes_.scales = data_of<std::uint8_t>(scales);
     }
 
-    Input kept_[9];
+    Input kept_[10];
     TokenCodes codes_{};
 };
 
@@ -175,10 +199,10 @@ void bind_tokens(nb::module_& m) {
     m.def("fde_cells", &encode_fde, array("signs"), array("projected"), array("offsets"), nb::arg("repetitions"),
           nb::arg("k_sim"), nb::arg("width"), nb::arg("mean"), nb::arg("fill"), array("out"), Release());
     nb::class_<NativeTokens>(m, "Tokens")
-        .def(nb::init<std::size_t, Input, Input, Input, Input, Input, int, Input, float, Input, Input, Input>(),
+        .def(nb::init<std::size_t, Input, Input, Input, Input, Input, int, Input, float, Input, Input, Input, Input>(),
              nb::arg("dim"), array("offsets"), optional("homes"), optional("centroids"), optional("centroid_scales"),
              optional("codes"), nb::arg("bits"), optional("levels"), nb::arg("step"), optional("scales"),
-             optional("list_offsets"), optional("list_rows"))
+             optional("scale_values"), optional("list_starts"), optional("lists"))
         .def("search", &NativeTokens::search, array("query_offsets"), array("query_tokens"), nb::arg("lists"),
              optional("allowed"), array("out_rows"), array("out_distances"), array("out_counters"), Release())
         .def("rerank", &NativeTokens::rerank, array("query_offsets"), array("query_tokens"), array("candidates"),

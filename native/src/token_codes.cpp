@@ -43,7 +43,10 @@ class CodedDocument {
             bytes = scratch_.data();
         }
         const float* scales = reinterpret_cast<const float*>(codes_.scales) + first;
-        if (codes_.half_scales) {
+        if (codes_.scale_values != nullptr) {
+            for (std::size_t i = 0; i < n; ++i) scales_[i] = codes_.scale_values[codes_.scales[first + i]];
+            scales = scales_.data();
+        } else if (codes_.half_scales) {
             ops_.widen(reinterpret_cast<const std::uint16_t*>(codes_.scales) + first, n, scales_.data());
             scales = scales_.data();
         }

@@ -27,13 +27,26 @@ struct TokenCodes {
     float step;
     const std::uint8_t* scales;  // (T,)
     bool half_scales;
-    // Rows that have a token at each centroid.
-    const std::int64_t* list_offsets;  // (ncentroids + 1,)
-    const std::uint32_t* list_rows;
+    const float* scale_values;  // (256,) that scales of bytes stand for, else null
+    // Rows that have a token at each centroid, as vecstore/kernels/token_lists.py packs them.
+    const std::int64_t* list_starts;  // (ncentroids + 1,)
+    const std::uint8_t* lists;
 
     std::size_t planes() const { return 8 / static_cast<std::size_t>(bits); }
     std::size_t count(std::size_t row) const { return static_cast<std::size_t>(offsets[row + 1] - offsets[row]); }
 };
+
+// Calls `take` with each row of the list that begins at `at`. Lists were checked.
+template <class Take>
+void each_listed(const std::uint8_t* at, const std::uint8_t* end, const Take& take) {
+    std::uint32_t next = 0;
+    while (at < end) {
+        std::uint32_t gap = *at & 127;
+        for (int shift = 7; *at++ >= 128; shift += 7) gap |= static_cast<std::uint32_t>(*at & 127) << shift;
+        take(next + gap);
+        next += gap + 1;
+    }
+}
 
 // A query's tokens as bytes, in two orders: as centroids hold dimensions, and as the planes of codes do.
 class ByteQuery {

@@ -9,8 +9,10 @@ from late_support import DIM, FIELD, corpus, exact, nothing, queries_from, recal
 from vecstore.errors import Corruption, InvalidArgument
 from vecstore.index.base import SearchParams, Warm
 from vecstore.index.plaid import PlaidIndex
+from vecstore.index.token_codes import narrowed
 from vecstore.index_spec import Plaid
 from vecstore.kernels.select import get_kernels, load_backend
+from vecstore.kernels.token_lists import unpacked_lists
 from vecstore.tokens import TokenRows
 
 ROWS = corpus(2500)
@@ -29,6 +31,7 @@ def bitmap(mask: np.ndarray) -> np.ndarray:
 
 
 INDEX = built(Plaid())
+INDEX_CODED = built(Plaid(tokens="residual2"))
 
 
 @pytest.mark.parametrize("tokens", STORES)
@@ -148,11 +151,12 @@ def test_corrupted_arrays_are_refused() -> None:
         "tokens.homes": lambda a: a | 0xFFFF,
         "tokens.centroids": lambda a: a[:, :8],
         "tokens.centroid_scales": lambda a: a[:-1],
-        "tokens.list_offsets": lambda a: a[::-1].copy(),
-        "tokens.list_rows": lambda a: a + 500,
+        "tokens.list_sizes": lambda a: a[::-1].copy(),
+        "tokens.lists": lambda a: a[:-1],
         "tokens.codes": lambda a: a[:-1],
         "tokens.scales": lambda a: a.astype(np.float64),
         "tokens.levels": lambda a: a[:4],
+        "tokens.scale_values": lambda a: a[:4],
     }
     for name, change in changes.items():
         for arrays in (good | {name: change(good[name])}, {key: a for key, a in good.items() if key != name}):
@@ -162,6 +166,48 @@ def test_corrupted_arrays_are_refused() -> None:
         PlaidIndex.from_arrays(FIELD, ROWS[:499], good)
     with pytest.raises(Corruption):
         PlaidIndex.from_arrays(FIELD, rows, good | {"asked.offsets": np.zeros(1, np.int64)})
+
+
+def test_tokens_of_unlike_lengths_keep_their_scales() -> None:
+    lengths = np.random.default_rng(9).uniform(0.1, 10, len(ROWS.tokens)).astype(np.float16)
+    unlike = TokenRows(ROWS.offsets, ROWS.tokens * lengths[:, None])
+    assert INDEX_CODED.arrays()["tokens.scales"].dtype == np.uint8
+    held = built(Plaid(tokens="residual2"), unlike).arrays()
+    assert held["tokens.scales"].dtype == np.float16
+    assert "tokens.scale_values" not in held
+    values = INDEX_CODED.arrays()["tokens.scale_values"]
+    assert values[0] == 0
+    assert (np.diff(np.log(values[1:])) < np.log(4) / 254 + 1e-6).all()
+
+
+def test_scales_of_bytes_are_the_nearest() -> None:
+    rng = np.random.default_rng(10)
+    scales = np.append(rng.uniform(0.8, 1.9, 5_000), [0, 0]).astype(np.float16)
+    codes, values = narrowed(scales)
+    assert values is not None
+    nearest = np.abs(values[None] - scales[:, None].astype(np.float32)).argmin(axis=1)
+    np.testing.assert_array_equal(codes, nearest)
+    assert narrowed(np.zeros(3, np.float16))[0].tolist() == [0, 0, 0]
+
+
+def test_indexes_of_version_1_are_read() -> None:
+    """Lists held rows of 32 bits, and each token had a scale of 16."""
+    index = INDEX_CODED
+    arrays = dict(index.arrays())
+    starts = np.concatenate([[0], np.cumsum(arrays.pop("tokens.list_sizes"))]).astype(np.int64)
+    lists = unpacked_lists(starts, arrays.pop("tokens.lists"), len(ROWS))
+    arrays["tokens.list_offsets"] = np.concatenate([[0], np.cumsum([len(rows) for rows in lists])]).astype(np.int64)
+    arrays["tokens.list_rows"] = np.concatenate(lists).astype(np.uint32)
+    arrays["tokens.scales"] = arrays.pop("tokens.scale_values")[arrays["tokens.scales"]].astype(np.float16)
+    arrays["header"] = np.frombuffer(arrays["header"].tobytes().replace(b'"version":2', b'"version":1'), np.uint8)
+    again = PlaidIndex.from_arrays(FIELD, ROWS, arrays)
+    for params in (SearchParams(nprobe=2, ef=60), SearchParams(nprobe=2, ef=60, rescore=False)):
+        found, wanted = (each.search(get_kernels(), QUERIES, 10, None, params) for each in (again, index))
+        assert np.mean([len(set(a) & set(b)) for a, b in zip(found.rows, wanted.rows, strict=True)]) >= 9.8
+    assert again.arrays()["tokens.lists"].tobytes() == index.arrays()["tokens.lists"].tobytes()
+    for name in ("tokens.list_offsets", "tokens.list_rows"):
+        with pytest.raises(Corruption):
+            PlaidIndex.from_arrays(FIELD, ROWS, arrays | {name: arrays[name][:-1]})
 
 
 def test_prefixes_are_refused() -> None:

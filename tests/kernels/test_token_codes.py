@@ -11,6 +11,7 @@ from oracle import bitmap, outputs
 from vecstore.kernels import token_encode
 from vecstore.kernels.base import Kernels
 from vecstore.kernels.numpy_backend import NumpyKernels
+from vecstore.kernels.token_lists import packed_lists, unpacked_lists
 from vecstore.kernels.tokens import Centroids, Codes, TokenCodes, centroid_bytes, code_bytes
 from vecstore.tokens import TokenRows
 
@@ -18,7 +19,7 @@ LAW = NumpyKernels()
 
 
 def token_codes(
-    rng: np.random.Generator, counts: list[int], dim: int, bits: int = 0, centroids: int = 0, half: bool = False
+    rng: np.random.Generator, counts: list[int], dim: int, bits: int = 0, centroids: int = 0, scales: str = "f4"
 ) -> TokenCodes:
     offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
     total = int(offsets[-1])
@@ -29,12 +30,14 @@ def token_codes(
         rows = np.repeat(np.arange(len(counts)), counts)
         lists = [np.unique(rows[homes == c]) for c in range(centroids)]
         starts = np.concatenate([[0], np.cumsum([len(each) for each in lists])]).astype(np.int64)
-        scales = rng.uniform(0.001, 0.004, centroids).astype(np.float32)
-        shared = Centroids(homes, values, scales, starts, np.concatenate(lists).astype(np.uint32))
+        steps = rng.uniform(0.001, 0.004, centroids).astype(np.float32)
+        shared = Centroids(homes, values, steps, *packed_lists(starts, np.concatenate(lists)))
     if bits:
         codes = rng.integers(0, 256, (total, code_bytes(dim, bits))).astype(np.uint8)
-        scales = rng.uniform(0.5, 2, total).astype(np.float16 if half else np.float32)
-        coded = Codes(bits, codes, scales, rng.integers(0, 256, 16).astype(np.uint8), 0.003)  # type: ignore[arg-type]
+        held, values = rng.uniform(0.5, 2, total), rng.uniform(0.5, 2, 256).astype(np.float32)
+        own = rng.integers(0, 256, total).astype(np.uint8) if scales == "u1" else held.astype(scales)
+        levels = rng.integers(0, 256, 16).astype(np.uint8)
+        coded = Codes(bits, codes, own, levels, 0.003, values if scales == "u1" else None)  # type: ignore[arg-type]
     return TokenCodes(dim, offsets, shared, coded)
 
 
@@ -58,8 +61,8 @@ def reranked(kernels: Kernels, codes: TokenCodes, queries: TokenRows, candidates
 
 def test_numpy_is_the_formula() -> None:
     rng = np.random.default_rng(1)
-    for dim, bits in ((96, 2), (10, 4), (13, 1), (7, 8)):
-        codes = token_codes(rng, [3, 5, 0, 2], dim, bits, 6)
+    for dim, bits, scales in ((96, 2, "u1"), (10, 4, "f4"), (13, 1, "f2"), (7, 8, "u1")):
+        codes = token_codes(rng, [3, 5, 0, 2], dim, bits, 6, scales)
         assert codes.codes is not None
         assert codes.centroids is not None
         c, k = codes.centroids, codes.codes
@@ -68,7 +71,8 @@ def test_numpy_is_the_formula() -> None:
         numbers = (fields << np.arange(bits)).sum(axis=3).transpose(0, 2, 1).reshape(10, -1)[:, :dim]
         values = (numbers if bits == 8 else k.levels[numbers].astype(int)) - 128
         shared = (c.centroids[c.homes][:, :dim].astype(float) - 128) * c.scales[c.homes, None]
-        tokens = (shared + k.step * values) * k.scales[:, None].astype(float)
+        own = k.scales if k.scale_values is None else k.scale_values[k.scales]
+        tokens = (shared + k.step * values) * own[:, None].astype(float)
         top = np.abs(queries.tokens).max(axis=1, keepdims=True)
         rounded = np.rint(queries.tokens * (127 / top)) * top / 127
         found = reranked(LAW, codes, queries, np.array([[0, 1, 2, 3, -1]]))[0]
@@ -83,7 +87,8 @@ def test_codes_have_the_same_bits_everywhere(kernels: Kernels, bits: int) -> Non
     rng = np.random.default_rng(bits)
     for dim in (1, 7, 8, 33, 96, 128, 300):
         for centroids in (0, 40):
-            codes = token_codes(rng, [*rng.integers(0, 12, 30), 150, 300], dim, bits, centroids, dim % 2 == 0)
+            scales = ("u1", "f4", "f2")[dim % 3]
+            codes = token_codes(rng, [*rng.integers(0, 12, 30), 150, 300], dim, bits, centroids, scales)
             queries = queries_of(rng, [1, 8, 9, 16, 31, 40], dim)
             candidates = rng.integers(-1, 32, (6, 37))
             wanted = reranked(LAW, codes, queries, candidates)
@@ -101,6 +106,30 @@ def test_centroid_search_is_the_same_everywhere(kernels: Kernels) -> None:
                     wanted = searched(LAW, codes, queries, lists, k, mask)
                     for got, law in zip(searched(kernels, codes, queries, lists, k, mask), wanted, strict=True):
                         np.testing.assert_array_equal(got, law)
+
+
+def test_rows_far_apart_in_lists_are_found(kernels: Kernels) -> None:
+    rng = np.random.default_rng(8)
+    counts = np.zeros(40_000, int)
+    counts[rng.choice(40_000, 150, replace=False)] = 1
+    codes = token_codes(rng, list(counts), 8, centroids=40)
+    queries = queries_of(rng, [2, 5], 8)
+    wanted = searched(LAW, codes, queries, 3, 60, None)
+    for got, law in zip(searched(kernels, codes, queries, 3, 60, None), wanted, strict=True):
+        np.testing.assert_array_equal(got, law)
+
+
+def test_lists_are_given_back() -> None:
+    rng = np.random.default_rng(7)
+    n = 2**32 - 2
+    held = [[], [0], [5, 6, 7, 134, 135], [n - 1], [], [0, n - 1], [127, 128, 16_384, 2**21, 2**28 + 2**21]]
+    lists = [np.array(rows, np.int64) for rows in held] + [np.unique(rng.integers(0, 1 << 20, 3_000))]
+    offsets = np.concatenate([[0], np.cumsum([len(rows) for rows in lists])]).astype(np.int64)
+    starts, packed = packed_lists(offsets, np.concatenate(lists))
+    for rows, again in zip(lists, unpacked_lists(starts, packed, n), strict=True):
+        np.testing.assert_array_equal(rows, again)
+    with pytest.raises(ValueError, match="lists hold row"):
+        unpacked_lists(starts, packed, n - 1)
 
 
 def test_a_search_of_all_rows_is_the_interaction_of_all(kernels: Kernels) -> None:
@@ -151,12 +180,18 @@ def test_refusals(any_kernels: Kernels) -> None:
         _changed(good, centroids=_changed(c, homes=np.full(9, 5, np.uint16))),
         _changed(good, centroids=_changed(c, homes=c.homes[:-1])),
         _changed(good, centroids=_changed(c, scales=c.scales[:-1])),
-        _changed(good, centroids=_changed(c, list_rows=np.full(len(c.list_rows), 3, np.uint32))),
-        _changed(good, centroids=_changed(c, list_offsets=c.list_offsets[::-1].copy())),
+        _changed(good, centroids=_changed(c, lists=np.full(len(c.lists), 3, np.uint8))),
+        _changed(good, centroids=_changed(c, lists=c.lists | 128)),
+        _changed(good, centroids=_changed(c, lists=c.lists[:-1])),
+        _changed(good, centroids=_changed(c, list_starts=c.list_starts[::-1].copy())),
+        _changed(good, centroids=_changed(c, list_starts=c.list_starts + 1)),
         _changed(good, codes=_changed(k, bits=3)),
         _changed(good, codes=_changed(k, bits=8)),
         _changed(good, codes=_changed(k, levels=k.levels[:4])),
         _changed(good, codes=_changed(k, scales=k.scales.astype(np.float64))),
+        _changed(good, codes=_changed(k, scales=np.zeros(9, np.uint8))),
+        _changed(good, codes=_changed(k, scales=np.zeros(9, np.uint8), scale_values=np.ones(255, np.float32))),
+        _changed(good, codes=_changed(k, scale_values=np.ones(256, np.float32))),
     ]
     for codes in wrong:
         with pytest.raises(ValueError, match=r"offsets|shape|homes|lists|bits|dtype|need"):

@@ -32,7 +32,7 @@ from vecstore.kernels.tokens import TokenCodes
 from vecstore.schema import DataType, Metric, VectorField, VectorKind
 from vecstore.tokens import TokenRows
 
-VERSION = 1
+VERSION = 2
 SEED = 0
 _BATCH = 512  # rows encoded at once
 RECALLS = (0.8, 0.9, 0.95, 0.98, 0.99)  # of the first stage, by effort - 1
@@ -93,7 +93,7 @@ class MuveraIndex(LateIndex):
         tokens = None
         if spec.tokens != "stored":
             learned = None if warm is None else warm.index._learned()
-            tokens = token_codes.encode_rows(held, learned or _learn(spec, held, progress), progress)
+            tokens = token_codes.encode_rows(held, learned or _learn(spec, held, progress), progress, listed=False)
         index = cls(field, spec, rows, encodings, first, tokens, late_calibration.uncalibrated())
         progress("calibrate", 0, 1)
         index._asked = None if warm is None else warm.index._asked
@@ -159,7 +159,7 @@ class MuveraIndex(LateIndex):
         header = read_header(arrays, Header, "a muvera index")
         got = (header.version, header.generator, header.n, header.dim)
         wanted = (VERSION, GENERATOR, len(rows), field.dim)
-        if got != wanted:
+        if got[1:] != wanted[1:] or header.version not in (1, VERSION):
             raise Corruption(f"a muvera index is of (version, generator, rows, dim) {got}, its segment of {wanted}")
         header.table.check()
         spec = header.spec
@@ -169,7 +169,7 @@ class MuveraIndex(LateIndex):
         first = dense_kind(spec).from_arrays(dense_field(spec, length), encodings, within(arrays, "first."))
         tokens = None
         if spec.tokens != "stored":
-            facts = LearnedFacts(token_codes.BITS[spec.tokens], header.step, spec.tokens != "int8")
+            facts = LearnedFacts(token_codes.BITS[spec.tokens], header.step, spec.tokens != "int8", listed=False)
             tokens = token_codes.open_arrays(within(arrays, "tokens."), field.dim, len(rows), facts)
         index = cls(field, spec, rows, encodings, first, tokens, header.table)
         index._asked = open_asked(within(arrays, "asked."), field.dim)

@@ -32,7 +32,7 @@ from vecstore.kernels.tokens import SEARCH_COUNTERS, Centroids, TokenCodes
 from vecstore.schema import VectorField
 from vecstore.tokens import TokenRows
 
-VERSION = 1
+VERSION = 2
 SEED = 0
 GROWTH_MAX = 4  # times the tokens that centroids were made for
 
@@ -134,11 +134,14 @@ class PlaidIndex(LateIndex):
         check_token_rows(field, rows)
         header = read_header(arrays, Header, "a plaid index")
         got, wanted = (header.version, header.n, header.dim), (VERSION, len(rows), field.dim)
-        if got != wanted:
+        if got[1:] != wanted[1:] or header.version not in (1, VERSION):
             raise Corruption(f"a plaid index is of (version, rows, dim) {got}, its segment of {wanted}")
         header.table.check()
-        facts = LearnedFacts(token_codes.BITS[header.spec.tokens], header.step, True)
-        tokens = token_codes.open_arrays(within(arrays, "tokens."), field.dim, len(rows), facts)
+        facts = LearnedFacts(token_codes.BITS[header.spec.tokens], header.step, True, True)
+        held = within(arrays, "tokens.")
+        if header.version == 1:
+            held = token_codes.packed_arrays(held)
+        tokens = token_codes.open_arrays(held, field.dim, len(rows), facts)
         index = cls(field, as_queried(header.spec, field.index), rows, tokens, header.trained_for, header.table)
         index._asked = open_asked(within(arrays, "asked."), field.dim)
         return index

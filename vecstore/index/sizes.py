@@ -217,9 +217,12 @@ def _tokens(spec: Plaid | Muvera, field: VectorField, shape: Shape, centroids: i
     total = 8.0 * (shape.n + 1)
     if centroids is not None:
         count = centroids or token_codes.centroid_count(int(tokens))
-        total += count * (-(-field.dim // 4) * 4 + 4 + 8) + tokens * (2 + 4)
+        total += count * (-(-field.dim // 4) * 4 + 4) + tokens * 2
+        if isinstance(spec, Plaid):
+            far = (1 - min(1.0, tokens / max(1.0, count * shape.n))) ** 128  # of the gaps in lists, by chance
+            total += 4.0 * count + tokens * (1 + far + far**128)
     if bits:
-        total += tokens * (code_bytes(field.dim, bits) + (4 if centroids is None else 2))
+        total += tokens * (code_bytes(field.dim, bits) + (4 if centroids is None else 1))
     return {"tokens": total}
 
 

@@ -2,7 +2,8 @@
 
 Centroids are spherical k-means of unit tokens, held as bytes; residuals from them have one set of levels for all
 dimensions, Lloyd's for one dimension from quantiles on (ColBERTv2 takes the quantiles). A code's scale gives it the
-token's component along itself, |x|^2 / <x, code>, as RaBitQ does, so that products are right on average.
+token's component along itself, |x|^2 / <x, code>, as RaBitQ does, so that products are right on average. Scales
+of tokens of about one length differ so little that a byte says which of 256 values each has.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from vecstore.index.kmeans import normalize, update
 from vecstore.index_spec import TokenStore
 from vecstore.kernels import encode, token_encode
 from vecstore.kernels.base import Float32Array, UInt8Array
+from vecstore.kernels.select import get_kernels
+from vecstore.kernels.token_lists import packed_lists
 from vecstore.kernels.tokens import Bits, Centroids, Codes, TokenCodes, code_bytes
-from vecstore.kernels.tokens_numpy import check_codes, rounded
+from vecstore.kernels.tokens_numpy import rounded
+from vecstore.offsets import offsets_of
 from vecstore.schema import Metric
 from vecstore.tokens import TokenRows
 
@@ -33,6 +37,7 @@ CENTROIDS_MAX = 1 << 16
 _BATCH = 1 << 14  # tokens
 _LEVEL_ITERATIONS = 20
 _LEVEL_SAMPLE = 1 << 20  # components
+SPREAD_MAX = 4  # between the scales of an index: the values of a byte are then within 0.3 % of them
 BITS: dict[TokenStore, int] = {
     "stored": 0, "int8": 8, "residual1": 1, "residual2": 2, "residual4": 4, "residual8": 8,
 }  # fmt: skip
@@ -117,7 +122,8 @@ def batches(rows: TokenRows, size: int = _BATCH) -> Iterator[tuple[int, Float32A
         yield low, rows.tokens[low : low + size].astype(np.float32)
 
 
-def encode_rows(rows: TokenRows, learned: Learned, progress: Progress) -> TokenCodes:
+def encode_rows(rows: TokenRows, learned: Learned, progress: Progress, listed: bool = True) -> TokenCodes:
+    """With the rows at each centroid where they are to be `listed`."""
     total, dim = rows.tokens.shape
     homes = np.empty(total, np.uint16)
     bits = cast(Bits, learned.bits or 8)
@@ -135,10 +141,13 @@ def encode_rows(rows: TokenRows, learned: Learned, progress: Progress) -> TokenC
             codes[part], scales[part] = _residuals(tokens, homes[part], learned)
     shared = None
     if learned.centroids is not None and learned.scales is not None:
-        lists = _lists(rows.offsets, homes, len(learned.centroids))
+        count = len(learned.centroids)
+        lists = _lists(rows.offsets, homes, count) if listed else _no_lists(count)
         shared = Centroids(homes, learned.centroids, learned.scales, *lists)
-    coded = Codes(bits, codes, scales, learned.levels, learned.step) if learned.bits else None
-    return TokenCodes(dim, rows.offsets, shared, coded)
+    if not learned.bits:
+        return TokenCodes(dim, rows.offsets, shared, None)
+    narrow, values_of = (scales, None) if learned.centroids is None else narrowed(scales)
+    return TokenCodes(dim, rows.offsets, shared, Codes(bits, codes, narrow, learned.levels, learned.step, values_of))
 
 
 def _residuals(
@@ -165,6 +174,22 @@ def _residuals(
     return packed(numbers, learned.bits), np.minimum(scales, limit).astype(np.float16)
 
 
+def narrowed(scales: NDArray[np.float16]) -> tuple[NDArray[Any], Float32Array | None]:
+    """Scales (T,) >= 0 as bytes and what these stand for (256,), byte 0 for 0; as they are where too unlike."""
+    some = scales[scales > 0]
+    if not len(some):
+        return np.zeros(len(scales), np.uint8), np.zeros(256, np.float32)
+    least, most = float(some.min()), float(some.max())
+    if most > SPREAD_MAX * least:
+        return scales, None
+    values = np.zeros(256, np.float32)
+    values[1:] = least * (most / least) ** (np.arange(255) / 254)
+    halves = np.arange(1 << 15, dtype=np.uint16).view(np.float16)  # all that are not negative
+    nearest = np.searchsorted((values[1:-1] + values[2:]) / 2, halves.astype(np.float32)) + 1
+    nearest[0] = 0
+    return nearest.astype(np.uint8)[scales.view(np.uint16)], values
+
+
 def packed(numbers: UInt8Array, bits: int) -> UInt8Array:
     """Fields (t, dim) in planes, see `kernels.tokens`; 8 bits are padded with 128."""
     total, dim = numbers.shape
@@ -178,14 +203,16 @@ def packed(numbers: UInt8Array, bits: int) -> UInt8Array:
     return out
 
 
-def _lists(
-    offsets: NDArray[np.int64], homes: NDArray[np.uint16], count: int
-) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
-    """For each centroid the rows that have a token at it, ascending, each once."""
+def _lists(offsets: NDArray[np.int64], homes: NDArray[np.uint16], count: int) -> tuple[NDArray[np.int64], UInt8Array]:
+    """For each centroid the rows that have a token at it."""
     rows = np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))
     keys = np.unique(homes.astype(np.int64) << 32 | rows)
     starts = np.searchsorted(keys, np.arange(count + 1, dtype=np.int64) << 32)
-    return starts.astype(np.int64), (keys & 0xFFFFFFFF).astype(np.uint32)
+    return packed_lists(starts.astype(np.int64), keys & 0xFFFFFFFF)
+
+
+def _no_lists(count: int) -> tuple[NDArray[np.int64], UInt8Array]:
+    return np.zeros(count + 1, np.int64), np.empty(0, np.uint8)
 
 
 def stored_arrays(codes: TokenCodes) -> dict[str, np.ndarray]:
@@ -193,9 +220,13 @@ def stored_arrays(codes: TokenCodes) -> dict[str, np.ndarray]:
     if codes.centroids is not None:
         c = codes.centroids
         out |= {"homes": c.homes, "centroids": c.centroids, "centroid_scales": c.scales}
-        out |= {"list_offsets": c.list_offsets, "list_rows": c.list_rows}
+        if len(c.lists) or not len(c.homes):  # not where tokens were not listed
+            out |= {"list_sizes": np.diff(c.list_starts).astype(np.uint32), "lists": c.lists}
     if codes.codes is not None:
-        out |= {"codes": codes.codes.codes, "scales": codes.codes.scales, "levels": codes.codes.levels}
+        k = codes.codes
+        out |= {"codes": k.codes, "scales": k.scales, "levels": k.levels}
+        if k.scale_values is not None:
+            out["scale_values"] = k.scale_values
     return out
 
 
@@ -209,14 +240,20 @@ def open_arrays(arrays: Mapping[str, np.ndarray], dim: int, n: int, learned: Lea
         return [arrays[name] for name in names]
 
     shared = coded = None
-    if learned.has_centroids:
-        shared = Centroids(*take("homes", "centroids", "centroid_scales", "list_offsets", "list_rows"))
-    if learned.bits:
-        codes, scales, levels = take("codes", "scales", "levels")
-        coded = Codes(cast(Bits, learned.bits), codes, scales, levels, learned.step)
-    found = TokenCodes(dim, take("offsets")[0], shared, coded)
     try:
-        check_codes(found)
+        if learned.has_centroids:
+            homes, centroids, scales = take("homes", "centroids", "centroid_scales")
+            starts, lists = _no_lists(len(centroids))
+            if learned.listed:
+                sizes, lists = take("list_sizes", "lists")
+                starts = offsets_of(sizes)
+            shared = Centroids(homes, centroids, scales, starts, lists)
+        if learned.bits:
+            codes, scales, levels = take("codes", "scales", "levels")
+            values = take("scale_values")[0] if scales.dtype == np.uint8 else None
+            coded = Codes(cast(Bits, learned.bits), codes, scales, levels, learned.step, values)
+        found = TokenCodes(dim, take("offsets")[0], shared, coded)
+        get_kernels().open_tokens(found)  # checks all of it
     except ValueError as error:
         raise Corruption(f"token codes of an index do not fit together: {error}") from None
     if len(found) != n:
@@ -231,3 +268,13 @@ class LearnedFacts:
     bits: int
     step: float
     has_centroids: bool
+    listed: bool  # the rows at each
+
+
+def packed_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Of version 1, where lists held rows of 32 bits: the arrays in the form of today."""
+    try:
+        starts, lists = packed_lists(arrays["list_offsets"], arrays["list_rows"].astype(np.int64))
+    except (KeyError, IndexError, ValueError) as error:
+        raise Corruption(f"lists of a token index do not fit together: {error}") from None
+    return {**arrays, "list_sizes": np.diff(starts), "lists": lists}

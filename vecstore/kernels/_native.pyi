@@ -268,7 +268,7 @@ class Tokens:
     def __init__(
         self, dim: int, offsets: _Array, homes: _Array | None, centroids: _Array | None,
         centroid_scales: _Array | None, codes: _Array | None, bits: int, levels: _Array | None, step: float,
-        scales: _Array | None, list_offsets: _Array | None, list_rows: _Array | None,
+        scales: _Array | None, scale_values: _Array | None, list_starts: _Array | None, lists: _Array | None,
     ) -> None: ...  # fmt: skip
     def search(
         self, query_offsets: _Array, query_tokens: _Array, lists: int, allowed: _Array | None, out_rows: _Array,

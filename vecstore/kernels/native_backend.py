@@ -308,9 +308,10 @@ class NativeKernels(NativeSparse):
     def open_tokens(self, codes: TokenCodes) -> OpenTokens:
         c, k = codes.centroids, codes.codes
         shared = (None,) * 3 if c is None else (c.homes, c.centroids, c.scales)
-        coded = (None, 8, None, 1.0, None) if k is None else (k.codes, k.bits, k.levels, k.step, k.scales)
-        lists = (None,) * 2 if c is None else (c.list_offsets, c.list_rows)
-        return OpenTokens(codes, _native.Tokens(codes.dim, codes.offsets, *shared, *coded, *lists))
+        coded = (None, 8, None, 1.0) if k is None else (k.codes, k.bits, k.levels, k.step)
+        scales = (None,) * 2 if k is None else (k.scales, k.scale_values)
+        lists = (None,) * 2 if c is None else (c.list_starts, c.lists)
+        return OpenTokens(codes, _native.Tokens(codes.dim, codes.offsets, *shared, *coded, *scales, *lists))
 
     def centroid_search(
         self,

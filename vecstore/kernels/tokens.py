@@ -5,10 +5,10 @@ A token t of `dim` components stands for
 
     x = scales[t] * (centroid_scales[h] * c + step * v),    h = homes[t], c = centroids[h] - 128
 
-where v holds its code's values: byte - 128 for 8 bits, else levels[field] - 128. Without homes the first term is 0;
-tokens without codes are known by their centroids only (scale 1). Fields of `bits` (1, 2 or 4) lie in planes: of the
-code_bytes bytes of a token, the lowest field of byte i is dimension i, the next one dimension code_bytes + i, and so
-on; fields past the last dimension are of no meaning.
+where scales of bytes stand for scale_values[byte], and v holds its code's values: byte - 128 for 8 bits, else
+levels[field] - 128. Without homes the first term is 0; tokens without codes are known by centroids only (scale 1).
+Fields of `bits` (1, 2 or 4) lie in planes: of the code_bytes bytes of a token, the lowest field of byte i is dimension
+i, the next one dimension code_bytes + i, and so on; fields past the last dimension are of no meaning.
 
 A query's tokens are rounded to bytes, b = rint(q * 127 / max |q|), and products of bytes are exact; the rest is float32
 in a fixed order without fusing, so that every backend and instruction set gives the same bits:
@@ -52,17 +52,23 @@ class Centroids:
     homes: NDArray[np.uint16]  # (T,) the centroid of each token
     centroids: UInt8Array  # (C, centroid_bytes), 128 past the last dimension
     scales: NDArray[np.float32]  # (C,)
-    list_offsets: NDArray[np.int64]  # (C + 1,)
-    list_rows: NDArray[np.uint32]  # rows, each once for a centroid, ascending
+    list_starts: NDArray[np.int64]  # (C + 1,) in `lists`
+    lists: UInt8Array  # rows, see `kernels.token_lists`; none where nothing searches by centroids
 
 
 @dataclass(frozen=True, slots=True)
 class Codes:
     bits: Bits
     codes: UInt8Array  # (T, code_bytes)
-    scales: NDArray[np.float32] | NDArray[np.float16]  # (T,)
+    scales: NDArray[np.float32] | NDArray[np.float16] | UInt8Array  # (T,)
     levels: UInt8Array  # (16,), of which 2^bits are used; none for 8 bits
     step: float
+    scale_values: NDArray[np.float32] | None = None  # (256,) where scales are bytes
+
+    def wide_scales(self, part: slice) -> NDArray[np.float32]:
+        """Of some tokens."""
+        scales = self.scales[part]
+        return scales.astype(np.float32) if self.scale_values is None else self.scale_values[scales]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from vecstore.kernels.base import Float32Array, Int64Array
 from vecstore.kernels.checks import _check
 from vecstore.kernels.maxsim_checks import check_offsets
 from vecstore.kernels.stop import check_stop
+from vecstore.kernels.token_lists import unpacked_lists
 from vecstore.kernels.tokens import CENTROIDS_MAX, Centroids, Codes, TokenCodes, centroid_bytes, code_bytes
 
 _ROWS_MAX = 1 << 32
@@ -27,6 +28,7 @@ class PythonTokens:
         self._longest = np.float32(0)
         if shared is not None and len(shared.centroids):
             self._longest = (lengths(shared.centroids[:, : codes.dim].astype(np.int32) - 128) * shared.scales).max()
+        self._lists = [] if shared is None else unpacked_lists(shared.list_starts, shared.lists, len(codes))
 
     def centroid_values(self, tokens: NDArray[Any]) -> Float32Array:
         """(C, m)."""
@@ -47,7 +49,7 @@ class PythonTokens:
         self, table: NDArray[np.uint8], lists: int, allowed: NDArray[np.bool_]
     ) -> tuple[NDArray[np.int64], int]:
         """Allowed rows at the visited centroids, and how many these are."""
-        offsets, shared = self.codes.offsets, self._centroids()
+        offsets = self.codes.offsets
         wanted = lists * table.shape[1]
         if lists == 0 or wanted >= len(table):
             return np.flatnonzero(allowed & (np.diff(offsets) > 0)), len(table)
@@ -56,7 +58,7 @@ class PythonTokens:
         visited = np.argsort(gaps, kind="stable")[:wanted]
         seen = np.zeros(len(allowed), bool)
         for c in visited:
-            seen[shared.list_rows[shared.list_offsets[c] : shared.list_offsets[c + 1]]] = True
+            seen[self._lists[c]] = True
         return np.flatnonzero(seen & allowed), wanted
 
     def decoded(self, first: int, last: int) -> NDArray[np.int32]:
@@ -83,7 +85,7 @@ class PythonTokens:
             own = steps * exact_products(self.decoded(first, last), values).astype(np.float32)
             if bases is not None and self.codes.centroids is not None:
                 own = bases[self.codes.centroids.homes[first:last]] + own
-            own = own * codes.scales[first:last, None].astype(np.float32)
+            own = own * codes.wide_scales(slice(first, last))[:, None]
             out[place] = -own.max(axis=0).sum(dtype=np.float64)
         return out
 
@@ -94,7 +96,7 @@ class PythonTokens:
         lanes = np.ascontiguousarray(values.T.astype(np.int32))
         bases = np.empty((0, len(tokens)), np.float32) if shared is None else self.centroid_values(tokens)
         homes = np.empty(0, np.uint16) if shared is None else shared.homes
-        scales = codes.scales.astype(np.float32)
+        scales = codes.wide_scales(slice(None))
         steps = steps * np.float32(codes.step)
         return lanes, steps, codes.codes, codes.bits, codes.levels, scales, bases, homes
 
@@ -162,7 +164,7 @@ def check_codes(codes: TokenCodes) -> None:
     _check("offsets", codes.offsets, np.int64, (None,))
     total = None
     if codes.centroids is not None:
-        total = _check_centroids(codes.centroids, codes.dim, len(codes.offsets) - 1)
+        total = _check_centroids(codes.centroids, codes.dim)
     if codes.codes is not None:
         total = _check_codes(codes.codes, codes.dim, total)
     if total is None:
@@ -172,18 +174,17 @@ def check_codes(codes: TokenCodes) -> None:
         raise ValueError("offsets of rows must begin at 0 and cut at most 2^32 - 2 rows")
 
 
-def _check_centroids(shared: Centroids, dim: int, n: int) -> int:
+def _check_centroids(shared: Centroids, dim: int) -> int:
+    """All but what the bytes of lists hold."""
     _check("homes", shared.homes, np.uint16, (None,))
     _check("centroids", shared.centroids, np.uint8, (None, centroid_bytes(dim)))
     count = len(shared.centroids)
     _check("centroid_scales", shared.scales, np.float32, (count,))
-    _check("list_offsets", shared.list_offsets, np.int64, (count + 1,))
-    _check("list_rows", shared.list_rows, np.uint32, (None,))
+    _check("list_starts", shared.list_starts, np.int64, (count + 1,))
+    _check("lists", shared.lists, np.uint8, (None,))
     if shared.homes.max(initial=0) >= max(1, count) or count > CENTROIDS_MAX:
         raise ValueError(f"homes hold {shared.homes.max()}, which is no centroid")
-    check_offsets("lists", shared.list_offsets, len(shared.list_rows))
-    if len(shared.list_rows) and shared.list_rows.max() >= n:
-        raise ValueError(f"lists hold row {shared.list_rows.max()}")
+    check_offsets("lists", shared.list_starts, len(shared.lists))
     return len(shared.homes)
 
 
@@ -193,8 +194,12 @@ def _check_codes(codes: Codes, dim: int, total: int | None) -> int:
     _check("codes", codes.codes, np.uint8, (None, code_bytes(dim, codes.bits)))
     _check("levels", codes.levels, np.uint8, (16,))
     count = len(codes.codes)
-    half = codes.scales.dtype == np.float16
-    _check("scales", codes.scales, np.float16 if half else np.float32, (count,))
+    if codes.scale_values is not None:
+        _check("scale_values", codes.scale_values, np.float32, (256,))
+        _check("scales", codes.scales, np.uint8, (count,))
+    else:
+        half = codes.scales.dtype == np.float16
+        _check("scales", codes.scales, np.float16 if half else np.float32, (count,))
     if total not in (None, count):
         raise ValueError(f"homes and codes are of {total} and {count} tokens")
     return count
