@@ -93,7 +93,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_cert: str = ""  # PEM, the chain; with tls_key
     tls_key: str = ""
     tls_client_ca: str = ""  # clients must have a certificate by it
-    readers: int = 0  # processes that answer queries beside the one that writes; 0: one process does both
+    readers: int = 0  # processes that answer reads beside the one that writes; 0: one process does both
     snapshots_dir: str = ""  # where snapshots are kept under their names; empty: `snapshots` in the database's folder
     restore_dir: str = ""  # where they are restored to; empty: `restored` in the database's folder
     drain_s: float = 10.0

@@ -75,6 +75,7 @@ def test_a_program_once_through(tools_installed: None, tmp_path: Path) -> None:
         "hybrid": [["1", 2], [LARGEST, 1], ["2", 1]],
         "large": [True],
         "vector": [pytest.approx(0.9), pytest.approx(0.1), 0, 0],
+        "aliased": ["typescript", 3, True],
         "deleted": 1,
         "left": 2,
         "metrics": True,

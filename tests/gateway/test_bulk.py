@@ -179,6 +179,55 @@ def test_points_are_put_as_lines_or_arrow_all_or_none(empty: httpx.Client) -> No
     assert empty.post(f"{put}/count", json={}).json()["count"] == N + 6
 
 
+def test_conditions_and_keys_are_given_beside_lines_and_arrow(empty: httpx.Client) -> None:
+    """As in a body of JSON: which points a write may touch, and that it is done once."""
+    put = f"{BULK}/points"
+    first = [{"id": n, "vectors": {"v": [1, 0, 0, n]}, "payload": {"open": n % 2 == 0}} for n in range(4)]
+    once = {"idempotency_key": "load-1"}
+    written = empty.put(put, content=lines(first), headers=LINES, params=once).json()
+    assert empty.put(put, content=lines(first), headers=LINES, params=once).json() == written
+    refused(empty.put(put, content=lines(first[:2]), headers=LINES, params=once), 400, "IDEMPOTENCY_KEY_REUSED")
+    only_open = {"if_match": json.dumps({"filter": {"key": "open", "match": {"value": True}}})}
+    table, sink = pa.table({"id": [0, 1, 2, 3], "v": [[0.0, 1.0, 0.0, 0.0]] * 4, "open": [True] * 4}), io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    columns = sink.getvalue()
+    for method, path in (("PUT", put), ("POST", f"{BULK}/import")):
+        answer = empty.request(method, path, content=columns, headers=ARROW, params=only_open).json()
+        assert (answer["changed"], answer["skipped"]) == (2, 2), answer
+    seqs = {"if_match": json.dumps({"seqs": [written["seq"]], "fail": True})}
+    assert empty.put(put, content=lines(first[1:2]), headers=LINES, params=seqs).status_code == 200
+    refused(empty.put(put, content=lines(first[1:2]), headers=LINES, params=seqs), 412, "VERSION_MISMATCH")
+    new = empty.put(put, content=lines([{"id": 0}]), headers=LINES, params={"mode": "insert_only"}).json()
+    assert (new["changed"], new["skipped"]) == (0, 1)
+    for given, reason, path in (
+        ("{", "BAD_ARGUMENT", "if_match"),
+        ('{"seq": 3}', "BAD_ARGUMENT", "if_match"),
+        ('{"filter": 3}', "BAD_FILTER", "if_match.filter"),
+    ):
+        problem = refused(empty.put(put, content=lines(first), headers=LINES, params={"if_match": given}), 400, reason)
+        assert paths(problem) == [path]
+    for params in (only_open, once, {"mode": "insert_only"}, {"durability": "os"}):
+        wrong = refused(empty.put(put, json={"points": first}, params=params), 400, "BAD_ARGUMENT")
+        assert paths(wrong) == list(params)
+
+
+def test_a_stream_sent_again_is_written_once(empty: httpx.Client) -> None:
+    rows, key = lines([{"id": n, "vectors": {"v": [n, 0, 0, 1]}} for n in range(N)]), {"idempotency_key": "again"}
+    whole = empty.post(f"{BULK}/import", content=iter([rows]), headers=LINES, params=key).json()
+    torn = [rows[start : start + 999] for start in range(0, len(rows), 999)]  # other pieces, the same lines
+    again = empty.post(f"{BULK}/import", content=iter(torn), headers=LINES, params=key).json()
+    assert again == whole
+    assert empty.post(f"{BULK}/points/count").json()["seq"] == whole["seq"]
+    for params, path in (
+        ({"if_match": '{"seqs": [1]}'}, "if_match.seqs"),
+        ({"idempotency_key": "k" * 241}, "idempotency_key"),
+        ({"idempotency_key": ""}, "idempotency_key"),
+    ):
+        problem = refused(empty.post(f"{BULK}/import", content=rows, headers=LINES, params=params), 400, "BAD_ARGUMENT")
+        assert paths(problem) == [path]
+
+
 def test_without_pyarrow_arrow_is_refused_by_name(empty: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
         raise bulk.FailedPrecondition(f"this file format needs {name}: pip install 'vecstore[io]'")

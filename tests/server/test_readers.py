@@ -31,7 +31,6 @@ from vecstore.client.channel import stubs
 from vecstore.errors import IoFailed, NotFound, PermissionDenied, Unavailable
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.server.supervisor import hold_port
-from vecstore.types import CountRequest
 
 DIM = 8
 READERS = 2
@@ -160,25 +159,100 @@ def test_an_alias_is_switched_on_every_reader_in_order_with_the_writes(server: S
             clients[0].delete_collection(name)
 
 
-def test_rest_is_the_writers_and_shown_by_readers(server: ServerProcess) -> None:
+@pytest.fixture(scope="module")
+def rest(server: ServerProcess) -> str:
     assert server.process.stdout is not None
-    base = server.process.stdout.readline().split(",")[0].split()[-1]
+    return server.process.stdout.readline().split(",")[0].split()[-1]
+
+
+@contextlib.contextmanager
+def asking(rest: str, count: int, key: str = ADMIN) -> Iterator[list[httpx.Client]]:
+    """Clients with a connection each, which the system gives to some reader."""
+    with contextlib.ExitStack() as stack:
+        headers = {"api-key": key}
+        yield [stack.enter_context(httpx.Client(base_url=rest, headers=headers, timeout=60)) for _ in range(count)]
+
+
+def test_rest_is_answered_by_readers_and_sees_every_write(server: ServerProcess, rest: str) -> None:
     path = "/v1/collections/over-rest"
-    with httpx.Client(base_url=base, headers={"api-key": ADMIN}, timeout=60) as rest, contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(connected(server)) for _ in range(8)]
-        for turn in range(1, 4):
-            assert rest.put(path, json={"schema": {"vectors": {"v": {"dim": 2}}}}).status_code == 200
-            assert [client.collection("over-rest").count() for client in clients] == [0] * 8
-            written = rest.put(f"{path}/points", json={"points": [{"id": turn, "vectors": {"v": [1, 0]}}]}).json()
-            found = rest.post(f"{path}/points/query", json={"nearest": [1, 0], "limit": 1}).json()
-            assert found["points"][0]["id"] == turn
-            for client in clients:
-                request = CountRequest("over-rest", min_seq=written["seq"])
-                assert client._transport.count(request)[0] == 1
-            assert rest.delete(path).status_code == 200
-            for client in clients:
-                with pytest.raises(NotFound):
-                    client.collection("over-rest").count()
+    with asking(rest, 8) as clients, connected(server) as client:
+        assert clients[0].put(path, json={"schema": {"vectors": {"v": {"dim": 2}}}}).status_code == 200
+        assert [one.post(f"{path}/points/count").json()["count"] for one in clients] == [0] * 8
+        for turn in range(1, 41):
+            points = {"points": [{"id": turn, "vectors": {"v": [1, turn]}}]}
+            written = clients[turn % 8].put(f"{path}/points", json=points).json()
+            found = clients[(turn + 1) % 8].post(f"{path}/points/query", json={"nearest": [1, turn], "limit": 1}).json()
+            assert (found["points"][0]["id"], found["seq"]) == (turn, written["seq"])
+            assert clients[(turn + 2) % 8].get(f"{path}/points/{turn}").status_code == 200
+        assert client.collection("over-rest").count() == 40
+        # The writer's own numbers: it was asked to write, and nothing else.
+        told = clients[0].get("/metrics").text
+        assert 'seconds_count{code="OK",method="upsert_points",protocol="rest"} 40' in told
+        assert "count_points" not in told
+        assert 'method="query_points"' not in told
+        assert clients[5].delete(path).status_code == 200
+        assert {one.post(f"{path}/points/count").status_code for one in clients} == {404}
+
+
+def test_rest_reads_wait_for_what_was_written_over_grpc(server: ServerProcess, rest: str) -> None:
+    with asking(rest, 4) as clients, connected(server) as client:
+        docs = client.create_documents("texts")
+        client.create_collection("other", vecstore.Dense(DIM))
+        client.update_aliases([vecstore.CreateAlias("library", "other")])
+        client.update_aliases([vecstore.CreateAlias("library", "texts")])
+        for turn in range(12):
+            seqs = {"texts": docs.add(f"Herring number{turn}.", id=f"{turn}").seq}
+            asked = clients[turn % 4], f"/v1/collections/{('texts', 'library')[turn % 2]}"
+            found = asked[0].post(f"{asked[1]}/documents/search", json={"question": f"number{turn}", "min_seqs": seqs})
+            assert [one["document"]["id"] for one in found.json()["passages"]] == [str(turn)], found.text
+            count = clients[(turn + 1) % 4].post(f"{asked[1]}/points/count", json={"min_seqs": seqs}).json()
+            assert count["count"] == turn + 1
+        late = {"question": "herring", "min_seqs": {"texts": 10_000}, "timeout_ms": 50}
+        refused = clients[0].post("/v1/collections/library/documents/search", json=late)
+        assert (refused.status_code, refused.json()["reason"]) == (504, "QUERY_TIMEOUT")
+        client.update_aliases([vecstore.DeleteAlias("library")])
+
+
+def test_rest_is_passed_on_as_it_came(server: ServerProcess, rest: str) -> None:
+    path = "/v1/collections/passed"
+    with asking(rest, 2) as (client, other):
+        for one in (path, "/v1/collections/own"):
+            made = {"schema": {"vectors": {"v": {"dim": 2}}}}
+            assert client.put(one, json=made).status_code in (200, 409)
+        lines = [b'{"id": %d, "vectors": {"v": [1, %d]}}\n' % (n, n) for n in range(1_500)]
+        sent = {"content-type": "application/x-ndjson"}
+        assert client.post(f"{path}/import", content=iter(lines), headers=sent).json()["points"] == 1_500  # chunked
+        assert len(other.post(f"{path}/export").text.splitlines()) == 1_500
+        wrong = client.put(
+            f"{path}/points", json={"points": [{"id": 1, "vectors": {"v": [1]}}]}, headers={"x-request-id": "mine"}
+        )
+        assert (wrong.status_code, wrong.json()["reason"], wrong.headers["x-request-id"]) == (
+            400,
+            "DIMENSION_MISMATCH",
+            "mine",
+        )
+        assert wrong.json()["errors"][0]["path"] == "points[0].vectors.v"
+        job = client.post(f"{path}/compact")
+        assert job.status_code == 202
+        with other.stream("GET", f"{job.headers['location']}/events") as events:
+            assert "event: operation" in list(events.iter_lines())
+        head = client.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+        giant = client.put(f"{path}/points", content=b"x" * (40 << 20), headers={"content-type": "application/json"})
+        assert (giant.status_code, giant.json()["reason"]) == (413, "LIMIT_EXCEEDED")
+        packed = {"accept-encoding": "gzip"}
+        assert client.get("/v1/collections/passed/stats", headers=packed).json()["stats"]["points"] == 1_500
+        assert other.get("/v1/nothing").json()["reason"] == "ROUTE_NOT_FOUND"
+    with asking(rest, 4, LIMITED) as clients:
+        for one in clients:
+            assert one.post("/v1/collections/own/points/count").status_code == 200
+            assert one.get("/v1/collections/own").status_code == 200
+            assert one.post(f"{path}/points/count").status_code == 403
+            assert one.get(path).status_code == 403
+            assert one.post("/v1/collections/own/points/delete", json={"ids": [1]}).status_code == 403
+    with asking(rest, 1, "wrong") as (stranger,):
+        assert stranger.post(f"{path}/points/count").status_code == 401
+        assert stranger.get(path).status_code == 401
 
 
 def test_what_a_reader_passes_on_is_what_one_process_answers(server: ServerProcess) -> None:
@@ -304,7 +378,7 @@ def test_a_killed_reader_is_replaced(server: ServerProcess) -> None:
         assert pids(client)["reader-2"] == before["reader-2"]
 
 
-def test_without_the_writer_reads_go_on_and_writes_say_so(server: ServerProcess) -> None:
+def test_without_the_writer_reads_go_on_and_writes_say_so(server: ServerProcess, rest: str) -> None:
     with connected(server) as client:
         collection = client.create_collection("outlives", vecstore.Dense(DIM), exist_ok=True)
         seq = collection.upsert([1, 2], vectors(2)).seq
@@ -316,6 +390,13 @@ def test_without_the_writer_reads_go_on_and_writes_say_so(server: ServerProcess)
         assert float(away.value.metadata["retry_after_s"]) > 0
         assert collection.count() == 2
         assert client.has_collection("outlives")
+        with asking(rest, 1) as (over_rest,):
+            path = "/v1/collections/outlives"
+            refused = over_rest.post(f"{path}/points/delete", json={"ids": [9]})
+            assert (refused.status_code, refused.json()["reason"]) == (503, "UNAVAILABLE")
+            assert refused.headers["retry-after"] == "1"
+            assert over_rest.post(f"{path}/points/count").json()["count"] == 2
+            assert over_rest.get(path).json()["points"] == 2
         assert collection.info().seq == seq
         eventually(lambda: pids(client)["writer"] != before["writer"])
         eventually(lambda: collection.upsert([3], vectors(1)).seq > seq)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from vecstore.cli.serve import gateway_is_there
-from vecstore.server.child import WRITER, read_role, run
+from vecstore.server.child import read_role, run
 
 
 def main() -> None:
     role = read_role()
-    if role.name == WRITER and role.settings.server.rest and gateway_is_there():
+    if role.settings.server.rest and gateway_is_there():
         from vecstore.gateway.serving import beside
 
         run(role, beside)

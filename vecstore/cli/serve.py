@@ -33,7 +33,7 @@ def serve(
     readers: Annotated[
         int | None,
         typer.Option(
-            min=0, max=256, help="Processes that answer gRPC beside the one that writes (default: server.readers, 0)."
+            min=0, max=256, help="Processes that answer reads beside the one that writes (default: server.readers, 0)."
         ),
     ] = None,
     rest: Annotated[bool | None, typer.Option(help="Serve REST, too (default: server.rest, true).")] = None,

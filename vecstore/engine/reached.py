@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from vecstore.engine.collection import Collection
@@ -24,13 +24,16 @@ async def named_all(database: Database, requests: Sequence[R]) -> list[R]:
     """As `Database.named_all`."""
     for request in requests:
         waited: Any = getattr(request, "query", request)
-        unseen = database.unseen(getattr(waited, "min_seqs", None))
-        if unseen:
+        if seqs := getattr(waited, "min_seqs", None):
             given: float | None = getattr(waited, "timeout_s", None)
-            deadline = time.monotonic() + (given or database.settings.limits.deadline_default_s)
-            for collection, seq in unseen:
-                await reached(collection, seq, deadline)
+            await seen(database, seqs, time.monotonic() + (given or database.settings.limits.deadline_default_s))
     return database.named_all(requests)
+
+
+async def seen(database: Database, seqs: Mapping[str, int], deadline: float) -> None:
+    """Returns once the views of collections have the seqs. Raises as `reached`."""
+    for collection, seq in database.unseen(seqs):
+        await reached(collection, seq, deadline)
 
 
 async def reached(collection: Collection, min_seq: int, deadline: float) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,23 +17,24 @@ from vecstore.access.principal import ANYONE
 from vecstore.errors import DeadlineExceeded, NotFound, VecstoreError
 from vecstore.gateway import body as bodies
 from vecstore.gateway.call import Call, Reply, Services
-from vecstore.gateway.decoding import Decoders, header_map, parameters
+from vecstore.gateway.decoding import Decoders, header_map, parameters, timeout_s
+from vecstore.gateway.forward import PEER, peer_of
 from vecstore.gateway.http_errors import ClientGone, RequestTimeout, unsupported
-from vecstore.gateway.naming import settled
+from vecstore.gateway.naming import seqs_in, settled
 from vecstore.gateway.origin import Origins
+from vecstore.gateway.passing import passed_on, room
 from vecstore.gateway.presence import Present, until_gone
-from vecstore.gateway.problem import problem_of, typed
+from vecstore.gateway.problem import code_of, problem_of, typed
 from vecstore.gateway.route import Route, Router, Scope
 from vecstore.gateway.sending import Headers, Sending, accepted, send_pieces, send_whole
 from vecstore.observe.calls import Observed
 from vecstore.server.calls import answer_too_large
-from vecstore.wire.rest.base import bad_argument
 
 IN_THREAD_FROM = 1 << 17  # bytes of a JSON body: to decode more would hold up the event loop
-LINGER_S, LINGER_BYTES = 0.5, 1 << 20  # an early refusal is followed by so much reading, for the client to see it
 EARLY = frozenset({401, 403, 408, 413, 415, 429, 503})  # may come before all of the body was read
-TIMEOUT_MS_MAX = 1 << 31
 JSON_TYPE = re.compile(rb"application/(?:[\w.+-]+\+)?json\Z")
+
+Seen = Callable[[Mapping[str, int], float], Awaitable[None]]
 
 log = logging.getLogger("vecstore.gateway")
 
@@ -75,11 +76,11 @@ class Gateway:
             if found is None:
                 assert wrong is not None
                 raise wrong
-            await self._answer(*found, observed, scope, headers, receive, sending, own)
+            code = await self._answer(*found, observed, scope, headers, receive, sending, own)
         except BaseException as error:
             await self._fail(error, observed, scope, own, sending, receive)
         else:
-            observed.end()
+            observed.end(code)
 
     async def _answer(
         self,
@@ -91,34 +92,37 @@ class Gateway:
         receive: Any,
         send: Any,
         own: Headers,
-    ) -> None:
+    ) -> str:
+        """What the call came to, as gRPC names it."""
         services = self._services
-        peer = scope.get("client") or ("", 0)
-        observed.facts = lambda: {"peer": f"{peer[0]}:{peer[1]}"}
+        peer = peer_of(scope)
+        if services.writes_shown:  # by way of a reader, who says it
+            peer = headers.get(PEER, b"").decode("latin-1") or peer
+        observed.facts = lambda: {"peer": peer}
         principal = self._check(route, scope["headers"])
+        status = await passed_on(services, route, observed.request_id, scope, headers, receive, send)
+        if status is not None:
+            return code_of(status)
         given, params = params, await self._settled(route, params, principal)
         query = parameters(scope["query_string"], route.query)
         call = Call(services, params, headers, scope["headers"], principal, query, given=given)
-        observed.facts = lambda: {"peer": f"{peer[0]}:{peer[1]}", "key": principal.name, **call.params}
-        call.deadline_s = _timeout_s(headers) or services.limits.deadline_default_s
+        observed.facts = lambda: {"peer": peer, "key": principal.name, **call.params}
+        call.deadline_s = timeout_s(headers) or services.limits.deadline_default_s
         admission = services.admission
         if not route.admitted:
             await self._send(route, await route.handle(call), scope, headers, send, own)
-            return
-        enter, leave = (
-            (admission.enter_stream, admission.leave_stream)
-            if route.stream
-            else (admission.enter_call, admission.leave_call)
-        )
+            return "OK"
+        enter, leave = room(admission, route)
         enter()
         try:
             if route.stream:
                 await self._stream(route, call, scope, receive, send, own)
-                return
+                return "OK"
             answer = await self._run(route, call, receive)
         finally:
             leave()
         await self._send(route, answer, scope, headers, send, own)
+        return "OK"
 
     async def _run(self, route: Route, call: Call, receive: Any) -> Any:
         """Receive, wait for a slot, decode and run, all in time."""
@@ -143,12 +147,19 @@ class Gateway:
                 raise TimeoutError
             if route.body is not None or route.reads:
                 call.body = await self._decode(route, call, data)
+            if self._services.seen is not None:
+                await self._see(self._services.seen, route, call, deadline)
             answer = await self._encoded(route, await self._handled(route, call))
-            if route.action is Action.ADMIN and self._services.shown is not None:
-                await call.in_thread(self._services.shown)
+            await call.shown(route.action)
             return answer
         finally:
             self._services.admission.release_slot()
+
+    async def _see(self, seen: Seen, route: Route, call: Call, deadline: float) -> None:
+        """What an alias stands for is looked up anew once this process shows what the caller has seen."""
+        for seqs in seqs_in(call.body):
+            await seen(seqs, deadline)
+            call.params = await self._settled(route, call.given, call.principal)
 
     async def _settled(self, route: Route, params: Mapping[str, str], principal: Principal) -> Mapping[str, str]:
         if route.scope is not Scope.COLLECTION:
@@ -179,6 +190,7 @@ class Gateway:
         watch = asyncio.create_task(until_gone(receive)) if call.chunks is None else None
         try:
             answer = await route.handle(call)
+            await call.shown(route.action)
             await self._send(route, answer, scope, call.headers, send, own, watch.done if watch else None)
         finally:
             if watch is not None:
@@ -275,12 +287,7 @@ class Gateway:
         bare = b"" if scope["method"] == "HEAD" else body
         await send({"type": "http.response.body", "body": bare, "more_body": early})
         if early:
-            # A connection that is closed while the client still sends is reset, and the answer lost with it.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LINGER_S):
-                    left = LINGER_BYTES
-                    while left > 0 and (message := await receive()).get("more_body", False):
-                        left -= len(message.get("body", b""))
+            await bodies.linger(receive)
             await send({"type": "http.response.body", "body": b""})
 
 
@@ -295,13 +302,3 @@ async def _timely(chunks: AsyncIterator[bytes], seconds: float) -> AsyncIterator
         except TimeoutError:
             raise RequestTimeout(f"nothing was received within receive_deadline_s={seconds:g}") from None
         yield piece
-
-
-def _timeout_s(headers: Mapping[bytes, bytes]) -> float | None:
-    """Raises InvalidArgument (BAD_ARGUMENT)."""
-    given = headers.get(b"x-timeout-ms")
-    if given is None:
-        return None
-    if not given.isdigit() or not 0 < int(given[:20]) <= TIMEOUT_MS_MAX:
-        raise bad_argument("X-Timeout-Ms", f"is {given[:40]!r}, not a number of milliseconds")
-    return int(given) / 1000

@@ -3,6 +3,8 @@ turns out to be is cut off there, before and after decompression."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
@@ -14,6 +16,7 @@ from vecstore.gateway.http_errors import ClientGone, too_large, unsupported
 
 CODINGS = ("gzip", "zstd")
 PIECE = 1 << 16  # bytes that a decoder gives at a time at most
+LINGER_S, LINGER_BYTES = 0.5, 1 << 20
 WINDOW_BYTES_MAX = 8 << 20  # of zstd: what a decoder may have to remember (RFC 9659)
 
 Receive = Callable[[], Any]
@@ -69,6 +72,16 @@ async def whole(headers: Mapping[bytes, bytes], receive: Receive, bound: int) ->
         else:
             rest.append(piece)
     return first or b"" if not rest else b"".join([first or b"", *rest])
+
+
+async def linger(receive: Any) -> None:
+    """An answer that came before all of its request is followed by so much reading: a connection that is closed while
+    the client still sends is reset, and the answer lost with it."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_S):
+            left = LINGER_BYTES
+            while left > 0 and (message := await receive()).get("more_body", False):
+                left -= len(message.get("body", b""))
 
 
 def decoder_of(headers: Mapping[bytes, bytes]) -> Decoder | None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
-from vecstore.access import Access, Principal
+from vecstore.access import Access, Action, Principal
 from vecstore.client.transport import AsyncTransport
 from vecstore.config import Limits, Settings
+from vecstore.gateway.forward import Writer
 from vecstore.observe.calls import Observer
 from vecstore.observe.pages import Pages
 from vecstore.server.admission import Admission
@@ -22,8 +23,12 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Services:
-    """What the routes work with: the same of all calls. `executor` runs what would hold up the event loop; `shown` is
-    what to wait for (in a thread) before a change of schemas is answered, where other processes follow this one."""
+    """What the routes work with: the same of all calls. `executor` runs what would hold up the event loop.
+
+    Of several processes: `shown` is what to wait for (in a thread) before a change of schemas is answered where others
+    follow this one; `writes_shown` says that this is the writer of readers that answer REST, so that it is waited for
+    after every write. A reader passes on to the `writer`, and `seen` waits until it shows the seqs of collections, or
+    to a deadline of time.monotonic()."""
 
     transport: AsyncTransport
     settings: Settings
@@ -33,6 +38,9 @@ class Services:
     observer: Observer
     pages: Pages | None = None  # alone, in front of a server, there are none
     shown: Callable[[], None] | None = None
+    writes_shown: bool = False
+    writer: Writer | None = None
+    seen: Callable[[Mapping[str, int], float], Awaitable[None]] | None = None
     openapi: bytes = b""
 
     @property
@@ -72,6 +80,14 @@ class Call:
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.services.executor, functools.partial(work, *args, **kwargs))
+
+    async def shown(self, action: Action) -> None:
+        """Before what this call changed is answered: the processes that follow show it."""
+        services = self.services
+        if services.shown is not None and (
+            action is Action.ADMIN or (action is Action.WRITE and services.writes_shown)
+        ):
+            await self.in_thread(services.shown)
 
     def bound_time(self, timeout_s: float | None) -> float:
         """The engine stops at the request's own timeout or at the call's deadline, whichever comes first."""

@@ -15,6 +15,7 @@ from vecstore.wire.rest.base import bad_argument
 _PATH = re.compile(r" - at `(?:key in )?\$([^`]*)`\Z")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 _KEYS_TRIED = 64
+TIMEOUT_MS_MAX = 1 << 31
 # The reason of what is wrong inside these parts of a body; gRPC has the same.
 _REASONS = {
     "id": "BAD_ID", "ids": "BAD_ID", "nearest_id": "BAD_ID", "after": "BAD_ID", "vectors": "BAD_VECTOR",
@@ -68,6 +69,16 @@ def parameters(raw: bytes, kind: type[msgspec.Struct] | None) -> Any:
     except msgspec.ValidationError as error:
         said, path = _split(str(error))
         raise bad_argument(path or "parameters", said) from None
+
+
+def timeout_s(headers: Mapping[bytes, bytes]) -> float | None:
+    """Raises InvalidArgument (BAD_ARGUMENT)."""
+    given = headers.get(b"x-timeout-ms")
+    if given is None:
+        return None
+    if not given.isdigit() or not 0 < int(given[:20]) <= TIMEOUT_MS_MAX:
+        raise bad_argument("X-Timeout-Ms", f"is {given[:40]!r}, not a number of milliseconds")
+    return int(given) / 1000
 
 
 def _misfit(said: str, data: bytes, kind: Any) -> InvalidArgument:

@@ -14,7 +14,7 @@ from vecstore.documents.chunking import TOKENS_MAX, TOKENS_MIN
 from vecstore.wire.rest.base import Answer, Body, Count, JsonObject, bad_argument
 from vecstore.wire.rest.conditions import FilterSpec
 from vecstore.wire.rest.ids import Id, Unsigned
-from vecstore.wire.rest.queries import TimeoutMs
+from vecstore.wire.rest.queries import Seqs, TimeoutMs
 from vecstore.wire.rest.ranking import FusionName, FusionSpec
 
 CUT, WANTED = t.Chunking(), Wanted()  # the defaults
@@ -85,6 +85,7 @@ class SearchDocumentsBody(Body):
     fusion: FusionSpec | FusionName | None = None
     filter: FilterSpec = None
     min_seq: Unsigned = 0
+    min_seqs: Seqs = msgspec.field(default_factory=dict)
     timeout_ms: TimeoutMs | None = None
 
 

@@ -13,6 +13,7 @@ from vecstore.access.certificates import Certificates
 from vecstore.config import Settings
 from vecstore.errors import IoFailed
 from vecstore.gateway.protocol import BoundedProtocol
+from vecstore.server.app import ALONE, Place
 
 KEEP_ALIVE_S = 75  # an idle connection is closed after so long
 BACKLOG = 2_048
@@ -20,12 +21,19 @@ BACKLOG = 2_048
 log = logging.getLogger("vecstore.gateway")
 
 
+def rest_socket(socket: str) -> str:
+    """Of a writer whose gRPC is at `socket`."""
+    return f"{socket}.rest"
+
+
 class Listener:
     """Serves an ASGI application; calls are bounded by the application, connections here."""
 
-    def __init__(self, app: Any, settings: Settings, certificates: Certificates | None) -> None:
+    def __init__(self, app: Any, settings: Settings, certificates: Certificates | None, place: Place = ALONE) -> None:
+        """Of several processes, the writer listens on a Unix socket, without TLS, and readers share the port."""
         self._settings = settings
-        self._certificates = certificates
+        self._place = place
+        self._certificates = None if place.socket else certificates
         self._config = Config(
             app,
             lifespan="off",
@@ -52,12 +60,16 @@ class Listener:
             return BoundedProtocol(self._config, self._state, limits.receive_deadline_s, limits.connections_max)
 
         host = server.host.strip("[]")
+        if self._place.socket:
+            self._server = await loop.create_unix_server(protocol, rest_socket(self._place.socket), backlog=BACKLOG)
+            return
         try:
             self._server = await loop.create_server(
                 protocol,
                 host,
                 server.rest_port,
                 backlog=BACKLOG,
+                reuse_port=bool(self._place.writer),
                 ssl=None if self._certificates is None else self._certificates.context(),
                 ssl_handshake_timeout=None if self._certificates is None else limits.receive_deadline_s,
             )

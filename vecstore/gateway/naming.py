@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from vecstore.access import Principal
 from vecstore.client.local import AsyncLocal
@@ -28,3 +29,10 @@ async def own_name(given: str, principal: Principal, transport: AsyncTransport) 
     if principal.collections is None:
         return given
     return next((one.collection for one in await transport.list_aliases() if one.alias == given), given)
+
+
+def seqs_in(body: Any) -> Iterator[Mapping[str, int]]:
+    """The `min_seqs` of a body, of its query, and of each of its queries."""
+    for one in (body, getattr(body, "query", None), *getattr(body, "queries", ())):
+        if seqs := getattr(one, "min_seqs", None):
+            yield seqs

@@ -7,12 +7,30 @@ import math
 
 import msgspec
 
-from vecstore.errors import RETRY_AFTER, DeadlineExceeded, ResourceExhausted, VecstoreError
+from vecstore.errors import (
+    RETRY_AFTER,
+    AlreadyExists,
+    Cancelled,
+    DeadlineExceeded,
+    FailedPrecondition,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+    VecstoreError,
+)
 from vecstore.wire.errors import MESSAGE_BYTES_MAX, cut
 from vecstore.wire.rest.problem import FieldError, Problem, type_of
 
 PROBLEM_JSON = b"application/problem+json"
 ERRORS_MAX = 50
+
+_KINDS: tuple[type[VecstoreError], ...] = (
+    AlreadyExists, Cancelled, DeadlineExceeded, FailedPrecondition, NotFound, PermissionDenied, ResourceExhausted,
+    Unauthenticated, Unavailable,
+)  # fmt: skip
+_CODES = {kind.http_status: kind.grpc_code for kind in _KINDS} | {408: DeadlineExceeded.grpc_code}
 
 _encode = msgspec.json.Encoder().encode
 
@@ -28,6 +46,11 @@ def typed(error: BaseException) -> VecstoreError:
     if isinstance(error, Exception):
         return VecstoreError("an unexpected error, which the server has logged")
     raise error  # cancelled, or the interpreter is going down
+
+
+def code_of(status: int) -> str:
+    """gRPC's name for what an answer of that status says."""
+    return "OK" if status < 400 else _CODES.get(status, "INVALID_ARGUMENT" if status < 500 else "INTERNAL")
 
 
 def problem_of(error: VecstoreError, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import signal
 from collections.abc import Callable
@@ -19,9 +20,11 @@ from vecstore.client.connect import connect_transport
 from vecstore.client.local import AsyncLocal
 from vecstore.config import Settings
 from vecstore.engine.database import Database
+from vecstore.engine.reached import seen
 from vecstore.gateway.app import Gateway
 from vecstore.gateway.call import Services
-from vecstore.gateway.listener import Listener
+from vecstore.gateway.forward import Writer
+from vecstore.gateway.listener import Listener, rest_socket
 from vecstore.gateway.openapi import document
 from vecstore.gateway.routes import ROUTES
 from vecstore.observe.calls import Observer
@@ -30,7 +33,7 @@ from vecstore.observe.metrics import Meters
 from vecstore.observe.tracing import tracing_from_environment
 from vecstore.server import app as server
 from vecstore.server.admission import Admission
-from vecstore.server.app import Inside, OnReady, ServerHandle
+from vecstore.server.app import ALONE, Inside, OnReady, Place, ServerHandle
 
 LINGER_S = 0.25
 PROTOCOL = "rest"
@@ -38,14 +41,15 @@ PROTOCOL = "rest"
 log = logging.getLogger("vecstore.gateway")
 
 
-def listener_of(services: Services, certificates: Certificates | None) -> Listener:
+def listener_of(services: Services, certificates: Certificates | None, place: Place = ALONE) -> Listener:
     services.openapi = msgspec.json.encode(document(ROUTES, services.limits))
-    return Listener(Gateway(services, ROUTES), services.settings, certificates)
+    return Listener(Gateway(services, ROUTES), services.settings, certificates, place)
 
 
 def beside(inside: Inside) -> Listener:
-    """The REST door of a server (of several processes, the writer's): the same database, coalescer, threads, keys and
-    room as gRPC's."""
+    """The REST door of a server, or of one of its processes: the same database, coalescer, threads, keys and room as
+    gRPC's."""
+    place = inside.place
     transport = AsyncLocal(inside.database, inside.coalescer, inside.pools.reads, inside.pools.writes)
     observer = Observer(PROTOCOL, inside.metrics, inside.tracing, inside.settings.server.slow_query_s)
     shown = inside.database.shown if inside.database.settings.storage.feed else None
@@ -58,8 +62,11 @@ def beside(inside: Inside) -> Listener:
         observer,
         inside.pages,
         shown,
+        writes_shown=bool(place.socket),
+        writer=Writer(rest_socket(place.writer)) if place.writer else None,
+        seen=functools.partial(seen, inside.database) if place.writer else None,
     )
-    return listener_of(services, inside.certificates)
+    return listener_of(services, inside.certificates, place)
 
 
 def serve(path: str | Path | None, settings: Settings, on_ready: OnReady | None = None) -> None:

@@ -88,6 +88,7 @@ class Inside:
     metrics: Metrics
     pages: Pages
     tracing: Tracing | None
+    place: Place
 
 
 Beside = Callable[[Inside], Door]
@@ -136,7 +137,7 @@ class GrpcServer:
         self._door: Door | None = None
         if beside is not None:
             shared = (self._admission, self._coalescer, self._pools, self._certificates, self.metrics, self.pages)
-            self._door = beside(Inside(database, settings, access, *shared, tracing))
+            self._door = beside(Inside(database, settings, access, *shared, tracing, place))
         self._server = grpc.aio.server(options=_options(settings, place))
         self._server.add_generic_rpc_handlers((Router(calls, self._foreign_handlers(), access, observer),))
         self._listener: Listener | None = None

@@ -59,7 +59,7 @@ def read_role() -> Role:
 
 
 def run(role: Role, beside: Beside | None) -> None:
-    """`beside` is the writer's REST door."""
+    """`beside` is the REST door."""
     configure_logging(role.settings.server)
     _raise_files()
     tracing = tracing_from_environment()

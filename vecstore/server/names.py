@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 
 from vecstore.access import Principal
 from vecstore.engine.database import Database
-from vecstore.engine.reached import reached
+from vecstore.engine.reached import seen
 from vecstore.errors import NotFound
 from vecstore.server.rules import Rule
 
@@ -64,8 +64,7 @@ class Names:
         if self._follows:  # what an alias stands for is to be looked up among what the caller has seen
             deadline = time.monotonic() + remaining_s
             for seqs in rule.seqs(message):
-                for collection, seq in database.unseen(seqs):
-                    await reached(collection, seq, deadline)
+                await seen(database, seqs, deadline)
         return await self._apart(data, _named, rule, message, principal, database.aliases, data)
 
     async def _apart(self, data: bytes, work: Callable[[*Args], T], *args: *Args) -> T:

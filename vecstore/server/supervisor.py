@@ -1,8 +1,8 @@
-"""A server of several processes: one that writes, and `server.readers` that answer queries on one port.
+"""A server of several processes: one that writes, and `server.readers` that answer reads on the same ports.
 
 The supervisor starts them, starts again what ends (waiting longer each time), and ends them all when it is told to. It
-holds the port without listening, so that no other server takes it; readers listen on it together (SO_REUSEPORT), and
-the system gives each new connection to one of them.
+holds the ports without listening, so that no other server takes them; readers listen on them together (SO_REUSEPORT),
+and the system gives each new connection to one of them.
 """
 
 from __future__ import annotations
@@ -67,14 +67,6 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
-    def _keep_rest_port(self, port: int | None) -> None:
-        """A port that the system chose stays the same when the process is started again."""
-        self.rest_port = port
-        if port is not None:
-            server = msgspec.structs.replace(self.role.settings.server, rest_port=port)
-            settings = msgspec.structs.replace(self.role.settings, server=server)
-            self.role = msgspec.structs.replace(self.role, settings=settings)
-
     async def _run(self) -> None:
         wait_s = FIRST_WAIT_S
         while not self._stopping.is_set():
@@ -116,7 +108,7 @@ class Child:
                 failed = error_of(message.code, message.message, message.reason, {})
             else:
                 log.info("%s is process %d", self.role.name, process.pid)
-                self._keep_rest_port(message.rest_port)
+                self.rest_port = message.rest_port
                 if not self.ready.done():
                     self.ready.set_result(None)
         await process.wait()
@@ -127,8 +119,8 @@ class Child:
 def serve_processes(
     path: str | Path, settings: Settings, command: Sequence[str], on_ready: OnReady | None = None
 ) -> None:
-    """As `app.serve`, by `settings.server.readers` processes and one that writes, which answers REST, too. `command`
-    starts a process that calls `child.run`."""
+    """As `app.serve`, by `settings.server.readers` processes and one that writes. `command` starts a process that calls
+    `child.run`."""
     check_exposure(settings.server)
     configure_logging(settings.server)
     with tempfile.TemporaryDirectory(prefix="vecstore-") as folder:  # of this user only
@@ -146,14 +138,21 @@ async def _serve(
     held = hold_port(server.host, server.port)
     children: list[Child] = []
     try:
-        port = held[0].getsockname()[1]
+        port = rest_port = held[0].getsockname()[1]
+        if server.rest:
+            rest = hold_port(server.host, server.rest_port)
+            rest_port = rest[0].getsockname()[1]
+            held += rest
         writer = Child(Role(WRITER, str(path), writer_socket, _of_writer(settings)), command)
         children.append(writer)
         loop.add_signal_handler(signal.SIGHUP, _pass_on, signal.SIGHUP, children)
         if not await _ready_or_stopped([writer], stopping):
             return
         readers = [
-            Child(Role(f"reader-{number}", str(path), writer_socket, _of_reader(settings, port, number)), command)
+            Child(
+                Role(f"reader-{number}", str(path), writer_socket, _of_reader(settings, port, rest_port, number)),
+                command,
+            )
             for number in range(1, server.readers + 1)
         ]
         children += readers
@@ -161,7 +160,7 @@ async def _serve(
             return
         log.info("%d readers answer on %s:%d", len(readers), server.host, port)
         if on_ready is not None:
-            on_ready(port, writer.rest_port)
+            on_ready(port, readers[0].rest_port)
         await stopping.wait()
     finally:
         await asyncio.gather(*(child.stop() for child in children[1:]))  # what they pass on, the writer still answers
@@ -215,13 +214,13 @@ def _of_writer(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, storage=msgspec.structs.replace(settings.storage, feed=True))
 
 
-def _of_reader(settings: Settings, port: int, number: int) -> Settings:
-    """Its port, its share of the cores, a metrics port of its own."""
+def _of_reader(settings: Settings, port: int, rest_port: int, number: int) -> Settings:
+    """Its ports, its share of the cores, a metrics port of its own."""
     server, search = settings.server, settings.search
     metrics_port = server.metrics_port + number if server.metrics_port else 0
     threads = search.threads or max(1, len(os.sched_getaffinity(0)) // server.readers)
     return msgspec.structs.replace(
         settings,
-        server=msgspec.structs.replace(server, port=port, metrics_port=metrics_port),
+        server=msgspec.structs.replace(server, port=port, rest_port=rest_port, metrics_port=metrics_port),
         search=msgspec.structs.replace(search, threads=threads),
     )

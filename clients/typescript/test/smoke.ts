@@ -43,6 +43,13 @@ export async function smoke(url: string, apiKey: string): Promise<unknown> {
     path: { ...path, id: String(LARGEST) },
     query: { with_vectors: true },
   });
+  const alias = { alias: "live" };
+  const aliased = await db.put("/v1/aliases/{alias}", { path: alias, body: { collection: "typescript" } });
+  const byAlias = await db.post("/v1/collections/{collection}/points/count", {
+    path: { collection: "live" },
+    body: { min_seqs: { typescript: written.seq } },
+  });
+  const unaliased = await db.delete("/v1/aliases/{alias}", { path: alias });
   const deleted = await db.post("/v1/collections/{collection}/points/delete", { path, body: { ids: [1] } });
   const left = await db.post("/v1/collections/{collection}/points/count", { path });
   const metrics = await db.text("get", "/metrics");
@@ -54,6 +61,7 @@ export async function smoke(url: string, apiKey: string): Promise<unknown> {
     hybrid: both.points.map((one) => [String(one.id), one.legs?.length]),
     large: large.points.map((one) => one.id === LARGEST && one.payload?.["count"] === LARGEST),
     vector: point.vectors?.["text"],
+    aliased: [aliased.collection, byAlias.count, unaliased.deleted],
     deleted: deleted.changed,
     left: left.count,
     metrics: metrics.includes("vecstore_collection_points"),

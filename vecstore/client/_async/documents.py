@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,16 @@ class AsyncDocuments:
     write."""
 
     def __init__(
-        self, transport: AsyncTransport, name: str, *, timeout_s: float, schema: Schema | None = None, seq: int = 0
+        self,
+        transport: AsyncTransport,
+        name: str,
+        *,
+        timeout_s: float,
+        schema: Schema | None = None,
+        seq: int = 0,
+        seqs: Mapping[str, int] | None = None,
     ) -> None:
+        """Reads wait for the write `seq`, and for those of other handles, `seqs` by collection."""
         self.name = name
         self._seqs = Seqs()
         self.collection = AsyncCollection(transport, name, timeout_s=timeout_s, schema=schema, seqs=self._seqs)
@@ -63,6 +71,8 @@ class AsyncDocuments:
         self._timeout_s = timeout_s
         if seq:
             self._seqs.ask(name, seq)
+        for collection, written in (seqs or {}).items():
+            self._seqs.wrote(collection, collection, written)
 
     def __repr__(self) -> str:
         return f"AsyncDocuments({self.name!r})"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,16 @@ class Documents:
     write."""
 
     def __init__(
-        self, transport: Transport, name: str, *, timeout_s: float, schema: Schema | None = None, seq: int = 0
+        self,
+        transport: Transport,
+        name: str,
+        *,
+        timeout_s: float,
+        schema: Schema | None = None,
+        seq: int = 0,
+        seqs: Mapping[str, int] | None = None,
     ) -> None:
+        """Reads wait for the write `seq`, and for those of other handles, `seqs` by collection."""
         self.name = name
         self._seqs = Seqs()
         self.collection = Collection(transport, name, timeout_s=timeout_s, schema=schema, seqs=self._seqs)
@@ -63,6 +71,8 @@ class Documents:
         self._timeout_s = timeout_s
         if seq:
             self._seqs.ask(name, seq)
+        for collection, written in (seqs or {}).items():
+            self._seqs.wrote(collection, collection, written)
 
     def __repr__(self) -> str:
         return f"Documents({self.name!r})"

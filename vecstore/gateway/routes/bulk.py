@@ -7,23 +7,19 @@ import msgspec
 from vecstore.access import Action
 from vecstore.errors import InvalidArgument, VecstoreError
 from vecstore.gateway import bulk, bulk_out
+from vecstore.gateway.bulk_query import BulkQuery, conditions_of, part_key
 from vecstore.gateway.call import Call, Reply
 from vecstore.gateway.http_errors import unsupported
 from vecstore.gateway.placing import by_point
 from vecstore.gateway.route import Example, Route
 from vecstore.gateway.routes.collections import COLLECTION
 from vecstore.gateway.routes.points import DOCS
-from vecstore.types import Durability, UpsertRequest, WriteMode
+from vecstore.types import UpsertRequest
 from vecstore.wire.rest.base import Body
-from vecstore.wire.rest.conditions import FilterSpec
+from vecstore.wire.rest.conditions import FilterSpec, conditioned
 from vecstore.wire.rest.ids import Id
 from vecstore.wire.rest.queries import Selector
 from vecstore.wire.rest.vectors import VectorEncoding
-
-
-class ImportQuery(msgspec.Struct):
-    mode: WriteMode = WriteMode.UPSERT
-    durability: Durability | None = None
 
 
 class Imported(msgspec.Struct, kw_only=True):
@@ -47,13 +43,17 @@ class ExportBody(Body):
 
 
 async def import_points(call: Call) -> Imported:
+    conditions = conditions_of(call.query, parts=True)
     schema = (await call.transport.collection_info(call.collection)).schema
-    done = Imported(points=0, changed=0, skipped=0, seq=0)
+    number, done = 0, Imported(points=0, changed=0, skipped=0, seq=0)
     admission = call.services.admission
     try:
         async for batch in bulk.batches_in(call, schema):
             call.principal = call.services.access.renew(call.principal)
             request = UpsertRequest(call.collection, batch, call.query.mode, call.query.durability)
+            request = conditioned(request, conditions, call.limits)
+            request.idempotency_key = part_key(call.query, number)
+            number += 1
             await admission.wait_slot()
             try:
                 result = await call.transport.write(request)
@@ -89,7 +89,7 @@ async def export_points(call: Call) -> Reply:
 ROUTES: tuple[Route, ...] = (
     Route("POST", f"{COLLECTION}/import", "import_points",
           "Write a stream of points of any length, batch after batch, each durable before the next is read.",
-          Action.WRITE, import_points, query=ImportQuery, answer=Imported, reads=bulk.MEDIA, stream=True,
+          Action.WRITE, import_points, query=BulkQuery, answer=Imported, reads=bulk.MEDIA, stream=True,
           raw_body=True),
     Route("POST", f"{COLLECTION}/export", "export_points", "All points that match, as a stream.", Action.READ,
           export_points, body=ExportBody, body_optional=True, gives=bulk.MEDIA, stream=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 
 import msgspec
 
@@ -14,8 +14,9 @@ from vecstore.gateway import document_bodies as d
 from vecstore.gateway.call import Call, Reply
 from vecstore.gateway.route import Example, Route
 from vecstore.gateway.routes.collections import COLLECTION
-from vecstore.wire.rest.ids import id_from_json, id_to_json
+from vecstore.wire.rest.ids import Unsigned, id_from_json, id_to_json
 from vecstore.wire.rest.points import filter_from_json
+from vecstore.wire.rest.queries import seq_from_json, seqs_from_json
 from vecstore.wire.rest.ranking import fusion_from_json
 
 LIMIT_DEFAULT = 100
@@ -30,10 +31,18 @@ class ListQuery(msgspec.Struct):
 
     limit: d.AtLeastOne = LIMIT_DEFAULT
     after: str | None = None
+    min_seq: Unsigned = 0
 
 
-def _documents(call: Call, min_seq: int = 0) -> AsyncDocuments:
-    return AsyncDocuments(call.transport, call.collection, timeout_s=call.deadline_s, seq=min_seq)
+class DocumentQuery(msgspec.Struct):
+    min_seq: Unsigned = 0
+
+
+def _documents(call: Call, min_seq: int = 0, min_seqs: Mapping[str, int] | None = None) -> AsyncDocuments:
+    seqs = seqs_from_json(min_seqs or {})
+    return AsyncDocuments(
+        call.transport, call.collection, timeout_s=call.deadline_s, seq=seq_from_json(min_seq), seqs=seqs
+    )
 
 
 def _given(body: d.PutDocumentsBody) -> list[Document]:
@@ -72,6 +81,7 @@ async def _events(call: Call, given: list[Document]) -> AsyncIterator[bytes]:
     except VecstoreError as error:
         yield _event("error", {"reason": error.reason, "detail": error.message})
         return
+    await call.shown(WRITE)
     yield _event("done", {state.value: counts.get(state, 0) for state in State})
 
 
@@ -86,7 +96,7 @@ def _event(name: str, data: object) -> bytes:
 
 async def search(call: Call) -> d.SearchDocumentsAnswer:
     body: d.SearchDocumentsBody = call.body
-    found = await _documents(call, body.min_seq).search(
+    found = await _documents(call, body.min_seq, body.min_seqs).search(
         body.question,
         body.k,
         filter=filter_from_json(body.filter, call.limits),
@@ -105,7 +115,7 @@ async def search(call: Call) -> d.SearchDocumentsAnswer:
 
 async def list_all(call: Call) -> d.ListDocumentsAnswer:
     after = None if call.query.after is None else id_from_json(call.query.after)
-    found, following = await _documents(call).list(call.query.limit, after=after)
+    found, following = await _documents(call, call.query.min_seq).list(call.query.limit, after=after)
     return d.ListDocumentsAnswer(
         documents=[d.info_to_json(info) for info in found],
         next_after=None if following is None else id_to_json(following),
@@ -113,7 +123,7 @@ async def list_all(call: Call) -> d.ListDocumentsAnswer:
 
 
 async def get(call: Call) -> d.DocumentAnswer:
-    return d.stored_to_json(await _documents(call).get(call.params["document"]))
+    return d.stored_to_json(await _documents(call, call.query.min_seq).get(call.params["document"]))
 
 
 async def delete(call: Call) -> d.DeletedDocument:
@@ -140,7 +150,8 @@ ROUTES = (
     Route("GET", DOCUMENTS, "list_documents", "Documents, in an order of no meaning.", READ, list_all, query=ListQuery,
           answer=d.ListDocumentsAnswer, examples={"a page": Example(params=IN_TEXTS, query={"limit": "10"})}),
     Route("GET", DOCUMENTS + "/{document}", "get_document", "A document with all its chunks.", READ, get,
-          answer=d.DocumentAnswer, examples={"tides": Example(params={**IN_TEXTS, "document": "tides.md"})}),
+          query=DocumentQuery, answer=d.DocumentAnswer,
+          examples={"tides": Example(params={**IN_TEXTS, "document": "tides.md"})}),
     Route("DELETE", DOCUMENTS + "/{document}", "delete_document", "Delete a document.", WRITE, delete,
           answer=d.DeletedDocument, examples={"tides": Example(params={**IN_TEXTS, "document": "tides.md"})}),
 )  # fmt: skip

@@ -10,6 +10,7 @@ import msgspec
 from vecstore.access import Action
 from vecstore.errors import InvalidArgument, NotFound
 from vecstore.gateway import bulk
+from vecstore.gateway.bulk_query import BulkQuery, check_in_body, conditions_of
 from vecstore.gateway.call import Call
 from vecstore.gateway.placing import by_point
 from vecstore.gateway.route import Example, Route
@@ -18,7 +19,9 @@ from vecstore.types import GetRequest, PayloadOp, Selection, UpsertRequest, Writ
 from vecstore.wire.rest import batches as b
 from vecstore.wire.rest import points as p
 from vecstore.wire.rest import reads as r
-from vecstore.wire.rest.ids import id_from_json
+from vecstore.wire.rest.conditions import conditioned
+from vecstore.wire.rest.ids import Unsigned, id_from_json
+from vecstore.wire.rest.queries import seq_from_json
 from vecstore.wire.rest.vectors import VectorEncoding
 
 POINTS = f"{COLLECTION}/points"
@@ -28,11 +31,14 @@ ON_LOOP = 100  # points: to convert more would hold up the event loop
 
 async def upsert(call: Call) -> p.Written:
     if not isinstance(call.body, bytes):
+        check_in_body(call.query)
         return await _write_points(call, p.upsert_from_json)
+    conditions = conditions_of(call.query)
     schema = (await call.transport.collection_info(call.collection)).schema
     batch = await bulk.whole_batch(call, schema)
+    request = UpsertRequest(call.collection, batch, call.query.mode, call.query.durability)
     try:
-        return p.written_to_json(await call.transport.write(UpsertRequest(call.collection, batch)))
+        return p.written_to_json(await call.transport.write(conditioned(request, conditions, call.limits)))
     except InvalidArgument as error:
         raise by_point(error) from None
 
@@ -94,13 +100,15 @@ class PointQuery(msgspec.Struct):
     with_payload: bool = True
     with_vectors: bool = False
     vector_encoding: VectorEncoding = VectorEncoding.LIST
+    min_seq: Unsigned = 0
 
 
 async def get_one(call: Call) -> p.StoredPoint:
     """An id of digits is a number."""
     text, query = call.params["id"], call.query
     id = int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else id_from_json(text)
-    request = GetRequest(call.collection, [id], Selection(query.with_payload, query.with_vectors))
+    select = Selection(query.with_payload, query.with_vectors)
+    request = GetRequest(call.collection, [id], select, seq_from_json(query.min_seq))
     points, _ = await call.transport.get(request)
     if not points:
         raise NotFound(f"point {text[:200]} does not exist", reason="POINT_NOT_FOUND")
@@ -147,7 +155,7 @@ WHERE = {"must": [{"key": "lang", "match": {"value": "en"}}, {"key": "year", "ra
 
 ROUTES = (
     Route("PUT", POINTS, "upsert_points", "Write points, all or none of them.", WRITE, upsert, body=p.UpsertBody,
-          answer=p.Written, reads=bulk.MEDIA, examples={
+          query=BulkQuery, answer=p.Written, reads=bulk.MEDIA, examples={
               "one by one": Example({"points": [POINT, PACKED]}, DOCS),
               "by column": Example({"batch": {
                   "ids": [7, 8],
