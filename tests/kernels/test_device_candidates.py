@@ -10,7 +10,7 @@ import pytest
 from vecstore.kernels.device.array_device import ArrayDevice
 from vecstore.kernels.device.arrays import Device, to_bfloat16, widened
 from vecstore.kernels.device.nearest import Nearest, padded, write_answers
-from vecstore.kernels.device.shortlist import Terms, distance_of, key_of
+from vecstore.kernels.device.shortlist import Shortlist, Terms, distance_of, key_of
 from vecstore.schema import Metric
 
 LAW = ArrayDevice()
@@ -106,6 +106,40 @@ def test_the_k_nearest_of_all_chunks(either: Device, k: int, slack: float, monke
             order = np.lexsort((np.arange(n), np.where(out, np.nan, exact[q])))[:k]
             np.testing.assert_array_equal(found[0][q], order)
             np.testing.assert_array_equal(found[1][q], exact[q, order])
+
+
+@pytest.mark.parametrize("slack", [False, True])
+@pytest.mark.parametrize("within", [0.0, 0.02, 0.5, 1.0])  # few join together, many find the block's room full
+def test_candidates_of_a_block_join_together(device: Device, within: float, slack: bool) -> None:
+    rng, rows, nq, room = np.random.default_rng(int(100 * within)), 1501, 70, 1400
+    products = rng.uniform(0, 1, (nq, rows)).astype(np.float32)
+    bounds = key_of(np.full(nq, within, np.float32), np.full(nq, 0xFFFFFFFF))
+    spread = np.full((nq, 1), 0.01, np.float32) if slack else None
+    terms = Terms(np.ones(nq, np.float32), np.zeros((nq, 1), np.float32), spread, first=7)
+
+    def taken(by: Device) -> Shortlist:
+        arrays = (np.full((nq, room), 5, np.uint64), np.full((nq, room), 5, np.float32) if slack else None)
+        some = (None if array is None else by.put(array) for array in (*arrays, np.full(nq, 3, np.uint32), bounds))
+        keys, distances, counts, bounds_there = some
+        short = Shortlist(5, keys, distances, counts, bounds_there, by.put(np.zeros(nq, np.uint8)))
+        there = Terms(by.put(terms.step), by.put(terms.start), None if spread is None else by.put(spread), first=7)
+        by.take(short, by.put(products), there)
+        return short
+
+    with device.working():
+        found = taken(device)
+        keys, counts = device.get(found.keys), device.get(found.counts)
+        distances = None if found.distances is None else device.get(found.distances)
+    wanted = taken(LAW)
+    np.testing.assert_array_equal(counts, wanted.counts)
+    for q, count in enumerate(counts.tolist()):
+        if count > room:
+            continue  # lost, and said so
+        order, law = np.argsort(keys[q, 3:count]), np.argsort(wanted.keys[q, 3:count])
+        np.testing.assert_array_equal(keys[q, 3:count][order], wanted.keys[q, 3:count][law])
+        if distances is not None and wanted.distances is not None:
+            np.testing.assert_array_equal(distances[q, 3:count][order], wanted.distances[q, 3:count][law])
+        assert (keys[q, :3] == 5).all()
 
 
 def test_too_many_equals_are_lost_and_said_so(either: Device, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@
 
 #define TAKE_ROWS 4      // neighbouring rows that a thread takes
 #define TAKE_QUERIES 64  // queries that it takes them for
+#define GATHERED 1024    // candidates of a block that join together
 
 __device__ inline void four_of(const float* from, float* to) {
     const float4 four = *(const float4*)from;
@@ -16,7 +17,9 @@ __device__ inline void four_of(const int* from, int* to) {
 
 // One distance from its product: (start + add) + scale * (step * product), in this order and without fused rounding, so
 // that every backend gives the same bits where products are exact. Products of AHEAD queries are read before anything
-// is compared: a read that waits for a comparison waits for the memory every time.
+// is compared: a read that waits for a comparison waits for the memory every time. What joins is gathered in shared
+// memory, then each query's candidates get their places together: a warp that waits for a place among those of all
+// blocks waits far longer than for one among its own. What finds no room there joins by itself.
 template <class T, int PARTS, int AHEAD>
 __device__ void take(const T* __restrict__ products, const float* __restrict__ step, const float* __restrict__ start,
                      const float* __restrict__ spread, int columns, const int* __restrict__ column,
@@ -24,10 +27,15 @@ __device__ void take(const T* __restrict__ products, const float* __restrict__ s
                      const int* __restrict__ numbers, long long first, const u64* __restrict__ allowed,
                      long long allowed_rows, const u64* __restrict__ bounds, u32* __restrict__ counts,
                      u64* __restrict__ keys, float* __restrict__ distances, long long room, long long rows, int nq) {
+    __shared__ u64 gathered[GATHERED];
+    __shared__ float measured[GATHERED];
+    __shared__ u32 ranks[GATHERED], joined[TAKE_QUERIES], bases[TAKE_QUERIES], total;
     __shared__ float farthest[TAKE_QUERIES], starts[TAKE_QUERIES], spreads[TAKE_QUERIES], steps[PARTS][TAKE_QUERIES];
     const int low = blockIdx.y * TAKE_QUERIES, some = low + TAKE_QUERIES < nq ? TAKE_QUERIES : nq - low;
     if ((int)threadIdx.x < TAKE_QUERIES) {
         const int q = low + ((int)threadIdx.x < some ? (int)threadIdx.x : some - 1);
+        joined[threadIdx.x] = 0;
+        if (threadIdx.x == 0) total = 0;
         farthest[threadIdx.x] = bounds[q] == ~0ull ? INFINITE : unordered((u32)(bounds[q] >> 32));
         for (int part = 0; part < PARTS; ++part) steps[part][threadIdx.x] = step[part * nq + q];
         starts[threadIdx.x] = start[(long long)q * columns];
@@ -35,7 +43,6 @@ __device__ void take(const T* __restrict__ products, const float* __restrict__ s
     }
     __syncthreads();
     const long long begin = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * TAKE_ROWS;
-    if (begin >= rows) return;
     const bool whole = begin + TAKE_ROWS <= rows && rows % TAKE_ROWS == 0;  // aligned, in every line
     int number[TAKE_ROWS], of[TAKE_ROWS];
     float own_add[TAKE_ROWS], own_scale[TAKE_ROWS], own_error[TAKE_ROWS];
@@ -51,7 +58,8 @@ __device__ void take(const T* __restrict__ products, const float* __restrict__ s
         own_scale[r] = scale ? scale[at] : 1.0f;
         own_error[r] = error ? error[at] : 1.0f;
     }
-    for (int i = 0; i < some; i += AHEAD) {
+    const int own_queries = begin < rows ? some : 0;
+    for (int i = 0; i < own_queries; i += AHEAD) {
         T ahead[PARTS][AHEAD][TAKE_ROWS];
 #pragma unroll
         for (int j = 0; j < AHEAD; ++j)
@@ -84,11 +92,29 @@ __device__ void take(const T* __restrict__ products, const float* __restrict__ s
                 if (__fsub_rn(distance, slack) > farthest[i + j] || from != from) continue;
                 const u64 key = key_of(spread ? __fadd_rn(distance, slack) : distance, (u32)number[r]);
                 if (!spread && key > bounds[q]) continue;
+                const u32 slot = atomicAdd(&total, 1u);
+                if (slot < GATHERED) {
+                    gathered[slot] = key;
+                    measured[slot] = distance;
+                    ranks[slot] = atomicAdd(&joined[i + j], 1u) * TAKE_QUERIES + (u32)(i + j);
+                    continue;
+                }
                 const u32 place = atomicAdd(&counts[q], 1u);
                 if (place >= room) continue;
                 keys[q * room + place] = key;
                 if (spread) distances[q * room + place] = distance;
             }
+    }
+    __syncthreads();
+    if ((int)threadIdx.x < some && joined[threadIdx.x] > 0)
+        bases[threadIdx.x] = atomicAdd(&counts[low + threadIdx.x], joined[threadIdx.x]);
+    __syncthreads();
+    const u32 held = total < GATHERED ? total : GATHERED;
+    for (u32 slot = threadIdx.x; slot < held; slot += blockDim.x) {
+        const u32 i = ranks[slot] % TAKE_QUERIES, place = bases[i] + ranks[slot] / TAKE_QUERIES;
+        if (place >= room) continue;
+        keys[(low + i) * room + place] = gathered[slot];
+        if (spread) distances[(low + i) * room + place] = measured[slot];
     }
 }
 
