@@ -25,11 +25,15 @@ N, DIM = 1_400, 32
 
 class Counting(ArrayDevice):
     def __init__(self, name: str) -> None:
-        self.name, self.products_made = name, 0
+        self.name, self.products_made, self.coded = name, 0, 0
 
     def products(self, rows: Any, queries: Any) -> Any:
         self.products_made += 1
         return super().products(rows, queries)
+
+    def row_dots(self, a: Any, b: Any) -> Any:
+        self.coded += 1
+        return super().row_dots(a, b)
 
 
 @pytest.fixture
@@ -128,13 +132,15 @@ def test_a_small_budget_uploads_again(gpus: list[Counting]) -> None:
         assert kept["bytes"] <= 160_000
 
 
-def test_builds_scan_on_the_device(gpus: list[Counting]) -> None:
+def test_builds_train_and_encode_on_the_device(gpus: list[Counting]) -> None:
     with vecstore.connect(":memory:", settings=Settings(storage=STORAGE)) as db:
         docs = db.create_collection("c", {"v": Dense(DIM, index="ivf(nlist=8) | int8", device="cuda:0")})
         docs.upsert(np.arange(N), rows()["flat"])
-        before = gpus[0].products_made
+        before = gpus[0].products_made, gpus[0].coded
         docs.compact()
-        assert gpus[0].products_made > before
+        assert gpus[0].products_made > before[0]
+        assert gpus[0].coded > before[1]
+        assert not gpus[1].coded
 
 
 def test_without_the_device_everything_goes_on(monkeypatch: pytest.MonkeyPatch, gpus: list[Counting]) -> None:

@@ -170,6 +170,7 @@ def _body(code: str, name: str) -> str:
 def _value(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         assert value.flags.c_contiguous
+        assert type(value) is not np.ndarray, "an array of the host"
         return ctypes.c_void_p(value.ctypes.data)
     kinds: dict[type, Any] = {
         np.int32: ctypes.c_int, np.uint32: ctypes.c_uint, np.int64: ctypes.c_longlong, np.uint64: ctypes.c_ulonglong,

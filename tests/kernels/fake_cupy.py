@@ -23,8 +23,42 @@ class Array(np.ndarray):
     def data(self) -> Any:  # type: ignore[override]
         return types.SimpleNamespace(ptr=self.ctypes.data)
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """As CuPy: arrays of the host are not brought over silently."""
+        out = kwargs.pop("out", ())
+        assert method != "__call__" or not set(kwargs) & {"where", "casting"}, f"{ufunc.__name__}: CuPy may not know it"
+        if out:
+            kwargs["out"] = tuple(map(_plain, out))
+        results = getattr(ufunc, method)(*map(_plain, inputs), **kwargs)
+        return out[0] if out else _ours(results)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return _ours(func(*_plain_tree(args), **_plain_tree(kwargs)))
+
     def set(self, host: np.ndarray, stream: object = None) -> None:
         self[...] = host
+
+
+def _plain(one: Any) -> Any:
+    if isinstance(one, Array):
+        return one.view(np.ndarray)
+    if isinstance(one, np.ndarray) and one.ndim:
+        raise TypeError("an array of the host among those of a device")
+    return one
+
+
+def _plain_tree(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {name: _plain_tree(one) for name, one in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(_plain_tree(one) for one in tree)
+    return _plain(tree)
+
+
+def _ours(found: Any) -> Any:
+    if isinstance(found, tuple):
+        return tuple(_ours(one) for one in found)
+    return found.view(Array) if isinstance(found, np.ndarray) else found
 
 
 def _at(pointer: int, dtype: type, count: int) -> np.ndarray:
@@ -88,7 +122,8 @@ def made(folder: Path) -> dict[str, types.ModuleType]:
     def ours(function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *args, **kwargs: function(*args, **kwargs).view(Array)
 
-    for name in ("asarray", "empty", "zeros", "full", "ascontiguousarray", "concatenate", "arange", "where"):
+    makers = "asarray", "empty", "zeros", "ones", "full", "ascontiguousarray", "concatenate", "arange", "where", "sort"
+    for name in makers:
         setattr(cupy, name, ours(getattr(np, name)))
     cupy.ndarray = Array  # type: ignore[attr-defined]
     cupy.asnumpy = np.array  # type: ignore[attr-defined]

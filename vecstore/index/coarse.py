@@ -17,6 +17,9 @@ from vecstore.errors import Corruption
 from vecstore.index import probing
 from vecstore.index.kmeans import assign
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
+from vecstore.kernels.device.clusters import closest
+from vecstore.kernels.device.dense import upload
+from vecstore.kernels.places import place_of
 from vecstore.quantize.base import Found, Lists, Probes
 from vecstore.schema import Metric
 
@@ -81,9 +84,13 @@ class Coarse:
         return 2 if spill == "soar" and self.nlist > 1 else 1
 
     def home(self, rows: Float32Array, kernels: Kernels) -> Int64Array:
-        """The list of each row (n,)."""
+        """The list of each row (n,), where the rows are."""
         if self.nlist == 1:
-            return np.zeros(len(rows), np.int64)
+            return np.zeros_like(rows[:, 0], np.int64)
+        if (place := place_of(rows)) is not None:
+            held = place.held(self.centroids, lambda: upload(place.device, self.centroids))
+            homes: Int64Array = closest(place.device, held, self.metric, rows)
+            return homes
         return assign(self.metric, rows, self.centroids, kernels)[0][:, 0]
 
     def rank(self, queries: Float32Array, n: int, kernels: Kernels) -> Ranked:

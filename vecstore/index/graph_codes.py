@@ -19,6 +19,7 @@ from vecstore.index_spec import SAQ, Quantizer, RaBitQ
 from vecstore.kernels import encode
 from vecstore.kernels.base import Float32Array, UInt8Array
 from vecstore.kernels.graph import HEADER, LINE
+from vecstore.kernels.places import like, quotients, xp_of
 from vecstore.quantize.codebooks import grid_error, grid_step
 from vecstore.quantize.saq_basis import directions, moments, split
 from vecstore.quantize.saq_plan import plan
@@ -71,27 +72,28 @@ class GraphCodes:
 
     def encode(self, rows: Float32Array, metric: Metric, packed: NDArray[np.int32]) -> UInt8Array:
         """Codes (n, lines * 64) of prepared rows (n, dim); `metric` is L2 or DOT."""
-        residuals = rows - self.mean
+        residuals = rows - like(rows, self.mean)
         projected = encode.project(residuals, self.basis)
         codes, values = self._cells(projected)
         squares = encode.row_dots(residuals, residuals)
         along = encode.row_dots(projected, values)
-        ratio = np.divide(squares, along, out=np.zeros_like(squares), where=along > 0)
+        ratio = quotients(squares, along, along > 0, 0)
         out = encode.gather_bits(codes, packed, self.lines * LINE)
         factor, add = (-2, squares) if metric is Metric.L2 else (-1, np.zeros_like(squares))
         header = np.stack([add / self.units[0], factor * ratio / self.units[1]], axis=1)
-        top = np.finfo(np.float16).max
-        out[:, :HEADER] = np.clip(header, -top, top).astype(np.float16).view(np.uint8)
+        top = float(np.finfo(np.float16).max)
+        out[:, :HEADER] = encode.to_half(np.clip(header, -top, top)).view(np.uint8)
         return out
 
     def _cells(self, projected: Float32Array) -> tuple[NDArray[np.uint16], Float32Array]:
         """Cells of the grids, and the values they stand for along the directions."""
         halves = (np.int64(1) << (self.bits - 1).astype(np.int64)).astype(np.float32)
-        inverse = np.ones(len(projected), np.float32)
+        inverse = xp_of(projected).ones(len(projected), np.float32)
         if self.by_row:
             inverse = encode.grid_steps(projected, int(halves[0]), grid_step(int(self.bits[0])))
         codes = encode.grid_codes(projected, inverse, np.float32(1) / self.steps, halves)
-        return codes, (codes.astype(np.float32) - (halves - np.float32(0.5))) * self.steps
+        centred = codes.astype(np.float32) - like(codes, halves - np.float32(0.5))
+        return codes, centred * like(codes, self.steps)
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {

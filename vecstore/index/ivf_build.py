@@ -14,6 +14,7 @@ from vecstore.index.soar import soar_assignments
 from vecstore.index.stored_rows import BATCH, StoredRows
 from vecstore.index_spec import IVF, Flat
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
+from vecstore.kernels.places import in_parts, like
 from vecstore.quantize.base import Encoded, Lists
 
 
@@ -47,19 +48,28 @@ def encode(
     found = np.empty((n, copies), np.int64)
     encoded: Encoded = {}
     origins = coarse.origins(np.arange(coarse.nlist))
+
+    def coded(rows: Float32Array, homes: Int64Array | None) -> dict[str, np.ndarray]:
+        vectors = learned.chain.apply(rows)
+        lists = [coarse.home(vectors, kernels) if homes is None else homes]
+        if copies > 1:
+            lists.append(soar_assignments(vectors, origins, lists[0]))
+        made = {"lists": np.stack(lists, axis=1)}
+        if learned.quantizer is not None:
+            codes = [learned.quantizer.encode(vectors, like(vectors, origins)[own]) for own in lists]
+            made |= {name: np.stack([of_copy[name] for of_copy in codes], axis=1) for name in codes[0]}
+        return made
+
     for low, rows in source.batches(BATCH):
         progress("encode", low, n)
-        vectors = learned.chain.apply(rows)
-        part = slice(low, low + len(vectors))
-        found[part, 0] = coarse.home(vectors, kernels) if homes is None else homes[part]
-        if copies > 1:
-            found[part, 1] = soar_assignments(vectors, origins, found[part, 0])
-        if learned.quantizer is not None:
-            for copy in range(copies):
-                codes = learned.quantizer.encode(vectors, origins[found[part, copy]])
-                for name, array in codes.items():
-                    whole = encoded.setdefault(name, np.empty((n * copies, *array.shape[1:]), array.dtype))
-                    whole[copy * n + low : copy * n + low + len(array)] = array
+        own = None if homes is None else homes[low : low + len(rows)]
+        for part, made in in_parts(rows, own, coded):
+            first = low + part.start
+            found[first : low + part.stop] = made.pop("lists")
+            for name, array in made.items():  # (n, copies, ...)
+                whole = encoded.setdefault(name, np.empty((copies, n, *array.shape[2:]), array.dtype))
+                whole[:, first : low + part.stop] = array.swapaxes(0, 1)
+    encoded = {name: array.reshape(copies * n, *array.shape[2:]) for name, array in encoded.items()}
     progress("encode", n, n)
     return found, encoded
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from vecstore.kernels.base import Float32Array, Int64Array
+from vecstore.kernels.places import like, quotients, xp_of
 
 LAMBDA = 1.0
 _CELLS = 1 << 22  # (row, list) pairs weighed at once
@@ -20,7 +21,7 @@ def soar_assignments(rows: Float32Array, centroids: Float32Array, first: Int64Ar
     where r = x - centroids[first] and s = x - centroids[j]; -1 where there is one list only.
 
     `centroids` (nlist, dim) are what residuals are taken from; equal losses go to the lower list."""
-    second = np.full(len(rows), -1, np.int64)
+    second, centroids = np.full_like(first, -1), like(rows, centroids)
     if len(centroids) < 2:
         return second
     half_squares = 0.5 * np.einsum("cd,cd->c", centroids, centroids)
@@ -33,7 +34,7 @@ def soar_assignments(rows: Float32Array, centroids: Float32Array, first: Int64Ar
         # |s|^2 less |x|^2, which is the same for every list; and <r, s>
         losses = 2 * (half_squares - x @ centroids.T)
         along = np.einsum("nd,nd->n", r, x)[:, None] - r @ centroids.T
-        losses += np.divide(lam, squares, out=np.zeros_like(squares), where=squares > 0)[:, None] * along * along
-        losses[np.arange(len(x)), home] = np.inf
+        losses += quotients(np.float32(lam), squares, squares > 0, 0)[:, None] * along * along
+        losses[xp_of(x).arange(len(x)), home] = np.inf
         second[part] = losses.argmin(axis=1)
     return second

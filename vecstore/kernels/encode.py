@@ -1,7 +1,8 @@
 """Arithmetic of encoding whose results have the same bits on every backend, in any batch and with any threads.
 
 Codes are stored and compared byte for byte, so unlike the scans these calls leave no tolerance: sums have a fixed order
-and nothing is fused. The native extension serves them, or numpy where it is absent.
+and nothing is fused. The native extension serves them, or numpy where it is absent; arrays on a device that a build has
+entered (`places`) are encoded there, with the same bits.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from vecstore.kernels import encode_numpy
 from vecstore.kernels.base import Float32Array, UInt8Array
+from vecstore.kernels.places import like, place_of
 from vecstore.kernels.select import get_kernels
 
 UInt16Array = NDArray[np.uint16]
@@ -24,6 +26,8 @@ def _native() -> bool:
 
 def project(rows: Float32Array, matrix: Float32Array) -> Float32Array:
     """rows (n, dim) times matrix (dim, columns); each element is summed in float32 over dim in ascending order."""
+    if (place := place_of(rows)) is not None:
+        return place.device.project(rows, like(rows, matrix))
     out = np.empty((len(rows), matrix.shape[1]), np.float32)
     if _native():
         from vecstore.kernels import _native as native
@@ -36,6 +40,8 @@ def project(rows: Float32Array, matrix: Float32Array) -> Float32Array:
 
 def row_dots(a: Float32Array, b: Float32Array) -> Float64Array:
     """Inner products of rows, (n, dim) and (n, dim) to float64 (n,)."""
+    if (place := place_of(a)) is not None:
+        return place.device.row_dots(a, like(a, b))
     out = np.empty(len(a), np.float64)
     if _native():
         from vecstore.kernels import _native as native
@@ -52,6 +58,8 @@ def grid_steps(rows: Float32Array, half: int, normal_step: float) -> Float32Arra
     suits the row's largest value.
 
     RaBitQ's multi-scale encoder; loses 0.1 % (2 bits) to 3 % (8 bits) of 1 - cos^2 against the best step of all."""
+    if (place := place_of(rows)) is not None:
+        return place.device.grid_steps(rows, half, normal_step)
     out = np.empty(len(rows), np.float32)
     if _native():
         from vecstore.kernels import _native as native
@@ -66,6 +74,8 @@ def grid_codes(
     rows: Float32Array, inverse_rows: Float32Array, inverse_dims: Float32Array, halves: Float32Array
 ) -> UInt16Array:
     """Cells 0..2 * halves[j] - 1 of rows[i, j] * inverse_dims[j] * inverse_rows[i] on a grid of unit step."""
+    if (place := place_of(rows)) is not None:
+        return place.device.grid_codes(rows, *(like(rows, one) for one in (inverse_rows, inverse_dims, halves)))
     codes = np.empty(rows.shape, np.uint16)
     if _native():
         from vecstore.kernels import _native as native
@@ -78,6 +88,8 @@ def grid_codes(
 
 def level_codes(rows: Float32Array, inverse_rows: Float32Array, bounds: Float32Array) -> UInt16Array:
     """How many of the ascending `bounds` lie below each rows[i, j] * inverse_rows[i]."""
+    if (place := place_of(rows)) is not None:
+        return place.device.level_codes(rows, inverse_rows, like(rows, bounds))
     codes = np.empty(rows.shape, np.uint16)
     if _native():
         from vecstore.kernels import _native as native
@@ -91,6 +103,8 @@ def level_codes(rows: Float32Array, inverse_rows: Float32Array, bounds: Float32A
 def nearest_codes(rows: Float32Array, columns: Float32Array, half_squares: Float32Array) -> UInt8Array:
     """For part j of each row (n, m * subdim), the v with the least half_squares[j, v] - <part, columns[j, :, v]>, that
     is the nearest centroid; equal ones by number. `columns` is (m, subdim, 16 * any up to 256), the result (n, m)."""
+    if (place := place_of(rows)) is not None:
+        return place.device.nearest_codes(rows, like(rows, columns), like(rows, half_squares))
     codes = np.empty((len(rows), len(columns)), np.uint8)
     if _native():
         from vecstore.kernels import _native as native
@@ -103,6 +117,8 @@ def nearest_codes(rows: Float32Array, columns: Float32Array, half_squares: Float
 
 def gather_bits(codes: UInt16Array, fields: BitFields, nbytes: int) -> UInt8Array:
     """Bytes (n, nbytes) put together from bits of codes: byte |= (code[dim] >> shift & mask) << position."""
+    if (place := place_of(codes)) is not None:
+        return place.device.gather_bits(codes, *(place.put(one) for one in _by_byte(fields, nbytes)))
     out = np.zeros((len(codes), nbytes), np.uint8)
     if _native():
         from vecstore.kernels import _native as native
@@ -111,3 +127,23 @@ def gather_bits(codes: UInt16Array, fields: BitFields, nbytes: int) -> UInt8Arra
     else:
         encode_numpy.gather_bits(codes, fields, out)
     return out
+
+
+def to_half(values: Float64Array) -> NDArray[np.float16]:
+    """Rounded to the nearest, ties to even."""
+    if place_of(values) is None:
+        return values.astype(np.float16)
+    # A device goes by way of float32; rounded there to the odd one of the two numbers beside it, nothing is lost.
+    narrow = values.astype(np.float32)
+    back = narrow.astype(np.float64)
+    bits = narrow.view(np.uint32)
+    odd = np.where(np.abs(back) > np.abs(values), bits - np.uint32(1), bits) | (back != values).astype(np.uint32)
+    halves: NDArray[np.float16] = odd.view(np.float32).astype(np.float16)
+    return halves
+
+
+def _by_byte(fields: BitFields, nbytes: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Fields without their byte, those of byte b from starts[b] on."""
+    order = np.argsort(fields[:, 0], kind="stable")
+    starts = np.searchsorted(fields[order, 0], np.arange(nbytes + 1)).astype(np.int32)
+    return np.ascontiguousarray(fields[order, 1:]), starts

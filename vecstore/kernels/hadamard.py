@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.base import Float32Array
+from vecstore.kernels.places import like, place_of
 from vecstore.kernels.select import get_kernels
 
 _BATCH = 128  # rows whose coordinates stay in the second-level cache
@@ -23,6 +24,8 @@ def hadamard_rounds(
 ) -> Float32Array:
     """Rows (n, width): padded with zeros, then in each round coordinate i comes from permutations[i], is multiplied by
     factors[i], and each run of `block` coordinates is transformed, unscaled."""
+    if (place := place_of(rows)) is not None:
+        return place.device.hadamard(rows, like(rows, permutations), like(rows, factors), block)
     out = np.empty((len(rows), permutations.shape[1]), np.float32)
     if get_kernels().name == "native":
         from vecstore.kernels import _native

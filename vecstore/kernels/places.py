@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vecstore.kernels.device.arrays import Device
 
 _LEAST = 1024  # rows; where so few do not fit into a device's memory, the host takes them
+_LARGE = 1 << 16  # bytes of a constant that is uploaded once
 _here = threading.local()
 log = logging.getLogger("vecstore.device")
-T = TypeVar("T")
+A = TypeVar("A", bound=np.ndarray)  # one of the host, or what behaves like one
 
 
 class Place:
@@ -35,7 +37,7 @@ class Place:
     def is_host(self, array: Any) -> bool:
         return not isinstance(array, self.device.xp.ndarray)
 
-    def held(self, array: np.ndarray, make: Callable[[], T]) -> T:
+    def held(self, array: np.ndarray, make: Callable[[], Any]) -> Any:
         """What `make` uploads of an array that does not change meanwhile."""
         found = self._held.get(id(array))
         if found is None:
@@ -65,19 +67,68 @@ def place_of(array: Any) -> Place | None:
     return None if place is None or place.is_host(array) else place
 
 
-def like(array: Any, constant: np.ndarray) -> Any:
-    """A constant where the array is."""
+def like(array: Any, constant: A) -> A:
+    """A constant where the array is; a large one is uploaded once, and stays what it is until then."""
     place = place_of(array)
-    return constant if place is None else place.held(constant, lambda: place.put(constant))
+    if place is None:
+        return constant
+    if not place.is_host(constant) or constant.nbytes < _LARGE:
+        there: A = place.put(constant)
+        return there
+    kept: A = place.held(constant, lambda: place.put(constant))
+    return kept
 
 
-def on_host(array: Any) -> np.ndarray:
-    """A copy from the device, or the array itself."""
+def xp_of(array: Any) -> Any:
+    """The module that makes arrays where this one is."""
     place = place_of(array)
-    return array if place is None else place.device.get(array)
+    return np if place is None else place.device.xp
 
 
-def quotients(above: Any, below: Any, where: Any, otherwise: float) -> Any:
+def contiguous(array: A) -> A:
+    together: A = xp_of(array).ascontiguousarray(array)
+    return together
+
+
+def quotients(above: Any, below: Any, where: Any, otherwise: float) -> NDArray[Any]:
     """above / below, and `otherwise` where not `where`; shapes agree."""
     divided = above / np.where(where, below, below.dtype.type(1))
-    return np.where(where, divided, divided.dtype.type(otherwise))
+    found: NDArray[Any] = np.where(where, divided, divided.dtype.type(otherwise))
+    return found
+
+
+Work = Callable[..., dict[str, Any]]
+
+
+def in_parts(rows: np.ndarray, others: np.ndarray | None, work: Work) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
+    """`work` of rows (n, ...) and what goes with each, brought to the host: on the device that this thread has entered,
+    in parts that fit there; what does not, the host does."""
+    place, left = entered(), [slice(0, len(rows))]
+    while left:
+        part = left.pop()
+        given = rows[part], None if others is None else others[part]
+        if place is None:
+            yield part, work(*given)
+            continue
+        n = part.stop - part.start
+        try:
+            found = work(*(None if array is None else place.put(array) for array in given))
+            yield part, {name: place.device.get(array) for name, array in found.items()}
+        except MemoryError:
+            if n > _LEAST:
+                middle = part.start + n // 2
+                left += [slice(middle, part.stop), slice(part.start, middle)]
+                continue
+            log.warning("%d rows do not fit into %s: the host encodes them", n, place.device.name)
+            with _left():
+                yield part, work(*given)
+
+
+@contextmanager
+def _left() -> Iterator[None]:
+    """The host, for as long as it lasts."""
+    before, _here.place = entered(), None
+    try:
+        yield
+    finally:
+        _here.place = before

@@ -12,7 +12,7 @@ so that a query's tables do not depend on the list (RaBitQ, section 4 of specs).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from vecstore.index_spec import Quantizer as QuantizerSpec
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
+from vecstore.kernels.places import place_of
 from vecstore.schema import Metric
 
 Encoded = dict[str, np.ndarray]  # per-row arrays, first axis n
@@ -57,6 +58,24 @@ class Found:
     rows: Int64Array
     distances: Float32Array
     counters: dict[str, int] = field(default_factory=dict)
+
+
+def batch_rows(rows: Float32Array, most: int) -> int:
+    """Rows encoded at once: as many as stay in the processor's cache, on a device all that are there."""
+    return most if place_of(rows) is None else max(1, len(rows))
+
+
+def in_batches(
+    rows: Float32Array,
+    centroids: Float32Array | None,
+    most: int,
+    encode: Callable[[Float32Array, Float32Array | None], Encoded],
+) -> Encoded:
+    """`encode` of all rows, `most` at a time."""
+    size = batch_rows(rows, most)
+    cuts = [slice(start, start + size) for start in range(0, max(1, len(rows)), size)]
+    parts = [encode(rows[cut], None if centroids is None else centroids[cut]) for cut in cuts]
+    return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 class Codes(ABC):
@@ -96,7 +115,8 @@ class Quantizer(ABC):
 
     @abstractmethod
     def encode(self, rows: Float32Array, centroids: Float32Array | None) -> Encoded:
-        """Codes of float32 rows (n, dim). The same bytes for any batch size, number of threads and instruction set."""
+        """Codes of float32 rows (n, dim), where those are. The same bytes for any batch size, number of threads,
+        instruction set and device."""
 
     @abstractmethod
     def decode(self, encoded: Encoded, centroids: Float32Array | None) -> Float32Array:

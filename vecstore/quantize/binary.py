@@ -19,6 +19,7 @@ from vecstore.index_spec import BAD_INDEX_SPEC
 from vecstore.index_spec import Quantizer as QuantizerSpec
 from vecstore.kernels import encode
 from vecstore.kernels.base import Float32Array
+from vecstore.kernels.places import contiguous, quotients, xp_of
 from vecstore.quantize.base import Encoded
 from vecstore.quantize.estimates import Residuals, halves_suffice, ratios, scale_and_add, stored
 from vecstore.quantize.itq import train_itq
@@ -52,7 +53,7 @@ class _Random:
         if len(self._rotations) == 1 and self.bits == self._rotations[0].dim_out:
             return self._rotations[0].apply(rows)
         together = np.concatenate([rotation.apply(rows) for rotation in self._rotations], axis=1)
-        return np.ascontiguousarray(together[:, : self.bits])
+        return contiguous(together[:, : self.bits])
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {
@@ -136,11 +137,10 @@ class BinaryQuantizer(ProjectedQuantizer):
         ratio = ratios(residuals, values)
         if self._map.keeps_length:
             dots = encode.row_dots(residuals.projected, values)
-            ratio = np.divide(residuals.squares, dots, out=np.zeros_like(dots), where=dots > 0)
+            ratio = quotients(residuals.squares, dots, dots > 0, 0)
         columns = [*scale_and_add(self.metric, residuals, values, ratio)]
-        padded = np.zeros((len(positive), -(-self.bits // 4) * 4), np.uint8)
-        padded[:, : self.bits] = positive
-        nibbles = (padded.reshape(len(positive), -1, 4) << np.arange(4, dtype=np.uint8)).sum(axis=2, dtype=np.uint8)
+        bits = np.pad(positive.astype(np.uint8), ((0, 0), (0, -self.bits % 4))).reshape(len(positive), -1, 4)
+        nibbles = (bits << xp_of(bits).arange(4, dtype=np.uint8)).sum(axis=2, dtype=np.uint8)
         return {"nibbles": nibbles, "factors": stored(columns, self._half)}
 
     def decode_residuals(self, encoded: Encoded) -> Float32Array:

@@ -17,6 +17,7 @@ import numpy as np
 from vecstore.kernels import encode
 from vecstore.kernels.base import Factors, Float32Array
 from vecstore.kernels.encode import Float64Array
+from vecstore.kernels.places import like, quotients
 from vecstore.schema import Metric
 
 HALF_MAX = float(np.finfo(np.float16).max)
@@ -36,11 +37,12 @@ class Residuals:
 def ratios(residuals: Residuals, values: Float32Array, weights: Float32Array | None = None) -> Float64Array:
     """|z|^2 / <z, y>, 0 for a zero residual: what y must be stretched by for an unbiased inner product. `weights`
     (dims,) multiply the terms of both."""
-    weighted = residuals.projected if weights is None else residuals.projected * weights
+    weighted = residuals.projected
+    if weights is not None:
+        weighted = weighted * like(weighted, weights)
     squares = encode.row_dots(weighted, residuals.projected)
     dots = encode.row_dots(weighted, values)
-    divided: Float64Array = np.divide(squares, dots, out=np.zeros_like(dots), where=dots > 0)
-    return divided
+    return quotients(squares, dots, dots > 0, 0)
 
 
 def scale_and_add(
@@ -72,7 +74,7 @@ def stored(columns: list[Float64Array], half: bool) -> Factors:
         columns = [*columns[:2], columns[2] * (1 + 2.0**-10)]
     together = np.stack(columns, axis=1)
     if half:
-        return np.clip(together, -HALF_MAX, HALF_MAX).astype(np.float16)
+        return encode.to_half(np.clip(together, -HALF_MAX, HALF_MAX))
     return np.clip(together, -FLOAT_MAX, FLOAT_MAX).astype(np.float32)
 
 

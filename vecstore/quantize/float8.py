@@ -16,6 +16,7 @@ from vecstore import index_spec
 from vecstore.errors import Corruption
 from vecstore.index_spec import Quantizer as QuantizerSpec
 from vecstore.kernels.base import CodeKind, Float32Array
+from vecstore.kernels.places import contiguous, like
 from vecstore.kernels.row_numpy import float8_values
 from vecstore.quantize.base import Codes, Encoded, Lists
 from vecstore.quantize.row_codes import Folding, RowSearch
@@ -29,7 +30,7 @@ _EXPONENT_MAX = 64  # of the power of two: beyond it float32 itself runs out
 def to_float8(numbers: Float32Array, kind: str) -> NDArray[np.uint8]:
     """To nearest, ties to even; larger numbers than the format's largest become that."""
     mantissa_bits, bias, largest = _FORMATS[kind]
-    bits = np.ascontiguousarray(numbers, np.float32).view(np.uint32)
+    bits = contiguous(numbers.astype(np.float32, copy=False)).view(np.uint32)
     magnitude = bits & 0x7FFFFFFF
     dropped = np.uint32(23 - mantissa_bits)
     half = np.uint32((1 << int(dropped) - 1) - 1)
@@ -66,7 +67,7 @@ class Float8Quantizer(ScalarQuantizer):
         return to_float8(np.ldexp(residuals, self.exponent), self.kind)
 
     def _values(self, codes: np.ndarray) -> Float32Array:
-        values: Float32Array = np.ldexp(self._numbers[codes], -self.exponent)
+        values: Float32Array = np.ldexp(like(codes, self._numbers)[codes], -self.exponent)
         return values
 
     def open(self, arrays: Mapping[str, np.ndarray], lists: Lists) -> Codes:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vecstore.kernels import encode
 from vecstore.kernels.base import Float32Array, UInt8Array
 from vecstore.kernels.encode import BitFields, UInt16Array
+from vecstore.kernels.places import like
 from vecstore.quantize.table_codes import Tables
 
 Int32Array = NDArray[np.int32]
@@ -39,13 +40,14 @@ class Grid:
 
     def values(self, codes: UInt16Array) -> Float32Array:
         """What codes (n, dims) stand for."""
-        return (codes.astype(np.float32) - _offset(self.bits)) * self.steps
+        return (codes.astype(np.float32) - like(codes, _offset(self.bits))) * like(codes, self.steps)
 
     def top_values(self, codes: UInt16Array) -> Float32Array:
         """What their top bits stand for: the centre of the cells that share them."""
         low = (self.bits - self.top).astype(np.uint16)
         steps = self.steps * (np.int64(1) << low.astype(np.int64)).astype(np.float32)
-        return ((codes >> low).astype(np.float32) - _offset(self.top)) * steps
+        cells = (codes >> like(codes, low)).astype(np.float32)
+        return (cells - like(codes, _offset(self.top))) * like(codes, steps)
 
     def nibbles(self, codes: UInt16Array) -> UInt8Array:
         return encode.gather_bits(codes, self._nibble_fields(), len(self._planes()))

@@ -16,7 +16,8 @@ from vecstore import index_spec
 from vecstore.index_spec import Quantizer as QuantizerSpec
 from vecstore.kernels.base import Float32Array
 from vecstore.kernels.encode import row_dots
-from vecstore.quantize.base import Codes, Encoded, Lists
+from vecstore.kernels.places import contiguous, like
+from vecstore.quantize.base import Codes, Encoded, Lists, in_batches
 from vecstore.quantize.int8 import RangeQuantizer
 from vecstore.quantize.row_codes import Folding, RowSearch, pack_rows
 from vecstore.quantize.scalar import gains, residual_factors, residuals_of
@@ -44,23 +45,20 @@ class Int4Quantizer(RangeQuantizer):
         return cls._fit(metric, residuals_of(sample, centroids), spec.clip)
 
     def encode(self, rows: Float32Array, centroids: Float32Array | None) -> Encoded:
-        codes = np.empty(rows.shape, np.uint8)
-        factors = np.empty((len(rows), 2), np.float32)
-        for start in range(0, len(rows), _BATCH):
-            part = slice(start, start + _BATCH)
-            origin = None if centroids is None else centroids[part]
-            codes[part] = self._cells(residuals_of(rows[part], origin))
-            factors[part] = self._factors(rows[part], codes[part], origin)
-        return {"codes": codes, "factors": factors}
+        return in_batches(rows, centroids, _BATCH, self._encoded)
+
+    def _encoded(self, rows: Float32Array, centroids: Float32Array | None) -> Encoded:
+        codes = self._cells(residuals_of(rows, centroids))
+        return {"codes": codes, "factors": self._factors(rows, codes, centroids)}
 
     def _varying(self, codes: np.ndarray) -> Float32Array:
-        values: Float32Array = (codes.astype(np.float32) - np.float32(7.5)) * self.step
+        values: Float32Array = (codes.astype(np.float32) - np.float32(7.5)) * like(codes, self.step)
         return values
 
     def _factors(self, rows: Float32Array, codes: np.ndarray, centroids: Float32Array | None) -> Float32Array:
         """Of residuals to centroid + mid; the distance starts from the centroid alone, see Folding."""
-        origin = np.broadcast_to(self.mid, rows.shape) if centroids is None else centroids + self.mid
-        origin = np.ascontiguousarray(origin)
+        mid = like(rows, self.mid)
+        origin = contiguous(np.broadcast_to(mid, rows.shape) if centroids is None else centroids + mid)
         factors = residual_factors(self.metric, rows - origin, self._varying(codes), origin)
         if self.metric is Metric.L2:  # |q - c - mid|^2 = |q - c|^2 - 2 <q, mid> + (|c + mid|^2 - |c|^2)
             known = row_dots(origin, origin)

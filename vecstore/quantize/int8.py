@@ -21,7 +21,8 @@ from vecstore.index_spec import BAD_INDEX_SPEC
 from vecstore.index_spec import Quantizer as QuantizerSpec
 from vecstore.kernels.base import Float32Array
 from vecstore.kernels.encode import row_dots
-from vecstore.quantize.base import Codes, Encoded, Lists, Quantizer
+from vecstore.kernels.places import contiguous, like, quotients
+from vecstore.quantize.base import Codes, Encoded, Lists, Quantizer, in_batches
 from vecstore.quantize.row_codes import Folding, RowSearch, pack_rows
 from vecstore.quantize.scalar import need_sample, read_dim
 from vecstore.schema import Metric
@@ -82,7 +83,7 @@ class RangeQuantizer(Quantizer):
         return float(self._seen[0] / max(1, self._seen[1]))
 
     def _cells(self, rows: Float32Array) -> NDArray[np.uint8]:
-        cells = np.rint((rows - self.low) / self.step)
+        cells = np.rint((rows - like(rows, self.low)) / like(rows, self.step))
         inside = np.clip(cells, 0, self.levels - 1)
         with self._lock:
             self._seen += (int((cells != inside).sum()), cells.size)
@@ -115,28 +116,26 @@ class Int8Quantizer(RangeQuantizer):
         return cls._fit(metric, sample, spec.clip)
 
     def encode(self, rows: Float32Array, centroids: Float32Array | None) -> Encoded:
-        codes = np.empty(rows.shape, np.uint8)
-        factors = np.empty((len(rows), 2 if self.metric is Metric.L2 else 1), np.float32)
-        for start in range(0, len(rows), _BATCH):
-            part = slice(start, start + _BATCH)
-            codes[part] = self._cells(rows[part])
-            factors[part] = self._factors(rows[part], self._varying(codes[part]))
-        return {"codes": codes, "factors": factors}
+        return in_batches(rows, None, _BATCH, self._encoded)
+
+    def _encoded(self, rows: Float32Array, centroids: Float32Array | None) -> Encoded:
+        codes = self._cells(rows)
+        return {"codes": codes, "factors": self._factors(rows, self._varying(codes))}
 
     def _varying(self, codes: np.ndarray) -> Float32Array:
-        values: Float32Array = (codes.astype(np.float32) - np.float32(128)) * self.step
+        values: Float32Array = (codes.astype(np.float32) - np.float32(128)) * like(codes, self.step)
         return values
 
     def _factors(self, rows: Float32Array, varying: Float32Array) -> Float32Array:
         if self.metric is Metric.L2:
-            decoded = varying + self.mid
-            return np.stack((np.full(len(rows), -2.0), row_dots(decoded, decoded)), axis=1).astype(np.float32)
+            decoded = varying + like(varying, self.mid)
+            squares = row_dots(decoded, decoded)
+            return np.stack((np.full_like(squares, -2), squares), axis=1).astype(np.float32)
         # |mid + s * varying| = |row|, for the s near 1.
-        mids = np.ascontiguousarray(np.broadcast_to(self.mid, rows.shape))
+        mids = contiguous(np.broadcast_to(like(rows, self.mid), rows.shape))
         a, b = row_dots(varying, varying), row_dots(varying, mids)
         root = b * b - a * (row_dots(mids, mids) - row_dots(rows, rows))
-        solvable = (root >= 0) & (a > 0)
-        scale = np.divide(np.sqrt(np.maximum(root, 0)) - b, a, out=np.ones_like(a), where=solvable)
+        scale = quotients(np.sqrt(np.maximum(root, 0)) - b, a, (root >= 0) & (a > 0), 1)
         scale = np.where(np.abs(scale - 1) <= 0.5, scale, 1.0)  # far off where most of a row was cut off
         return (-scale[:, None]).astype(np.float32)
 

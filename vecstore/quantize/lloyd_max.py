@@ -17,6 +17,7 @@ from vecstore.errors import Corruption, InvalidArgument
 from vecstore.index_spec import Quantizer as QuantizerSpec
 from vecstore.kernels import encode
 from vecstore.kernels.base import Float32Array, UInt8Array
+from vecstore.kernels.places import like, quotients
 from vecstore.quantize.base import Encoded, Lists
 from vecstore.quantize.codebooks import lloyd_max
 from vecstore.quantize.estimates import Residuals, halves_suffice, ratios, rotated_error, scale_and_add, stored
@@ -66,12 +67,12 @@ class LloydMax(ProjectedQuantizer):
         """The nearest level of each coordinate of rotated residuals (n, dims), whose length stands for sqrt(dims)."""
         lengths = np.sqrt(encode.row_dots(rotated, rotated))
         wanted = np.float64(rotated.shape[1]) ** 0.5
-        inverse = np.divide(wanted, lengths, out=np.zeros_like(lengths), where=lengths > 1e-30).astype(np.float32)
+        inverse = quotients(wanted, lengths, lengths > 1e-30, 0).astype(np.float32)
         return encode.level_codes(rotated, inverse, (self.levels[1:] + self.levels[:-1]) / np.float32(2))
 
     def encode_residuals(self, residuals: Residuals) -> Encoded:
         numbers = self.level_numbers(residuals.projected)
-        values = self.levels[numbers]
+        values = like(numbers, self.levels)[numbers]
         ratio = ratios(residuals, values)
         scale, add = scale_and_add(self.metric, residuals, values, ratio)
         factors = [scale, add]

@@ -19,7 +19,8 @@ from vecstore import index_spec
 from vecstore.errors import Corruption, InvalidArgument
 from vecstore.kernels.base import Float32Array, UInt8Array
 from vecstore.kernels.encode import nearest_codes, row_dots
-from vecstore.quantize.base import Codes, Encoded, Lists, Quantizer
+from vecstore.kernels.places import contiguous, like, quotients, xp_of
+from vecstore.quantize.base import Codes, Encoded, Lists, Quantizer, in_batches
 from vecstore.quantize.pq8 import ByteSearch, pack_bytes
 from vecstore.quantize.pq_train import train_codebooks
 from vecstore.quantize.table_codes import Tables, TableSearch, pack
@@ -67,15 +68,13 @@ class ProductQuantizer(Quantizer):
         return cls(metric, dim, codebooks)
 
     def encode(self, rows: Float32Array, centroids: Float32Array | None) -> Encoded:
-        codes = np.empty((len(rows), self.m), np.uint8)
-        factors = np.empty((len(rows), 2), np.float32)
-        for start in range(0, len(rows), _BATCH):
-            part = slice(start, start + _BATCH)
-            origin = None if centroids is None else centroids[part]
-            residuals = rows[part] if origin is None else rows[part] - origin
-            codes[part] = self._nearest(residuals)
-            factors[part] = self._factors(residuals, self._vectors(codes[part]), origin)
-        return {"codes": codes, "factors": factors}
+        return in_batches(rows, centroids, _BATCH, self._encoded)
+
+    def _encoded(self, rows: Float32Array, centroids: Float32Array | None) -> Encoded:
+        residuals = rows if centroids is None else rows - centroids
+        codes = self._nearest(residuals)
+        factors = self._factors(residuals, self._vectors(codes), centroids)
+        return {"codes": codes, "factors": factors.astype(np.float32)}
 
     def decode(self, encoded: Encoded, centroids: Float32Array | None) -> Float32Array:
         vectors = self._vectors(encoded["codes"])
@@ -111,7 +110,8 @@ class ProductQuantizer(Quantizer):
         return nearest_codes(_padded(residuals, self.m * self.subdim), self._columns, self._half_squares)
 
     def _vectors(self, codes: UInt8Array) -> Float32Array:
-        vectors = np.ascontiguousarray(self.codebooks[np.arange(self.m), codes].reshape(len(codes), -1)[:, : self.dim])
+        of_parts = like(codes, self.codebooks)[xp_of(codes).arange(self.m), codes.astype(np.int64)]
+        vectors: Float32Array = contiguous(of_parts.reshape(len(codes), -1)[:, : self.dim])
         return vectors
 
     def _factors(
@@ -119,7 +119,7 @@ class ProductQuantizer(Quantizer):
     ) -> NDArray[np.float64]:
         """Scale and add of each row (n, 2)."""
         squares, dots = row_dots(residuals, residuals), row_dots(residuals, vectors)
-        gains = np.divide(squares, np.maximum(dots, squares / _GAIN_MAX), np.zeros_like(squares), where=squares > 0)
+        gains = quotients(squares, np.maximum(dots, squares / _GAIN_MAX), squares > 0, 0)
         of_code = of_row = np.zeros_like(squares)
         if centroids is not None:
             of_code, of_row = gains * row_dots(vectors, centroids), row_dots(residuals, centroids)
@@ -130,8 +130,4 @@ class ProductQuantizer(Quantizer):
 
 def _padded(rows: Float32Array, dim: int) -> Float32Array:
     """Rows with zeros appended to `dim` components."""
-    if rows.shape[1] == dim:
-        return rows
-    padded = np.zeros((len(rows), dim), np.float32)
-    padded[:, : rows.shape[1]] = rows
-    return padded
+    return rows if rows.shape[1] == dim else np.pad(rows, ((0, 0), (0, dim - rows.shape[1])))

@@ -9,8 +9,9 @@ import numpy as np
 
 from vecstore.kernels import encode
 from vecstore.kernels.base import Bitmap, Float32Array, Kernels
+from vecstore.kernels.places import place_of
 from vecstore.quantize import table_codes
-from vecstore.quantize.base import Codes, Encoded, Found, Lists, Probes, Quantizer
+from vecstore.quantize.base import Codes, Encoded, Found, Lists, Probes, Quantizer, batch_rows
 from vecstore.quantize.estimates import Residuals
 from vecstore.quantize.row_codes import RowSearch
 from vecstore.quantize.table_codes import Tables, TableSearch
@@ -59,17 +60,22 @@ class ProjectedQuantizer(Quantizer):
 
     def _residuals(self, rows: Float32Array, centroids: Float32Array | None) -> Iterator[Residuals]:
         numbers, projections = None, None
-        if centroids is not None and len(centroids):
+        size = batch_rows(rows, _BATCH)
+        if centroids is not None and len(centroids) and place_of(rows) is None:
             first, numbers = _distinct(centroids)
             projections = self.project(centroids[first])
-        for start in range(0, max(1, len(rows)), _BATCH):
-            part = slice(start, start + _BATCH)
+        for start in range(0, max(1, len(rows)), size):
+            part = slice(start, start + size)
             residual = rows[part]
             if centroids is not None:
                 residual = residual - centroids[part]
             squares = encode.row_dots(residual, residual)
             dots = np.zeros_like(squares) if centroids is None else encode.row_dots(residual, centroids[part])
-            of_rows = None if projections is None or numbers is None else projections[numbers[part]]
+            of_rows = None
+            if projections is not None and numbers is not None:
+                of_rows = projections[numbers[part]]
+            elif centroids is not None:  # on a device, where a projection costs less than to find equal rows
+                of_rows = self.project(centroids[part])
             yield Residuals(self.project(residual), of_rows, squares, dots)
 
 

@@ -17,6 +17,7 @@ from vecstore.errors import InvalidArgument
 from vecstore.index_spec import Quantizer as QuantizerSpec
 from vecstore.kernels import encode
 from vecstore.kernels.base import Float32Array
+from vecstore.kernels.places import xp_of
 from vecstore.quantize.base import Encoded
 from vecstore.quantize.codebooks import grid_step
 from vecstore.quantize.estimates import Residuals, halves_suffice, ratios, rotated_error, scale_and_add, stored
@@ -77,7 +78,7 @@ class RaBitQ(ProjectedQuantizer):
         half = 1 << self.bits - 1
         ones = np.ones(rotated.shape[1], np.float32)
         if half == 1:
-            inverse_steps = np.ones(len(rotated), np.float32)
+            inverse_steps = xp_of(rotated).ones(len(rotated), np.float32)
         else:
             inverse_steps = encode.grid_steps(rotated, half, grid_step(self.bits))
         return encode.grid_codes(rotated, inverse_steps, ones, ones * np.float32(half))

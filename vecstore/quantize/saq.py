@@ -20,6 +20,7 @@ from vecstore.index_spec import Quantizer as QuantizerSpec
 from vecstore.kernels import encode
 from vecstore.kernels.base import Float32Array
 from vecstore.kernels.encode import Float64Array
+from vecstore.kernels.places import like, quotients, xp_of
 from vecstore.quantize.base import Encoded
 from vecstore.quantize.codebooks import BITS_MAX
 from vecstore.quantize.estimates import Residuals, halves_suffice, ratios, scale_and_add, stored
@@ -95,18 +96,18 @@ class SAQ(ProjectedQuantizer):
         return encoded
 
     def _codes(self, projected: Float32Array) -> encode.UInt16Array:
-        grid, ones = self._grid, np.ones(len(projected), np.float32)
+        grid, ones = self._grid, xp_of(projected).ones(len(projected), np.float32)
         halves = (np.int64(1) << (grid.bits - 1).astype(np.int64)).astype(np.float32)
         codes = encode.grid_codes(projected, ones, np.float32(1) / grid.steps, halves)
         if self._coarse.all():
             return codes
         values = grid.values(codes)
-        coarse = encode.row_dots(projected, values * self._coarse)
+        coarse = encode.row_dots(projected, values * like(values, self._coarse))
         missing = encode.row_dots(projected, projected) - encode.row_dots(projected, values)
-        divisors = 1 + np.divide(missing, coarse, out=np.zeros_like(coarse), where=coarse > 0)
+        divisors = 1 + quotients(missing, coarse, coarse > 0, 0)
         inverse = (1 / np.clip(divisors, 0.5, 2)).astype(np.float32)
         fine = encode.grid_codes(projected, inverse, np.float32(1) / grid.steps, halves)
-        return np.where(self._coarse, codes, fine)
+        return np.where(like(codes, self._coarse), codes, fine)
 
     def _factors(self, residuals: Residuals, values: Float32Array, columns: int, half: bool) -> np.ndarray:
         # The first stage only has to rule rows out: its scale leans towards the directions that weigh most in a query,
@@ -122,7 +123,7 @@ class SAQ(ProjectedQuantizer):
         residual the code does not tell, each direction weighed by the queries' energy along it. Near neighbours come
         out a little too far: of these 5 to 7 % lie beyond 1.9 errors (of all rows 3 %), 1 % beyond 3."""
         missed = residuals.projected - ratio[:, None].astype(np.float32) * values
-        missed *= self._grid.weights
+        missed *= like(missed, self._grid.weights)
         kept = encode.row_dots(residuals.projected, residuals.projected)
         beside = np.maximum(residuals.squares - kept, 0) * self._layout.dropped
         error: Float64Array = np.sqrt(encode.row_dots(missed, missed) + beside)

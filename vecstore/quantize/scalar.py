@@ -19,7 +19,8 @@ from vecstore.index_spec import BAD_INDEX_SPEC
 from vecstore.index_spec import Quantizer as QuantizerSpec
 from vecstore.kernels.base import CodeKind, Float32Array
 from vecstore.kernels.encode import row_dots
-from vecstore.quantize.base import Codes, Encoded, Lists, Quantizer
+from vecstore.kernels.places import contiguous, quotients
+from vecstore.quantize.base import Codes, Encoded, Lists, Quantizer, in_batches
 from vecstore.quantize.row_codes import Folding, RowSearch, code_dtype, pack_rows
 from vecstore.schema import Metric
 
@@ -38,7 +39,7 @@ def residual_factors(
 ) -> Float32Array:
     """Scale and add (n, 2) of codes that stand for `values`, relative to their centroids."""
     squares, along = row_dots(residuals, residuals), row_dots(residuals, values)
-    gain = np.divide(squares, along, out=np.ones_like(squares), where=along > squares / _GAIN_MAX)
+    gain = quotients(squares, along, along > squares / _GAIN_MAX, 1)
     add = squares if metric is Metric.L2 else np.zeros_like(squares)
     if centroids is not None:
         code_part, own_part = gain * row_dots(values, centroids), row_dots(residuals, centroids)
@@ -90,15 +91,12 @@ class ScalarQuantizer(Quantizer):
         """What codes stand for."""
 
     def encode(self, rows: Float32Array, centroids: Float32Array | None) -> Encoded:
-        codes = np.empty(rows.shape, code_dtype(self.kind))
-        factors = np.empty((len(rows), 2), np.float32)
-        for start in range(0, len(rows), _BATCH):
-            part = slice(start, start + _BATCH)
-            origin = None if centroids is None else centroids[part]
-            residuals = residuals_of(rows[part], origin)
-            codes[part] = self._rounded(residuals)
-            factors[part] = residual_factors(self.metric, residuals, self._values(codes[part]), origin)
-        return {"codes": codes, "factors": factors}
+        return in_batches(rows, centroids, _BATCH, self._encoded)
+
+    def _encoded(self, rows: Float32Array, centroids: Float32Array | None) -> Encoded:
+        residuals = residuals_of(rows, centroids)
+        codes = self._rounded(residuals).astype(code_dtype(self.kind), copy=False)
+        return {"codes": codes, "factors": residual_factors(self.metric, residuals, self._values(codes), centroids)}
 
     def decode(self, encoded: Encoded, centroids: Float32Array | None) -> Float32Array:
         residuals = self._values(encoded["codes"]) * gains(self.metric, encoded["factors"])
@@ -135,7 +133,7 @@ class BFloat16Quantizer(ScalarQuantizer):
 
     def _rounded(self, residuals: Float32Array) -> np.ndarray:
         """The high half, to nearest, ties to even; the largest numbers stay finite."""
-        bits = np.ascontiguousarray(residuals).view(np.uint32)
+        bits = contiguous(residuals).view(np.uint32)
         rounded = (bits + np.uint32(0x7FFF) + (bits >> 16 & 1)) >> 16
         overflown = rounded & 0x7FFF >= 0x7F80
         return np.where(overflown, bits >> 16, rounded).astype(np.uint16)

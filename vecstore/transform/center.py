@@ -9,6 +9,7 @@ import numpy as np
 
 from vecstore.index_spec import Transform as TransformSpec
 from vecstore.kernels.base import Float32Array
+from vecstore.kernels.places import like
 from vecstore.schema import Metric
 from vecstore.transform.arrays import number, stored_number, take
 from vecstore.transform.base import Transform
@@ -34,7 +35,7 @@ class Center(Transform):
         return False
 
     def apply(self, rows: Float32Array) -> Float32Array:
-        return rows - self.mean
+        return rows - like(rows, self.mean)
 
     def apply_queries(self, queries: Float32Array) -> tuple[Float32Array, Float32Array | None]:
         if self.both:

@@ -6,10 +6,16 @@ import numpy as np
 
 from vecstore.errors import Corruption, InvalidArgument
 from vecstore.kernels.base import Float32Array
+from vecstore.kernels.encode import row_dots
+from vecstore.kernels.places import place_of, quotients
 
 
 def unit_length(rows: Float32Array) -> Float32Array:
     """Rows divided by their length; a zero row stays zero. Lengths are float64: large and small values are safe."""
+    if place_of(rows) is not None:
+        lengths = np.sqrt(row_dots(rows, rows))[:, None]
+        of_device: Float32Array = quotients(rows, lengths, lengths > 0, 0).astype(np.float32)
+        return of_device
     wide = rows.astype(np.float64)
     norms = np.sqrt(np.einsum("nd,nd->n", wide, wide))[:, None]
     scaled: Float32Array = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0, casting="same_kind")

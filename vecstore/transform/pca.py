@@ -25,6 +25,7 @@ from vecstore.errors import Corruption
 from vecstore.index_spec import Transform as TransformSpec
 from vecstore.kernels.base import Float32Array
 from vecstore.kernels.encode import project, row_dots
+from vecstore.kernels.places import like
 from vecstore.schema import Metric
 from vecstore.transform.arrays import number, stored_number, take
 from vecstore.transform.base import Transform
@@ -122,7 +123,7 @@ class PCA(Transform):
         return False
 
     def apply(self, rows: Float32Array) -> Float32Array:
-        return self._mapped(rows if self.mean is None else rows - self.mean)
+        return self._mapped(rows if self.mean is None else rows - like(rows, self.mean))
 
     def apply_queries(self, queries: Float32Array) -> tuple[Float32Array, Float32Array | None]:
         add: Float32Array | None = queries @ self.mean if self.mean is not None and not self.both else None

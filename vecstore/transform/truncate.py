@@ -10,6 +10,7 @@ import numpy as np
 from vecstore import index_spec
 from vecstore.index_spec import Transform as TransformSpec
 from vecstore.kernels.base import Float32Array
+from vecstore.kernels.places import contiguous
 from vecstore.schema import Metric
 from vecstore.transform.arrays import DIM_MAX, number, stored_number
 from vecstore.transform.base import Transform
@@ -38,7 +39,7 @@ class Truncate(Transform):
         return self.unit
 
     def apply(self, rows: Float32Array) -> Float32Array:
-        prefix = np.ascontiguousarray(rows[:, : self.dim_out])
+        prefix = contiguous(rows[:, : self.dim_out])
         return unit_length(prefix) if self.unit else prefix
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.device.array_codes import ArrayCodes
+from vecstore.kernels.device.array_encode import ArrayEncode
 from vecstore.kernels.device.array_train import ArrayTrain
 from vecstore.kernels.device.arrays import Outputs, Plans, Queue, to_bfloat16, widened
 from vecstore.kernels.device.shortlist import Ready, Shortlist, Terms, distance_of, key_of
@@ -21,7 +22,7 @@ NOTHING = 0xFFFFFFFF
 UNDERFLOW = 2.0**-120  # more than a product or a narrowed component so small may lose
 
 
-class ArrayDevice(ArrayCodes, ArrayTrain):
+class ArrayDevice(ArrayCodes, ArrayTrain, ArrayEncode):
     name = "numpy"
     xp: Any = np
     total_bytes = 1 << 30

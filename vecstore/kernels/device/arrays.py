@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.device.blocks import Blocks
+from vecstore.kernels.device.encoding import Encoder
 from vecstore.kernels.device.shortlist import Ready, Shortlist, Terms
 from vecstore.schema import Metric
 
@@ -24,7 +25,7 @@ class Plans(dict[Any, Any]):
     """Recorded work over one array, by key; it ends with the array."""
 
 
-class Device(Protocol):
+class Device(Encoder, Protocol):
     name: str  # such as "cuda:0"
     xp: Any  # numpy's functions over this device's arrays
     total_bytes: int  # of memory

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from vecstore.kernels.device.arrays import Outputs, Plans, Queue
 from vecstore.kernels.device.blas import Blas
 from vecstore.kernels.device.cupy_codes import CupyCodes
+from vecstore.kernels.device.cupy_encode import CupyEncode
 from vecstore.kernels.device.cupy_select import CupySelect
 from vecstore.kernels.device.cupy_train import CupyTrain
 from vecstore.kernels.device.launch import Module
@@ -30,7 +31,7 @@ STAGED_FROM = 1 << 16  # bytes; smaller copies are not worth a pinned buffer
 STAGE_BYTES = 16 << 20
 
 
-class CupyDevice(CupySelect, CupyCodes, CupyTrain):
+class CupyDevice(CupySelect, CupyCodes, CupyTrain, CupyEncode):
     xp: Any = cupy
     few_tables = 16  # docs/RESULTS-GPU.md
 

@@ -8,7 +8,7 @@ from typing import Any
 import cupy
 import numpy as np
 
-SOURCES = ("common.cuh", "select.cu", "dense.cu", "binary.cu", "codes.cu", "tokens.cu", "train.cu")
+SOURCES = ("common.cuh", "select.cu", "dense.cu", "binary.cu", "codes.cu", "tokens.cu", "train.cu", "encode.cu")
 THREADS = 256
 NULL = np.uint64(0)
 
