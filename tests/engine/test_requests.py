@@ -308,3 +308,24 @@ def test_in_memory_offers_the_same(reopen: Callable[..., Database]) -> None:
         assert [segment["kind"] for segment in db.stats("c")["segments"]] == ["sealed"]
         assert db.query(QueryRequest("c", vectors_of([5])[0], "v", k=1))[0].id == 5
         assert db.wait_operation(db.verify().id, 30).error is None
+
+
+def test_a_closed_database_answers_nothing(tmp_path: Path) -> None:
+    for place in (None, tmp_path / "db"):
+        database = Database.open(place, SMALL)
+        database.create_collection("c", SCHEMA)
+        put(database, ["a"])
+        database.close()
+        database.close()
+        for call in (
+            lambda: database.query(QueryRequest("c", GOOD[0])),  # noqa: B023
+            lambda: database.get(GetRequest("c", ["a"])),  # noqa: B023
+            lambda: database.count(CountRequest("c")),  # noqa: B023
+            lambda: database.stats("c"),  # noqa: B023
+            lambda: database.has_collection("c"),  # noqa: B023
+            database.list_collections,
+            database.list_aliases,
+            lambda: put(database, ["b"]),  # noqa: B023
+        ):
+            with pytest.raises(Unavailable, match="the database is closed"):
+                call()

@@ -13,5 +13,5 @@ FilterLike: TypeAlias = Filter | Condition | Mapping[str, Any] | Sequence[Any]
 
 
 def as_filter(value: FilterLike | None, limits: Limits) -> Filter | None:
-    """A filter from an expression such as F("year") >= 2020, or dictionaries. Raises InvalidArgument (BAD_FILTER)."""
+    """A filter from an expression such as F("year").gte(2020), or dictionaries. Raises InvalidArgument (BAD_FILTER)."""
     return None if value is None else parse_filter(value, limits)

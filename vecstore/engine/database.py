@@ -250,6 +250,7 @@ class Database(Asking):
 
     def list_collections(self) -> list[CollectionInfo]:
         """By name; damaged ones too, with the points that can be counted."""
+        self.check_open()
         return [_info(collection, collection.view) for _, collection in sorted(self._collections.items())]
 
     def delete_collection(self, name: str) -> bool:

@@ -13,6 +13,7 @@ from vecstore.engine import aliases
 from vecstore.engine.collection import Collection
 from vecstore.engine.committer import Change, Committer
 from vecstore.engine.read_path import Reader, stop_after
+from vecstore.errors import Unavailable
 
 R = TypeVar("R")
 
@@ -24,14 +25,22 @@ class Named:
     _lock: threading.Lock  # one change of the set of collections, of their names or of a schema at a time
     _collections: dict[str, Collection]  # by their own names; replaced whole
     _aliases: dict[str, str]  # what each stands for; replaced whole
+    _closed: bool
+
+    def check_open(self) -> None:
+        """Raises Unavailable once the database is closed: what is still in memory may be somebody else's past."""
+        if self._closed:
+            raise Unavailable("the database is closed")
 
     def has_collection(self, name: str) -> bool:
+        self.check_open()
         validate.check_name(name, self.settings.limits)
         return name in self._collections or name in self._aliases
 
     def collection(self, name: str) -> Collection:
-        """The live collection of a name or an alias. Raises NotFound (COLLECTION_NOT_FOUND), or Corruption when it is
-        damaged."""
+        """The live collection of a name or an alias. Raises NotFound (COLLECTION_NOT_FOUND), Corruption when it is
+        damaged, or Unavailable when the database is closed."""
+        self.check_open()
         collection = self._collections.get(name)
         while collection is None:
             own = self._aliases.get(name)
@@ -64,6 +73,7 @@ class Named:
 
     def list_aliases(self, collection: str | None = None) -> list[Alias]:
         """By name; of one collection, where that is given. Raises NotFound (COLLECTION_NOT_FOUND)."""
+        self.check_open()
         table = self._aliases
         own = None if collection is None else self.collection(collection).record.name
         return [Alias(alias, name) for alias, name in sorted(table.items()) if own is None or name == own]

@@ -72,7 +72,8 @@ def _filter(data: object, path: str) -> Filter:
         return Filter(must=_conditions(data, path))
     if isinstance(data, Condition):
         return Filter(must=(data,))
-    raise bad_filter(path, f"{show(data)} is not a filter")
+    hint = "; F has methods for conditions, such as F('year').eq(2020)" if isinstance(data, bool) else ""
+    raise bad_filter(path, f"{show(data)} is not a filter{hint}")
 
 
 def _groups(data: Mapping[Any, object], path: str) -> Filter:
