@@ -8,10 +8,12 @@ memory after a warm-up (least squares), and the others at both ends. Source: spe
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,13 +141,11 @@ def look_after(db: Any, rng: np.random.Generator, counts: Counts) -> None:
 
 
 def sample(minute: float, process: psutil.Process, folder: Path) -> Sample:
-    files = [path for path in folder.rglob("*") if path.is_file()]
     sizes = []
-    for path in files:
-        try:
-            sizes.append(path.stat().st_blocks * 512)
-        except FileNotFoundError:  # just dropped
-            continue
+    for place, _, names in os.walk(folder):  # folders that are removed meanwhile are no error
+        for name in names:
+            with suppress(FileNotFoundError):
+                sizes.append((Path(place) / name).stat().st_blocks * 512)
     memory = process.memory_full_info()
     return Sample(
         minute,
@@ -153,7 +153,7 @@ def sample(minute: float, process: psutil.Process, folder: Path) -> Sample:
         (memory.rss - memory.shared) / 2**20,
         process.num_fds(),
         process.num_threads(),
-        len(files),
+        len(sizes),
         sum(sizes) / 2**20,
     )
 

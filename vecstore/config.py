@@ -51,7 +51,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     filtered_update_points_max: int = 100_000  # points that one set_payload by filter may rewrite
     rpcs_in_flight_max: int = 128
     rpcs_queued_max: int = 128
-    request_bytes_held_max: int = 0  # of all requests that are being answered; 0: 1/8 of the memory
+    request_bytes_held_max: int = 0  # of all requests that are being answered; 0: 1/16 of memory_max
     connections_max: int = 1_024
     deadline_default_s: float = 30.0
     receive_deadline_s: float = 30.0
@@ -60,19 +60,20 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the engine keeps data."""
 
+    memory_max: int = 0  # the budget of memory whose parts settings at 0 are (`vecstore.budget`); 0: all there is
     durability: Literal["fsync", "os"] = "fsync"
     seal_rows: int = 200_000  # a growing segment with this many rows is sealed
-    seal_bytes: int = 0  # or with this many bytes of vectors and payloads; 0: 256 MiB, or 1/16 of less memory
+    seal_bytes: int = 0  # or with this many bytes of vectors and payloads; 0: 1/32 of memory_max, at most 256 MiB
     seal_idle_s: float = 30.0  # or one large enough for an index, when no write came for so long
     merge_factor: int = 4  # this many sealed segments of one size class are merged
-    segment_bytes_max: int = 1_024 * MIB  # a merge does not make larger segments
+    segment_bytes_max: int = 0  # a merge does not make larger segments; 0: 1/8 of memory_max, at most 1 GiB
     compact_deleted_ratio: float = 0.25  # a sealed segment with more dead rows than this is rewritten
     index_rows_min: int = 10_000  # smaller sealed segments get no vector index: they are scanned exactly
     auto_index_rows_min: int = 20_000  # and with index "auto", fewer rows than this are scanned exactly
-    index_memory_bytes: int = 0  # what indexes may take where the engine chooses them; 0: a quarter of the memory
+    index_memory_bytes: int = 0  # what indexes may take where the engine chooses them; 0: 1/4 of memory_max
     in_place_rows: int = 5_000  # segments up to this size are built in process, larger ones in a worker
     resident_vectors_bytes: int = 256 * MIB  # stored vectors of indexed fields that may stay in memory
-    wal_bytes_max: int = 64 * MIB
+    wal_bytes_max: int = 0  # of the write-ahead log; 0: 1/32 of memory_max, at most 64 MiB
     disk_reserve_bytes: int = 64 * MIB  # writes are refused when less than this is free
     verify_on_open: bool = True  # checksum a column's bytes when it is first mapped
     maintenance: bool = True  # seal and merge in the background
@@ -110,7 +111,7 @@ class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     threads: int = 0  # threads of the kernel pool; 0 = one for each core
     strict_filters: bool = False  # refuse filters on fields without an index
-    filter_cache_bytes: int = 64 * MIB
+    filter_cache_bytes: int = 0  # 0: 1/32 of memory_max, at most 64 MiB
     shadow_sample: Share = 0.01  # share of live queries that are answered again exactly, to see what recall they got
     shadow_first: int = 200  # queries of each vector field that are all checked before it is by that share
     shadow_tune: bool = True  # tune on them where they got less recall than was promised, or are unlike the rows

@@ -30,6 +30,7 @@ class PointColumns:
     seqs: np.ndarray
     payloads: Payloads = None
     vectors: VectorsOf = None
+    held: Any = None  # room in memory that is taken as long as these are there
 
     def points(self) -> list[Point]:
         return list(map(Point, *self.lists(slice(None))))

@@ -13,7 +13,7 @@ from engine_support import batch_of, settle
 from index_support import load, query, questions, recall, schema, strategies
 
 from vecstore.config import Settings, Storage
-from vecstore.engine import database, indexing, machine, maintenance, scan
+from vecstore.engine import database, maintenance, scan
 from vecstore.engine.database import Database
 from vecstore.errors import AlreadyExists, Cancelled, InvalidArgument
 from vecstore.index import auto
@@ -302,29 +302,3 @@ def test_the_real_choices_can_be_built(reopen: Callable[..., Database], monkeypa
             assert specs(db) == [auto.tiers(field)[0 if memory == 1 << 30 else -1]]
             hits = [db.query(QueryRequest("c", row, using="v", k=1))[0].id for row in rows[:50]]
             assert sum(hit == row for row, hit in enumerate(hits)) >= 48
-
-
-def test_the_budget_is_a_quarter_of_the_memory_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    assert 1 << 24 < machine.memory_bytes() < 1 << 50
-    limit = tmp_path / "memory.max"
-    monkeypatch.setattr(machine, "_LIMITS", (tmp_path / "none", limit))
-    for content, expected in (("33554432", 32 << 20), ("max", None), ("", None)):
-        limit.write_text(content)
-        assert (machine.memory_bytes() == 32 << 20) == (expected is not None)
-    groups = tmp_path / "cgroup"
-    monkeypatch.setattr(machine, "_ROOT", tmp_path)
-    monkeypatch.setattr(machine, "_GROUPS", groups)
-    for line, folder, name in (
-        ("0::/a/b", "a", "memory.max"), ("4:cpu,memory:/c/d", "memory/c/d", "memory.limit_in_bytes"),
-    ):  # fmt: skip
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / name).write_text("16777216")
-        groups.write_text(f"9:pids:/x\n{line}\n")
-        assert machine.memory_bytes() == 16 << 20, line
-    groups.write_text("9:pids:/a\n")
-    limit.write_text("33554432")
-    machine.default_seal_bytes.cache_clear()
-    assert machine.default_seal_bytes() == 2 << 20
-    machine.default_seal_bytes.cache_clear()
-    assert indexing.Indexing(Storage(), list).budget == 8 << 20
-    assert indexing.Indexing(Storage(index_memory_bytes=7), list).budget == 7

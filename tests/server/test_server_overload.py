@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from server_support import Client, failure, query, serving
+from server_support import Client, failure, point, query, serving
 
+from vecstore.budget import REQUEST_COPIES
 from vecstore.config import Limits
 from vecstore.engine.database import Database
 from vecstore.pb.v1 import points_pb2 as pb
+from vecstore.room import ROOM
 
 RUNNING, QUEUED = 3, 2
 
@@ -149,4 +151,37 @@ def test_bytes_of_requests_are_bounded_together() -> None:
         gate.opened.set()
         assert [call.result().count for call in running] == [5, 5]
         assert count(large).count == 5
+        client.channel.close()
+
+
+def test_what_the_memory_has_no_room_for_is_refused_and_small_things_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as (handle, _):
+        client = Client(handle.port)
+        client.create()
+        client.upsert()
+        assert ROOM.budget > 0  # as the server found it
+        held = [0]
+        monkeypatch.setattr(ROOM, "_held", lambda: held[0])
+        text = "x" * 60_000
+        points = [point(100 + n, payload_json=f'{{"t": "{text}"}}'.encode()) for n in range(8)]
+        large = pb.UpsertRequest(collection="docs", points=points)
+        size = large.ByteSize()
+        held[0] = ROOM.budget - ROOM.budget // 8 - REQUEST_COPIES * size + 1
+        before = client.state()
+        code, error = failure(client.points.Upsert, large)
+        assert (code, error.reason) == ("RESOURCE_EXHAUSTED", "OVERLOADED")
+        assert f"a request of {size} bytes" in error.message
+        assert float(error.metadata["retry_after_s"]) > 0
+        assert client.state() == before
+        assert client.upsert().seq == before[0] + 1
+        delete = pb.DeletePointsRequest(collection="docs", ids=[{"num": 1}])
+        assert client.points.Delete(delete).seq == before[0] + 2
+        assert client.points.Query(query()).points
+        held[0] -= 1
+        assert client.points.Upsert(large).seq == before[0] + 3
+        for _ in range(100):  # the answer may be here before the room is given back
+            if not ROOM.taken:
+                break
+            time.sleep(0.01)
+        assert ROOM.taken == 0
         client.channel.close()

@@ -38,6 +38,7 @@ from vecstore.engine.worker import Line
 from vecstore.errors import Corruption, InvalidArgument, IoFailed, ResourceExhausted, Unimplemented, VecstoreError
 from vecstore.index.base import BuiltIndex, Warm
 from vecstore.kernels.base import Bitmap, Int64Array
+from vecstore.machine import WORKERS
 from vecstore.storage.open import Storage
 from vecstore.storage.staging import load_staged
 
@@ -125,11 +126,13 @@ class Builder:
         command = [sys.executable, "-m", "vecstore.engine.worker", str(place)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
         assert process.stdin is not None
+        WORKERS.add(process.pid)
         try:
             return self._follow(process, job, progress)
         finally:
             process.kill()
             process.wait()
+            WORKERS.discard(process.pid)
             with contextlib.suppress(OSError):
                 process.stdin.close()
 

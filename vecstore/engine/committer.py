@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pyroaring import BitMap
 
+from vecstore.budget import budget
 from vecstore.config import Settings
 from vecstore.engine import keys
 from vecstore.engine.collection import Collection
@@ -37,6 +38,7 @@ from vecstore.types import WriteResult
 T = TypeVar("T")
 GROUP_BYTES_MAX = 32 << 20
 QUEUE_BYTES_MAX = 128 << 20
+QUEUE_PART = 16  # of the budget of memory, where that is less
 
 
 @dataclass(slots=True)
@@ -82,6 +84,7 @@ class Committer:
     ) -> None:
         self._kv = kv
         self._limits = settings.limits
+        self._queue_bytes_max = min(QUEUE_BYTES_MAX, budget(settings) // QUEUE_PART)
         self._filtering = filtering
         self._probes = probes
         self._on_commit = on_commit  # tells maintenance that there may be work
@@ -101,7 +104,7 @@ class Committer:
         pending = _Pending(collection, write, durable, Future(), key, 0 if key is None else fingerprint(write))
         pending.future.set_running_or_notify_cancel()  # a queued write cannot be taken back
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._queued_bytes <= QUEUE_BYTES_MAX)
+            self._changed.wait_for(lambda: self._closed or self._queued_bytes <= self._queue_bytes_max)
             self._enqueue(pending)
             self._queued_bytes += write.nbytes
         return pending.future

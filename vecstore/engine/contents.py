@@ -13,21 +13,41 @@ from vecstore.engine import bitmaps
 from vecstore.engine.segment import SegmentView, decode_payload
 from vecstore.hits import Payloads, PointColumns, VectorsOf
 from vecstore.kernels.base import Int64Array
+from vecstore.room import ROOM, Held
 from vecstore.rows import StoredVector
 from vecstore.schema import Schema, VectorKind
 from vecstore.sparse import SparseRows, SparseVector
 from vecstore.types import Selection
 
+FEW = 64  # points, whose contents are small whatever they are
+ROW_BYTES = 100  # of a point beside its payload and its vectors
+WIDEST = 4  # bytes of a component of a vector
+ANSWER_COPIES = 3  # as they are read, as a message, as its bytes
+
 
 def contents(segment: SegmentView, rows: Int64Array, schema: Schema, select: Selection) -> PointColumns:
-    """The contents of a segment's rows, in the order of `rows`."""
+    """The contents of a segment's rows, in the order of `rows`. Raises ResourceExhausted (OVERLOADED) where there is no
+    room for them."""
     stored = segment.segment
+    held = _room_for(segment, len(rows), schema, select) if len(rows) >= FEW else None
     return PointColumns(
         stored.take_ids(rows),
         stored.seqs(rows),
         _payloads(segment, rows, select.payload) if select.payload else None,
         _vectors(segment, rows, schema, select.vectors) if select.vectors else None,
+        held,
     )
+
+
+def _room_for(segment: SegmentView, count: int, schema: Schema, select: Selection) -> Held:
+    """Of rows of mean length, as they are read and as they are sent."""
+    row_bytes = ROW_BYTES
+    if select.payload:
+        row_bytes += segment.segment.payload_bytes // max(1, segment.n_rows)
+    if select.vectors:
+        names = schema.vectors if isinstance(select.vectors, bool) else select.vectors
+        row_bytes += sum(schema.vectors[name].storage_width * WIDEST for name in names)
+    return ROOM.take(ANSWER_COPIES * count * row_bytes, f"reading {count} points")
 
 
 def gathered(
@@ -47,7 +67,7 @@ def gathered(
             if column is not None and values is not None:
                 for at, value in zip(ats.tolist(), values, strict=True):
                     column[at] = value
-    return PointColumns(ids, seqs, payloads, vectors)
+    return PointColumns(ids, seqs, payloads, vectors, [part.held for _, part in read])
 
 
 def _payloads(segment: SegmentView, rows: Int64Array, chosen: bool | Sequence[str]) -> Payloads:

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from vecstore import validate
+from vecstore.budget import budget, described, planned
 from vecstore.config import Settings
 from vecstore.embed.embedders import EmbedderLike, Embedders
 from vecstore.embed.requests import Embedding
@@ -51,6 +52,7 @@ from vecstore.hits import Hits
 from vecstore.index_check import check_index
 from vecstore.index_spec import Auto
 from vecstore.kernels.select import describe, get_kernels
+from vecstore.machine import held_bytes
 from vecstore.rows import Rows, concat
 from vecstore.schema import FieldKind, Schema, with_defaults
 from vecstore.schema_update import UpdateCollectionRequest, UpdatedCollection
@@ -87,6 +89,7 @@ class Database(Asking):
     _feeds: Feeds | None = None
 
     def __init__(self, storage: Storage, settings: Settings, embedders: Embedders | None = None) -> None:
+        settings = planned(settings)
         self._begin(storage, settings, embedders)
         recovered = recover(storage, settings.storage)
         self._collections.update((c.record.name, c) for c in recovered if not c.record.dropping)
@@ -166,6 +169,7 @@ class Database(Asking):
         Raises FailedPrecondition (DIRECTORY_LOCKED, FORMAT_TOO_NEW, EXTRA_MISSING), InvalidArgument (BAD_CONFIG),
         Corruption, ResourceExhausted, IoFailed."""
         named = Embedders({**settings.embedders, **(embedders or {})})
+        settings = planned(settings)
         storage = open_storage(path, settings.storage)
         try:
             return cls(storage, settings, named)
@@ -486,6 +490,7 @@ class Database(Asking):
             "indexes": (self._indexing.used(), self._indexing.budget),
             "resident_vectors": (self._storage.blobs.resident_bytes(), self.settings.storage.resident_vectors_bytes),
             "filter_cache": (self._filtering.cached_bytes, self.settings.search.filter_cache_bytes),
+            "process": (held_bytes(), budget(self.settings)),
         }
 
     @property
@@ -557,6 +562,7 @@ class Database(Asking):
             "path": None if self._storage.path is None else str(self._storage.path),
             "collections": len(self._collections),
             "epoch": self._storage.kv.epoch,
+            "memory": {"held": held_bytes(), **described(self.settings)},
             "processes": self.processes(),
         }
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-
-from cachetools import LRUCache
-
 from vecstore.config import Search
 from vecstore.engine import bitmaps
 from vecstore.engine.segment import SegmentView
+from vecstore.engine.segment_cache import SegmentCache
 from vecstore.kernels.base import Bitmap, Int64Array
 from vecstore.query.bitmaps import bitmap_words
 from vecstore.query.evaluate import EvalStats, evaluate, require_indexes
@@ -22,14 +19,13 @@ class Filtering:
 
     def __init__(self, settings: Search) -> None:
         self._strict = settings.strict_filters
-        self._lock = threading.Lock()
-        self._cache: LRUCache[tuple[str, str], Bitmap] = LRUCache(
-            max(1, settings.filter_cache_bytes), getsizeof=lambda words: max(1, words.nbytes)
+        self._cache: SegmentCache[Bitmap] = SegmentCache(
+            settings.filter_cache_bytes, lambda words: max(1, words.nbytes)
         )
 
     @property
     def cached_bytes(self) -> int:
-        return int(self._cache.currsize)
+        return self._cache.size
 
     def check(self, where: Filter | None, schema: Schema) -> None:
         """Raises InvalidArgument: VECTOR_NAME_UNKNOWN for a vector that the schema does not have; in strict mode,
@@ -52,12 +48,9 @@ class Filtering:
     def _matching(self, view: SegmentView, where: Filter, stats: EvalStats | None) -> Bitmap:
         if not view.segment.sorted_by_id:  # growing segments change under the cache
             return bitmap_words(evaluate(where, view, stats=stats), view.n_rows)
-        key = (view.segment.uid, repr(where))  # repr keeps 1, 1.0 and True apart, which compare equal
-        with self._lock:
-            words = self._cache.get(key)
+        key = repr(where)  # which keeps 1, 1.0 and True apart, which compare equal
+        words = self._cache.get(view.segment, key)
         if words is None:
             words = bitmap_words(evaluate(where, view, stats=stats), view.n_rows)
-            with self._lock:
-                if words.nbytes <= self._cache.maxsize:
-                    self._cache[key] = words
+            self._cache.put(view.segment, key, words)
         return words

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
+from vecstore.budget import planned
 from vecstore.config import Settings
 from vecstore.embed.embedders import EmbedderLike, Embedders
 from vecstore.engine.committer import Committer
@@ -63,6 +64,7 @@ class Follower(Database):
     """Threads may share one object."""
 
     def __init__(self, directory: Path, settings: Settings, name: str, embedders: Embedders | None = None) -> None:
+        settings = planned(settings)
         self._directory, self._name = directory, name
         self._blobs = follower_blobs(directory, settings.storage)
         self._client = FeedClient(directory, name)

@@ -105,9 +105,9 @@ class Following:
                 if isinstance(op, Delete):
                     gone.append(number)
                 else:
-                    records[number] = decode_meta(op.value, CollectionRecord)
+                    records[number] = decode_meta(op.content, CollectionRecord)
             elif keys.MANIFESTS_LOW <= op.key < keys.MANIFESTS_HIGH and isinstance(op, Put):
-                manifests[keys.parse_meta(op.key)] = decode_meta(op.value, Manifest)
+                manifests[keys.parse_meta(op.key)] = decode_meta(op.content, Manifest)
         return records, manifests, gone
 
     def _change_record(self, collection: Collection, record: CollectionRecord) -> None:
@@ -193,10 +193,10 @@ class Following:
         dead: dict[tuple[int, int], dict[int, BitMap]] = {}
         for op in puts:
             if op.family is Family.LOG:
-                parts.setdefault(keys.parse_log(op.key)[0], []).append((op.key, op.value))
+                parts.setdefault(keys.parse_log(op.key)[0], []).append((op.key, op.content))
             else:
                 number, segment, seq = keys.parse_tombstone(op.key)
-                dead.setdefault((number, seq), {})[segment] = read_tombstones(op.key, op.value)
+                dead.setdefault((number, seq), {})[segment] = read_tombstones(op.key, op.content)
         for number, pairs in parts.items():
             if number not in done:
                 self._replay(self.collections[number], pairs, dead)

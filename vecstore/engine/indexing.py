@@ -7,15 +7,12 @@ from collections.abc import Callable, Sequence
 from vecstore.config import Storage as StorageSettings
 from vecstore.engine.collection import Collection
 from vecstore.engine.header import Manifest
-from vecstore.engine.machine import memory_bytes
 from vecstore.engine.sealed import SealedSegment
 from vecstore.index import auto
 from vecstore.index.auto import Choice
 from vecstore.index_spec import Auto, Flat, Index, Inverted
 from vecstore.index_text import format_index
 from vecstore.schema import Schema, VectorField
-
-MEMORY_PART = 4  # of the machine's memory, the part that indexes may take when the setting says nothing
 
 
 class Indexing:
@@ -25,7 +22,7 @@ class Indexing:
         self._settings = settings
         self._collections = collections
         self._sums: dict[int, tuple[Manifest, int]] = {}  # by collection; a manifest is replaced when it changes
-        self.budget = settings.index_memory_bytes or memory_bytes() // MEMORY_PART
+        self.budget = settings.index_memory_bytes
 
     def wanted(
         self, segment: SealedSegment, name: str, field: VectorField, replaced: Sequence[SealedSegment] = ()

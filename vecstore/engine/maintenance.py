@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from vecstore.budget import BACKLOG_SEGMENTS
 from vecstore.config import Storage as StorageSettings
 from vecstore.engine import bitmaps, changes
 from vecstore.engine.builder import Builder, JobSource
@@ -21,7 +22,6 @@ from vecstore.engine.committer import Committer
 from vecstore.engine.derived import DerivedData, delete_columns
 from vecstore.engine.indexing import Indexing
 from vecstore.engine.jobs import Job
-from vecstore.engine.machine import default_seal_bytes
 from vecstore.engine.operations import Operation, Operations
 from vecstore.engine.rechecks import stale
 from vecstore.engine.sealed import SealedSegment
@@ -33,7 +33,6 @@ from vecstore.schema import Schema
 from vecstore.storage.interfaces import Blobs
 
 log = logging.getLogger("vecstore.maintenance")
-BACKLOG_SEGMENTS = 4  # closed growing segments that may wait for sealing before writers are held back
 BACKLOG_WAIT_S = 30.0
 
 
@@ -49,7 +48,7 @@ class Maintenance:
         collections: Callable[[], list[Collection]],
     ) -> None:
         self._settings = settings
-        self._seal_bytes = settings.seal_bytes or default_seal_bytes()
+        self._seal_bytes = settings.seal_bytes
         self._committer = committer
         self._builder = builder
         self._blobs = blobs
@@ -122,7 +121,9 @@ class Maintenance:
         bound = BACKLOG_SEGMENTS * self._seal_bytes
 
         def behind() -> bool:
-            return self._settings.maintenance and sum(segment.nbytes for segment in collection.frozen) > bound
+            if not self._settings.maintenance or not collection.frozen:
+                return False  # others' backlog is theirs to wait for
+            return sum(segment.nbytes for one in self._collections() for segment in one.frozen) > bound
 
         if behind():
             with collection.changed:
@@ -145,7 +146,7 @@ class Maintenance:
     def _tend_growing(self, collection: Collection) -> bool:
         if collection.failed is not None or collection.record.dropping:
             return False
-        if self._is_full(collection) or self._is_at_rest(collection):
+        if self._is_full(collection) or self._is_at_rest(collection) or self._is_most_of_many(collection):
             self._committer.exclusive(lambda: changes.freeze(collection))
         if not collection.frozen:
             return False
@@ -272,6 +273,11 @@ class Maintenance:
             or growing.nbytes >= self._seal_bytes
             or collection.log_bytes >= 2 * self._seal_bytes  # deletes and rewrites alone
         )
+
+    def _is_most_of_many(self, collection: Collection) -> bool:
+        """Whether the growing segments of all collections together are too large, and this is the largest."""
+        sizes = [one.growing.nbytes for one in self._collections()]
+        return sum(sizes) > BACKLOG_SEGMENTS * self._seal_bytes and collection.growing.nbytes == max(sizes)
 
     def _is_at_rest(self, collection: Collection) -> bool:
         """Whether the growing segment is worth an index and has not been written to for a while."""

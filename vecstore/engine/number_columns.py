@@ -3,16 +3,15 @@ is made once and kept, so that later queries read what they need at once; else t
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 import numpy as np
-from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from vecstore.engine import bitmaps
 from vecstore.engine.number_values import moment_of, number_of, number_values
 from vecstore.engine.segment import STOP_ROWS, SegmentView, decode_payload
+from vecstore.engine.segment_cache import SegmentCache
 from vecstore.kernels.base import Int64Array
 from vecstore.kernels.stop import check_stop
 from vecstore.query.path import found_at, parse_path, values_of
@@ -28,8 +27,7 @@ class NumberColumns:
     """Threads may share one object."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._cache: LRUCache[tuple[str, str, bool], Column] = LRUCache(CACHE_BYTES, getsizeof=lambda one: one.nbytes)
+        self._cache: SegmentCache[Column] = SegmentCache(CACHE_BYTES, lambda one: one.nbytes)
 
     def values(self, view: SegmentView, rows: Int64Array, key: str, datetime: bool) -> Column:
         """The smallest number of each row (or moment, in seconds since 1970), a new array; NaN where there is none."""
@@ -44,9 +42,7 @@ class NumberColumns:
             return None
         if (index.kind is FieldKind.DATETIME) != datetime:
             return None
-        name = (view.segment.uid, key, datetime)
-        with self._lock:
-            column = self._cache.get(name)
+        column = self._cache.get(view.segment, (key, datetime))
         if column is None:
             rows, values = number_values(view, bitmaps.all_set(view.n_rows), key, datetime)
             column = np.full(view.n_rows, np.inf)
@@ -56,9 +52,7 @@ class NumberColumns:
             column[missing] = np.nan
             if datetime:
                 column /= MICROSECONDS
-            with self._lock:
-                if column.nbytes <= self._cache.maxsize:
-                    self._cache[name] = column
+            self._cache.put(view.segment, (key, datetime), column)
         return column
 
 

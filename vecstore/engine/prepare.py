@@ -8,7 +8,7 @@ import numpy as np
 
 from vecstore import validate
 from vecstore.config import Limits
-from vecstore.engine.records import WriteRecord, encode_record
+from vecstore.engine.records import WriteRecord, encode_record, record_vectors
 from vecstore.engine.writes import (
     Batch,
     Condition,
@@ -44,6 +44,7 @@ from vecstore.types import (
 )
 
 KEY_LENGTH_MAX = 255
+LARGE = 1 << 20  # a write whose vectors are not kept beside its record
 
 
 def prepare(request: WriteRequest, schema: Schema, limits: Limits) -> Write:
@@ -53,6 +54,8 @@ def prepare(request: WriteRequest, schema: Schema, limits: Limits) -> Write:
     write = _prepare_single(request, schema, limits)
     if isinstance(write, Upsert) and write.mode is WriteMode.UPSERT and write.condition is None:
         write.encoded = encode_record(WriteRecord(write.batch))
+        if write.nbytes >= LARGE:
+            write.batch.vectors = record_vectors(write.encoded, write.batch.vectors, schema)
     return write
 
 

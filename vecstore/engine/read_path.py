@@ -30,6 +30,7 @@ from vecstore.kernels.base import Kernels
 from vecstore.kernels.stop import Stop, check_stop, current_stop
 from vecstore.query.filter import Filter, PointId
 from vecstore.query.parse import check_filter
+from vecstore.room import ROOM
 from vecstore.rows import Rows
 from vecstore.schema import Schema, VectorField
 from vecstore.types import (
@@ -42,6 +43,7 @@ from vecstore.types import (
     Selection,
 )
 
+FOUND_BYTES = 48  # for each row that a query asks for, while segments are searched
 LOOK_S = 0.02  # how often a read that waits for a write looks whether its caller is still there
 
 
@@ -90,10 +92,11 @@ class Reader:
         k = min(request.k + request.offset, max(1, view.points))
         queries = self.terms.prepared(self.kernels, view, name, spec, vectors)
         params = defaulted(request.params, spec)
-        ranked = search_view(
-            self.kernels, view, name, queries, k, request.filter, self.filtering, plan, params,
-            settings=self.settings.storage,
-        )  # fmt: skip
+        with ROOM.take(FOUND_BYTES * len(vectors) * k, f"{len(vectors)} queries for {k} points each"):
+            ranked = search_view(
+                self.kernels, view, name, queries, k, request.filter, self.filtering, plan, params,
+                settings=self.settings.storage,
+            )  # fmt: skip
         if self.shadow is not None:
             self.shadow.offer(collection, view, name, queries, request, ranked, k)
         explain = _explained(plan, view, name, len(vectors), started)

@@ -7,7 +7,7 @@ it deletes. Replaying records in seq order on top of the sealed segments gives t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,6 +88,15 @@ def _decode(header: dict[str, Any], arrays: dict[str, np.ndarray], schema: Schem
     return WriteRecord(batch, deleted)
 
 
+def record_vectors(data: bytes, vectors: Mapping[str, VectorBatch], schema: Schema) -> dict[str, VectorBatch]:
+    """The same vectors of a write as views of its record, so that those that the record was made of can go."""
+    _, arrays = unpack(data)
+    return {
+        name: VectorBatch(rows_from(name, schema.vectors[name], arrays), batch.present)
+        for name, batch in vectors.items()
+    }
+
+
 def pack_payloads(payloads: Sequence[bytes | None]) -> dict[str, np.ndarray]:
     """Payloads as one run of bytes and n + 1 offsets; no payload is an empty slice."""
     offsets = np.zeros(len(payloads) + 1, dtype=np.uint64)
@@ -106,12 +115,12 @@ def unpack_payloads(arrays: dict[str, np.ndarray], count: int) -> list[bytes | N
 
 def log_puts(collection: int, seq: int, record: bytes) -> list[Put]:
     """The record under (collection, seq, part). Part 0 starts with a mark that ties the record to its key, so that no
-    record is ever replayed in another one's place."""
-    marked = _mark(keys.log(collection, seq), record) + record
-    return [
-        Put(Family.LOG, keys.log(collection, seq, part), marked[start : start + PART_BYTES])
-        for part, start in enumerate(range(0, len(marked), PART_BYTES))
-    ]
+    record is ever replayed in another one's place. The others are views of `record`: they take no memory."""
+    mark, content = _mark(keys.log(collection, seq), record), memoryview(record)
+    first = PART_BYTES - len(mark)
+    parts: list[bytes | memoryview] = [mark + record[:first]]
+    parts += (content[at : at + PART_BYTES] for at in range(first, len(record), PART_BYTES))
+    return [Put(Family.LOG, keys.log(collection, seq, number), part) for number, part in enumerate(parts)]
 
 
 def _mark(key: bytes, record: bytes) -> bytes:

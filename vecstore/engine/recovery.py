@@ -12,7 +12,6 @@ from vecstore.config import Storage as StorageSettings
 from vecstore.engine import keys
 from vecstore.engine.collection import Collection
 from vecstore.engine.header import CollectionRecord, Manifest, decode_meta
-from vecstore.engine.machine import default_seal_bytes
 from vecstore.engine.records import decode_record, join_parts
 from vecstore.engine.resolve import sealed_rows
 from vecstore.engine.structure import check_manifest
@@ -120,7 +119,6 @@ def read_tombstones(key: bytes, value: bytes) -> BitMap:
 
 def _replay(collection: Collection, storage: Storage, settings: StorageSettings) -> None:
     number, seq = collection.number, collection.manifest.sealed_seq
-    seal_bytes = settings.seal_bytes or default_seal_bytes()
     collection.publish(seq)
     pairs = storage.kv.scan(Family.LOG, keys.log(number, seq + 1), keys.after_collection(number))
     for found, data in join_parts(pairs):
@@ -131,7 +129,7 @@ def _replay(collection: Collection, storage: Storage, settings: StorageSettings)
         touched = [*record.deleted, *record.batch.ids]
         collection.apply(Resolved(record, sealed_rows(touched, collection.view), encoded=data), seq)
         growing = collection.growing
-        if growing.n_rows >= settings.seal_rows or growing.nbytes >= seal_bytes:
+        if growing.n_rows >= settings.seal_rows or growing.nbytes >= settings.seal_bytes:
             collection.publish(seq)
             collection.freeze()
     collection.publish(seq)

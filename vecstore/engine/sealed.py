@@ -291,6 +291,10 @@ class SealedSegment:
     def seqs(self, rows: Int64Array) -> np.ndarray:
         return self.column("seqs")[rows]
 
+    @property
+    def payload_bytes(self) -> int:
+        return sum(column.ref.length for column in self.header.columns if column.name == "payload.bytes")
+
     def payload(self, row: int) -> bytes | None:
         offsets, content = self.column("payload.offsets"), self.column("payload.bytes").data
         # `check_column` has seen to the offsets.

@@ -37,6 +37,10 @@ class Segment(Protocol):
     uid: str  # unique within the process, for caches
     sorted_by_id: bool  # rows ascend by id, so that ties by row are ties by id
 
+    @property
+    def payload_bytes(self) -> int:
+        """Of all payloads, encoded."""
+
     def find(self, ids: Sequence[PointId], n_rows: int) -> Int64Array:
         """The newest row below `n_rows` of each id, dead or alive; -1 where absent."""
 

@@ -3,17 +3,15 @@ term occurs. Counted for each query over the segments of its view, so that write
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
 import numpy as np
-from cachetools import LRUCache
 
 from vecstore.engine import bitmaps
 from vecstore.engine.collection import View
 from vecstore.engine.segment import SegmentView
+from vecstore.engine.segment_cache import SegmentCache
 from vecstore.index.terms import TermQueries
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.rows import Rows
@@ -48,8 +46,7 @@ class TermStatistics:
     """Threads may share one object."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._texts: LRUCache[Hashable, _Texts] = LRUCache(SEGMENTS_REMEMBERED)
+        self._texts: SegmentCache[_Texts] = SegmentCache(SEGMENTS_REMEMBERED)
 
     def prepared(
         self, kernels: Kernels, view: View, name: str, field: VectorField, vectors: Rows
@@ -76,9 +73,7 @@ class TermStatistics:
         return TermQueries(SparseRows(terms.offsets, terms.indices, weights), length / count if count else 0.0)
 
     def _of(self, segment: SegmentView, name: str) -> _Texts:
-        key = (segment.segment.uid, name)
-        with self._lock:
-            known = self._texts.get(key)
+        known = self._texts.get(segment.segment, name)
         if known is not None and known.alive is segment.alive and known.n_rows == segment.n_rows:
             return known
         lengths = _flat(segment, name).lengths
@@ -87,8 +82,7 @@ class TermStatistics:
         flags = np.unpackbits(alive.view(np.uint8), bitorder="little")[: segment.n_rows].view(bool)
         total = float(lengths[flags].sum(dtype=np.float64))
         found = _Texts(segment.alive, segment.n_rows, bitmaps.count_bits(alive), total)
-        with self._lock:
-            self._texts[key] = found
+        self._texts.put(segment.segment, name, found)
         return found
 
 

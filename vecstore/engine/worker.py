@@ -6,6 +6,7 @@ with the header. Ends when its standard input closes, so that it never outlives 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -20,6 +21,7 @@ import msgspec
 from vecstore.engine.header import SegmentHeader
 from vecstore.engine.jobs import Job, open_source, open_warm, run_job, stage_into
 from vecstore.errors import VecstoreError
+from vecstore.malloc import return_freed
 
 
 class Line(msgspec.Struct, omit_defaults=True):
@@ -34,6 +36,8 @@ class Line(msgspec.Struct, omit_defaults=True):
 
 def main(directory: Path) -> int:
     threading.Thread(target=_exit_with_parent, daemon=True).start()
+    _offer_to_be_killed()
+    return_freed()
     try:
         job = msgspec.json.decode((directory / "job.json").read_bytes(), type=Job)
         sources = [open_source(files) for files in job.sources]
@@ -72,6 +76,12 @@ class _Progress:
 def _say(line: Any) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def _offer_to_be_killed() -> None:
+    """Where the system runs out of memory: a build is tried again, and the process that serves goes on."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def _exit_with_parent() -> None:

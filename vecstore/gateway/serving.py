@@ -16,6 +16,7 @@ import uvloop
 from vecstore.access import Access
 from vecstore.access.certificates import Certificates
 from vecstore.access.exposure import check_exposure
+from vecstore.budget import budget, planned
 from vecstore.client.connect import connect_transport
 from vecstore.client.local import AsyncLocal
 from vecstore.config import Settings
@@ -31,6 +32,7 @@ from vecstore.observe.calls import Observer
 from vecstore.observe.logs import configure_logging
 from vecstore.observe.metrics import Meters
 from vecstore.observe.tracing import tracing_from_environment
+from vecstore.room import ROOM
 from vecstore.server import app as server
 from vecstore.server.admission import Admission
 from vecstore.server.app import ALONE, Inside, OnReady, Place, ServerHandle
@@ -95,6 +97,8 @@ async def _serve_alone(
     target: str, settings: Settings, api_key: str | None, on_ready: Callable[[int], None] | None
 ) -> None:
     transport = connect_transport(target, api_key=api_key, settings=settings)
+    settings = planned(settings)
+    ROOM.budget = budget(settings)
     admission = Admission(settings.limits)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

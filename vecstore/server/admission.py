@@ -7,25 +7,25 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from vecstore.budget import REQUEST_COPIES
 from vecstore.config import Limits
-from vecstore.engine.machine import memory_bytes
 from vecstore.errors import RETRY_AFTER, Unavailable, overloaded
+from vecstore.room import ROOM
 
 RETRY_AFTER_S = 0.1
-HELD_PART = 8  # of the memory
 
 
 class Admission:
     """Unary calls open at one time are bounded by in flight + queued, of which rpcs_in_flight_max run. A call that is
     still sending its body holds no slot, so slow senders cannot keep others from running. Streams are bounded apart,
     because they may idle; each query or batch on them takes a slot while it runs. The bytes of requests that are here
-    are bounded together: what they are decoded to takes a few times as many."""
+    are bounded together, and what they are decoded to has to have room (`room.py`)."""
 
     def __init__(self, limits: Limits) -> None:
         self._running_max = limits.rpcs_in_flight_max
         self._open_max = limits.rpcs_in_flight_max + limits.rpcs_queued_max
         self._limits = limits
-        self._bytes_max = max(limits.request_bytes_held_max or memory_bytes() // HELD_PART, limits.message_bytes_max)
+        self._bytes_max = max(limits.request_bytes_held_max, limits.message_bytes_max)
         self.running = 0
         self.bytes = 0
         self.calls = 0
@@ -50,11 +50,12 @@ class Admission:
         if self.bytes + nbytes > self._bytes_max:
             bound = f"{nbytes} more would pass request_bytes_held_max={self._bytes_max}"
             raise overloaded(f"requests of {self.bytes} bytes are being answered, {bound}: retry later", RETRY_AFTER_S)
-        self.bytes += nbytes
-        try:
-            yield
-        finally:
-            self.bytes -= nbytes
+        with ROOM.take(REQUEST_COPIES * nbytes, f"a request of {nbytes} bytes"):
+            self.bytes += nbytes
+            try:
+                yield
+            finally:
+                self.bytes -= nbytes
 
     def enter_call(self) -> None:
         """Raises Unavailable when draining, ResourceExhausted (OVERLOADED) when no more calls fit."""

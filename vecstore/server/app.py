@@ -21,10 +21,12 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from vecstore.access import Access
 from vecstore.access.certificates import Certificates
 from vecstore.access.exposure import check_exposure
+from vecstore.budget import budget, planned
 from vecstore.config import Settings
 from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
 from vecstore.errors import IoFailed
+from vecstore.malloc import return_freed
 from vecstore.observe.calls import Observer
 from vecstore.observe.health import Health
 from vecstore.observe.listener import Listener
@@ -33,6 +35,7 @@ from vecstore.observe.metrics import Metrics
 from vecstore.observe.pages import Pages
 from vecstore.observe.tracing import Tracing, tracing_from_environment
 from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2, snapshots_pb2
+from vecstore.room import ROOM
 from vecstore.server.admission import Admission
 from vecstore.server.calls import PROTOCOL, Call, Calls
 from vecstore.server.collections import Collections
@@ -121,6 +124,8 @@ class GrpcServer:
         """Raises InvalidArgument (BAD_CONFIG) for a host that others can reach without a key, and for certificates that
         do not serve."""
         check_exposure(settings.server)
+        settings = planned(settings)
+        ROOM.budget = budget(settings)
         self._settings = settings
         self._place = place
         self._certificates = Certificates.from_settings(settings.server)
@@ -334,6 +339,7 @@ def serve(
     """
     check_exposure(settings.server)  # before anything is opened
     configure_logging(settings.server)
+    return_freed()
     access = Access.from_settings(settings.server)
     tracing = tracing_from_environment()
     try:

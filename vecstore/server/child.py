@@ -23,6 +23,7 @@ from vecstore.config import Settings
 from vecstore.engine.database import Database
 from vecstore.engine.follower import Follower
 from vecstore.errors import FailedPrecondition, Unavailable, VecstoreError
+from vecstore.malloc import return_freed
 from vecstore.observe.logs import configure_logging
 from vecstore.observe.tracing import Tracing, tracing_from_environment
 from vecstore.server.app import Beside, GrpcServer, Place
@@ -61,6 +62,7 @@ def read_role() -> Role:
 def run(role: Role, beside: Beside | None) -> None:
     """`beside` is the REST door."""
     configure_logging(role.settings.server)
+    return_freed()
     _raise_files()
     tracing = tracing_from_environment()
     try:

@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from vecstore.access.exposure import check_exposure
+from vecstore.budget import LEAST, budget, planned
 from vecstore.config import Settings
 from vecstore.errors import FailedPrecondition, IoFailed, VecstoreError
 from vecstore.observe.logs import configure_logging
@@ -134,6 +135,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    settings = _shared_out(settings)
     server = settings.server
     held = hold_port(server.host, server.port)
     children: list[Child] = []
@@ -208,6 +210,15 @@ def hold_port(host: str, port: int) -> list[socket.socket]:
             one.close()
         raise IoFailed(f"cannot listen on {host}:{port}: {error.strerror}") from None
     return held
+
+
+def _shared_out(settings: Settings) -> Settings:
+    """Each process has an equal part of the memory; indexes, which are mapped by all, are there once."""
+    storage, total = settings.storage, budget(settings)
+    share = max(LEAST, total // (1 + settings.server.readers))
+    indexes = planned(settings).storage.index_memory_bytes
+    storage = msgspec.structs.replace(storage, memory_max=share, index_memory_bytes=indexes)
+    return msgspec.structs.replace(settings, storage=storage)
 
 
 def _of_writer(settings: Settings) -> Settings:

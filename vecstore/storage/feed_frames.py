@@ -163,7 +163,7 @@ def dial(directory: Path) -> socket.socket:
 
 def _to_wire(op: Op) -> _WireOp:
     if isinstance(op, Put):
-        return _WireOp(_PUT, op.family, op.key, op.value)
+        return _WireOp(_PUT, op.family, op.key, op.content)
     if isinstance(op, Delete):
         return _WireOp(_DELETE, op.family, op.key)
     return _WireOp(_DELETE_RANGE, op.family, op.low, op.high)

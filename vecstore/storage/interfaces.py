@@ -29,7 +29,12 @@ class Family(StrEnum):
 class Put:
     family: Family
     key: bytes
-    value: bytes
+    value: bytes | memoryview
+
+    @property
+    def content(self) -> bytes:
+        """The value, copied where it is a view of something larger."""
+        return self.value.tobytes() if isinstance(self.value, memoryview) else self.value
 
 
 @dataclass(frozen=True, slots=True)

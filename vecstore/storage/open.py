@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vecstore.budget import planned
+from vecstore.config import Settings
 from vecstore.config import Storage as StorageSettings
 from vecstore.errors import Corruption, InvalidArgument
 from vecstore.storage.disk_space import DiskSpace
@@ -75,7 +77,9 @@ def open_storage(path: str | Path | None, settings: StorageSettings) -> Storage:
     if path is None:
         return Storage(MemoryKV(), MemoryBlobs(), None, None)
     directory = Path(path).absolute()
-    database = RocksDatabase(directory, settings.wal_bytes_max)
+    database = RocksDatabase(
+        directory, settings.wal_bytes_max or planned(Settings(storage=settings)).storage.wal_bytes_max
+    )
     reclaimer: Reclaimer | None = None
     try:
         reclaimer = Reclaimer(database)

@@ -195,7 +195,7 @@ class RocksKV:
         encoded = WriteBatch(raw_mode=True)
         for op in batch:
             if isinstance(op, Put):
-                encoded.put(op.key, op.value, handle(op.family))
+                encoded.put(op.key, op.content, handle(op.family))
             elif isinstance(op, Delete):
                 encoded.delete(op.key, handle(op.family))
             else:

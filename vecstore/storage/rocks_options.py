@@ -16,7 +16,7 @@ from rocksdict import (
 from vecstore.config import MIB
 
 SEGMENTS = "segments"
-_BLOCK_CACHE_BYTES = 32 * MIB
+_BLOCK_CACHE_BYTES_MAX = 32 * MIB
 _WRITE_BUFFER_BYTES_MAX = 32 * MIB
 
 
@@ -42,10 +42,11 @@ def database_options(wal_bytes_max: int) -> Options:
 
 
 def family_options(wal_bytes_max: int) -> dict[str, Options]:
-    """Options of each column family by name."""
-    cache = Cache(_BLOCK_CACHE_BYTES)
+    """Options of each column family by name. Buffers and cache follow the log's bound: the buffers take as much, and
+    up to `budget.BUFFERS` times that while flushes are behind."""
+    cache = Cache(min(_BLOCK_CACHE_BYTES_MAX, wal_bytes_max // 2))
     small = _family(cache, 16 * 1024)
-    small.set_write_buffer_size(8 * MIB)
+    small.set_write_buffer_size(min(8 * MIB, max(MIB, wal_bytes_max // 8)))
     small.set_compression_type(DBCompressionType.lz4())
     log = _family(cache, 64 * 1024)
     # Vectors do not compress and the log is trimmed soon. Many buffers and no slow-down, so that a burst is

@@ -1,33 +1,41 @@
-"""How much memory there is for this process: the machine's, or what its container or control group may take."""
+"""How much memory there is for this process, and how much it and its workers hold."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-
-from vecstore.config import MIB
 
 _ROOT = Path("/sys/fs/cgroup")
 _GROUPS = Path("/proc/self/cgroup")
 _LIMITS = (_ROOT / "memory.max", _ROOT / "memory/memory.limit_in_bytes")  # version 2, version 1
 _UNKNOWN = 4 << 30  # where the system does not tell
-SEAL_BYTES, SEAL_PART = 256 * MIB, 16  # of the memory
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+WORKERS: set[int] = set()  # processes that build for this one
 
 
 def memory_bytes() -> int:
+    """The machine's, or what the container or control group of this process may take."""
     found = [limit for limit in map(_limit, (*_LIMITS, *_own_limits())) if limit is not None]
     with contextlib.suppress(AttributeError, ValueError, OSError):
-        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        found.append(os.sysconf("SC_PHYS_PAGES") * _PAGE)
     return min((size for size in found if size > 0), default=_UNKNOWN)
 
 
-@cache
-def default_seal_bytes() -> int:
-    """Of a growing segment, which lies in memory: less where there is little. Some more may wait to be sealed."""
-    return min(SEAL_BYTES, memory_bytes() // SEAL_PART)
+def held_bytes() -> int:
+    """Of this process and its workers together, mapped files left out, which the system takes back when it needs room;
+    0 where the system does not tell. Takes some 20 us for each process."""
+    return sum(_held_by(str(pid)) for pid in ("self", *WORKERS.copy()))
+
+
+def _held_by(pid: str) -> int:
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            _, resident, shared, *_ = file.read().split()
+    except (OSError, ValueError):
+        return 0  # no such system, or it has just ended
+    return (int(resident) - int(shared)) * _PAGE
 
 
 def _own_limits() -> Iterator[Path]:
