@@ -13,16 +13,19 @@ from pathlib import Path
 from rot_support import judge, observe
 
 from vecstore.config import Storage as StorageSettings
+from vecstore.engine import keys
 from vecstore.storage.interfaces import Delete, Family, Op, Put
 from vecstore.storage.open import open_storage
 
 KINDS = {
     "collection": (Family.META, b"collection/", b"collection0"),
     "manifest": (Family.META, b"manifest/", b"manifest0"),
+    "aliases": (Family.META, keys.ALIASES_LOW, keys.ALIASES_HIGH),
     "log": (Family.LOG, b"", b"\xff" * 14),
     "tombstones": (Family.TOMBSTONES, b"", b"\xff" * 20),
 }
-# A tombstone record that is gone leaves no trace: RocksDB's block checksums cover its key.
+# A tombstone or an alias that is gone leaves no trace: RocksDB's block checksums cover its key.
+TRACELESS = ("tombstones", "aliases")
 DAMAGES = ("flip", "zero", "truncate", "append", "delete", "swap", "older")
 
 
@@ -35,9 +38,10 @@ def pairs_of(directory: Path, kind: str) -> dict[bytes, bytes]:
 
 
 def damage(
-    how: str, pairs: dict[bytes, bytes], older: dict[bytes, bytes], family: Family, choose: random.Random
+    how: str, pairs: dict[bytes, bytes], older: dict[bytes, bytes], kind: str, choose: random.Random
 ) -> list[Op]:
     """What to write; empty when there is nothing to change."""
+    family = KINDS[kind][0]
     key = choose.choice(sorted(pairs))
     value = pairs[key]
     match how:
@@ -52,7 +56,7 @@ def damage(
         case "append":
             return [Put(family, key, value + choose.randbytes(choose.randrange(1, 100)))]
         case "delete":
-            return [Delete(family, key)] if family is not Family.TOMBSTONES else []
+            return [] if kind in TRACELESS else [Delete(family, key)]
         case "swap":
             other = choose.choice(sorted(pairs))
             return [Put(family, key, pairs[other]), Put(family, other, value)] if pairs[other] != value else []
@@ -67,13 +71,12 @@ def main(pristine: Path, work: Path, kind: str, seed: int, times: int) -> None:
     shutil.copytree(pristine / "older", work / "older")
     expected = observe(work / "whole")
     pairs, older = pairs_of(work / "whole", kind), pairs_of(work / "older", kind)
-    family = KINDS[kind][0]
     runs, detected, wrong = 0, 0, []
     for how in DAMAGES:
         for _ in range(times):
             directory = work / "db"
             shutil.copytree(pristine / "db", directory)
-            changed = damage(how, pairs, older, family, choose)
+            changed = damage(how, pairs, older, kind, choose)
             if changed:
                 storage = open_storage(directory, StorageSettings())
                 storage.kv.durable(storage.kv.write(changed))

@@ -18,12 +18,14 @@ import numpy as np
 from crash_engine import new_ledgers, open_client, write_some
 from crash_oracle import DIM, create_collections, entries, vector_a
 
+from vecstore.aliases import CreateAlias
 from vecstore.client._sync.client import Client
 from vecstore.client._sync.collection import Collection
 from vecstore.errors import Corruption, FailedPrecondition, IoFailed, NotFound
 from vecstore.query.filter import Filter, HasVector, MatchValue, Range
 from vecstore.sparse import SparseVector
 
+ALIASES = {"first": "numbers", "second": "mixed"}
 DETECTED = (Corruption, IoFailed, FailedPrecondition)
 Observation = dict[str, Any]
 
@@ -33,6 +35,7 @@ def build(directory: Path, seed: int) -> None:
     choose = random.Random(seed)
     client = open_client(directory / "db")
     create_collections(client)
+    client.update_aliases([CreateAlias(alias, name) for alias, name in ALIASES.items()])
     ledgers = new_ledgers(directory)
     history: dict[str, dict[int, Any]] = {"numbers": {}, "mixed": {}}
 
@@ -58,7 +61,12 @@ def build(directory: Path, seed: int) -> None:
 
 def questions(client: Client) -> dict[str, Callable[[], Any]]:
     """Everything to ask, each as a function without arguments."""
-    asked: dict[str, Callable[[], Any]] = {"names": lambda: [info.name for info in client.list_collections()]}
+    asked: dict[str, Callable[[], Any]] = {
+        "names": lambda: [info.name for info in client.list_collections()],
+        "aliases": lambda: [(one.alias, one.collection) for one in client.list_aliases()],
+    }
+    for alias in ALIASES:
+        asked[f"{alias} count by alias"] = lambda alias=alias: client.collection(alias).count()
     for name in ("numbers", "mixed"):
         c = client.collection(name)
         ids = [number * 1_000_000 + key for number in (0, 1) for key in range(0, 300, 7)]
