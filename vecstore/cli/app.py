@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from vecstore.cli import (
     alias,
     create,
+    documents,
     estimate,
     gateway,
     inspect,
@@ -76,5 +77,6 @@ app.command("cancel")(manage.cancel)
 app.command("compact")(manage.compact)
 app.command("drop")(manage.drop)
 app.command("info")(inspect.info)
+app.add_typer(documents.app, name="documents")
 app.add_typer(alias.app, name="alias")
 app.add_typer(keys.app, name="keys")

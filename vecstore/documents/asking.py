@@ -65,7 +65,7 @@ def query_for(
     """The query, and the fields of its prefetches in order. Raises InvalidArgument (BAD_ARGUMENT), FailedPrecondition
     (NOT_FOR_DOCUMENTS)."""
     if not isinstance(question, str) or not question.strip():
-        raise _bad("question", "is blank")
+        raise _bad("question", f"{question!r:.40} is blank")
     names = list(searched_fields(schema))
     dense = vectors_field(schema)
     reach = max(wanted.candidates, wanted.k)
