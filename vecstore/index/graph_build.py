@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -12,7 +13,9 @@ from vecstore.index.graph_rows import byte_rows, distinct, taken
 from vecstore.index.resident import aligned_empty
 from vecstore.index.stored_rows import StoredRows
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
-from vecstore.kernels.graph import BuildParams, UInt32Array
+from vecstore.kernels.device.neighbours import ASKED, NearestRows
+from vecstore.kernels.graph import BuildParams, ByteRows, GraphBuilder, UInt32Array
+from vecstore.kernels.places import entered
 
 DEGREE = 48
 MERGE_FANOUT = (6, 2, 1)  # where most edges are known
@@ -21,6 +24,8 @@ LEAF_ROWS, LEAF_ROWS_MIN = 2048, 256
 LEAVES_MIN = 16  # in fewer, the nearest of every leaf are the same rows, and lists do not fill
 BRANCHES = 4  # edges from a row to others that equal it
 _LEAVES, _ROWS = 64, 8192  # of one step
+ON_DEVICE = 16384, 1 << 22  # rows, from and to: below they are few for a device, above their products too many
+log = logging.getLogger("vecstore.index")
 
 
 def neighbours_of(
@@ -44,15 +49,34 @@ def neighbours_of(
         if len(edges[0]) >= KNOWN_SHARE * n:
             params = replace(params, fanout=MERGE_FANOUT)
     builder = kernels.graph_builder(rows, params, lists)
-    progress("carve", 0, 1)
-    leaves = builder.carve()
-    if edges is not None:
-        builder.seed(*edges)
-    _steps("join", builder.join, leaves, _LEAVES, progress)
+    if edges is not None or not _nearest_on_device(builder, rows, params, progress):
+        progress("carve", 0, 1)
+        leaves = builder.carve()
+        if edges is not None:
+            builder.seed(*edges)
+        _steps("join", builder.join, leaves, _LEAVES, progress)
     _steps("prune", builder.prune, n, _ROWS, progress)
     builder.reverse()
     _steps("finish", builder.finish, n, _ROWS, progress)
     return _with_equals(lists, kept.rows, kept.again, kept.first, len(source))
+
+
+def _nearest_on_device(builder: GraphBuilder, rows: ByteRows, params: BuildParams, progress: Progress) -> bool:
+    """Each row's nearest of all, from the device that the build has entered: what carving and joining leaves is for.
+    False: there is none, or they do not fit."""
+    place, n = entered(), len(rows.bytes)
+    if place is None or not ON_DEVICE[0] <= n <= ON_DEVICE[1]:
+        return False
+    try:
+        nearest = NearestRows(place.device, rows)
+        for low in range(0, n, ASKED):
+            progress("nearest rows", low, n)
+            asked = np.arange(low, min(n, low + ASKED), dtype=np.uint32)
+            builder.seed(asked, nearest.of(low, low + len(asked), min(n, params.reservoir + 1)))
+    except MemoryError:
+        log.warning("the nearest of %d rows do not fit into %s: the host joins leaves", n, place.device.name)
+        return False
+    return True
 
 
 def _steps(phase: str, step: Callable[[int, int], None], total: int, size: int, progress: Progress) -> None:
