@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bench.device import codes, scans
+from bench.device.building import building
 from bench.device.roofline import roofline
 from bench.device.selection import selection
 from vecstore.kernels.device import devices
@@ -29,7 +30,7 @@ from vecstore.kernels.device.choice import Always
 from vecstore.kernels.device.resident import Resident
 from vecstore.kernels.select import get_kernels
 
-PARTS = ("dense", "bits", "tables", "rows", "maxsim", "selection")
+PARTS = ("dense", "bits", "tables", "rows", "maxsim", "selection", "build")
 
 
 def measure(device: Any, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -43,7 +44,7 @@ def measure(device: Any, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     rng = np.random.default_rng(0)
     queries = rng.standard_normal((max(*batches, 64), given.dim), dtype=np.float32)
     parts = given.only.split(",")
-    if "dense" in parts or "bits" in parts:
+    if {"dense", "bits", "build"} & set(parts):
         with device.working():
             vectors = device.get(device.xp.random.standard_normal((n, given.dim)).astype(np.float32))
     if "dense" in parts:
@@ -61,6 +62,8 @@ def measure(device: Any, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     resident.drop_all()
     if "selection" in parts:
         yield selection(device, 10 * n, 16, k)
+    if "build" in parts:
+        yield from building(device, host, vectors)
 
 
 def main() -> None:
