@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
 
+QUALITIES_REMEMBERED = 256
 BASES = ("exact", "queries", "rows", "unfamiliar")  # what is known best comes first
 
 
@@ -34,8 +37,7 @@ class Quality:
     timed_out: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One segment that was searched."""
 
     rows: int
@@ -50,8 +52,7 @@ NOTHING = Quality(1.0, True, "none", "exact")  # of a search among no rows
 def over_segments(parts: Sequence[Part]) -> Quality:
     """Of the segments that were searched, where none was left out."""
     if len(parts) == 1:
-        part = parts[0]
-        return Quality(part.recall, True, part.strategy, part.basis)
+        return _of_one(parts[0].recall, parts[0].strategy, parts[0].basis)
     if not parts:
         return NOTHING
     rows = known = 0.0
@@ -63,6 +64,12 @@ def over_segments(parts: Sequence[Part]) -> Quality:
         known += part.rows * part.recall
     strategies = "+".join(sorted({part.strategy for part in parts}))
     return Quality(known / rows if rows else None, True, strategies, _weakest([part.basis for part in parts]))
+
+
+@lru_cache(QUALITIES_REMEMBERED)
+def _of_one(recall: float | None, strategy: str, basis: str) -> Quality:
+    """The same object again and again, as the same settings promise the same."""
+    return Quality(recall, True, strategy, basis)
 
 
 def over_stages(name: str, parts: Sequence[Quality], own: Quality = NOTHING) -> Quality:

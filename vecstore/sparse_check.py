@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from vecstore.errors import InvalidArgument
+from vecstore.kernels.sparse_ready import is_ready
 from vecstore.sparse import SparseRows
 
 INDEX_MAX = (1 << 32) - 1
+_STORED, _OFFSETS = np.dtype(np.float32), np.dtype(np.int64)
 
 
 def bad_vector(path: str, problem: str, reason: str = "BAD_VECTOR") -> InvalidArgument:
@@ -49,11 +51,14 @@ def check_sparse(
 
 def _is_ready(rows: SparseRows, dtype: np.dtype[Any], squared_max: float) -> bool:
     """Whether one row is what is stored already, as most queries are: they are checked in a few microseconds."""
-    indices, values = rows.indices, rows.values
-    if dtype != np.float32 or values.dtype != dtype or not _is_one_row(rows):
+    offsets, indices, values = rows.offsets, rows.indices, rows.values
+    if dtype != _STORED or type(indices) is not np.ndarray or type(values) is not np.ndarray:
         return False
-    # Not a number compares to nothing, and the sum of squares is infinite or larger than the bound before it overflows.
-    return bool((indices[1:] > indices[:-1]).all() and values.all() and np.vdot(values, values) <= squared_max)
+    if type(offsets) is not np.ndarray:
+        return False
+    if offsets.dtype != _OFFSETS or offsets.shape != (2,) or offsets.tolist() != [0, len(indices)]:
+        return False
+    return is_ready(indices, values, squared_max)
 
 
 def _is_one_row(rows: SparseRows) -> bool:

@@ -42,6 +42,23 @@ void document_frequency(Input terms, Input offsets, Input indices, Input values,
                               static_cast<std::int64_t*>(out.data()));
 }
 
+// Whether these may be a query as they are; arrays of any form may be asked about.
+bool ready(const Input& indices, const Input& values, double squared_max) {
+    if (!kUInt32.matches(indices) || !kFloat32.matches(values) || indices.ndim() != 1 || values.ndim() != 1)
+        return false;
+    const std::size_t n = indices.shape(0);
+    if (values.shape(0) != n || (n > 1 && (indices.stride(0) != 1 || values.stride(0) != 1))) return false;
+    const auto* index = data_of<std::uint32_t>(indices);
+    const auto* value = data_of<float>(values);
+    double squared = 0;
+    bool good = true;
+    for (std::size_t i = 0; i < n; ++i) {
+        squared += static_cast<double>(value[i]) * static_cast<double>(value[i]);
+        good &= value[i] != 0 && (i == 0 || index[i] > index[i - 1]);
+    }
+    return good && squared <= squared_max;  // what is not a number compares to nothing
+}
+
 }  // namespace
 
 void vecstore::bind_sparse(nb::module_& m) {
@@ -55,4 +72,5 @@ void vecstore::bind_sparse(nb::module_& m) {
           nb::arg("base"), nb::arg("slope"), array("candidates"), array("out_distances"), Release());
     m.def("sparse_document_frequency", &document_frequency, array("terms"), optional("offsets"), optional("indices"),
           optional("values"), nb::arg("packed").none(), optional("allowed"), array("out"), Release());
+    m.def("sparse_ready", &ready, array("indices"), array("values"), nb::arg("squared_max"));
 }

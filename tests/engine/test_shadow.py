@@ -67,11 +67,16 @@ def test_what_does_not_fit_is_dropped(watched: Database, monkeypatch: pytest.Mon
     assert shadow is not None
     held = []
     monkeypatch.setattr(shadow, "_recall", lambda sampled: held.append(sampled) or shadow._closing.wait(30) or None)
-    for vector in questions(WAITING_MAX + 10):
+    asked = questions(WAITING_MAX + 10)
+    wanted = asked.copy()
+    for vector in asked:
         query(watched, vector, params=SearchParams(nprobe=3))
+        vector[:] = 0  # a caller's array is its own again
     assert 8 <= shadow.dropped <= 10  # one or two are at work
     watched.close()  # does not wait for what is left
     assert len(held) <= 2
+    for sampled in held:
+        assert (sampled.query == wanted).all(axis=1).any()
 
 
 def test_live_queries_that_got_too_little_are_tuned_on(watched: Database, monkeypatch: pytest.MonkeyPatch) -> None:

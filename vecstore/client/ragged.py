@@ -68,6 +68,8 @@ def _tokens(value: Any, dim: int, path: str) -> np.ndarray:
 
 def as_ragged_query(value: Any, field: VectorField) -> RaggedRows | TextRows:
     """One query as one row. Raises InvalidArgument (BAD_VECTOR)."""
+    if type(value) in _PAIRS and field.is_sparse and _is_pair(value):  # the usual case, without copies
+        return SparseRows(np.array((0, len(value[0]))), *value)
     if hasattr(value, "tocsr"):
         value = _from_scipy(value)
     if isinstance(value, SparseRows | TextRows | TokenRows):
@@ -83,6 +85,15 @@ def as_ragged_query(value: Any, field: VectorField) -> RaggedRows | TextRows:
             raise bad_vector("vector", "is a text, but the field is sparse")
         return TextRows([value])
     return sparse_rows([as_sparse(value, "vector")])
+
+
+def _is_pair(value: Sequence[Any]) -> bool:
+    """Whether these are indices and values in the dtypes that requests carry."""
+    if len(value) != 2 or type(value[0]) is not np.ndarray or type(value[1]) is not np.ndarray:
+        return False
+    indices, values = value
+    fit = indices.dtype == _INDICES and values.dtype == _VALUES
+    return fit and indices.ndim == 1 and bool(indices.shape == values.shape)
 
 
 def as_sparse(value: Any, path: str) -> SparseVector:
@@ -117,4 +128,6 @@ def _from_scipy(matrix: Any) -> SparseRows:
     return SparseRows(rows.indptr, rows.indices, rows.data)
 
 
+_PAIRS = (tuple, SparseVector)
+_INDICES, _VALUES = np.dtype(np.uint32), np.dtype(np.float32)
 NOTHING = SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))

@@ -19,6 +19,7 @@ from vecstore.ranking import Discover as DiscoverRanking
 from vecstore.ranking import Recommend as RecommendRanking
 from vecstore.rows import GivenRows
 from vecstore.schema import Schema, VectorField
+from vecstore.sparse import SparseRows, SparseVector
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,15 @@ class Discover:
     context: Sequence[tuple[Any, Any]] = ()
 
 
+_VECTORS = (np.ndarray, tuple, list, str, SparseVector, SparseRows)  # and nothing else that ranks is of these types
+
+
 def as_ranking(
     given: Any, schema: Schema, using: str | None, limits: Limits, prefetches: int
 ) -> tuple[GivenRows | None, Ranking | None]:
     """A vector, or what else ranks. Raises InvalidArgument."""
+    if type(given) in _VECTORS:
+        return as_query(given, schema.vectors[only_vector(schema, using)]), None
     if given is None or isinstance(given, NearestId | OrderBy | Sample):
         return None, given
     if isinstance(given, Mapping) and given.keys() == {"formula"}:

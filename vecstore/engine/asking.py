@@ -12,6 +12,7 @@ from vecstore.engine.read_path import stop_after
 from vecstore.engine.staged_reads import StagedReader
 from vecstore.hits import Hits
 from vecstore.query.filter import PointId
+from vecstore.rows import TextRows
 from vecstore.types import QueryRequest
 
 
@@ -20,7 +21,9 @@ class Asking(Named):
     _staged: StagedReader
 
     def query(self, request: QueryRequest) -> Hits:
-        (request,) = self.embedding.resolved([self.named(request)])
+        request = self.named(request)
+        if isinstance(request.vector, TextRows) or request.is_staged:  # what else holds no texts
+            (request,) = self.embedding.resolved([request])
         collection = self.collection(request.collection)
         with stop_after(request.timeout_s, self.settings):
             if request.is_staged:

@@ -14,6 +14,7 @@ from vecstore.engine.collection import Collection
 from vecstore.engine.committer import Change, Committer
 from vecstore.engine.read_path import Reader, stop_after
 from vecstore.errors import Unavailable
+from vecstore.types import QueryRequest
 
 R = TypeVar("R")
 
@@ -86,6 +87,8 @@ class Named:
     def named(self, request: R) -> R:
         """The request, naming its collection as that is called itself; for a read, once this process shows the writes
         in `min_seqs`. Raises DeadlineExceeded."""
+        if not self._aliases and isinstance(request, QueryRequest) and request.min_seqs is None:
+            return request  # as most queries are
         return self.named_all((request,))[0]
 
     def named_all(self, requests: Sequence[R]) -> list[R]:

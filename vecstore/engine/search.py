@@ -28,6 +28,7 @@ from vecstore.query.evaluate import EvalStats
 from vecstore.query.filter import Filter
 
 DEFAULT_SETTINGS = Storage()
+_UNBOUNDED = nullcontext()
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ def search_view(
                 plan.segments.append(_explain(segment, "left_out", 0, stats, None, started, started))
             continue
         candidates, strategy, n_allowed, filtered = None, "timed_out", 0, started
-        with nullcontext() if left_out is None else left_out.in_time(segment):
+        with _UNBOUNDED if left_out is None else left_out.in_time(segment):
             check_stop()
             allowed = allowed_rows(segment, name, where, filtering, stats)
             if within is not None:

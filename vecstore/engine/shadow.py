@@ -102,6 +102,11 @@ class Seen:
         return promised is not None and bool(found["high"] < promised - SHORT)
 
 
+def _copied(queries: Queries, at: int) -> Queries:
+    """One query as a batch, which is the caller's own no more: it may put others into its arrays."""
+    return queries[at : at + 1] if isinstance(queries, TermQueries) else queries[np.array([at])]
+
+
 class Shadow:
     """Threads may share one object."""
 
@@ -131,17 +136,20 @@ class Shadow:
         """Perhaps take one of the queries that were answered. Exact answers need no check, and prefixes and estimated
         scores are no promise of the true nearest."""
         share = 1.0 if self._checked.get((collection.record.name, name), 0) < self._first else self._share
-        if _RANDOM.random() >= share * len(queries):
+        if share < 1 and _RANDOM.random() >= share * len(queries):
             return
         params, quality = request.params, ranked.quality
         if quality.est_recall == 1.0 or not quality.complete or self._closing.is_set():
             return
         if params.truncate_dim or not params.rescore:
             return
+        if len(self._queue.queue) >= WAITING_MAX:  # as at first, where all queries are offered: known without a lock
+            self.dropped += 1
+            return
         at = _RANDOM.randrange(len(queries))
         sampled = Sampled(
             collection.record.name, name, quality.strategy, quality.est_recall, quality.basis == "unfamiliar", view,
-            queries[at : at + 1], k, request.filter, ranked.distances[at].copy(),
+            _copied(queries, at), k, request.filter, ranked.distances[at].copy(),
         )  # fmt: skip
         self._start()
         try:

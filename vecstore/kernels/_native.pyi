@@ -66,6 +66,7 @@ class Packed:
     ) -> None: ...  # fmt: skip
     def places(self, rows: _Array, offsets: _Array, out: _Array) -> None: ...
 
+def sparse_ready(indices: _Array, values: _Array, squared_max: float) -> bool: ...
 def sparse_scan(
     query_offsets: _Array,
     query_indices: _Array,
