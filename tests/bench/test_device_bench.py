@@ -23,7 +23,7 @@ def once(call: Callable[[], object], rounds: int = 1) -> float:
 @pytest.fixture
 def rows(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     monkeypatch.setattr(building, "seconds", once)
-    rows: np.ndarray = np.random.default_rng(0).standard_normal((700, 16)).astype(np.float32)
+    rows: np.ndarray = np.random.default_rng(0).standard_normal((700, 48)).astype(np.float32)
     return rows
 
 
