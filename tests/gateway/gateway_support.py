@@ -11,6 +11,7 @@ import httpx
 
 from vecstore.config import Limits, Server, Settings
 from vecstore.engine.database import Database
+from vecstore.gateway.bulk import NDJSON
 from vecstore.gateway.route import Example, Route
 from vecstore.gateway.routes import ROUTES
 from vecstore.gateway.serving import start_server
@@ -44,6 +45,9 @@ def send(client: httpx.Client, route: Route, example: Example, **options: Any) -
     path = re.sub(r"\{(\w+)\}", lambda match: example.params[match[1]], route.path)
     if example.body is not None:
         options["json"] = example.body
+    if example.lines:
+        headers = httpx.Headers(options.pop("headers", None))
+        options |= {"content": example.lines, "headers": [*headers.multi_items(), ("content-type", NDJSON)]}
     return client.request(route.method, path, params=dict(example.query), **options)
 
 

@@ -37,6 +37,17 @@ from vecstore.schema import VectorKind
 TEXTS = {"a": "a whale and the captain who hunts it", "b": "two sisters inherit a bakery", "c": "the captain's bread"}
 READS = {"list_collections", "search", "get", "search_documents"}
 WRITES = {"add", "add_document", "create_collection"}
+ROLES = ("read", "write", "admin")
+# What each tool may be called for, and a call of it: a new tool belongs here, too.
+CALLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "list_collections": ("read", {}),
+    "search": ("read", {"collection": "books", "query": "captain"}),
+    "get": ("read", {"collection": "books", "ids": ["a"]}),
+    "search_documents": ("read", {"collection": "books", "question": "Who hunts whales?"}),
+    "add": ("write", {"collection": "books", "points": [{"id": 1}]}),
+    "add_document": ("write", {"collection": "books", "content": "A ship."}),
+    "create_collection": ("admin", {"name": "books"}),
+}
 
 
 def fill(target: str, **options: Any) -> None:
@@ -69,6 +80,10 @@ async def refusal(client: Client, tool: str, **arguments: Any) -> str:
     result = await client.call_tool(tool, arguments)
     assert result.is_error
     return result.content[0].text.removeprefix(f"Error executing tool {tool}: ")  # type: ignore[union-attr]
+
+
+def denied(result: Any) -> bool:
+    return bool(result.is_error) and "PERMISSION_DENIED" in result.content[0].text
 
 
 def ids(answer: dict[str, Any]) -> list[str]:
@@ -319,7 +334,9 @@ def test_keys_of_the_database_over_http(tmp_path: Path) -> None:
         db.update_aliases([vecstore.CreateAlias("stories", "books"), vecstore.CreateAlias("hidden", "other")])
     keys_file = tmp_path / "keys.json"
     keys, records = {}, []
-    for name, role, collections in (("reader", "read", ("books",)), ("writer", "write", None)):
+    given = [("reader", "read", ("books",)), ("writer", "write", None)]
+    given += [(role, role, None) for role in ROLES] + [(f"{role}-of-other", role, ("other",)) for role in ROLES]
+    for name, role, collections in given:
         keys[name], record = new_key(name, role, collections)
         records.append(record)
     change_keys(keys_file, lambda _: tuple(records))
@@ -344,6 +361,14 @@ def test_keys_of_the_database_over_http(tmp_path: Path) -> None:
             async with over_http(url, keys["writer"]) as client:
                 assert (await call(client, "add", collection="books", points=[{"id": 1}]))["ids"] == [1]
                 assert "PERMISSION_DENIED" in await refusal(client, "create_collection", name="mine")
+            for role in ROLES:
+                async with over_http(url, keys[role]) as client, over_http(url, keys[f"{role}-of-other"]) as other:
+                    assert {tool.name for tool in (await client.list_tools()).tools} == set(CALLS)
+                    for tool, (wanted, arguments) in CALLS.items():
+                        allowed = ROLES.index(role) >= ROLES.index(wanted)
+                        assert denied(await client.call_tool(tool, arguments)) is not allowed, (role, tool)
+                        elsewhere = tool != "list_collections"  # which leaves out what a key may not see
+                        assert denied(await other.call_tool(tool, arguments)) is elsewhere, (role, tool)
 
         asyncio.run(ask())
 

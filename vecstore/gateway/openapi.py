@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from vecstore.config import Limits
+from vecstore.gateway.bulk import NDJSON
 from vecstore.gateway.filter_schema import SCHEMAS
 from vecstore.gateway.route import Route, Scope
 from vecstore.version import __version__
@@ -133,6 +134,9 @@ def _operation(route: Route, schemas: dict[str, Any], limits: Limits) -> dict[st
                 content["application/json"]["examples"] = examples
         for media in route.reads:
             content[media] = {"schema": {"type": "string", "format": "binary"}}
+            lines = {name: {"value": one.lines} for name, one in route.examples.items() if one.lines}
+            if lines and media == NDJSON:
+                content[media]["examples"] = lines
         operation["requestBody"] = {
             "required": not route.body_optional,
             "description": f"At most {limits.message_bytes_max} bytes, also after decompression (gzip, zstd)."

@@ -30,11 +30,14 @@ class Scope(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A request, named, that a server with the example collection answers with the route's status."""
+    """A request, named, that a server with the example collection answers with the route's status; unless it `needs`
+    what that server has not. `lines` are a body of points, one a line."""
 
     body: Any = None
     params: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
+    lines: str = ""
+    needs: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,11 +86,15 @@ async def export_points(call: Call) -> Reply:
     return Reply(bulk_out.lines_out(call, pages, packed), media=bulk.NDJSON.encode())
 
 
+LINES = """{"id": 21, "vectors": {"text": [0.1, 0.2, 0.3, 0.4]}, "payload": {"lang": "en"}}
+{"id": 22, "vectors": {"body": "a lighthouse"}}
+"""
+
 ROUTES: tuple[Route, ...] = (
     Route("POST", f"{COLLECTION}/import", "import_points",
           "Write a stream of points of any length, batch after batch, each durable before the next is read.",
           Action.WRITE, import_points, query=BulkQuery, answer=Imported, reads=bulk.MEDIA, stream=True,
-          raw_body=True),
+          raw_body=True, examples={"two lines": Example(params=DOCS, query={"mode": "upsert"}, lines=LINES)}),
     Route("POST", f"{COLLECTION}/export", "export_points", "All points that match, as a stream.", Action.READ,
           export_points, body=ExportBody, body_optional=True, gives=bulk.MEDIA, stream=True,
           examples={"with everything": Example({"with_vectors": True}, DOCS)}),

@@ -103,6 +103,7 @@ FOR_DOCUMENTS = {
     "fields": {"document.id": "keyword", "chunk.number": "integer"},
 }
 
+QUERIES = [[round(0.05 * n, 2), round(1 - 0.05 * n, 2), 0.1, 0.3] for n in range(20)]
 UPDATE = {"vectors": {"text": {"search": {"recall": 0.95}, "device": None}}, "metadata": {"owner": "search team"}}
 
 ROUTES = (
@@ -144,7 +145,8 @@ ROUTES = (
           examples={"exact": Example({"index": "flat"}, {"collection": "docs", "vector": "text"})}),
     Route("POST", f"{COLLECTION}/tune", "tune_collection",
           "Measure on queries of your own how hard the index of a vector field has to look for a recall.", ADMIN, tune,
-          body=s.TuneBody, answer=s.Operation, status=202),
+          body=s.TuneBody, answer=s.Operation, status=202,
+          examples={"the fewest queries": Example({"queries": QUERIES, "using": "text"}, {"collection": "docs"})}),
     Route("POST", f"{COLLECTION}/compact", "compact_collection",
           "Seal the growing segment and merge everything, in the background.", ADMIN, compact, answer=s.Operation,
           status=202, examples={"docs": Example(params={"collection": "docs"})}),

@@ -87,16 +87,18 @@ async def _seen(call: Call) -> OperationInfo:
 
 READ, ADMIN = Action.READ, Action.ADMIN
 OPERATION = "/v1/operations/{id}"
+ONE = {"one": Example(params={"id": "4f9d1c0be25a4b6c8a0f3d5e7b91c2a6"}, needs="an operation")}
 
 ROUTES = (
     Route("GET", "/v1/operations", "list_operations", "Long jobs, running and finished.", READ, list_all, Scope.OWN,
           query=OperationsQuery, answer=s.Operations, examples={"of docs": Example(query={"collection": "docs"})}),
     Route("GET", f"{COLLECTION}/operations", "list_collection_operations", "Long jobs of one collection.", READ,
           list_of_collection, answer=s.Operations, examples={"docs": Example(params={"collection": "docs"})}),
-    Route("GET", OPERATION, "get_operation", "How far a long job has come.", READ, get, Scope.OWN, answer=s.Operation),
+    Route("GET", OPERATION, "get_operation", "How far a long job has come.", READ, get, Scope.OWN, answer=s.Operation,
+          examples=ONE),
     Route("POST", f"{OPERATION}/cancel", "cancel_operation", "Stop a long job.", ADMIN, cancel, Scope.OWN,
-          answer=s.Operation),
+          answer=s.Operation, examples=ONE),
     Route("GET", f"{OPERATION}/events", "watch_operation",
           "A long job as server-sent events: now, on every change, and when it has finished.", READ, events, Scope.OWN,
-          gives=("text/event-stream",), stream=True),
+          gives=("text/event-stream",), stream=True, examples=ONE),
 )  # fmt: skip
