@@ -115,7 +115,8 @@ def test_codes_of_graphs(device: Device, metric: Metric, quantizer: Any) -> None
 
 
 @pytest.mark.parametrize("metric", [Metric.L2, Metric.DOT])
-def test_first_and_second_lists(device: Device, metric: Metric) -> None:
+def test_first_and_second_lists(device: Device, metric: Metric, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vecstore.index.coarse.ON_DEVICE", 50)
     rows, kernels = _rows(60), NumpyKernels()
     coarse = Coarse(metric, _rows(9, seed=1), np.ones(9, np.float32))
     homes = coarse.home(rows, kernels)
@@ -123,6 +124,8 @@ def test_first_and_second_lists(device: Device, metric: Metric) -> None:
         found = coarse.home(place.put(rows), kernels)
         second = soar_assignments(place.put(rows), coarse.centroids, found)
         np.testing.assert_array_equal(device.get(found), homes)
+        monkeypatch.setattr(kernels, "scan", None)
+        np.testing.assert_array_equal(coarse.home(rows, kernels), homes)  # brought over
         np.testing.assert_array_equal(device.get(second), soar_assignments(rows, coarse.centroids, homes))
 
 

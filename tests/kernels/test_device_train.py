@@ -60,7 +60,7 @@ def test_sums_of_lists_have_the_host_s_bits(device: Device, weighted: bool) -> N
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_build_on_a_device_trains_the_host_s_lists(monkeypatch: pytest.MonkeyPatch, metric: Metric) -> None:
-    monkeypatch.setattr("vecstore.index.kmeans._ON_DEVICE", 100)
+    monkeypatch.setattr("vecstore.index.kmeans.ON_DEVICE", 100)
     rows, kernels = _rows(800, 24, 5), NumpyKernels()
 
     def train() -> np.ndarray:
@@ -76,7 +76,7 @@ def test_a_build_on_a_device_trains_the_host_s_lists(monkeypatch: pytest.MonkeyP
 def test_k_means_that_does_not_fit_goes_on_on_the_host(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vecstore.index.kmeans._ON_DEVICE", 100)
+    monkeypatch.setattr("vecstore.index.kmeans.ON_DEVICE", 100)
 
     class Full(ArrayDevice):
         def segment_sums(self, *arguments: Any) -> Any:

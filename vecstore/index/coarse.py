@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from vecstore.errors import Corruption
 from vecstore.index import probing
-from vecstore.index.kmeans import assign
+from vecstore.index.kmeans import ON_DEVICE, assign
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
 from vecstore.kernels.device.clusters import closest
 from vecstore.kernels.device.dense import upload
-from vecstore.kernels.places import place_of
+from vecstore.kernels.places import by_batches, entered, place_of
 from vecstore.quantize.base import Found, Lists, Probes
 from vecstore.schema import Metric
 
@@ -91,6 +91,8 @@ class Coarse:
             held = place.held(self.centroids, lambda: upload(place.device, self.centroids))
             homes: Int64Array = closest(place.device, held, self.metric, rows)
             return homes
+        if entered() is not None and len(rows) >= ON_DEVICE:
+            return by_batches(rows, lambda some: self.home(some, kernels))
         return assign(self.metric, rows, self.centroids, kernels)[0][:, 0]
 
     def rank(self, queries: Float32Array, n: int, kernels: Kernels) -> Ranked:

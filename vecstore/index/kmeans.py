@@ -23,7 +23,7 @@ from vecstore.schema import Metric
 ITERATIONS = 8  # recall hardly moves after that; balancing adds four
 POINTS_PER_CENTROID = 64  # of the sample; at least 39 are needed, more than 256 are of no use
 _BATCH = 16384  # rows assigned, or weighed, at once
-_ON_DEVICE = 4096  # rows that are worth a device
+ON_DEVICE = 4096  # rows that are worth a device
 _NUDGE = np.float32(1.0 / 1024.0)
 log = logging.getLogger("vecstore.index")
 T = TypeVar("T")
@@ -77,7 +77,7 @@ class Members:
         self._weights = row_weights(metric, sample)
         self._clusters: Clusters | None = None
         place = entered()
-        if place is not None and len(sample) >= _ON_DEVICE:
+        if place is not None and len(sample) >= ON_DEVICE:
             self._clusters = self._there(lambda: Clusters(place.device, metric, sample, self._weights))
 
     def homes(self, centroids: Float32Array) -> Int64Array:

@@ -16,6 +16,7 @@ from vecstore.index.kmeans import POINTS_PER_CENTROID, kmeans, normalize
 from vecstore.index.stored_rows import StoredRows
 from vecstore.index_spec import IVF, Flat
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
+from vecstore.kernels.places import by_batches
 from vecstore.quantize.base import Quantizer
 from vecstore.quantize.registry import QUANTIZERS
 from vecstore.schema import Metric
@@ -47,7 +48,7 @@ def learn(
     progress("read sample", 0, 1)
     vectors = source.take(sample)
     chain = Chain.fit(spec.transforms, vectors, source.metric, unit)
-    vectors = chain.apply(vectors)
+    vectors = by_batches(vectors, chain.apply) if chain.steps and len(vectors) else chain.apply(vectors)
     nlist = list_count(spec, len(source))
     coarse = (
         around_mean(source.metric, vectors) if nlist == 1 else _lists(source.metric, vectors, nlist, kernels, progress)

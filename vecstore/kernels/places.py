@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from vecstore.kernels.device.arrays import Device
 
 _LEAST = 1024  # rows; where so few do not fit into a device's memory, the host takes them
+_BATCH = 16384  # rows of an array that are brought over at once
 _LARGE = 1 << 16  # bytes of a constant that is uploaded once
 _here = threading.local()
 log = logging.getLogger("vecstore.device")
@@ -122,6 +123,15 @@ def in_parts(rows: np.ndarray, others: np.ndarray | None, work: Work) -> Iterato
             log.warning("%d rows do not fit into %s: the host encodes them", n, place.device.name)
             with _left():
                 yield part, work(*given)
+
+
+def by_batches(rows: np.ndarray, work: Callable[[Any], Any]) -> NDArray[Any]:
+    """`work` of rows of the host, one result a row: at once, or on the device that this thread has entered."""
+    if entered() is None:
+        return work(rows)  # type: ignore[no-any-return]
+    batches = (rows[low : low + _BATCH] for low in range(0, len(rows), _BATCH))
+    parts = (in_parts(batch, None, lambda some, _: {"of": work(some)}) for batch in batches)
+    return np.concatenate([found["of"] for part in parts for _, found in part])
 
 
 @contextmanager
