@@ -23,7 +23,8 @@ export function significant(value: number, digits = 4): string {
 export const share = (value: number): string => `${(100 * value).toFixed(1)} %`;
 
 export function ms(value: number): string {
-  return value < 10 ? `${value.toFixed(2)} ms` : value < 1000 ? `${value.toFixed(1)} ms` : `${(value / 1000).toFixed(2)} s`;
+  if (value < 1000) return `${value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)} ms`;
+  return `${(value / 1000).toFixed(2)} s`;
 }
 
 export const clock = (seconds: number): string => new Date(seconds * 1000).toLocaleTimeString("en-GB");
