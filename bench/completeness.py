@@ -2,13 +2,18 @@
 
 Random filters of 0.01 to 90 % of the rows over every kind of index in a collection: where at least k points match, k
 must come back, all of them matching, each once; where fewer do, all of them. Of sparse rows only those count that share
-an index with the query. An exception is a miss, too.
+an index with the query. An exception is a miss, too. A third of the queries each take the way that the engine
+chooses, no exact scan, and neither that nor a scan of codes (walks and lists, whatever that costs); `ways` says what
+answered, and `nets` how often too few were found and an exact scan took the place.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
+from contextlib import ExitStack, contextmanager
 from typing import Any
+from unittest import mock
 
 import msgspec
 import numpy as np
@@ -16,7 +21,9 @@ import numpy as np
 from bench import contest, index_cases, results
 from bench.index_cases import IndexData
 from vecstore.config import Settings, Storage
+from vecstore.engine import scan
 from vecstore.engine.database import Database
+from vecstore.index import costs
 from vecstore.index.base import SearchParams
 from vecstore.index_text import parse_index
 from vecstore.query.builder import F
@@ -25,10 +32,16 @@ from vecstore.schema import FieldKind, Schema, VectorField, VectorKind
 from vecstore.sparse import SparseRows
 from vecstore.types import PointBatch, QueryRequest, UpsertRequest, VectorBatch
 
-COLUMNS = ["data", "rows", "index", "filters", "short", "wrong", "raised", "us"]
+COLUMNS = ["data", "rows", "index", "filters", "short", "wrong", "raised", "us", "nets", "ways"]
 SHARES = (1e-4, 0.9)
 KS = (1, 10, 100)
 BATCH = 5_000
+NO_EXACT = ((scan, "FEW_ROWS", 0), (scan, "FEW_SHARE", 1 << 40), (costs, "EXACT_FIXED", 1e15),
+            (costs, "SPARSE_FIXED", 1e15))  # fmt: skip
+PUSHED: tuple[tuple[tuple[Any, str, float], ...], ...] = (
+    (), NO_EXACT, (*NO_EXACT, (costs, "CODES_FIXED", 1e15)),
+)  # fmt: skip
+NETS = ("queries_topped_up", "queries_rescanned")
 PARAMS = (
     SearchParams(), SearchParams(recall_target=0.8), SearchParams(recall_target=0.99),
     SearchParams(nprobe=1), SearchParams(ef=10), SearchParams(rescore=False),
@@ -77,11 +90,22 @@ def matching(data: IndexData, query: Rows, allowed: np.ndarray) -> int:
     return int((shares & (np.diff(rows.offsets) > 0) & allowed).sum())
 
 
+@contextmanager
+def pushed(changes: tuple[tuple[Any, str, float], ...]) -> Any:
+    """The constants that ways are chosen by, changed."""
+    with ExitStack() as stack:
+        for module, name, value in changes:
+            stack.enter_context(mock.patch.object(module, name, value))
+        yield
+
+
 def probe(db: Database, data: IndexData, values: np.ndarray, filters: int, seed: int) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     n, short, wrong, raised = len(data.rows), 0, 0, []
+    ways: Counter[str] = Counter()
+    nets = 0
     began = time.thread_time()
-    for _ in range(filters):
+    for place in range(filters):
         share = float(np.exp(rng.uniform(np.log(SHARES[0]), np.log(SHARES[1]))))
         count = max(1, round(share * n))
         low = int(rng.integers(0, n - count + 1))
@@ -90,14 +114,22 @@ def probe(db: Database, data: IndexData, values: np.ndarray, filters: int, seed:
         where = F("n").between(low, low + count - 1)
         allowed = (values >= low) & (values < low + count)
         try:
-            ids = db.query(QueryRequest("c", query, k=k, filter=where, params=params)).ids.astype(np.int64)
+            with pushed(PUSHED[place % len(PUSHED)]):
+                found = db.query(QueryRequest("c", query, k=k, filter=where, params=params, explain=True))
+            ids = found.ids.astype(np.int64)
         except Exception as error:  # that is what is counted
             raised.append(f"share {share:.4%}, k {k}, {params}: {error!r}")
             continue
+        for segment in found.explain["segments"] if found.explain else ():
+            ways[segment["strategy"]] += 1
+            nets += sum(segment["counters"].get(name, 0) for name in NETS)
         short += len(ids) < min(k, matching(data, query, allowed))
         wrong += len(np.unique(ids)) < len(ids) or not allowed[ids].all()
-    return {"filters": filters, "short": short, "wrong": wrong, "raised": len(raised), "first_error": raised[:1],
-            "us": round((time.thread_time() - began) / filters * 1e6)}  # fmt: skip
+    return {
+        "filters": filters, "short": short, "wrong": wrong, "raised": len(raised), "first_error": raised[:1],
+        "nets": nets, "ways": " ".join(f"{name} {count}" for name, count in ways.most_common()),
+        "us": round((time.thread_time() - began) / filters * 1e6),
+    }  # fmt: skip
 
 
 def completeness(
