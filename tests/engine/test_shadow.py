@@ -12,10 +12,11 @@ from engine_support import settle, vectors_of
 from index_support import load, query, questions, schema
 
 from vecstore.config import Search, Settings, Storage, load_settings
-from vecstore.engine import scan
+from vecstore.engine import observed, scan
 from vecstore.engine import shadow as shadow_module
 from vecstore.engine.database import Database
-from vecstore.engine.shadow import WAITING_MAX, Seen
+from vecstore.engine.observed import Seen
+from vecstore.engine.shadow import WAITING_MAX
 from vecstore.errors import InvalidArgument
 from vecstore.index.base import SearchParams
 from vecstore.index.familiar_limits import Familiar
@@ -81,7 +82,7 @@ def test_what_does_not_fit_is_dropped(watched: Database, monkeypatch: pytest.Mon
 
 def test_live_queries_that_got_too_little_are_tuned_on(watched: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Queries between clusters: rows, which calibration asks by, have their neighbours in fewer lists."""
-    monkeypatch.setattr(shadow_module, "LIVE_MIN", 60)
+    monkeypatch.setattr(observed, "LIVE_MIN", 60)
     shadow = watched.reader.shadow
     assert shadow is not None
     params = SearchParams(recall_target=0.9)
@@ -130,11 +131,11 @@ def test_queries_unlike_the_rows_are_tuned_on_although_they_got_enough(
     watched: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their margin costs more than it has to. What tuning does not mend takes twice as many next time."""
-    monkeypatch.setattr(shadow_module, "LIVE_MIN", 20)
+    monkeypatch.setattr(observed, "LIVE_MIN", 20)
     shadow = watched.reader.shadow
     assert shadow is not None
     told: list[int] = []
-    shadow.on_short = lambda collection, name, queries: told.append(len(queries))
+    shadow.observed.on_short = lambda collection, name, queries: told.append(len(queries))
     (segment,) = watched.collection("c").sealed.values()
     index = segment.index("v")
     assert index is not None

@@ -28,6 +28,7 @@ from vecstore.engine.gauges import Gauges, collection_gauges
 from vecstore.engine.header import CollectionRecord, Manifest
 from vecstore.engine.indexing import Indexing
 from vecstore.engine.maintenance import Maintenance
+from vecstore.engine.observed import decoded
 from vecstore.engine.operations import Operations
 from vecstore.engine.overviews import Overviews
 from vecstore.engine.params import field_of
@@ -105,7 +106,7 @@ class Database(Asking):
         )
         self._snapshots = Snapshots(storage, settings.server, self._committer, self._operations, self._list)
         if self.reader.shadow is not None:
-            self.reader.shadow.on_short = self._tune_on
+            self.reader.shadow.observed.on_short = self._tune_on
         for collection in recovered:
             collection.on_damage = self._maintenance.wake
             if collection.record.dropping:
@@ -117,7 +118,7 @@ class Database(Asking):
     def _feed(self) -> None:
         try:
             self._feeds = self._storage.open_feeds(
-                lambda enter: self._committer.exclusive(lambda: Change([], enter)), self._lost
+                lambda enter: self._committer.exclusive(lambda: Change([], enter)), self._lost, self._told
             )
         except BaseException:
             self.close()
@@ -132,6 +133,15 @@ class Database(Asking):
                     if column.ref == ref:
                         segment.lose(column.name, why)
 
+    def _told(self, note: bytes) -> None:
+        """A follower checked a query that it answered."""
+        if self.reader.shadow is not None and (checked := decoded(note, self._schema_of)) is not None:
+            self.reader.shadow.observed.keep(checked)
+
+    def _schema_of(self, name: str) -> Schema | None:
+        collection = self._collections.get(name)
+        return None if collection is None else collection.schema
+
     def _begin(self, storage: Storage, settings: Settings, embedders: Embedders | None) -> None:
         """What reading takes."""
         self.settings = settings
@@ -144,7 +154,7 @@ class Database(Asking):
         self._filtering = Filtering(settings.search)
         self.reader = Reader(self._kernels, settings, self._filtering)
         if self.reader.shadow is not None:
-            self.reader.shadow.on_recall = lambda *seen: self.probes.on_recall(*seen)
+            self.reader.shadow.observed.on_recall = lambda *seen: self.probes.on_recall(*seen)
         self._staged = StagedReader(self.reader)
         self._overviews = Overviews(self.reader)
         self._operations = Operations()
@@ -478,7 +488,7 @@ class Database(Asking):
         """What recall live queries got, of one collection or of all, as far as `search.shadow_sample` had them checked:
         for each field and strategy the mean of the last 1,000, its 95 % interval, and what calibration promised."""
         shadow = self.reader.shadow
-        return [] if shadow is None else shadow.described(collection)
+        return [] if shadow is None else shadow.observed.described(collection)
 
     def gauges(self) -> dict[str, Gauges]:
         """Every collection's state in numbers, of damaged ones too."""

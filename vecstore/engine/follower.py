@@ -74,6 +74,8 @@ class Follower(Database):
         self.connected = threading.Event()
         self.on_connection: Callable[[bool], None] = lambda there: None  # the writer came or went
         self._begin(Storage(MemoryKV(), self._blobs, None, directory), settings, embedders)
+        if self.reader.shadow is not None:  # the writer counts what all processes saw, and tunes
+            self.reader.shadow.on_checked = lambda checked: self._client.tell(checked.encoded())
         try:
             self._load()
         except BaseException:

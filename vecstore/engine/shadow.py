@@ -13,22 +13,20 @@ that takes longer than CHECK_S is given up.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import queue
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from vecstore.config import Search
 from vecstore.engine.collection import Collection, View
 from vecstore.engine.filtering import Filtering
+from vecstore.engine.observed import Checked, Observed
 from vecstore.engine.scan import Queries
 from vecstore.engine.search import Ranked, search_view
 from vecstore.errors import VecstoreError
@@ -37,18 +35,10 @@ from vecstore.index.terms import TermQueries
 from vecstore.kernels.base import Float32Array, Kernels
 from vecstore.kernels.stop import Stop
 from vecstore.query.filter import Filter
-from vecstore.rows import Rows, concat
 from vecstore.types import QueryRequest
 
 WAITING_MAX = 16
-LIVE_KEPT = 512  # queries of each field, the last ones: as many as calibration takes rows
-LIVE_MIN = 200  # that have to be seen before a field is tuned on them
-UNLIKE_SHARE = 0.25  # of queries that are unfamiliar, from which on a field is tuned on them
-TUNED_MAX = 6  # times that the queries wanted for it double
 CHECK_S = 10.0  # the time of one check
-SHORT = 0.01  # of the recall promised: what may be missing
-KEPT = 1_000  # of the last recalls of each way to search
-WAYS_MAX = 1_000
 TOLERANCE = 1e-5  # relative: scans and rescoring may differ in the last bits of a distance
 EXACT = SearchParams(exact=True)
 _RANDOM = random.Random()  # noqa: S311 - a sample, no secret
@@ -68,40 +58,6 @@ class Sampled:
     distances: Float32Array  # (n,) of what was answered, unused places +inf
 
 
-@dataclass(slots=True)
-class Seen:
-    """Recalls of the last queries that a strategy answered, and what was promised for them."""
-
-    checked: int = 0
-    recalls: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
-    promised: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
-    unfamiliar: deque[bool] = field(default_factory=lambda: deque(maxlen=KEPT))  # of those without a filter
-
-    def described(self) -> dict[str, Any]:
-        """The mean recall with its 95 % interval: by the normal distribution, and where all found everything, by the
-        rule of three."""
-        recalls = np.array(self.recalls)
-        mean, count = float(recalls.mean()), len(recalls)
-        error = 1.96 * float(recalls.std()) / math.sqrt(count) if mean < 1 else 0.0
-        low = mean - error if error else mean - min(mean, 3 / count)
-        promised = float(np.mean(self.promised)) if self.promised else None
-        return {
-            "checked": self.checked, "recall": round(mean, 4), "low": round(max(0.0, low), 4),
-            "high": round(min(1.0, mean + error), 4),
-            "est_recall": None if promised is None else round(promised, 4),
-        }  # fmt: skip
-
-    def fell_short(self, wanted: int) -> bool:
-        """Whether, of so many queries, recall was below what was promised beyond chance, or many are unfamiliar."""
-        if self.checked < wanted:
-            return False
-        if sum(self.unfamiliar) > UNLIKE_SHARE * max(LIVE_MIN, len(self.unfamiliar)):
-            return True
-        found = self.described()
-        promised = found["est_recall"]
-        return promised is not None and bool(found["high"] < promised - SHORT)
-
-
 def _copied(queries: Queries, at: int) -> Queries:
     """One query as a batch, which is the caller's own no more: it may put others into its arrays."""
     return queries[at : at + 1] if isinstance(queries, TermQueries) else queries[np.array([at])]
@@ -117,14 +73,11 @@ class Shadow:
         self._first = settings.shadow_first
         self._queue: queue.Queue[Sampled | None] = queue.Queue(WAITING_MAX)
         self._lock = threading.Lock()
-        self._seen: dict[tuple[str, str, str], Seen] = {}
         self._tunes = settings.shadow_tune
-        self._live: dict[tuple[str, str], deque[Rows]] = {}
+        self.observed = Observed()
         self._checked: dict[tuple[str, str], int] = {}  # of each field
-        self._tuned: dict[tuple[str, str], int] = {}  # how often: what tuning cannot mend is not tuned on and on
-        self.on_short: Callable[[str, str, Rows], None] = lambda collection, name, queries: None
         self.dropped = 0
-        self.on_recall: Callable[[str, str, float], None] = lambda collection, name, recall: None
+        self.on_checked: Callable[[Checked], None] = lambda checked: None
         self._closing = threading.Event()
         self._stop = Stop()
         self._thread: threading.Thread | None = None  # from the first sample on
@@ -157,21 +110,10 @@ class Shadow:
         except queue.Full:
             self.dropped += 1
 
-    def described(self, collection: str | None = None) -> list[dict[str, Any]]:
-        """What was seen, of one collection or of all: for stats and metrics."""
-        with self._lock:
-            return [
-                {"collection": key[0], "using": key[1], "strategy": key[2], **seen.described()}
-                for key, seen in self._seen.items()
-                if collection in (None, key[0])
-            ]
-
     def forget(self, collection: str) -> None:
+        self.observed.forget(collection)
         with self._lock:
-            self._seen = {key: seen for key, seen in self._seen.items() if key[0] != collection}
-            self._live = {key: live for key, live in self._live.items() if key[0] != collection}
             self._checked = {key: count for key, count in self._checked.items() if key[0] != collection}
-            self._tuned = {key: count for key, count in self._tuned.items() if key[0] != collection}
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Whether everything that was taken is checked, for tests."""
@@ -237,28 +179,10 @@ class Shadow:
         return min(found, wanted) / wanted
 
     def _keep(self, sampled: Sampled, recall: float) -> None:
-        key = (sampled.collection, sampled.name, sampled.strategy)
-        with self._lock:
-            if key not in self._seen and len(self._seen) >= WAYS_MAX:
-                self._seen.pop(next(iter(self._seen)))
-            seen = self._seen.setdefault(key, Seen())
-            seen.checked += 1
-            seen.recalls.append(recall)
-            if sampled.where is None:
-                seen.unfamiliar.append(sampled.unfamiliar)
-            if sampled.est_recall is not None:
-                seen.promised.append(sampled.est_recall)
-            mean = sum(seen.recalls) / len(seen.recalls)
-            field_key = (sampled.collection, sampled.name)
-            queries = None
-            if self._tunes and not isinstance(sampled.query, TermQueries):
-                live = self._live.setdefault(field_key, deque(maxlen=LIVE_KEPT))
-                live.append(sampled.query)
-                tuned = self._tuned.get(field_key, 0)
-                if seen.fell_short(LIVE_MIN << min(tuned, TUNED_MAX)):
-                    self._tuned[field_key] = tuned + 1
-                    queries = concat(list(live))
-                    self._seen = {at: one for at, one in self._seen.items() if at[:2] != field_key}  # begin anew
-        self.on_recall(sampled.collection, sampled.name, mean)
-        if queries is not None:
-            self.on_short(sampled.collection, sampled.name, queries)
+        unfamiliar = sampled.unfamiliar if sampled.where is None else None
+        query = sampled.query if self._tunes and not isinstance(sampled.query, TermQueries) else None
+        checked = Checked(
+            sampled.collection, sampled.name, sampled.strategy, recall, sampled.est_recall, unfamiliar, query
+        )
+        self.observed.keep(checked)
+        self.on_checked(checked)

@@ -25,6 +25,7 @@ from vecstore.storage.feed_frames import (
     Hello,
     Intro,
     Live,
+    Note,
     Repair,
     Repaired,
     batch_of,
@@ -121,10 +122,12 @@ class Feeds:
         join: Callable[[Callable[[], None]], None],
         begin: Callable[[], Joined],
         repair: Callable[[BlobRef], None],
+        on_note: Callable[[bytes], None],
     ) -> None:
         """`join` runs a function between two batches, on the thread that commits; `begin`, called there, gives the
-        durable state; `repair` makes a blob's cache file whole or raises. Raises OSError."""
-        self._join, self._begin, self._repair = join, begin, repair
+        durable state; `repair` makes a blob's cache file whole or raises; `on_note` is what followers' notes are for.
+        Raises OSError."""
+        self._join, self._begin, self._repair, self._on_note = join, begin, repair, on_note
         self._followers: list[_Follower] = []
         self._number = 0
         self._changed = threading.Condition()
@@ -219,8 +222,11 @@ class Feeds:
                     follower = _Follower(self, connection, first)
                     try:
                         self._take_in(follower)
-                        while isinstance(message := read_message(stream), Ack):
-                            self._hear(follower, message)
+                        while isinstance(message := read_message(stream), Ack | Note):
+                            if isinstance(message, Note):
+                                self._on_note(message.content)
+                            else:
+                                self._hear(follower, message)
                     finally:
                         follower.end()
         except (OSError, VecstoreError, ValueError) as error:

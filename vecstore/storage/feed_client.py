@@ -16,6 +16,7 @@ from vecstore.storage.feed_frames import (
     Hello,
     Intro,
     Live,
+    Note,
     Repair,
     Repaired,
     dial,
@@ -59,6 +60,10 @@ class FeedClient:
         self._shown = number
         self._send(Ack(number))
 
+    def tell(self, content: bytes) -> None:
+        """Any thread may. Lost where the writer is gone."""
+        self._send(Note(content))
+
     def close(self) -> None:
         """`read` then returns None."""
         self._closed.set()
@@ -75,7 +80,7 @@ class FeedClient:
         while not self._closed.wait(ALIVE_S):
             self._send(Ack(self._shown))
 
-    def _send(self, message: Intro | Ack) -> None:
+    def _send(self, message: Intro | Ack | Note) -> None:
         with contextlib.suppress(OSError), self._sending:  # `read` tells of a writer that is gone
             self._connection.sendall(frame(message))
 

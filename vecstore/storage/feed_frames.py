@@ -2,6 +2,7 @@
 
     follower: Intro                                   writer: Hello, Batch* (the state so far), Live, then Batch*
     follower: Ack, now and then and after each batch  writer: nothing
+    follower: Note, when it has something to tell     writer: nothing
 
 and on a connection of its own
 
@@ -26,7 +27,7 @@ from vecstore.errors import Unavailable
 from vecstore.storage.format import FEED_SOCKET
 from vecstore.storage.interfaces import BlobRef, Delete, DeleteRange, Family, Op, Put
 
-PROTOCOL = 1
+PROTOCOL = 2
 FRAME_BYTES_MAX = 1 << 30
 _LENGTH = struct.Struct("<Q")
 _ADDRESS_BYTES_MAX = 100  # sun_path has 108, on some systems 104
@@ -88,7 +89,13 @@ class Repaired(msgspec.Struct, frozen=True, array_like=True, tag=6):
     error: str
 
 
-Message = Intro | Hello | Batch | Live | Ack | Repair | Repaired
+class Note(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """What the engine of a follower has to tell that of the writer, as bytes of its own."""
+
+    content: bytes
+
+
+Message = Intro | Hello | Batch | Live | Ack | Repair | Repaired | Note
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode
 

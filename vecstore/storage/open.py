@@ -37,11 +37,15 @@ class Storage:
         return None if self.staging_dir is None else self.staging_dir / uuid.uuid4().hex
 
     def open_feeds(
-        self, join: Callable[[Callable[[], None]], None], on_lost: Callable[[BlobRef, Corruption], None]
+        self,
+        join: Callable[[Callable[[], None]], None],
+        on_lost: Callable[[BlobRef, Corruption], None],
+        on_note: Callable[[bytes], None],
     ) -> Feeds:
         """Feed processes that follow this directory; `join` runs a function between two batches, on the thread that
         commits. Blobs are then kept until no follower looks for them. `on_lost` is told of a blob that a follower
-        found damaged and that has no good copy. Raises InvalidArgument (BAD_CONFIG) in memory, and IoFailed."""
+        found damaged and that has no good copy, `on_note` what followers have to tell. Raises InvalidArgument
+        (BAD_CONFIG) in memory, and IoFailed."""
         kv, blobs = self.kv, self.blobs
         if self.path is None or not isinstance(blobs, RocksBlobs):
             raise InvalidArgument("storage.feed needs a directory: memory cannot be followed", reason="BAD_CONFIG")
@@ -58,7 +62,7 @@ class Storage:
                 raise
 
         try:
-            feeds = Feeds(self.path, join, begin, repair)
+            feeds = Feeds(self.path, join, begin, repair, on_note)
         except OSError as error:
             raise from_os(error, "listening for followers") from None
         blobs.before_delete = feeds.settle
