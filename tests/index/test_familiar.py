@@ -98,6 +98,21 @@ def test_queries_unlike_the_rows_get_what_they_are_promised(text: str) -> None:
         np.testing.assert_array_equal(alone.rows[0], found.rows[row])
 
 
+def test_lists_that_were_visited_are_not_read_again() -> None:
+    data, kernels = data_of("ivf"), get_kernels()
+    index, before, params = built("ivf"), SearchParams(recall_target=0.9), SearchParams(recall_target=0.995)
+    limits = data.limits(data.unlike)
+    first, anew = (index.search(kernels, data.unlike, K, None, one) for one in (before, params))
+    found = index.search_further(kernels, data.unlike, K, None, params, before, first)
+    assert recall(found, limits) >= recall(anew, limits) > recall(first, limits)
+    assert all(len(set(rows)) == K for rows in found.rows.tolist())
+    read = [one.counters["lists_probed"] for one in (first, found, anew)]
+    assert read[0] + read[1] == read[2]
+    again = index.search_further(kernels, data.unlike, K, None, before, before, first)  # nothing is new
+    np.testing.assert_array_equal(again.rows, first.rows)
+    np.testing.assert_array_equal(again.distances, first.distances)
+
+
 @pytest.mark.parametrize("text", SPECS)
 def test_queries_like_the_rows_are_searched_once(text: str) -> None:
     data, index = data_of(text), built(text)

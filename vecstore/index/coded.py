@@ -171,6 +171,25 @@ class CodedIndex(BuiltIndex):
             self._top_up(kernels, queries, allowed, found)
         return found
 
+    def search_further(
+        self, kernels: Kernels, queries: Float32Array, k: int, allowed: Bitmap | None, params: SearchParams,
+        before: SearchParams, found: Candidates,
+    ) -> Candidates:  # fmt: skip
+        """Of lists without codes, only those that were not visited: what was found before stays. Codes have to look
+        deeper into all of them."""
+        matches = allowed_count(self.ntotal, allowed)
+        how, had = self._plan(k, params, matches), self._plan(k, before, matches)
+        factor = costs.row_factor(kernels)
+        by_rows = costs.exact(matches, self.field.row_bytes, factor)
+        scans = allowed is not None and by_rows <= self._cost(how, matches, factor)
+        if scans or self._codes is not None or self._copies > 1:
+            return self.search(kernels, queries, k, allowed, params)
+        more = self._candidates(kernels, queries, k, allowed, how, True, had)
+        rows = np.concatenate((found.rows, more.rows), axis=1)
+        distances = np.concatenate((found.distances, more.distances), axis=1)
+        more.rows, more.distances = smallest(rows, distances, k)
+        return more
+
     def ways(self, kernels: Kernels, k: int, matches: int, params: SearchParams) -> list[Way]:
         how, factor = self._plan(k, params, matches), costs.row_factor(kernels)
         by_lists, by_rows = self._cost(how, matches, factor), costs.exact(matches, self.field.row_bytes, factor)
@@ -207,7 +226,9 @@ class CodedIndex(BuiltIndex):
         allowed: Bitmap | None,
         how: ivf_search.Plan,
         rescore: bool,
+        had: ivf_search.Plan | None = None,
     ) -> Candidates:
+        """Of the lists that `had` did not visit, where it is given."""
         unit = self._unit(queries)
         vectors, shift = self.learned.chain.apply_queries(unit)
 
@@ -215,7 +236,14 @@ class CodedIndex(BuiltIndex):
             return self._scan(kernels, queries, vectors, allowed, probes, k, m)
 
         coarse, calibration = self.learned.coarse, self.calibration
-        found = ivf_search.candidates(coarse, calibration, how, vectors, k, scan, kernels)
+        if had is None:
+            found = ivf_search.candidates(coarse, calibration, how, vectors, k, scan, kernels)
+        else:
+            again = ivf_search.further(coarse, calibration, how, had, vectors, k, scan, kernels)
+            if again is None:
+                none = np.full((len(queries), 1), -1, np.int64)
+                return Candidates(none, np.full(none.shape, np.inf, np.float32), recall=how.recall)
+            found = again
         if self._codes is None:
             return Candidates(found.rows[:, :k], found.distances[:, :k], found.counters, how.recall)
         if rescore and self._rescorer is not None:
@@ -307,6 +335,7 @@ class CodedIndex(BuiltIndex):
 
 class IVFIndex(CodedIndex):
     name = "ivf"
+    caution = (0.25, 0.25)
 
 
 class FlatCodesIndex(CodedIndex):

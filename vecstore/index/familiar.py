@@ -3,8 +3,9 @@
 Calibration on held-out rows promises too much to queries of another kind than the rows: they lie between lists, and
 codes tell their neighbours apart less well. Such queries are farther from what they find than nearly all that the
 calibration asked, whose distances are stored with the index. A query beyond is searched again for a higher recall: of
-the share that a target allows to be missed only the square (.1 becomes .01), and as far beyond as the limit is beyond
-the median the fourth power. Figures are in docs/RESULTS-QUERIES.md. Tuning on queries like it makes a query familiar.
+the share that a target allows to be missed only a power (.1 squared is .01). The power grows by steps with how far
+beyond it is, faster where codes decide than where lists do, which follow distances themselves (`BuiltIndex.caution`).
+Figures are in docs/RESULTS-QUERIES.md. Tuning on queries like it makes a query familiar.
 """
 
 from __future__ import annotations
@@ -22,9 +23,8 @@ from vecstore.schema import Metric
 
 FAMILIAR = 0.98  # of the calibration's queries are nearer to what they found
 MEASURING = SearchParams(recall_target=0.95)
-# From how far beyond what is familiar on, and the power of the share that a query may miss there.
-LEVELS = ((0.0, 2.0), (1.0, 4.0))
-_BOUNDS = np.array([bound for bound, _ in LEVELS])
+STEP = 0.5  # of the way from the median to the limit: beyond the limit, the power grows with each
+POWER_MAX = 4.0
 
 
 def measured(
@@ -68,28 +68,36 @@ def search_promised(
     if len(kth) == 1 and familiar.metric is not Metric.DOT and kth[0] <= limit:
         return found  # the usual case, without arrays
     beyond = (kth / lengths_of(familiar.metric, queries) - limit) / max(familiar.spread(among), 1e-12)
-    beyond[(found.rows[:, k - 1] < 0) | (beyond <= 0)] = -1  # which includes too few that match
-    levels = np.searchsorted(_BOUNDS, beyond, side="right") - 1
-    if levels.max() < 0:
+    beyond[(found.rows[:, k - 1] < 0) | (beyond <= 0)] = -STEP  # which includes too few that match
+    steps = np.floor(beyond / STEP) + 1  # 0: familiar
+    if steps.max() <= 0:
         return found
-    found.basis, found.counters["queries_unfamiliar"] = "unfamiliar", int(np.count_nonzero(levels >= 0))
+    found.basis, found.counters["queries_unfamiliar"] = "unfamiliar", int(np.count_nonzero(steps))
+    powers = np.minimum(1 + _caution(index, k) * steps, POWER_MAX)
     held = np.full(len(kth), found.recall)
-    for level, (_, exponent) in enumerate(LEVELS):
-        some, recall = np.flatnonzero(levels == level), found.recall
-        if len(some) and params.recall_target:
-            target = replace(params, recall_target=1 - (1 - params.recall_target) ** exponent)
-            recall = _again(index, kernels, queries, k, allowed, target, some, found) or 0.0
-        held[some] = 1 - (1 - recall) ** (1 / exponent)
+    for power in np.unique(powers[steps > 0]).tolist():
+        some, recall = np.flatnonzero(powers == power), found.recall
+        if params.recall_target:
+            target = replace(params, recall_target=1 - (1 - params.recall_target) ** power)
+            recall = _again(index, kernels, queries, k, allowed, target, params, some, found) or 0.0
+        held[some] = 1 - (1 - recall) ** (1 / power)
     found.recall = float(held.mean())
     return found
 
 
+def _caution(index: BuiltIndex, k: int) -> float:
+    """Between one answer and ten along log k."""
+    one, ten = index.caution
+    return one + (ten - one) * min(1.0, math.log10(k))
+
+
 def _again(
     index: BuiltIndex, kernels: Kernels, queries: Any, k: int, allowed: Bitmap | None, params: SearchParams,
-    which: Int64Array, found: Candidates,
+    before: SearchParams, which: Int64Array, found: Candidates,
 ) -> float | None:  # fmt: skip
     """Puts better answers to some of the queries into `found`; the recall promised to familiar ones for them."""
-    better = index.search(kernels, np.ascontiguousarray(queries[which]), k, allowed, params)
+    had = Candidates(found.rows[which], found.distances[which])
+    better = index.search_further(kernels, np.ascontiguousarray(queries[which]), k, allowed, params, before, had)
     found.rows[which], found.distances[which] = better.rows, better.distances
     for name, value in better.counters.items():
         found.counters[name] = found.counters.get(name, 0) + value

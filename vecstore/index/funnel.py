@@ -62,6 +62,7 @@ class FunnelIndex(BuiltIndex):
     name: ClassVar[str] = "funnel"
     truncates: ClassVar[bool] = True
     reads_by_kernels: ClassVar[bool] = True
+    caution = (1.0, 1.0)
 
     def __init__(
         self,

@@ -25,7 +25,10 @@ from vecstore.kernels.graph import COUNTERS, OpenGraph, Walk
 
 KS = (1, 10, 100)
 QUERIES = 512  # a recall of .95 is then known to about half a point
-WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
+WIDTHS = (
+    10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 100, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768,
+    1024, 1280, 1536, 2048,
+)  # fmt: skip
 DEPTH_PART = 4
 Float64Array = NDArray[np.float64]
 RESCORE_COST = 0.15  # of scoring a row by its vector, where looking at one more candidate's neighbours costs 1

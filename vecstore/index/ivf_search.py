@@ -9,10 +9,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vecstore.index.base import SearchParams
 from vecstore.index.calibration import CAP_FACTOR, Calibration
-from vecstore.index.coarse import Coarse, Scanner
+from vecstore.index.coarse import Coarse, Ranked, Scanner
 from vecstore.index.recall_axis import TARGETS
 from vecstore.kernels.base import Float32Array, Kernels
 from vecstore.quantize.base import Found
@@ -80,3 +81,31 @@ def candidates(
         found = scan(coarse.probes(ranked.nearest(most), keep[:, :most]), k, how.m)
     found.counters["stopped_early"] = int(np.count_nonzero(visited < how.lists))
     return found
+
+
+def further(
+    coarse: Coarse,
+    calibration: Calibration,
+    how: Plan,
+    had: Plan,
+    queries: Float32Array,  # (nq, dim), transformed
+    k: int,
+    scan: Scanner,
+    kernels: Kernels,
+) -> Found | None:
+    """As `candidates`, of the lists that `had` did not visit; None where it visited all."""
+    ranked = coarse.rank(queries, how.lists, kernels)
+    fresh = _visited(coarse, calibration, how, ranked) & ~_visited(coarse, calibration, had, ranked)
+    places = np.flatnonzero(fresh.any(axis=0))
+    if not len(places):
+        return None
+    low, high = int(places[0]), int(places[-1]) + 1
+    return scan(coarse.probes(ranked.nearest(high), fresh[:, low:high], low), k, how.m)
+
+
+def _visited(coarse: Coarse, calibration: Calibration, how: Plan, ranked: Ranked) -> NDArray[np.bool_]:
+    """(nq, n), of the ranked lists."""
+    visited: NDArray[np.bool_] = np.broadcast_to(np.arange(ranked.lists.shape[1]) < how.lists, ranked.lists.shape)
+    if how.stop:
+        visited = visited & (ranked.distances <= ranked.bounds(coarse.metric, how.stop, calibration.near))
+    return visited
