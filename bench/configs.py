@@ -54,3 +54,10 @@ CONFIGS = {
 
 def default_for(metric: str) -> Config:
     return CONFIGS["hamming" if metric == "hamming" else "float32"]
+
+
+def show() -> None:
+    """Print them."""
+    for config in CONFIGS.values():
+        suited = "hamming" if config.suits("hamming") else "angular, euclidean, ip"
+        print(f"{config.name:24} {suited:24} {config.about}")

@@ -31,6 +31,17 @@ def onnx_settings(model: str | None, max_tokens: int) -> dict[str, Any]:
     return {"kind": "onnx", "model": model, "tokenizer": tokenizer, "max_tokens": max_tokens}
 
 
+def documents(
+    folders: list[str], model: str | None, max_tokens: int, tokens: int, overlap: int, queries: int | None, out: str,
+    database: str,
+) -> None:  # fmt: skip
+    settings = onnx_settings(model, max_tokens)
+    for folder in map(Path, folders):
+        chosen = [folder] if labelled.is_labelled(folder) else sorted(filter(labelled.is_labelled, folder.iterdir()))
+        for one in chosen:
+            measure(one, settings, Chunking(tokens, overlap), queries, out, database)
+
+
 def measure(
     folder: Path, settings: dict[str, Any], chunking: Chunking, queries: int | None, out: str, database: str
 ) -> None:

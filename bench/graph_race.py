@@ -72,7 +72,7 @@ def race(
 
 def entered(specs: list[str], peers: bool) -> list[GraphLibrary]:
     """Ours and the installed peers'; says on stderr which are not installed."""
-    found = graph_ours.ours(specs)
+    found = graph_ours.ours(specs or [graph_ours.DEFAULT])
     for module in PEERS if peers else ():
         graphs = list(module.graphs())
         if importlib.util.find_spec(graphs[0].needs) is None:

@@ -31,7 +31,8 @@ def limit(
     folder: str | None,
     docs: int,
     things: int,
-    dims: tuple[int, int],
+    dim: int,
+    token_dim: int,
     queries: int,
     tuned_on: int,
     seed: int,
@@ -42,7 +43,7 @@ def limit(
     data = generate(docs, things, seed) if folder is None else read(Path(folder))
     chosen = np.random.default_rng(seed).permutation(len(data.queries))
     tune_on, judge_on = chosen[:tuned_on], chosen[tuned_on:][:queries]
-    legs = Legs(data, dims, seed, language)
+    legs = Legs(data, (dim, token_dim), seed, language)
     found: dict[str, list[np.ndarray]] = {"BM25, float64": reference(data, judge_on)}
     with vecstore.connect(":memory:") as db:
         made = legs.load(db)
@@ -67,7 +68,7 @@ def limit(
         record |= {f"R@{depth}": recall(ids, data, judge_on, depth) for depth in DEPTHS}
         fusion = fusions.get(name)
         record["fusion"] = None if fusion is None else f"{fusion.method} k={fusion.k} {list(fusion.weights)}"
-        records.append(record | {"dims": dims, "seed": seed, "language": language})
+        records.append(record | {"dims": [dim, token_dim], "seed": seed, "language": language})
     results.append(out, [record | results.surroundings() for record in records])
     print(results.table(records, COLUMNS))
     return records

@@ -34,6 +34,10 @@ def plot(path: str | Path) -> list[Path]:
     return written
 
 
+def show(path: str | Path) -> None:
+    print(*plot(path), sep="\n")
+
+
 def latest(records: Records) -> Records:
     """Of repeated measurements the last one."""
     keys = ("dataset", "system", "config", "params", "clients", "k", "threads")

@@ -66,7 +66,7 @@ def race(
 
 def entered(specs: list[str], data: SparseData, peers: bool) -> list[SparseLibrary]:
     """Ours and the installed peers'; says on stderr which are not installed."""
-    found = sparse_ours.ours(specs)
+    found = sparse_ours.ours(specs or list(sparse_ours.DEFAULTS))
     for module in PEERS if peers else ():
         libraries = list(module.libraries(data.rows, data.columns))
         if importlib.util.find_spec(libraries[0].needs) is None:

@@ -45,7 +45,7 @@ def test_recall_is_the_share_of_both() -> None:
 
 
 def test_words_find_what_the_reference_finds(tmp_path: Path) -> None:
-    records = limit(None, 200, 50, (64, 32), 60, 30, 1, "none", str(tmp_path / "out.jsonl"))
+    records = limit(None, 200, 50, 64, 32, 60, 30, 1, "none", str(tmp_path / "out.jsonl"))
     by_name = {one["search"]: one for one in records}
     assert by_name["text"]["R@2"] == by_name["BM25, float64"]["R@2"] > 0.9
     assert by_name["words"]["R@2"] < 0.5 < by_name["tokens"]["R@2"]
