@@ -13,8 +13,8 @@ from vecstore.kernels.device import devices
 from vecstore.kernels.device.array_device import ArrayDevice
 from vecstore.kernels.device.arrays import Device
 from vecstore.kernels.device.backend import DeviceKernels
-from vecstore.kernels.device.choice import Always, Choice
-from vecstore.kernels.device.resident import Resident
+from vecstore.kernels.device.choice import Always, Choice, Large
+from vecstore.kernels.device.resident import Resident, Transient
 from vecstore.kernels.numpy_backend import NumpyKernels
 from vecstore.schema import Metric
 
@@ -144,6 +144,15 @@ def test_the_sooner_of_both_answers_batches_of_a_size(monkeypatch: pytest.Monkey
     asked.clear()
     choice.answer(200, take("device", 5), take("host", 200))
     assert asked == ["device"]
+
+
+@pytest.mark.parametrize(("rows", "queries", "calls"), [(9000, 300, True), (2, 300, False), (9000, 2, False)])
+def test_builds_leave_small_batches_and_small_arrays_to_the_host(rows: int, queries: int, calls: bool) -> None:
+    device = Small(1 << 20)
+    kernels = DeviceKernels(NumpyKernels(), Transient(device), Large)
+    found = np.empty((queries, 1), np.int64), np.empty((queries, 1), np.float32)
+    kernels.scan(Metric.L2, _column(queries), _column(rows), None, None, *found)
+    assert (device.calls > 0) == calls
 
 
 def test_devices_that_are_not_there() -> None:

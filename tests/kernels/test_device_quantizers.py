@@ -87,7 +87,6 @@ def test_codes_of_real_rows(device: Device, spec: Any) -> None:
         [index_spec.Center(), index_spec.PCA(20)],
         [index_spec.PCA(20)],
         [index_spec.Truncate(24), index_spec.Normalize()],
-        [index_spec.OPQ(6)],
     ],
     ids=str,
 )

@@ -287,7 +287,8 @@ class DeviceKernels:
     ) -> None:
         """Answers of (queries, places)."""
         everything, places = slice(0, shape[0]), shape[1]
-        if not (shape[0] and 0 < places <= MOST and array.size and self._resident.keeps(array)):
+        worth = array.size > 0 and array.size >= self._choice.least
+        if not (shape[0] and 0 < places <= MOST and worth and self._resident.keeps(array)):
             return host(everything)
         with self._device.working():
             try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import ClassVar
 
 SIZES = (1, 4, 16, 64, 256)  # batches are told apart by the largest of these that they reach
 LARGE = 256
@@ -18,6 +19,8 @@ Answer = Callable[[], None]
 
 class Choice:
     """Of one array. Threads may share one object: at worst two of them measure."""
+
+    least: ClassVar[int] = 0  # numbers of an array; a smaller one is the host's
 
     def __init__(self) -> None:
         self.sooner: dict[int, bool] = {}  # by size: whether the device answered sooner
@@ -43,7 +46,10 @@ class Always(Choice):
 
 
 class Large(Choice):
-    """The device for large batches, without a measurement: for builds, which scan other arrays in each step."""
+    """The device for large batches, without a measurement: for builds, which scan other arrays in each step. The two
+    halves of a list, met thousands of times, are not worth a call."""
+
+    least = 1 << 16
 
     def answer(self, nq: int, device: Answer, host: Answer) -> None:
         if nq >= LARGE:
