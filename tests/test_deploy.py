@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import vecstore
 from vecstore.config import Server, Settings
 from vecstore.engine.database import Database
-from vecstore.server.app import start_server
+from vecstore.server.running import start_server
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"

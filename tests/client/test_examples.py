@@ -52,7 +52,7 @@ def test_example_against_a_server() -> None:
     pytest.importorskip("grpc")
     from vecstore.config import Server, Settings
     from vecstore.engine.database import Database
-    from vecstore.server.app import start_server
+    from vecstore.server.running import start_server
 
     with (
         Database.open(None, Settings(server=Server(port=0))) as database,

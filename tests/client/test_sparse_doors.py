@@ -354,7 +354,7 @@ def test_scrolling_takes_fewer_points_at_a_time_where_they_are_large(
 ) -> None:
     pytest.importorskip("grpc")
     from vecstore.engine.database import Database
-    from vecstore.server.app import start_server
+    from vecstore.server.running import start_server
 
     limits = Limits(message_bytes_max=64 * 1024)
     database = Database.open(None, Settings(server=Server(port=0), limits=limits))

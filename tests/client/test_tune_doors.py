@@ -27,7 +27,7 @@ def clustered(rng: np.random.Generator, count: int) -> np.ndarray:
 
 @pytest.fixture
 def served() -> Iterator[tuple[Database, str]]:
-    from vecstore.server.app import start_server
+    from vecstore.server.running import start_server
 
     database = Database.open(None, Settings(server=Server(port=0), storage=Storage(index_rows_min=1)))
     server = start_server(database)

@@ -20,7 +20,7 @@ from vecstore.config import Server, Settings
 from vecstore.embed.base import Role
 from vecstore.engine.database import Database
 from vecstore.schema import VectorKind
-from vecstore.server.app import start_server
+from vecstore.server.running import start_server
 
 TEXTS = ["alpha beta", "gamma delta", "epsilon", "zeta eta theta", None, "iota kappa"]
 WAYS = ["embedded", "async", "grpc"]

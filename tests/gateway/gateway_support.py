@@ -15,7 +15,7 @@ from vecstore.gateway.bulk import NDJSON
 from vecstore.gateway.route import Example, Route
 from vecstore.gateway.routes import ROUTES
 from vecstore.gateway.serving import start_server
-from vecstore.server.app import ServerHandle
+from vecstore.server.running import ServerHandle
 
 JSON = {"content-type": "application/json"}
 DOCS = "/v1/collections/docs"

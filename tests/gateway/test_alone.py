@@ -12,7 +12,7 @@ import httpx
 import pytest
 from gateway_support import DOCS, fill, refused, serving
 
-from vecstore.server.app import ServerHandle
+from vecstore.server.running import ServerHandle
 
 KEY = "k" * 32
 

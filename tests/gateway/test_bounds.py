@@ -17,7 +17,7 @@ from gateway_support import DOCS, JSON, client_of, fill, refused, serving
 
 from vecstore.config import Limits
 from vecstore.gateway.protocol import HEAD_BYTES_MAX
-from vecstore.server.app import ServerHandle
+from vecstore.server.running import ServerHandle
 
 BOUND = 1 << 20
 QUERY = {"nearest": [1, 2, 3, 4], "using": "text", "limit": 1}

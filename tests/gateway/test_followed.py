@@ -18,8 +18,8 @@ from vecstore.engine.database import Database
 from vecstore.gateway import serving
 from vecstore.gateway.serving import beside, start_server
 from vecstore.schema import Schema
-from vecstore.server import app
-from vecstore.server.app import Place
+from vecstore.server import running
+from vecstore.server.doors import Place
 from vecstore.types import PointBatch, UpsertRequest, VectorBatch
 
 
@@ -47,7 +47,7 @@ def test_writes_passed_on_by_readers_wait_for_them(tmp_path: Path, monkeypatch: 
     place = Place(socket=str(tmp_path / "writer"))
     with (
         Database.open(tmp_path / "db", settings) as database,
-        app.start_server(database, settings, beside=lambda inside: beside(replace(inside, place=place))),
+        running.start_server(database, settings, beside=lambda inside: beside(replace(inside, place=place))),
         httpx.Client(
             transport=httpx.HTTPTransport(uds=f"{place.socket}.rest"), base_url="http://127.0.0.1", timeout=20
         ) as client,
@@ -77,7 +77,7 @@ def test_a_reader_looks_an_alias_up_once_it_shows_what_the_caller_saw(
     place = Place(writer=str(tmp_path / "none"))
     with (
         Database.open(None, settings) as database,
-        app.start_server(database, settings, beside=lambda inside: beside(replace(inside, place=place))) as handle,
+        running.start_server(database, settings, beside=lambda inside: beside(replace(inside, place=place))) as handle,
         client_of(handle) as client,
     ):
         for name, count in (("blue", 1), ("green", 2)):

@@ -17,7 +17,7 @@ from vecstore.engine import coalesce
 from vecstore.engine.coalesce import Patience
 from vecstore.engine.database import Database
 from vecstore.kernels.stop import Stopped, check_stop
-from vecstore.server.app import ServerHandle
+from vecstore.server.running import ServerHandle
 
 QUERY = {"nearest": [0.1, 0.2, 0.3, 0.4], "using": "text", "limit": 1}
 OTHER = {"nearest": [0.4, 0.3, 0.2, 0.1], "using": "text", "limit": 1}

@@ -15,7 +15,7 @@ from vecstore.engine.database import Database
 from vecstore.errors import VecstoreError
 from vecstore.pb.v1 import collections_pb2, collections_pb2_grpc, operations_pb2_grpc, points_pb2, points_pb2_grpc
 from vecstore.schema import Metric, Schema, VectorField, VectorKind
-from vecstore.server.app import ServerHandle, start_server
+from vecstore.server.running import ServerHandle, start_server
 from vecstore.wire.errors import error_from_rpc
 from vecstore.wire.schemas import schema_to_pb
 

@@ -20,8 +20,8 @@ from vecstore.errors import InvalidArgument
 from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2, snapshots_pb2
 from vecstore.server import calls as calls_module
 from vecstore.server import names as names_module
-from vecstore.server.app import start_server
 from vecstore.server.rules import RULES
+from vecstore.server.running import start_server
 
 READS = {
     "Collections": "Get List Exists ListAliases Stats Estimate Info",

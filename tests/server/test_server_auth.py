@@ -16,7 +16,7 @@ from vecstore.config import Server, Settings
 from vecstore.engine.database import Database
 from vecstore.errors import InvalidArgument
 from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2
-from vecstore.server.app import serve, start_server
+from vecstore.server.running import serve, start_server
 
 KEY = "correct-horse-battery"
 FILES = (collections_pb2, points_pb2, operations_pb2, health_pb2, reflection_pb2)

@@ -21,7 +21,7 @@ from vecstore.config import Server, Settings
 from vecstore.engine.database import Database
 from vecstore.errors import IoFailed
 from vecstore.pb.v1 import points_pb2 as pb
-from vecstore.server.app import start_server
+from vecstore.server.running import start_server
 from vecstore.types import CountRequest, GetRequest
 
 SERVICES = ["vecstore.v1.Collections", "vecstore.v1.Operations", "vecstore.v1.Points", "vecstore.v1.Snapshots"]
@@ -133,7 +133,7 @@ def test_a_port_in_use_is_a_typed_error() -> None:
 PROGRAM = """
 import sys
 from vecstore.config import Server, Settings
-from vecstore.server.app import serve
+from vecstore.server.running import serve
 serve(sys.argv[1], Settings(server=Server(port=0, drain_s=5)), lambda port, _: print(port, flush=True))
 """
 

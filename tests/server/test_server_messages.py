@@ -56,7 +56,7 @@ def test_message_bytes_max(small: Client) -> None:
 
 PROGRAM = """
 from vecstore.config import Limits, Server, Settings
-from vecstore.server.app import serve
+from vecstore.server.running import serve
 settings = Settings(limits=Limits(message_bytes_max=1 << 20), server=Server(port=0))
 serve(None, settings, lambda port, _: print(port, flush=True))
 """

@@ -23,7 +23,7 @@ from vecstore.engine.database import Database
 from vecstore.errors import Corruption
 from vecstore.observe import listener as listener_module
 from vecstore.pb.v1 import collections_pb2, points_pb2
-from vecstore.server.app import ServerHandle
+from vecstore.server.running import ServerHandle
 
 
 def free_port() -> int:

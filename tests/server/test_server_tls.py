@@ -19,7 +19,7 @@ from vecstore.access.certificates import Certificates
 from vecstore.config import Server, Settings
 from vecstore.engine.database import Database
 from vecstore.errors import InvalidArgument, Unavailable
-from vecstore.server.app import start_server
+from vecstore.server.running import start_server
 
 
 class Files(NamedTuple):

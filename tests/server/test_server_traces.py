@@ -18,7 +18,7 @@ from vecstore.observe import tracing as tracing_module
 from vecstore.observe.logs import Event
 from vecstore.observe.tracing import Tracing, tracing_from_environment
 from vecstore.pb.v1 import points_pb2
-from vecstore.server.app import start_server
+from vecstore.server.running import start_server
 
 pytest.importorskip("opentelemetry.sdk", reason="needs the otel extra")
 from opentelemetry.sdk.trace import TracerProvider
@@ -150,7 +150,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_off_imports_nothing() -> None:
     program = (
-        "import sys; from vecstore.engine.database import Database; from vecstore.server.app import start_server\n"
+        "import sys; from vecstore.engine.database import Database; from vecstore.server.running import start_server\n"
         "from vecstore.config import Server, Settings\n"
         "settings = Settings(server=Server(port=0))\n"
         "with Database.open(None, settings) as d, start_server(d, settings): pass\n"

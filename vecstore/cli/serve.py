@@ -67,7 +67,7 @@ def serve(
 
         run_both(path, settings, ready)
         return
-    from vecstore.server.app import serve as run
+    from vecstore.server.running import serve as run
 
     run(path, settings, ready)
 

@@ -13,7 +13,7 @@ from vecstore.access.certificates import Certificates
 from vecstore.config import Settings
 from vecstore.errors import IoFailed
 from vecstore.gateway.protocol import BoundedProtocol
-from vecstore.server.app import ALONE, Place
+from vecstore.server.doors import ALONE, Place
 
 KEEP_ALIVE_S = 75  # an idle connection is closed after so long
 BACKLOG = 2_048

@@ -33,9 +33,10 @@ from vecstore.observe.logs import configure_logging
 from vecstore.observe.metrics import Meters
 from vecstore.observe.tracing import tracing_from_environment
 from vecstore.room import ROOM
-from vecstore.server import app as server
+from vecstore.server import running
 from vecstore.server.admission import Admission
-from vecstore.server.app import ALONE, Inside, OnReady, Place, ServerHandle
+from vecstore.server.doors import ALONE, Inside, Place
+from vecstore.server.running import OnReady, ServerHandle
 
 LINGER_S = 0.25
 PROTOCOL = "rest"
@@ -72,13 +73,13 @@ def beside(inside: Inside) -> Listener:
 
 
 def serve(path: str | Path | None, settings: Settings, on_ready: OnReady | None = None) -> None:
-    """As `vecstore.server.app.serve`, on both ports; `on_ready` is called with gRPC's and REST's."""
-    server.serve(path, settings, on_ready, beside)
+    """As `vecstore.server.running.serve`, on both ports; `on_ready` is called with gRPC's and REST's."""
+    running.serve(path, settings, on_ready, beside)
 
 
 def start_server(database: Database, settings: Settings | None = None) -> ServerHandle:
-    """As `vecstore.server.app.start_server`, on both ports: the handle's `port` and `rest_port`."""
-    return server.start_server(database, settings, beside=beside)
+    """As `vecstore.server.running.start_server`, on both ports: the handle's `port` and `rest_port`."""
+    return running.start_server(database, settings, beside=beside)
 
 
 def serve_alone(

@@ -26,7 +26,8 @@ from vecstore.errors import FailedPrecondition, Unavailable, VecstoreError
 from vecstore.malloc import return_freed
 from vecstore.observe.logs import configure_logging
 from vecstore.observe.tracing import Tracing, tracing_from_environment
-from vecstore.server.app import Beside, GrpcServer, Place
+from vecstore.server.app import GrpcServer
+from vecstore.server.doors import Beside, Place
 
 WRITER = "writer"
 RETRY_S = 0.05

@@ -25,8 +25,8 @@ from vecstore.budget import LEAST, budget, planned
 from vecstore.config import Settings
 from vecstore.errors import FailedPrecondition, IoFailed, VecstoreError
 from vecstore.observe.logs import configure_logging
-from vecstore.server.app import OnReady
 from vecstore.server.child import WRITER, Failed, Role, Started
+from vecstore.server.running import OnReady
 from vecstore.wire.errors import error_of
 
 FIRST_WAIT_S = 0.1
