@@ -29,6 +29,11 @@ class GraphPool {
         return offered.taken;
     }
 
+    void cut(std::size_t size) {
+        size_ = size;
+        if (cursor_ > size) cursor_ = size;
+    }
+
     // The place of the nearest candidate that was not expanded, or size().
     std::size_t head() {
         while (cursor_ < size_ && (keys_[cursor_] & 1) != 0) ++cursor_;

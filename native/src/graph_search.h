@@ -10,6 +10,13 @@ namespace vecstore {
 // How a walk treats rows that are not allowed: it passes through them, or looks behind them for allowed ones.
 enum class Detour { none, two_hops };
 
+// Candidates fall out, past the first `kept`, that are too far for their place (from 1): beyond t + reach * max(t,
+// least) / sqrt(place), where t is the estimate of the near-th candidate, at most kept. A `reach` of 0 keeps all.
+struct GraphNarrow {
+    float reach = 0, least = 0;
+    std::size_t near = 1, kept = 1;
+};
+
 struct GraphSearchParams {
     std::size_t k;
     std::size_t ef;        // candidates kept, at least k
@@ -17,6 +24,7 @@ struct GraphSearchParams {
     Detour detour;
     const std::uint64_t* allowed;           // bit i of word i / 64: row i may be an answer; null: all may
     const std::int64_t* skipped = nullptr;  // (nq,): a row that a query's walk takes for visited, -1 for none
+    GraphNarrow narrow = {};
 };
 
 // How the walk hides memory's latency; never changes what is found.

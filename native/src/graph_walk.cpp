@@ -1,6 +1,7 @@
 #include "graph_walk.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "dispatch.h"
 #include "top_k.h"
@@ -130,10 +131,38 @@ std::size_t Walk::take_detours(std::size_t count) {
     return kept;
 }
 
+// How far a candidate at this place, from 1, may be; see GraphNarrow.
+float Walk::bound(std::size_t place) const {
+    const float near = key_estimate(pool_.at(params_.narrow.near - 1));
+    const float over = params_.narrow.reach * std::max(base_ + near, params_.narrow.least);
+    return near + over / std::sqrt(static_cast<float>(place));
+}
+
+// Takes the scored neighbours for candidates. With a narrow pool these stay few, which is half of what that saves:
+// estimates and places only grow, so that what is too far now would be later, and what would come last need not enter.
+void Walk::offer() {
+    const bool narrow = params_.narrow.reach > 0;
+    const std::size_t kept = params_.narrow.kept;
+    if (narrow && pool_.size() >= kept) {
+        const float most = std::max(key_estimate(pool_.at(pool_.size() - 1)), bound(pool_.size() + 1));
+        std::size_t count = 0;
+        for (std::size_t i = 0; i < nfound_; ++i) {
+            const float estimate = estimates_[i];
+            estimates_[count] = estimate, found_[count] = found_[i];
+            count += !(estimate > most);
+        }
+        nfound_ = count;
+    }
+    inserted_ += static_cast<std::int64_t>(pool_.offer(*ops_, estimates_.data(), found_.data(), nfound_));
+    if (!narrow) return;
+    std::size_t size = pool_.size();
+    while (size > kept && key_estimate(pool_.at(size - 1)) > bound(size)) --size;
+    pool_.cut(size);
+}
+
 void Walk::score() {
-    float* estimates = estimates_.data();
-    ops_->estimates(code_, graph_->codes, found_.data(), nfound_, estimates);
-    inserted_ += static_cast<std::int64_t>(pool_.offer(*ops_, estimates, found_.data(), nfound_));
+    ops_->estimates(code_, graph_->codes, found_.data(), nfound_, estimates_.data());
+    offer();
     const std::size_t head = pool_.head();
     if (head == pool_.size()) return finish();
     for (std::size_t at = head, fetched = 0; fetched < tuning_.heads && at < pool_.size(); ++at) {

@@ -30,6 +30,8 @@ class Walk {
     void rescore(const GraphOutput& output);
     void fetch_neighbours(std::uint32_t row) const;
     bool allowed(std::uint32_t row) const;
+    float bound(std::size_t place) const;
+    void offer();
     std::size_t take_detours(std::size_t count);
 
     const GraphArrays* graph_ = nullptr;

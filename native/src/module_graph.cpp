@@ -76,9 +76,12 @@ class NativeGraph {
     }
 
     void search(Input queries, std::size_t ef, std::size_t rescored, bool detours, Input allowed, Input skipped,
-                Output out_rows, Output out_distances, Output out_counters) const {
+                float reach, float least, std::size_t near, std::size_t kept, Output out_rows, Output out_distances,
+                Output out_counters) const {
         const GraphOutput output = checked(queries, rescored, allowed, out_rows, out_distances, out_counters);
         if (ef < output.k) fail("ef must be at least k");
+        if (!(reach >= 0 && least >= 0 && near >= 1 && near <= kept))
+            fail("a narrow walk needs reach and least of at least 0 and 1 <= near <= kept");
         if (skipped.is_valid()) {
             check("skipped", skipped, kInt64, {queries.shape(0)});
             for (std::size_t q = 0; q < skipped.shape(0); ++q)
@@ -87,8 +90,13 @@ class NativeGraph {
         }
         if (queries.shape(0) == 0) return;
         graph_->search(data_of<float>(queries), queries.shape(0),
-                       {output.k, std::min(ef, n()), rescored, detours ? Detour::two_hops : Detour::none,
-                        data_of<std::uint64_t>(allowed), data_of<std::int64_t>(skipped)},
+                       {output.k,
+                        std::min(ef, n()),
+                        rescored,
+                        detours ? Detour::two_hops : Detour::none,
+                        data_of<std::uint64_t>(allowed),
+                        data_of<std::int64_t>(skipped),
+                        {reach, least, near, kept}},
                        tuning_, output);
     }
 
@@ -213,8 +221,9 @@ void bind_graph(nb::module_& m) {
              array("codes"), array("entries"), array("mean"), array("directions"), array("direction_scales"),
              array("fields"), array("field_weights"), nb::arg("add_unit"), nb::arg("scale_unit"))
         .def("search", &NativeGraph::search, array("queries"), nb::arg("ef"), nb::arg("rescored"), nb::arg("detours"),
-             nb::arg("allowed").noconvert().none(), nb::arg("skipped").noconvert().none(), array("out_rows"),
-             array("out_distances"), array("out_counters"), Release())
+             nb::arg("allowed").noconvert().none(), nb::arg("skipped").noconvert().none(), nb::arg("reach"),
+             nb::arg("least"), nb::arg("near"), nb::arg("kept"), array("out_rows"), array("out_distances"),
+             array("out_counters"), Release())
         .def("scan", &NativeGraph::scan, array("queries"), nb::arg("rescored"), nb::arg("allowed").noconvert().none(),
              array("out_rows"), array("out_distances"), array("out_counters"), Release())
         .def("tune", &NativeGraph::tune, nb::arg("interleave"), nb::arg("code_lines"), nb::arg("heads"),

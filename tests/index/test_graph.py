@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from vecstore.index import graph_calibration
 from vecstore.index.base import SearchParams, Warm
 from vecstore.index.graph import GraphIndex
 from vecstore.index.graph_connect import connect, reached
+from vecstore.index.recall_axis import TARGETS
 from vecstore.index_spec import SAQ, Graph, RaBitQ
 from vecstore.kernels.base import Bitmap, Float32Array
 from vecstore.kernels.select import get_kernels
@@ -304,28 +307,64 @@ def test_targets_hold_for_foreign_queries_once_tuned() -> None:
     assert (warm.arrays()["asked"] == foreign[:400]).all()
 
 
+def test_walks_end_where_calibration_says() -> None:
+    """With fewer steps than a fixed width for the same recall, and not the same number for each query."""
+    rng = np.random.default_rng(21)
+    rows, asked = (
+        (rng.standard_normal((n, 48)) * np.exp(0.5 * rng.standard_normal((n, 1)))).astype(np.float32)
+        for n in (3_000, 200)
+    )
+    made, truth = built(rows, metric=Metric.L2), exact(rows, asked, K, Metric.L2)
+    fixed = copy.copy(made)
+    fixed._plans, fixed.table = {}, msgspec.structs.replace(made.table, reach=(), deep=(), least=())
+    for target in (0.9, 0.97):
+        params = SearchParams(recall_target=target)
+        assert made._plan(K, params, len(rows)).narrow.reach > 0
+        found, wide = (one.search(get_kernels(), asked, K, None, params) for one in (made, fixed))
+        assert recall(found.distances, truth) >= target - 0.01
+        assert found.recall == target
+        assert found.counters["codes_scored"] < wide.counters["codes_scored"]
+        alone = [made.search(get_kernels(), asked[q : q + 1], K, None, params) for q in range(40)]
+        assert all((one.rows[0] == found.rows[q]).all() for q, one in enumerate(alone))
+        assert len({one.counters["hops"] for one in alone}) > 5
+    assert made._plan(K, SearchParams(ef=50), len(rows)).narrow.reach == 0  # as it was asked for
+    assert made._plan(K, SearchParams(recall_target=0.95), len(rows) - 1).narrow.reach == 0  # some are refused
+    assert built(rows[:500], metric=Metric.DOT).table.reach == ()
+
+
+def test_walks_among_few_that_are_alive_are_replayed(index: GraphIndex) -> None:
+    alive = np.random.default_rng(5).random(N) < 0.3
+    tuned = index.tuned(None, get_kernels(), bitmap(alive))
+    tuned.table.check(N)
+    assert tuned.table.rows == alive.sum()
+    assert tuned.table.reach
+
+
+def test_tables_of_walks_are_checked(index: GraphIndex) -> None:
+    index.table.check(N)
+    old = msgspec.structs.replace(index.table, reach=(), deep=(), least=())
+    old.check(N)
+    assert old.narrow(0.98, K)[0].reach == 0
+    table = index.table
+    for wrong in ({"least": ()}, {"deep": table.deep[:1]}, {"reach": table.reach[:1]}, {"least": (-1.0, 0.0, 0.0)},
+                  {"reach": ((np.inf,) * len(TARGETS),) * 3}):  # fmt: skip
+        with pytest.raises(Corruption):
+            msgspec.structs.replace(table, **wrong).check(N)
+
+
 def test_calibration_ends_where_no_target_would_choose_a_wider_walk(
     rows: Float32Array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    curve, walked = graph_calibration._curve, []
+    walk, widths = graph_calibration._walked, []
 
     def counted(*arguments: Any) -> Any:
-        walked.append(arguments[4])
-        return curve(*arguments)
+        widths.append(arguments[4])
+        return walk(*arguments)
 
-    def unsure(*arguments: Any) -> Any:  # which never ends early
-        return [(np.append(sure, 0.0), mean) for sure, mean in curve(*arguments)]
-
-    monkeypatch.setattr(graph_calibration, "_curve", counted)
+    monkeypatch.setattr(graph_calibration, "_walked", counted)
     early = built(rows, metric=Metric.DOT).table
-    assert walked[-1] < graph_calibration.WIDTHS[-1] // 2
-    monkeypatch.setattr(graph_calibration, "_curve", unsure)
-    cheapest = graph_calibration._cheapest
-    monkeypatch.setattr(
-        graph_calibration,
-        "_cheapest",
-        lambda curves, *more: cheapest([(sure[:-1], mean) for sure, mean in curves], *more),
-    )
+    assert widths[-1] < graph_calibration.WIDTHS[-1] // 2
+    monkeypatch.setattr(graph_calibration, "_is_enough", lambda *_: False)
     assert built(rows, metric=Metric.DOT).table == early
 
 

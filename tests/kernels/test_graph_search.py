@@ -12,7 +12,8 @@ from graph_support import estimates, random_arrays, random_rows, scan, search
 from oracle import distances
 
 from vecstore.kernels.base import Kernels
-from vecstore.kernels.graph import HEADER, LINE, GraphArrays, OpenGraph, Walk
+from vecstore.kernels.graph import HEADER, LINE, GraphArrays, Narrow, OpenGraph, Walk
+from vecstore.kernels.graph_numpy import STARTS
 from vecstore.kernels.numpy_backend import NumpyKernels
 from vecstore.schema import Metric
 
@@ -141,6 +142,57 @@ def test_filtered_walks_are_the_law_s(kernels: Kernels, detours: bool, share: fl
             assert mask[rows[rows >= 0]].all()
             assert (np.diff((rows < 0).astype(int), axis=1) >= 0).all()
             assert ((rows >= 0).sum(axis=1) <= mask.sum()).all()
+
+
+@pytest.mark.parametrize("metric", [Metric.L2, Metric.COSINE])
+@pytest.mark.parametrize("share", [0.5, None])
+def test_narrow_walks_are_the_law_s(kernels: Kernels, metric: Metric, share: float | None) -> None:
+    rng = seeded(8)
+    fewer = []
+    for degree in (4, 12):
+        pair = Pair(kernels, metric, random_arrays(rng, N, 24, degree=degree), *random_rows(rng, N, 24))
+        mask = None if share is None else rng.random(N) < share
+        for ef, near, kept, k in ((60, 1, 20, 20), (60, 10, 10, 10), (25, 25, 25, 5), (N, 30, 40, 40), (30, 5, 50, 5)):
+            queries = queries_of(rng, 5, 24)
+            wide = search(kernels, pair.graph, queries, Walk(ef, 0), k, mask)[2][:, 0]
+            for reach, least in ((0.05, 0.0), (0.5, 1.0), (3.0, 0.0), (3.0, 100.0)):
+                walk = Walk(ef, 0, bool(rng.random() < 0.2), Narrow(reach, least, near, kept))
+                pair.check(queries, walk, k, mask)
+                fewer.append(search(kernels, pair.graph, queries, walk, k, mask)[2][:, 0] < wide)
+    assert 0 < np.mean(fewer) < 1  # some end early, some do not
+
+
+def ended(arrays: GraphArrays, near_to: np.ndarray, narrow: Narrow) -> list[int]:
+    """The rows that a walk expands which keeps all it meets, and ends at the first that is too far for its place."""
+    entries = sorted(arrays.entries.tolist(), key=lambda row: (near_to[row], row))[:STARTS]
+    pool, expanded = sorted((float(near_to[row]), row) for row in entries), []
+    while True:
+        place, row = next(((p, row) for p, (_, row) in enumerate(pool, 1) if row not in expanded), (0, -1))
+        if place == 0:
+            return expanded
+        if place > narrow.kept:
+            near = pool[narrow.near - 1][0]
+            if pool[place - 1][0] > near + narrow.reach * max(near, narrow.least) / place**0.5:
+                return expanded
+        expanded.append(row)
+        fresh = set(arrays.neighbours[row].tolist()) - {row for _, row in pool}
+        pool = sorted(pool + [(float(near_to[row]), row) for row in fresh])
+
+
+def test_a_narrow_walk_ends_at_the_first_that_is_too_far(any_kernels: Kernels) -> None:
+    """What fell out of its candidates would not have been expanded."""
+    rng = seeded(9)
+    arrays = random_arrays(rng, N, 24)
+    graph = any_kernels.open_graph(Metric.L2, *random_rows(rng, N, 24), arrays)
+    for query in queries_of(rng, 4, 24):
+        near_to, hops = estimates(arrays, Metric.L2, query), []
+        for reach in (0.3, 1.0, 3.0, 10.0, 1e6):
+            narrow = Narrow(reach, 0.0, 5, 8)
+            counters = search(any_kernels, graph, query[None], Walk(N, 0, narrow=narrow), 5)[2]
+            hops.append(counters[0, 0])
+            assert counters[0, 0] == len(ended(arrays, near_to, narrow))
+        assert hops == sorted(hops)
+        assert hops[0] < hops[-1] == search(any_kernels, graph, query[None], Walk(N, 0), 5)[2][0, 0]
 
 
 def test_detours_score_fewer_rows_that_are_refused(any_kernels: Kernels) -> None:

@@ -10,7 +10,7 @@ import pytest
 from graph_support import build, byte_rows, random_arrays, random_rows
 
 from vecstore.kernels.base import Kernels
-from vecstore.kernels.graph import BuildParams, GraphArrays, Walk
+from vecstore.kernels.graph import WIDE, BuildParams, GraphArrays, Narrow, Walk
 from vecstore.schema import Metric
 
 N, DIM = 70, 16
@@ -104,6 +104,11 @@ WRONG_ARGUMENTS = {
     "queries of another width": {"queries": np.ones((2, DIM + 1), np.float32)},
     "fewer candidates than answers": {"walk": Walk(2, 0)},
     "fewer rescored than answers": {"walk": Walk(10, 2)},
+    "a reach below 0": {"walk": Walk(10, 5, narrow=Narrow(-1.0, 0.0, 3, 5))},
+    "a reach that is no number": {"walk": Walk(10, 5, narrow=Narrow(float("nan"), 0.0, 3, 5))},
+    "a least distance below 0": {"walk": Walk(10, 5, narrow=Narrow(1.0, -1.0, 3, 5))},
+    "near no candidate": {"walk": Walk(10, 5, narrow=Narrow(1.0, 0.0, 0, 5))},
+    "near past what is kept": {"walk": Walk(10, 5, narrow=Narrow(1.0, 0.0, 6, 5))},
     "skipped for one query": {"walk": Walk(10, 5, skipped=np.zeros(1, np.int64))},
     "skipped of int32": {"walk": Walk(10, 5, skipped=np.zeros(2, np.int32))},
     "skipped past the rows": {"walk": Walk(10, 5, skipped=np.array([0, N]))},
@@ -126,7 +131,7 @@ def test_searches_that_do_not_fit(any_kernels: Kernels, wrong: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         any_kernels.graph_search(graph, **arguments)
     walk = arguments.pop("walk")
-    if walk.skipped is None and walk.ef >= 3:
+    if walk.skipped is None and walk.narrow is WIDE and walk.ef >= 3:
         with pytest.raises(ValueError, match=r"\w"):
             any_kernels.graph_scan(graph, rescored=walk.rescored, **arguments)
 

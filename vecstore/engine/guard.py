@@ -14,6 +14,7 @@ import contextlib
 import mmap
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -230,7 +231,7 @@ class _Guard:
     ) -> None:
         if walk.rescored and self._unchecked(graph):  # the same walk, for the rows that it will rescore
             rows, estimates = _places(len(queries), walk.rescored)
-            first = Walk(walk.ef, 0, walk.detours)
+            first = replace(walk, rescored=0)
             self._kernels.graph_search(graph, queries, first, allowed, rows, estimates, out_counters)
             self._checked.check_rows(rows.ravel())
         self._kernels.graph_search(graph, queries, walk, allowed, out_rows, out_distances, out_counters)

@@ -203,7 +203,7 @@ class GraphIndex(BuiltIndex):
         if how.how == "scan":
             kernels.graph_scan(self._opened(kernels), queries, rescored, allowed, rows, distances, counters)
             return Candidates(rows, distances, _counted(counters, how.how), how.recall, _STRATEGIES["scan"])
-        walk = Walk(how.ef, rescored, how.how == "detours")
+        walk = Walk(how.ef, rescored, how.how == "detours", how.narrow)
         kernels.graph_search(self._opened(kernels), queries, walk, allowed, rows, distances, counters)
         found = Candidates(rows, distances, _counted(counters, how.how), how.recall, _STRATEGIES[how.how])
         if allowed is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 
 import msgspec
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from vecstore.errors import Corruption
 from vecstore.index.base import allowed_count
+from vecstore.index.graph_replay import RESCORE_COST, Replay, Walked
 from vecstore.index.recall_axis import (
     TARGETS,
     is_recalls,
@@ -21,7 +23,8 @@ from vecstore.index.recall_axis import (
 )
 from vecstore.index.stored_rows import StoredRows
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
-from vecstore.kernels.graph import COUNTERS, OpenGraph, Walk
+from vecstore.kernels.graph import COUNTERS, WIDE, Narrow, OpenGraph, Walk
+from vecstore.schema import Metric
 
 KS = (1, 10, 100)
 QUERIES = 512  # a recall of .95 is then known to about half a point
@@ -30,8 +33,8 @@ WIDTHS = (
     1024, 1280, 1536, 2048,
 )  # fmt: skip
 DEPTH_PART = 4
+NEAR_SHARE = 0.25  # of the mean k-th distance: nearer ones count as this near, codes tell them apart less well
 Float64Array = NDArray[np.float64]
-RESCORE_COST = 0.15  # of scoring a row by its vector, where looking at one more candidate's neighbours costs 1
 
 
 class WalkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,6 +44,10 @@ class WalkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ef: tuple[tuple[int, ...], ...]
     rescored: tuple[tuple[int, ...], ...]
     reached: tuple[tuple[float, ...], ...] = ()
+    # Of `kernels.graph.Narrow`, 0 where a fixed width is as good; none under dot, and in older tables.
+    reach: tuple[tuple[float, ...], ...] = ()
+    deep: tuple[tuple[int, ...], ...] = ()  # what is rescored then
+    least: tuple[float, ...] = ()  # for each of `ks`
     rows: int = 0  # among which it was measured; 0: all
 
     def width(self, target: float, k: int) -> int:
@@ -57,6 +64,21 @@ class WalkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         shares = [depth / max(1.0, width) for width, depth in zip(widths, depths, strict=True)]
         share = max(1 / DEPTH_PART, float(np.interp(ef, np.maximum.accumulate(widths), shares)))
         return max(k, min(ef, math.ceil(ef * share)))
+
+    def narrow(self, target: float, k: int, depth: int = 0) -> tuple[Narrow, int]:
+        """What lets a walk of CAP_FACTOR times the width for a target end early, and how many candidates it rescores,
+        `depth` if that is not 0."""
+        if not self.reach or k > self.ks[-1]:
+            return WIDE, depth
+        high = bisect_left(self.ks, k)
+        between = [high] if k == self.ks[high] else [max(0, high - 1), high]
+        around = slice(max(0, bisect_right(TARGETS, target) - 1), bisect_left(TARGETS, target) + 1)
+        if min(min(self.reach[row][around]) for row in between) == 0:
+            return WIDE, depth
+        reach = log_along(k, self.ks, [log_between(target, np.maximum(row, 1e-6).tolist()) for row in self.reach])
+        if not depth:
+            depth = max(k, math.ceil(log_along(k, self.ks, [log_between(target, row) for row in self.deep])))
+        return Narrow(reach, float(np.interp(k, self.ks, self.least)), k, max(depth, WIDTHS[0])), depth
 
     def recall_for(self, target: float, k: int) -> float | None:
         """What the width and the depth for a target promise."""
@@ -77,10 +99,13 @@ class WalkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def check(self, n: int) -> None:
         """Raises Corruption for what `calibrated` would not have made."""
-        tables = (*self.ef, *self.rescored)
+        tables = (*self.ef, *self.rescored, *self.deep)
         fits = len(self.ks) == len(self.ef) == len(self.rescored) >= 1 and list(self.ks) == sorted(set(self.ks))
         fits = fits and all(len(row) == len(TARGETS) for row in tables)
         fits = fits and is_recalls(self.reached, len(self.ks))
+        fits = fits and len(self.reach) == len(self.deep) == len(self.least) and len(self.reach) in (0, len(self.ks))
+        fits = fits and all(len(row) == len(TARGETS) for row in self.reach)
+        fits = fits and all(0 <= value < math.inf for row in (*self.reach, self.least) for value in row)
         if not fits or min(self.ks) < 1 or any(not 1 <= value <= 1 << 31 for row in tables for value in row):
             raise Corruption(f"the calibration of a graph index over {n} rows does not hold tables of recall")
 
@@ -101,20 +126,33 @@ def calibrated(
         return uncalibrated()
     ks = tuple(k for k in KS if k < n // 4)
     limits = _kth_distances(source, asked, held_out, ks, kernels, alive)
-    widths, curves = [], []
+    walked: list[Walked] = []
     for width in [width for width in WIDTHS if width <= n] or [min(n, WIDTHS[0])]:
-        widths.append(width)
-        curves.append(_curve(graph, source, asked, held_out, width, ks, limits, kernels, alive))
-        # The next width is larger by more than all the rescoring of this one costs, so that no target would choose it.
-        if width >= ks[-1] and all(sure[-1] >= TARGETS[-1] for sure, _ in curves[-1]):
+        walked.append(_walked(graph, source, asked, held_out, width, limits, kernels, alive))
+        if width >= ks[-1] and _is_enough(walked[-1], ks):
             break
-    ef, rescored, reached = [], [], []
+    ef, rescored, reached, reach, deep, least = [], [], [], [], [], []
     for place, k in enumerate(ks):
-        picked = [_cheapest([curve[place] for curve in curves], widths, k, target) for target in TARGETS]
+        curves = [(surely(recalls), recalls.mean(axis=0)) for recalls in (one.recalls(place, k) for one in walked)]
+        picked = [_cheapest(curves, [one.width for one in walked], k, target) for target in TARGETS]
         ef.append(tuple(np.maximum.accumulate([width for width, _, _ in picked]).tolist()))
         rescored.append(tuple(np.maximum.accumulate([depth for _, depth, _ in picked]).tolist()))
         reached.append(tuple(np.maximum.accumulate([recall for _, _, recall in picked]).tolist()))
-    return WalkTable(ks, tuple(ef), tuple(rescored), tuple(reached), n)
+        if source.field.metric is not Metric.DOT:
+            near = float(limits[:, place].mean(where=np.isfinite(limits[:, place])))
+            least.append(max(0.0, NEAR_SHARE * near))
+            replayed = Replay(place, k, least[-1], walked)
+            efforts = zip(TARGETS, ef[place], rescored[place], strict=True)
+            found = [replayed.cheapest(*effort) for effort in efforts]
+            reach.append(tuple(far for far, _ in found))
+            deep.append(tuple(depth for _, depth in found))
+    ends = tuple(reach), tuple(deep), tuple(least)
+    return WalkTable(ks, tuple(ef), tuple(rescored), tuple(reached), *ends, n)
+
+
+def _is_enough(walked: Walked, ks: tuple[int, ...]) -> bool:
+    """The next width is larger by more than all the rescoring of this one costs, so that no target would choose it."""
+    return all(float(surely(walked.recalls(place, k)[:, -1:])[0]) >= TARGETS[-1] for place, k in enumerate(ks))
 
 
 def _kth_distances(
@@ -132,23 +170,18 @@ def _kth_distances(
     return distances[:, [k - 1 for k in ks]]
 
 
-def _curve(
-    graph: OpenGraph, source: StoredRows, asked: Float32Array, held_out: Int64Array, width: int, ks: tuple[int, ...],
-    limits: Float32Array, kernels: Kernels, alive: Bitmap | None,
-) -> list[tuple[Float64Array, Float64Array]]:  # fmt: skip
-    """For each k the recall when the first m candidates are rescored, for m = 1 to width: what is sure of it, and the
-    mean."""
+def _walked(
+    graph: OpenGraph, source: StoredRows, asked: Float32Array, held_out: Int64Array, width: int, limits: Float32Array,
+    kernels: Kernels, alive: Bitmap | None,
+) -> Walked:  # fmt: skip
+    """`limits` (nq, len(ks)) are the distances of the k-th nearest."""
     rows, estimates = np.empty((len(asked), width), np.int64), np.empty((len(asked), width), np.float32)
     counters = np.empty((len(asked), len(COUNTERS)), np.int64)
     kernels.graph_search(graph, asked, Walk(width, 0, skipped=held_out), alive, rows, estimates, counters)
     exact = np.empty(rows.shape, np.float32)
     kernels.rerank(source.field.metric, asked, source.rows, source.inverse_norms, rows, exact)
-    found = []
-    for place, k in enumerate(ks):
-        good = np.cumsum((exact <= limits[:, place : place + 1]) & (rows >= 0), axis=1)
-        recalls = np.minimum(good, k) / k
-        found.append((surely(recalls), recalls.mean(axis=0)))
-    return found
+    good = [np.cumsum((exact <= limit[:, None]) & (rows >= 0), axis=1, dtype=np.uint16) for limit in limits.T]
+    return Walked(width, estimates, good)
 
 
 def _cheapest(

@@ -10,6 +10,8 @@ from typing import Literal
 from vecstore.index import costs
 from vecstore.index.base import SearchParams
 from vecstore.index.graph_calibration import WalkTable
+from vecstore.index.graph_replay import CAP_FACTOR
+from vecstore.kernels.graph import WIDE, Narrow
 
 DEFAULT_RECALL = 0.98
 DETOURS_FROM = 0.2  # share of allowed rows below which detours find what is behind
@@ -25,6 +27,7 @@ class Plan:
     rescored: int
     recall: float | None = None  # that the calibration promises
     cost_ns: float | None = None  # of a query, where ways were weighed
+    narrow: Narrow = WIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,22 @@ def plan(table: WalkTable, asked: Asked) -> Plan:
     """A walk where every row is allowed, else what costs least."""
     found = ways(table, asked)
     if asked.matches == asked.n and (walk := next((one for _, one in found if one.how == "walk"), None)) is not None:
-        return replace(walk, rescored=min(_effort(table, asked)[1], walk.ef))
+        return _narrowed(table, asked, replace(walk, rescored=min(_effort(table, asked)[1], walk.ef)))
     cost, chosen = min(found, key=lambda way: way[0])
     return replace(chosen, cost_ns=cost)
+
+
+def _narrowed(table: WalkTable, asked: Asked, walk: Plan) -> Plan:
+    """Ending early where the calibration knows how. Not behind a filter, whose allowed rows may lie past any gap."""
+    if _fixed(asked) or not asked.params.rescore:
+        return walk
+    target = asked.params.recall_target or DEFAULT_RECALL
+    narrow, depth = table.narrow(target, asked.k, walk.rescored if asked.params.oversampling else 0)
+    if narrow is WIDE:
+        return walk
+    recall = None if walk.recall is None else min(walk.recall, target)
+    ef = min(asked.n, CAP_FACTOR * walk.ef)
+    return replace(walk, ef=ef, rescored=min(depth, ef), narrow=narrow, recall=recall)
 
 
 def _effort(table: WalkTable, asked: Asked) -> tuple[int, int, float | None]:

@@ -257,7 +257,8 @@ class Graph:
     ) -> None: ...  # fmt: skip
     def search(
         self, queries: _Array, ef: int, rescored: int, detours: bool, allowed: _Array | None,
-        skipped: _Array | None, out_rows: _Array, out_distances: _Array, out_counters: _Array,
+        skipped: _Array | None, reach: float, least: float, near: int, kept: int, out_rows: _Array,
+        out_distances: _Array, out_counters: _Array,
     ) -> None: ...  # fmt: skip
     def scan(
         self, queries: _Array, rescored: int, allowed: _Array | None, out_rows: _Array, out_distances: _Array,

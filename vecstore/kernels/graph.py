@@ -44,6 +44,21 @@ class GraphArrays:
 
 
 @dataclass(frozen=True, slots=True)
+class Narrow:
+    """Lets candidates fall out, past the first `kept`, that are too far for their place (from 1): beyond t + `reach` *
+    max(t, `least`) / sqrt(place), t being the estimate of the `near`-th candidate; so a walk ends early where there is
+    a gap behind the nearest. Estimates are to be distances, from 0: under dot they are not. 1 <= near <= kept."""
+
+    reach: float  # 0 keeps all
+    least: float
+    near: int
+    kept: int
+
+
+WIDE = Narrow(0.0, 0.0, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
 class Walk:
     """`ef` candidates are kept, at least k; the walk ends when the neighbours of all were scored. The nearest
     `rescored` allowed ones are scored by the stored rows; 0 answers with estimates. With `detours`, neighbours that are
@@ -52,6 +67,7 @@ class Walk:
     ef: int
     rescored: int
     detours: bool = False
+    narrow: Narrow = WIDE
     skipped: NDArray[np.int64] | None = None  # (nq,): a row that a query's walk takes for visited, -1 for none
 
 

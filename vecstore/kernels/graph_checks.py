@@ -85,6 +85,9 @@ def check_walk(walk: Walk, n: int, out_rows: NDArray[Any]) -> None:
     nq, k = out_rows.shape
     if walk.ef < k:
         raise ValueError("ef must be at least k")
+    narrow = walk.narrow
+    if not (narrow.reach >= 0 and narrow.least >= 0 and 1 <= narrow.near <= narrow.kept):
+        raise ValueError("a narrow walk needs reach and least of at least 0 and 1 <= near <= kept")
     if walk.skipped is not None:
         _check("skipped", walk.skipped, np.int64, (nq,))
         if walk.skipped.max(initial=-1) >= n:

@@ -52,6 +52,15 @@ def _take_detours(neighbours: Any, found: Any, count: int, refused: Any, allowed
 
 
 @njit(nogil=True, cache=True)
+def _bound(narrow: Any, base: float, keys: Any, place: int) -> Any:
+    """How far a candidate at this place, from 1, may be."""
+    reach, least, near, _ = narrow
+    nearest = estimate_of(keys[near - 1])
+    over = np.float32(reach * max(np.float32(base + nearest), least))
+    return np.float32(nearest + np.float32(over / np.sqrt(np.float32(place))))
+
+
+@njit(nogil=True, cache=True)
 def _begin(codes: Any, entries: Any, query: Any, seen: Any, keys: Any) -> Any:
     """Of the nearest entries, those that are not seen become the first candidates; returns how many."""
     starts, scores = np.empty(min(STARTS, len(keys), len(entries)), np.int64), np.empty(len(entries), np.float32)
@@ -76,7 +85,9 @@ def _walk(
     neighbours: Any,
     entries: Any,
     query: Any,
+    base: float,
     detours: bool,
+    narrow: Any,
     allowed: Any,
     seen: Any,
     found: Any,
@@ -89,6 +100,7 @@ def _walk(
     """Fill `keys` with the nearest rows met; returns how many."""
     size, cursor = _begin(codes, entries, query, seen, keys), 0
     hops, scored, inserted = 0, len(entries), 0
+    reach, kept = narrow[0], narrow[3]
     while True:
         while cursor < size and keys[cursor] & 1 != 0:
             cursor += 1
@@ -109,12 +121,20 @@ def _walk(
         hops += 1
         scored += count
         estimates(codes, query, found, scores[:count])
+        most = _INF
+        if reach > 0 and size >= kept:
+            most = max(estimate_of(keys[size - 1]), _bound(narrow, base, keys, size + 1))
         for i in range(count):
+            if scores[i] > most:
+                continue
             if size == len(keys) and not scores[i] < estimate_of(keys[size - 1]):
                 continue
             cursor = min(cursor, insert(keys, size, key_of(scores[i], found[i])))
             size = min(size + 1, len(keys))
             inserted += 1
+        while reach > 0 and size > kept and estimate_of(keys[size - 1]) > _bound(narrow, base, keys, size):
+            size -= 1
+        cursor = min(cursor, size)
     counters[0], counters[1], counters[2] = hops, scored, inserted
     return size
 
@@ -129,6 +149,7 @@ def search_queries(
     ef: int,
     rescored: int,
     detours: bool,
+    narrow: Any,
     every_row: bool,
     allowed: Any,
     skipped: Any,  # (nq,)
@@ -152,7 +173,8 @@ def search_queries(
         if skipped[q] >= 0:
             mark(seen, skipped[q])
         buffers = (seen, found, refused, scores, keys, out_counters[q], flag)
-        size = _walk(codes, neighbours, entries, query, detours and not every_row, allowed, *buffers)
+        how = (bases[q], detours and not every_row, narrow, allowed)
+        size = _walk(codes, neighbours, entries, query, *how, *buffers)
         count = 0
         for i in range(size):
             row = row_of(keys[i])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect, insort
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ class _Walk:
 
     def __init__(self, graph: PythonGraph, code: CodeQuery, walk: Walk, skipped: int, mask: NDArray[np.bool_]) -> None:
         self._neighbours, self._code, self._mask = graph.arrays.neighbours, code, mask
-        self._ef, self._detours = min(walk.ef, len(mask)), walk.detours
+        self._ef, self._detours, self._narrow = min(walk.ef, len(mask)), walk.detours, walk.narrow
         self._seen = np.zeros(len(mask), bool)
         if skipped >= 0:
             self._seen[skipped] = True
@@ -104,13 +105,32 @@ class _Walk:
                 found = self._with_detours(found)
             self.scored += len(found)
             estimates = self._code.estimates(np.array(found, np.int64)) + 0  # -0 becomes 0
+            most = self._most()
             for estimate, neighbour in zip(estimates.tolist(), found, strict=True):
+                if estimate > most:
+                    continue
                 if len(self.pool) < self._ef or estimate < self.pool[-1][0]:
                     place = bisect(self.pool, (estimate, neighbour))
                     self.pool.insert(place, (estimate, neighbour))
                     del self.pool[self._ef :]
                     cursor = min(cursor, place)
                     self.kept += 1
+            while self._narrow.reach and len(self.pool) > self._narrow.kept:
+                if not self.pool[-1][0] > self._bound(len(self.pool)):
+                    break
+                self.pool.pop()
+
+    def _most(self) -> float:
+        """What is farther would come last, and too far for that."""
+        if not self._narrow.reach or len(self.pool) < self._narrow.kept:
+            return math.inf
+        return max(self.pool[-1][0], self._bound(len(self.pool) + 1))
+
+    def _bound(self, place: int) -> float:
+        """How far a candidate at this place, from 1, may be."""
+        near = np.float32(self.pool[self._narrow.near - 1][0])
+        over = np.float32(self._narrow.reach) * max(self._code.base + near, np.float32(self._narrow.least))
+        return float(near + over / np.sqrt(np.float32(place)))
 
     def _unseen(self, rows: NDArray[np.uint32]) -> list[int]:
         """Those met for the first time, in order."""

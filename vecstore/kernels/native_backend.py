@@ -73,7 +73,7 @@ def _tune(graph: _native.Graph, mean: Float32Array) -> None:
 
     def search(setting: tuple[int, int, int]) -> None:
         graph.tune(*setting)
-        graph.search(queries, TUNING_EF, 0, False, None, None, rows, distances, counters)
+        graph.search(queries, TUNING_EF, 0, False, None, None, 0.0, 0.0, 1, 1, rows, distances, counters)
 
     graph.tune(*tuned(search))
 
@@ -234,7 +234,9 @@ class NativeKernels(NativeSparse):
         out_counters: Int64Array,
     ) -> None:
         outputs = (out_rows, out_distances, out_counters)
-        graph.handle.search(queries, walk.ef, walk.rescored, walk.detours, allowed, walk.skipped, *outputs)
+        to = walk.narrow
+        how = walk.ef, walk.rescored, walk.detours, allowed, walk.skipped, to.reach, to.least, to.near, to.kept
+        graph.handle.search(queries, *how, *outputs)
 
     def graph_scan(
         self,

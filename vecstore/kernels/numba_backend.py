@@ -356,7 +356,9 @@ class NumbaKernels(NumbaThreads, NumbaSparse, NumbaSeismic):
         norms = _NO_NORMS if opened.inverse_norms is None else opened.inverse_norms
         arrays = (_graph_codes(opened), a.neighbours, a.entries, _typed(graph.rows), norms)
         skipped = np.full(len(queries), -1) if walk.skipped is None else walk.skipped
-        params = (a.add_unit, ef, walk.rescored, walk.detours, allowed is None, words.view(np.int64))
+        to = walk.narrow
+        narrow = (np.float32(to.reach), np.float32(to.least), to.near, to.kept)
+        params = (a.add_unit, ef, walk.rescored, walk.detours, narrow, allowed is None, words.view(np.int64))
         is_l2 = opened.metric is Metric.L2
 
         def part(first: int, last: int) -> None:
