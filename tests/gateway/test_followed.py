@@ -10,12 +10,15 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from gateway_support import client_of, fill, refused
+from gateway_support import BY_NAME, client_of, fill, refused
 
 from vecstore import CreateAlias, Dense
+from vecstore.access import Action
 from vecstore.config import Server, Settings, Storage
 from vecstore.engine.database import Database
 from vecstore.gateway import serving
+from vecstore.gateway.passing import LOCAL, MEANWHILE
+from vecstore.gateway.routes import ROUTES
 from vecstore.gateway.serving import beside, start_server
 from vecstore.schema import Schema
 from vecstore.server import running
@@ -92,3 +95,13 @@ def test_a_reader_looks_an_alias_up_once_it_shows_what_the_caller_saw(
         # There is no writer: what a reader knows itself it tells meanwhile.
         assert client.get("/v1/collections/live").json()["name"] == "green"
         refused(client.post(f"{path}/delete", json={"ids": [1]}), 503, "UNAVAILABLE")
+
+
+def test_what_a_reader_answers_are_reads() -> None:
+    """And what only waits: everything else is the writer's, whether or not anybody thought of it."""
+    assert LOCAL.isdisjoint(MEANWHILE)
+    assert {BY_NAME[name].action for name in LOCAL | MEANWHILE} == {Action.READ}
+    reads = {route.name for route in ROUTES if route.action is Action.READ}
+    assert reads - LOCAL - MEANWHILE == {
+        "info", "list_operations", "list_collection_operations", "get_operation", "watch_operation",
+    }  # fmt: skip
