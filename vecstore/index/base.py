@@ -134,8 +134,6 @@ class BuiltIndex(Index):
     is_exact: ClassVar[bool] = False  # finds what a scan finds
     reads_by_kernels: ClassVar[bool] = False  # search reads stored rows by kernels only: they are checked as it does
     plans_filters: ClassVar[bool] = False  # does well by any filter: else few allowed rows are scanned without it
-    # By how much the margin of unfamiliar queries (`familiar`) grows a step, for k = 1 and from k = 10 on.
-    caution: ClassVar[tuple[float, float]] = (1.0, 0.5)
     familiar: Familiar | None = None  # how far the calibration's queries were from what they found
     _asked: Any = None  # the user's queries that its tables of recall were measured on
     truncates: ClassVar[bool] = False  # honours `truncate_dim`; else such queries scan prefixes of the stored vectors
@@ -143,6 +141,10 @@ class BuiltIndex(Index):
     def ways(self, kernels: Kernels, k: int, matches: int, params: SearchParams) -> list[Way]:
         """How a query could be answered where `matches` rows are allowed. Reads no rows."""
         return [Way(self.name, None, 1.0 if self.is_exact else None, True)]
+
+    def caution(self, k: int, matches: int, params: SearchParams) -> tuple[float, float]:
+        """By how much the margin of unfamiliar queries (`familiar`) grows a step, for k = 1 and from k = 10 on."""
+        return 1.0, 0.5
 
     def search_further(
         self, kernels: Kernels, queries: Any, k: int, allowed: Bitmap | None, params: SearchParams,

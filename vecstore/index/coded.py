@@ -171,6 +171,10 @@ class CodedIndex(BuiltIndex):
             self._top_up(kernels, queries, allowed, found)
         return found
 
+    def caution(self, k: int, matches: int, params: SearchParams) -> tuple[float, float]:
+        """Less where lists end by distance: a query far from all of them visits more by itself."""
+        return (0.25, 0.25) if self._plan(k, params, matches).stop else super().caution(k, matches, params)
+
     def search_further(
         self, kernels: Kernels, queries: Float32Array, k: int, allowed: Bitmap | None, params: SearchParams,
         before: SearchParams, found: Candidates,
@@ -335,7 +339,6 @@ class CodedIndex(BuiltIndex):
 
 class IVFIndex(CodedIndex):
     name = "ivf"
-    caution = (0.25, 0.25)
 
 
 class FlatCodesIndex(CodedIndex):

@@ -73,7 +73,9 @@ def search_promised(
     if steps.max() <= 0:
         return found
     found.basis, found.counters["queries_unfamiliar"] = "unfamiliar", int(np.count_nonzero(steps))
-    powers = np.minimum(1 + _caution(index, k) * steps, POWER_MAX)
+    one, ten = index.caution(k, n_allowed, params)
+    growth = one + (ten - one) * min(1.0, math.log10(k))
+    powers = np.minimum(1 + growth * steps, POWER_MAX)
     held = np.full(len(kth), found.recall)
     for power in np.unique(powers[steps > 0]).tolist():
         some, recall = np.flatnonzero(powers == power), found.recall
@@ -83,12 +85,6 @@ def search_promised(
         held[some] = 1 - (1 - recall) ** (1 / power)
     found.recall = float(held.mean())
     return found
-
-
-def _caution(index: BuiltIndex, k: int) -> float:
-    """Between one answer and ten along log k."""
-    one, ten = index.caution
-    return one + (ten - one) * min(1.0, math.log10(k))
 
 
 def _again(

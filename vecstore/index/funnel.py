@@ -62,7 +62,6 @@ class FunnelIndex(BuiltIndex):
     name: ClassVar[str] = "funnel"
     truncates: ClassVar[bool] = True
     reads_by_kernels: ClassVar[bool] = True
-    caution = (1.0, 1.0)
 
     def __init__(
         self,
@@ -244,6 +243,9 @@ class FunnelIndex(BuiltIndex):
             if stage.high == target:
                 return np.ascontiguousarray(queries[:, :target]), self._rows[:, :target], stage.inverse_norms
         return self._prefixes.cut(kernels, queries, target)
+
+    def caution(self, k: int, matches: int, params: SearchParams) -> tuple[float, float]:
+        return 1.0, 1.0
 
     def arrays(self) -> dict[str, np.ndarray]:
         arrays: dict[str, np.ndarray] = {

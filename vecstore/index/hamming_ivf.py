@@ -168,6 +168,10 @@ class HammingIvfIndex(BuiltIndex):
             return self._spec.nprobe
         return self._table.effort_for(DEFAULT_RECALL, spread)
 
+    def caution(self, k: int, matches: int, params: SearchParams) -> tuple[float, float]:
+        """Numbers of lists are fixed, whatever the distances."""
+        return 1.0, 1.0
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         lists = self._lists
         return {
