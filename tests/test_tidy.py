@@ -116,6 +116,21 @@ def test_only_the_command_line_prints() -> None:
     check(stray_print, [path for path in code_files("vecstore") if "cli" not in path.parts])
 
 
+def test_the_wall_clock_is_only_shown() -> None:
+    """It may jump: what waits, expires or orders goes by a monotonic clock. Keys, which expire at a date, are the
+    exception, and a server's Retry-After, which may be one."""
+    shown = {
+        "engine/operations.py", "engine/database.py", "engine/snapshots.py", "observe/tracing.py", "storage/feed.py",
+        "access/keys.py", "cli/keys.py", "embed/pace.py",
+    }  # fmt: skip
+    reads = re.compile(
+        r"\btime\.time\(|time_ns\(\)|datetime\.now|utcnow|gmtime\(\)|localtime\(\)|from time import|"
+        r"system_clock|CLOCK_REALTIME|gettimeofday"
+    )
+    found = [path for path in code_files("vecstore", "native") if reads.search(path.read_text(encoding="utf-8"))]
+    assert {str(path.relative_to(ROOT / "vecstore")) for path in found} == shown
+
+
 def test_every_module_says_what_it_is() -> None:
     check(missing_docstring, code_files("vecstore", "bench", "tools"))
 

@@ -35,7 +35,7 @@ PARTS = (
     Part("limits", "request_bytes_held_max", 16, None, REQUEST_COPIES),
     Part("storage", "seal_bytes", 32, 256 * MIB, 1 + BACKLOG_SEGMENTS),
     Part("storage", "wal_bytes_max", 32, 64 * MIB, BUFFERS),
-    Part("storage", "segment_bytes_max", 8, 1_024 * MIB, 2),  # a worker that indexes one
+    Part("storage", "segment_bytes_max", 16, 1_024 * MIB, 4),  # a worker that builds a graph of 768 dimensions
     Part("search", "filter_cache_bytes", 32, 64 * MIB),
     Part("storage", "index_memory_bytes", 4, None, 1, anonymous=False),
 )

@@ -66,7 +66,7 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seal_bytes: int = 0  # or with this many bytes of vectors and payloads; 0: 1/32 of memory_max, at most 256 MiB
     seal_idle_s: float = 30.0  # or one large enough for an index, when no write came for so long
     merge_factor: int = 4  # this many sealed segments of one size class are merged
-    segment_bytes_max: int = 0  # a merge does not make larger segments; 0: 1/8 of memory_max, at most 1 GiB
+    segment_bytes_max: int = 0  # a merge does not make larger segments; 0: 1/16 of memory_max, at most 1 GiB
     compact_deleted_ratio: float = 0.25  # a sealed segment with more dead rows than this is rewritten
     index_rows_min: int = 10_000  # smaller sealed segments get no vector index: they are scanned exactly
     auto_index_rows_min: int = 20_000  # and with index "auto", fewer rows than this are scanned exactly

@@ -40,7 +40,7 @@ def test_the_parts_fit_the_budget(memory_max: int) -> None:
     assert BASE + anonymous <= memory_max
     assert budget.planned(found) is found
     assert found.limits.request_bytes_held_max >= found.limits.message_bytes_max
-    assert found.storage.segment_bytes_max >= 4 * found.storage.seal_bytes  # or there would be nothing to merge
+    assert found.storage.segment_bytes_max >= 2 * found.storage.seal_bytes  # or there would be nothing to merge
 
 
 def test_what_is_set_wins_and_what_contradicts_is_refused(

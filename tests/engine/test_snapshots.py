@@ -72,14 +72,13 @@ def test_answers_and_recall_are_the_same_before_and_after(tmp_path: Path) -> Non
     rng = np.random.default_rng(1)
     rows, queries = rng.standard_normal((1_500, 32)).astype(np.float32), rng.standard_normal((40, 32))
     db = vecstore.connect(tmp_path / "db", settings=SMALL)
-    docs = db.create_collection(
-        "docs", {"v": Dense(32, index="ivf(nlist=16) | saq(bits=2)")}, text={"t": vecstore.Text()}
-    )
-    docs.upsert(range(1_500), {"v": rows, "t": [f"word{n % 7} row{n}" for n in range(1_500)]})
+    fields = {"v": Dense(32, index="ivf(nlist=16) | saq(bits=2)"), "g": Dense(32, index="graph")}
+    docs = db.create_collection("docs", fields, text={"t": vecstore.Text()})
+    docs.upsert(range(1_500), {"v": rows, "g": rows, "t": [f"word{n % 7} row{n}" for n in range(1_500)]})
     docs.compact()
     docs.delete(range(0, 1_500, 9))
-    docs.upsert([1], {"v": rows[2:3]})
-    before = docs.query_batch(queries, k=10, using="v", recall=0.9)
+    docs.upsert([1], {"v": rows[2:3], "g": rows[2:3]})
+    before = {name: docs.query_batch(queries, k=10, using=name, recall=0.9) for name in fields}
     exact = docs.query_batch(queries, k=10, using="v", exact=True)
     db.snapshot(tmp_path / "snapshot")
     docs.delete(range(1_500))
@@ -87,14 +86,17 @@ def test_answers_and_recall_are_the_same_before_and_after(tmp_path: Path) -> Non
     vecstore.restore(tmp_path / "snapshot", tmp_path / "copy")
     with vecstore.connect(tmp_path / "copy", settings=SMALL) as copy:
         docs = copy.collection("docs")
-        after = docs.query_batch(queries, k=10, using="v", recall=0.9)
-        assert [hits.ids.tolist() for hits in after] == [hits.ids.tolist() for hits in before]
-        assert [hits.scores.tolist() for hits in after] == [hits.scores.tolist() for hits in before]
-        found = sum(len({*a.ids.tolist()} & {*e.ids.tolist()}) for a, e in zip(after, exact, strict=True))
-        assert found / 400 > 0.8
+        for name, then in before.items():
+            after = docs.query_batch(queries, k=10, using=name, recall=0.9)
+            assert [hits.ids.tolist() for hits in after] == [hits.ids.tolist() for hits in then]
+            assert [hits.scores.tolist() for hits in after] == [hits.scores.tolist() for hits in then]
+            found = sum(len({*a.ids.tolist()} & {*e.ids.tolist()}) for a, e in zip(after, exact, strict=True))
+            assert found / 400 > 0.8
         assert docs.query("row1408", using="t").ids.tolist() == [1408]
         assert docs.count() == 1_333
-        assert "saq" in str(docs.stats()["segments"][0]["vector_indexes"])
+        indexes = docs.stats()["segments"][0]["vector_indexes"]
+        assert "saq" in indexes["v"]
+        assert "graph" in indexes["g"]
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-"""Failing system calls: compiles preload.c with the machine's C compiler and arms it in a child process."""
+"""Failing system calls and a wall clock that jumps: compiles preload.c or clock.c with the machine's C compiler, to be
+loaded into a child process."""
 
 from __future__ import annotations
 
@@ -9,17 +10,18 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).with_name("preload.c")
+FAULTS = Path(__file__).with_name("preload.c")
+CLOCK = Path(__file__).with_name("clock.c")
 
 
-def build_preload(directory: Path) -> Path:
+def build_preload(directory: Path, source: Path = FAULTS) -> Path:
     """The compiled library; skips the test where there is no C compiler."""
     compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         pytest.skip("no C compiler to build the fault library with")
     library = directory / "preload.so"
     subprocess.run(
-        [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(SOURCE), "-ldl", "-lpthread"], check=True
+        [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl", "-lpthread"], check=True
     )
     return library
 
