@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,14 +87,21 @@ def held(server: Server, most: dict[str, int]) -> None:
         most[what] = max(most.get(what, 0), mib)
 
 
-def ceiling(limit_mib: int, seconds: float, out: str) -> None:
+def ceiling(limit_mib: int, seconds: float, requests: Sequence[str], out: str) -> None:
     with tempfile.TemporaryDirectory() as folder, group(limit_mib << 20) as path:
         server = start(Path(folder) / "data", path)
         try:
             written = [Written(n) for n in range(CLIENTS)]
-            found = run(server, seconds, written)
+            found = run(server, seconds, written, requests)
             alive = server.process.poll() is None
-            line = {"limit_mib": limit_mib, "seconds": seconds, "alive": alive, "peak_mib": peak(path) >> 20, **found}
+            line = {
+                "limit_mib": limit_mib,
+                "requests": ",".join(requests),
+                "seconds": seconds,
+                "alive": alive,
+                "peak_mib": peak(path) >> 20,
+                **found,
+            }
             if alive:
                 line |= afterwards(server.address, written)
                 server.process.terminate()
@@ -122,11 +129,11 @@ class Written:
         return [int(one) for one in self.client * IDS + rng.choice(IDS, count, replace=False)]
 
 
-def run(server: Server, seconds: float, written: list[Written]) -> dict[str, Any]:
+def run(server: Server, seconds: float, written: list[Written], chosen: Sequence[str]) -> dict[str, Any]:
     with vecstore.connect(f"grpc://{server.address}") as db:
         db.create_collection("c", {"v": vecstore.Dense(DIM)})
     stop, answers = time.monotonic() + seconds, Counter[str]()
-    work: list[Callable[..., None]] = [upsert, many_answers, batch]
+    work = [WORK[one] for one in chosen]
     threads = [
         threading.Thread(target=client, args=(server.address, work[n % len(work)], written[n], stop, answers))
         for n in range(CLIENTS)
@@ -173,6 +180,9 @@ def many_answers(docs: Any, rng: np.random.Generator, _: Written) -> None:
 
 def batch(docs: Any, rng: np.random.Generator, _: Written) -> None:
     docs.query_batch(rng.standard_normal((Limits().queries_per_request_max, DIM), dtype=np.float32), k=100)
+
+
+WORK: dict[str, Callable[..., None]] = {"upsert": upsert, "answers": many_answers, "batch": batch}
 
 
 def small(docs: Any, rng: np.random.Generator, own: Written) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from vecstore.errors import overloaded
 from vecstore.machine import held_bytes
+from vecstore.malloc import trim
 
 SMALL = 256 << 10  # what is smaller always has room: deletes, queries, the writes of single points
 SPARE = 8  # this part of the budget is left for what nobody counts
@@ -54,13 +55,22 @@ class Room:
         """Raises ResourceExhausted (OVERLOADED), naming `what`."""
         if not self.budget or nbytes < SMALL:
             return Held(self, 0)
+        if self._fits(nbytes) or (trim() and self._fits(nbytes)):
+            return Held(self, nbytes)
+        numbers = f"{self._held()} bytes are held and {self.taken} promised of storage.memory_max={self.budget}"
+        raise overloaded(f"{what} takes about {nbytes} bytes; {numbers}: retry later", RETRY_AFTER_S)
+
+    def _fits(self, nbytes: int) -> bool:
         held, bound = self._held(), self.budget - self.budget // SPARE
         with self._lock:
-            if held + self.taken + nbytes <= bound:
-                self.taken += nbytes
-                return Held(self, nbytes)
-        numbers = f"{held} bytes are held and {self.taken} promised of storage.memory_max={self.budget}"
-        raise overloaded(f"{what} takes about {nbytes} bytes; {numbers}: retry later", RETRY_AFTER_S)
+            if held + self.taken + nbytes > bound:
+                return False
+            self.taken += nbytes
+            return True
+
+    def free(self, share: float) -> float:
+        """Bytes of this share of the budget that are neither held nor promised."""
+        return share * self.budget - self._held() - self.taken if self.budget else float("inf")
 
     def give_back(self, nbytes: int) -> None:
         with self._lock:

@@ -68,4 +68,5 @@ def add_to(commands: Any) -> None:
     )
     one.add_argument("--limit-mib", type=positive, default=512)
     one.add_argument("--seconds", type=float, default=60.0)
+    one.add_argument("--requests", nargs="+", default=["upsert", "answers", "batch"], help="of 8 clients in turn")
     one.add_argument("--out", default="bench/results/ceiling.jsonl")

@@ -166,7 +166,7 @@ def test_what_the_memory_has_no_room_for_is_refused_and_small_things_go_on(monke
         points = [point(100 + n, payload_json=f'{{"t": "{text}"}}'.encode()) for n in range(8)]
         large = pb.UpsertRequest(collection="docs", points=points)
         size = large.ByteSize()
-        held[0] = ROOM.budget - ROOM.budget // 8 - REQUEST_COPIES * size + 1
+        held[0] = ROOM.budget - ROOM.budget // 8 - (REQUEST_COPIES - 1) * size + 1
         before = client.state()
         code, error = failure(client.points.Upsert, large)
         assert (code, error.reason) == ("RESOURCE_EXHAUSTED", "OVERLOADED")

@@ -140,6 +140,7 @@ class Committer:
                 self._queued_bytes = 0
                 self._changed.notify_all()
             self._process(items)
+            del items  # or the last writes would be kept until the next come
             self._on_commit()
 
     def _process(self, items: Sequence[_Pending | _Exclusive]) -> None:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from vecstore import malloc
 from vecstore.budget import BACKLOG_SEGMENTS
 from vecstore.config import Storage as StorageSettings
 from vecstore.engine import bitmaps, changes
@@ -118,12 +119,14 @@ class Maintenance:
 
     def wait_for_room(self, collection: Collection) -> None:
         """Hold writers back while sealing is far behind. Raises ResourceExhausted (OVERLOADED) after a while."""
-        bound = BACKLOG_SEGMENTS * self._seal_bytes
+        bound = (1 + BACKLOG_SEGMENTS) * self._seal_bytes
 
         def behind() -> bool:
-            if not self._settings.maintenance or not collection.frozen:
+            growing = collection.growing.nbytes
+            own = growing + sum(segment.nbytes for segment in collection.frozen)
+            if not self._settings.maintenance or own <= self._seal_bytes:
                 return False  # others' backlog is theirs to wait for
-            return sum(segment.nbytes for one in self._collections() for segment in one.frozen) > bound
+            return growing + sum(segment.nbytes for one in self._collections() for segment in one.frozen) > bound
 
         if behind():
             with collection.changed:
@@ -192,6 +195,7 @@ class Maintenance:
             operation.finish(error)
             raise
         operation.finish()
+        malloc.trim()
         self.wake()
         return True
 
@@ -202,6 +206,7 @@ class Maintenance:
         except Exception as error:
             operation.finish(error)
             return
+        malloc.trim()
         operation.finish()
 
     def _compact(self, collection: Collection, operation: Operation) -> None:

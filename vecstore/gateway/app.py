@@ -199,8 +199,9 @@ class Gateway:
     async def _receive(self, headers: Mapping[bytes, bytes], receive: Any) -> bytes:
         limits = self._services.limits
         try:
-            async with asyncio.timeout(limits.receive_deadline_s):
-                return await bodies.whole(headers, receive, limits.message_bytes_max)
+            with await self._services.admission.receiving.turn(False):
+                async with asyncio.timeout(limits.receive_deadline_s):
+                    return await bodies.whole(headers, receive, limits.message_bytes_max)
         except TimeoutError:
             bound = f"receive_deadline_s={limits.receive_deadline_s:g}"
             raise RequestTimeout(f"the request was not received within {bound}") from None

@@ -11,6 +11,7 @@ from vecstore.budget import REQUEST_COPIES
 from vecstore.config import Limits
 from vecstore.errors import RETRY_AFTER, Unavailable, overloaded
 from vecstore.room import ROOM
+from vecstore.server.receiving import Receiving
 
 RETRY_AFTER_S = 0.1
 
@@ -31,6 +32,7 @@ class Admission:
         self.calls = 0
         self.streams = 0
         self.draining = asyncio.Event()
+        self.receiving = Receiving(limits.message_bytes_max)
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._idle: asyncio.Future[None] | None = None
 
@@ -50,7 +52,7 @@ class Admission:
         if self.bytes + nbytes > self._bytes_max:
             bound = f"{nbytes} more would pass request_bytes_held_max={self._bytes_max}"
             raise overloaded(f"requests of {self.bytes} bytes are being answered, {bound}: retry later", RETRY_AFTER_S)
-        with ROOM.take(REQUEST_COPIES * nbytes, f"a request of {nbytes} bytes"):
+        with ROOM.take((REQUEST_COPIES - 1) * nbytes, f"a request of {nbytes} bytes"):
             self.bytes += nbytes
             try:
                 yield

@@ -29,6 +29,7 @@ from vecstore.pb.v1 import points_pb2
 from vecstore.server.admission import Admission
 from vecstore.server.forward import LOCAL, MEANWHILE, Writer
 from vecstore.server.names import Names
+from vecstore.server.receiving import LARGE
 from vecstore.server.rules import RULES, Rule
 from vecstore.wire.errors import status_of
 from vecstore.wire.reads import query_from_pb
@@ -123,7 +124,8 @@ class Calls:
             """In a frame of its own, which `_fail` empties of requests and answers."""
             admission.enter_call()
             try:
-                request = await context.read()
+                with await admission.receiving.turn(name in LARGE):
+                    request = await context.read()
                 expiry.stop()
                 if not isinstance(request, bytes):
                     raise InvalidArgument("the call ended without a request message")
