@@ -76,7 +76,8 @@ def test_writes_during_a_seal_are_carried_over(db: Database, reopen: Callable[..
     db.write(DeleteRequest("c", ids=MIXED[:50]))  # the worker has begun, or will find them dead: both must do
     put(db, MIXED[60:70], {"again": True})
     wait_until(lambda: kinds(db)[0] == "sealed")
-    for database in (db, reopen()):
+    for opened in (lambda: db, reopen):  # the first is closed by the second
+        database = opened()
         check_all(database, MIXED[50:])
         assert database.count(CountRequest("c", F("again").eq(True)))[0] == 10
 
@@ -131,7 +132,8 @@ def test_a_field_index_reaches_every_segment(db: Database, reopen: Callable[...,
     assert info.kind == "create_field"
     assert all(segment["indexed"] == ["id", "n"] for segment in db.stats("c")["segments"])
     put(db, range(700, 710))
-    for database in (db, reopen()):
+    for opened in (lambda: db, reopen):  # the first is closed by the second
+        database = opened()
         plan = database.query(QueryRequest("c", vectors_of([5])[0], "v", where, explain=True)).explain
         assert plan is not None
         assert sum(segment["payloads_scanned"] for segment in plan["segments"]) == 0
