@@ -179,15 +179,15 @@ class CodedIndex(BuiltIndex):
         self, kernels: Kernels, queries: Float32Array, k: int, allowed: Bitmap | None, params: SearchParams,
         before: SearchParams, found: Candidates,
     ) -> Candidates:  # fmt: skip
-        """Of lists without codes, only those that were not visited: what was found before stays. Codes have to look
-        deeper into all of them."""
+        """Of lists without codes, only those that were not visited: what was found before stays; or all rows, where
+        that takes less. Codes have to look deeper into all lists."""
         matches = allowed_count(self.ntotal, allowed)
         how, had = self._plan(k, params, matches), self._plan(k, before, matches)
-        factor = costs.row_factor(kernels)
-        by_rows = costs.exact(matches, self.field.row_bytes, factor)
-        scans = allowed is not None and by_rows <= self._cost(how, matches, factor)
-        if scans or self._codes is not None or self._copies > 1:
+        if self._codes is not None or self._copies > 1:
             return self.search(kernels, queries, k, allowed, params)
+        factor = costs.row_factor(kernels)
+        if costs.exact(matches, self.field.row_bytes, factor) <= self._cost(how, matches, factor):
+            return self._exact.search(kernels, queries, k, allowed, params)
         more = self._candidates(kernels, queries, k, allowed, how, True, had)
         rows = np.concatenate((found.rows, more.rows), axis=1)
         distances = np.concatenate((found.distances, more.distances), axis=1)
