@@ -25,6 +25,15 @@ class Labelled:
         found = [ndcg(list(rows), gains, k) for rows, gains in zip(rankings, self.gains, strict=True) if gains]
         return float(np.mean(found))
 
+    def mrr(self, rankings: Iterable[Sequence[int] | np.ndarray], k: int = 10) -> float:
+        """The mean over judged queries of 1 / the rank of the first answer with a gain; 0 past k."""
+        found = []
+        for rows, gains in zip(rankings, self.gains, strict=True):
+            ranks = (rank for rank, row in enumerate(rows[:k], 1) if gains.get(int(row), 0) > 0)
+            if gains:
+                found.append(1 / next(ranks, np.inf))
+        return float(np.mean(found))
+
 
 def ndcg(rows: Sequence[int], gains: dict[int, int], k: int) -> float:
     discounts = 1 / np.log2(np.arange(2, k + 2))

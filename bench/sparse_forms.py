@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bench import contest, results, sparse_data
+from bench import contest, labelled, results, sparse_data
 from vecstore.index.base import SearchParams
 from vecstore.index.seismic import SeismicIndex
 from vecstore.index.seismic_forward import forward_arrays, forward_copy
@@ -23,7 +23,7 @@ from vecstore.kernels.select import available_backends, load_backend
 from vecstore.packed_sparse import StoredRows, packed
 from vecstore.schema import DataType, Metric, VectorField, VectorKind
 
-COLUMNS = ["what", "row_bytes", "index_mib", "target", "accuracy", "us", "batch_us"]
+COLUMNS = ["what", "row_bytes", "index_mib", "target", "accuracy", "us", "batch_us", "mrr"]
 TARGETS = (0.9, 0.95, 0.99)
 HALF = VectorField(VectorKind.SPARSE, 0, Metric.DOT, DataType.FLOAT16)
 COPIES = (
@@ -66,6 +66,7 @@ def sparse_forms(data: str, queries: int | None, rounds: int, out: str) -> list[
                 "what": what, "row_bytes": own.nbytes / len(own), "index_mib": one.code_bytes * len(own) / 2**20,
                 "target": target, "accuracy": right, "us": least[what][0] * 1e6, "batch_us": least[what][1] * 1e6,
             })  # fmt: skip
+    records += _judged(kernels, loaded, stored)
     around = results.surroundings() | {"bench": "sparse-forms", "data": Path(data).name}
     results.append(out, [record | around for record in records])
     print(results.table(records, COLUMNS))
@@ -79,6 +80,22 @@ def _over(rows: StoredRows, built: SeismicIndex, spec: Seismic, kernels: Kernels
     encoded = np.frombuffer(msgspec.json.encode(header), np.uint8)
     arrays = built.arrays() | forward_arrays(copy) | {"header": encoded}
     return SeismicIndex.from_arrays(HALF, rows, arrays).tuned(None, kernels)
+
+
+def _judged(kernels: Kernels, loaded: sparse_data.SparseData, stored: StoredRows) -> list[dict[str, Any]]:
+    """MRR@10 of all rows ranked by the stored ones and by a copy in fixed point, where there are judgements."""
+    copy = forward_copy(stored, count_terms(stored)[0], Seismic(values="fixed8"))
+    if loaded.labels is None or copy is None:
+        return []
+    judged, every = labelled.load(loaded.labels, len(loaded.queries)), np.arange(len(stored))[None]
+    records = []
+    for what, rows in (("all rows as stored", stored), ("all rows by fixed8", copy)):
+        ranked, distances = [], np.empty((1, len(stored)), np.float32)
+        for query in loaded.queries:
+            kernels.sparse_rerank(query, rows, None, every, distances)
+            ranked.append(np.argsort(distances[0], kind="stable")[:K])
+        records.append({"what": what, "row_bytes": rows.nbytes / len(rows), "mrr": judged.mrr(ranked)})
+    return records
 
 
 def _spent(kernels: Kernels, index: SeismicIndex, asked: Any, params: SearchParams) -> tuple[float, float]:

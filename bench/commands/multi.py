@@ -26,3 +26,9 @@ def add_to(commands: Any) -> None:
     one.add_argument("--rows", type=positive, default=20_000, help="at most")
     one.add_argument("--threads", type=positive, default=1)
     one.add_argument("--out", default="bench/results/multi-costs.jsonl")
+
+    one = add(
+        commands, "multi-rows", "bench.multi_rows:rows", "pooling, codes of encodings, graphs of tokens, near copies"
+    )
+    one.add_argument("path", metavar="DATA", help="a file with train, train_offsets, test, test_offsets and neighbors")
+    one.add_argument("--out", default="bench/results/multi-rows.jsonl")

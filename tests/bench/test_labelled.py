@@ -35,6 +35,12 @@ def test_a_collection_is_read_by_rows(folder: Path) -> None:
         labelled.load(folder)
 
 
+def test_mrr_is_of_the_first_answer_with_a_gain(folder: Path) -> None:
+    data = labelled.load(folder)
+    assert data.mrr([[1, 2, 0], [0], [0, 2, 1]]) == pytest.approx((1 / 2 + 1 / 3) / 2)
+    assert data.mrr([[1, 2], [0], [0, 2, 1]], k=1) == 0
+
+
 def test_ndcg_is_the_mean_over_judged_queries(folder: Path) -> None:
     data = labelled.load(folder)
     log3, log4 = np.log2(3), np.log2(4)

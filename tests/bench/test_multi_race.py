@@ -12,6 +12,7 @@ from bench import multi_costs, multi_race
 from vecstore.index.maxsim_flat import MaxSimFlatIndex
 from vecstore.kernels.select import get_kernels
 from vecstore.schema import DataType, Metric, VectorField, VectorKind
+from vecstore.tokens import TokenRows
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +55,21 @@ def test_costs_are_rates(data: Path, tmp_path: Path) -> None:
     assert 0.9 < figures["cosine of tokens and their codes of 8 bits"] <= 1.0001
     assert figures["cosine of tokens and their codes of 1 bits"] < figures["cosine of tokens and their codes of 4 bits"]
     assert all(one["figure"] > 0 for one in records)
+
+
+def test_pooled_and_near_tokens() -> None:
+    pytest.importorskip("scipy")
+    from bench import multi_rows
+
+    rng = np.random.default_rng(2)
+    words = multi_rows.unit(rng.standard_normal((30, 16)))
+    own = [np.repeat(rng.choice(30, 4, replace=False), 3) for _ in range(60)]
+    rows = TokenRows.of([multi_rows.unit(words[one] + 0.01 * rng.standard_normal((12, 16))) for one in own], 16, "f4")
+    queries = TokenRows.of([words[one[::3]] for one in own[:10]], 16, np.float32)
+    found = dict(multi_rows.pooling(rows, queries))
+    assert found["factor 3, ours"] > 0.95, "three tokens of each word become one"
+    assert found["factor 3, ours"] >= found["factor 3, Ward, plain means"]
+    assert found["factor 8, runs"] < found["factor 3, ours"]
+    shares = [share for _, _, share, _ in multi_rows.copies(rows)]
+    assert shares[-1] == pytest.approx(2 / 3, abs=0.05), "one of each three stands for all"
+    assert shares == sorted(shares)
