@@ -245,7 +245,7 @@ class FunnelIndex(BuiltIndex):
         return self._prefixes.cut(kernels, queries, target)
 
     def caution(self, k: int, matches: int, params: SearchParams) -> tuple[float, float]:
-        return 1.0, 1.0
+        return 1.0, 0.75
 
     def arrays(self) -> dict[str, np.ndarray]:
         arrays: dict[str, np.ndarray] = {
