@@ -1,6 +1,7 @@
 """What a collection adds to its index: `query` and `query_batch` beside the index object's own search.
 
     python -m bench.query_overhead DATA.hdf5 [--index "ivf | saq(bits=4)"] [--recall 0.95] [--rounds 9]
+    python -m bench.query_overhead DATA.npz --index seismic [--recall 0.95]
 
 One process, one thread, one sealed segment. The index object is taken out of the collection, so that both sides search
 the same mapped arrays with the same parameters; sides take turns, query by query or batch by batch. Time is the
@@ -21,16 +22,20 @@ from typing import Any
 
 import numpy as np
 
+from vecstore.sparse import SparseRows
+
 BATCH = 5_000  # points of a write
 BATCH_QUERIES = 256  # of a query_batch: what one request holds by default
 VECTOR = "v"
 
 
-def load(db: Any, rows: np.ndarray, index: str) -> Any:
+def load(db: Any, rows: np.ndarray | SparseRows, index: str) -> Any:
     """A collection of one sealed, indexed segment with a small payload a point."""
     import vecstore
 
-    field = vecstore.Dense(rows.shape[1], metric="cosine", index=index)
+    field: Any = vecstore.Sparse(datatype="float16", index=index)
+    if isinstance(rows, np.ndarray):
+        field = vecstore.Dense(rows.shape[1], metric="cosine", index=index)
     collection = db.create_collection("bench", {VECTOR: field})
     for low in range(0, len(rows), BATCH):
         part = rows[low : low + BATCH]
@@ -40,7 +45,7 @@ def load(db: Any, rows: np.ndarray, index: str) -> Any:
     return collection
 
 
-def turns(sides: dict[str, Callable[[np.ndarray], object]], asked: Sequence[np.ndarray]) -> dict[str, float]:
+def turns(sides: dict[str, Callable[[Any], object]], asked: Sequence[Any]) -> dict[str, float]:
     """Median seconds of each side. Who comes first with a query, and finds its lists less warm, changes."""
     seen: dict[str, list[float]] = {name: [] for name in sides}
     order = list(sides.items())
@@ -55,26 +60,26 @@ def turns(sides: dict[str, Callable[[np.ndarray], object]], asked: Sequence[np.n
 
 def overheads(
     collection: Any,
-    search: Callable[[np.ndarray, int], Any],
-    queries: np.ndarray,
+    search: Callable[[Any, int], Any],
+    queries: np.ndarray | SparseRows,
     k: int,
     ask: dict[str, Any],
     rounds: int,
 ) -> list[dict[str, Any]]:
     ids = {**ask, "with_payload": False}
-    singles: dict[str, Callable[[np.ndarray], object]] = {
-        "index": lambda query: search(query[None], k),
+    singles: dict[str, Callable[[Any], object]] = {
+        "index": lambda query: search(query[None] if isinstance(query, np.ndarray) else query, k),
         "payloads": lambda query: collection.query(query, k, **ask),
         "ids": lambda query: collection.query(query, k, **ids),
         "ids, as arrays": lambda query: collection.query(query, k, **ids).ids,
     }
-    batches: dict[str, Callable[[np.ndarray], object]] = {
+    batches: dict[str, Callable[[Any], object]] = {
         "index": lambda rows: search(rows, k),
         "payloads": lambda rows: collection.query_batch(rows, k, **ask),
         "ids": lambda rows: collection.query_batch(rows, k, **ids),
         "ids, as arrays": lambda rows: [hits.ids for hits in collection.query_batch(rows, k, **ids)],
     }
-    turns(singles, queries[:200])  # warms up
+    turns(singles, list(queries[:200]))  # warms up
     lines = []
     for kind, sides, asked, count in (
         ("single", singles, list(queries) * max(1, rounds // 2), 1),
@@ -96,7 +101,7 @@ def overheads(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", help="a file in ann-benchmarks' format, angular")
+    parser.add_argument("data", help="a file in ann-benchmarks' format, angular, or a .npz file of sparse rows")
     parser.add_argument("--index", default="ivf | saq(bits=4)")
     parser.add_argument("--rows", type=int, help="only the first so many")
     parser.add_argument("--queries", type=int, default=1_000)
@@ -107,12 +112,13 @@ def main() -> None:
     options = parser.parse_args()
 
     import vecstore
-    from bench import contest
+    from bench import contest, sparse_data
     from vecstore.config import Search, Settings
     from vecstore.index.base import DEFAULT_PARAMS, SearchParams
     from vecstore.kernels.select import get_kernels
 
-    data = contest.load(options.data, options.k, options.queries, options.rows)
+    load_data = sparse_data.load if options.data.endswith(".npz") else contest.load
+    data = load_data(options.data, options.k, options.queries, options.rows)
     with tempfile.TemporaryDirectory(prefix="vecstore-bench-") as own:
         folder = options.folder or Path(own) / "db"
         with vecstore.connect(folder, settings=Settings(search=Search(threads=1))) as db:
