@@ -19,6 +19,7 @@ from vecstore.rows import GivenRows, StoredVector
 from vecstore.schema import FieldKind, Schema
 
 Durability = Literal["fsync", "os"]
+ANSWER_S = 0.5  # of a call's time, at most, that a wait leaves for the answer
 
 
 class WriteMode(StrEnum):
@@ -59,10 +60,23 @@ class IfMatch:
     fail: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What a write waits for once it is durable and visible: that every row written up to it is sealed, and served by
+    the indexes that its fields ask for. `timeout_s`: how long at most; None is `limits.deadline_default_s`."""
+
+    timeout_s: float | None = None
+
+    def within(self, left_s: float) -> Indexed:
+        """In a call that has so long left."""
+        bound = left_s - min(ANSWER_S, left_s / 10)
+        return Indexed(bound if self.timeout_s is None else min(bound, self.timeout_s))
+
+
 @dataclass(slots=True)
 class UpsertRequest:
     """Here and in the other writes: a write with an `idempotency_key` that was used before is not done again, and gets
-    the answer of the first time. `durability` None is the server's setting."""
+    the answer of the first time. `durability` None is the server's setting, `wait` None: until the write is visible."""
 
     collection: str
     batch: PointBatch
@@ -70,6 +84,7 @@ class UpsertRequest:
     durability: Durability | None = None
     if_match: IfMatch | None = None
     idempotency_key: str | None = None
+    wait: Indexed | None = None
 
 
 @dataclass(slots=True)
@@ -82,6 +97,7 @@ class DeleteRequest:
     durability: Durability | None = None
     if_match: IfMatch | None = None  # for writes by ids
     idempotency_key: str | None = None
+    wait: Indexed | None = None
 
 
 class PayloadOp(StrEnum):
@@ -102,6 +118,7 @@ class PayloadRequest:
     durability: Durability | None = None
     if_match: IfMatch | None = None  # for writes by ids
     idempotency_key: str | None = None
+    wait: Indexed | None = None
 
 
 @dataclass(slots=True)
@@ -114,6 +131,7 @@ class UpdateVectorsRequest:
     durability: Durability | None = None
     if_match: IfMatch | None = None  # for writes by ids
     idempotency_key: str | None = None
+    wait: Indexed | None = None
 
 
 @dataclass(slots=True)
@@ -127,6 +145,7 @@ class DeleteVectorsRequest:
     durability: Durability | None = None
     if_match: IfMatch | None = None  # for writes by ids
     idempotency_key: str | None = None
+    wait: Indexed | None = None
 
 
 SingleWrite = UpsertRequest | DeleteRequest | PayloadRequest | UpdateVectorsRequest | DeleteVectorsRequest
@@ -135,13 +154,14 @@ SingleWrite = UpsertRequest | DeleteRequest | PayloadRequest | UpdateVectorsRequ
 @dataclass(slots=True)
 class UpdateBatchRequest:
     """Writes of one collection, in order, as one: all of them or none, under one seq. Each sees what those before it
-    leave. They name no collection or this one, and no durability
-    or idempotency key of their own."""
+    leave. They name no collection or this one, and no durability,
+    idempotency key or wait of their own."""
 
     collection: str
     operations: Sequence[SingleWrite]
     durability: Durability | None = None
     idempotency_key: str | None = None
+    wait: Indexed | None = None
 
 
 WriteRequest = SingleWrite | UpdateBatchRequest

@@ -104,8 +104,8 @@ class AsyncLocal:
     async def write(self, request: WriteRequest) -> WriteResult:
         loop = asyncio.get_running_loop()
         (request,) = await self._database.embedding.resolved_async([self._database.named(request)])
-        future = asyncio.wrap_future(await loop.run_in_executor(self._writes, self._database.submit, request))
-        return await asyncio.shield(future)  # a caller who gives up does not undo a write that is under way
+        pending = await loop.run_in_executor(self._writes, self._database.submit, request)
+        return await self._database.finished(request, pending)
 
     async def get(self, request: GetRequest) -> tuple[list[Point], int]:
         return await self._read(self._database.get, request)

@@ -10,7 +10,9 @@ import numpy as np
 from vecstore.client.filters import FilterLike, as_filter
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument
-from vecstore.types import Durability, IfMatch
+from vecstore.types import Durability, IfMatch, Indexed
+
+Wait = Literal["visible", "indexed"]
 
 
 class MatchOptions(TypedDict, total=False):
@@ -27,10 +29,15 @@ class MatchOptions(TypedDict, total=False):
 class WriteOptions(MatchOptions, total=False):
     """And `durability` ("fsync" or "os"; the server's setting by default), and `idempotency_key`: a name of this write.
     Sent again under the same name, as after a lost answer or a crash, it is not done again, and gets the answer of the
-    first time. A collection remembers the last `idempotency_keys_max` names."""
+    first time. A collection remembers the last `idempotency_keys_max` names.
+
+    `wait`: "visible", or "indexed": the call returns once every row written up to this is sealed, and served by the
+    index that its field asks for, too. Where `timeout_s` of the client ends first: DeadlineExceeded (NOT_INDEXED_YET),
+    whose metadata name the `seq` of the write, which is durable and visible."""
 
     durability: Durability | None
     idempotency_key: str | None
+    wait: Wait
 
 
 def check_options(given: Any, known: type[MatchOptions]) -> None:
@@ -63,6 +70,14 @@ def part_of(condition: IfMatch | None, start: int, count: int) -> IfMatch | None
     if condition is None or condition.seqs is None:
         return condition
     return IfMatch(condition.filter, condition.seqs[start : start + count], condition.fail)
+
+
+def wait_of(wait: Wait, timeout_s: float, *, last: bool = True) -> Indexed | None:
+    """Of a write that is sent in several, the `last` one waits for all. Raises InvalidArgument (BAD_ARGUMENT)."""
+    if wait not in ("visible", "indexed"):
+        message = f"wait={wait!r:.80} is not one of visible, indexed"
+        raise InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[("wait", message)])
+    return Indexed(timeout_s) if wait == "indexed" and last else None
 
 
 def key_of(key: str | None, place: int = 0, parts: int = 1) -> str | None:

@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -33,7 +32,6 @@ from vecstore.engine.operations import Operations
 from vecstore.engine.overviews import Overviews
 from vecstore.engine.params import field_of
 from vecstore.engine.placement import Placement, with_devices
-from vecstore.engine.prepare import check_key, prepare
 from vecstore.engine.probes import Probes
 from vecstore.engine.read_path import Reader, batch_key, stop_after
 from vecstore.engine.recovery import recover
@@ -44,6 +42,7 @@ from vecstore.engine.stats import collection_stats
 from vecstore.engine.tuning import enough_queries
 from vecstore.engine.updating import Updating, check_settings, is_like
 from vecstore.engine.verify import run_verify
+from vecstore.engine.writing import Writing
 from vecstore.errors import AlreadyExists, Corruption, FailedPrecondition, VecstoreError, limit_exceeded
 from vecstore.estimating import EstimateRequest
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
@@ -73,8 +72,6 @@ from vecstore.types import (
     SnapshotInfo,
     TuneRequest,
     VectorIndexRequest,
-    WriteRequest,
-    WriteResult,
 )
 from vecstore.version import __version__
 
@@ -82,7 +79,7 @@ SHOWN_S = 2.0  # what a change of a schema waits at most for processes that foll
 R = TypeVar("R")
 
 
-class Database(Asking):
+class Database(Asking, Writing):
     """A directory of collections, or one in memory. Threads may share one object; one process owns a directory.
 
     Every method raises errors of `vecstore.errors` and nothing else on purpose."""
@@ -294,26 +291,6 @@ class Database(Asking):
                 self.reader.shadow.forget(name)
         self._maintenance.drop(collection, was_served=True)
         return True
-
-    # --- writes ---
-
-    def submit(self, request: WriteRequest) -> Future[WriteResult]:
-        """Validate, encode and queue a write; the future resolves once it is durable and visible to every later read.
-
-        Raises InvalidArgument at once, with nothing written. Blocks while too much is queued."""
-        request = self.named(request)
-        collection = self.collection(request.collection)
-        (request,) = self.embedding.resolved([request])
-        write = prepare(request, collection.schema, self.settings.limits)
-        durability = request.durability or self.settings.storage.durability
-        if durability not in ("fsync", "os"):
-            raise validate.invalid("BAD_ARGUMENT", f"durability={durability!r} must be fsync or os", "durability")
-        key = check_key(request.idempotency_key, self.settings.limits)
-        self._maintenance.wait_for_room(collection)
-        return self._committer.submit(collection, write, durability == "fsync", key)
-
-    def write(self, request: WriteRequest) -> WriteResult:
-        return self.submit(request).result()
 
     # --- reads ---
 

@@ -16,6 +16,7 @@ from vecstore import malloc
 from vecstore.budget import BACKLOG_SEGMENTS
 from vecstore.config import Storage as StorageSettings
 from vecstore.engine import bitmaps, changes
+from vecstore.engine.awaited import Awaited, check_served
 from vecstore.engine.builder import Builder, JobSource
 from vecstore.engine.changes import Replaced
 from vecstore.engine.collection import Collection
@@ -58,6 +59,8 @@ class Maintenance:
         self._collections = collections
         self._derived = DerivedData(builder, committer, blobs, indexing)
         self._tuning = Tuning(committer, blobs)
+        self._awaited = Awaited(operations)
+        self._just_awaited = False
         self._wanted: list[Callable[[], None]] = []  # work that someone asked for
         self._given_up: set[str] = set()  # uids of damaged segments, until reopened
         self._sealing = threading.Lock()  # one seal, or the end of a collection, at a time
@@ -99,6 +102,18 @@ class Maintenance:
             operation.finish(error)
             raise
         return operation
+
+    def index_written(self, collection: Collection) -> Operation:
+        """Seal and index what the collection's view shows now, together with others who ask for it."""
+        if self._closing:
+            raise Cancelled("the database was closed")
+        operation = self._awaited.join(collection)
+        self._upkeep.wake()
+        return operation
+
+    def end_waits(self, why: str) -> None:
+        """Of `index_written`; what is left to do is found again by itself."""
+        self._awaited.end(why)
 
     def tune(self, collection: Collection, name: str, queries: Rows) -> Operation:
         """Measure on these queries how hard the indexes of a vector field have to look."""
@@ -159,9 +174,16 @@ class Maintenance:
         if self._wanted:
             self._wanted.pop(0)()
             return True
-        if not self._settings.maintenance or self._upkeep.held:
-            return False
-        return any(self._tend_sealed(collection) for collection in self._collections())
+        if not self._just_awaited and (next_up := self._awaited.begin()) is not None:
+            collection, operation = next_up
+            self._finish(operation, lambda: self._index_written(collection, operation))
+            self._just_awaited = True  # merges have their turn between, however many writers wait
+            return True
+        self._just_awaited = False
+        tended = False
+        if self._settings.maintenance and not self._upkeep.held:
+            tended = any(self._tend_sealed(collection) for collection in self._collections())
+        return tended or len(self._awaited) > 0
 
     def _tend_sealed(self, collection: Collection) -> bool:
         if collection.failed is not None or collection.record.dropping:
@@ -221,6 +243,24 @@ class Maintenance:
     def _settle(self, collection: Collection, operation: Operation) -> None:
         self._seal_all(collection, operation)
         self._index_all(collection, operation)
+
+    def _index_written(self, collection: Collection, operation: Operation) -> None:
+        _check_served(collection)
+        if collection.growing.n_rows:
+            self._committer.exclusive(lambda: changes.freeze(collection))
+        frozen = list(collection.frozen)
+        while any(segment in collection.frozen for segment in frozen):
+            _check_served(collection)
+            self._seal(collection, operation)
+        segments = list(collection.sealed.values())
+        for done, segment in enumerate(segments):
+            _check_served(collection)
+            operation.progress("segments", done, len(segments))
+            while segment.uid in collection.sealed and self._derived.lacking(segment, collection):
+                if segment.uid in self._given_up:
+                    break
+                self._index(collection, segment, operation)
+        check_served(collection, segments, self._indexing)
 
     def _reindex(self, collection: Collection, names: Sequence[str], operation: Operation) -> None:
         self._index_all(collection, operation)

@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
+from concurrent.futures import Future
 
 from vecstore.errors import Cancelled, NotFound, VecstoreError
 from vecstore.types import OperationInfo, OperationState
@@ -21,6 +22,8 @@ class Operation:
         self._info = OperationInfo(
             uuid.uuid4().hex, kind, collection, OperationState.RUNNING, phase="queued", started_at=time.time()
         )
+        self.ended: Future[None] = Future()  # raises what it failed with
+        self.ended.set_running_or_notify_cancel()  # nobody who waits ends it for others
         self._changed = changed
         self._cancel = False
         self._phase_started = time.monotonic()
@@ -60,6 +63,10 @@ class Operation:
                 info.state, info.phase = OperationState.FAILED, "failed"
                 info.error = str(error) if isinstance(error, VecstoreError) else f"{type(error).__name__}: {error}"
             self._changed.notify_all()
+        if error is None:
+            self.ended.set_result(None)
+        else:
+            self.ended.set_exception(error)
 
     def info(self) -> OperationInfo:
         with self._changed:

@@ -31,6 +31,7 @@ from vecstore.schema import Schema
 from vecstore.types import (
     DeleteRequest,
     DeleteVectorsRequest,
+    Indexed,
     PayloadOp,
     PayloadRequest,
     PointBatch,
@@ -72,7 +73,7 @@ def _prepare_batch(request: UpdateBatchRequest, schema: Schema, limits: Limits) 
             if one.collection not in ("", request.collection):
                 message = f"collection={one.collection!r:.80} is not the batch's, {request.collection!r:.80}"
                 raise validate.invalid("BAD_ARGUMENT", message, "collection")
-            for name in ("durability", "idempotency_key"):
+            for name in ("durability", "idempotency_key", "wait"):
                 if getattr(one, name) is not None:
                     raise validate.invalid("BAD_ARGUMENT", f"{name} is the whole batch's", name)
             writes.append(_prepare_single(one, schema, limits))
@@ -98,6 +99,13 @@ def check_key(key: str | None, limits: Limits) -> str | None:
     if not limits.idempotency_keys_max:
         raise limit_exceeded("idempotency_keys_max", 1, 0)
     return key
+
+
+def check_wait(wait: Indexed | None) -> None:
+    if wait is not None and not isinstance(wait, Indexed):
+        raise validate.invalid("BAD_ARGUMENT", f"wait={wait!r:.80} is not one of visible, indexed", "wait")
+    if wait is not None and wait.timeout_s is not None and not wait.timeout_s > 0:
+        raise validate.invalid("BAD_ARGUMENT", f"wait.timeout_s={wait.timeout_s} must be positive", "wait.timeout_s")
 
 
 def _prepare_single(request: SingleWrite, schema: Schema, limits: Limits) -> Single:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vecstore.types import Durability, WriteMode
-from vecstore.wire.rest.base import bad_argument
+from vecstore.wire.rest.base import Waited, bad_argument
 from vecstore.wire.rest.conditions import IfMatchSpec, WriteBody
 
 PART_KEY_MAX = 240  # characters: each batch of a stream adds its number
@@ -18,6 +18,7 @@ class BulkQuery(msgspec.Struct):
     durability: Durability | None = None
     if_match: str | None = None
     idempotency_key: str | None = None
+    wait: Waited = "visible"
 
 
 def conditions_of(query: BulkQuery, *, parts: bool = False) -> WriteBody:
@@ -30,10 +31,12 @@ def conditions_of(query: BulkQuery, *, parts: bool = False) -> WriteBody:
             raise bad_argument("if_match", f"does not fit: {str(error)[:300]}") from None
         if parts and spec.seqs is not None:
             raise bad_argument("if_match.seqs", "are not for streams: PUT the points, or use a filter")
+    if parts and query.wait != "visible":
+        raise bad_argument("wait", f"={query.wait} is not for streams: PUT the last points with it")
     key = query.idempotency_key
     if parts and key is not None and not 0 < len(key) <= PART_KEY_MAX:
         raise bad_argument("idempotency_key", f"has {len(key)} characters, not 1 to {PART_KEY_MAX}")
-    return WriteBody(if_match=spec, idempotency_key=key)
+    return WriteBody(if_match=spec, idempotency_key=key, wait=query.wait)
 
 
 def part_key(query: BulkQuery, number: int) -> str | None:

@@ -16,6 +16,7 @@ from vecstore.gateway.forward import Writer
 from vecstore.observe.calls import Observer
 from vecstore.observe.pages import Pages
 from vecstore.server.admission import Admission
+from vecstore.types import WriteRequest, WriteResult
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -88,6 +89,14 @@ class Call:
             action is Action.ADMIN or (action is Action.WRITE and services.writes_shown)
         ):
             await self.in_thread(services.shown)
+
+    async def write(self, request: WriteRequest) -> WriteResult:
+        """What the request waits for has to be there before the call's deadline."""
+        if request.wait is None:
+            return await self.transport.write(request)
+        request.wait = request.wait.within(self.deadline_s)
+        with self.services.admission.idle():
+            return await self.transport.write(request)
 
     def bound_time(self, timeout_s: float | None) -> float:
         """The engine stops at the request's own timeout or at the call's deadline, whichever comes first."""

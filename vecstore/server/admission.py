@@ -101,6 +101,16 @@ class Admission:
                 return
         self.running -= 1
 
+    @contextmanager
+    def idle(self) -> Iterator[None]:
+        """Around a wait that takes no thread: others run in this call's slot. At its end the call runs on at once,
+        beyond the bound for the moment that its answer takes."""
+        self.release_slot()
+        try:
+            yield
+        finally:
+            self.running += 1
+
     async def drain(self, timeout_s: float) -> bool:
         """Refuse what is new and wait for what is open; False when some of it outlasts `timeout_s`."""
         self.draining.set()

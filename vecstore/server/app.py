@@ -68,6 +68,7 @@ class GrpcServer:
         ROOM.budget = budget(settings)
         self._settings = settings
         self._place = place
+        self._database = database
         self._certificates = Certificates.from_settings(settings.server)
         self._writer = Writer(f"unix:{place.writer}", settings.limits) if place.writer else None
         self._pools = Pools()
@@ -130,6 +131,7 @@ class GrpcServer:
         """Report NOT_SERVING, refuse new calls, let open ones finish for `drain_s`, then end the rest."""
         await self._health.enter_graceful_shutdown()
         bound = self._settings.server.drain_s if drain_s is None else drain_s
+        self._database.end_waits("the server is shutting down")
         if not await self._admission.drain(bound):
             log.warning("calls were cut off after drain_s=%g", bound)
         # Refusals go on for a moment: gRPC itself would tell callers CANCELLED, which says nothing about trying again.

@@ -22,6 +22,7 @@ from vecstore.facets import MatrixRequest
 from vecstore.grouping import GroupsRequest
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.schema import Schema
+from vecstore.server.admission import Admission
 from vecstore.types import PayloadOp, QueryRequest, WriteRequest, WriteResult
 from vecstore.validate import invalid
 from vecstore.wire.facets import facet_from_pb, facets_to_pb, matrix_request_from_pb, matrix_to_pb
@@ -64,10 +65,13 @@ class _Waiting:
 
 
 class Points:
-    def __init__(self, database: Database, coalescer: Coalescer, reads: Executor, writes: Executor) -> None:
+    def __init__(
+        self, database: Database, coalescer: Coalescer, admission: Admission, reads: Executor, writes: Executor
+    ) -> None:
         self._database = database
         self._limits: Limits = database.settings.limits
         self._coalescer = coalescer
+        self._admission = admission
         self._reads = reads
         self._writes = writes
         self._loop = asyncio.get_running_loop()
@@ -115,26 +119,39 @@ class Points:
 
     async def start_upsert(self, data: bytes, remaining_s: float) -> Future[WriteResult]:
         """Convert, embed, check and queue; the future resolves once the batch is durable and visible."""
-        return await self._start(lambda: self._upsert(data), remaining_s)
+
+        def convert() -> WriteRequest:
+            request = self._upsert(data)
+            if request.wait is not None:
+                raise invalid("BAD_ARGUMENT", "wait=INDEXED is not for streams: send the last points by Upsert", "wait")
+            return request
+
+        return (await self._start(convert, time.monotonic() + remaining_s))[1]
 
     async def _write(self, convert: Callable[[], WriteRequest], remaining_s: float) -> bytes:
-        pending = await self._start(convert, remaining_s)
-        # Shielded: a caller that goes away does not cancel a write that others share a commit with.
-        result = await asyncio.shield(asyncio.wrap_future(pending))
-        return write_result_to_pb(result).SerializeToString()
+        deadline = time.monotonic() + remaining_s
+        request, pending = await self._start(convert, deadline)
+        if request.wait is None:
+            written = await self._database.finished(request, pending)
+        else:
+            request.wait = request.wait.within(max(0.0, deadline - time.monotonic()))
+            with self._admission.idle():
+                written = await self._database.finished(request, pending)
+        return write_result_to_pb(written).SerializeToString()
 
-    async def _start(self, convert: Callable[[], WriteRequest], remaining_s: float) -> Future[WriteResult]:
-        started = await self._loop.run_in_executor(self._writes, self._begin, convert)
-        if isinstance(started, Future):
-            return started
-        embedding, deadline = self._database.embedding, time.monotonic() + remaining_s
-        (request,) = await embedding.resolved_async([started], deadline)
-        return await self._loop.run_in_executor(self._writes, self._database.submit, request)
+    async def _start(
+        self, convert: Callable[[], WriteRequest], deadline: float
+    ) -> tuple[WriteRequest, Future[WriteResult]]:
+        request, pending = await self._loop.run_in_executor(self._writes, self._begin, convert)
+        if pending is not None:
+            return request, pending
+        (request,) = await self._database.embedding.resolved_async([request], deadline)
+        return request, await self._loop.run_in_executor(self._writes, self._database.submit, request)
 
-    def _begin(self, convert: Callable[[], WriteRequest]) -> Future[WriteResult] | WriteRequest:
-        """The request itself, where texts are to be embedded first: that takes no thread of these."""
+    def _begin(self, convert: Callable[[], WriteRequest]) -> tuple[WriteRequest, Future[WriteResult] | None]:
+        """Not queued yet where texts are to be embedded first: that takes no thread of these."""
         request = convert()
-        return request if self._database.embedding.wanted([request]) else self._database.submit(request)
+        return request, None if self._database.embedding.wanted([request]) else self._database.submit(request)
 
     def _upsert(self, data: bytes) -> WriteRequest:
         message = pb.UpsertRequest.FromString(data)

@@ -32,7 +32,7 @@ def calls_of(
     shown = database.shown if database.settings.storage.feed else None
     names = Names(database, pools.reads, follows=writer is not None)
     calls = Calls(limits, admission, pools.reads, observer, names, shown, writer)
-    points = Points(database, coalescer, pools.reads, pools.writes)
+    points = Points(database, coalescer, admission, pools.reads, pools.writes)
     streams = Streams(database, points, admission, limits, pools.reads, access, observer, names)
     collections, operations, snapshots = Collections(database, access), Operations(database), Snapshots(database)
     found = [

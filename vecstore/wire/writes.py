@@ -15,6 +15,7 @@ from vecstore.types import (
     DeleteVectorsRequest,
     Durability,
     IfMatch,
+    Indexed,
     PayloadOp,
     PayloadRequest,
     PointBatch,
@@ -49,6 +50,7 @@ _DURABILITIES: dict[int, Durability | None] = {
     pb.DURABILITY_FSYNC: "fsync",
     pb.DURABILITY_OS: "os",
 }
+_WAITS = {pb.WRITE_WAIT_UNSPECIFIED: None, pb.WRITE_WAIT_VISIBLE: None, pb.WRITE_WAIT_INDEXED: Indexed()}
 _DURABILITIES_TO_PB: dict[Durability | None, Any] = {durability: number for number, durability in _DURABILITIES.items()}
 
 PayloadMessage = pb.SetPayloadRequest | pb.DeletePayloadRequest | pb.ClearPayloadRequest
@@ -116,6 +118,7 @@ def update_batch_to_pb(request: UpdateBatchRequest) -> pb.UpdateBatchRequest:
         operations=[_operation_to_pb(one) for one in request.operations],
         durability=_DURABILITIES_TO_PB[request.durability],
         idempotency_key=request.idempotency_key or "",
+        wait=_wait_to_pb(request),
     )
 
 
@@ -173,12 +176,17 @@ def _common(request: SingleWrite) -> dict[str, Any]:
         "collection": request.collection,
         "durability": _DURABILITIES_TO_PB[request.durability],
         "idempotency_key": request.idempotency_key or "",
+        "wait": _wait_to_pb(request),
     }
     condition = request.if_match
     if condition is not None:
         where = None if condition.filter is None else filter_to_pb(condition.filter)
         fields["if_match"] = pb.IfMatch(filter=where, seqs=condition.seqs or (), fail=condition.fail)
     return fields
+
+
+def _wait_to_pb(request: WriteRequest) -> Any:
+    return pb.WRITE_WAIT_UNSPECIFIED if request.wait is None else pb.WRITE_WAIT_INDEXED
 
 
 # ---- from the wire
@@ -296,7 +304,8 @@ def update_batch_from_pb(
         except VecstoreError as error:
             raise error.at(f"operations[{place}]") from None
     durability = _known(_DURABILITIES, message.durability, "durability")
-    return UpdateBatchRequest(message.collection, operations, durability, message.idempotency_key or None)
+    wait = _known(_WAITS, message.wait, "wait")
+    return UpdateBatchRequest(message.collection, operations, durability, message.idempotency_key or None, wait)
 
 
 def _operation_from_pb(message: pb.UpdateOperation, limits: Limits, schema: Schema | None) -> SingleWrite:
@@ -314,15 +323,17 @@ def _operation_from_pb(message: pb.UpdateOperation, limits: Limits, schema: Sche
     return payload_request_from_pb(getattr(message, kind), PAYLOAD_OPERATIONS[kind], limits)
 
 
-def _common_from_pb(message: Any, limits: Limits) -> tuple[Durability | None, IfMatch | None, str | None]:
-    """Durability, condition and idempotency key."""
+def _common_from_pb(
+    message: Any, limits: Limits
+) -> tuple[Durability | None, IfMatch | None, str | None, Indexed | None]:
+    """Durability, condition, idempotency key and wait."""
     durability = _known(_DURABILITIES, message.durability, "durability")
     condition = None
     if message.HasField("if_match"):
         given = message.if_match
         where = filter_from_pb(given.filter, limits, "if_match.filter") if given.HasField("filter") else None
         condition = IfMatch(where, tuple(given.seqs) or None, given.fail)
-    return durability, condition, message.idempotency_key or None
+    return durability, condition, message.idempotency_key or None, _known(_WAITS, message.wait, "wait")
 
 
 def write_result_from_pb(message: pb.WriteResponse) -> WriteResult:

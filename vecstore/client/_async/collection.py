@@ -22,7 +22,7 @@ from vecstore.client.seqs import Seqs
 from vecstore.client.stages import RRF, hybrid_stages
 from vecstore.client.transport import AsyncTransport
 from vecstore.client.vectors import Ids, Vectors, as_ids, as_queries, build_batch, only_vector
-from vecstore.client.writing import WriteOptions, check_options, if_match_of, key_of, part_of
+from vecstore.client.writing import Wait, WriteOptions, check_options, if_match_of, key_of, part_of, wait_of
 from vecstore.errors import ResourceExhausted, VecstoreError
 from vecstore.facets import FacetRequest, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
@@ -96,7 +96,8 @@ class AsyncCollection(AsyncCare):
 
         Here and in the other writes: `durability` "fsync" or "os"; `if_match` a filter that points which are there have
         to satisfy, `expected_seqs` the writes that they must come from (0: no such point), `on_mismatch` "skip" or
-        "fail"; `idempotency_key` a name under which the write is done once, however often it is sent.
+        "fail"; `idempotency_key` a name under which the write is done once, however often it is sent; `wait` "visible",
+        or "indexed": until all that is written so far is served by the indexes of its fields.
         """
         write_mode = as_mode(mode)
 
@@ -127,6 +128,8 @@ class AsyncCollection(AsyncCare):
             request.durability = options.get("durability")
             request.if_match = part_of(condition, start, len(piece.ids))
             request.idempotency_key = key_of(options.get("idempotency_key"), place, len(pieces))
+            last = place == len(pieces) - 1
+            request.wait = wait_of(options.get("wait", "visible"), self._timeout_s, last=last)
             result = await self._write(request)
             changed, skipped = total.changed + result.changed, total.skipped + result.skipped
             total = WriteResult(result.seq, changed, skipped, collection=result.collection)
@@ -212,7 +215,12 @@ class AsyncCollection(AsyncCare):
         return await self._target(DeleteVectorsRequest(self.name, as_names(names)), ids, filter, options)
 
     async def update_batch(
-        self, batch: Batch, *, durability: Durability | None = None, idempotency_key: str | None = None
+        self,
+        batch: Batch,
+        *,
+        durability: Durability | None = None,
+        idempotency_key: str | None = None,
+        wait: Wait = "visible",
     ) -> WriteResult:
         """Several writes as one: all of them or none, under one seq, each seeing what those before it leave; readers
         never see a part. `operations` of the answer says what each did. Raises InvalidArgument with nothing written,
@@ -220,7 +228,8 @@ class AsyncCollection(AsyncCare):
 
         async def write(schema: Schema) -> WriteResult:
             operations = batch.requests(schema, self._limits)
-            return await self._write(UpdateBatchRequest(self.name, operations, durability, key_of(idempotency_key)))
+            key, waited = key_of(idempotency_key), wait_of(wait, self._timeout_s)
+            return await self._write(UpdateBatchRequest(self.name, operations, durability, key, waited))
 
         return await self._by_schema(write)
 
@@ -280,6 +289,7 @@ class AsyncCollection(AsyncCare):
         request.durability = options.get("durability")
         request.if_match = if_match_of(options, self._limits, None if request.ids is None else len(request.ids))
         request.idempotency_key = key_of(options.get("idempotency_key"))
+        request.wait = wait_of(options.get("wait", "visible"), self._timeout_s)
         return await self._write(request)
 
     async def _write(self, request: WriteRequest) -> WriteResult:

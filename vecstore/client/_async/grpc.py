@@ -150,7 +150,8 @@ class AsyncGrpcTransport:
 
     async def write(self, request: WriteRequest) -> WriteResult:
         method, message = write_to_pb(request)
-        answer = await self._call(getattr(self._points, method), message, idempotent=is_idempotent(request))
+        call, wait_s = getattr(self._points, method), None if request.wait is None else request.wait.timeout_s
+        answer = await self._call(call, message, idempotent=is_idempotent(request), timeout_s=wait_s)
         return write_result_from_pb(answer)
 
     async def get(self, request: GetRequest) -> tuple[list[Point], int]:

@@ -154,7 +154,9 @@ class RestTransport:
 
     def write(self, request: WriteRequest) -> WriteResult:
         target, body = http.write_call(request)
-        return p.written_from_json(self._call(target, body, p.Written, idempotent=is_idempotent(request)))
+        wait_s = None if request.wait is None else request.wait.timeout_s
+        idempotent = is_idempotent(request)
+        return p.written_from_json(self._call(target, body, p.Written, idempotent=idempotent, timeout_s=wait_s))
 
     def get(self, request: GetRequest) -> tuple[list[Point], int]:
         target = Target("POST", collection_path(request.collection, "points", "get"))

@@ -38,7 +38,7 @@ async def upsert(call: Call) -> p.Written:
     batch = await bulk.whole_batch(call, schema)
     request = UpsertRequest(call.collection, batch, call.query.mode, call.query.durability)
     try:
-        return p.written_to_json(await call.transport.write(conditioned(request, conditions, call.limits)))
+        return p.written_to_json(await call.write(conditioned(request, conditions, call.limits)))
     except InvalidArgument as error:
         raise by_point(error) from None
 
@@ -50,12 +50,12 @@ async def update_vectors(call: Call) -> p.Written:
 async def update_batch(call: Call) -> p.Written:
     schema = (await call.transport.collection_info(call.collection)).schema
     request = await call.in_thread(b.update_batch_from_json, call.collection, call.body, call.limits, schema)
-    return p.written_to_json(await call.transport.write(request))
+    return p.written_to_json(await call.write(request))
 
 
 async def delete_vectors(call: Call) -> p.Written:
     request = await call.in_thread(b.delete_vectors_from_json, call.collection, call.body, call.limits)
-    return p.written_to_json(await call.transport.write(request))
+    return p.written_to_json(await call.write(request))
 
 
 async def _write_points(call: Call, read: Callable[..., WriteRequest]) -> p.Written:
@@ -65,14 +65,14 @@ async def _write_points(call: Call, read: Callable[..., WriteRequest]) -> p.Writ
     few = len(body.batch.ids if body.batch is not None else body.points or ()) <= ON_LOOP
     request = read(*given) if few else await call.in_thread(read, *given)
     try:
-        return p.written_to_json(await call.transport.write(request))
+        return p.written_to_json(await call.write(request))
     except InvalidArgument as error:
         raise error if body.points is None else by_point(error) from None
 
 
 async def delete(call: Call) -> p.Written:
     request = await call.in_thread(p.delete_from_json, call.collection, call.body, call.limits)
-    return p.written_to_json(await call.transport.write(request))
+    return p.written_to_json(await call.write(request))
 
 
 async def set_payload(call: Call) -> p.Written:
@@ -93,7 +93,7 @@ async def clear_payload(call: Call) -> p.Written:
 
 async def _payload(call: Call, op: PayloadOp) -> p.Written:
     request = p.payload_from_json(call.collection, op, call.body, call.limits)
-    return p.written_to_json(await call.transport.write(request))
+    return p.written_to_json(await call.write(request))
 
 
 class PointQuery(msgspec.Struct):

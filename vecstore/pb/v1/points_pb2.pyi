@@ -23,6 +23,12 @@ class Durability(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DURABILITY_UNSPECIFIED: _ClassVar[Durability]
     DURABILITY_FSYNC: _ClassVar[Durability]
     DURABILITY_OS: _ClassVar[Durability]
+
+class WriteWait(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WRITE_WAIT_UNSPECIFIED: _ClassVar[WriteWait]
+    WRITE_WAIT_VISIBLE: _ClassVar[WriteWait]
+    WRITE_WAIT_INDEXED: _ClassVar[WriteWait]
 WRITE_MODE_UNSPECIFIED: WriteMode
 WRITE_MODE_UPSERT: WriteMode
 WRITE_MODE_INSERT_ONLY: WriteMode
@@ -30,6 +36,9 @@ WRITE_MODE_UPDATE_ONLY: WriteMode
 DURABILITY_UNSPECIFIED: Durability
 DURABILITY_FSYNC: Durability
 DURABILITY_OS: Durability
+WRITE_WAIT_UNSPECIFIED: WriteWait
+WRITE_WAIT_VISIBLE: WriteWait
+WRITE_WAIT_INDEXED: WriteWait
 
 class Point(_message.Message):
     __slots__ = ("id", "vectors", "payload", "payload_json", "seq")
@@ -87,7 +96,7 @@ class IfMatch(_message.Message):
     def __init__(self, filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., seqs: _Optional[_Iterable[int]] = ..., fail: _Optional[bool] = ...) -> None: ...
 
 class UpsertRequest(_message.Message):
-    __slots__ = ("collection", "points", "batch", "mode", "durability", "if_match", "idempotency_key")
+    __slots__ = ("collection", "points", "batch", "mode", "durability", "if_match", "idempotency_key", "wait")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     POINTS_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
@@ -95,6 +104,7 @@ class UpsertRequest(_message.Message):
     DURABILITY_FIELD_NUMBER: _ClassVar[int]
     IF_MATCH_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
     collection: str
     points: _containers.RepeatedCompositeFieldContainer[Point]
     batch: PointBatch
@@ -102,7 +112,8 @@ class UpsertRequest(_message.Message):
     durability: Durability
     if_match: IfMatch
     idempotency_key: str
-    def __init__(self, collection: _Optional[str] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., batch: _Optional[_Union[PointBatch, _Mapping]] = ..., mode: _Optional[_Union[WriteMode, str]] = ..., durability: _Optional[_Union[Durability, str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+    wait: WriteWait
+    def __init__(self, collection: _Optional[str] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., batch: _Optional[_Union[PointBatch, _Mapping]] = ..., mode: _Optional[_Union[WriteMode, str]] = ..., durability: _Optional[_Union[Durability, str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., wait: _Optional[_Union[WriteWait, str]] = ...) -> None: ...
 
 class WriteResponse(_message.Message):
     __slots__ = ("seq", "changed", "skipped", "operations", "collection")
@@ -162,7 +173,7 @@ class GetPointsResponse(_message.Message):
     def __init__(self, points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., seq: _Optional[int] = ...) -> None: ...
 
 class DeletePointsRequest(_message.Message):
-    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "if_match", "idempotency_key")
+    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "if_match", "idempotency_key", "wait")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
     ID_COLUMN_FIELD_NUMBER: _ClassVar[int]
@@ -170,6 +181,7 @@ class DeletePointsRequest(_message.Message):
     DURABILITY_FIELD_NUMBER: _ClassVar[int]
     IF_MATCH_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
     collection: str
     ids: _containers.RepeatedCompositeFieldContainer[_common_pb2.PointId]
     id_column: _common_pb2.IdColumn
@@ -177,7 +189,8 @@ class DeletePointsRequest(_message.Message):
     durability: Durability
     if_match: IfMatch
     idempotency_key: str
-    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+    wait: WriteWait
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., wait: _Optional[_Union[WriteWait, str]] = ...) -> None: ...
 
 class ScrollRequest(_message.Message):
     __slots__ = ("collection", "filter", "limit", "after", "with_payload", "with_vectors", "payload_encoding", "min_seq", "min_seqs")
@@ -326,7 +339,7 @@ class DistanceMatrixResponse(_message.Message):
     def __init__(self, ids: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., scores: _Optional[bytes] = ..., seq: _Optional[int] = ...) -> None: ...
 
 class SetPayloadRequest(_message.Message):
-    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "payload", "payload_json", "if_match", "idempotency_key")
+    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "payload", "payload_json", "if_match", "idempotency_key", "wait")
     class PayloadEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -343,6 +356,7 @@ class SetPayloadRequest(_message.Message):
     PAYLOAD_JSON_FIELD_NUMBER: _ClassVar[int]
     IF_MATCH_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
     collection: str
     ids: _containers.RepeatedCompositeFieldContainer[_common_pb2.PointId]
     id_column: _common_pb2.IdColumn
@@ -352,10 +366,11 @@ class SetPayloadRequest(_message.Message):
     payload_json: bytes
     if_match: IfMatch
     idempotency_key: str
-    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., payload: _Optional[_Mapping[str, _common_pb2.Value]] = ..., payload_json: _Optional[bytes] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+    wait: WriteWait
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., payload: _Optional[_Mapping[str, _common_pb2.Value]] = ..., payload_json: _Optional[bytes] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., wait: _Optional[_Union[WriteWait, str]] = ...) -> None: ...
 
 class DeletePayloadRequest(_message.Message):
-    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "keys", "if_match", "idempotency_key")
+    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "keys", "if_match", "idempotency_key", "wait")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
     ID_COLUMN_FIELD_NUMBER: _ClassVar[int]
@@ -364,6 +379,7 @@ class DeletePayloadRequest(_message.Message):
     KEYS_FIELD_NUMBER: _ClassVar[int]
     IF_MATCH_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
     collection: str
     ids: _containers.RepeatedCompositeFieldContainer[_common_pb2.PointId]
     id_column: _common_pb2.IdColumn
@@ -372,10 +388,11 @@ class DeletePayloadRequest(_message.Message):
     keys: _containers.RepeatedScalarFieldContainer[str]
     if_match: IfMatch
     idempotency_key: str
-    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., keys: _Optional[_Iterable[str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+    wait: WriteWait
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., keys: _Optional[_Iterable[str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., wait: _Optional[_Union[WriteWait, str]] = ...) -> None: ...
 
 class ClearPayloadRequest(_message.Message):
-    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "if_match", "idempotency_key")
+    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "if_match", "idempotency_key", "wait")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
     ID_COLUMN_FIELD_NUMBER: _ClassVar[int]
@@ -383,6 +400,7 @@ class ClearPayloadRequest(_message.Message):
     DURABILITY_FIELD_NUMBER: _ClassVar[int]
     IF_MATCH_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
     collection: str
     ids: _containers.RepeatedCompositeFieldContainer[_common_pb2.PointId]
     id_column: _common_pb2.IdColumn
@@ -390,26 +408,29 @@ class ClearPayloadRequest(_message.Message):
     durability: Durability
     if_match: IfMatch
     idempotency_key: str
-    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+    wait: WriteWait
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., wait: _Optional[_Union[WriteWait, str]] = ...) -> None: ...
 
 class UpdateVectorsRequest(_message.Message):
-    __slots__ = ("collection", "points", "batch", "durability", "if_match", "idempotency_key")
+    __slots__ = ("collection", "points", "batch", "durability", "if_match", "idempotency_key", "wait")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     POINTS_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
     DURABILITY_FIELD_NUMBER: _ClassVar[int]
     IF_MATCH_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
     collection: str
     points: _containers.RepeatedCompositeFieldContainer[Point]
     batch: PointBatch
     durability: Durability
     if_match: IfMatch
     idempotency_key: str
-    def __init__(self, collection: _Optional[str] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., batch: _Optional[_Union[PointBatch, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+    wait: WriteWait
+    def __init__(self, collection: _Optional[str] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., batch: _Optional[_Union[PointBatch, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., wait: _Optional[_Union[WriteWait, str]] = ...) -> None: ...
 
 class DeleteVectorsRequest(_message.Message):
-    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "names", "if_match", "idempotency_key")
+    __slots__ = ("collection", "ids", "id_column", "filter", "durability", "names", "if_match", "idempotency_key", "wait")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
     ID_COLUMN_FIELD_NUMBER: _ClassVar[int]
@@ -418,6 +439,7 @@ class DeleteVectorsRequest(_message.Message):
     NAMES_FIELD_NUMBER: _ClassVar[int]
     IF_MATCH_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
     collection: str
     ids: _containers.RepeatedCompositeFieldContainer[_common_pb2.PointId]
     id_column: _common_pb2.IdColumn
@@ -426,7 +448,8 @@ class DeleteVectorsRequest(_message.Message):
     names: _containers.RepeatedScalarFieldContainer[str]
     if_match: IfMatch
     idempotency_key: str
-    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., names: _Optional[_Iterable[str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+    wait: WriteWait
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[_common_pb2.PointId, _Mapping]]] = ..., id_column: _Optional[_Union[_common_pb2.IdColumn, _Mapping]] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., names: _Optional[_Iterable[str]] = ..., if_match: _Optional[_Union[IfMatch, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., wait: _Optional[_Union[WriteWait, str]] = ...) -> None: ...
 
 class UpdateOperation(_message.Message):
     __slots__ = ("upsert", "delete", "set_payload", "overwrite_payload", "delete_payload", "clear_payload", "update_vectors", "delete_vectors")
@@ -449,16 +472,18 @@ class UpdateOperation(_message.Message):
     def __init__(self, upsert: _Optional[_Union[UpsertRequest, _Mapping]] = ..., delete: _Optional[_Union[DeletePointsRequest, _Mapping]] = ..., set_payload: _Optional[_Union[SetPayloadRequest, _Mapping]] = ..., overwrite_payload: _Optional[_Union[SetPayloadRequest, _Mapping]] = ..., delete_payload: _Optional[_Union[DeletePayloadRequest, _Mapping]] = ..., clear_payload: _Optional[_Union[ClearPayloadRequest, _Mapping]] = ..., update_vectors: _Optional[_Union[UpdateVectorsRequest, _Mapping]] = ..., delete_vectors: _Optional[_Union[DeleteVectorsRequest, _Mapping]] = ...) -> None: ...
 
 class UpdateBatchRequest(_message.Message):
-    __slots__ = ("collection", "operations", "durability", "idempotency_key")
+    __slots__ = ("collection", "operations", "durability", "idempotency_key", "wait")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     OPERATIONS_FIELD_NUMBER: _ClassVar[int]
     DURABILITY_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
     collection: str
     operations: _containers.RepeatedCompositeFieldContainer[UpdateOperation]
     durability: Durability
     idempotency_key: str
-    def __init__(self, collection: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[UpdateOperation, _Mapping]]] = ..., durability: _Optional[_Union[Durability, str]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+    wait: WriteWait
+    def __init__(self, collection: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[UpdateOperation, _Mapping]]] = ..., durability: _Optional[_Union[Durability, str]] = ..., idempotency_key: _Optional[str] = ..., wait: _Optional[_Union[WriteWait, str]] = ...) -> None: ...
 
 class SearchParams(_message.Message):
     __slots__ = ("nprobe", "oversampling", "rescore", "exact", "truncate_dim", "recall_target", "ef", "block_factor", "indexed_only", "allow_partial")

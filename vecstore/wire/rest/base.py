@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -23,6 +23,10 @@ Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 Bounded: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 Durable: TypeAlias = Annotated[
     Durability, msgspec.Meta(description="What the answer waits for: the disk, or the operating system.")
+]
+Waited: TypeAlias = Annotated[
+    Literal["visible", "indexed"],
+    msgspec.Meta(description="And what it waits for then: that every row up to this write is served by its index."),
 ]
 NULL = b"null"
 

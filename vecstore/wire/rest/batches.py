@@ -18,8 +18,8 @@ from vecstore.types import (
     UpsertRequest,
 )
 from vecstore.wire.rest import points as p
-from vecstore.wire.rest.base import Body, Durable, bad_argument
-from vecstore.wire.rest.conditions import WriteBody, conditioned, conditions_to_json
+from vecstore.wire.rest.base import Body, Durable, Waited, bad_argument
+from vecstore.wire.rest.conditions import WriteBody, conditioned, conditions_to_json, wait_of
 
 
 class UpdateVectorsBody(WriteBody):
@@ -54,6 +54,7 @@ class UpdateBatchBody(Body):
     operations: list[UpdateOperation]
     durability: Durable | None = None
     idempotency_key: str | None = None
+    wait: Waited = "visible"
 
 
 PAYLOAD_OPS = {
@@ -91,7 +92,7 @@ def update_batch_from_json(
             operations.append(_operation(collection, one, limits, schema))
         except VecstoreError as error:
             raise error.at(f"operations[{place}]") from None
-    return UpdateBatchRequest(collection, operations, given.durability, given.idempotency_key)
+    return UpdateBatchRequest(collection, operations, given.durability, given.idempotency_key, wait_of(given.wait))
 
 
 def _operation(collection: str, given: UpdateOperation, limits: Limits, schema: Schema | None) -> SingleWrite:

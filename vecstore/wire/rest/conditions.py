@@ -8,8 +8,8 @@ import msgspec
 
 from vecstore.config import Limits
 from vecstore.query.parse import parse_filter, to_dict
-from vecstore.types import IfMatch, WriteRequest
-from vecstore.wire.rest.base import Body, Durable, bad_argument
+from vecstore.types import IfMatch, Indexed, WriteRequest
+from vecstore.wire.rest.base import Body, Durable, Waited, bad_argument
 from vecstore.wire.rest.ids import U64_MAX, Unsigned, filter_ids
 
 W = TypeVar("W", bound=WriteRequest)
@@ -34,16 +34,20 @@ class IfMatchSpec(Body):
 
 
 class WriteBody(Body):
-    """`idempotency_key`: a write whose key was used before is not done again, and gets the answer of the first time."""
+    """`idempotency_key`: a write whose key was used before is not done again, and gets the answer of the first time.
+    `wait` "indexed": where the call's time is up first, 504 (NOT_INDEXED_YET) with the `seq` of the write, which is
+    durable and visible."""
 
     durability: Durable | None = None
     if_match: IfMatchSpec | None = None
     idempotency_key: str | None = None
+    wait: Waited = "visible"
 
 
 def conditioned(request: W, given: WriteBody, limits: Limits) -> W:
     """The request, under the conditions of its body. Raises InvalidArgument (BAD_FILTER, LIMIT_EXCEEDED)."""
     request.idempotency_key = given.idempotency_key
+    request.wait = wait_of(given.wait)
     if given.if_match is not None:
         where = given.if_match.filter
         for place, seq in enumerate(given.if_match.seqs or ()):
@@ -54,9 +58,15 @@ def conditioned(request: W, given: WriteBody, limits: Limits) -> W:
     return request
 
 
+def wait_of(given: Waited) -> Indexed | None:
+    return Indexed() if given == "indexed" else None
+
+
 def conditions_to_json(request: WriteRequest) -> dict[str, Any]:
     """The fields of `WriteBody`."""
     found: dict[str, Any] = {"durability": request.durability, "idempotency_key": request.idempotency_key}
+    if request.wait is not None:
+        found["wait"] = "indexed"
     condition: IfMatch | None = getattr(request, "if_match", None)
     if condition is not None:
         where = None if condition.filter is None else to_dict(condition.filter)
