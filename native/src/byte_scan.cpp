@@ -59,28 +59,39 @@ class ByteScorer {
     bool has_lower() const { return false; }
     std::size_t place_bytes() const { return codes_.bytes + 2 * sizeof(float); }
 
-    void score(const Query* queries, const ListRun* runs, std::size_t, const ListScores* scores) const {
+    void score(const Query* queries, const ListRun* runs, std::size_t, BlockHits* hits) const {
         constexpr int kRows = 4;
         const Query& tables = *queries;
         const ListRun& run = *runs;
-        float* const est = scores->est;
+        float* const est = hits->est;
         const std::uint8_t* codes = codes_.codes + run.place * codes_.bytes;
         std::size_t i = 0;
         for (; i + kRows <= run.count; i += kRows)
             row_sums<kRows>(tables.data(), codes + i * codes_.bytes, codes_.bytes, est + i);
         for (; i < run.count; ++i) row_sums<1>(tables.data(), codes + i * codes_.bytes, codes_.bytes, est + i);
         const float* factors = codes_.factors + 2 * run.place;
-        for (i = 0; i < run.count; ++i) est[i] = distance(run.add, factors + 2 * i, est[i]);
+        for (i = 0; i < run.count; i += kBlockRows) {
+            std::uint32_t near = 0;
+            const std::size_t rows = std::min(run.count - i, kBlockRows);
+            for (std::size_t r = 0; r < rows; ++r) {
+                const float distance = distance_of(run.add, factors + 2 * (i + r), est[i + r]);
+                est[hits->count * kBlockRows + r] = distance;
+                near |= static_cast<std::uint32_t>(distance < run.gate) << r;
+            }
+            hits->blocks[hits->count] = static_cast<std::uint32_t>(i / kBlockRows);
+            hits->near[hits->count] = near;
+            hits->count += near != 0;
+        }
     }
 
     Refined finish(const Query& tables, std::size_t place, float add, float) const {
         float sum;
         row_sums<1>(tables.data(), codes_.codes + place * codes_.bytes, codes_.bytes, &sum);
-        return {distance(add, codes_.factors + 2 * place, sum), 0};
+        return {distance_of(add, codes_.factors + 2 * place, sum), 0};
     }
 
  private:
-    static float distance(float list_add, const float* factors, float sum) {
+    static float distance_of(float list_add, const float* factors, float sum) {
         return (list_add + factors[1]) + factors[0] * sum;
     }
 
@@ -94,7 +105,7 @@ class ByteScorer {
 void byte_scan(const ByteCodes& codes, const float* queries, std::size_t dim, const ListProbes& probes,
                const ListOutput& output) {
     const ByteScorer scorer(codes, queries, dim);
-    ListScan(current_ops(), scorer, codes.layout, probes, output).run();
+    ListScan(scorer, codes.layout, probes, output).run();
 }
 
 }  // namespace vecstore

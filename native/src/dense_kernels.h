@@ -190,7 +190,9 @@ inline std::size_t below(const float* distances, std::size_t n, float bound, std
     std::size_t found = 0;
     std::size_t i = 0;
     for (; i + kLanes <= n; i += kLanes) {
-        std::uint32_t bits = Lanes::below(distances + i, bound);
+        std::uint32_t bits = 0;
+        for (std::size_t p = 0; p < kLanes; p += Lanes::kWidth)
+            bits |= Lanes::less(Lanes::load(distances + i + p), Lanes::all(bound)) << p;
         while (bits != 0) {
             positions[found++] = static_cast<std::uint32_t>(i) + __builtin_ctz(bits);
             bits &= bits - 1;
@@ -215,7 +217,6 @@ inline Ops dense_ops(const char* isa) {
         .finish = finish,
         .table_estimates = nullptr,
         .fill_tables = nullptr,
-        .table_top = 255,
         .extra_dot = nullptr,
         .below = below,
         .read = nullptr,

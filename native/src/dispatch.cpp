@@ -21,10 +21,8 @@ std::vector<Ops> detect() {
         if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vbmi"))
             ops.hamming = vpopcnt_hamming();
         ops.code_dots = __builtin_cpu_supports("avx512vnni") ? vnni_code_dots() : avx2_ops().code_dots;
-        if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni")) {
+        if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni"))
             ops.table_estimates = vbmi_table_estimates();
-            ops.table_top = 255;
-        }
         found.push_back(ops);
     }
     if (avx2) found.push_back(avx2_ops());

@@ -93,7 +93,6 @@ Ops avx2_ops() {
     ops.hamming = hamming;
     ops.read = read;
     add_table_ops(ops);
-    ops.table_top = 127;
     ops.code_dots = row_code_dots();
     return ops;
 }

@@ -39,7 +39,6 @@ Ops avx512_ops() {
     ops.hamming = hamming;
     ops.read = read;
     add_table_ops(ops);
-    ops.table_top = 127;
     return ops;
 }
 

@@ -14,6 +14,10 @@ struct Lanes {
     static constexpr int kTileQueries = 3;  // 12 accumulators of the 16 registers
 
     static Reg zero() { return _mm256_setzero_ps(); }
+    static Reg all(float x) { return _mm256_set1_ps(x); }
+    static Reg load_ints(const std::int32_t* p) {
+        return _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    }
     static Reg load(const float* p) { return _mm256_loadu_ps(p); }
     static Reg load(const F16* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
     static Reg load(const BF16* p) {
@@ -60,11 +64,8 @@ struct Lanes {
         const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
         return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
     }
-    static std::uint32_t below(const float* p, float bound) {
-        const __m256 b = _mm256_set1_ps(bound);
-        const std::uint32_t low = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(p), b, _CMP_LT_OQ));
-        const std::uint32_t high = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(p + 8), b, _CMP_LT_OQ));
-        return low | high << 8;
+    static std::uint32_t less(Reg a, Reg b) {
+        return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ)));
     }
 };
 

@@ -14,6 +14,8 @@ struct Lanes {
     static constexpr int kTileQueries = 4;
 
     static Reg zero() { return _mm512_setzero_ps(); }
+    static Reg all(float x) { return _mm512_set1_ps(x); }
+    static Reg load_ints(const std::int32_t* p) { return _mm512_cvtepi32_ps(_mm512_loadu_si512(p)); }
     static Reg load(const float* p) { return _mm512_loadu_ps(p); }
     static Reg load(const F16* p) { return from_f16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
     static Reg load(const BF16* p) { return from_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
@@ -55,9 +57,8 @@ struct Lanes {
         const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
         return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
     }
-    static std::uint32_t below(const float* p, float bound) {
-        return _mm512_cmp_ps_mask(_mm512_loadu_ps(p), _mm512_set1_ps(bound), _CMP_LT_OQ);
-    }
+    // A bit for each lane of `a` that is below b's.
+    static std::uint32_t less(Reg a, Reg b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 
  private:
     static Reg from_f16(__m256i v) { return _mm512_cvtph_ps(v); }

@@ -14,6 +14,8 @@ struct Lanes {
     static constexpr int kTileQueries = 3;  // 24 accumulators of the 32 registers
 
     static Reg zero() { return vdupq_n_f32(0); }
+    static Reg all(float x) { return vdupq_n_f32(x); }
+    static Reg load_ints(const std::int32_t* p) { return vcvtq_f32_s32(vld1q_s32(p)); }
     static Reg load(const float* p) { return vld1q_f32(p); }
     static Reg load(const F16* p) {
         return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(reinterpret_cast<const std::uint16_t*>(p))));
@@ -48,14 +50,9 @@ struct Lanes {
         const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
         return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
     }
-    static std::uint32_t below(const float* p, float bound) {
-        const float32x4_t b = vdupq_n_f32(bound);
-        std::uint32_t bits = 0;
-        for (int part = 0; part < kParts; ++part) {
-            const uint32x4_t bit = {1, 2, 4, 8};
-            bits |= vaddvq_u32(vandq_u32(vcltq_f32(vld1q_f32(p + 4 * part), b), bit)) << (4 * part);
-        }
-        return bits;
+    static std::uint32_t less(Reg a, Reg b) {
+        const uint32x4_t bit = {1, 2, 4, 8};
+        return vaddvq_u32(vandq_u32(vcltq_f32(a, b), bit));
     }
 
  private:

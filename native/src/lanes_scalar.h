@@ -15,6 +15,11 @@ struct Lanes {
     static constexpr int kTileQueries = 2;
 
     static Reg zero() { return Reg{0, 0, 0, 0}; }
+    static Reg all(float x) { return Reg{x, x, x, x}; }
+    static Reg load_ints(const std::int32_t* p) {
+        const auto at = [=](int i) { return static_cast<float>(p[i]); };
+        return Reg{at(0), at(1), at(2), at(3)};
+    }
     static Reg load(const float* p) {
         Reg r;
         std::memcpy(&r, p, sizeof r);
@@ -42,9 +47,9 @@ struct Lanes {
         const Reg s = (acc[0] + acc[2]) + (acc[1] + acc[3]);
         return (s[0] + s[2]) + (s[1] + s[3]);
     }
-    static std::uint32_t below(const float* p, float bound) {
+    static std::uint32_t less(Reg a, Reg b) {
         std::uint32_t bits = 0;
-        for (std::uint32_t i = 0; i < kLanes; ++i) bits |= std::uint32_t{p[i] < bound} << i;
+        for (int i = 0; i < kWidth; ++i) bits |= static_cast<std::uint32_t>(a[i] < b[i]) << i;
         return bits;
     }
 

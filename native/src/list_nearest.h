@@ -44,11 +44,18 @@ class KthSmallest {
 
 class ListNearest {
  public:
-    ListNearest(std::size_t k, std::size_t m, bool bounded)
-        : m_(m), keep_(m + m / 4 + 16), bounded_(bounded), upper_(std::max<std::size_t>(k, 1)) {}
+    // `rough`: distances are estimates that finish() replaces. They may change places, so that more than m are kept.
+    ListNearest(std::size_t k, std::size_t m, bool bounded, bool rough)
+        : m_(m), keep_(rough ? m + m / 4 + 16 : m), bounded_(bounded), upper_(std::max<std::size_t>(k, 1)) {}
 
     // A row whose lower bound (or estimate) is not below this cannot matter.
     float gate() const { return gate_; }
+
+    // Whether a row at this distance or farther, give or take the error, may be one of them.
+    bool wants(float distance, float error) const {
+        return items_.size() < keep_ || !(distance > items_.front().distance()) ||
+               (bounded_ && distance + error < upper_.value());
+    }
 
     void reset() {
         items_.clear();
@@ -142,8 +149,7 @@ class ListNearest {
         std::erase_if(items_, [bound](const Item& item) { return item.distance() - item.error > bound; });
     }
 
-    // The best `keep_` in a heap, the worst on top. They are more than m: estimates that are refined at the end may
-    // change places.
+    // The best `keep_` in a heap, the worst on top.
     void keep(const Item& item) {
         if (items_.size() < keep_) {
             items_.push_back(item);

@@ -3,7 +3,7 @@
 // A Scorer knows one family of codes. It offers
 //   Query, prepare(q, query)               what one query needs over all lists; queries are used again for others
 //   kTogether, has_lower(), score(queries, runs, n, scores)   first estimates of the same places for n <= kTogether
-//                                          queries, and lower bounds where it has them
+//                                          queries, lower bounds where it has them, and which are below the gate
 //   expect(place), if it wants             prefetches the beginning of the list that comes next
 //   kRefines: refine(query, place, add, radius) -> Refined, the full estimate of one place, called for survivors only,
 //             and prefetch(place); without it finish(query, place, add, radius) -> Refined, an estimate without
@@ -22,9 +22,8 @@ namespace vecstore {
 template <class Scorer>
 class ListScan {
  public:
-    ListScan(const Ops& ops, const Scorer& scorer, const ListLayout& layout, const ListProbes& probes,
-             const ListOutput& output)
-        : ops_(ops), scorer_(scorer), layout_(layout), probes_(probes), output_(output) {}
+    ListScan(const Scorer& scorer, const ListLayout& layout, const ListProbes& probes, const ListOutput& output)
+        : scorer_(scorer), layout_(layout), probes_(probes), output_(output) {}
 
     void run() {
         const std::size_t tile = shares_one_list() ? kTileQueries : 1;
@@ -33,7 +32,7 @@ class ListScan {
         const std::size_t parts = groups >= workers ? 1 : (workers + groups - 1) / groups;
         std::vector<std::unique_ptr<ListTile<Scorer>>> tiles(std::max<std::size_t>(workers, 1));
         std::vector<ListNearest> found(parts == 1 ? 0 : probes_.nq * parts,
-                                       ListNearest(output_.k, output_.m, output_.bounded));
+                                       ListNearest(output_.k, output_.m, output_.bounded, !Scorer::kRefines));
         parallel_for(groups * parts, workers, [&](std::size_t w, std::size_t task) {
             if (!tiles[w]) tiles[w] = new_tile(tile);
             ListTile<Scorer>& queries = *tiles[w];
@@ -80,7 +79,7 @@ class ListScan {
 
     // What one thread works with, kept from task to task.
     std::unique_ptr<ListTile<Scorer>> new_tile(std::size_t queries) const {
-        return std::make_unique<ListTile<Scorer>>(ops_, scorer_, layout_, probes_, output_, queries,
+        return std::make_unique<ListTile<Scorer>>(scorer_, layout_, probes_, output_, queries,
                                                   run_blocks() * kBlockRows);
     }
 
@@ -123,7 +122,6 @@ class ListScan {
         nearest.write(output_.rows + q * output_.m, output_.distances + q * output_.m, output_.counters + q * 3);
     }
 
-    const Ops& ops_;
     const Scorer& scorer_;
     const ListLayout& layout_;
     const ListProbes& probes_;

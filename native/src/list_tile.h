@@ -2,6 +2,7 @@
 // when.
 #pragma once
 
+#include <bit>
 #include <limits>
 
 #include "list_nearest.h"
@@ -48,42 +49,35 @@ struct ListRun {
     std::size_t count;
     float add;
     float radius;
-};
-
-// Of each place of a run; `lower` is `est` without lower bounds.
-struct ListScores {
-    float* est;
-    float* lower;
+    float gate;
 };
 
 template <class Scorer>
 class ListTile {
  public:
     // At most `queries` at a time, and runs of at most `places`.
-    ListTile(const Ops& ops, const Scorer& scorer, const ListLayout& layout, const ListProbes& probes,
-             const ListOutput& output, std::size_t queries, std::size_t places)
-        : ops_(ops),
-          scorer_(scorer),
+    ListTile(const Scorer& scorer, const ListLayout& layout, const ListProbes& probes, const ListOutput& output,
+             std::size_t queries, std::size_t places)
+        : scorer_(scorer),
           layout_(layout),
           probes_(probes),
           queries_(queries),
-          nearest_(queries, ListNearest(output.k, output.m, output.bounded)),
-          lowest_(queries, KthSmallest(std::max(kFirst, kFirstOfEach * output.k))),
-          stride_(places + kOutPadding),
-          est_(std::min(queries, Scorer::kTogether) * stride_),
-          lower_(est_.size()),
-          positions_(stride_) {}
+          nearest_(queries, ListNearest(output.k, output.m, output.bounded, !Scorer::kRefines)),
+          together_(std::max(kTogether, kTogetherOfEach * output.k)),
+          waiting_(Scorer::kRefines ? queries : 0),
+          blocks_(places / kBlockRows + 1),
+          hit_blocks_(std::min(queries, Scorer::kTogether) * blocks_),
+          near_(hit_blocks_.size()),
+          est_(hit_blocks_.size() * kBlockRows),
+          lower_(scorer.has_lower() || Scorer::kRefines ? est_.size() : 0) {}
 
     // Queries first..first + count - 1 come.
     void begin(std::size_t first, std::size_t count) {
         first_ = first;
         count_ = count;
-        scanned_ = 0;
-        opening_ = Scorer::kRefines && scorer_.has_lower();
         for (std::size_t i = 0; i < count; ++i) {
             scorer_.prepare(first + i, queries_[i]);
             nearest_[i].reset();
-            lowest_[i].clear();
         }
     }
 
@@ -91,134 +85,113 @@ class ListTile {
     void scan(std::size_t p, std::size_t place, std::size_t places) {
         for (std::size_t i = 0; i < count_; i += Scorer::kTogether)
             score(i, std::min(count_ - i, Scorer::kTogether), p, place, places);
-        scanned_ += places;
-        if (!opening_)
-            settle_before();
-        else if (scanned_ >= kOpeningPlaces)
-            open();
+        if constexpr (Scorer::kRefines)
+            for (std::size_t i = 0; i < count_; ++i) refine_until(i, kWaiting * together_);
     }
 
     void finish() {
-        if (opening_) open();
-        settle_before();
-        settle_before();
-        if constexpr (!Scorer::kRefines)
-            for (std::size_t i = 0; i < count_; ++i)
+        for (std::size_t i = 0; i < count_; ++i) {
+            if constexpr (Scorer::kRefines)
+                refine_until(i, 0);
+            else
                 nearest_[i].finish([&](std::size_t place, std::size_t p) {
                     const std::size_t probe = (first_ + i) * probes_.nprobe + p;
                     return scorer_.finish(queries_[i], place, probes_.add[probe], probes_.radius[probe]);
                 });
+        }
     }
 
     ListNearest& nearest(std::size_t i) { return nearest_[i]; }
 
  private:
-    // Until a query has refined k rows nothing is known to be too far. So of the first places those of the least lower
-    // bounds are refined first, and most of the others need not be.
-    static constexpr std::size_t kOpeningPlaces = 1024;
-    static constexpr std::size_t kFirst = 32;       // of them refined first, at least
-    static constexpr std::size_t kFirstOfEach = 2;  // of them refined first, for each row that is wanted
+    // Few rows are near enough in the end, but nobody knows yet which. So found places wait until there are many, then
+    // those of the least lower bounds are refined, which shows most of the others to be too far.
+    static constexpr std::size_t kTogether = 32;       // refined together, at least
+    static constexpr std::size_t kTogetherOfEach = 2;  // for each row that is wanted
+    static constexpr std::size_t kWaiting = 8;         // times as many may wait
 
     // A place that may be near enough, not yet refined.
     struct Found {
-        std::uint32_t query;  // of the tile
+        float lower;
+        float sum;
         std::uint32_t probe;
         std::uint32_t place;
-        float est;
-        float lower;
+
+        friend bool operator<(const Found& a, const Found& b) { return a.lower < b.lower; }
     };
 
     void score(std::size_t i, std::size_t n, std::size_t p, std::size_t place, std::size_t places) {
         ListRun runs[Scorer::kTogether];
-        ListScores scores[Scorer::kTogether];
+        BlockHits hits[Scorer::kTogether];
         for (std::size_t q = 0; q < n; ++q) {
             const std::size_t probe = (first_ + i + q) * probes_.nprobe + p;
-            float* const est = est_.data() + q * stride_;
-            runs[q] = {place, places, probes_.add[probe], probes_.radius[probe]};
-            scores[q] = {est, scorer_.has_lower() ? lower_.data() + q * stride_ : est};
+            float* const est = est_.data() + q * blocks_ * kBlockRows;
+            runs[q] = {place, places, probes_.add[probe], probes_.radius[probe], nearest_[i + q].gate()};
+            hits[q] = {0, hit_blocks_.data() + q * blocks_, near_.data() + q * blocks_, est,
+                       lower_.empty() ? est : lower_.data() + q * blocks_ * kBlockRows};
         }
-        scorer_.score(queries_.data() + i, runs, n, scores);
+        scorer_.score(queries_.data() + i, runs, n, hits);
         for (std::size_t q = 0; q < n; ++q) {
-            const auto [est, lower] = scores[q];
             nearest_[i + q].scanned += static_cast<std::int64_t>(places);
-            const std::size_t found = ops_.below(lower, places, nearest_[i + q].gate(), positions_.data());
-            for (std::size_t f = 0; f < found; ++f) {
-                const std::size_t at = positions_[f];
-                const Found one{static_cast<std::uint32_t>(i + q), static_cast<std::uint32_t>(p),
-                                static_cast<std::uint32_t>(place + at), est[at], lower[at]};
-                if constexpr (Scorer::kRefines) {
-                    found_.push_back(one);
-                    if (opening_) lowest_[i + q].add(lower[at]);
-                } else {
-                    take(one);
+            for (std::size_t h = 0; h < hits[q].count; ++h) {
+                const std::size_t first = hits[q].blocks[h] * kBlockRows;
+                std::uint32_t left = hits[q].near[h];
+                if (places - first < kBlockRows) left &= (std::uint32_t{1} << (places - first)) - 1;
+                for (; left != 0; left &= left - 1) {
+                    const auto row = static_cast<std::size_t>(std::countr_zero(left));
+                    const std::size_t at = h * kBlockRows + row;
+                    find(i + q, p, place + first + row, hits[q].est[at], hits[q].lower[at]);
                 }
             }
         }
     }
 
-    void open() {
-        opening_ = false;
-        refine_if([&](const Found& one) { return one.lower <= lowest_[one.query].value(); });
-        refine_if([&](const Found& one) { return one.lower > lowest_[one.query].value(); });
-        found_.clear();
-    }
-
-    template <class Wanted>
-    void refine_if(const Wanted& wanted) {
-        for (const Found& one : found_)
-            if (wanted(one) && one.lower < nearest_[one.query].gate()) before_.push_back(one);
-        prefetch(before_);
-        settle(before_);
-    }
-
-    // All together: misses then overlap.
-    void prefetch(const std::vector<Found>& found) const {
+    void find(std::size_t i, std::size_t p, std::size_t place, float est, float lower) {
+        if (layout_.allowed != nullptr && !layout_.allows(layout_.rows[place])) return;
         if constexpr (Scorer::kRefines)
-            for (const Found& one : found) scorer_.prefetch(one.place);
+            waiting_[i].push_back({lower, est, static_cast<std::uint32_t>(p), static_cast<std::uint32_t>(place)});
+        else if (lower < nearest_[i].gate())
+            nearest_[i].add(layout_.rows[place], place, p, est, est - lower);
     }
 
-    // Goes on with what was found before the last run: by now the stage-two codes are in the cache.
-    void settle_before() {
-        prefetch(found_);
-        settle(before_);
-        std::swap(before_, found_);
-    }
-
-    void settle(std::vector<Found>& found) {
-        for (const Found& one : found) take(one);
-        found.clear();
-    }
-
-    // Each query takes its places in the order they were found in, and by its gate of that time.
-    void take(const Found& one) {
-        ListNearest& nearest = nearest_[one.query];
-        if (!(one.lower < nearest.gate())) return;
-        const std::uint32_t row = layout_.rows[one.place];
-        if (!layout_.allows(row)) return;
-        if constexpr (Scorer::kRefines) {
-            const std::size_t probe = (first_ + one.query) * probes_.nprobe + one.probe;
-            const Refined full =
-                scorer_.refine(queries_[one.query], one.place, probes_.add[probe], probes_.radius[probe]);
-            ++nearest.refined;
-            nearest.add(row, one.place, one.probe, full.distance, full.error);
-        } else {
-            nearest.add(row, one.place, one.probe, one.est, one.est - one.lower);
+    // Refines the nearest of what waits until at most `most` others do.
+    void refine_until(std::size_t i, std::size_t most) {
+        std::vector<Found>& waiting = waiting_[i];
+        while (waiting.size() > most) {
+            const std::size_t n = scorer_.has_lower() ? std::min(together_, waiting.size()) : waiting.size();
+            const auto rest = waiting.begin() + static_cast<std::ptrdiff_t>(n);
+            if (rest != waiting.end()) std::nth_element(waiting.begin(), rest, waiting.end());
+            for (auto one = waiting.begin(); one != rest; ++one) scorer_.prefetch(one->place);
+            for (auto one = waiting.begin(); one != rest; ++one)
+                if (one->lower < nearest_[i].gate()) refine(i, *one);
+            const float gate = nearest_[i].gate();
+            waiting.erase(std::copy_if(rest, waiting.end(), waiting.begin(),
+                                       [gate](const Found& one) { return one.lower < gate; }),
+                          waiting.end());
         }
     }
 
-    const Ops& ops_;
+    void refine(std::size_t i, const Found& one) {
+        const std::size_t probe = (first_ + i) * probes_.nprobe + one.probe;
+        ListNearest& nearest = nearest_[i];
+        ++nearest.refined;
+        const auto wanted = [&](float distance, float error) { return nearest.wants(distance, error); };
+        if (const auto full =
+                scorer_.refine(queries_[i], one.place, probes_.add[probe], probes_.radius[probe], one.sum, wanted))
+            nearest.add(layout_.rows[one.place], one.place, one.probe, full->distance, full->error);
+    }
+
     const Scorer& scorer_;
     const ListLayout& layout_;
     const ListProbes& probes_;
-    std::size_t first_ = 0, count_ = 0, scanned_ = 0;
-    bool opening_ = false;
+    std::size_t first_ = 0, count_ = 0;
     std::vector<typename Scorer::Query> queries_;
     std::vector<ListNearest> nearest_;
-    std::vector<KthSmallest> lowest_;  // of the lower bounds in the opening
-    std::size_t stride_;
-    std::vector<float> est_, lower_;  // (kTogether, stride)
-    std::vector<std::uint32_t> positions_;
-    std::vector<Found> found_, before_;  // in this run; what is to be refined next
+    std::size_t together_;
+    std::vector<std::vector<Found>> waiting_;
+    std::size_t blocks_;                            // of a run, and one more
+    std::vector<std::uint32_t> hit_blocks_, near_;  // (kTogether, blocks_)
+    std::vector<float> est_, lower_;                // (kTogether, blocks_, 32)
 };
 
 }  // namespace vecstore

@@ -11,50 +11,57 @@ namespace vecstore {
 namespace {
 
 struct BlockFactors {
-    alignas(64) float scale[32], add[32], error[32];
+    alignas(64) float scale[32], add[32], error[32], spread[32];
 
     BlockFactors(const TableRun& run, std::size_t block) {
         const std::size_t column = 32 * (run.half_factors ? 2 : 4);
         const std::uint8_t* from = run.factors + block * run.columns * column;
         widen_factors(from, run.half_factors, scale);
-        if (run.columns > 1) widen_factors(from + column, run.half_factors, add);
-        if (run.columns == 3) {
-            widen_factors(from + 2 * column, run.half_factors, error);
-        } else {
-            for (float& e : error) e = 0;
-        }
+        column_or_zeros(run.columns > 1, from + column, run.half_factors, add);
+        column_or_zeros(run.columns > 2, from + 2 * column, run.half_factors, error);
+        for (int i = 0; i < 32; ++i) spread[i] = scale[i] < 0 ? -scale[i] : scale[i];
+    }
+
+ private:
+    static void column_or_zeros(bool there, const std::uint8_t* from, bool half, float* to) {
+        if (there) return widen_factors(from, half, to);
+        __builtin_memset(to, 0, 32 * sizeof(float));
     }
 };
 
+// Of one query. The next hit's place is written in any case, and kept if it is one: whether it is cannot be foretold.
 // Nothing is fused here (-ffp-contract=off): distances have the same bits on every instruction set.
-template <bool kAdds, bool kLower>
+template <bool kLower, bool kSums>
 inline void finish_sums(const TableAsk& ask, const std::int32_t* sums, const BlockFactors& factors, std::size_t block) {
-    const float list_add = ask.list_add, error_scale = ask.error_scale;
-    const float bias = ask.tables->bias, delta = ask.tables->delta, rounding = ask.tables->rounding;
-    float* __restrict const est = ask.est + block * 32;
-    float* __restrict const lower = ask.lower + block * 32;
-    for (int i = 0; i < 32; ++i) {
-        const float scale = factors.scale[i];
-        const float add = kAdds ? list_add + factors.add[i] : list_add;
-        const float distance = add + scale * (bias + delta * static_cast<float>(sums[i]));
-        est[i] = distance;
-        const float spread = scale < 0 ? -scale : scale;
-        if (kLower) lower[i] = distance - error_scale * factors.error[i] - rounding * spread;
+    using Reg = Lanes::Reg;
+    const Reg list_add = Lanes::all(ask.list_add), error_scale = Lanes::all(ask.error_scale);
+    const Reg bias = Lanes::all(ask.tables->bias), delta = Lanes::all(ask.tables->delta);
+    const Reg rounding = Lanes::all(ask.tables->rounding), gate = Lanes::all(ask.gate);
+    BlockHits& hits = *ask.hits;
+    const std::size_t hit = hits.count;
+    std::uint32_t near = 0;
+#pragma GCC unroll 8
+    for (int at = 0; at < 32; at += Lanes::kWidth) {
+        const Reg sum = Lanes::add(bias, Lanes::mul(delta, Lanes::load_ints(sums + at)));
+        const Reg add = Lanes::add(list_add, Lanes::load(factors.add + at));
+        const Reg est = Lanes::add(add, Lanes::mul(Lanes::load(factors.scale + at), sum));
+        __builtin_memcpy(hits.est + hit * 32 + at, kSums ? &sum : &est, sizeof sum);
+        Reg lower = est;
+        if (kLower) {
+            lower = Lanes::sub(lower, Lanes::mul(error_scale, Lanes::load(factors.error + at)));
+            lower = Lanes::sub(lower, Lanes::mul(rounding, Lanes::load(factors.spread + at)));
+            __builtin_memcpy(hits.lower + hit * 32 + at, &lower, sizeof lower);
+        }
+        near |= Lanes::less(lower, gate) << at;
     }
-}
-
-inline void finish_sums(const TableAsk& ask, const std::int32_t* sums, const BlockFactors& factors, bool adds,
-                        std::size_t block) {
-    const bool bounds = ask.lower != ask.est;
-    if (adds)
-        return bounds ? finish_sums<true, true>(ask, sums, factors, block)
-                      : finish_sums<true, false>(ask, sums, factors, block);
-    return bounds ? finish_sums<false, true>(ask, sums, factors, block)
-                  : finish_sums<false, false>(ask, sums, factors, block);
+    hits.blocks[hit] = static_cast<std::uint32_t>(block);
+    hits.near[hit] = near;
+    hits.count = hit + (near != 0);
 }
 
 // One query reads two blocks at a time, several queries read a block together.
-inline void table_estimates(const TableRun& run, const TableAsk* asks, std::size_t nq) {
+template <bool kLower, bool kSums>
+inline void estimate_run(const TableRun& run, const TableAsk* asks, std::size_t nq) {
     constexpr std::size_t kMost = kSumQueries > 2 ? kSumQueries : 2;
     alignas(64) std::int32_t sums[kMost * 32];
     const std::size_t block_bytes = run.groups * 128;
@@ -63,23 +70,28 @@ inline void table_estimates(const TableRun& run, const TableAsk* asks, std::size
         if (nq == 1) {
             const std::size_t count = b + 2 <= run.count ? 2 : 1;
             if (b % 2 == 0) block_sums(run.blocks + b * block_bytes, count, run.groups, asks->tables->bytes, sums);
-            finish_sums(*asks, sums + b % 2 * 32, factors, run.columns > 1, b);
+            finish_sums<kLower, kSums>(*asks, sums + b % 2 * 32, factors, b);
             continue;
         }
         for (std::size_t q = 0; q < nq; q += kSumQueries) {
             const std::size_t count = nq - q < kSumQueries ? nq - q : kSumQueries;
             query_sums(run.blocks + b * block_bytes, run.groups, asks + q, count, sums);
-            for (std::size_t i = 0; i < count; ++i)
-                finish_sums(asks[q + i], sums + i * 32, factors, run.columns > 1, b);
+            for (std::size_t i = 0; i < count; ++i) finish_sums<kLower, kSums>(asks[q + i], sums + i * 32, factors, b);
         }
     }
+}
+
+inline void table_estimates(const TableRun& run, const TableAsk* asks, std::size_t nq) {
+    if (asks->sums) return estimate_run<true, true>(run, asks, nq);
+    if (asks->hits->lower != asks->hits->est) return estimate_run<true, false>(run, asks, nq);
+    estimate_run<false, false>(run, asks, nq);
 }
 
 // Where a nibble's table stands in ByteTables.
 inline std::size_t byte_table(std::size_t nibble) { return nibble / 8 * 128 + nibble % 2 * 64 + nibble % 8 / 2 * 16; }
 
-inline void fill_tables(const TableTerms& terms, const float* query, float* tables, std::uint8_t* bytes,
-                        float table_top, float* delta, float* bias) {
+inline void fill_tables(const TableTerms& terms, const float* query, float* tables, std::uint8_t* bytes, float* delta,
+                        float* bias) {
     float range = 0;
     *bias = 0;
     for (std::size_t t = 0; t < terms.nibbles; ++t) {
@@ -101,7 +113,7 @@ inline void fill_tables(const TableTerms& terms, const float* query, float* tabl
         *bias += low[0];
         __builtin_memcpy(bytes + byte_table(t), low, sizeof(float));  // until the second pass needs the place
     }
-    const float inverse = range > 0 ? table_top / range : 0;
+    const float inverse = range > 0 ? kTableTop / range : 0;
     for (std::size_t t = 0; t < terms.nibbles; ++t) {
         std::uint8_t* to = bytes + byte_table(t);
         float low;
@@ -111,7 +123,7 @@ inline void fill_tables(const TableTerms& terms, const float* query, float* tabl
             rounded[v] = static_cast<std::int32_t>((tables[t * 16 + v] - low) * inverse + 0.5f);
         for (int v = 0; v < 16; ++v) to[v] = static_cast<std::uint8_t>(rounded[v]);
     }
-    *delta = range / table_top;
+    *delta = range / kTableTop;
 }
 
 inline float extra_dot(const std::uint8_t* row, const std::int32_t* runs, std::size_t nruns, const float* weights) {

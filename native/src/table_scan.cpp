@@ -1,6 +1,9 @@
 #include "table_scan.h"
 
+#include <cmath>
 #include <cstring>
+#include <numeric>
+#include <optional>
 
 #include "dispatch.h"
 #include "half.h"
@@ -53,8 +56,7 @@ class TableQueries {
         query.bytes.resize(codes_.groups * 128 + kCacheLine);
         std::uint8_t* const bytes = aligned(query.bytes.data());
         const TableTerms terms{codes_.nibbles, codes_.width, codes_.table_dims, codes_.table_values};
-        ops_.fill_tables(terms, x, query.tables.data(), bytes, static_cast<float>(ops_.table_top), &query.rounded.delta,
-                         &query.rounded.bias);
+        ops_.fill_tables(terms, x, query.tables.data(), bytes, &query.rounded.delta, &query.rounded.bias);
         query.rounded.bytes = bytes;
         query.rounded.rounding =
             kRoundingDeviations * query.rounded.delta * std::sqrt(static_cast<float>(codes_.nibbles) / 12);
@@ -92,7 +94,7 @@ class TableScorer {
  public:
     using Query = TableQuery;
     static constexpr bool kRefines = kWithExtra;
-    static constexpr std::size_t kTogether = 4;
+    static constexpr std::size_t kTogether = 8;
 
     TableScorer(const Ops& ops, const TableCodes& codes, const TableQueries& queries, float eps)
         : ops_(ops), codes_(codes), queries_(queries), eps_(eps) {}
@@ -104,11 +106,11 @@ class TableScorer {
     // Without errors nothing tells which rows stage two may skip: it refines all.
     bool has_lower() const { return eps_ > 0 && codes_.columns == 3; }
 
-    void score(const Query* queries, const ListRun* runs, std::size_t n, const ListScores* scores) const {
+    void score(const Query* queries, const ListRun* runs, std::size_t n, BlockHits* hits) const {
         const ListRun& run = *runs;  // all are of the same places
+        const std::size_t blocks = (run.count + kBlockRows - 1) / kBlockRows;
         if (kRefines && !has_lower()) {
-            for (std::size_t q = 0; q < n; ++q)
-                std::fill(scores[q].lower, scores[q].lower + run.count, -std::numeric_limits<float>::infinity());
+            for (std::size_t q = 0; q < n; ++q) all_near(hits[q], blocks);
             return;
         }
         const std::size_t block = run.place / kBlockRows;
@@ -117,10 +119,10 @@ class TableScorer {
                              codes_.factors + block * block_factor_bytes(),
                              codes_.half_factors,
                              codes_.columns,
-                             (run.count + kBlockRows - 1) / kBlockRows};
+                             blocks};
         TableAsk asks[kTogether];
         for (std::size_t q = 0; q < n; ++q)
-            asks[q] = {&queries[q].rounded, runs[q].add, eps_ * runs[q].radius, scores[q].est, scores[q].lower};
+            asks[q] = {&queries[q].rounded, runs[q].add, eps_ * runs[q].radius, runs[q].gate, kRefines, hits + q};
         ops_.table_estimates(codes, asks, n);
     }
 
@@ -140,14 +142,23 @@ class TableScorer {
         touch(codes_.layout.rows + place);
     }
 
-    Refined refine(const Query& query, std::size_t place, float add, float radius) const {
-        const float low = ops_.extra_dot(codes_.extra + place * codes_.extra_bytes, codes_.extra_runs, codes_.nruns,
-                                         query.weights.data());
-        const float sum = table_sum(query, place) + (low - query.weights_mean);
+    // `sum` is what the first stage found. Places that even so cannot be wanted are not looked at again: their codes
+    // are spread over the whole block.
+    template <class Wanted>
+    std::optional<Refined> refine(const Query& query, std::size_t place, float add, float radius, float sum,
+                                  const Wanted& wanted) const {
+        const std::size_t first = place * codes_.extra_columns;
         const auto at = [&](int column) {
-            return factor(codes_.extra_factors, codes_.half_extra_factors, place * codes_.extra_columns + column);
+            return factor(codes_.extra_factors, codes_.half_extra_factors, first + column);
         };
-        return refined(add, radius, sum, at, codes_.extra_columns);
+        const float low = ops_.extra_dot(codes_.extra + place * codes_.extra_bytes, codes_.extra_runs, codes_.nruns,
+                                         query.weights.data()) -
+                          query.weights_mean;
+        if (has_lower()) {
+            const Refined rough = refined(add, radius, sum + low, at, codes_.extra_columns);
+            if (!wanted(rough.distance - query.rounded.rounding * std::fabs(at(0)), rough.error)) return {};
+        }
+        return refined(add, radius, table_sum(query, place) + low, at, codes_.extra_columns);
     }
 
     Refined finish(const Query& query, std::size_t place, float add, float radius) const {
@@ -159,6 +170,13 @@ class TableScorer {
     }
 
  private:
+    static void all_near(BlockHits& hits, std::size_t blocks) {
+        hits.count = blocks;
+        std::fill(hits.lower, hits.lower + blocks * kBlockRows, -std::numeric_limits<float>::infinity());
+        std::fill(hits.near, hits.near + blocks, ~std::uint32_t{0});
+        std::iota(hits.blocks, hits.blocks + blocks, std::uint32_t{0});
+    }
+
     std::size_t block_factor_bytes() const { return codes_.columns * kBlockRows * (codes_.half_factors ? 2 : 4); }
 
     template <class At>
@@ -192,7 +210,7 @@ void scan(const TableCodes& codes, const TableQueries& queries, const ListProbes
           const ListOutput& output) {
     const Ops& ops = current_ops();
     const TableScorer<kWithExtra> scorer(ops, codes, queries, eps);
-    ListScan(ops, scorer, codes.layout, probes, output).run();
+    ListScan(scorer, codes.layout, probes, output).run();
 }
 
 }  // namespace

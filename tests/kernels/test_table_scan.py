@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from table_support import check, random_codes, scan
+from table_support import check, random_codes, scan, with_true_bounds
 
-from vecstore.kernels.base import Kernels
+from vecstore.kernels.base import Kernels, TableCodes
 
 COUNTS = [33, 0, 1, 31, 32, 100]
 RUNS = {"1": [(1, 40)], "2": [(2, 24)], "4": [(4, 40)], "8": [(8, 16)], "5": [(4, 40), (1, 40)]}
@@ -164,6 +165,41 @@ def test_bits_of_threads_and_batches_agree(any_kernels: Kernels) -> None:
         answers.append((b"".join(r.tobytes() for r, _ in singles), b"".join(d.tobytes() for _, d in singles)))
     any_kernels.set_threads(0)
     assert len(set(answers)) == 1
+
+
+def _staged(rng: np.random.Generator, queries: np.ndarray) -> TableCodes:
+    codes = random_codes(rng, [6001], 48, 64, width=2, runs=RUNS["5"], error=0.2)
+    return with_true_bounds(codes, queries, 0.1, 1.0)  # wide bounds: many rows have to be refined
+
+
+def _over_one_list(kernels: Kernels, codes: TableCodes, queries: np.ndarray) -> list[bytes]:
+    probes = np.zeros((len(queries), 1), np.int32)
+    nothing, radius = np.zeros(probes.shape, np.float32), np.ones(probes.shape, np.float32)
+    return [array.tobytes() for array in scan(kernels, codes, queries, probes, nothing, radius, 10, 12, 1.9)]
+
+
+def test_queries_of_one_list_answer_together_as_alone(native_isa: Callable[[str], Kernels], isa: str) -> None:
+    rng = np.random.default_rng(12)
+    queries = _queries(rng, 35, 64)  # whole tiles of 32 and 8, and 3 more
+    codes = _staged(rng, queries)
+    kernels = native_isa(isa)
+    kernels.set_threads(1)
+    together = _over_one_list(kernels, codes, queries)
+    alone = [_over_one_list(kernels, codes, queries[q : q + 1]) for q in range(len(queries))]
+    kernels.set_threads(0)
+    assert together == [b"".join(part) for part in zip(*alone, strict=True)]
+
+
+def test_instruction_sets_refine_the_same_rows(native_isa: Callable[[str], Kernels]) -> None:
+    from vecstore.kernels.native_backend import supported_isas
+
+    rng = np.random.default_rng(13)
+    queries = _queries(rng, 5, 64)
+    codes = _staged(rng, queries)
+    answers = [_over_one_list(native_isa(isa), codes, queries) for isa in supported_isas()]
+    assert all(answer == answers[0] for answer in answers)
+    refined = np.frombuffer(answers[0][2], np.int64).reshape(-1, 3)[:, 1]
+    assert 500 < refined.sum() < 1400, "what waits is refined from the least lower bound up"
 
 
 def test_any_shape(any_kernels: Kernels) -> None:

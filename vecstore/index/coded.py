@@ -76,7 +76,8 @@ class CodedIndex(BuiltIndex):
         self._copies = learned.coarse.copies(spill(spec))
         if learned.quantizer is not None:
             self._codes = learned.quantizer.open(code_arrays, lists)
-            self._eps = EPS_FINE if learned.quantizer.code_bytes * 8 >= FINE_BITS * learned.quantizer.dim else EPS
+            fine = learned.quantizer.code_bytes * 8 >= FINE_BITS * learned.quantizer.dim
+            self._eps = (EPS_FINE if fine else EPS) + learned.quantizer.wider
             self._rescorer = rescorer(spec.rerank, source, copy_arrays)
             copied = sum(array.nbytes for name, array in copy_arrays.items() if name.startswith("row."))
             self.code_bytes = learned.quantizer.code_bytes * self._copies + copied / max(1, self.ntotal)

@@ -100,6 +100,7 @@ class Quantizer(ABC):
     """A trained quantizer. `dim` is the dimension after transforms, `code_bytes` a row's bytes, factors counted."""
 
     name: ClassVar[str]
+    wider: ClassVar[float] = 0.0  # how many errors more the bounds of near neighbours need than those of all rows
     has_bounds: bool = False  # whether `eps` > 0 makes a search look at fewer rows
     dim: int
     metric: Metric  # L2 or DOT

@@ -36,6 +36,7 @@ HALF_BITS_MAX = 5.0  # with more, a half float's rounding would show beside the 
 
 class SAQ(ProjectedQuantizer):
     name: ClassVar[str] = "saq"
+    wider: ClassVar[float] = 0.5  # see _error
 
     def __init__(self, metric: Metric, layout: Layout, columns: int, half: tuple[bool, bool]) -> None:
         """`columns` of factors are stored in the first stage, as half floats where `half` says so for each stage."""

@@ -43,23 +43,37 @@ struct TableRun {
     std::size_t count;
 };
 
+inline constexpr int kTableTop = 127;
+
 // A query's tables rounded to bytes: sum = bias + delta * (sum of bytes). (groups, 8, 16): in each group first the
 // tables of the low nibbles of a row's four bytes, then those of the high ones; zeros for nibbles that do not exist.
 struct ByteTables {
-    const std::uint8_t* bytes;
+    const std::uint8_t* bytes;  // at most kTableTop: two may be added up in a byte
     float delta;
     float bias;
     float rounding;  // standard deviation of the sum's rounding error times how many to allow for
 };
 
-// What one query wants of a run: distances list_add + add + scale * sum in `est`; in `lower`, unless it is `est`, the
-// same less errors * error_scale and the tables' rounding. Both take whole blocks.
+// The blocks of a run that hold rows below a query's gate, in order: which block, a bit for each such row, and of all
+// 32 rows an estimate and its lower bound (the same place without bounds). There is room for one block more than a run
+// has.
+struct BlockHits {
+    std::size_t count;
+    std::uint32_t* blocks;
+    std::uint32_t* near;
+    float* est;
+    float* lower;
+};
+
+// What one query asks of a run: rows whose list_add + add + scale * sum, with bounds less errors * error_scale and the
+// tables' rounding, is below the gate. Where it wants sums they stand in place of the estimates.
 struct TableAsk {
     const ByteTables* tables;
     float list_add;
     float error_scale;
-    float* est;
-    float* lower;
+    float gate;
+    bool sums;
+    BlockHits* hits;
 };
 
 // A query's answers have the same bits alone as among others.
@@ -75,7 +89,7 @@ struct TableTerms {
 
 // Fills tables and their rounded bytes (zeroed before; laid out as in ByteTables).
 using FillTablesFn = void (*)(const TableTerms& terms, const float* query, float* tables, std::uint8_t* bytes,
-                              float table_top, float* delta, float* bias);
+                              float* delta, float* bias);
 
 // The stage-two sum of one row: run r holds bits[r] bits of count[r] dims, byte for byte those at one shift, then those
 // at the next. The weights of a shift take whole sixteens: in the last, if it is not full, zeros come first.
@@ -120,7 +134,6 @@ struct Ops {
     FinishFn finish;
     TableEstimatesFn table_estimates;
     FillTablesFn fill_tables;
-    int table_top;  // the largest byte that table_estimates can take
     ExtraDotFn extra_dot;
     // Positions i with distances[i] < bound, ascending; returns how many.
     std::size_t (*below)(const float* distances, std::size_t n, float bound, std::uint32_t* positions);
