@@ -58,6 +58,10 @@ class GraphLibrary(ABC):
         """Search settings besides the knob; each is swept."""
         return [{}]
 
+    def knobs(self) -> list[tuple[str, list[dict[str, Any]]]]:
+        """What a race sweeps, and beside which other settings."""
+        return [(self.knob, self.settings())]
+
     def own_bytes(self) -> int | None:
         """What the library says that it holds, where it says."""
         return None

@@ -70,6 +70,9 @@ class OurIndex(GraphLibrary):
     def settings(self) -> list[dict[str, Any]]:
         return [{"oversampling": one} for one in OVERSAMPLING]
 
+    def knobs(self) -> list[tuple[str, list[dict[str, Any]]]]:
+        return [*super().knobs(), *by_recall(self.knob)]
+
     def own_bytes(self) -> int | None:
         return int(self.index.code_bytes * self.index.ntotal)
 
@@ -125,13 +128,21 @@ class OurCollection(GraphLibrary):
     def settings(self) -> list[dict[str, Any]]:
         return [{"oversampling": one} for one in OVERSAMPLING]
 
+    def knobs(self) -> list[tuple[str, list[dict[str, Any]]]]:
+        return [*super().knobs(), *by_recall(self.knob)]
+
     def close(self) -> None:
         self.client.close()
 
 
 def chosen(settings: dict[str, Any]) -> dict[str, Any]:
-    """The client takes None where the engine takes 0."""
-    return {name: value or None for name, value in settings.items()}
+    """The client takes None where the engine takes 0, and calls a target by another name."""
+    return {name.removesuffix("_target"): value or None for name, value in settings.items()}
+
+
+def by_recall(knob: str) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Walks end by themselves where a recall is asked for, not a width."""
+    return [("recall_target", [{}])] if knob == "ef" else []
 
 
 def inverse_norms(stored: np.ndarray) -> np.ndarray:

@@ -106,7 +106,8 @@ def measure(
         library.open(place / library.folder_name, mapped)
     contest.one_thread()
     top = max(targets) + PAST
-    points = [point for library in libraries for point in races.sweep(*entrant(library), data, k, clock, top)]
+    asked = [entrant(library, *knob) for library in libraries for knob in library.knobs()]
+    points = [point for one in asked for point in races.sweep(*one, data, k, clock, top)]
     finals = races.finalists(points, targets)
     contest.say(f"{len(points)} settings swept, {len(finals)} timed in {rounds} interleaved rounds ...")
     batch = timed(finals, [lambda p=point: p.built.search(data.queries, k, **p.settings) for point in finals],
@@ -128,8 +129,8 @@ def measure(
     return records + [record | shared for record in standings(points, batch, alone, targets)]
 
 
-def entrant(library: GraphLibrary) -> tuple[Entrant, Built]:
-    built = Built(library.batch, 0.0, library.settings(), library.knob, library.rows_of)
+def entrant(library: GraphLibrary, knob: str, settings: list[dict[str, Any]]) -> tuple[Entrant, Built]:
+    built = Built(library.batch, 0.0, settings, knob, library.rows_of)
     return Entrant(library.system, library.family, library.spec, lambda rows: built), built
 
 

@@ -20,7 +20,8 @@ HOPELESS = 0.4  # of the best rate seen at that recall: not timed again
 NPROBES = (2, 3, 4, 6, 8, 11, 16, 22, 32, 45, 64, 90, 128, 180, 256)
 EFS = (10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512,
        640, 768, 1024)  # fmt: skip
-SWEPT = {"nprobe": NPROBES, "ef": EFS}
+RECALLS = (0.8, 0.9, 0.93, 0.95, 0.96, 0.965, 0.97, 0.975, 0.98, 0.985, 0.99, 0.992, 0.994, 0.996, 0.998, 0.999)
+SWEPT = {"nprobe": NPROBES, "ef": EFS, "recall_target": RECALLS}
 PATIENCE = 3  # steps without a gain, then a sweep ends
 
 

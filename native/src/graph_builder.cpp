@@ -3,6 +3,10 @@
 #include <atomic>
 #include <limits>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include "graph_carve.h"
 #include "thread_pool.h"
 
@@ -11,6 +15,13 @@ namespace {
 
 constexpr std::size_t kTaskRows = 64;
 constexpr std::uint16_t kKept = 0xffff;
+
+// Clusters and leaves are many blocks of a size that the allocator keeps for later.
+void give_back_freed() {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
+}
 
 GraphBuilder::Key key_of(float distance, std::uint32_t row) {
     return static_cast<std::uint64_t>(std::bit_cast<std::uint32_t>(distance)) << 32 | row;
@@ -49,8 +60,7 @@ GraphBuilder::GraphBuilder(const ByteRows& rows, const GraphBuildParams& params,
     : rows_(rows),
       params_(params),
       neighbours_(neighbours),
-      reservoirs_(rows.n * params.reservoir),
-      held_(rows.n, 0),
+      reservoirs_(rows.n, params.reservoir),
       locks_(rows.n, 0),
       degrees_(rows.n, 0) {}
 
@@ -58,6 +68,8 @@ std::size_t GraphBuilder::carve() {
     Leaves leaves = carve_rows(rows_, params_.leaf_rows, params_.fanout, params_.seed);
     leaf_rows_ = std::move(leaves.rows);
     leaf_offsets_ = std::move(leaves.offsets);
+    leaf_rows_.shrink_to_fit();
+    give_back_freed();
     return leaf_offsets_.size() - 1;
 }
 
@@ -111,8 +123,8 @@ void GraphBuilder::keep(std::uint32_t row, std::vector<Key>& found, std::vector<
     std::sort(found.begin(), found.end());
     const std::size_t capacity = params_.reservoir;
     const SpinLock lock(locks_[row]);
-    Key* const held = reservoirs_.data() + row * capacity;
-    const std::size_t size = held_[row];
+    Key* const held = reservoirs_.keys(row);
+    const std::size_t size = reservoirs_.size(row);
     if (size == capacity && found.front() >= held[size - 1]) return;
     merged.resize(capacity);
     std::size_t a = 0, b = 0, count = 0;
@@ -126,7 +138,7 @@ void GraphBuilder::keep(std::uint32_t row, std::vector<Key>& found, std::vector<
         if (count == 0 || merged[count - 1] != next) merged[count++] = next;
     }
     std::copy_n(merged.begin(), count, held);
-    held_[row] = static_cast<std::uint16_t>(count);
+    reservoirs_.resize(row, count);
 }
 
 void GraphBuilder::score_listed(std::uint32_t row, Scratch& s) const {
@@ -191,14 +203,20 @@ void GraphBuilder::select(const std::vector<Key>& candidates, std::size_t most, 
 }
 
 void GraphBuilder::prune(std::size_t begin, std::size_t end) {
+    if (!leaf_rows_.empty()) {
+        std::vector<std::uint32_t>().swap(leaf_rows_);
+        std::vector<std::size_t>().swap(leaf_offsets_);
+        give_back_freed();
+    }
     for_rows(begin, end, [&](std::uint32_t row, Scratch& s) {
-        const Key* held = reservoirs_.data() + row * params_.reservoir;
-        s.candidates.assign(held, held + held_[row]);
+        const Key* held = reservoirs_.keys(row);
+        s.candidates.assign(held, held + reservoirs_.size(row));
         select(s.candidates, params_.degree, s, s.kept, s.others);
         std::uint32_t* to = neighbours_ + row * params_.degree;
         for (std::size_t i = 0; i < s.kept.size(); ++i) to[i] = row_of(s.kept[i]);
         degrees_[row] = static_cast<std::uint16_t>(s.kept.size());
     });
+    reservoirs_.pack(end);
 }
 
 void GraphBuilder::seed(const std::uint32_t* rows, std::size_t count, const std::uint32_t* neighbours,
@@ -235,14 +253,14 @@ void GraphBuilder::reverse() {
 void GraphBuilder::finish(std::size_t begin, std::size_t end) {
     const std::size_t most = 2 * params_.reservoir;
     for_rows(begin, end, [&](std::uint32_t row, Scratch& s) {
-        const Key* held = reservoirs_.data() + row * params_.reservoir;
-        // Edges that others chose, scored from this side.
+        // Edges that others chose, scored from this side, and the reservoir, to the bits that it had: pairs are exact.
         s.listed.assign(reverse_rows_.begin() + static_cast<std::ptrdiff_t>(reverse_offsets_[row]),
                         reverse_rows_.begin() + static_cast<std::ptrdiff_t>(reverse_offsets_[row + 1]));
+        reservoirs_.append(row, s.listed);
+        std::sort(s.listed.begin(), s.listed.end());
+        s.listed.erase(std::unique(s.listed.begin(), s.listed.end()), s.listed.end());
         score_listed(row, s);
-        s.candidates.insert(s.candidates.end(), held, held + held_[row]);
         std::sort(s.candidates.begin(), s.candidates.end());
-        s.candidates.erase(std::unique(s.candidates.begin(), s.candidates.end()), s.candidates.end());
         if (s.candidates.size() > most) s.candidates.resize(most);
         select(s.candidates, params_.degree, s, s.kept, s.others);
         std::uint32_t* to = neighbours_ + row * params_.degree;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "byte_rows.h"
+#include "graph_reservoirs.h"
 
 namespace vecstore {
 
@@ -25,11 +26,11 @@ struct GraphBuildParams {
 
 class GraphBuilder {
  public:
-    using Key = std::uint64_t;  // the bits of a distance (never negative) above a row
+    using Key = Reservoirs::Key;
 
     GraphBuilder(const ByteRows& rows, const GraphBuildParams& params, std::uint32_t* neighbours);
 
-    // In this order; begin and end are leaves or rows.
+    // In this order; begin and end are leaves or rows. Rows are pruned in order, which gives up half their reservoirs.
     std::size_t carve();  // returns how many leaves there are
     void join(std::size_t begin, std::size_t end);
     // Known edges of `count` rows, (count, degree), into their reservoirs.
@@ -57,8 +58,7 @@ class GraphBuilder {
     std::uint32_t* neighbours_;
     std::vector<std::uint32_t> leaf_rows_;
     std::vector<std::size_t> leaf_offsets_;
-    std::vector<Key> reservoirs_;      // (n, reservoir), ascending
-    std::vector<std::uint16_t> held_;  // of each reservoir
+    Reservoirs reservoirs_;
     std::vector<std::uint8_t> locks_;
     std::vector<std::uint16_t> degrees_;  // neighbours that pruning kept
     std::vector<std::size_t> reverse_offsets_;

@@ -191,8 +191,16 @@ class NativeGraphBuilder {
         builder_->seed(data_of<std::uint32_t>(rows), rows.shape(0), data_of<std::uint32_t>(neighbours),
                        neighbours.shape(1));
     }
-    void prune(std::size_t begin, std::size_t end) { builder_->prune(ordered(begin, end, n_), end); }
-    void reverse() { builder_->reverse(), reversed_ = true; }
+    void prune(std::size_t begin, std::size_t end) {
+        if (begin != pruned_) fail("rows are pruned in order");
+        leaves_ = 0;  // they are gone
+        builder_->prune(ordered(begin, end, n_), end);
+        pruned_ = end;
+    }
+    void reverse() {
+        if (pruned_ != n_) fail("reverse comes after all rows are pruned");
+        builder_->reverse(), reversed_ = true;
+    }
     void finish(std::size_t begin, std::size_t end) {
         if (!reversed_) fail("finish comes after reverse");
         builder_->finish(ordered(begin, end, n_), end);
@@ -206,7 +214,7 @@ class NativeGraphBuilder {
 
     std::vector<Input> kept_;
     Output neighbours_;
-    std::size_t n_ = 0, leaves_ = 0;
+    std::size_t n_ = 0, leaves_ = 0, pruned_ = 0;
     bool reversed_ = false;
     std::unique_ptr<GraphBuilder> builder_;
 };

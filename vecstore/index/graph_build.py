@@ -58,6 +58,7 @@ def neighbours_of(
     _steps("prune", builder.prune, n, _ROWS, progress)
     builder.reverse()
     _steps("finish", builder.finish, n, _ROWS, progress)
+    del builder, rows, edges  # what is left to do takes memory, too
     return _with_equals(lists, kept.rows, kept.again, kept.first, len(source))
 
 
@@ -110,7 +111,9 @@ def _with_equals(lists: UInt32Array, kept: Int64Array, again: Int64Array, first:
         return lists
     degree = lists.shape[1]
     out = aligned_empty((n, degree), np.uint32)
-    out[kept] = kept[lists]
+    for low in range(0, len(kept), _ROWS):
+        part = slice(low, low + _ROWS)
+        out[kept[part]] = kept[lists[part]]
     order = np.argsort(first, kind="stable")
     again, first = again[order], first[order]
     starts = np.flatnonzero(np.append(True, first[1:] != first[:-1]))
