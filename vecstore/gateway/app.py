@@ -14,6 +14,7 @@ import msgspec
 
 from vecstore.access import Action, Principal
 from vecstore.access.principal import ANYONE
+from vecstore.budget import REQUEST_COPIES
 from vecstore.errors import DeadlineExceeded, NotFound, VecstoreError
 from vecstore.gateway import body as bodies
 from vecstore.gateway.call import Call, Reply, Services
@@ -32,6 +33,7 @@ from vecstore.server.calls import answer_too_large
 
 IN_THREAD_FROM = 1 << 17  # bytes of a JSON body: to decode more would hold up the event loop
 EARLY = frozenset({401, 403, 408, 413, 415, 429, 503})  # may come before all of the body was read
+JSON_COPIES = 10  # a number takes 32 bytes as an object of a list, and 4 to 20 as text
 JSON_TYPE = re.compile(rb"application/(?:[\w.+-]+\+)?json\Z")
 
 Seen = Callable[[Mapping[str, int], float], Awaitable[None]]
@@ -133,7 +135,8 @@ class Gateway:
         deadline = time.monotonic() + budget
         here = Present(receive) if route.action is Action.READ else contextlib.nullcontext()  # a write is finished
         try:
-            with here, self._services.admission.holding(len(data)):
+            copies = JSON_COPIES if JSON_TYPE.match(_media(call.headers)) else REQUEST_COPIES
+            with here, self._services.admission.holding(len(data), copies):
                 async with asyncio.timeout(budget):
                     return await self._in_slot(route, call, data, deadline)
         except TimeoutError:
@@ -207,7 +210,7 @@ class Gateway:
             raise RequestTimeout(f"the request was not received within {bound}") from None
 
     async def _decode(self, route: Route, call: Call, data: bytes) -> Any:
-        media = call.headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+        media = _media(call.headers)
         if media.decode("latin-1") in route.reads:
             return data
         if not data and route.body_optional and not media:
@@ -290,6 +293,10 @@ class Gateway:
         if early:
             await bodies.linger(receive)
             await send({"type": "http.response.body", "body": b""})
+
+
+def _media(headers: Mapping[bytes, bytes]) -> bytes:
+    return headers.get(b"content-type", b"").split(b";")[0].strip().lower()
 
 
 async def _timely(chunks: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:

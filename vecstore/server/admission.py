@@ -46,13 +46,14 @@ class Admission:
         }
 
     @contextmanager
-    def holding(self, nbytes: int) -> Iterator[None]:
-        """Around the answer to a request of so many bytes, once it is here. Raises ResourceExhausted (OVERLOADED) where
-        those of others leave no room for it: it is then forgotten, and the client may send it again."""
+    def holding(self, nbytes: int, copies: int = REQUEST_COPIES) -> Iterator[None]:
+        """Around the answer to a request of so many bytes, once it is here, which comes to `copies` times that. Raises
+        ResourceExhausted (OVERLOADED) where those of others, or what else is held, leave no room for it: it is then
+        forgotten, and the client may send it again."""
         if self.bytes + nbytes > self._bytes_max:
             bound = f"{nbytes} more would pass request_bytes_held_max={self._bytes_max}"
             raise overloaded(f"requests of {self.bytes} bytes are being answered, {bound}: retry later", RETRY_AFTER_S)
-        with ROOM.take((REQUEST_COPIES - 1) * nbytes, f"a request of {nbytes} bytes"):
+        with ROOM.take((copies - 1) * nbytes, f"a request of {nbytes} bytes"):
             self.bytes += nbytes
             try:
                 yield
