@@ -18,6 +18,7 @@ from vecstore.machine import memory_bytes
 log = logging.getLogger("vecstore.memory")
 LEAST = 128 * MIB  # a process without data takes 80 MiB
 REQUEST_COPIES = 4  # a request's bytes, its message, its log record and the store's batch are in memory at one time
+PEAK_COPIES = 6  # and beside them what stays of it: in the write buffer and in the growing segment
 BACKLOG_SEGMENTS = 4  # full growing segments, in size, that may wait to be sealed before writers are held back
 BUFFERS = 4  # the store's write buffers, as a multiple of the log that it keeps
 

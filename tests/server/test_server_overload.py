@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from server_support import Client, failure, point, query, serving
 
-from vecstore.budget import REQUEST_COPIES
+from vecstore.budget import PEAK_COPIES
 from vecstore.config import Limits
 from vecstore.engine.database import Database
 from vecstore.pb.v1 import points_pb2 as pb
@@ -166,7 +166,7 @@ def test_what_the_memory_has_no_room_for_is_refused_and_small_things_go_on(monke
         points = [point(100 + n, payload_json=f'{{"t": "{text}"}}'.encode()) for n in range(8)]
         large = pb.UpsertRequest(collection="docs", points=points)
         size = large.ByteSize()
-        held[0] = ROOM.budget - ROOM.budget // 8 - (REQUEST_COPIES - 1) * size + 1
+        held[0] = ROOM.budget - ROOM.budget // 8 - (PEAK_COPIES - 1) * size + 1
         before = client.state()
         code, error = failure(client.points.Upsert, large)
         assert (code, error.reason) == ("RESOURCE_EXHAUSTED", "OVERLOADED")

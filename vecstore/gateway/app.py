@@ -14,7 +14,7 @@ import msgspec
 
 from vecstore.access import Action, Principal
 from vecstore.access.principal import ANYONE
-from vecstore.budget import REQUEST_COPIES
+from vecstore.budget import PEAK_COPIES
 from vecstore.errors import DeadlineExceeded, NotFound, VecstoreError
 from vecstore.gateway import body as bodies
 from vecstore.gateway.call import Call, Reply, Services
@@ -33,7 +33,7 @@ from vecstore.server.calls import answer_too_large
 
 IN_THREAD_FROM = 1 << 17  # bytes of a JSON body: to decode more would hold up the event loop
 EARLY = frozenset({401, 403, 408, 413, 415, 429, 503})  # may come before all of the body was read
-JSON_COPIES = 10  # a number takes 32 bytes as an object of a list, and 4 to 20 as text
+JSON_COPIES = 12  # a number takes 32 bytes as an object of a list, and 4 to 20 as text
 JSON_TYPE = re.compile(rb"application/(?:[\w.+-]+\+)?json\Z")
 
 Seen = Callable[[Mapping[str, int], float], Awaitable[None]]
@@ -135,7 +135,7 @@ class Gateway:
         deadline = time.monotonic() + budget
         here = Present(receive) if route.action is Action.READ else contextlib.nullcontext()  # a write is finished
         try:
-            copies = JSON_COPIES if JSON_TYPE.match(_media(call.headers)) else REQUEST_COPIES
+            copies = JSON_COPIES if JSON_TYPE.match(_media(call.headers)) else PEAK_COPIES
             with here, self._services.admission.holding(len(data), copies):
                 async with asyncio.timeout(budget):
                     return await self._in_slot(route, call, data, deadline)

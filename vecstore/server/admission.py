@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from vecstore.budget import REQUEST_COPIES
+from vecstore.budget import PEAK_COPIES
 from vecstore.config import Limits
 from vecstore.errors import RETRY_AFTER, Unavailable, overloaded
 from vecstore.room import ROOM
@@ -46,7 +46,7 @@ class Admission:
         }
 
     @contextmanager
-    def holding(self, nbytes: int, copies: int = REQUEST_COPIES) -> Iterator[None]:
+    def holding(self, nbytes: int, copies: int = PEAK_COPIES) -> Iterator[None]:
         """Around the answer to a request of so many bytes, once it is here, which comes to `copies` times that. Raises
         ResourceExhausted (OVERLOADED) where those of others, or what else is held, leave no room for it: it is then
         forgotten, and the client may send it again."""

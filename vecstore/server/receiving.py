@@ -12,7 +12,7 @@ from vecstore.room import RETRY_AFTER_S, ROOM
 # Calls whose requests hold many vectors. Others are small unless somebody means harm, and never wait.
 LARGE = {"Points/Upsert", "Points/UpdateVectors", "Points/UpdateBatch"}
 LOOK_S = 0.02  # how often; what arrives sooner is small, or here already
-SLOW_S = 2.0  # who takes longer goes before those that have just begun, and takes no turn from others
+SLOW_S = 10.0  # who takes longer goes before those that have just begun, and takes no turn from others
 WAIT_S = 5.0  # for a turn
 COPIES = 2  # as it arrives and once it is here
 PLENTY = 8  # this part of the budget is never short
