@@ -39,6 +39,7 @@ LINGER_S = 0.25
 # Connections are spread over readers as they are made: after so long one is made anew, so that a reader that was
 # started again gets its share.
 CONNECTION_AGE_MS = 300_000
+AMPLE = 4 << 30  # of memory: more than one connection's calls are read ahead of
 WRITER_SERVICE = "vecstore.writer"  # of which a reader reports the health
 SERVICES = (
     collections_pb2.DESCRIPTOR.services_by_name["Collections"].full_name,
@@ -160,8 +161,11 @@ class GrpcServer:
 def _options(settings: Settings, place: Place) -> list[tuple[str, Any]]:
     limits = settings.limits
     shared = [("grpc.max_connection_age_ms", CONNECTION_AGE_MS)] if place.writer else []
+    # gRPC would take in megabytes of each call ahead of time, those of calls that wait for their turn included.
+    windows = [("grpc.http2.bdp_probe", 0)] if budget(settings) < AMPLE else []
     return [
         *shared,
+        *windows,
         ("grpc.max_receive_message_length", limits.message_bytes_max),  # checked again after decompression
         ("grpc.max_send_message_length", limits.message_bytes_max),
         ("grpc.max_allowed_incoming_connections", limits.connections_max),
