@@ -60,7 +60,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the engine keeps data."""
 
-    memory_max: int = 0  # the budget of memory whose parts settings at 0 are (`vecstore.budget`); 0: all there is
+    memory_max: int = 0  # the budget of memory whose parts settings at 0 are (`memory.budget`); 0: all there is
     durability: Literal["fsync", "os"] = "fsync"
     seal_rows: int = 200_000  # a growing segment with this many rows is sealed
     seal_bytes: int = 0  # or with this many bytes of vectors and payloads; 0: 1/32 of memory_max, at most 256 MiB

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from engine_support import settle
 
-from vecstore import budget, machine, room
 from vecstore.config import MIB, Limits, Search, Settings, Storage
 from vecstore.engine import prepare
 from vecstore.engine.database import Database
 from vecstore.errors import InvalidArgument, ResourceExhausted
+from vecstore.memory import budget, machine, room
+from vecstore.memory.room import SMALL, SPARE, Room
 from vecstore.query.builder import F
-from vecstore.room import SMALL, SPARE, Room
 from vecstore.schema import Metric, Schema, VectorField, VectorKind
 from vecstore.types import DeleteRequest, GetRequest, PointBatch, QueryRequest, Selection, UpsertRequest, VectorBatch
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from vecstore.errors import ResourceExhausted
-from vecstore.room import ROOM
+from vecstore.memory.room import ROOM
 from vecstore.server import receiving
 from vecstore.server.receiving import Receiving
 

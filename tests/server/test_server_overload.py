@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from server_support import Client, failure, point, query, serving
 
-from vecstore.budget import PEAK_COPIES
 from vecstore.config import Limits
 from vecstore.engine.database import Database
+from vecstore.memory.budget import PEAK_COPIES
+from vecstore.memory.room import ROOM
 from vecstore.pb.v1 import points_pb2 as pb
-from vecstore.room import ROOM
 
 RUNNING, QUEUED = 3, 2
 

@@ -38,7 +38,7 @@ from vecstore.engine.worker import Line
 from vecstore.errors import Corruption, InvalidArgument, IoFailed, ResourceExhausted, Unimplemented, VecstoreError
 from vecstore.index.base import BuiltIndex, Warm
 from vecstore.kernels.base import Bitmap, Int64Array
-from vecstore.machine import WORKERS
+from vecstore.memory.machine import WORKERS
 from vecstore.storage.open import Storage
 from vecstore.storage.staging import load_staged
 

@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 import numpy as np
 from pyroaring import BitMap
 
-from vecstore.budget import budget
 from vecstore.config import Settings
 from vecstore.engine import keys
 from vecstore.engine.collection import Collection
@@ -30,6 +29,7 @@ from vecstore.engine.records import log_puts
 from vecstore.engine.resolve import resolve
 from vecstore.engine.writes import Resolved, Write, fingerprint, only_deletes, reads_state
 from vecstore.errors import ResourceExhausted, Unavailable, VecstoreError
+from vecstore.memory.budget import budget
 from vecstore.query.bitmaps import from_sorted_rows
 from vecstore.storage.arrays import pack
 from vecstore.storage.interfaces import KV, Family, Op, Put

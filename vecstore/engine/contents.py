@@ -13,7 +13,7 @@ from vecstore.engine import bitmaps
 from vecstore.engine.segment import SegmentView, decode_payload
 from vecstore.hits import Payloads, PointColumns, VectorsOf
 from vecstore.kernels.base import Int64Array
-from vecstore.room import ROOM, Held
+from vecstore.memory.room import ROOM, Held
 from vecstore.rows import StoredVector
 from vecstore.schema import Schema, VectorKind
 from vecstore.sparse import SparseRows, SparseVector

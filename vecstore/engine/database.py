@@ -12,7 +12,6 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from vecstore import validate
-from vecstore.budget import budget, described, planned
 from vecstore.config import Settings
 from vecstore.embed.embedders import EmbedderLike, Embedders
 from vecstore.embed.requests import Embedding
@@ -52,7 +51,8 @@ from vecstore.hits import Hits
 from vecstore.index_check import check_index
 from vecstore.index_spec import Auto
 from vecstore.kernels.select import describe, get_kernels
-from vecstore.machine import held_bytes
+from vecstore.memory.budget import budget, described, planned
+from vecstore.memory.machine import held_bytes
 from vecstore.rows import Rows, concat
 from vecstore.schema import FieldKind, Schema, with_defaults
 from vecstore.schema_update import UpdateCollectionRequest, UpdatedCollection

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
-from vecstore.budget import planned
 from vecstore.config import Settings
 from vecstore.embed.embedders import EmbedderLike, Embedders
 from vecstore.engine.committer import Committer
@@ -22,6 +21,7 @@ from vecstore.engine.database import Database
 from vecstore.engine.following import Following
 from vecstore.engine.maintenance import Maintenance
 from vecstore.errors import FailedPrecondition, Unavailable
+from vecstore.memory.budget import planned
 from vecstore.storage.feed_client import FeedClient
 from vecstore.storage.feed_frames import Batch, Hello, Live
 from vecstore.storage.follower_blobs import read_only

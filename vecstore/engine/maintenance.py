@@ -12,8 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from vecstore import malloc
-from vecstore.budget import BACKLOG_SEGMENTS
 from vecstore.config import Storage as StorageSettings
 from vecstore.engine import bitmaps, changes
 from vecstore.engine.awaited import Awaited, check_served
@@ -30,6 +28,8 @@ from vecstore.engine.sealed import SealedSegment
 from vecstore.engine.stepper import Stepper
 from vecstore.engine.tuning import Tuning
 from vecstore.errors import Cancelled, FailedPrecondition, IoFailed, ResourceExhausted, VecstoreError
+from vecstore.memory import malloc
+from vecstore.memory.budget import BACKLOG_SEGMENTS
 from vecstore.rows import Rows
 from vecstore.schema import Schema
 from vecstore.storage.interfaces import Blobs

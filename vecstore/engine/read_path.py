@@ -28,9 +28,9 @@ from vecstore.given import query_batch, query_rows
 from vecstore.hits import Hits
 from vecstore.kernels.base import Kernels
 from vecstore.kernels.stop import Stop, check_stop, current_stop
+from vecstore.memory.room import ROOM
 from vecstore.query.filter import Filter, PointId
 from vecstore.query.parse import check_filter
-from vecstore.room import ROOM
 from vecstore.rows import Rows
 from vecstore.schema import Schema, VectorField
 from vecstore.types import (

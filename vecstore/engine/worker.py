@@ -21,7 +21,7 @@ import msgspec
 from vecstore.engine.header import SegmentHeader
 from vecstore.engine.jobs import Job, open_source, open_warm, run_job, stage_into
 from vecstore.errors import VecstoreError
-from vecstore.malloc import return_freed
+from vecstore.memory.malloc import return_freed
 
 
 class Line(msgspec.Struct, omit_defaults=True):

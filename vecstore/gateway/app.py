@@ -14,7 +14,6 @@ import msgspec
 
 from vecstore.access import Action, Principal
 from vecstore.access.principal import ANYONE
-from vecstore.budget import PEAK_COPIES
 from vecstore.errors import DeadlineExceeded, NotFound, VecstoreError
 from vecstore.gateway import body as bodies
 from vecstore.gateway.call import Call, Reply, Services
@@ -28,6 +27,7 @@ from vecstore.gateway.presence import Present, until_gone
 from vecstore.gateway.problem import code_of, problem_of, typed
 from vecstore.gateway.route import Route, Router, Scope
 from vecstore.gateway.sending import Headers, Sending, accepted, send_pieces, send_whole
+from vecstore.memory.budget import PEAK_COPIES
 from vecstore.observe.calls import Observed
 from vecstore.server.calls import answer_too_large
 

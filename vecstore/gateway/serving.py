@@ -16,7 +16,6 @@ import uvloop
 from vecstore.access import Access
 from vecstore.access.certificates import Certificates
 from vecstore.access.exposure import check_exposure
-from vecstore.budget import budget, planned
 from vecstore.client.connect import connect_transport
 from vecstore.client.local import AsyncLocal
 from vecstore.config import Settings
@@ -28,11 +27,12 @@ from vecstore.gateway.forward import Writer
 from vecstore.gateway.listener import Listener, rest_socket
 from vecstore.gateway.openapi import document
 from vecstore.gateway.routes import ROUTES
+from vecstore.memory.budget import budget, planned
+from vecstore.memory.room import ROOM
 from vecstore.observe.calls import Observer
 from vecstore.observe.logs import configure_logging
 from vecstore.observe.metrics import Meters
 from vecstore.observe.tracing import tracing_from_environment
-from vecstore.room import ROOM
 from vecstore.server import running
 from vecstore.server.admission import Admission
 from vecstore.server.doors import ALONE, Inside, Place

@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from vecstore.budget import PEAK_COPIES
 from vecstore.config import Limits
 from vecstore.errors import RETRY_AFTER, Unavailable, overloaded
-from vecstore.room import ROOM
+from vecstore.memory.budget import PEAK_COPIES
+from vecstore.memory.room import ROOM
 from vecstore.server.receiving import Receiving
 
 RETRY_AFTER_S = 0.1

@@ -13,11 +13,12 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from vecstore.access import Access
 from vecstore.access.certificates import Certificates
 from vecstore.access.exposure import check_exposure
-from vecstore.budget import budget, planned
 from vecstore.config import Settings
 from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
 from vecstore.errors import IoFailed
+from vecstore.memory.budget import budget, planned
+from vecstore.memory.room import ROOM
 from vecstore.observe.calls import Observer
 from vecstore.observe.health import Health
 from vecstore.observe.listener import Listener
@@ -25,7 +26,6 @@ from vecstore.observe.metrics import Metrics
 from vecstore.observe.pages import Pages
 from vecstore.observe.tracing import Tracing
 from vecstore.pb.v1 import collections_pb2, operations_pb2, points_pb2, snapshots_pb2
-from vecstore.room import ROOM
 from vecstore.server.admission import Admission
 from vecstore.server.calls import PROTOCOL
 from vecstore.server.doors import ALONE, Beside, Door, Inside, Place

@@ -23,7 +23,7 @@ from vecstore.config import Settings
 from vecstore.engine.database import Database
 from vecstore.engine.follower import Follower
 from vecstore.errors import FailedPrecondition, Unavailable, VecstoreError
-from vecstore.malloc import return_freed
+from vecstore.memory.malloc import return_freed
 from vecstore.observe.logs import configure_logging
 from vecstore.observe.tracing import Tracing, tracing_from_environment
 from vecstore.server.app import GrpcServer

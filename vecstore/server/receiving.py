@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 
 from vecstore.errors import VecstoreError, overloaded
-from vecstore.room import RETRY_AFTER_S, ROOM
+from vecstore.memory.room import RETRY_AFTER_S, ROOM
 
 # Calls whose requests hold many vectors. Others are small unless somebody means harm, and never wait.
 LARGE = {"Points/Upsert", "Points/UpdateVectors", "Points/UpdateBatch"}

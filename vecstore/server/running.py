@@ -17,7 +17,7 @@ from vecstore.access import Access
 from vecstore.access.exposure import check_exposure
 from vecstore.config import Settings
 from vecstore.engine.database import Database
-from vecstore.malloc import return_freed
+from vecstore.memory.malloc import return_freed
 from vecstore.observe.logs import configure_logging
 from vecstore.observe.tracing import Tracing, tracing_from_environment
 from vecstore.server.app import GrpcServer

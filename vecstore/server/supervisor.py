@@ -21,9 +21,9 @@ from pathlib import Path
 import msgspec
 
 from vecstore.access.exposure import check_exposure
-from vecstore.budget import LEAST, budget, planned
 from vecstore.config import Settings
 from vecstore.errors import FailedPrecondition, IoFailed, VecstoreError
+from vecstore.memory.budget import LEAST, budget, planned
 from vecstore.observe.logs import configure_logging
 from vecstore.server.child import WRITER, Failed, Role, Started
 from vecstore.server.running import OnReady

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vecstore.budget import planned
 from vecstore.config import Settings
 from vecstore.config import Storage as StorageSettings
 from vecstore.errors import Corruption, InvalidArgument
+from vecstore.memory.budget import planned
 from vecstore.storage.disk_space import DiskSpace
 from vecstore.storage.feed import Feeds, Joined
 from vecstore.storage.follower_blobs import FollowerBlobs

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable
 
 from vecstore.errors import overloaded
-from vecstore.machine import held_bytes
-from vecstore.malloc import trim
+from vecstore.memory.machine import held_bytes
+from vecstore.memory.malloc import trim
 
 SMALL = 256 << 10  # what is smaller always has room: deletes, queries, the writes of single points
 SPARE = 8  # this part of the budget is left for what nobody counts

@@ -13,7 +13,7 @@ import msgspec
 
 from vecstore.config import MIB, Settings
 from vecstore.errors import InvalidArgument
-from vecstore.machine import memory_bytes
+from vecstore.memory.machine import memory_bytes
 
 log = logging.getLogger("vecstore.memory")
 LEAST = 128 * MIB  # a process without data takes 80 MiB
