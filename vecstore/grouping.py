@@ -9,6 +9,7 @@ from vecstore.hits import Hits
 from vecstore.quality import Quality
 from vecstore.query.filter import Scalar
 from vecstore.types import QueryRequest
+from vecstore.usage import Usage
 
 
 @dataclass(slots=True)
@@ -34,9 +35,10 @@ class Group:
 
 @dataclass(slots=True)
 class Groups:
-    """`groups` in the order of their best hits; `seq`, `explain` and `quality` as of `Hits`."""
+    """`groups` in the order of their best hits; `seq`, `explain`, `quality` and `usage` as of `Hits`."""
 
     groups: list[Group]
     seq: int
     explain: dict[str, Any] | None = None
     quality: Quality | None = None
+    usage: Usage | None = None

@@ -17,6 +17,7 @@ from vecstore.quality import Quality
 from vecstore.query.filter import PointId
 from vecstore.rows import StoredVector
 from vecstore.types import Hit, Point
+from vecstore.usage import Spent, Usage, usage_of
 
 Payloads: TypeAlias = list[bytes | None] | None  # encoded, one a point; None when none was asked for
 VectorsOf: TypeAlias = list[dict[str, StoredVector] | None] | None  # by field, one dictionary a point
@@ -52,12 +53,14 @@ class Answers:
     explain: dict[str, Any] | None = None
     legs: list[dict[int, float]] | None = None  # of a fusion, one a hit
     quality: Quality | None = None
+    usage: Usage | Spent | None = None
 
 
 class Hits(Sequence[Hit]):
     """The hits of one query, best first: a sequence of `Hit` (`.id`, `.score`, `.payload`, `.vectors`), with `ids` and
     `scores` as arrays. `seq` is what the query saw, `quality` how good the answer is (`.est_recall`, `.complete`,
-    `.strategy`), `explain` how it was found where that was asked for."""
+    `.strategy`), `usage` what it took (`.time_us`, `.segments`, `.rows_scored`, of `.queries`), `explain` how it was
+    found where that was asked for."""
 
     __slots__ = ("_answers", "_high", "_low")
 
@@ -93,6 +96,12 @@ class Hits(Sequence[Hit]):
     def quality(self) -> Quality | None:
         """None where these are no answer to a query."""
         return self._answers.quality
+
+    @property
+    def usage(self) -> Usage | None:
+        """None where these are no answer to a query, or of a server that does not say."""
+        usage = self._answers.usage
+        return usage_of(usage) if isinstance(usage, tuple) else usage
 
     @property
     def ids(self) -> np.ndarray:

@@ -89,4 +89,6 @@ def _plain(hit: Hit) -> dict[str, Any]:
 
 
 def _how(answer: Hits | Groups) -> dict[str, Any]:
-    return {"quality": None if answer.quality is None else asdict(answer.quality), "explain": answer.explain}
+    found = {"quality": answer.quality, "usage": answer.usage}
+    told = {name: None if one is None else asdict(one) for name, one in found.items()}
+    return {**told, "explain": answer.explain}

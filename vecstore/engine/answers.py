@@ -25,9 +25,9 @@ def hits_of(
     request: QueryRequest,
     explain: dict[str, Any] | None,
     legs: Float32Array | None = None,
-) -> list[Hits]:
-    """The hits of each query, read for all of them at once. `legs` are the scores of one query's answers in each
-    prefetch, (n, prefetches)."""
+) -> tuple[Answers, list[Hits]]:
+    """The hits of each query, read for all of them at once, and what they are parts of. `legs` are the scores of one
+    query's answers in each prefetch, (n, prefetches)."""
     rows, places, distances = ranked.rows, ranked.segments, ranked.distances
     if request.offset or rows.shape[1] > request.k:
         window = slice(request.offset, request.offset + request.k)
@@ -46,7 +46,7 @@ def hits_of(
     own_legs = None if legs is None else legs[request.offset : request.offset + request.k]
     answers = answers_of(view, places, rows, scores, request.select, explain, own_legs)
     answers.quality = ranked.quality
-    return [Hits(answers, low, high) for low, high in itertools.pairwise(bounds)]
+    return answers, [Hits(answers, low, high) for low, high in itertools.pairwise(bounds)]
 
 
 def answers_of(

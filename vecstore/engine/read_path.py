@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,9 +85,10 @@ class Reader:
 
     def run(self, collection: Collection, request: QueryRequest, vectors: Rows) -> list[Hits]:
         """Answer a checked request for each of `vectors`, in one pass over the data."""
-        started = time.perf_counter()
         name, spec = field_of(collection.schema, request.using)
         view = self.view_at(collection, request.min_seq)
+        started = time.perf_counter()
+        counted: list[Mapping[str, int]] = []
         plan = Plan() if request.explain else None
         k = min(request.k + request.offset, max(1, view.points))
         queries = self.terms.prepared(self.kernels, view, name, spec, vectors)
@@ -95,17 +96,19 @@ class Reader:
         with ROOM.take(FOUND_BYTES * len(vectors) * k, f"{len(vectors)} queries for {k} points each"):
             ranked = search_view(
                 self.kernels, view, name, queries, k, request.filter, self.filtering, plan, params,
-                settings=self.settings.storage,
+                settings=self.settings.storage, counted=counted,
             )  # fmt: skip
         if self.shadow is not None:
             self.shadow.offer(collection, view, name, queries, request, ranked, k)
         explain = _explained(plan, view, name, len(vectors), started)
         parts = PARTS.get()
-        if parts is None:
-            return hits_of(view, ranked, spec.metric, request, explain)
-        parts.add("search", started, found := time.perf_counter())
-        hits = hits_of(view, ranked, spec.metric, request, explain)
-        parts.add("payload", found, time.perf_counter())
+        found = 0.0 if parts is None else time.perf_counter()
+        answers, hits = hits_of(view, ranked, spec.metric, request, explain)
+        ended = time.perf_counter()
+        answers.usage = started, ended, len(vectors), counted
+        if parts is not None:
+            parts.add("search", started, found)
+            parts.add("payload", found, ended)
         return hits
 
     def _check_settings(self, request: QueryRequest, schema: Schema) -> VectorField:

@@ -62,9 +62,11 @@ def search_view(
     params: SearchParams = DEFAULT_PARAMS,
     within: Mapping[int, Bitmap] | None = None,
     settings: Storage = DEFAULT_SETTINGS,
+    counted: list[Mapping[str, int]] | None = None,
 ) -> Ranked:
     """The k nearest live points that match, for each query. If at least k points match, k come back, unless `params`
-    let segments be left out. `within` has the rows to search, by place of the segment, where these are not all."""
+    let segments be left out. `within` has the rows to search, by place of the segment, where these are not all.
+    `counted` gets the counters of each segment that was searched."""
     found: list[tuple[int, Candidates]] = []
     parts: list[Part] = []
     filtered_out = where is not None or within is not None
@@ -92,6 +94,8 @@ def search_view(
                 candidates = search_segment(kernels, segment, name, queries, few, allowed, n_allowed, params)
         if candidates is not None:
             found.append((place, candidates))
+            if counted is not None:
+                counted.append(candidates.counters)
             strategy = candidates.strategy
             if filtered_out and candidates.is_usual:
                 strategy += "_filtered"

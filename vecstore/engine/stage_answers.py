@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vecstore.config import Limits, Storage
+from vecstore.engine import bitmaps
 from vecstore.engine.by_metric import metric_distances
 from vecstore.engine.collection import View
 from vecstore.engine.examples import scorer_of
@@ -47,6 +48,7 @@ class StageAnswers:
     view: View
     limits: Limits
     storage: Storage
+    counted: list[Mapping[str, int]]  # gets the counters of each segment that is searched
 
     def searched(self, stage: Stage, where: Filter | None, lists: Sequence[Listed], plan: StagePlan | None) -> Ranked:
         assert stage.field is not None
@@ -58,7 +60,7 @@ class StageAnswers:
         k = min(stage.k, max(1, self.view.points))
         ranked = search_view(
             self.kernels, self.view, stage.name, queries, k, where, self.filtering, searched, params, within,
-            self.storage,
+            self.storage, self.counted,
         )  # fmt: skip
         if plan is not None:
             plan.searched = searched
@@ -78,6 +80,8 @@ class StageAnswers:
         assert stage.field is not None
         allowed = self._allowed(stage.name, stage, where, lists)
         keys, distances = metric_distances(self.view, stage.name, stage.field, ranking, allowed)
+        scanned = (bitmaps.count_bits(words) for words in allowed.values())
+        self.counted += [{"rows_scanned": rows} for rows in scanned if rows]
         if plan is not None:
             plan.notes = {"metric": ranking.metric, "rows_scanned": len(keys)}
         order = self._best(keys, distances, stage.k, np.inf if stage.threshold is None else stage.threshold)
@@ -126,8 +130,9 @@ class StageAnswers:
         def search(queries: Queries, k: int, within: dict[int, Bitmap] | None) -> Ranked:
             only, params = (where, stage.params) if within is None else (None, EXACT)
             ranked = search_view(
-                self.kernels, self.view, name, queries, max(1, k), only, self.filtering, searched, params, within
-            )
+                self.kernels, self.view, name, queries, max(1, k), only, self.filtering, searched, params, within,
+                counted=self.counted,
+            )  # fmt: skip
             if within is None:
                 qualities.append(ranked.quality)
             return ranked

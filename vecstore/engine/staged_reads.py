@@ -25,6 +25,7 @@ from vecstore.query.filter import Filter, MatchAny, PointId
 from vecstore.query.validate import check_key
 from vecstore.schema import score_of
 from vecstore.types import QueryRequest
+from vecstore.usage import usage_of
 
 
 class StagedReader:
@@ -43,13 +44,16 @@ class StagedReader:
 
     def run(self, collection: Collection, request: QueryRequest, stage: Stage) -> Hits:
         """Answer a request that is checked."""
-        started = time.perf_counter()
         view = self._reader.view_at(collection, request.min_seq)
+        started = time.perf_counter()
         staged, plan = self._staged(view), StagePlan("answer") if request.explain else None
         ranked, legs = staged.run(stage, plan)
         if request.mmr is not None:
             ranked = staged.diversified(stage, ranked, request.mmr, request.k + request.offset)
-        return hits_of(view, ranked, stage.metric, request, _explained(view, plan, started), legs)[0]
+        explain = _explained(view, plan, started)
+        answers, (hits,) = hits_of(view, ranked, stage.metric, request, explain, legs)
+        answers.usage = started, time.perf_counter(), 1, staged.counted
+        return hits
 
     def why_not(
         self, collection: Collection, request: QueryRequest, point_id: PointId, stage: Stage
@@ -77,11 +81,12 @@ class StagedReader:
 
     def run_groups(self, collection: Collection, request: GroupsRequest, stage: Stage) -> Groups:
         """Answer a request that is checked."""
-        started = time.perf_counter()
         query = request.query
         view = self._reader.view_at(collection, query.min_seq)
+        started = time.perf_counter()
         plan = StagePlan("answer") if query.explain else None
-        found = Grouping(self._staged(view), request.by, request.size, query.k).run(stage, plan)
+        staged = self._staged(view)
+        found = Grouping(staged, request.by, request.size, query.k).run(stage, plan)
         at = np.array([place for places in found.groups.values() for place in places], np.int64)
         keys, scores = found.keys[at], score_of(stage.metric, found.distances[at])
         legs = None if found.legs is None else found.legs[at]
@@ -90,13 +95,15 @@ class StagedReader:
         for (_, value), places in found.groups.items():
             groups.append(Group(value, Hits(answers, low, low + len(places))))
             low += len(places)
-        return Groups(groups, view.seq, _explained(view, plan, started), found.quality)
+        usage = usage_of((started, time.perf_counter(), 1, staged.counted))
+        return Groups(groups, view.seq, _explained(view, plan, started), found.quality, usage)
 
     def _staged(self, view: View) -> Staged:
         reader = self._reader
         settings = reader.settings
         return Staged(
-            reader.kernels, reader.filtering, reader.terms, self._numbers, view, settings.limits, settings.storage
+            reader.kernels, reader.filtering, reader.terms, self._numbers, view, settings.limits, settings.storage,
+            [],
         )  # fmt: skip
 
 

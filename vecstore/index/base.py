@@ -40,7 +40,8 @@ EXACT_SCAN = "exact_scan"
 @dataclass(slots=True)
 class Candidates:
     """`rows` and `distances` are (nq, k), ascending by (distance, row); unused places hold -1 and +inf.
-    `counters` go into explain (rows scanned, blocks skipped, ...), `strategy` too, empty for the index's usual way.
+    `counters`, of all queries, go into explain (rows scanned, blocks skipped, ...) and usage; `strategy` too, which is
+    empty for the index's usual way.
     `recall` is what the calibration promises for the settings used, 1.0 where the answer is exact, None for unknown."""
 
     rows: Int64Array

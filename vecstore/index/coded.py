@@ -297,7 +297,7 @@ class CodedIndex(BuiltIndex):
         exact = self._exact.search(kernels, np.ascontiguousarray(queries[short]), found.rows.shape[1], allowed)
         found.rows[short], found.distances[short] = exact.rows, exact.distances
         found.counters["queries_topped_up"] = len(short)
-        found.counters["rows_scanned"] += exact.counters["rows_scanned"] * len(short)
+        found.counters["rows_scanned"] += exact.counters["rows_scanned"]
 
     @property
     def _nprobe(self) -> int:

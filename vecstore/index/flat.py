@@ -74,7 +74,7 @@ class FlatIndex(Index):
             queries, rows, norms = self._prefixes.cut(kernels, queries, params.truncate_dim)
             found.recall = None  # of the nearest by whole vectors
         kernels.scan(self._metric, queries, rows, norms, allowed, found.rows, found.distances)
-        found.counters["rows_scanned"] = allowed_count(self.ntotal, allowed)
+        found.counters["rows_scanned"] = len(queries) * allowed_count(self.ntotal, allowed)
         return found
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -116,7 +116,7 @@ class BinaryFlatIndex(Index):
             raise InvalidArgument(f"truncate_dim={params.truncate_dim} suits dense vectors, these are binary")
         found = _places(len(queries), k)
         kernels.hamming_scan(queries, self._rows, allowed, found.rows, found.distances)
-        found.counters["rows_scanned"] = allowed_count(self.ntotal, allowed)
+        found.counters["rows_scanned"] = len(queries) * allowed_count(self.ntotal, allowed)
         return found
 
     def search_radius(
@@ -124,7 +124,7 @@ class BinaryFlatIndex(Index):
     ) -> Candidates:
         """The nearest `limit` allowed rows within `radius` differing bits, places (nq, limit)."""
         found = scan_radius(kernels, queries, self._rows, radius, limit, allowed)
-        found.counters["rows_scanned"] = allowed_count(self.ntotal, allowed)
+        found.counters["rows_scanned"] = len(queries) * allowed_count(self.ntotal, allowed)
         return found
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -214,7 +214,7 @@ class FunnelIndex(BuiltIndex):
         short = np.ascontiguousarray(queries[:, : stage.high])
         kernels.scan(self._metric, short, stage.rows, stage.inverse_norms, allowed, found.rows, found.distances)
         count = allowed_count(self.ntotal, allowed)
-        found.counters["rows_scanned"] = count
+        found.counters["rows_scanned"] = len(queries) * count
         return found
 
     def _sums(self, kernels: Kernels, queries: Float32Array, stage: Stage, rows: Int64Array) -> Float32Array:

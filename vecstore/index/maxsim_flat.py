@@ -49,7 +49,7 @@ class MaxSimFlatIndex(Index):
         places = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
         found = Candidates(*places, recall=1.0, strategy=EXACT_SCAN)
         kernels.maxsim_scan(queries, self._rows, allowed, found.rows, found.distances)
-        found.counters["rows_scanned"] = allowed_count(self.ntotal, allowed)
+        found.counters["rows_scanned"] = len(queries) * allowed_count(self.ntotal, allowed)
         return found
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -81,7 +81,7 @@ class SparseFlatIndex(Index):
         places = np.empty((nq, k), np.int64), np.empty((nq, k), np.float32)
         found = Candidates(*places, recall=1.0, strategy=EXACT_SCAN)
         kernels.sparse_scan(weighted, self._rows, saturation, allowed, found.rows, found.distances)
-        found.counters["rows_scanned"] = allowed_count(self.ntotal, allowed)
+        found.counters["rows_scanned"] = len(queries) * allowed_count(self.ntotal, allowed)
         return found
 
     def rerank(self, kernels: Kernels, queries: SparseQueries, candidates: Int64Array) -> Float32Array:

@@ -15,6 +15,8 @@ from vecstore.wire.reads import (
     query_to_pb,
     scored_from_pb,
     scored_to_pb,
+    usage_from_pb,
+    usage_to_pb,
 )
 from vecstore.wire.values import set_value, value_from_pb
 
@@ -40,6 +42,7 @@ def groups_to_pb(groups: Groups, encoding: int) -> pb.QueryGroupsResponse:
         scored_to_pb(group.hits, encoding, one.points)
     explain_to_pb(groups.explain, message)
     quality_to_pb(groups.quality, message)
+    usage_to_pb(groups.usage, message)
     return message
 
 
@@ -47,4 +50,5 @@ def groups_from_pb(message: pb.QueryGroupsResponse) -> Groups:
     groups = [
         Group(value_from_pb(one.value, "value", 1), scored_from_pb(one.points, message.seq)) for one in message.groups
     ]
-    return Groups(groups, message.seq, explain_from_pb(message), quality_from_pb(message))
+    how = explain_from_pb(message), quality_from_pb(message), usage_from_pb(message)
+    return Groups(groups, message.seq, *how)

@@ -27,6 +27,7 @@ from vecstore.types import (
     ScrollResult,
     Selection,
 )
+from vecstore.usage import Usage
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
 from vecstore.wire.given import OneVector, given_rows, given_vectors, only, widen
 from vecstore.wire.ids import column_to_pb, id_from_pb, id_to_pb, set_id
@@ -242,6 +243,7 @@ def hits_to_pb(hits: Hits, encoding: int, message: pb.QueryResponse | None = Non
     scored_to_pb(hits, encoding, message.points)
     explain_to_pb(hits.explain, message)
     quality_to_pb(hits.quality, message)
+    usage_to_pb(hits.usage, message)
     return message
 
 
@@ -282,6 +284,13 @@ def quality_to_pb(quality: Quality | None, message: Any) -> None:
             written.est_recall = quality.est_recall
 
 
+def usage_to_pb(usage: Usage | None, message: Any) -> None:
+    if usage is not None:
+        written = message.usage
+        written.time_us, written.queries = usage.time_us, usage.queries
+        written.segments, written.rows_scored = usage.segments, usage.rows_scored
+
+
 def scroll_result_to_pb(result: ScrollResult, encoding: int) -> pb.ScrollResponse:
     message = pb.ScrollResponse(seq=result.seq, collection=result.collection)
     points_to_pb(result.points, message.points, encoding)
@@ -319,11 +328,16 @@ def scroll_result_from_pb(message: pb.ScrollResponse) -> ScrollResult:
 
 
 def hits_from_pb(message: pb.QueryResponse) -> Hits:
-    return scored_from_pb(message.points, message.seq, explain_from_pb(message), quality_from_pb(message))
+    how = explain_from_pb(message), quality_from_pb(message), usage_from_pb(message)
+    return scored_from_pb(message.points, message.seq, *how)
 
 
 def scored_from_pb(
-    points: Sequence[pb.ScoredPoint], seq: int, explain: dict[str, Any] | None = None, quality: Quality | None = None
+    points: Sequence[pb.ScoredPoint],
+    seq: int,
+    explain: dict[str, Any] | None = None,
+    quality: Quality | None = None,
+    usage: Usage | None = None,
 ) -> Hits:
     columns = PointColumns(
         id_array([id_from_pb(point.id) for point in points]),
@@ -333,7 +347,7 @@ def scored_from_pb(
     )
     scores = np.array([point.score for point in points], dtype=np.float32)
     legs = [legs_from_pb(point) for point in points] if any(point.legs for point in points) else None
-    return Hits(Answers(columns, scores, seq, explain, legs, quality), 0, len(points))
+    return Hits(Answers(columns, scores, seq, explain, legs, quality, usage), 0, len(points))
 
 
 def quality_from_pb(message: Any) -> Quality | None:
@@ -345,6 +359,13 @@ def quality_from_pb(message: Any) -> Quality | None:
         recall, quality.complete, quality.strategy, quality.basis, quality.skipped_segments, quality.skipped_points,
         quality.timed_out,
     )  # fmt: skip
+
+
+def usage_from_pb(message: Any) -> Usage | None:
+    if not message.HasField("usage"):
+        return None
+    usage = message.usage
+    return Usage(usage.time_us, usage.queries, usage.segments, usage.rows_scored)
 
 
 def explain_from_pb(message: Any) -> dict[str, Any] | None:

@@ -692,17 +692,31 @@ class Quality(_message.Message):
     timed_out: bool
     def __init__(self, est_recall: _Optional[float] = ..., complete: _Optional[bool] = ..., strategy: _Optional[str] = ..., basis: _Optional[str] = ..., skipped_segments: _Optional[int] = ..., skipped_points: _Optional[int] = ..., timed_out: _Optional[bool] = ...) -> None: ...
 
+class Usage(_message.Message):
+    __slots__ = ("time_us", "queries", "segments", "rows_scored")
+    TIME_US_FIELD_NUMBER: _ClassVar[int]
+    QUERIES_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_SCORED_FIELD_NUMBER: _ClassVar[int]
+    time_us: int
+    queries: int
+    segments: int
+    rows_scored: int
+    def __init__(self, time_us: _Optional[int] = ..., queries: _Optional[int] = ..., segments: _Optional[int] = ..., rows_scored: _Optional[int] = ...) -> None: ...
+
 class QueryResponse(_message.Message):
-    __slots__ = ("points", "seq", "explain", "quality")
+    __slots__ = ("points", "seq", "explain", "quality", "usage")
     POINTS_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
     points: _containers.RepeatedCompositeFieldContainer[ScoredPoint]
     seq: int
     explain: _common_pb2.MapValue
     quality: Quality
-    def __init__(self, points: _Optional[_Iterable[_Union[ScoredPoint, _Mapping]]] = ..., seq: _Optional[int] = ..., explain: _Optional[_Union[_common_pb2.MapValue, _Mapping]] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ...) -> None: ...
+    usage: Usage
+    def __init__(self, points: _Optional[_Iterable[_Union[ScoredPoint, _Mapping]]] = ..., seq: _Optional[int] = ..., explain: _Optional[_Union[_common_pb2.MapValue, _Mapping]] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
 
 class QueryGroupsRequest(_message.Message):
     __slots__ = ("query", "group_by", "group_size")
@@ -723,16 +737,18 @@ class PointGroup(_message.Message):
     def __init__(self, value: _Optional[_Union[_common_pb2.Value, _Mapping]] = ..., points: _Optional[_Iterable[_Union[ScoredPoint, _Mapping]]] = ...) -> None: ...
 
 class QueryGroupsResponse(_message.Message):
-    __slots__ = ("groups", "seq", "explain", "quality")
+    __slots__ = ("groups", "seq", "explain", "quality", "usage")
     GROUPS_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
     groups: _containers.RepeatedCompositeFieldContainer[PointGroup]
     seq: int
     explain: _common_pb2.MapValue
     quality: Quality
-    def __init__(self, groups: _Optional[_Iterable[_Union[PointGroup, _Mapping]]] = ..., seq: _Optional[int] = ..., explain: _Optional[_Union[_common_pb2.MapValue, _Mapping]] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ...) -> None: ...
+    usage: Usage
+    def __init__(self, groups: _Optional[_Iterable[_Union[PointGroup, _Mapping]]] = ..., seq: _Optional[int] = ..., explain: _Optional[_Union[_common_pb2.MapValue, _Mapping]] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
 
 class WhyNotRequest(_message.Message):
     __slots__ = ("query", "id")

@@ -16,6 +16,7 @@ from vecstore.hits import Answers, Hits, PointColumns, id_array
 from vecstore.quality import Quality
 from vecstore.sparse_check import bad_vector
 from vecstore.types import Prefetch, QueryRequest, Selection
+from vecstore.usage import Usage
 from vecstore.wire.given import given_rows, given_vectors, only
 from vecstore.wire.rest.base import Answer, Body, JsonObject, bad_argument, payload_bytes
 from vecstore.wire.rest.conditions import FilterSpec
@@ -133,11 +134,23 @@ class AnswerQuality(msgspec.Struct, kw_only=True):
     timed_out: bool = False
 
 
+class AnswerUsage(msgspec.Struct, kw_only=True):
+    """What answering took, of all `queries` that were answered together, of this request or of several: `time_us`
+    microseconds in the engine, without waiting; `segments` searched, by each stage anew; `rows_scored`, which were
+    compared with a query by vector, code or token."""
+
+    time_us: int
+    queries: int
+    segments: int
+    rows_scored: int
+
+
 class QueryAnswer(msgspec.Struct, omit_defaults=True, kw_only=True):
     points: list[ScoredPoint]
     seq: int
     explain: JsonObject | None = None
     quality: AnswerQuality | None = None
+    usage: AnswerUsage | None = None
 
 
 class QueryBatchBody(Body):
@@ -167,6 +180,7 @@ class QueryGroupsAnswer(msgspec.Struct, omit_defaults=True, kw_only=True):
     seq: int
     explain: JsonObject | None = None
     quality: AnswerQuality | None = None
+    usage: AnswerUsage | None = None
 
 
 class ExplainBody(Body):
@@ -293,15 +307,26 @@ def scored_to_json(hits: Hits, packed: bool) -> list[ScoredPoint]:
 
 def hits_to_json(hits: Hits, encoding: VectorEncoding) -> QueryAnswer:
     points = scored_to_json(hits, encoding is VectorEncoding.BASE64)
-    quality = quality_to_json(hits.quality)
-    return QueryAnswer(points=points, seq=hits.seq, explain=hits.explain, quality=quality)
+    return QueryAnswer(points=points, seq=hits.seq, **_how(hits))
 
 
 def groups_to_json(groups: Groups, encoding: VectorEncoding) -> QueryGroupsAnswer:
     packed = encoding is VectorEncoding.BASE64
     listed = [PointGroup(value=one.value, points=scored_to_json(one.hits, packed)) for one in groups.groups]
-    quality = quality_to_json(groups.quality)
-    return QueryGroupsAnswer(groups=listed, seq=groups.seq, explain=groups.explain, quality=quality)
+    return QueryGroupsAnswer(groups=listed, seq=groups.seq, **_how(groups))
+
+
+def _how(answer: Hits | Groups) -> dict[str, Any]:
+    quality, usage = quality_to_json(answer.quality), usage_to_json(answer.usage)
+    return {"explain": answer.explain, "quality": quality, "usage": usage}
+
+
+def usage_to_json(usage: Usage | None) -> AnswerUsage | None:
+    if usage is None:
+        return None
+    return AnswerUsage(
+        time_us=usage.time_us, queries=usage.queries, segments=usage.segments, rows_scored=usage.rows_scored
+    )
 
 
 def quality_to_json(quality: Quality | None) -> AnswerQuality | None:
@@ -311,6 +336,10 @@ def quality_to_json(quality: Quality | None) -> AnswerQuality | None:
         est_recall=quality.est_recall, complete=quality.complete, strategy=quality.strategy, basis=quality.basis,
         skipped_segments=quality.skipped_segments, skipped_points=quality.skipped_points, timed_out=quality.timed_out,
     )  # fmt: skip
+
+
+def usage_from_json(given: AnswerUsage | None) -> Usage | None:
+    return None if given is None else Usage(**msgspec.structs.asdict(given))
 
 
 def quality_from_json(given: AnswerQuality | None) -> Quality | None:
@@ -370,7 +399,11 @@ def selector_to_json(choice: bool | Sequence[str]) -> bool | list[str]:
 
 
 def scored_from_json(
-    points: list[ScoredPoint], seq: int, explain: dict[str, Any] | None = None, quality: Quality | None = None
+    points: list[ScoredPoint],
+    seq: int,
+    explain: dict[str, Any] | None = None,
+    quality: Quality | None = None,
+    usage: Usage | None = None,
 ) -> Hits:
     columns = PointColumns(
         id_array([id_from_json(point.id) for point in points]),
@@ -382,13 +415,15 @@ def scored_from_json(
     legs = None
     if any(point.legs is not None for point in points):
         legs = [{leg.prefetch: leg.score for leg in point.legs or ()} for point in points]
-    return Hits(Answers(columns, scores, seq, explain, legs, quality), 0, len(points))
+    return Hits(Answers(columns, scores, seq, explain, legs, quality, usage), 0, len(points))
 
 
 def hits_from_json(answer: QueryAnswer) -> Hits:
-    return scored_from_json(answer.points, answer.seq, answer.explain, quality_from_json(answer.quality))
+    how = answer.explain, quality_from_json(answer.quality), usage_from_json(answer.usage)
+    return scored_from_json(answer.points, answer.seq, *how)
 
 
 def groups_from_json(answer: QueryGroupsAnswer) -> Groups:
     groups = [Group(one.value, scored_from_json(one.points, answer.seq)) for one in answer.groups]
-    return Groups(groups, answer.seq, answer.explain, quality_from_json(answer.quality))
+    how = answer.explain, quality_from_json(answer.quality), usage_from_json(answer.usage)
+    return Groups(groups, answer.seq, *how)
