@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -16,7 +16,6 @@ from vecstore.config import Settings
 from vecstore.embed.embedders import EmbedderLike, Embedders
 from vecstore.embed.requests import Embedding
 from vecstore.engine import aliases, changes, keys
-from vecstore.engine.asking import Asking
 from vecstore.engine.builder import Builder
 from vecstore.engine.collection import Collection, View
 from vecstore.engine.committer import Change, Committer
@@ -25,53 +24,35 @@ from vecstore.engine.filtering import Filtering
 from vecstore.engine.gauges import Gauges, collection_gauges
 from vecstore.engine.header import CollectionRecord, Manifest
 from vecstore.engine.indexing import Indexing
+from vecstore.engine.keeping import Keeping
 from vecstore.engine.maintenance import Maintenance
 from vecstore.engine.observed import decoded
 from vecstore.engine.operations import Operations
 from vecstore.engine.overviews import Overviews
-from vecstore.engine.params import field_of
 from vecstore.engine.placement import Placement, with_devices
 from vecstore.engine.probes import Probes
-from vecstore.engine.read_path import Reader, batch_key, stop_after
+from vecstore.engine.read_path import Reader
+from vecstore.engine.reading import Reading
 from vecstore.engine.recovery import recover
 from vecstore.engine.snapshots import Snapshots
-from vecstore.engine.stage import Stage
 from vecstore.engine.staged_reads import StagedReader
 from vecstore.engine.stats import collection_stats
-from vecstore.engine.tuning import enough_queries
 from vecstore.engine.updating import Updating, check_settings, is_like
-from vecstore.engine.verify import run_verify
+from vecstore.engine.upkeep import Upkeep
 from vecstore.engine.writing import Writing
-from vecstore.errors import AlreadyExists, Corruption, FailedPrecondition, VecstoreError, limit_exceeded
+from vecstore.errors import AlreadyExists, Corruption, FailedPrecondition, limit_exceeded
 from vecstore.estimating import EstimateRequest
-from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
-from vecstore.given import query_batch
-from vecstore.grouping import Groups, GroupsRequest
-from vecstore.hits import Hits
-from vecstore.index_check import check_index
 from vecstore.index_spec import Auto
 from vecstore.kernels.select import describe, get_kernels
 from vecstore.memory.budget import budget, described, planned
 from vecstore.memory.machine import held_bytes
-from vecstore.rows import Rows, concat
-from vecstore.schema import FieldKind, Schema, with_defaults
+from vecstore.schema import Schema, with_defaults
 from vecstore.schema_update import UpdateCollectionRequest, UpdatedCollection
 from vecstore.storage.feed import Feeds
 from vecstore.storage.interfaces import BlobRef, Family, Put
 from vecstore.storage.open import Storage, open_storage
 from vecstore.types import (
     CollectionInfo,
-    CountRequest,
-    FieldIndexRequest,
-    GetRequest,
-    OperationInfo,
-    Point,
-    QueryRequest,
-    ScrollRequest,
-    ScrollResult,
-    SnapshotInfo,
-    TuneRequest,
-    VectorIndexRequest,
 )
 from vecstore.version import __version__
 
@@ -79,7 +60,7 @@ SHOWN_S = 2.0  # what a change of a schema waits at most for processes that foll
 R = TypeVar("R")
 
 
-class Database(Asking, Writing):
+class Database(Reading, Writing, Upkeep, Keeping):
     """A directory of collections, or one in memory. Threads may share one object; one process owns a directory.
 
     Every method raises errors of `vecstore.errors` and nothing else on purpose."""
@@ -292,159 +273,7 @@ class Database(Asking, Writing):
         self._maintenance.drop(collection, was_served=True)
         return True
 
-    # --- reads ---
-
-    def query_groups(self, request: GroupsRequest) -> Groups:
-        (request,) = self.embedding.resolved([self.named(request)])
-        collection = self.collection(request.query.collection)
-        with stop_after(request.query.timeout_s, self.settings):
-            return self._staged.run_groups(collection, request, self._staged.check_groups(collection, request))
-
-    def query_many(self, request: QueryRequest) -> list[Hits]:
-        """`query` for each row of `request.vector`, in one pass."""
-        self._check_queries(0 if request.vector is None else len(request.vector))
-        (request,) = self.embedding.resolved([self.named(request)], many=True)
-        collection = self.collection(request.collection)
-        with stop_after(request.timeout_s, self.settings):
-            return self.reader.run(collection, request, self.reader.check_many(collection, request))
-
-    def query_batch(self, requests: Sequence[QueryRequest]) -> list[Hits]:
-        """Answers in order. Requests that differ only in the vector share one pass. One bad request fails them all,
-        named by its place."""
-        self._check_queries(len(requests))
-        requests = self.embedding.resolved(self.named_all(requests))
-        groups: dict[tuple[Any, ...], list[int]] = {}
-        vectors: dict[int, Rows] = {}
-        stages: dict[int, Stage] = {}
-        for place, request in enumerate(requests):
-            collection = self.collection(request.collection)
-            try:
-                if request.is_staged:
-                    stages[place] = self._staged.check(collection, request)
-                    continue
-                vectors[place] = self.reader.check(collection, request)
-            except VecstoreError as error:
-                raise error.at(f"queries[{place}]") from None
-            groups.setdefault(batch_key(request), []).append(place)
-        results: dict[int, Hits] = {}
-        for place, stage in stages.items():
-            request = requests[place]
-            try:
-                with stop_after(request.timeout_s, self.settings):
-                    results[place] = self._staged.run(self.collection(request.collection), request, stage)
-            except VecstoreError as error:
-                raise error.at(f"queries[{place}]") from None
-        for places in groups.values():
-            first = requests[places[0]]
-            together = concat([vectors[place] for place in places])
-            with stop_after(first.timeout_s, self.settings):
-                answers = self.reader.run(self.collection(first.collection), first, together)
-            results.update(zip(places, answers, strict=True))
-        return [results[place] for place in range(len(requests))]
-
-    def _check_queries(self, count: int) -> None:
-        bound = self.settings.limits.queries_per_request_max
-        if not count:
-            raise validate.invalid("EMPTY_BATCH", "queries is empty", "queries")
-        if count > bound:
-            raise limit_exceeded("queries_per_request_max", count, bound, path="queries count")
-
-    def get(self, request: GetRequest) -> tuple[list[Point], int]:
-        """Points that exist, in the order asked for, and the seq read."""
-        with stop_after(None, self.settings):
-            request = self.named(request)
-            return self.reader.get(self.collection(request.collection), request)
-
-    def scroll(self, request: ScrollRequest) -> ScrollResult:
-        with stop_after(None, self.settings):
-            request = self.named(request)
-            return self.reader.scroll(self.collection(request.collection), request)
-
-    def count(self, request: CountRequest) -> tuple[int, int]:
-        """The exact number of points that match, and the seq read."""
-        with stop_after(None, self.settings):
-            request = self.named(request)
-            return self.reader.count(self.collection(request.collection), request)
-
-    def facet(self, request: FacetRequest) -> Facets:
-        """How many points have each value of a payload key."""
-        with stop_after(None, self.settings):
-            request = self.named(request)
-            return self._overviews.facet(self.collection(request.collection), request)
-
-    def matrix(self, request: MatrixRequest) -> Matrix:
-        """The scores of points with each other."""
-        with stop_after(request.timeout_s, self.settings):
-            request = self.named(request)
-            return self._overviews.matrix(self.collection(request.collection), request)
-
-    # --- indexes and maintenance ---
-
-    def create_field_index(self, request: FieldIndexRequest) -> OperationInfo:
-        """Index a payload key. The operation ends when every segment has the index; filters work meanwhile."""
-        key = validate.check_payload_key(request.key)
-        if request.kind is None:
-            kinds = ", ".join(FieldKind)
-            raise validate.invalid("BAD_SCHEMA", f"index on {key!r} needs a kind: {kinds}", "kind")
-        with self._lock:
-            collection = self.collection(request.collection)
-            fields = {**collection.schema.fields, key: FieldKind(request.kind)}
-            self._set_fields(collection, fields)
-        return self._maintenance.settle(collection).info()
-
-    def delete_field_index(self, request: FieldIndexRequest) -> bool:
-        """False when there is none."""
-        key = validate.check_payload_key(request.key)
-        with self._lock:
-            collection = self.collection(request.collection)
-            if key not in collection.schema.fields:
-                return False
-            self._set_fields(collection, {k: kind for k, kind in collection.schema.fields.items() if k != key})
-        return True
-
-    def update_index(self, request: VectorIndexRequest) -> OperationInfo:
-        """Index a vector field by another spec; None leaves it to the engine. Queries go on meanwhile, by the old index
-        until the new one takes its place. The operation ends when every sealed segment follows; it fails when one
-        cannot.
-
-        Raises VECTOR_NAME_UNKNOWN, BAD_INDEX_SPEC."""
-        with self._lock:
-            collection = self.collection(request.collection)
-            _, field = field_of(collection.schema, request.vector)
-            field = msgspec.structs.replace(field, index=request.spec or Auto())
-            check_index(field, f"vectors.{request.vector}.index")
-            vectors = {**collection.schema.vectors, request.vector: field}
-            schema = msgspec.structs.replace(collection.schema, vectors=vectors)
-            return self._maintenance.reindex(collection, [request.vector], schema).info()
-
-    def tune(self, request: TuneRequest) -> OperationInfo:
-        """Calibrate the indexes of a vector field on queries of the user's own, in the background: recall targets then
-        hold for queries like these. Kept with each index, over restarts and merges; a segment sealed later knows only
-        its rows until it is merged with a tuned one.
-
-        Raises VECTOR_NAME_UNKNOWN, TOO_FEW_QUERIES; the operation fails with NOTHING_TO_TUNE without an index."""
-        (request,) = self.embedding.resolved([self.named(request)])
-        collection = self.collection(request.collection)
-        name, field = field_of(collection.schema, request.using)
-        queries = enough_queries(query_batch(request.queries, field, self.settings.limits))
-        return self._maintenance.tune(collection, name, queries).info()
-
-    def _tune_on(self, name: str, using: str, queries: Rows) -> None:
-        """On live queries that got less recall than was promised."""
-        collection = self._collections.get(name)
-        if collection is not None and not self._closed and self.settings.storage.maintenance:
-            self._maintenance.tune(collection, using, queries)
-
-    def _set_fields(self, collection: Collection, fields: dict[str, FieldKind]) -> None:
-        if fields == collection.schema.fields:
-            return
-        schema = msgspec.structs.replace(collection.schema, fields=fields)
-        validate.check_schema(schema, self.settings.limits)
-        self._committer.exclusive(lambda: changes.set_schema(collection, schema))
-
-    def compact(self, collection: str) -> OperationInfo:
-        """Seal the growing segment and merge everything, in the background."""
-        return self._maintenance.compact(self.collection(collection)).info()
+    # --- what there is ---
 
     def stats(self, collection: str) -> dict[str, Any]:
         """Rows, segments, bytes by component, index state. JSON-able."""
@@ -484,62 +313,6 @@ class Database(Asking, Writing):
     def path(self) -> Path | None:
         """The directory; None in memory."""
         return self._storage.path
-
-    def verify(self, collection: str | None = None) -> OperationInfo:
-        """Read every stored byte of one collection (or all) and check it, in the background. The operation fails with
-        a message that names what is damaged."""
-        if collection is None:
-            chosen = self._list()
-        else:
-            collection = self._aliases.get(collection, collection)
-            validate.check_name(collection, self.settings.limits)
-            if collection not in self._collections:
-                raise aliases.no_collection(collection)
-            chosen = [self._collections[collection]]
-        operation = self._operations.start("verify", collection or "")
-        arguments = (chosen, self._storage, operation)
-        threading.Thread(target=run_verify, args=arguments, name="vecstore-verify", daemon=True).start()
-        return operation.info()
-
-    def snapshot(self, dest: str | Path) -> OperationInfo:
-        """Write the whole database, as of one moment, to the folder `dest`, which must not exist; in the background,
-        while reads and writes go on. `vecstore.restore` makes a database of it. Raises FailedPrecondition (PATH_EXISTS,
-        IN_MEMORY)."""
-        return self._snapshots.take(Path(dest).absolute()).info()
-
-    def create_snapshot(self, name: str = "") -> OperationInfo:
-        """The same under a name, in the folder of the setting `server.snapshots_dir`. Raises BAD_NAME."""
-        return self._snapshots.create(name).info()
-
-    def list_snapshots(self) -> list[SnapshotInfo]:
-        """Those that have names."""
-        return self._snapshots.list()
-
-    def delete_snapshot(self, name: str) -> bool:
-        """False when there is none."""
-        return self._snapshots.delete(name)
-
-    def restore_snapshot(self, name: str, into: str) -> OperationInfo:
-        """Make a database of a snapshot, in the fresh folder `into` below the setting `server.restore_dir`, every byte
-        checked. Raises NotFound (SNAPSHOT_NOT_FOUND), FailedPrecondition (PATH_EXISTS), Corruption, BAD_NAME."""
-        return self._snapshots.restore(name, into).info()
-
-    def operation(self, id: str) -> OperationInfo:
-        """Raises NotFound (OPERATION_NOT_FOUND)."""
-        return self._operations.get(id).info()
-
-    def list_operations(self, collection: str | None = None) -> list[OperationInfo]:
-        """Newest first; the last 1,000 are remembered."""
-        return self._operations.list(None if collection is None else self._aliases.get(collection, collection))
-
-    def cancel_operation(self, id: str) -> OperationInfo:
-        """Ask an operation to stop; it does at its next step."""
-        operation = self._operations.get(id)
-        operation.cancel()
-        return operation.info()
-
-    def wait_operation(self, id: str, timeout_s: float | None = None) -> OperationInfo:
-        return self._operations.wait(id, timeout_s)
 
     def info(self) -> dict[str, Any]:
         return {
