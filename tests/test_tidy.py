@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -129,6 +130,14 @@ def test_the_wall_clock_is_only_shown() -> None:
     )
     found = [path for path in code_files("vecstore", "native") if reads.search(path.read_text(encoding="utf-8"))]
     assert {str(path.relative_to(ROOT / "vecstore")) for path in found} == shown
+
+
+def test_every_test_file_has_a_name_of_its_own() -> None:
+    """pytest imports them by it."""
+    names = Counter(
+        path.name for path in (ROOT / "tests").rglob("*.py") if path.name not in ("__init__.py", "conftest.py")
+    )
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_every_module_says_what_it_is() -> None:
