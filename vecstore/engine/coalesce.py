@@ -27,7 +27,7 @@ from vecstore.engine.reached import named, reached
 from vecstore.engine.read_path import batch_key, stop_after
 from vecstore.hits import Hits
 from vecstore.kernels.stop import Stop
-from vecstore.rows import Rows, concat
+from vecstore.rows import Rows, TextRows, concat
 from vecstore.types import QueryRequest
 
 WINDOW_S = 0.002
@@ -138,8 +138,11 @@ class Coalescer:
     async def query(self, request: QueryRequest) -> Hits:
         """As `Database.query`. A bad request fails alone, before it joins others."""
         database, parts = self._database, PARTS.get()
-        request = await named(database, request)
-        if database.embedding.wanted([request]):
+        if request.min_seqs or database.aliases:
+            request = await named(database, request)
+        # What else holds no texts: one vector is the common case, and the loop's time is dear.
+        may_hold_texts = isinstance(request.vector, TextRows) or request.is_staged
+        if may_hold_texts and database.embedding.wanted([request]):
             started = time.perf_counter()
             (request,) = await database.embedding.resolved_async([request])
             if parts is not None:

@@ -10,10 +10,26 @@ from contextlib import contextmanager
 from vecstore.config import Limits
 from vecstore.errors import RETRY_AFTER, Unavailable, overloaded
 from vecstore.memory.budget import PEAK_COPIES
-from vecstore.memory.room import ROOM
+from vecstore.memory.room import ROOM, Held
 from vecstore.server.receiving import Receiving
 
 RETRY_AFTER_S = 0.1
+
+
+class Holding:
+    """The bytes of one request, from `Admission.holding`."""
+
+    __slots__ = ("_admission", "_held", "_nbytes")
+
+    def __init__(self, admission: Admission, nbytes: int, held: Held) -> None:
+        self._admission, self._nbytes, self._held = admission, nbytes, held
+
+    def __enter__(self) -> None:
+        self._admission.bytes += self._nbytes
+
+    def __exit__(self, *_: object) -> None:
+        self._admission.bytes -= self._nbytes
+        self._held.free()
 
 
 class Admission:
@@ -45,20 +61,14 @@ class Admission:
             "streams": lambda: self.streams,
         }
 
-    @contextmanager
-    def holding(self, nbytes: int, copies: int = PEAK_COPIES) -> Iterator[None]:
-        """Around the answer to a request of so many bytes, once it is here, which comes to `copies` times that. Raises
-        ResourceExhausted (OVERLOADED) where those of others, or what else is held, leave no room for it: it is then
-        forgotten, and the client may send it again."""
+    def holding(self, nbytes: int, copies: int = PEAK_COPIES) -> Holding:
+        """To be held around the answer to a request of so many bytes, once it is here, which comes to `copies` times
+        that. Raises ResourceExhausted (OVERLOADED) where those of others, or what else is held, leave no room for it:
+        it is then forgotten, and the client may send it again."""
         if self.bytes + nbytes > self._bytes_max:
             bound = f"{nbytes} more would pass request_bytes_held_max={self._bytes_max}"
             raise overloaded(f"requests of {self.bytes} bytes are being answered, {bound}: retry later", RETRY_AFTER_S)
-        with ROOM.take((copies - 1) * nbytes, f"a request of {nbytes} bytes"):
-            self.bytes += nbytes
-            try:
-                yield
-            finally:
-                self.bytes -= nbytes
+        return Holding(self, nbytes, ROOM.take((copies - 1) * nbytes, f"a request of {nbytes} bytes"))
 
     def enter_call(self) -> None:
         """Raises Unavailable when draining, ResourceExhausted (OVERLOADED) when no more calls fit."""

@@ -96,8 +96,8 @@ class Calls:
     def unary(self, name: str, method: Asynchronous) -> Call:
         """A call that runs on the event loop."""
 
-        async def on_loop(request: bytes, remaining_s: float, _: Principal, _context: Context) -> bytes:
-            return await method(request, remaining_s)
+        def on_loop(request: bytes, remaining_s: float, _: Principal, _context: Context) -> Awaitable[bytes]:
+            return method(request, remaining_s)
 
         return self._unary(name, on_loop)
 
@@ -107,10 +107,13 @@ class Calls:
         own = self._names.own
         observing = self._observer.method(name)
         bytes_max, receive_s, default_s = limits.message_bytes_max, limits.receive_deadline_s, limits.deadline_default_s
+        too_slow = f"the request was not received within receive_deadline_s={receive_s:g}"
+        too_long = f"the call took longer than deadline_default_s={default_s:g}"
+        large = name in LARGE
 
         async def handle(principal: Principal, _requests: object, context: Context) -> bytes:
             observed = observing.begin(context.invocation_metadata)
-            expiry = _Expiry(loop, receive_s, f"the request was not received within receive_deadline_s={receive_s:g}")
+            expiry = _Expiry(loop, receive_s, too_slow)
             try:
                 return await answered(principal, context, observed, expiry)
             except BaseException as error:
@@ -124,7 +127,7 @@ class Calls:
             """In a frame of its own, which `_fail` empties of requests and answers."""
             admission.enter_call()
             try:
-                with await admission.receiving.turn(name in LARGE):
+                with await admission.receiving.turn(large):
                     request = await context.read()
                 expiry.stop()
                 if not isinstance(request, bytes):
@@ -132,7 +135,7 @@ class Calls:
                 remaining_s = context.time_remaining()
                 if remaining_s is None:  # otherwise gRPC itself cancels this task at the deadline
                     remaining_s = default_s
-                    expiry.restart(default_s, f"the call took longer than deadline_default_s={default_s:g}")
+                    expiry.restart(default_s, too_long)
                 deadline = loop.time() + remaining_s
                 observed.facts = functools.partial(facts, name, principal, context, request, limits, own)
                 waiting = time.perf_counter()
@@ -160,11 +163,13 @@ class Calls:
         writer, shown, names, rule = self._writer, self._shown, self._names, RULES[name]
         loop = asyncio.get_running_loop()
 
-        async def here(request: bytes, remaining_s: float, principal: Principal, context: Context) -> bytes:
+        def here(request: bytes, remaining_s: float, principal: Principal, context: Context) -> Awaitable[bytes]:
             def call(settled: bytes) -> Awaitable[bytes]:
                 return method(settled, remaining_s, principal, context)
 
-            return await names.run(rule, principal, request, remaining_s, call)
+            if names.are_own(principal):
+                return call(request)
+            return names.run(rule, principal, request, remaining_s, call)
 
         async def in_writer(request: bytes, remaining_s: float, principal: Principal, context: Context) -> bytes:
             assert writer is not None

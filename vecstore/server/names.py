@@ -38,6 +38,10 @@ class Names:
         """As it stands for now, for logs."""
         return self._database.aliases.get(name, name)
 
+    def are_own(self, principal: Principal) -> bool:
+        """Whether requests name collections as they are called, and the caller may see all: there is nothing to do."""
+        return principal.collections is None and not self._database.aliases and not self._follows
+
     async def run(
         self, rule: Rule, principal: Principal, data: bytes, remaining_s: float, call: Callable[[bytes], Awaitable[T]]
     ) -> T:
@@ -58,7 +62,7 @@ class Names:
         database = self._database
         if rule.request is None or rule.places is None:
             return data
-        if principal.collections is None and not database.aliases and not self._follows:
+        if self.are_own(principal):
             return data
         message: Message = await self._apart(data, rule.request.FromString, data)
         if self._follows:  # what an alias stands for is to be looked up among what the caller has seen

@@ -263,7 +263,10 @@ def scored_to_pb(hits: Hits, encoding: int, points: Any) -> None:
         else:
             set_id(point.id, value)
         if payload is not None:
-            _payload_to_pb(payload, point, as_json)
+            if as_json:
+                point.payload_json = payload
+            else:
+                set_payload(point.payload, payload)
         if vectors is not None:
             _vectors_to_pb(vectors, point)
 
