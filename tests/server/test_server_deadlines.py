@@ -118,7 +118,7 @@ def test_an_expired_query_says_how_long_it_took(endless: tuple[queue.Queue[str],
     message = one if name == "Query" else pb.QueryBatchRequest(queries=[one])
     code, error = failure(getattr(client.points, name), message, timeout=60)
     assert (code, error.reason) == ("DEADLINE_EXCEEDED", "QUERY_TIMEOUT")
-    assert 400 <= float(error.metadata["elapsed_ms"]) < 20_000
+    assert 390 <= float(error.metadata["elapsed_ms"]) < 20_000  # the loop's clock counts whole milliseconds
     assert error.metadata["timeout_s"] == "0.4"
     assert [heard.get(timeout=30), heard.get(timeout=30)] == ["begun", "stopped"]
 
