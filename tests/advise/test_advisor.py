@@ -133,7 +133,7 @@ def test_threads_are_put_back(sample) -> None:
 
 
 def test_pictures_and_pages(advice: Advice, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs the plot extra")
     picked = choose_again(advice, budget_bytes=40, min_recall=0.5)
     write_png(picked, tmp_path / "a.png")
     write_html(picked, tmp_path / "a.html")

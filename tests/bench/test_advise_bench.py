@@ -11,8 +11,8 @@ from bench import advise, big_collection, contest, datasets
 from vecstore.advise import Option
 from vecstore.index_spec import Flat, Int4, Int8, LloydMax
 
-pytest.importorskip("matplotlib")
-pytest.importorskip("faiss")
+pytest.importorskip("matplotlib", reason="needs the plot extra")
+pytest.importorskip("faiss", reason="needs the train extra")
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_rates_are_read_off_each_family_and_compared_with_the_best_peer() -> Non
 
 
 def test_a_race_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs the plot extra")
     datasets.synthesize(tmp_path / "made.hdf5", "angular", rows=2_000, dim=DIM, queries=50)
     out = tmp_path / "race.jsonl"
     arguments = (str(tmp_path / "made.hdf5"), [SPEC], [0.95], 2, 10, None, None, "cpu", str(out), False, True, [1],

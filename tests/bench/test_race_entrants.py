@@ -60,7 +60,7 @@ def test_the_grids_have_every_size() -> None:
 
 
 def test_a_race_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs the plot extra")
     datasets.synthesize(tmp_path / "made.hdf5", "angular", rows=2_000, dim=DIM, queries=50)
     out = tmp_path / "race.jsonl"
     ivf_race.race(
@@ -78,7 +78,7 @@ def test_a_race_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_frontier_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs the plot extra")
     datasets.synthesize(tmp_path / "made.hdf5", "angular", rows=1_000, dim=DIM, queries=20)
     out = tmp_path / "frontier.jsonl"
     specs = ["int8 | rerank(none)", "lloyd_max | rerank(none)", "pq(9999) | rerank(none)"]

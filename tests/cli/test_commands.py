@@ -172,7 +172,7 @@ def vecstore_process(*args: object, **env: str) -> subprocess.Popen[str]:
 
 
 def test_serve_until_sigterm_with_a_key(run: Callable[..., Any], target: Path) -> None:
-    pytest.importorskip("grpc")
+    pytest.importorskip("grpc", reason="needs the server extra")
     with vecstore_process("serve", target, "--port", 0, VECSTORE_SERVER_API_KEY="sesame") as server:
         try:
             assert server.stdout is not None
@@ -195,7 +195,7 @@ def test_serve_until_sigterm_with_a_key(run: Callable[..., Any], target: Path) -
 
 
 def test_serve_refuses_to_be_open_to_all(tmp_path: Path) -> None:
-    pytest.importorskip("grpc")
+    pytest.importorskip("grpc", reason="needs the server extra")
     with vecstore_process("serve", tmp_path / "db", "--host", "0.0.0.0") as server:
         out, err = server.communicate(timeout=30)
     assert server.returncode == 1

@@ -14,8 +14,8 @@ from cli_samples import ROWS, contents
 import vecstore
 from vecstore import Dense
 
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
+pa = pytest.importorskip("pyarrow", reason="needs the io extra")
+pq = pytest.importorskip("pyarrow.parquet", reason="needs the io extra")
 
 
 def fixed(rows: np.ndarray) -> Any:
@@ -94,7 +94,7 @@ def test_parquet_vectors_in_every_shape(run: Callable[..., Any], tmp_path: Path,
 
 
 def test_ann_benchmarks_files(run: Callable[..., Any], tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
+    h5py = pytest.importorskip("h5py", reason="needs the io extra")
     with h5py.File(tmp_path / "a.hdf5", "w") as file:
         file.attrs["distance"] = "euclidean"
         file["train"], file["test"] = ROWS, ROWS[:5]

@@ -49,7 +49,7 @@ def test_example(name: str) -> None:
 
 
 def test_example_against_a_server() -> None:
-    pytest.importorskip("grpc")
+    pytest.importorskip("grpc", reason="needs the server extra")
     from vecstore.config import Server, Settings
     from vecstore.engine.database import Database
     from vecstore.server.running import start_server

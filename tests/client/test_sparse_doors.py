@@ -352,7 +352,7 @@ def test_bad_input_far_back_in_a_large_upsert_writes_nothing() -> None:
 def test_scrolling_takes_fewer_points_at_a_time_where_they_are_large(
     loop: asyncio.AbstractEventLoop, style: str
 ) -> None:
-    pytest.importorskip("grpc")
+    pytest.importorskip("grpc", reason="needs the server extra")
     from vecstore.engine.database import Database
     from vecstore.server.running import start_server
 

@@ -51,7 +51,7 @@ def _rows(n: int, dim: int = DIM, seed: int = 0) -> np.ndarray:
 
 def _codes(spec: Any, metric: Metric, rows: np.ndarray, origins: np.ndarray | None, device: Device) -> None:
     if isinstance(spec, index_spec.PQ):
-        pytest.importorskip("faiss")
+        pytest.importorskip("faiss", reason="needs the train extra")
     quantizer = QUANTIZERS[str(type(spec).__struct_config__.tag)].train(spec, metric, rows, origins, 0)
     wanted = quantizer.encode(rows, origins)
     with at(device):
@@ -74,7 +74,7 @@ def test_codes_of_every_quantizer(device: Device, spec: Any) -> None:
 @pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is not on this machine")
 @pytest.mark.parametrize("spec", [index_spec.SAQ(4), index_spec.RaBitQ(3), index_spec.Int8()], ids=str)
 def test_codes_of_real_rows(device: Device, spec: Any) -> None:
-    h5py = pytest.importorskip("h5py")
+    h5py = pytest.importorskip("h5py", reason="needs the io extra")
     with h5py.File(REAL) as file:
         rows = file["train"][:64].astype(np.float32)
     _codes(spec, Metric.DOT, rows, np.repeat(rows[:2], 32, axis=0), device)

@@ -186,7 +186,7 @@ def test_what_is_refused() -> None:
 @pytest.mark.parametrize("file", ["dense-minilm-100k-384-angular.hdf5", "dense-e5-wordnet-50k-384-angular.hdf5"])
 def test_bounds_on_real_queries(file: str) -> None:
     """The first stage's error covers real queries, which nothing was fitted to: it drops next to no neighbour."""
-    h5py = pytest.importorskip("h5py")
+    h5py = pytest.importorskip("h5py", reason="needs the io extra")
     if not (DATA / file).exists():
         pytest.skip(f"{DATA / file} is absent")
     with h5py.File(DATA / file) as stored:

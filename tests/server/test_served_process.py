@@ -25,7 +25,7 @@ def add(path: Path, name: str, role: str) -> str:
 
 
 def test_keys_tls_and_json_lines(tmp_path: Path) -> None:
-    pytest.importorskip("typer")
+    pytest.importorskip("typer", reason="needs the cli extra")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     made = authority.issue_cert("127.0.0.1")

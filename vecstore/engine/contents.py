@@ -47,7 +47,7 @@ def _room_for(segment: SegmentView, count: int, schema: Schema, select: Selectio
     if select.vectors:
         names = schema.vectors if isinstance(select.vectors, bool) else select.vectors
         row_bytes += sum(schema.vectors[name].storage_width * WIDEST for name in names)
-    return ROOM.take(ANSWER_COPIES * count * row_bytes, f"reading {count} points")
+    return ROOM.take(ANSWER_COPIES * count * row_bytes, "reading {} points", count)
 
 
 def gathered(

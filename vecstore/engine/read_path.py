@@ -93,7 +93,7 @@ class Reader:
         k = min(request.k + request.offset, max(1, view.points))
         queries = self.terms.prepared(self.kernels, view, name, spec, vectors)
         params = defaulted(request.params, spec)
-        with ROOM.take(FOUND_BYTES * len(vectors) * k, f"{len(vectors)} queries for {k} points each"):
+        with ROOM.take(FOUND_BYTES * len(vectors) * k, "{} queries for {} points each", len(vectors), k):
             ranked = search_view(
                 self.kernels, view, name, queries, k, request.filter, self.filtering, plan, params,
                 settings=self.settings.storage, counted=counted,

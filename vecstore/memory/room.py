@@ -50,15 +50,18 @@ class Room:
         self.taken = 0
         self._held = held
         self._lock = threading.Lock()
+        self._nothing = Held(self, 0)
 
-    def take(self, nbytes: int, what: str) -> Held:
-        """Raises ResourceExhausted (OVERLOADED), naming `what`."""
+    def take(self, nbytes: int, what: str, *numbers: int) -> Held:
+        """Raises ResourceExhausted (OVERLOADED), naming `what`, a format for the numbers: each query passes here, and
+        hardly any is refused."""
         if not self.budget or nbytes < SMALL:
-            return Held(self, 0)
+            return self._nothing
         if self._fits(nbytes) or (trim() and self._fits(nbytes)):
             return Held(self, nbytes)
-        numbers = f"{self._held()} bytes are held and {self.taken} promised of storage.memory_max={self.budget}"
-        raise overloaded(f"{what} takes about {nbytes} bytes; {numbers}: retry later", RETRY_AFTER_S)
+        state = f"{self._held()} bytes are held and {self.taken} promised of storage.memory_max={self.budget}"
+        message = f"{what.format(*numbers)} takes about {nbytes} bytes; {state}: retry later"
+        raise overloaded(message, RETRY_AFTER_S)
 
     def _fits(self, nbytes: int) -> bool:
         held, bound = self._held(), self.budget - self.budget // SPARE

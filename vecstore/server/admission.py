@@ -68,7 +68,7 @@ class Admission:
         if self.bytes + nbytes > self._bytes_max:
             bound = f"{nbytes} more would pass request_bytes_held_max={self._bytes_max}"
             raise overloaded(f"requests of {self.bytes} bytes are being answered, {bound}: retry later", RETRY_AFTER_S)
-        return Holding(self, nbytes, ROOM.take((copies - 1) * nbytes, f"a request of {nbytes} bytes"))
+        return Holding(self, nbytes, ROOM.take((copies - 1) * nbytes, "a request of {} bytes", nbytes))
 
     def enter_call(self) -> None:
         """Raises Unavailable when draining, ResourceExhausted (OVERLOADED) when no more calls fit."""
