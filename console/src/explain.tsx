@@ -3,9 +3,9 @@
 import { useState } from "preact/hooks";
 import type { ComponentChildren } from "preact";
 import { count, ms, share, significant } from "./format";
+import type { Query } from "./found";
 import { readId } from "./ids";
 import type { Collection } from "./schema";
-import type { Query } from "./search";
 import { ask } from "./server";
 import { Input, Problem, useAction } from "./ui";
 

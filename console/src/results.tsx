@@ -3,9 +3,9 @@
 import { useState } from "preact/hooks";
 import { Explain, WhyNot } from "./explain";
 import { count, gist, idText, ms, share, significant } from "./format";
+import type { Found } from "./found";
 import { PointDialog } from "./point";
 import type { Collection } from "./schema";
-import type { Found } from "./search";
 import { Copy } from "./ui";
 import { stringify } from "vecstore-client";
 

@@ -3,6 +3,7 @@
 import { useState } from "preact/hooks";
 import type { Schemas } from "vecstore-client";
 import { AskDocuments } from "./asking";
+import type { Found, Query } from "./found";
 import { FilterFields, type FilterForm, filterOf, keysOf, NO_FILTER } from "./filter";
 import { firstField, type Leg, LegFields, newLeg, rankedOf } from "./leg";
 import { Results } from "./results";
@@ -11,8 +12,6 @@ import { ask, useLoaded } from "./server";
 import { Check, Input, Problem, Select, useAction } from "./ui";
 
 type Fusion = Schemas["FusionName"];
-export type Query = Schemas["QueryBody"];
-export type Answer = Schemas["QueryAnswer"];
 
 const FUSIONS: [Fusion, string][] = [
   ["rrf", "ranks (RRF)"],
@@ -49,13 +48,6 @@ function queryOf(form: Form, collection: Collection): Query {
     fusion: { [form.fusion]: {}, ...(weights.some((one) => one !== 1) ? { weights } : {}) },
     ...common,
   };
-}
-
-export interface Found {
-  query: Query;
-  answer: Answer;
-  legs: string[];
-  took: number;
 }
 
 export function SearchPage({ collection }: { collection: Collection }) {

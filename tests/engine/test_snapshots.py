@@ -222,6 +222,17 @@ def test_snapshots_under_names_are_kept_listed_restored_and_deleted(tmp_path: Pa
     Database.open(tmp_path / "db" / "restored" / "x", SMALL).close()
 
 
+def test_snapshots_without_names_of_one_second_get_a_name_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vecstore.engine.snapshots.time.strftime", lambda *_: "snapshot-now")
+    with Database.open(tmp_path / "db", SMALL) as db:
+        for operation in [db.create_snapshot() for _ in range(3)]:
+            wait(db, operation)
+        assert {info.name for info in db.list_snapshots()} == {"snapshot-now", "snapshot-now-2", "snapshot-now-3"}
+        db.delete_snapshot("snapshot-now-2")
+        wait(db, db.create_snapshot())
+        assert "snapshot-now-4" in {info.name for info in db.list_snapshots()}, "a name is not given again at once"
+
+
 def test_a_snapshot_that_is_cancelled_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Database.open(tmp_path / "db", SMALL) as db:
         checkpoint = db._storage.kv.checkpoint

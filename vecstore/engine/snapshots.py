@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 from vecstore.config import Server
@@ -43,6 +44,8 @@ class Snapshots:
         self._committer = committer
         self._operations = operations
         self._collections = collections
+        self._naming = threading.Lock()
+        self._given: set[str] = set()
         self._directory = self._restored = None
         if storage.path is not None:
             self._directory = Path(settings.snapshots_dir or storage.path / "snapshots").absolute()
@@ -56,8 +59,9 @@ class Snapshots:
         return self._run("snapshot", lambda operation: self._take(destination, operation))
 
     def create(self, name: str) -> Operation:
-        """Under a name; an empty one is made of the time."""
-        return self.take(self._folder() / _checked(name or time.strftime("snapshot-%Y%m%d-%H%M%S", time.gmtime())))
+        """Under a name; an empty one is made of the time, and of a number where that second has one."""
+        folder = self._folder()
+        return self.take(folder / (_checked(name) if name else self._unused(folder)))
 
     def list(self) -> list[SnapshotInfo]:
         """By name. One whose list of files is damaged is there with the error."""
@@ -90,6 +94,15 @@ class Snapshots:
             restore_snapshot(source, destination, operation.progress)
 
         return self._run("restore", run)
+
+    def _unused(self, folder: Path) -> str:
+        """A name that no snapshot has, nor any that is being written: those are not in the folder yet."""
+        now = time.strftime("snapshot-%Y%m%d-%H%M%S", time.gmtime())
+        names = (now if number == 1 else f"{now}-{number}" for number in count(1))
+        with self._naming:
+            name = next(one for one in names if one not in self._given and not (folder / one).exists())
+            self._given = {one for one in self._given if one.startswith(now)} | {name}
+        return name
 
     def _folder(self) -> Path:
         if self._directory is None:
