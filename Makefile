@@ -69,7 +69,7 @@ check: $(VENV)/.developers verify-proto verify-web
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict vecstore
 	$(BIN)/lint-imports
-	$(BIN)/clang-format --dry-run -Werror $(NATIVE_STYLED)
+	@$(BIN)/clang-format --dry-run -Werror $(NATIVE_STYLED)
 	$(BIN)/python -m pytest -q tests/test_tidy.py tests/test_project.py
 
 bench: $(VENV)/.developers

@@ -18,6 +18,7 @@ from vecstore.embed.embedders import EmbedderLike
 from vecstore.engine.database import Database
 from vecstore.engine.follower import Follower
 from vecstore.errors import FailedPrecondition, InvalidArgument
+from vecstore.wire.loading import load_grpc
 
 PORTS = {"grpc": 7334, "grpcs": 7334, "http": 7333, "https": 7333}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)\Z", re.DOTALL)
@@ -217,6 +218,7 @@ def _need_grpc() -> None:
     if importlib.util.find_spec("grpc") is None or importlib.util.find_spec("google.rpc") is None:
         message = "servers are reached with gRPC: pip install 'vecstore[grpc]'"
         raise FailedPrecondition(message, reason="EXTRA_MISSING")
+    load_grpc()
 
 
 def _need_httpx() -> None:

@@ -4,3 +4,7 @@ A call passes, in this order: the key (`router`), before a byte of its body is r
 body, within receive_deadline_s; an execution slot; the deadline; parsing; the service (`points`, `collections`,
 `operations`). What fails is mapped to a status and logged in one place (`calls`).
 """
+
+from vecstore.wire.loading import load_grpc
+
+load_grpc()
