@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from vecstore.config import Storage as StorageSettings
 from vecstore.engine import bitmaps, changes
@@ -203,7 +203,9 @@ class Maintenance:
             return self._attempt(self._upkeep, "recheck", collection, lambda _: self._recheck(collection, *old))
         return False
 
-    def _attempt(self, stepper: Stepper, kind: str, collection: Collection, work: Callable[[Operation], None]) -> bool:
+    def _attempt(
+        self, stepper: Stepper, kind: str, collection: Collection, work: Callable[[Operation], object]
+    ) -> bool:
         operation = self._operations.start(kind, collection.record.name)
         try:
             work(operation)
@@ -235,9 +237,13 @@ class Maintenance:
         _check_served(collection)
         self._committer.exclusive(lambda: changes.freeze(collection))
         self._seal_all(collection, operation)
-        while (victims := self._all_mergeable(collection)) is not None:
+        mine, made = set(collection.sealed), set[str]()  # what is written meanwhile is not waited for: it has no end
+        while (victims := self._all_mergeable(collection, mine, made)) is not None:
             _check_served(collection)
-            self._merge(collection, victims, operation)
+            result = self._merge(collection, victims, operation)
+            if result is not None:
+                mine.add(result.uid)
+                made.add(result.uid)
         self._index_all(collection, operation)
 
     def _settle(self, collection: Collection, operation: Operation) -> None:
@@ -248,10 +254,7 @@ class Maintenance:
         _check_served(collection)
         if collection.growing.n_rows:
             self._committer.exclusive(lambda: changes.freeze(collection))
-        frozen = list(collection.frozen)
-        while any(segment in collection.frozen for segment in frozen):
-            _check_served(collection)
-            self._seal(collection, operation)
+        self._seal_all(collection, operation)
         segments = list(collection.sealed.values())
         for done, segment in enumerate(segments):
             _check_served(collection)
@@ -288,12 +291,16 @@ class Maintenance:
             raise VecstoreError(f"segment {segment.header.id}: the index on {name!r} cannot be measured again")
 
     def _seal_all(self, collection: Collection, operation: Operation) -> None:
-        while collection.frozen:
+        """What is closed now."""
+        frozen = list(collection.frozen)
+        while any(segment in collection.frozen for segment in frozen):
             _check_served(collection)  # one that is being dropped is not sealed: waiting for that would have no end
             self._seal(collection, operation)
 
     def _index_all(self, collection: Collection, operation: Operation) -> None:
-        while (lacking := self._lacking_indexes(collection)) is not None:
+        """Of what is sealed now."""
+        sealed = set(collection.sealed)
+        while (lacking := self._lacking_indexes(collection, sealed)) is not None:
             _check_served(collection)
             self._index(collection, lacking, operation)
 
@@ -334,9 +341,9 @@ class Maintenance:
             self._sealer.wake_in(left)
         return left <= 0
 
-    def _lacking_indexes(self, collection: Collection) -> SealedSegment | None:
-        for segment in list(collection.sealed.values()):
-            if segment.uid not in self._given_up and self._derived.lacking(segment, collection):
+    def _lacking_indexes(self, collection: Collection, among: Container[str] | None = None) -> SealedSegment | None:
+        for segment in self._mergeable(collection):
+            if (among is None or segment.uid in among) and self._derived.lacking(segment, collection):
                 return segment
         return None
 
@@ -357,14 +364,18 @@ class Maintenance:
                     return chosen
         return []
 
-    def _all_mergeable(self, collection: Collection) -> list[SealedSegment] | None:
-        """For a compaction: as many segments as fit one, while that changes anything."""
-        segments = sorted(self._mergeable(collection), key=lambda segment: segment.header.nbytes)
+    def _all_mergeable(
+        self, collection: Collection, among: Container[str], made: Container[str]
+    ) -> list[SealedSegment] | None:
+        """For a compaction: as many segments as fit one, then those with dead rows, but for what it `made` itself."""
+        segments = [segment for segment in self._mergeable(collection) if segment.uid in among]
+        segments.sort(key=lambda segment: segment.header.nbytes)
         chosen = self._within_bound(segments)
         if len(chosen) > 1:
             return chosen
         for segment in segments:
-            if bitmaps.count_bits(collection.alive(segment.uid)) < segment.header.n_rows:
+            n_alive = bitmaps.count_bits(collection.alive(segment.uid))
+            if segment.uid not in made and n_alive < segment.header.n_rows:
                 return [segment]
         return None
 
@@ -392,12 +403,15 @@ class Maintenance:
             source = JobSource(alive, arrays=frozen.dump(frozen.n_rows) if frozen.n_rows else None)
             self._replace(collection, [Replaced(frozen, alive)], [source], frozen.max_seq, operation)
 
-    def _merge(self, collection: Collection, victims: Sequence[SealedSegment], operation: Operation) -> None:
+    def _merge(
+        self, collection: Collection, victims: Sequence[SealedSegment], operation: Operation
+    ) -> SealedSegment | None:
+        """The segment that takes their place, None when no row is left."""
         replaced = [Replaced(segment, collection.alive(segment.uid)) for segment in victims]
         sources = [JobSource(old.alive, sealed=segment) for old, segment in zip(replaced, victims, strict=True)]
         max_seq = max(segment.header.max_seq for segment in victims)
         try:
-            self._replace(collection, replaced, sources, max_seq, operation)
+            made = self._replace(collection, replaced, sources, max_seq, operation)
         except Cancelled:
             raise
         except VecstoreError:
@@ -406,6 +420,7 @@ class Maintenance:
         for segment in victims:
             segment.hold()  # a build read it, unless no row was left
             delete_columns(self._blobs, segment.header.columns)
+        return made
 
     def _replace(
         self,
@@ -414,7 +429,7 @@ class Maintenance:
         sources: Sequence[JobSource],
         max_seq: int,
         operation: Operation,
-    ) -> None:
+    ) -> SealedSegment | None:
         schema = collection.schema
         made = None
         if any(bitmaps.count_bits(old.alive) for old in replaced):
@@ -436,6 +451,7 @@ class Maintenance:
             if made is not None:
                 delete_columns(self._blobs, made.header.columns)
             raise
+        return made
 
     def _index(self, collection: Collection, segment: SealedSegment, operation: Operation) -> None:
         try:
