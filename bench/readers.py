@@ -14,12 +14,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,9 +75,12 @@ def build(folder: Path, rows: int, rng: np.random.Generator) -> None:
         assert done.state is OperationState.DONE, done
 
 
-def serve(folder: Path, readers: int) -> Server:
+def serve(folder: Path, readers: int, settings: Mapping[str, str] | None = None) -> Server:
+    """`settings` by their names in the environment."""
     command = [sys.executable, "-m", "vecstore.cli.main", "serve", str(folder), "--port", "0"]
-    process = subprocess.Popen([*command, "--readers", str(readers)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--readers", str(readers)], stdout=subprocess.PIPE, text=True, env={**os.environ, **(settings or {})}
+    )
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line.startswith(READY), line

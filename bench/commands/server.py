@@ -61,6 +61,7 @@ def add_to(commands: Any) -> None:
         commands, "soak", "bench.soak:soak", "a server under mixed load for minutes: its memory, files and threads"
     )
     one.add_argument("--minutes", type=float, default=20.0)
+    one.add_argument("--seal-mib", type=int, default=8, help="what waits before it is sealed; 0: the server's default")
     one.add_argument("--out", default="bench/results/soak.jsonl")
 
     one = add(
