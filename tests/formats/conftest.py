@@ -1,0 +1,8 @@
+"""Tests of formats share `format_content`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
