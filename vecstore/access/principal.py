@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from vecstore.errors import PermissionDenied
 
@@ -64,6 +64,10 @@ class Principal:
         """For what concerns every collection at once. Raises PermissionDenied when the key is limited to some."""
         if self.collections is not None:
             raise PermissionDenied(f"key {self.name!r} is for some collections only; this concerns all: name one")
+
+    def own_stats(self, stats: dict[str, Any]) -> dict[str, Any]:
+        """What the key is told of a collection: what all indexes take is not for one that is limited to some."""
+        return stats if self.collections is None else {k: v for k, v in stats.items() if k != "index_bytes"}
 
     def seen(self, named: Sequence[tuple[str, T]]) -> list[T]:
         """Those of (collection, thing) whose collection the key may see."""

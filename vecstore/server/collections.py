@@ -88,9 +88,10 @@ class Collections:
         deleted = self._database.delete_field_index(FieldIndexRequest(message.collection, message.key))
         return pb.DeleteFieldIndexResponse(deleted=deleted).SerializeToString()
 
-    def stats(self, data: bytes) -> bytes:
+    def stats(self, data: bytes, principal: Principal) -> bytes:
         answer = pb.CollectionStatsResponse()
-        set_fields(answer.stats, self._database.stats(pb.CollectionStatsRequest.FromString(data).collection))
+        found = self._database.stats(pb.CollectionStatsRequest.FromString(data).collection)
+        set_fields(answer.stats, principal.own_stats(found))
         return answer.SerializeToString()
 
     def estimate(self, data: bytes) -> bytes:
@@ -115,7 +116,7 @@ class Collections:
         if principal.collections is not None:  # how many others there are, and where, is not for this key
             facts["key"]["collections"] = list(principal.collections)
             facts["collections"] = sum(principal.may_see(info.name) for info in self._database.list_collections())
-            del facts["path"], facts["epoch"]
+            del facts["path"], facts["epoch"], facts["memory"]["held"]
         elif principal.role is Action.ADMIN:
             facts["keys"] = self._access.key_names()
         set_fields(answer.info, facts)

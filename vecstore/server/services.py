@@ -72,7 +72,6 @@ def calls_of(
         "Collections/UpdateIndex": collections.update_index,
         "Collections/Tune": collections.tune,
         "Collections/DeleteFieldIndex": collections.delete_field_index,
-        "Collections/Stats": collections.stats,
         "Collections/Estimate": collections.estimate,
         "Collections/Compact": collections.compact,
         "Collections/Verify": collections.verify,
@@ -84,6 +83,7 @@ def calls_of(
         found.append(calls.blocking(name, in_thread))
     for name, filtering in {
         "Collections/List": collections.list,
+        "Collections/Stats": collections.stats,
         "Collections/Info": collections.info,
         "Collections/UpdateAliases": collections.update_aliases,
         "Collections/ListAliases": collections.list_aliases,

@@ -44,7 +44,7 @@ async def exists(call: Call) -> s.Exists:
 
 
 async def stats(call: Call) -> s.Stats:
-    return s.Stats(stats=await call.transport.stats(call.collection))
+    return s.Stats(stats=call.principal.own_stats(await call.transport.stats(call.collection)))
 
 
 async def estimate(call: Call) -> e.Estimate:

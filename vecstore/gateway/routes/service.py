@@ -35,6 +35,7 @@ async def info(call: Call) -> s.Info:
         facts["collections"] = sum(who.may_see(one.name) for one in await call.transport.list_collections())
         facts.pop("path", None)
         facts.pop("epoch", None)
+        facts.get("memory", {}).pop("held", None)
     return s.Info(info=facts)
 
 
