@@ -27,7 +27,7 @@ TAKING = [
     (f"{STORAGE}fsync_directory", "after", 2),
 ]
 RESTORING = [
-    (f"{STORAGE}_make", "after", 2),
+    (f"{STORAGE}_make", "after", 1),
     (f"{STORAGE}_copy", "before", 3),
     (f"{STORAGE}fsync_directory", "before", 1),
     (f"{STORAGE}fsync_directory", "after", 2),

@@ -1,5 +1,5 @@
-"""Failing system calls and a wall clock that jumps: compiles preload.c or clock.c with the machine's C compiler, to be
-loaded into a child process."""
+"""Failing system calls, a record of them, and a wall clock that jumps: compiles a library with the machine's C
+compiler, to be loaded into a child process."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 FAULTS = Path(__file__).with_name("preload.c")
+RECORD = Path(__file__).with_name("record.c")
 CLOCK = Path(__file__).with_name("clock.c")
 
 

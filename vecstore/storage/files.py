@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from vecstore.storage.rocks_errors import from_os, locked
@@ -16,6 +17,16 @@ def fsync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """With its parents. Their names are durable when it returns, or a power cut could take all that is in `path`; it
+    may exist, since who made it may have died before that. Raises OSError."""
+    missing = [one for one in path.parents if not one.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for directory in (*(one.parent for one in reversed(missing)), path.parent):
+        with suppress(PermissionError):  # where we may make folders and not look at them
+            fsync_directory(directory)
 
 
 def fsync_file(path: Path) -> None:

@@ -48,6 +48,7 @@ RESERVED_PREFIX: Final = b"\x00"
 STORE_FORMAT_KEY: Final = b"\x00format"
 EPOCH_KEY: Final = b"\x00epoch"
 POSITION_KEY: Final = b"\x00position"
+SYNCED_KEY: Final = b"\x00synced"
 RECLAIM_PREFIX: Final = b"\x00reclaim\x00"
 RECLAIM_END: Final = b"\x00reclaim\x01"
 

@@ -20,12 +20,13 @@ from rocksdict import Checkpoint, ColumnFamily, Rdict, RdictIter, WriteBatch
 
 from vecstore.errors import Corruption, FailedPrecondition, IoFailed
 from vecstore.storage import format, witness
-from vecstore.storage.files import fsync_directory, fsync_file, lock_file, replace_file
+from vecstore.storage.files import fsync_directory, fsync_file, lock_file, make_directory, replace_file
 from vecstore.storage.interfaces import Family
 from vecstore.storage.rocks_errors import closed, from_os, from_rocks, locked
 from vecstore.storage.rocks_framing import check_log_files
 from vecstore.storage.rocks_options import SEGMENTS, database_options, family_options, write_options
 from vecstore.storage.shared_lock import SharedLock
+from vecstore.storage.torn_log import cut_torn_tail
 
 
 class Releasable(Protocol):
@@ -66,7 +67,8 @@ class RocksDatabase:
             message = f"{directory} is a snapshot: restore it to another folder, and open that"
             raise FailedPrecondition(message, reason="IS_SNAPSHOT")
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            if not (directory / format.FORMAT_FILE).exists():
+                make_directory(directory)
         except OSError as error:
             raise from_os(error, f"creating {directory}") from None
         self._lock = lock_file(directory / format.LOCK_FILE)
@@ -176,6 +178,7 @@ class RocksDatabase:
 
     def _open(self) -> None:
         try:
+            cut_torn_tail(self.rocksdb_directory)
             check_log_files(self.rocksdb_directory)
         except OSError as error:
             raise from_os(error, "reading the logs") from None

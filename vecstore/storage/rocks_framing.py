@@ -19,8 +19,8 @@ from pathlib import Path
 
 from vecstore.errors import Corruption
 
-_BLOCK_BYTES = 32 * 1024
-_HEADER = struct.Struct("<IHB")
+BLOCK_BYTES = 32 * 1024
+HEADER = struct.Struct("<IHB")
 _RECYCLED = frozenset({5, 6, 7, 8, 11, 131})
 _MASK_DELTA = 0xA282EAD8
 
@@ -37,34 +37,34 @@ def check_framing(path: Path) -> None:
     """Raises Corruption for the two kinds of damage above. The rest is left to RocksDB, which checks checksums."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
         at = 0
-        while at + _HEADER.size <= len(data):
-            left = _BLOCK_BYTES - at % _BLOCK_BYTES
-            if left < _HEADER.size:
+        while at + HEADER.size <= len(data):
+            left = BLOCK_BYTES - at % BLOCK_BYTES
+            if left < HEADER.size:
                 at += left
                 continue
-            _, length, kind = _HEADER.unpack_from(data, at)
+            _, length, kind = HEADER.unpack_from(data, at)
             if kind in _RECYCLED:
                 raise Corruption(f"{path.name} has a record of type {kind} at byte {at}, which is never written")
-            room = min(left, len(data) - at) - _HEADER.size
+            room = min(left, len(data) - at) - HEADER.size
             if length > room:
                 if _is_whole_with_another_length(data, at, room):
                     raise Corruption(f"{path.name} has a record of a damaged length at byte {at}")
                 return
             if length == 0 and kind == 0:
                 return  # zeros that a crash left behind the last record
-            at += _HEADER.size + length
+            at += HEADER.size + length
 
 
 def _is_whole_with_another_length(data: mmap.mmap, at: int, room: int) -> bool:
-    masked, length, _ = _HEADER.unpack_from(data, at)
+    masked, length, _ = HEADER.unpack_from(data, at)
     for candidate in {room, *(length ^ (1 << bit) for bit in range(16))}:
-        start = at + _HEADER.size
-        if candidate <= room and _masked_crc32c(data[start - 1 : start + candidate]) == masked:
+        start = at + HEADER.size
+        if candidate <= room and masked_crc32c(data[start - 1 : start + candidate]) == masked:
             return True
     return False
 
 
-def _masked_crc32c(data: bytes) -> int:
+def masked_crc32c(data: bytes) -> int:
     """CRC-32C (Castagnoli, reflected polynomial 0x82F63B78), rotated and offset as RocksDB stores it."""
     crc = 0xFFFFFFFF
     for byte in data:

@@ -208,7 +208,9 @@ class RocksKV:
         encoded.put(*self._reclaimer.marker(family, low, high), self._database.handle(Family.META))
 
     def _put_position(self, encoded: WriteBatch, position: int) -> None:
-        encoded.put(format.POSITION_KEY, number(position), self._database.handle(Family.META))
+        meta = self._database.handle(Family.META)
+        encoded.put(format.POSITION_KEY, number(position), meta)
+        encoded.put(format.SYNCED_KEY, number(self._synced), meta)  # for who finds the log after a power cut
 
     def _undo(self, batch: Sequence[Op]) -> list[Op]:
         """Operations that bring back what `batch` would overwrite. RocksDB reads on after it refuses writes."""

@@ -21,7 +21,7 @@ import msgspec
 
 from vecstore.errors import Corruption, FailedPrecondition, NotFound
 from vecstore.storage import format
-from vecstore.storage.files import fsync_directory, fsync_file, replace_file
+from vecstore.storage.files import fsync_directory, fsync_file, make_directory, replace_file
 from vecstore.storage.rocks_errors import from_os
 
 Progress = Callable[[str, int, int], None]  # phase, done, total; may raise to stop
@@ -186,7 +186,7 @@ def _appearing(destination: Path) -> Iterator[Path]:
         raise FailedPrecondition(f"{destination} exists", reason="PATH_EXISTS")
     partial = _partial(destination)
     try:
-        _make(destination.parent)
+        make_directory(destination.parent)
         yield partial
         fsync_directory(partial)
         if os.path.lexists(destination):  # somebody else was faster
