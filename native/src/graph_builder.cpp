@@ -214,9 +214,29 @@ void GraphBuilder::prune(std::size_t begin, std::size_t end) {
         select(s.candidates, params_.degree, s, s.kept, s.others);
         std::uint32_t* to = neighbours_ + row * params_.degree;
         for (std::size_t i = 0; i < s.kept.size(); ++i) to[i] = row_of(s.kept[i]);
+        std::fill(to + s.kept.size(), to + params_.degree, row);
         degrees_[row] = static_cast<std::uint16_t>(s.kept.size());
     });
     reservoirs_.pack(end);
+}
+
+void GraphBuilder::pruned(std::size_t begin, std::size_t end) {
+    for (std::size_t row = begin; row < end; ++row) {
+        const std::uint32_t* list = neighbours_ + row * params_.degree;
+        const std::uint32_t* last = std::find(list, list + params_.degree, static_cast<std::uint32_t>(row));
+        degrees_[row] = static_cast<std::uint16_t>(last - list);
+    }
+    reservoirs_.pack(end);
+}
+
+void GraphBuilder::held(std::size_t begin, std::size_t end, std::uint32_t* out) const {
+    std::vector<std::uint32_t> numbers;
+    for (std::size_t row = begin; row < end; ++row) {
+        numbers.clear();
+        reservoirs_.append(row, numbers);
+        numbers.resize(params_.reservoir, static_cast<std::uint32_t>(row));
+        out = std::copy(numbers.begin(), numbers.end(), out);
+    }
 }
 
 void GraphBuilder::seed(const std::uint32_t* rows, std::size_t count, const std::uint32_t* neighbours,

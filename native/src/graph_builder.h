@@ -35,7 +35,13 @@ class GraphBuilder {
     void join(std::size_t begin, std::size_t end);
     // Known edges of `count` rows, (count, degree), into their reservoirs.
     void seed(const std::uint32_t* rows, std::size_t count, const std::uint32_t* neighbours, std::size_t degree);
+    // Fills lists that pruning left shorter up with the row's own number.
     void prune(std::size_t begin, std::size_t end);
+    // Instead of prune, for lists that are as it left them.
+    void pruned(std::size_t begin, std::size_t end);
+    // What the rows' reservoirs hold, (end - begin, reservoir), the row's own number for nothing: with `seed`, it is
+    // what they can be filled with again.
+    void held(std::size_t begin, std::size_t end, std::uint32_t* out) const;
     void reverse();
     void finish(std::size_t begin, std::size_t end);
 

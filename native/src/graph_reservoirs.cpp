@@ -38,6 +38,11 @@ void Reservoirs::pack(std::size_t end) {
 }
 
 void Reservoirs::append(std::size_t row, std::vector<std::uint32_t>& to) const {
+    if (row >= packed_) {
+        const Key* from = reinterpret_cast<const Key*>(memory_.get()) + row * capacity_;
+        for (std::size_t i = 0; i < held_[row]; ++i) to.push_back(static_cast<std::uint32_t>(from[i]));
+        return;
+    }
     const std::size_t before = to.size(), bytes = capacity_ * sizeof(std::uint32_t);
     to.resize(before + held_[row]);
     std::memcpy(to.data() + before, memory_.get() + row * bytes, held_[row] * sizeof(std::uint32_t));

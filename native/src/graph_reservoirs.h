@@ -24,7 +24,7 @@ class Reservoirs {
     // Moves the numbers of the next rows, up to `end`, to the front, and gives the system back what is left free.
     void pack(std::size_t end);
     std::size_t packed() const { return packed_; }
-    // Appends the numbers of a row that was packed.
+    // Appends the numbers of a row.
     void append(std::size_t row, std::vector<std::uint32_t>& to) const;
 
  private:

@@ -158,7 +158,7 @@ class NativeGraphBuilder {
     NativeGraphBuilder(Input bytes, Input scales, Input squares, Input sums, std::size_t leaf_rows,
                        std::size_t leaf_nearest, std::size_t reservoir, std::vector<std::size_t> fanout,
                        std::uint64_t seed, float alpha, Output neighbours)
-        : kept_{bytes, scales, squares, sums}, neighbours_(neighbours) {
+        : kept_{bytes, scales, squares, sums}, neighbours_(neighbours), reservoir_(reservoir) {
         check("bytes", bytes, kInt8, {kAny, kAny});
         n_ = bytes.shape(0);
         if (n_ == 0 || n_ > kRowsMax) fail("a graph has 1 to 2^31 - 1 rows");
@@ -197,6 +197,20 @@ class NativeGraphBuilder {
         builder_->prune(ordered(begin, end, n_), end);
         pruned_ = end;
     }
+    void pruned(std::size_t begin, std::size_t end) {
+        if (begin != pruned_) fail("rows are pruned in order");
+        ordered(begin, end, n_);
+        const std::size_t degree = neighbours_.shape(1);
+        check_below("neighbours", static_cast<const std::uint32_t*>(neighbours_.data()) + begin * degree,
+                    (end - begin) * degree, n_);
+        builder_->pruned(begin, end);
+        pruned_ = end;
+    }
+    void held(std::size_t begin, std::size_t end, Output out) const {
+        ordered(begin, end, n_);
+        check("out", out, kUInt32, {end - begin, reservoir_});
+        builder_->held(begin, end, static_cast<std::uint32_t*>(out.data()));
+    }
     void reverse() {
         if (pruned_ != n_) fail("reverse comes after all rows are pruned");
         builder_->reverse(), reversed_ = true;
@@ -214,6 +228,7 @@ class NativeGraphBuilder {
 
     std::vector<Input> kept_;
     Output neighbours_;
+    std::size_t reservoir_;
     std::size_t n_ = 0, leaves_ = 0, pruned_ = 0;
     bool reversed_ = false;
     std::unique_ptr<GraphBuilder> builder_;
@@ -245,6 +260,8 @@ void bind_graph(nb::module_& m) {
         .def("carve", &NativeGraphBuilder::carve, Release())
         .def("join", &NativeGraphBuilder::join, nb::arg("begin"), nb::arg("end"), Release())
         .def("prune", &NativeGraphBuilder::prune, nb::arg("begin"), nb::arg("end"), Release())
+        .def("pruned", &NativeGraphBuilder::pruned, nb::arg("begin"), nb::arg("end"), Release())
+        .def("held", &NativeGraphBuilder::held, nb::arg("begin"), nb::arg("end"), array("out"), Release())
         .def("seed", &NativeGraphBuilder::seed, array("rows"), array("neighbours"), Release())
         .def("reverse", &NativeGraphBuilder::reverse, Release())
         .def("finish", &NativeGraphBuilder::finish, nb::arg("begin"), nb::arg("end"), Release());

@@ -10,7 +10,7 @@ import pytest
 from graph_support import build, byte_rows, plain_graph
 
 from vecstore.kernels.base import Kernels
-from vecstore.kernels.graph import BuildParams, ByteRows
+from vecstore.kernels.graph import BuildParams, ByteRows, GraphBuilder
 from vecstore.kernels.numpy_backend import NumpyKernels
 
 N, DEGREE = 1000, 16
@@ -81,6 +81,51 @@ def test_threads_and_parts_do_not_change_graphs(kernels: Kernels) -> None:
         kernels.set_threads(threads)
         lists = build(kernels, inputs(96), PARAMS["deep"], DEGREE, parts=parts)
         assert (lists == law("deep", 96)).all()
+
+
+@pytest.mark.parametrize("params", PARAMS)
+def test_a_builder_goes_on_from_what_another_held(kernels: Kernels, params: str) -> None:
+    """Interrupted while leaves are joined, then while rows are pruned, each time by a builder that knows nothing."""
+    rows, how = inputs(20), PARAMS[params]
+    every = np.arange(N, dtype=np.uint32)
+
+    def begun(lists: np.ndarray, held: np.ndarray | None) -> GraphBuilder:
+        builder = kernels.graph_builder(rows, how, lists)
+        if held is not None:
+            builder.seed(every, held)
+        return builder
+
+    def held_by(builder: GraphBuilder) -> np.ndarray:
+        out = np.empty((N, how.reservoir), np.uint32)
+        for low in range(0, N, 300):
+            builder.held(low, min(N, low + 300), out[low : low + 300])
+        return out
+
+    joins, prunes, finishes = (np.full((N, DEGREE), 0xFFFFFFFF, np.uint32) for _ in range(3))
+    builder = begun(joins, None)
+    leaves = builder.carve()
+    builder.join(0, leaves // 3)
+    builder = begun(prunes, held_by(builder))
+    assert builder.carve() == leaves
+    builder.join(leaves // 3, leaves)
+    for low, high in ((0, 256), (256, 512)):
+        builder.prune(low, high)
+    finishes[:512] = prunes[:512]
+    builder = begun(finishes, held_by(builder))
+    builder.pruned(0, 512)
+    builder.prune(512, N)
+    builder.reverse()
+    builder.finish(0, N)
+    assert (finishes == law(params, 20)).all()
+
+
+def test_lists_that_were_not_pruned_are_refused(any_kernels: Kernels) -> None:
+    rows = inputs(20)
+    builder = any_kernels.graph_builder(rows, PARAMS["deep"], np.full((N, DEGREE), N, np.uint32))
+    with pytest.raises(ValueError, match="neighbours"):
+        builder.pruned(0, 10)
+    with pytest.raises(ValueError, match="out"):
+        builder.held(0, 10, np.empty((10, 3), np.uint32))
 
 
 def test_another_seed_gives_another_graph(any_kernels: Kernels) -> None:

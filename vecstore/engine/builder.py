@@ -36,6 +36,7 @@ from vecstore.engine.row_columns import column_names
 from vecstore.engine.sealed import SealedSegment
 from vecstore.engine.worker import Line
 from vecstore.errors import Corruption, InvalidArgument, IoFailed, ResourceExhausted, Unimplemented, VecstoreError
+from vecstore.index import checkpoints
 from vecstore.index.base import BuiltIndex, Warm
 from vecstore.kernels.base import Bitmap, Int64Array
 from vecstore.memory.machine import WORKERS
@@ -88,7 +89,10 @@ class Builder:
     ) -> SegmentHeader:
         """Build and publish; the blobs are durable but belong to no manifest yet. `warm` has segments whose vector
         indexes of the same spec the job's start from. Raises Cancelled, Corruption, ResourceExhausted or IoFailed,
-        with nothing left behind, and what an index raises."""
+        with nothing left behind but checkpoints, from which the same build goes on, and what an index raises."""
+        kept = self._storage.checkpoints_dir
+        if job.indexes and kept is not None:
+            job = msgspec.structs.replace(job, checkpoints=str(kept))
         rows = sum(int(np.bitwise_count(source.alive).sum()) for source in sources)
         place = self._storage.new_staging()
         if place is None:
@@ -119,6 +123,11 @@ class Builder:
             raise IoFailed(f"building segment {job.segment} failed: {error}") from error
         finally:
             shutil.rmtree(place, ignore_errors=True)
+
+    def sweep_checkpoints(self) -> None:
+        """Once nothing is left to build."""
+        if self._storage.checkpoints_dir is not None:
+            checkpoints.sweep(self._storage.checkpoints_dir)
 
     def _in_worker(self, job: Job, sources: Sequence[JobSource], place: Path, progress: Progress) -> SegmentHeader:
         files = tuple(self._describe(job, source, place, number) for number, source in enumerate(sources))

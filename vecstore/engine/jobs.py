@@ -27,6 +27,7 @@ from vecstore.engine.header import Column, FieldColumns, IndexColumns, SegmentHe
 from vecstore.engine.row_columns import column_names, held_rows
 from vecstore.engine.segment import decode_payload
 from vecstore.index.base import BuiltIndex, Warm
+from vecstore.index.checkpoints import kept_in
 from vecstore.index.registry import built_index
 from vecstore.index_spec import Index
 from vecstore.kernels.base import Bitmap, Int64Array
@@ -69,7 +70,7 @@ class WarmFiles(msgspec.Struct, frozen=True):
 class Job(msgspec.Struct, frozen=True):
     """Build segment `segment`. With `fields_only`, the one source is that segment itself and only the payload indexes
     of `schema.fields` that `have_fields` lacks are built, as generation `generation`; with `indexes`, only these vector
-    indexes, likewise."""
+    indexes, likewise, which `checkpoints` is a folder for, if there is one."""
 
     collection: int
     segment: int
@@ -81,6 +82,7 @@ class Job(msgspec.Struct, frozen=True):
     indexes: dict[str, Index] = {}
     warm: dict[str, WarmFiles] = {}
     sources: tuple[SourceFiles, ...] = ()
+    checkpoints: str = ""
 
     def reads(self, column: str) -> bool:
         """Whether the job needs this column of its sources."""
@@ -156,7 +158,8 @@ def _index_plan(
     job: Job, source: Source, warm: Mapping[str, Warm[BuiltIndex]], plan: _Plan, progress: Progress
 ) -> Iterator[BuiltColumn]:
     for name, spec in job.indexes.items():
-        arrays = index_arrays(job.schema.vectors[name], name, spec, source.arrays, warm.get(name), progress)
+        with kept_in(Path(job.checkpoints) if job.checkpoints else None):
+            arrays = index_arrays(job.schema.vectors[name], name, spec, source.arrays, warm.get(name), progress)
         names = {array: f"index.{job.generation}.{name}.{array}" for array in arrays}
         plan.indexes[name] = IndexColumns(spec, built_index(spec).name, names)
         for array, values in arrays.items():

@@ -183,7 +183,16 @@ class Maintenance:
         tended = False
         if self._settings.maintenance and not self._upkeep.held:
             tended = any(self._tend_sealed(collection) for collection in self._collections())
+            if not tended and self._is_all_done():
+                self._builder.sweep_checkpoints()
         return tended or len(self._awaited) > 0
+
+    def _is_all_done(self) -> bool:
+        """Whether no build is left that was interrupted: tried again later, or taken up when it is asked for again."""
+        if self._closing or self._upkeep.held or self._wanted or len(self._awaited):
+            return False
+        segments = [segment for collection in self._collections() for segment in list(collection.sealed.values())]
+        return not any(refused.cancelled for segment in segments for refused in list(segment.refused.values()))
 
     def _tend_sealed(self, collection: Collection) -> bool:
         if collection.failed is not None or collection.record.dropping:

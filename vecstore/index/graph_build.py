@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from vecstore.index.base import Progress
+from vecstore.index.graph_resume import JOIN, LISTS, PRUNE, Edges, Resumable
 from vecstore.index.graph_rows import byte_rows, distinct, taken
 from vecstore.index.resident import aligned_empty
 from vecstore.index.stored_rows import StoredRows
@@ -49,17 +50,35 @@ def neighbours_of(
         if len(edges[0]) >= KNOWN_SHARE * n:
             params = replace(params, fanout=MERGE_FANOUT)
     builder = kernels.graph_builder(rows, params, lists)
-    if edges is not None or not _nearest_on_device(builder, rows, params, progress):
-        progress("carve", 0, 1)
-        leaves = builder.carve()
-        if edges is not None:
-            builder.seed(*edges)
-        _steps("join", builder.join, leaves, _LEAVES, progress)
-    _steps("prune", builder.prune, n, _ROWS, progress)
-    builder.reverse()
-    _steps("finish", builder.finish, n, _ROWS, progress)
+    _fill(builder, rows, params, edges, lists, progress)
     del builder, rows, edges  # what is left to do takes memory, too
     return _with_equals(lists, kept.rows, kept.again, kept.first, len(source))
+
+
+def _fill(
+    builder: GraphBuilder, rows: ByteRows, params: BuildParams, edges: Edges | None, lists: UInt32Array,
+    progress: Progress,
+) -> None:  # fmt: skip
+    """From the start, or from where a build of the same graph was interrupted."""
+    n = len(lists)
+    work = Resumable(builder, rows, params, edges, lists)
+    phase, done = work.restored(progress)
+    if phase == LISTS:
+        return
+    if phase == JOIN:
+        if edges is not None or done or not _nearest_on_device(builder, rows, params, progress):
+            progress("carve", 0, 1)
+            leaves = builder.carve()
+            if edges is not None and not done:
+                builder.seed(*edges)
+            _steps("join", builder.join, done, leaves, _LEAVES, progress, lambda joined: work.passed(JOIN, joined))
+        done = 0
+        work.passed(PRUNE, done)
+    _steps("prune", builder.prune, done, n, _ROWS, progress, lambda pruned: work.passed(PRUNE, pruned))
+    work.passed(PRUNE, n)
+    builder.reverse()
+    _steps("finish", builder.finish, 0, n, _ROWS, progress)
+    work.passed(LISTS, n)
 
 
 def _nearest_on_device(builder: GraphBuilder, rows: ByteRows, params: BuildParams, progress: Progress) -> bool:
@@ -80,10 +99,16 @@ def _nearest_on_device(builder: GraphBuilder, rows: ByteRows, params: BuildParam
     return True
 
 
-def _steps(phase: str, step: Callable[[int, int], None], total: int, size: int, progress: Progress) -> None:
-    for low in range(0, total, size):
+def _steps(
+    phase: str, step: Callable[[int, int], None], begin: int, total: int, size: int, progress: Progress,
+    passed: Callable[[int], None] | None = None,
+) -> None:  # fmt: skip
+    for low in range(begin, total, size):
         progress(phase, low, total)
-        step(low, min(total, low + size))
+        high = min(total, low + size)
+        step(low, high)
+        if passed is not None and high < total:  # what comes next keeps the end
+            passed(high)
     progress(phase, total, total)
 
 

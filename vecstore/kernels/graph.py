@@ -92,7 +92,14 @@ class GraphBuilder(Protocol):
         """Known edges: `neighbours` (m, any) of `rows` (m,), a row's own number for none."""
 
     def prune(self, begin: int, end: int) -> None:
-        """Choose neighbours for these rows."""
+        """Choose neighbours for these rows; lists that stay shorter are filled up with the row's own number."""
+
+    def pruned(self, begin: int, end: int) -> None:
+        """In place of `prune`: the lists of these rows are as it left them."""
+
+    def held(self, begin: int, end: int, out: UInt32Array) -> None:
+        """What was found for these rows so far, into `out` (end - begin, reservoir), their own numbers for nothing.
+        Another builder of the same rows that is seeded with it goes on from here."""
 
     def reverse(self) -> None:
         """After all rows are pruned: collect the edges that lead to each row."""

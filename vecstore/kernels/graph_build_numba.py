@@ -52,7 +52,7 @@ class NumbaGraphBuilder(NumpyGraphBuilder):
         def part(first: int, last: int) -> None:
             own = slice(begin + first, begin + last)
             outputs = self._neighbours[own], self._degrees[own]
-            pairs.prune_rows(self._arrays, alpha, reservoirs[own], *outputs)
+            pairs.prune_rows(self._arrays, alpha, begin + first, reservoirs[own], *outputs)
 
         self._spread_work(part, end - begin, (end - begin) * self._row_work())
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vecstore.kernels.base import Float32Array, Int64Array
 from vecstore.kernels.graph import BuildParams, ByteRows, UInt32Array
 from vecstore.kernels.graph_carve import carve_rows
-from vecstore.kernels.graph_checks import check_part, check_seed
+from vecstore.kernels.graph_checks import check_held, check_part, check_seed
 from vecstore.kernels.graph_queries import products
 
 Keys = NDArray[np.uint64]
@@ -66,8 +66,21 @@ class NumpyGraphBuilder:
         check_part(begin, end, self._n)
         for row in range(begin, end):
             kept, _ = self._select(self._held(row))
+            self._neighbours[row] = row
             self._neighbours[row, : len(kept)] = rows_of(kept)
             self._degrees[row] = len(kept)
+
+    def pruned(self, begin: int, end: int) -> None:
+        check_part(begin, end, self._n)
+        numbers = np.arange(begin, end)
+        check_seed(self._n, numbers.astype(np.uint32), self._neighbours[begin:end])
+        self._degrees[begin:end] = (self._neighbours[begin:end] != numbers[:, None]).sum(axis=1)
+
+    def held(self, begin: int, end: int, out: UInt32Array) -> None:
+        check_part(begin, end, self._n)
+        check_held(out, end - begin, self._params.reservoir)
+        keys = self._reservoirs[begin:end]
+        np.copyto(out, np.where(keys == NO_KEY, np.arange(begin, end)[:, None], rows_of(keys)), casting="unsafe")
 
     def reverse(self) -> None:
         kept = np.arange(self._degree) < self._degrees[:, None]

@@ -121,6 +121,10 @@ def check_seed(n: int, rows: NDArray[Any], neighbours: NDArray[Any]) -> None:
     _check_range("neighbours", neighbours, 0, n - 1)
 
 
+def check_held(out: NDArray[Any], count: int, reservoir: int) -> None:
+    _check("out", out, np.uint32, (count, reservoir))
+
+
 def check_part(begin: int, end: int, most: int) -> None:
     if not 0 <= begin <= end <= most:
         raise ValueError(f"a range ends past {most}")

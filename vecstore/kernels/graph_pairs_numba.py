@@ -134,10 +134,12 @@ def _held(keys: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def prune_rows(arrays: Any, alpha: float, reservoirs: Any, neighbours: Any, degrees: Any) -> None:
+def prune_rows(arrays: Any, alpha: float, begin: int, reservoirs: Any, neighbours: Any, degrees: Any) -> None:
+    """The first row is `begin`."""
     chosen = np.empty(neighbours.shape[1], np.int64)
     for i in range(len(neighbours)):
         kept, _ = _select(arrays, alpha, reservoirs[i], _held(reservoirs[i]), chosen)
+        neighbours[i] = begin + i
         neighbours[i, :kept] = chosen[:kept]
         degrees[i] = kept
 

@@ -8,6 +8,7 @@ A database directory holds
     rocksdb/        the durable home: column families meta, log, tombstones, segments
     cache/          one mapped file for each blob, rebuilt from rocksdb/ when missing or damaged
     staging/        blobs on their way in; emptied at open
+    checkpoints/    half-built indexes; removed when nothing is left to build
 
 A snapshot has FORMAT.json, rocksdb/ and
 
@@ -40,6 +41,7 @@ FEED_SOCKET: Final = "feed.sock"
 ROCKSDB_DIRECTORY: Final = "rocksdb"
 CACHE_DIRECTORY: Final = "cache"
 STAGING_DIRECTORY: Final = "staging"
+CHECKPOINTS_DIRECTORY: Final = "checkpoints"
 STAGED_FILE: Final = "staged.json"
 SST_FILE: Final = "blobs.sst"
 

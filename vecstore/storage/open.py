@@ -14,6 +14,7 @@ from vecstore.memory.budget import planned
 from vecstore.storage.disk_space import DiskSpace
 from vecstore.storage.feed import Feeds, Joined
 from vecstore.storage.follower_blobs import FollowerBlobs
+from vecstore.storage.format import CHECKPOINTS_DIRECTORY
 from vecstore.storage.interfaces import KV, BlobRef, Blobs
 from vecstore.storage.memory import MemoryBlobs, MemoryKV
 from vecstore.storage.reclaim import Reclaimer
@@ -35,6 +36,11 @@ class Storage:
     def new_staging(self) -> Path | None:
         """A fresh directory name for `stage_blobs`, not created; None in memory."""
         return None if self.staging_dir is None else self.staging_dir / uuid.uuid4().hex
+
+    @property
+    def checkpoints_dir(self) -> Path | None:
+        """Where builds of indexes say how far they are; it may not be there. None in memory."""
+        return None if self.path is None else self.path / CHECKPOINTS_DIRECTORY
 
     def open_feeds(
         self,
