@@ -11,7 +11,7 @@ import pytest
 from cli_samples import ID_KINDS, contents, fill
 
 import vecstore
-from vecstore import Dense, Multi
+from vecstore import Dense
 
 
 @pytest.mark.parametrize("kind", ID_KINDS)
@@ -64,23 +64,6 @@ def test_bfloat16_and_float16_are_exact(run: Callable[..., Any], tmp_path: Path)
             db.create_collection("docs", vectors=fields)
         assert run("import", file, "docs", "-t", tmp_path / suffix).exit_code == 0
         assert contents(tmp_path / suffix) == contents(tmp_path / "one")
-
-
-def test_several_vectors_a_point_go_through_json_lines(run: Callable[..., Any], tmp_path: Path) -> None:
-    rows = [np.full((count, 4), count, np.float32) + np.eye(count, 4) for count in (1, 3, 2)]
-    with vecstore.connect(tmp_path / "one") as db:
-        db.create_collection("docs", multi={"m": Multi(4)}).upsert(range(4), {"m": [*rows, None]})
-    with vecstore.connect(tmp_path / "two") as db:
-        db.create_collection("docs", multi={"m": Multi(4)})
-    assert run("export", "docs", tmp_path / "m.jsonl", "-t", tmp_path / "one").exit_code == 0
-    done = run("import", tmp_path / "m.jsonl", "docs", "-t", tmp_path / "two")
-    assert done.exit_code == 0, done.output
-    assert contents(tmp_path / "two") == contents(tmp_path / "one")
-    for suffix in ("parquet", "hdf5", "npy"):
-        refused = run("export", "docs", tmp_path / f"m.{suffix}", "-t", tmp_path / "one")
-        assert refused.exit_code == 1
-        assert "error: BAD_COLUMN: 'm' holds several vectors a point" in refused.stderr
-        assert not (tmp_path / f"m.{suffix}").exists()
 
 
 def test_an_empty_collection(run: Callable[..., Any], tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ N = 1_300  # more than two batches of lines
 BULK = "/v1/collections/bulk"
 LINES = {"content-type": bulk.NDJSON}
 ARROW = {"content-type": bulk.ARROW}
+FIELDS = {"v": {"dim": 4}, "t": {"kind": "text"}, "s": {"kind": "sparse"}, "m": {"kind": "multi", "dim": 2}}
 ODD = "6f6e6c79-2061-4e20-8578-616d706c6500"
 
 
@@ -32,6 +33,7 @@ def points() -> list[dict[str, Any]]:
     ]
     made[7]["id"], made[8]["id"], made[9]["id"] = ODD, {"str": ODD}, "seven"
     made[10]["vectors"] = {"t": "a whale", "s": {"indices": [3, 9], "values": [0.5, 2.0]}}
+    made[12]["vectors"]["m"] = [[0.5, 1.0], [2.0, -1.0]]
     made[11].pop("payload")
     return made
 
@@ -43,7 +45,7 @@ def lines(rows: list[dict[str, Any]]) -> bytes:
 @pytest.fixture
 def empty(client: httpx.Client) -> httpx.Client:
     client.delete(BULK)
-    schema = {"vectors": {"v": {"dim": 4}, "t": {"kind": "text"}, "s": {"kind": "sparse"}}}
+    schema = {"vectors": FIELDS}
     assert client.put(BULK, json={"schema": schema}).status_code == 200
     return client
 
@@ -82,9 +84,9 @@ def test_arrow_goes_out_and_in(empty: httpx.Client) -> None:
     stream = exported(empty, accept=bulk.ARROW).content
     table = pa.ipc.open_stream(io.BytesIO(stream)).read_all()
     assert table.num_rows == N
-    assert set(table.column_names) == {"id", "id_kind", "v", "t", "s", "payload"}
+    assert set(table.column_names) == {"id", "id_kind", "v", "t", "s", "m", "payload"}
     empty.delete(BULK)
-    schema = {"vectors": {"v": {"dim": 4}, "t": {"kind": "text"}, "s": {"kind": "sparse"}}}
+    schema = {"vectors": FIELDS}
     empty.put(BULK, json={"schema": schema})
     assert empty.post(f"{BULK}/import", content=stream, headers=ARROW).json()["changed"] == N
 
@@ -99,6 +101,7 @@ def test_arrow_of_others(empty: httpx.Client) -> None:
     columns = {
         "id": pa.array([1, 2], pa.uint64()),
         "v": pa.array([[1, 2, 3, 4], None], pa.list_(pa.float32(), 4)),
+        "m": pa.array([None, [[1, 2], [3, 4]]], pa.list_(pa.list_(pa.float64()))),
         "lang": pa.array(["en", None]),
     }
     sink = io.BytesIO()
@@ -109,6 +112,7 @@ def test_arrow_of_others(empty: httpx.Client) -> None:
     assert found[0]["payload"] == {"lang": "en"}
     assert found[0]["vectors"]["v"] == [1, 2, 3, 4]
     assert found[1]["payload"] == {}
+    assert found[1]["vectors"] == {"m": [[1, 2], [3, 4]]}
     for broken in (sink.getvalue()[:-200], b"nothing of the kind", b"\xff\xff\xff\xff\xff\xff\xff\x7f" * 9):
         problem = empty.post(f"{BULK}/import", content=broken, headers=ARROW)
         assert problem.status_code in (400, 413), problem.text

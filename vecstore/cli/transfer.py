@@ -32,7 +32,7 @@ PAGE_POINTS = 1_000
 
 def import_file(
     file: Annotated[
-        Path, typer.Argument(help=".parquet, .jsonl, .npy, .hdf5 (ann-benchmarks, too); sparse: .npz, .csr")
+        Path, typer.Argument(help=".parquet, .jsonl, .npy, .hdf5 (ann-benchmarks, too), .npz; sparse: .csr, too")
     ],
     collection: CollectionName,
     target: Target,
@@ -96,8 +96,8 @@ def _create(
         if field.kind is VectorKind.DENSE:
             wanted = {"dim": field.dim, "metric": metric or field.metric, "datatype": dtype or field.datatype}
             field = vector_field(wanted)
-        elif field.kind is VectorKind.SPARSE:
-            field = vector_field({"kind": field.kind, "datatype": dtype or field.datatype})
+        elif field.kind in (VectorKind.SPARSE, VectorKind.MULTI):
+            field = vector_field({"kind": field.kind, "dim": field.dim, "datatype": dtype or field.datatype})
         if vector_index is not None:
             field = msgspec.structs.replace(field, index=read_index(vector_index))
         fields[field_name] = field

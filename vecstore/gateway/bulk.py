@@ -12,9 +12,6 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import numpy as np
-
-from vecstore.client.vectors import as_rows
 from vecstore.config import Limits
 from vecstore.errors import FailedPrecondition, InvalidArgument, VecstoreError
 from vecstore.gateway.arrow_messages import Messages
@@ -194,7 +191,7 @@ def _arrow_batch(block: Any, schema: Schema, start: int) -> PointBatch:
     single values are payload where there is no column of that name."""
     import pyarrow as pa
 
-    from vecstore.io.arrow_columns import ids_of, payloads_of, vectors_of
+    from vecstore.io.arrow_columns import carried, ids_of, payloads_of, vectors_of
 
     names = list(block.schema.names)
     if ID not in names:
@@ -207,9 +204,7 @@ def _arrow_batch(block: Any, schema: Schema, start: int) -> PointBatch:
         field = schema.vectors.get(name)
         if field is not None:
             rows, present = vectors_of(block.column(name), name, "the stream", start)
-            if isinstance(rows, np.ndarray) and not field.is_sparse:
-                rows = as_rows(rows, field, name)
-            batch.vectors[name] = VectorBatch(rows, present)
+            batch.vectors[name] = VectorBatch(carried(rows, field, name), present)
     if PAYLOAD in names:
         texts = block.column(PAYLOAD).cast(pa.string()).to_pylist()
         batch.payloads = [None if text is None else text.encode() for text in texts]

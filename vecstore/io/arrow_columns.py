@@ -10,16 +10,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vecstore.client.payloads import encode_payload
+from vecstore.client.vectors import as_rows
 from vecstore.errors import InvalidArgument
 from vecstore.io.arrow_sparse import is_sparse_type, sparse_rows_of
+from vecstore.io.arrow_tokens import is_surely_tokens, is_token_type, token_rows_of
 from vecstore.io.mapping import bad_row
+from vecstore.io.token_columns import sendable_tokens
 from vecstore.query.filter import PointId
 from vecstore.rows import GivenRows, TextRows
+from vecstore.schema import VectorField
+from vecstore.tokens import TokenRows
 
 
 def is_vector_type(kind: Any) -> bool:
-    """Whether a column of this type can only be vectors: lists of one length of numbers, or sparse vectors."""
-    return bool(pa.types.is_fixed_size_list(kind) and _is_number(kind.value_type)) or is_sparse_type(kind)
+    """Whether a column of this type can only be vectors: lists of one length of numbers, lists of such lists, or sparse
+    vectors."""
+    dense = bool(pa.types.is_fixed_size_list(kind) and _is_number(kind.value_type))
+    return dense or is_surely_tokens(kind) or is_sparse_type(kind)
 
 
 def is_text_type(kind: Any) -> bool:
@@ -32,7 +39,7 @@ def vector_type(kind: Any, column: str) -> tuple[np.dtype[np.generic], int | Non
     if (pa.types.is_fixed_size_list(kind) or lists) and _is_number(kind.value_type):
         dtype = np.bool_ if pa.types.is_boolean(kind.value_type) else kind.value_type.to_pandas_dtype()
         return np.dtype(dtype), None if lists else kind.list_size
-    message = f"column {column!r} holds {kind}, neither lists of numbers nor sparse vectors nor text"
+    message = f"column {column!r} holds {kind}, neither lists of numbers, or of such lists, nor sparse vectors nor text"
     raise InvalidArgument(message, reason="BAD_COLUMN")
 
 
@@ -44,10 +51,21 @@ def vectors_of(array: Any, column: str, path: object, start: int) -> tuple[Given
     """Rows of a column of vectors of any kind or of text, and which are not null (None: all)."""
     if is_sparse_type(array.type):
         return sparse_rows_of(array, column, path, start)
+    if is_token_type(array.type):
+        return token_rows_of(array, column, path, start)
     if is_text_type(array.type):
         present = None if array.null_count == 0 else np.asarray(array.is_valid())
         return TextRows([text or "" for text in array.to_pylist()]), present
     return rows_of(array, column, path, start)
+
+
+def carried(rows: GivenRows, field: VectorField | None, name: str) -> GivenRows:
+    """The rows in a dtype that requests carry."""
+    if isinstance(rows, TokenRows):
+        return sendable_tokens(rows, field)
+    if isinstance(rows, np.ndarray) and field is not None and not field.is_sparse:
+        return as_rows(rows, field, name)
+    return rows
 
 
 def rows_of(array: Any, column: str, path: object, start: int) -> tuple[np.ndarray, np.ndarray | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -21,21 +21,27 @@ from vecstore.io.hdf5_columns import (
     plain_values,
     sparse_parts,
 )
+from vecstore.io.hdf5_tokens import BESIDE, SCALE, TokenColumn, TokenWriter, is_token_group
 from vecstore.io.layout import ID, ID_KIND, PAYLOAD, IdKinds, kind_of, number_ids
 from vecstore.io.mapping import FORMAT_KEY, FORMAT_VERSION, READ_BYTES, ColumnMapping, need_column, need_module
+from vecstore.io.token_columns import OFFSETS, TOKENS
 from vecstore.query.filter import PointId
-from vecstore.schema import Metric, Schema, VectorField
+from vecstore.schema import Metric, Schema, VectorField, VectorKind
 from vecstore.types import Point, PointBatch, VectorBatch
 
 TRAIN = "train"  # the rows of an ann-benchmarks file
 PRESENT = ".present"  # beside a vector data set: which points have the vector
+_WRITERS: Mapping[VectorKind, Callable[..., MatrixWriter | SparseWriter | TokenWriter]] = {
+    VectorKind.SPARSE: SparseWriter, VectorKind.TEXT: SparseWriter, VectorKind.MULTI: TokenWriter,
+}  # fmt: skip
 _METRICS = {"angular": Metric.COSINE, "euclidean": Metric.L2, "ip": Metric.DOT, "dot": Metric.DOT}
 
 
 class Hdf5Source:
-    """Reads matrices and groups of sparse rows, row block by row block. Without names, the vectors are the data set
-    `train` (ann-benchmarks) and ids are row numbers; files that `Hdf5Sink` wrote bring their ids and payloads. Other
-    one-dimensional data sets can be named as id, text and payload columns."""
+    """Reads matrices, and groups of sparse rows or of tokens, row block by row block; a matrix `NAME` beside offsets
+    `NAME_offsets` holds tokens. Without names, the vectors are the data set `train` (ann-benchmarks) and ids are row
+    numbers; files that `Hdf5Sink` wrote bring their ids and payloads. Other one-dimensional data sets can be named as
+    id, text and payload columns."""
 
     def __init__(self, path: Path, mapping: ColumnMapping) -> None:
         h5py = need_module("h5py")
@@ -46,7 +52,7 @@ class Hdf5Source:
             raise InvalidArgument(f"{path} is not an HDF5 file: {error}", reason="BAD_FILE") from None
         names = [name for name, item in self._file.items() if isinstance(item, h5py.Dataset)]
         groups = [name for name, item in self._file.items() if isinstance(item, h5py.Group)]
-        self._groups = [name for name in groups if sparse_parts(self._file[name])]
+        self._groups = [name for name in groups if sparse_parts(self._file[name]) or is_token_group(self._file[name])]
         self._own = FORMAT_KEY in self._file.attrs
         self._columns = self._vectors(mapping, names)
         counts = {len(column) for column in self._columns.values()}
@@ -73,10 +79,15 @@ class Hdf5Source:
         columns: dict[str, Column] = {}
         for name, column in self._sources.items():
             data = self._file[need_column(column, known, "data set", self.path)]
-            if column in self._groups:
+            if column in self._groups and is_token_group(data):
+                columns[name] = TokenColumn(self.path, column, data[OFFSETS], data[TOKENS])
+            elif column in self._groups:
                 columns[name] = SparseColumn(self.path, column, data)
             elif name in mapping.texts:
                 columns[name] = TextColumn(self.path, column, data)
+            elif column + BESIDE in names:
+                scale = float(self._file.attrs.get(SCALE, 1.0))
+                columns[name] = TokenColumn(self.path, column, self._file[column + BESIDE], data, scale)
             else:
                 columns[name] = MatrixColumn(self.path, column, data)
         return columns
@@ -129,8 +140,9 @@ class Hdf5Source:
 
 
 class Hdf5Sink:
-    """Writes data sets `id`, `payload` (JSON text, empty for none) and for each vector field a matrix, or for a sparse
-    or text field a group of `offsets`, `indices` and `values`; `NAME.present` says which points have the vector."""
+    """Writes data sets `id`, `payload` (JSON text, empty for none) and for each vector field a matrix, for a sparse or
+    text field a group of `offsets`, `indices` and `values`, for a multi-vector field one of `offsets` and `tokens`;
+    `NAME.present` says which points have the vector."""
 
     def __init__(self, path: Path, fields: dict[str, VectorField], kinds: IdKinds) -> None:
         h5py = need_module("h5py")
@@ -146,8 +158,7 @@ class Hdf5Sink:
         if not self._numbers:
             self._kinds = growing(self._file, ID_KIND, (), text)
         self._vectors = {
-            name: (SparseWriter if field.is_sparse else MatrixWriter)(self._file, name, field)
-            for name, field in fields.items()
+            name: _WRITERS.get(field.kind, MatrixWriter)(self._file, name, field) for name, field in fields.items()
         }
         self._present = {name: growing(self._file, name + PRESENT, (), np.dtype(np.bool_)) for name in fields}
 

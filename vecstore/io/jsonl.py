@@ -14,7 +14,7 @@ import numpy as np
 
 from vecstore.client.points import batch_from_points
 from vecstore.errors import InvalidArgument
-from vecstore.io.layout import sparse_field, text_field, vector_field_of
+from vecstore.io.layout import multi_field, sparse_field, text_field, vector_field_of
 from vecstore.io.mapping import READ_BYTES, ColumnMapping, bad_row, row_in_batch
 from vecstore.query.filter import PointId
 from vecstore.rows import StoredVector
@@ -29,9 +29,9 @@ class JsonLinesSource:
     """Reads lines {"id", "vector" or "vectors", "payload"}, whose payload may also be the other keys beside those, or
     with columns named, objects that are flat.
 
-    A vector is a list of numbers; {"indices": [..], "values": [..]} or {"17": 0.5} of a sparse field; text: the packed
-    bits of a binary vector in hexadecimal, or a text field's text. An id is a number, text or {"uuid": text}. Empty
-    lines are skipped; rows are counted as lines from 0.
+    A vector is a list of numbers; a list of such lists of a multi-vector field; {"indices": [..], "values": [..]} or
+    {"17": 0.5} of a sparse field; text: the packed bits of a binary vector in hexadecimal, or a text field's text. An
+    id is a number, text or {"uuid": text}. Empty lines are skipped; rows are counted as lines from 0.
     """
 
     def __init__(self, path: Path, mapping: ColumnMapping) -> None:
@@ -204,4 +204,6 @@ def _field_of(vector: Any) -> VectorField:
     """The field that holds a vector such as `read_vector` returns."""
     if isinstance(vector, dict | tuple):
         return sparse_field()
+    if isinstance(vector, list) and vector and isinstance(vector[0], list):
+        return multi_field(np.dtype(np.float32), len(vector[0]))
     return vector_field_of(vector.dtype if isinstance(vector, np.ndarray) else np.dtype("f4"), len(vector))

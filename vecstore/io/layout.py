@@ -12,7 +12,7 @@ import numpy as np
 
 from vecstore.errors import InvalidArgument
 from vecstore.query.filter import PointId
-from vecstore.schema import Metric, VectorField, VectorKind
+from vecstore.schema import DataType, Metric, VectorField, VectorKind
 
 ID, ID_KIND, PAYLOAD = "id", "id_kind", "payload"  # columns of the files written here
 KIND_KEY = "vecstore.kind"  # in the metadata of a column of sparse vectors: the kind of field it was
@@ -30,6 +30,11 @@ def vector_field_of(dtype: np.dtype[np.generic], width: int) -> VectorField:
 
 def sparse_field() -> VectorField:
     return VectorField(VectorKind.SPARSE, 0, Metric.DOT)
+
+
+def multi_field(dtype: np.dtype[np.generic], dim: int) -> VectorField:
+    half = DataType.FLOAT16 if dtype == np.float16 else DataType.FLOAT32
+    return VectorField(VectorKind.MULTI, dim, Metric.MAXSIM, half)
 
 
 def text_field() -> VectorField:

@@ -1,7 +1,8 @@
-"""A numpy matrix: one vector field, ids beside it."""
+"""A numpy array: one vector field, ids beside it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from numpy.lib import format as npy_format
 
 from vecstore.client.vectors import as_rows
 from vecstore.errors import InvalidArgument
-from vecstore.io.layout import IdKinds, exported_dtype, number_ids, vector_field_of
+from vecstore.io.layout import IdKinds, exported_dtype, multi_field, number_ids, vector_field_of
 from vecstore.io.mapping import READ_BYTES, ColumnMapping
-from vecstore.schema import Schema, VectorField
+from vecstore.io.token_columns import sendable_tokens
+from vecstore.rows import GivenRows
+from vecstore.schema import Schema, VectorField, VectorKind
+from vecstore.tokens import TokenRows
 from vecstore.types import Point, PointBatch, VectorBatch
 
 DEFAULT_FIELD = "default"
@@ -34,14 +38,16 @@ def ids_of_rows(path: Path, rows: int) -> np.ndarray | None:
 
 
 class NpySource:
-    """Reads a matrix of shape (n, dim), mapped and not loaded; ids from `name.ids.npy` when there is one, else row
-    numbers. Floats make a dense field, uint8 (packed) and bool a binary one."""
+    """Reads an array of shape (n, dim), or (n, tokens, dim) of multi-vectors, mapped and not loaded; ids from
+    `name.ids.npy` when there is one, else row numbers. Of matrices, floats make a dense field, uint8 (packed) and bool
+    a binary one."""
 
     def __init__(self, path: Path, mapping: ColumnMapping) -> None:
         self.path = path
         self._matrix = _load(path)
-        if self._matrix.ndim != 2:
-            raise InvalidArgument(f"{path} has shape {self._matrix.shape}, not (n, dim)", reason="BAD_FILE")
+        if self._matrix.ndim not in (2, 3) or (self._matrix.ndim == 3 and self._matrix.dtype.kind not in "fiu"):
+            what = f"{self._matrix.dtype} of shape {self._matrix.shape}, not (n, dim) or (n, tokens, dim) of numbers"
+            raise InvalidArgument(f"{path} holds {what}", reason="BAD_FILE")
         if len(mapping.vectors) > 1 or mapping.texts or mapping.payload or mapping.id_column:
             raise InvalidArgument(f"{path} holds one vector field and no other column", reason="BAD_COLUMN")
         self.total: int | None = len(self._matrix)
@@ -49,17 +55,22 @@ class NpySource:
         self._ids = ids_of_rows(path, len(self._matrix))
 
     def fields(self) -> dict[str, VectorField]:
-        return {self._name or DEFAULT_FIELD: vector_field_of(self._matrix.dtype, self._matrix.shape[1])}
+        made = multi_field if self._matrix.ndim == 3 else vector_field_of
+        return {self._name or DEFAULT_FIELD: made(self._matrix.dtype, self._matrix.shape[-1])}
 
     def batches(self, schema: Schema) -> Iterator[PointBatch]:
         name = self._name or (next(iter(schema.vectors)) if len(schema.vectors) == 1 else DEFAULT_FIELD)
-        step = max(1, READ_BYTES // max(1, self._matrix.shape[1] * self._matrix.itemsize))
+        step = max(1, READ_BYTES // max(1, math.prod(self._matrix.shape[1:]) * self._matrix.itemsize))
         for start in range(0, len(self._matrix), step):
             rows = np.array(self._matrix[start : start + step])
             ids = self._ids[start : start + step].tolist() if self._ids is not None else number_ids(start, len(rows))
             field = schema.vectors.get(name)
-            column = VectorBatch(rows if field is None else as_rows(rows, field, name))
-            yield PointBatch(ids=ids, vectors={name: column})
+            if rows.ndim == 3:
+                offsets = np.arange(len(rows) + 1, dtype=np.int64) * rows.shape[1]
+                given: GivenRows = sendable_tokens(TokenRows(offsets, rows.reshape(-1, rows.shape[2])), field)
+            else:
+                given = rows if field is None else as_rows(rows, field, name)
+            yield PointBatch(ids=ids, vectors={name: VectorBatch(given)})
 
 
 class NpySink:
@@ -73,8 +84,9 @@ class NpySink:
             message = f"ids of kinds {', '.join(kinds)} do not fit one array; export to .parquet or .jsonl"
             raise InvalidArgument(message, reason="BAD_FILE")
         self._name, field = next(iter(fields.items()))
-        if field.is_sparse:
-            message = f".npy holds a matrix, and {self._name!r} is {field.kind}; export to .parquet, .jsonl or .hdf5"
+        if field.is_ragged:
+            kind = "a multi-vector" if field.kind is VectorKind.MULTI else field.kind
+            message = f".npy holds a matrix, and {self._name!r} is {kind}; export to .parquet, .jsonl or .hdf5"
             raise InvalidArgument(message, reason="BAD_COLUMN")
         self._dtype = exported_dtype(field)
         self._width = field.storage_width

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import numpy as np
 
-from vecstore.client.vectors import as_rows
 from vecstore.errors import InvalidArgument
 from vecstore.io.layout import (
     ID,
@@ -19,6 +18,7 @@ from vecstore.io.layout import (
     IdKinds,
     exported_dtype,
     kind_of,
+    multi_field,
     number_ids,
     sparse_field,
     text_field,
@@ -83,6 +83,7 @@ class ParquetSource:
     def fields(self) -> dict[str, VectorField]:
         from vecstore.io.arrow_columns import is_text_type, vector_type
         from vecstore.io.arrow_sparse import is_sparse_type
+        from vecstore.io.arrow_tokens import is_token_type
 
         fields = {}
         for name, column in self._vectors.items():
@@ -94,14 +95,19 @@ class ParquetSource:
             if is_sparse_type(kind.type):
                 fields[name] = sparse_field()
                 continue
-            dtype, width = vector_type(self._schema.field(column).type, column)
-            if width is None:
-                first = next(self._file.iter_batches(batch_size=1, columns=[column]), None)
-                if first is None or not first.column(0)[0].is_valid:
-                    raise bad_row(self.path, 0, f"{column!r} is missing, so its dimension is unknown")
-                width = len(first.column(0)[0])
-            fields[name] = vector_field_of(dtype, width)
+            multi = is_token_type(kind.type)
+            dtype, width = vector_type(kind.type.value_type if multi else kind.type, column)
+            width = self._width_of_first(column, multi) if width is None else width
+            fields[name] = (multi_field if multi else vector_field_of)(dtype, width)
         return fields
+
+    def _width_of_first(self, column: str, multi: bool) -> int:
+        first = next((block.column(0)[0] for block in self._file.iter_batches(batch_size=1, columns=[column])), None)
+        if multi and first is not None and first.is_valid:
+            first = first[0] if len(first) else None
+        if first is None or not first.is_valid:
+            raise bad_row(self.path, 0, f"{column!r} is missing, so its dimension is unknown")
+        return len(first)
 
     def batches(self, schema: Schema) -> Iterator[PointBatch]:
         own = self._own and PAYLOAD in self._schema.names
@@ -118,7 +124,7 @@ class ParquetSource:
         return max(1, min(READ_ROWS, READ_BYTES // max(1, row_bytes)))
 
     def _batch(self, block: Any, schema: Schema, start: int, own: bool, kinds: bool) -> PointBatch:
-        from vecstore.io.arrow_columns import ids_of, payloads_of, vectors_of
+        from vecstore.io.arrow_columns import carried, ids_of, payloads_of, vectors_of
 
         batch = PointBatch(ids=number_ids(start, block.num_rows))
         if self._id is not None:
@@ -126,10 +132,7 @@ class ParquetSource:
             batch.ids = ids_of(block.column(self._id), kind_column, self.path, start)
         for name, column in self._vectors.items():
             rows, present = vectors_of(block.column(column), column, self.path, start)
-            field = schema.vectors.get(name)
-            if isinstance(rows, np.ndarray) and field is not None and not field.is_sparse:
-                rows = as_rows(rows, field, name)
-            batch.vectors[name] = VectorBatch(rows, present)
+            batch.vectors[name] = VectorBatch(carried(rows, schema.vectors.get(name), name), present)
         if own:
             batch.payloads = [None if text is None else text.encode() for text in block.column(PAYLOAD).to_pylist()]
         else:
@@ -139,14 +142,16 @@ class ParquetSource:
 
 class ArrowRows:
     """Points as Arrow record batches with the columns `id`, `payload` (JSON text) and one for each vector field:
-    fixed-size lists, or for a sparse or text field structs of the lists `indices` and `values`. Ids keep their kind:
-    uint64, UUID or string; where kinds are mixed, or not known yet, text with the kind in `id_kind`."""
+    fixed-size lists, for a multi-vector field lists of those, for a sparse or text field structs of the lists `indices`
+    and `values`. Ids keep their kind: uint64, UUID or string; where kinds are mixed, or not known yet, text with the
+    kind in `id_kind`."""
 
     def __init__(self, fields: dict[str, VectorField], kinds: IdKinds | None) -> None:
         need_module("pyarrow")
         import pyarrow as pa
 
         from vecstore.io.arrow_sparse import COLUMN_TYPE
+        from vecstore.io.arrow_tokens import column_type
 
         if taken := {ID, ID_KIND, PAYLOAD} & set(fields):
             message = f"vector field {sorted(taken)[0]!r} has the name of another column; export it to .jsonl"
@@ -161,6 +166,9 @@ class ArrowRows:
             if field.is_sparse:
                 columns.append(pa.field(name, COLUMN_TYPE, metadata={KIND_KEY: field.kind.value}))
                 continue
+            if field.kind is VectorKind.MULTI:
+                columns.append(pa.field(name, column_type(exported_dtype(field), field.dim)))
+                continue
             columns.append(pa.field(name, pa.list_(pa.from_numpy_dtype(exported_dtype(field)), field.storage_width)))
         columns.append(pa.field(PAYLOAD, pa.string()))
         self.schema = pa.schema(columns, metadata={FORMAT_KEY: FORMAT_VERSION})
@@ -170,6 +178,7 @@ class ArrowRows:
 
         from vecstore.io.arrow_columns import vector_array
         from vecstore.io.arrow_sparse import sparse_array
+        from vecstore.io.arrow_tokens import token_array
 
         arrays = [self._ids([point.id for point in points])]
         if self._mixed:
@@ -180,6 +189,9 @@ class ArrowRows:
                 arrays.append(sparse_array([row if isinstance(row, SparseVector) else None for row in found]))
                 continue
             rows = [row if isinstance(row, np.ndarray) else None for row in found]
+            if field.kind is VectorKind.MULTI:
+                arrays.append(token_array(rows, exported_dtype(field), field.dim))
+                continue
             arrays.append(vector_array(rows, exported_dtype(field), field.storage_width))
         texts = [None if point.payload_json is None else point.payload_json.decode() for point in points]
         arrays.append(pa.array(texts, type=pa.string()))

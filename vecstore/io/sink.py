@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from vecstore.errors import InvalidArgument
 from vecstore.io.layout import IdKinds, suffix_of
-from vecstore.schema import VectorField, VectorKind
+from vecstore.schema import VectorField
 from vecstore.types import Point
 
 
@@ -23,10 +22,6 @@ def open_sink(path: str | Path, fields: dict[str, VectorField], kinds: IdKinds) 
     """A writer for a .parquet, .jsonl, .npy or .hdf5 file. Raises InvalidArgument (BAD_FILE, BAD_COLUMN)."""
     path = Path(path)
     suffix = suffix_of(path, _SINKS)
-    multi = next((name for name, field in fields.items() if field.kind is VectorKind.MULTI), None)
-    if multi is not None and _SINKS[suffix] is not _jsonl:
-        message = f"{multi!r} holds several vectors a point, which {suffix} has no column for; export it to .jsonl"
-        raise InvalidArgument(message, reason="BAD_COLUMN")
     return _SINKS[suffix](path, fields, kinds)
 
 

@@ -54,6 +54,17 @@ def _npy(path: Path, mapping: ColumnMapping) -> Source:
     return NpySource(path, mapping)
 
 
+def _npz(path: Path, mapping: ColumnMapping) -> Source:
+    from vecstore.io.sparse_npz import names_of
+    from vecstore.io.token_columns import TOKENS
+
+    if TOKENS in names_of(path):
+        from vecstore.io.token_npz import TokenNpzSource
+
+        return TokenNpzSource(path, mapping)
+    return _sparse(path, mapping)
+
+
 def _sparse(path: Path, mapping: ColumnMapping) -> Source:
     from vecstore.io.sparse_source import SparseSource
 
@@ -71,7 +82,7 @@ _SOURCES: Mapping[str, Callable[[Path, ColumnMapping], Source]] = {
     ".jsonl": _jsonl,
     ".ndjson": _jsonl,
     ".npy": _npy,
-    ".npz": _sparse,
+    ".npz": _npz,
     ".csr": _sparse,
     ".hdf5": _hdf5,
     ".h5": _hdf5,

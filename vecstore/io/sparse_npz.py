@@ -98,13 +98,16 @@ class NpzStream:
         try:
             file = self._opened.enter_context(zipfile.ZipFile(path))
             self._stream = self._opened.enter_context(file.open(f"{name}.npy"))
-            self.shape, self.dtype = header(self._stream)
+            self.shape, self.dtype, by_columns = header(self._stream)
         except _UNREADABLE as error:
             self.close()
             raise bad_file(path, f"has an array {name!r} that cannot be read: {error}") from None
         if len(self.shape) != dimensions or min(self.shape, default=0) < 0 or self.dtype.kind not in kinds:
             self.close()
             raise bad_file(path, f"has an array {name!r} of shape {self.shape} and dtype {self.dtype}")
+        if by_columns and dimensions > 1:
+            self.close()
+            raise bad_file(path, f"has an array {name!r} in Fortran's order, which cannot be read by rows")
         self.count = int(np.prod(self.shape, dtype=np.int64))
 
     def take(self, count: int) -> np.ndarray:
@@ -132,12 +135,12 @@ def whole(path: Path, name: str, kinds: str, dimensions: int = 1) -> np.ndarray:
         stream.close()
 
 
-def header(stream: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and dtype; of one-dimensional arrays, the order does not matter."""
+def header(stream: Any) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
+    """Shape, dtype, and whether columns follow each other, which of one-dimensional arrays does not matter."""
     version = npy_format.read_magic(stream)
     read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    shape, _, dtype = read(stream)
-    return shape, dtype
+    shape, by_columns, dtype = read(stream)
+    return shape, dtype, by_columns
 
 
 def bad_file(path: object, problem: str) -> InvalidArgument:
