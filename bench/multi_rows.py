@@ -145,18 +145,20 @@ def candidates(data: MultiData) -> list[Record]:
     nearest, found = data.neighbours[:, 0], list[Record]()
     quantizers: dict[str, Quantizer] = {
         "rabitq(bits=4)": RaBitQ(4),
+        "rabitq(bits=2)": RaBitQ(2),
         "rabitq(bits=1)": RaBitQ(1),
         "PQ-256-8": PQ(length // 8, 8),
     }
     for name, quantizer in quantizers.items():
         contest.say(f"codes of encodings: {name} ...")
-        spec = Muvera(k_sim=4, quantizer=quantizer)
+        spec = Muvera(k_sim=4, quantizer=quantizer, whole=True)
         index = MuveraIndex.build(field, spec, data.rows, None, kernels, nothing)
+        assert index._encodings is not None
         asked = index._encoder.queries(data.queries)
         if not found:
             whole = np.argsort(-(asked @ index._encodings.T.astype(np.float32)), axis=1)[:, :CANDIDATES]
             found.append(("best of 100", "whole encodings", among(whole, nearest), "share"))
-        by_codes = index._dense.search(kernels, asked, CANDIDATES, None).rows
+        by_codes = index._dense.search(kernels, index._long(asked), CANDIDATES, None).rows
         again, _, _ = index._first(kernels, data.queries, CANDIDATES, 1, None)
         found.append(("best of 100", f"{name}, codes alone", among(by_codes, nearest), "share"))
         found.append(("best of 100", f"{name}, twice as many ranked again", among(again, nearest), "share"))
@@ -184,7 +186,7 @@ def token_graph(documents: TokenRows) -> list[Record]:
     found: list[Record] = [("graph of tokens", "hnswlib, M=16", size / len(documents), "bytes a row")]
     found.append(("graph of tokens", "hnswlib, M=16", 1e6 * took / len(documents), "CPU us a row"))
     field = VectorField(VectorKind.MULTI, documents.dim, Metric.MAXSIM, DataType.FLOAT16)
-    for text in ("plaid", "muvera(k_sim=4)"):
+    for text in ("plaid", "muvera", "muvera(k_sim=4)"):
         spec, began = parse_index(text), time.process_time()
         index = built_index(spec).build(field, spec, documents, None, get_kernels(), nothing)
         took = time.process_time() - began

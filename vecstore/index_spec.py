@@ -244,7 +244,9 @@ class Muvera(_Spec, frozen=True, tag="muvera"):
 
     In each repetition the signs of `k_sim` random directions put a token in a cell, and a row's vector holds the mean
     of the tokens of each cell, projected to `projection` components (0: all of them). With `fill_empty` an empty cell
-    takes the token that is nearest by signs. `first` says how these vectors are searched, `quantizer` by what codes.
+    takes the token that is nearest by signs. `first` says how these vectors are searched, `quantizer` by what codes;
+    with `whole`, and where lists or a graph find them, the vectors themselves are held as well, and rank again twice
+    as many rows as are then scored by their tokens.
     For `tokens`, `pooling`, `protected` and `rerank` see Plaid; `tokens` may be bytes here (int8)."""
 
     repetitions: int = 20
@@ -255,6 +257,7 @@ class Muvera(_Spec, frozen=True, tag="muvera"):
     seed: int = 1
     first: Literal["flat", "ivf", "graph"] = "flat"
     quantizer: Quantizer | None = None
+    whole: bool = False
     tokens: TokenStore = "stored"
     pooling: int = 1
     protected: int = 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from late_support import DIM, FIELD, corpus, exact, nothing, queries_from, recall
@@ -10,7 +12,7 @@ from test_plaid import bitmap
 from vecstore.errors import Corruption, InvalidArgument
 from vecstore.index.base import SearchParams, Warm
 from vecstore.index.muvera import MuveraIndex
-from vecstore.index_spec import Int8, Muvera
+from vecstore.index_spec import Int8, Muvera, RaBitQ
 from vecstore.kernels.select import get_kernels
 from vecstore.tokens import TokenRows
 
@@ -27,7 +29,7 @@ def changed(**fields: object) -> Muvera:
     return Muvera(**{"repetitions": 8, "k_sim": 3, "projection": 8, **fields})  # type: ignore[arg-type]
 
 
-INDEX = built(SMALL)
+INDEX, WHOLE = built(SMALL), built(changed(whole=True))
 
 
 @pytest.mark.parametrize(
@@ -39,8 +41,9 @@ INDEX = built(SMALL)
         changed(first="graph", tokens="residual4"),
         changed(final_dim=256, tokens="residual2"),
         changed(projection=0, repetitions=4),
+        changed(whole=True, quantizer=RaBitQ(bits=1)),
     ],
-    ids=["flat", "fill", "ivf", "graph", "folded", "whole"],
+    ids=["flat", "fill", "ivf", "graph", "folded", "unprojected", "whole"],
 )
 def test_recall_is_as_asked(spec: Muvera) -> None:
     index = built(spec).tuned(queries_from(ROWS, 100, seed=9), get_kernels())
@@ -53,7 +56,12 @@ def test_recall_is_as_asked(spec: Muvera) -> None:
         np.testing.assert_array_equal(one.distances, two.distances)
     assert recall(again, ROWS, QUERIES, 10, SearchParams(recall_target=1.0)) == 1.0
     found = again.search(get_kernels(), QUERIES, 10, None, SearchParams(oversampling=5))
-    assert found.counters["encodings_reranked"] > found.counters["rows_rescored"] > 0
+    assert found.counters["rows_rescored"] > 0
+    if spec.whole or spec.first != "flat":
+        assert found.counters["encodings_reranked"] > found.counters["rows_rescored"]
+    else:
+        assert "encodings_reranked" not in found.counters
+        assert "encodings" not in index.arrays()
 
 
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.7])
@@ -83,7 +91,7 @@ def test_few_rows(n: int) -> None:
 
 
 def test_corrupted_arrays_are_refused() -> None:
-    good = INDEX.arrays()
+    good = WHOLE.arrays()
     changes = {
         "header": lambda a: a[3:],
         "encodings": lambda a: a[:, :-1],
@@ -97,3 +105,42 @@ def test_corrupted_arrays_are_refused() -> None:
         MuveraIndex.from_arrays(FIELD, ROWS[:-1], good)
     with pytest.raises(InvalidArgument):
         INDEX.search(get_kernels(), QUERIES, 5, None, SearchParams(truncate_dim=8))
+
+
+def test_an_index_of_version_2_keeps_its_whole_encodings() -> None:
+    new = INDEX.arrays()
+    header = json.loads(new["header"].tobytes()) | {"version": 2}
+    del header["spec"]["whole"]
+    arrays = new | {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
+    with pytest.raises(Corruption):
+        MuveraIndex.from_arrays(FIELD, ROWS, arrays)
+    old = MuveraIndex.from_arrays(FIELD, ROWS, arrays | {"encodings": WHOLE.arrays()["encodings"]})
+    found = old.search(get_kernels(), QUERIES, 10, None, SearchParams(oversampling=5))
+    again = WHOLE.search(get_kernels(), QUERIES, 10, None, SearchParams(oversampling=5))
+    np.testing.assert_array_equal(found.rows, again.rows)
+    assert found.counters["encodings_reranked"] == again.counters["encodings_reranked"]
+    assert "encodings" not in old.arrays()
+
+
+def test_queries_are_lengthened_for_the_codes() -> None:
+    """By one bit, more of the best by whole encodings are found so; and distances are in the unit of those."""
+    index = built(changed(quantizer=RaBitQ(bits=1)))
+    asked = index._encoder.queries(QUERIES)
+    products = asked @ index._encoder.documents(ROWS).T
+    best = np.argsort(-products, axis=1)[:, :50]
+    rows, distances, _ = index._first(get_kernels(), QUERIES, 50, 1, None)
+    short = index._dense.search(get_kernels(), asked, 50, None, SearchParams(rescore=False)).rows
+    shares = [
+        np.mean([len(np.intersect1d(*pair)) / 50 for pair in zip(one, best, strict=True)]) for one in (rows, short)
+    ]
+    assert shares[0] > shares[1] + 0.05
+    assert 0.8 < np.median(-distances / np.take_along_axis(products, rows, axis=1)) < 1.4
+
+
+def test_more_candidates_than_are_allowed() -> None:
+    mask = np.arange(len(ROWS)) % 2 == 0
+    index = built(changed(tokens="residual2"))
+    params = SearchParams(ef=len(ROWS) - 1)
+    found = index.search(get_kernels(), QUERIES, 10, bitmap(mask), params)
+    scanned = index._exact.search(get_kernels(), QUERIES, 10, bitmap(mask))
+    np.testing.assert_array_equal(found.rows[:, 0], scanned.rows[:, 0])

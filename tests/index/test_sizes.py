@@ -61,7 +61,7 @@ UNIT: list[Any] = [  # whose factors depend on the metric
 ]  # fmt: skip
 LATE: list[Any] = [
     Plaid(), Plaid(pooling=2, tokens="int8"), Muvera(4, 3, 8), Muvera(4, 3, 8, first="ivf", tokens="int8"),
-    Muvera(4, 3, 8, tokens="residual4"),
+    Muvera(4, 3, 8, tokens="residual4"), Muvera(4, 3, 8, whole=True),
 ]  # fmt: skip
 
 

@@ -1,5 +1,5 @@
 """Late interaction by one vector a row: fixed dimensional encodings searched as dense vectors are, the candidates
-ranked again by the whole encodings, then by codes of tokens, then by the stored tokens."""
+ranked again by the whole encodings where these are held, then by codes of tokens, then by the stored tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from vecstore.errors import Corruption
 from vecstore.index import late_calibration, token_codes
-from vecstore.index.base import BuiltIndex, Progress, SearchParams, Warm
+from vecstore.index.base import BuiltIndex, Progress, SearchParams, Warm, allowed_count
 from vecstore.index.coded import FlatCodesIndex, IVFIndex
 from vecstore.index.graph import GraphIndex
 from vecstore.index.header import read_header
@@ -26,14 +26,16 @@ from vecstore.index.token_codes import Learned, LearnedFacts
 from vecstore.index.token_pool import pooled
 from vecstore.index_spec import IVF, Flat, Graph, Muvera, RaBitQ
 from vecstore.index_spec import Index as IndexSpec
+from vecstore.kernels.allowed import allowed_rows
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.fde import GENERATOR, Fde, FdeEncoder
 from vecstore.kernels.tokens import TokenCodes
 from vecstore.schema import DataType, Metric, VectorField, VectorKind
 from vecstore.tokens import TokenRows
 
-VERSION = 2
+VERSION = 3  # before, all indexes held their whole encodings
 SEED = 0
+BITS = 2  # of a component, unless the spec says otherwise: what whole encodings find, to .2 of a hundred
 _BATCH = 512  # rows encoded at once
 RECALLS = (0.8, 0.9, 0.95, 0.98, 0.99)  # of the first stage, by effort - 1
 RANKED_AGAIN = 2  # times the candidates: found by codes of encodings, ranked by the whole ones
@@ -53,10 +55,10 @@ class MuveraIndex(LateIndex):
     name: ClassVar[str] = "muvera"
 
     def __init__(
-        self, field: VectorField, spec: Muvera, rows: TokenRows, encodings: np.ndarray, first: BuiltIndex,
+        self, field: VectorField, spec: Muvera, rows: TokenRows, encodings: np.ndarray | None, first: BuiltIndex,
         tokens: TokenCodes | None, table: LateTable,
     ) -> None:  # fmt: skip
-        """`encodings` (n, length) float16 hold the rows' whole encodings."""
+        """`encodings` (n, length) float16 are the rows' whole encodings, where they are held."""
         super().__init__(field, rows, tokens, spec.rerank == "stored", table)
         self.spec, self._encodings, self._dense = spec, encodings, first
         self._encoder = FdeEncoder(fde_of(spec, field.dim))
@@ -94,7 +96,9 @@ class MuveraIndex(LateIndex):
         if spec.tokens != "stored":
             learned = None if warm is None else warm.index._learned()
             tokens = token_codes.encode_rows(held, learned or _learn(spec, held, progress), progress, listed=False)
-        index = cls(field, spec, rows, encodings, first, tokens, late_calibration.uncalibrated())
+        index = cls(
+            field, spec, rows, encodings if holds_whole(spec) else None, first, tokens, late_calibration.uncalibrated()
+        )
         progress("calibrate", 0, 1)
         index._asked = None if warm is None else warm.index._asked
         index._calibrate(kernels)
@@ -110,11 +114,18 @@ class MuveraIndex(LateIndex):
 
     def _tune_first(self, kernels: Kernels, alive: Bitmap | None) -> None:
         """Encodings of queries are not like those of rows: the first stage learns how hard to look from queries."""
+        if self._encodings is None:
+            return  # a scan of codes has nothing to learn
         queries = self._asked
         if queries is None and self._with_tokens:
             queries, _ = late_calibration.queries_of(self._rows, alive)
         if queries is not None and len(queries):
-            self._dense = self._dense.tuned(self._encoder.queries(queries), kernels, alive) or self._dense
+            self._dense = self._dense.tuned(self._long(self._encoder.queries(queries)), kernels, alive) or self._dense
+
+    def _long(self, vectors: Float32Array) -> Float32Array:
+        """Queries of the first stage, about as long as documents' encodings. Codes are of rows less their mean c, and
+        an estimate errs by |q - c|: a query is shortest from there not as a mean over repetitions, but as their sum."""
+        return vectors * np.float32(self.spec.repetitions)
 
     def _learned(self) -> Learned | None:
         if self._tokens is None or self._tokens.codes is None or not len(self._tokens.codes.codes):
@@ -128,13 +139,18 @@ class MuveraIndex(LateIndex):
         self, kernels: Kernels, queries: TokenRows, m: int, effort: int, allowed: Bitmap | None
     ) -> tuple[Int64Array, Float32Array, dict[str, int]]:
         vectors = self._encoder.queries(queries)
-        most = min(self.ntotal, RANKED_AGAIN * m)
+        again = self._encodings is not None
+        most = min(self.ntotal, RANKED_AGAIN * m if again else m)
+        if not again and allowed_count(self.ntotal, allowed) <= most:
+            return *_all_of(allowed, self.ntotal, (len(queries), m)), {"rows_scanned": 0}
         target = RECALLS[min(effort, len(RECALLS)) - 1]
         params = SearchParams(rescore=False) if self.spec.first == "flat" else SearchParams(recall_target=target)
-        found = self._dense.search(kernels, vectors, most, allowed, params)
+        found = self._dense.search(kernels, self._long(vectors), most, allowed, params)
         rows = np.ascontiguousarray(found.rows)
         offsets = self._rows.offsets
         rows[(rows >= 0) & (offsets[rows + 1] == offsets[rows])] = -1  # without tokens
+        if self._encodings is None:
+            return rows, found.distances / np.float32(self.spec.repetitions), found.counters
         distances = np.empty(rows.shape, np.float32)
         kernels.rerank(Metric.DOT, vectors, self._encodings, None, rows, distances)
         counters = {"encodings_reranked": int(np.count_nonzero(rows >= 0))}
@@ -147,7 +163,7 @@ class MuveraIndex(LateIndex):
         held = {} if self._tokens is None else token_codes.stored_arrays(self._tokens)
         return {
             "header": np.frombuffer(msgspec.json.encode(header), np.uint8),
-            "encodings": self._encodings,
+            **({} if self._encodings is None or not holds_whole(self.spec) else {"encodings": self._encodings}),
             **{f"first.{name}": array for name, array in self._dense.arrays().items()},
             **{f"tokens.{name}": array for name, array in held.items()},
             **self._asked_arrays(),
@@ -159,14 +175,18 @@ class MuveraIndex(LateIndex):
         header = read_header(arrays, Header, "a muvera index")
         got = (header.version, header.generator, header.n, header.dim)
         wanted = (VERSION, GENERATOR, len(rows), field.dim)
-        if got[1:] != wanted[1:] or header.version not in (1, VERSION):
+        if got[1:] != wanted[1:] or header.version not in (1, 2, VERSION):
             raise Corruption(f"a muvera index is of (version, generator, rows, dim) {got}, its segment of {wanted}")
         header.table.check()
         spec = header.spec
         encodings, length = arrays.get("encodings"), fde_of(spec, field.dim).length
-        if encodings is None or encodings.dtype != np.float16 or encodings.shape != (len(rows), length):
+        given = encodings
+        if header.version == VERSION and not holds_whole(spec):
+            given = np.broadcast_to(np.zeros((), np.float16), (len(rows), length))  # a scan of codes reads none
+            encodings = None
+        if given is None or given.dtype != np.float16 or given.shape != (len(rows), length):
             raise Corruption(f"the encodings of a muvera index are not float16 of {len(rows)} x {length}")
-        first = dense_kind(spec).from_arrays(dense_field(spec, length), encodings, within(arrays, "first."))
+        first = dense_kind(spec).from_arrays(dense_field(spec, length), given, within(arrays, "first."))
         tokens = None
         if spec.tokens != "stored":
             facts = LearnedFacts(token_codes.BITS[spec.tokens], header.step, spec.tokens != "int8", listed=False)
@@ -180,6 +200,19 @@ def fde_of(spec: Muvera, dim: int) -> Fde:
     return Fde(dim, spec.repetitions, spec.k_sim, spec.projection, spec.final_dim, spec.fill_empty, spec.seed)
 
 
+def holds_whole(spec: Muvera) -> bool:
+    """Whether the whole encodings are held: lists and graphs rank, or fill up, what they find by them."""
+    return spec.whole or spec.first != "flat"
+
+
+def _all_of(allowed: Bitmap | None, n: int, shape: tuple[int, int]) -> tuple[Int64Array, Float32Array]:
+    """The few rows that are allowed, unranked, for every query."""
+    rows, distances = np.full(shape, -1, np.int64), np.full(shape, np.inf, np.float32)
+    found = allowed_rows(allowed, n)
+    rows[:, : len(found)], distances[:, : len(found)] = found, 0
+    return rows, distances
+
+
 def dense_field(spec: Muvera, length: int) -> VectorField:
     """What the first stage takes encodings for: documents' are of different lengths, and inner products count."""
     quantizer = spec.quantizer
@@ -187,9 +220,9 @@ def dense_field(spec: Muvera, length: int) -> VectorField:
     if spec.first == "graph":
         index = Graph(quantizer=quantizer)
     elif spec.first == "ivf":
-        index = IVF(quantizer=quantizer or RaBitQ(bits=4), rerank="none")
+        index = IVF(quantizer=quantizer or RaBitQ(bits=BITS), rerank="none")
     else:
-        index = Flat(quantizer=quantizer or RaBitQ(bits=4), rerank="none")
+        index = Flat(quantizer=quantizer or RaBitQ(bits=BITS), rerank="none")
     return VectorField(VectorKind.DENSE, length, Metric.DOT, DataType.FLOAT16, index)
 
 

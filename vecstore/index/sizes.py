@@ -17,7 +17,7 @@ from vecstore.index.graph_codes import DEFAULT_BITS
 from vecstore.index.hamming_ivf import list_count as hamming_lists
 from vecstore.index.learned import list_count
 from vecstore.index.mih_tables import auto_chunks, chunk_starts
-from vecstore.index.muvera import dense_field, fde_of
+from vecstore.index.muvera import dense_field, fde_of, holds_whole
 from vecstore.index_spec import (
     IVF,
     MIH,
@@ -235,8 +235,9 @@ def _muvera(spec: Muvera, field: VectorField, shape: Shape) -> Sizes:
     length = fde_of(spec, field.dim).length
     dense = dense_field(spec, length)
     assert dense.index is not None
-    first = sum(index_sizes(dense.index, dense, Shape(shape.n)).values()) + 4.0 * length * min(_ASKED, shape.n)
-    sizes: Sizes = {"header": 2.5 * _HEADER, "encodings": 2.0 * length * shape.n, "first": first}
+    sizes: Sizes = {"header": 2.5 * _HEADER, "first": sum(index_sizes(dense.index, dense, Shape(shape.n)).values())}
+    if holds_whole(spec):
+        sizes["encodings"] = length * (2.0 * shape.n + 4.0 * min(_ASKED, shape.n))
     if spec.tokens == "stored":
         return sizes
     return sizes | _tokens(spec, field, shape, None if spec.tokens == "int8" else 0)
