@@ -52,7 +52,7 @@ NOTHING = Quality(1.0, True, "none", "exact")  # of a search among no rows
 def over_segments(parts: Sequence[Part]) -> Quality:
     """Of the segments that were searched, where none was left out."""
     if len(parts) == 1:
-        return _of_one(parts[0].recall, parts[0].strategy, parts[0].basis)
+        return of_segment(parts[0].recall, parts[0].strategy, parts[0].basis)
     if not parts:
         return NOTHING
     rows = known = 0.0
@@ -67,8 +67,8 @@ def over_segments(parts: Sequence[Part]) -> Quality:
 
 
 @lru_cache(QUALITIES_REMEMBERED)
-def _of_one(recall: float | None, strategy: str, basis: str) -> Quality:
-    """The same object again and again, as the same settings promise the same."""
+def of_segment(recall: float | None, strategy: str, basis: str) -> Quality:
+    """Of the one that was searched: the same object again and again, as the same settings promise the same."""
     return Quality(recall, True, strategy, basis)
 
 

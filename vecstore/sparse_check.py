@@ -11,7 +11,7 @@ from vecstore.kernels.sparse_ready import is_ready
 from vecstore.sparse import SparseRows
 
 INDEX_MAX = (1 << 32) - 1
-_STORED, _OFFSETS = np.dtype(np.float32), np.dtype(np.int64)
+_STORED, _OFFSETS, _INDICES = np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.uint32)
 
 
 def bad_vector(path: str, problem: str, reason: str = "BAD_VECTOR") -> InvalidArgument:
@@ -64,9 +64,9 @@ def _is_ready(rows: SparseRows, dtype: np.dtype[Any], squared_max: float) -> boo
 def _is_one_row(rows: SparseRows) -> bool:
     """Whether the parts of one row have the types and lengths that are stored; values may be of any floats."""
     offsets, indices, values = rows.offsets, rows.indices, rows.values
-    if not all(type(one) is np.ndarray for one in (offsets, indices, values)):
+    if not (type(offsets) is np.ndarray and type(indices) is np.ndarray and type(values) is np.ndarray):
         return False
-    if offsets.dtype != np.int64 or indices.dtype != np.uint32 or values.dtype.kind != "f":
+    if offsets.dtype != _OFFSETS or indices.dtype != _INDICES or values.dtype.kind != "f":
         return False
     count = len(indices) if indices.ndim == 1 and indices.flags.c_contiguous else -1
     return values.shape == (count,) and offsets.shape == (2,) and offsets.tolist() == [0, count]

@@ -188,7 +188,7 @@ def test_limits_lie_along_the_logarithm_of_k() -> None:
     assert [familiar.limit(k) for k in (0.5, 1, 10, 100)] == [2, 2, 3, 6]
     assert familiar.limit(1_000) == pytest.approx(9)
     assert familiar.limit(np.sqrt(10)) == pytest.approx(2.5)
-    assert familiar.spread(10) == pytest.approx(1)
+    assert familiar.bounds(10) == (3.0, pytest.approx(1))
     few = Familiar(Metric.L2, (1.0, 2.0, np.nan), (2.0, 3.0, np.nan))
     assert few.limit(100) == pytest.approx(4)
     assert open_familiar(Metric.L2, {}) is None

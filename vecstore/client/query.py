@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypedDict
 
 from vecstore.client.filters import FilterLike, as_filter
-from vecstore.client.rankings import as_ranking
+from vecstore.client.rankings import VECTORS, as_ranking
 from vecstore.client.requests import as_count, search_params, select
 from vecstore.client.stages import Prefetch, as_prefetches
+from vecstore.client.vectors import as_query, only_vector
 from vecstore.config import Limits
 from vecstore.query.fusion import Fusion
 from vecstore.rows import GivenRows
-from vecstore.schema import Schema
+from vecstore.schema import Schema, VectorField
 from vecstore.types import Mmr, QueryRequest
+
+REQUESTS_REMEMBERED = 64
 
 
 class BatchOptions(TypedDict, total=False):
@@ -45,6 +49,51 @@ class QueryOptions(BatchOptions, total=False):
     fusion: Fusion | None
     mmr: Mmr | None
     explain: bool
+
+
+class Asked:
+    """What a handle was asked for lately, all of it but the vectors and filters: programs ask alike again and again.
+    Threads may share one object."""
+
+    def __init__(self) -> None:
+        self._requests: dict[Any, tuple[Schema, VectorField, QueryRequest]] = {}
+
+    def request(
+        self,
+        name: str,
+        schema: Schema,
+        limits: Limits,
+        vector: Any,
+        k: int,
+        min_seq: int,
+        timeout_s: float,
+        given: QueryOptions,
+    ) -> QueryRequest:
+        """As `query_request`, of the same `name`, `limits` and `timeout_s` each time."""
+        # With their types, for True and 1.0 are equal to 1 and may be refused where it is not.
+        key = (k, type(k), *given.items(), *map(type, given.values()))
+        try:
+            known = self._requests.get(key)
+        except TypeError:  # of a list, which may hold something else next time
+            return query_request(name, schema, limits, vector, k, min_seq, timeout_s, given)
+        if known is None or known[0] is not schema or type(vector) not in VECTORS:
+            made = query_request(name, schema, limits, vector, k, min_seq, timeout_s, given)
+            if made.vector is not None and not made.is_staged and _are_plain((k, *given.values())):
+                if len(self._requests) >= REQUESTS_REMEMBERED:
+                    self._requests.clear()
+                field = schema.vectors[only_vector(schema, made.using)]
+                self._requests[key] = schema, field, replace(made, vector=None)
+            return made
+        _, field, like = known
+        return QueryRequest(
+            name, as_query(vector, field), like.using, None, like.k, like.offset, like.score_threshold, like.select,
+            min_seq, like.timeout_s, like.explain, like.params,
+        )  # fmt: skip
+
+
+def _are_plain(values: Sequence[object]) -> bool:
+    """Whether these are what they are for good."""
+    return all(value is None or type(value) in (bool, int, float, str) for value in values)
 
 
 def check_query_options(given: QueryOptions) -> None:

@@ -70,6 +70,8 @@ def as_ragged_query(value: Any, field: VectorField) -> RaggedRows | TextRows:
     """One query as one row. Raises InvalidArgument (BAD_VECTOR)."""
     if type(value) in _PAIRS and field.is_sparse and _is_pair(value):  # the usual case, without copies
         return SparseRows(np.array((0, len(value[0]))), *value)
+    if type(value) is SparseRows and len(value) == 1:
+        return sendable(value, 1, "vector", single=True)
     if hasattr(value, "tocsr"):
         value = _from_scipy(value)
     if isinstance(value, SparseRows | TextRows | TokenRows):

@@ -45,14 +45,14 @@ class Discover:
     context: Sequence[tuple[Any, Any]] = ()
 
 
-_VECTORS = (np.ndarray, tuple, list, str, SparseVector, SparseRows)  # and nothing else that ranks is of these types
+VECTORS = (np.ndarray, tuple, list, str, SparseVector, SparseRows)  # and nothing else that ranks is of these types
 
 
 def as_ranking(
     given: Any, schema: Schema, using: str | None, limits: Limits, prefetches: int
 ) -> tuple[GivenRows | None, Ranking | None]:
     """A vector, or what else ranks. Raises InvalidArgument."""
-    if type(given) in _VECTORS:
+    if type(given) in VECTORS:
         return as_query(given, schema.vectors[only_vector(schema, using)]), None
     if given is None or isinstance(given, NearestId | OrderBy | Sample):
         return None, given

@@ -16,6 +16,7 @@ from vecstore.schema import FieldKind
 from vecstore.types import FieldIndexRequest, OperationInfo, OperationState, Selection, WriteMode
 
 PARAMS_REMEMBERED = 256
+_DEFAULT_SELECTION = Selection()
 
 
 def as_mode(mode: str) -> WriteMode:
@@ -27,6 +28,8 @@ def as_mode(mode: str) -> WriteMode:
 
 def select(payload: bool | Sequence[str], vectors: bool | Sequence[str]) -> Selection:
     """A selection; one name may be given without a list."""
+    if payload is True and vectors is False:
+        return _DEFAULT_SELECTION
     return Selection(
         payload=[payload] if isinstance(payload, str) else payload,
         vectors=[vectors] if isinstance(vectors, str) else vectors,

@@ -47,6 +47,10 @@ class Seqs:
         every = dict(known)  # at once: another thread may write meanwhile
         return dict(islice(reversed(every.items()), SENT_MAX))
 
+    def wanted(self, name: str) -> tuple[int, dict[str, int] | None]:
+        """Both, of a read by `name`."""
+        return self._asked.get(name, 0), self.seen(name) if self._of else None
+
     def made(self, name: str, seq: int) -> None:
         """The collection was created, or was there: it may be a new one of an old name."""
         self._own[name] = name

@@ -21,6 +21,7 @@ Ids: TypeAlias = Sequence[PointId] | np.ndarray
 # Array-like of shape (n, dim), a scipy matrix, a list of sparse vectors, of token arrays or of texts, or a mapping from
 # field name to one of these.
 Vectors: TypeAlias = Any
+_FLOAT32 = np.dtype(np.float32)
 
 
 def as_ids(ids: Ids | PointId) -> list[PointId]:
@@ -91,16 +92,15 @@ def texts_for(values: Any, field: VectorField, path: str) -> TextRows:
 
 def as_query(vector: Any, field: VectorField) -> GivenRows:
     """One query vector: float32 of shape (dim,), packed uint8, or one ragged row or text."""
+    if type(vector) is np.ndarray and vector.dtype is _FLOAT32 and vector.ndim == 1 and field.kind is VectorKind.DENSE:
+        return vector  # as most are
     if isinstance(vector, str):
         return texts_for([vector], field, "vector")
     if isinstance(vector, TextRows) and field.kind is not VectorKind.TEXT:
         return texts_for(vector, field, "vector")
     if field.is_ragged:
         return as_ragged_query(vector, field)
-    if type(vector) is np.ndarray and vector.dtype == np.float32 and field.kind is VectorKind.DENSE:
-        rows = vector
-    else:
-        rows = as_rows(vector, field, "vector")
+    rows = as_rows(vector, field, "vector")
     if rows.ndim != 1:
         raise _bad("vector", f"must have one dimension, not shape {rows.shape}")
     return rows if rows.dtype == np.uint8 else rows.astype(np.float32, copy=False)

@@ -35,17 +35,20 @@ def hits_of(
         places = places[:, window] if isinstance(places, np.ndarray) else places
     scores = score_of(metric, distances)
     nq, width = rows.shape
-    bounds: Sequence[int] = range(0, nq * width + 1, width) if width else [0] * (nq + 1)
     kept = _kept(rows, scores, metric, request.score_threshold)
     if isinstance(places, np.ndarray):
         places = places.ravel() if kept is None else places[kept]
     if kept is not None:
-        bounds = [0, *np.cumsum(np.count_nonzero(kept, axis=1)).tolist()]
+        bounds: Sequence[int] = [0, *np.cumsum(np.count_nonzero(kept, axis=1)).tolist()]
         rows, scores = rows[kept], scores[kept]
+    elif nq > 1:
+        bounds = range(0, nq * width + 1, width) if width else [0] * (nq + 1)
     rows, scores = rows.ravel(), scores.ravel()
     own_legs = None if legs is None else legs[request.offset : request.offset + request.k]
     answers = answers_of(view, places, rows, scores, request.select, explain, own_legs)
     answers.quality = ranked.quality
+    if nq == 1:
+        return answers, [Hits(answers, 0, len(rows))]
     return answers, [Hits(answers, low, high) for low, high in itertools.pairwise(bounds)]
 
 

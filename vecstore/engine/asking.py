@@ -22,13 +22,14 @@ class Asking(Named):
 
     def query(self, request: QueryRequest) -> Hits:
         request = self.named(request)
-        if isinstance(request.vector, TextRows) or request.is_staged:  # what else holds no texts
+        staged = request.is_staged
+        if staged or isinstance(request.vector, TextRows):  # what else holds no texts
             (request,) = self.embedding.resolved([request])
         collection = self.collection(request.collection)
         with stop_after(request.timeout_s, self.settings):
-            if request.is_staged:
+            if staged:
                 return self._staged.run(collection, request, self._staged.check(collection, request))
-            return self.reader.run(collection, request, self.reader.check(collection, request))[0]
+            return self.reader.answer(collection, request)
 
     def explain(self, request: QueryRequest, *, analyze: bool = False) -> dict[str, Any]:
         """The plan of a query (`engine.planning`), its filter and prefetches included, without answering it; with

@@ -10,7 +10,8 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,9 @@ class View:
     schema: Schema
     segments: tuple[SegmentView, ...]
     points: int = 0  # live ones
+    # What queries found out that holds as long as the view does (`engine.kinds`).
+    kinds: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    wholes: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
 
 class Collection:

@@ -56,12 +56,22 @@ class CheckedRows:
         self._blob = blob
         self._on_damage = on_damage
         self.row_bytes = max(1, rows.nbytes // max(1, len(rows)))
-        self._few = False
+        self._few = self._free = False
         self._mapped_before = 0
 
     @property
     def checked(self) -> bool:
         return self._blob.checked
+
+    @property
+    def free(self) -> bool:
+        """Whether rows may be read without looking after them: they are checked, and may stay in memory."""
+        if self._free:
+            return True
+        if not self._blob.checked or self.frugal:
+            return False
+        self._free = self._few  # may stay, from now on; else few may be read at a time one day
+        return True
 
     @property
     def frugal(self) -> bool:

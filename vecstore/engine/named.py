@@ -87,7 +87,9 @@ class Named:
     def named(self, request: R) -> R:
         """The request, naming its collection as that is called itself; for a read, once this process shows the writes
         in `min_seqs`. Raises DeadlineExceeded."""
-        if not self._aliases and isinstance(request, QueryRequest) and request.min_seqs is None:
+        if self._aliases or not isinstance(request, QueryRequest):
+            return self.named_all((request,))[0]
+        if request.min_seqs is None or not self.unseen(request.min_seqs):
             return request  # as most queries are
         return self.named_all((request,))[0]
 
@@ -104,5 +106,8 @@ class Named:
     def unseen(self, seqs: Mapping[str, int] | None) -> list[tuple[Collection, int]]:
         """What is still to be shown of the writes given by collection. What is no collection's own name is passed over:
         the collection is gone, and nobody could wait for it."""
-        found = [(self._collections.get(name), seq) for name, seq in (seqs or {}).items()]
-        return [(one, seq) for one, seq in found if one is not None and one.view.seq < seq]
+        return [
+            (one, seq)
+            for name, seq in (seqs or {}).items()
+            if (one := self._collections.get(name)) is not None and one.view.seq < seq
+        ]

@@ -17,14 +17,16 @@ from vecstore.engine.answers import hits_of
 from vecstore.engine.collection import Collection, View
 from vecstore.engine.contents import contents, gathered
 from vecstore.engine.filtering import Filtering
-from vecstore.engine.params import check_params, defaulted, field_of
+from vecstore.engine.kinds import Kind, check_selection, kind_of
+from vecstore.engine.params import check_params
 from vecstore.engine.parts import PARTS
+from vecstore.engine.scan import Queries
 from vecstore.engine.search import Plan, search_view
 from vecstore.engine.segment import STOP_ROWS, SegmentView
 from vecstore.engine.shadow import Shadow
 from vecstore.engine.term_statistics import TermStatistics
 from vecstore.errors import DeadlineExceeded, VecstoreError
-from vecstore.given import query_batch, query_rows
+from vecstore.given import query_batch
 from vecstore.hits import Hits
 from vecstore.kernels.base import Kernels
 from vecstore.kernels.stop import Stop, check_stop, current_stop
@@ -32,7 +34,8 @@ from vecstore.memory.room import ROOM
 from vecstore.query.filter import Filter, PointId
 from vecstore.query.parse import check_filter
 from vecstore.rows import Rows
-from vecstore.schema import Schema, VectorField
+from vecstore.schema import Schema
+from vecstore.sparse import SparseRows
 from vecstore.types import (
     CountRequest,
     GetRequest,
@@ -40,7 +43,6 @@ from vecstore.types import (
     QueryRequest,
     ScrollRequest,
     ScrollResult,
-    Selection,
 )
 
 FOUND_BYTES = 48  # for each row that a query asks for, while segments are searched
@@ -65,69 +67,73 @@ class Reader:
 
     def check(self, collection: Collection, request: QueryRequest) -> Rows:
         """Everything about a request that can be wrong; returns its vector as the kernels take it, as one row."""
-        spec = self._check_settings(request, collection.schema)
+        kind = self._checked(collection.view, request)
         assert request.vector is not None
-        vectors = query_rows(request.vector, spec, self.settings.limits)
-        check_params(request.params, spec, vectors)
-        return vectors
+        return kind.query(request.vector, self.settings.limits)
 
     def check_many(self, collection: Collection, request: QueryRequest) -> Rows:
         """The same where `request.vector` has a row for each query; errors of a row name its place."""
-        spec = self._check_settings(request, collection.schema)
+        kind = self._checked(collection.view, request)
         assert request.vector is not None
-        vectors = query_batch(request.vector, spec, self.settings.limits)
-        for place in range(len(vectors) if request.params.truncate_dim else min(1, len(vectors))):
+        vectors = query_batch(request.vector, kind.field, self.settings.limits)
+        for place in range(len(vectors) if request.params.truncate_dim else 0):
             try:
-                check_params(request.params, spec, vectors[place : place + 1])
+                check_params(request.params, kind.field, vectors[place : place + 1])
             except VecstoreError as error:
                 raise error.at(f"queries[{place}]") from None
         return vectors
 
+    def answer(self, collection: Collection, request: QueryRequest) -> Hits:
+        """Check a request with one vector, and answer it."""
+        view = collection.view
+        kind = self._checked(view, request)
+        assert request.vector is not None
+        vectors = kind.query(request.vector, self.settings.limits)
+        if view.seq < request.min_seq:
+            return self.run(collection, request, vectors)[0]
+        return self._run(collection, view, kind, request, vectors)[0]
+
     def run(self, collection: Collection, request: QueryRequest, vectors: Rows) -> list[Hits]:
         """Answer a checked request for each of `vectors`, in one pass over the data."""
-        name, spec = field_of(collection.schema, request.using)
         view = self.view_at(collection, request.min_seq)
+        return self._run(collection, view, kind_of(view, request, self.settings.limits), request, vectors)
+
+    def _run(self, collection: Collection, view: View, kind: Kind, request: QueryRequest, vectors: Rows) -> list[Hits]:
         started = time.perf_counter()
         counted: list[Mapping[str, int]] = []
         plan = Plan() if request.explain else None
-        k = min(request.k + request.offset, max(1, view.points))
-        queries = self.terms.prepared(self.kernels, view, name, spec, vectors)
-        params = defaulted(request.params, spec)
-        with ROOM.take(FOUND_BYTES * len(vectors) * k, "{} queries for {} points each", len(vectors), k):
+        name, k, nq = kind.name, kind.k, len(vectors)
+        queries: Queries = vectors
+        if isinstance(vectors, SparseRows):
+            queries = self.terms.prepared(self.kernels, view, name, kind.field, vectors)
+        held = ROOM.take(FOUND_BYTES * nq * k, "{} queries for {} points each", nq, k)
+        try:
             ranked = search_view(
-                self.kernels, view, name, queries, k, request.filter, self.filtering, plan, params,
+                self.kernels, view, name, queries, k, request.filter, self.filtering, plan, kind.params,
                 settings=self.settings.storage, counted=counted,
             )  # fmt: skip
+        finally:
+            held.free()
         if self.shadow is not None:
             self.shadow.offer(collection, view, name, queries, request, ranked, k)
-        explain = _explained(plan, view, name, len(vectors), started)
+        explain = None if plan is None else _explained(plan, view, name, nq, started)
         parts = PARTS.get()
         found = 0.0 if parts is None else time.perf_counter()
-        answers, hits = hits_of(view, ranked, spec.metric, request, explain)
+        answers, hits = hits_of(view, ranked, kind.field.metric, request, explain)
         ended = time.perf_counter()
-        answers.usage = started, ended, len(vectors), counted
+        answers.usage = started, ended, nq, counted
         if parts is not None:
             parts.add("search", started, found)
             parts.add("payload", found, ended)
         return hits
 
-    def _check_settings(self, request: QueryRequest, schema: Schema) -> VectorField:
-        _, spec = field_of(schema, request.using)
-        self.check_counts(request)
+    def _checked(self, view: View, request: QueryRequest) -> Kind:
+        kind = kind_of(view, request, self.settings.limits)
         if request.vector is None:
             raise validate.invalid("BAD_ARGUMENT", "query is missing: give a vector or a fusion", "query")
-        if request.score_threshold is not None and not np.isfinite(request.score_threshold):
-            raise validate.invalid("NAN_OR_INF", "score_threshold must be finite", "score_threshold")
-        request.filter = self.checked_filter(request.filter, schema)
-        check_selection(request.select, schema)
-        return spec
-
-    def check_counts(self, request: QueryRequest) -> int:
-        """How many answers are needed."""
-        bound = self.settings.limits.k_max
-        k = validate.check_count(request.k, "k", 1, "k_max", bound)
-        offset = validate.check_count(request.offset, "offset", 0, "k_max", bound)
-        return validate.check_count(k + offset, "k + offset", 1, "k_max", bound)
+        if request.filter is not None:
+            request.filter = self.checked_filter(request.filter, view.schema)
+        return kind
 
     def checked_filter(self, where: Filter | None, schema: Schema) -> Filter | None:
         if where is None:
@@ -224,19 +230,7 @@ def stop_after(timeout_s: float | None, settings: Settings) -> Stop:
     return Stop(timeout_s or settings.limits.deadline_default_s)
 
 
-def check_selection(select: Selection, schema: Schema) -> None:
-    if isinstance(select.vectors, bool):
-        return
-    for name in select.vectors:
-        if name not in schema.vectors:
-            known = ", ".join(sorted(schema.vectors))
-            message = f"no vector field named {name!r:.80}; the collection has {known}"
-            raise validate.invalid("VECTOR_NAME_UNKNOWN", message, "with_vectors")
-
-
-def _explained(plan: Plan | None, view: View, name: str, batch: int, started: float) -> dict[str, Any] | None:
-    if plan is None:
-        return None
+def _explained(plan: Plan, view: View, name: str, batch: int, started: float) -> dict[str, Any]:
     return {
         "using": name,
         "seq": view.seq,

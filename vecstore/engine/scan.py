@@ -14,7 +14,7 @@ from vecstore.engine.segment import SegmentView
 from vecstore.index.base import BuiltIndex, Candidates, SearchParams, is_stale
 from vecstore.index.familiar import search_promised
 from vecstore.index.terms import TermQueries
-from vecstore.kernels.base import Bitmap, Kernels
+from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.rows import Rows
 
 Queries: TypeAlias = Rows | TermQueries
@@ -64,8 +64,16 @@ def usable(view: SegmentView, name: str, n_allowed: int, params: SearchParams) -
     index = view.segment.index(name)
     if index is None or (params.truncate_dim and not index.truncates):
         return None
-    few = n_allowed <= max(FEW_ROWS, view.n_rows // FEW_SHARE)
-    return None if few and not index.plans_filters else index
+    if index.plans_filters or n_allowed > max(FEW_ROWS, view.n_rows // FEW_SHARE):
+        return index
+    return None
+
+
+def _are_few(rows: Int64Array, k: int) -> bool:
+    """Whether a query found fewer than k."""
+    if len(rows) == 1:
+        return bool(rows.item(k - 1) < 0)
+    return bool(min(rows[:, k - 1].tolist()) < 0)
 
 
 def _by_index(
@@ -84,7 +92,7 @@ def _by_index(
         found.recall, found.basis = None, ""
     if not found.strategy:
         found.strategy, found.is_usual = index.name, True
-    if not index.complete and min(found.rows[:, k - 1].tolist()) < 0:
+    if not index.complete and _are_few(found.rows, k):
         short = np.flatnonzero(found.rows[:, k - 1] < 0)
         flat = view.segment.flat(name, view.n_rows)
         assert not isinstance(queries, TermQueries)  # the indexes of texts are complete

@@ -38,6 +38,8 @@ from vecstore.storage.interfaces import Blobs
 
 CODES_SHARE = 8  # scanning codes costs at most such a part of scanning the stored vectors
 
+_BOTH_ENDS = np.arange(2)  # of a row among offsets
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -212,7 +214,7 @@ class SealedSegment:
         if device is not None and isinstance(kernels, Placement):
             kernels = kernels.kernels(device, self.uid)
         checked = self._rows.get(name)
-        if checked is None or (checked.checked and not checked.frugal):
+        if checked is None or checked.free:
             return kernels
         return guarded(kernels, checked)
 
@@ -281,7 +283,8 @@ class SealedSegment:
         return self.ids.find(ids)
 
     def take_ids(self, rows: Int64Array) -> np.ndarray:
-        return self.ids.take(rows)
+        ids = self._ids
+        return (self.ids if ids is None else ids).take(rows)
 
     def rows_after(self, after: PointId | None, n_rows: int) -> Iterator[tuple[bytes, int]]:
         ids = self.ids
@@ -289,7 +292,8 @@ class SealedSegment:
             yield ids.key(row), row
 
     def seqs(self, rows: Int64Array) -> np.ndarray:
-        return self.column("seqs")[rows]
+        seqs = self._arrays.get("seqs")
+        return (self._map("seqs") if seqs is None else seqs)[rows]
 
     @property
     def payload_bytes(self) -> int:
@@ -302,7 +306,7 @@ class SealedSegment:
 
     def take_payloads(self, rows: Int64Array) -> list[bytes | None]:
         offsets, content = self.column("payload.offsets"), self.column("payload.bytes").data
-        bounds = zip(offsets[rows].tolist(), offsets[rows + 1].tolist(), strict=True)
+        bounds = offsets[np.add.outer(rows, _BOTH_ENDS)].tolist()
         return [bytes(content[low:high]) or None for low, high in bounds]
 
     def vectors(self, name: str, n_rows: int) -> HeldRows:

@@ -17,13 +17,14 @@ from vecstore.engine import bitmaps
 from vecstore.engine.collection import View
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.ids import encode_id
+from vecstore.engine.kinds import live_rows, wholes_of
 from vecstore.engine.left_out import LeftOut
 from vecstore.engine.scan import Queries, search_segment
 from vecstore.engine.segment import SegmentView
 from vecstore.index.base import DEFAULT_PARAMS, Candidates, SearchParams
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.stop import check_stop
-from vecstore.quality import NOTHING, Part, Quality, over_segments
+from vecstore.quality import NOTHING, Part, Quality, of_segment, over_segments
 from vecstore.query.evaluate import EvalStats
 from vecstore.query.filter import Filter
 
@@ -67,10 +68,12 @@ def search_view(
     """The k nearest live points that match, for each query. If at least k points match, k come back, unless `params`
     let segments be left out. `within` has the rows to search, by place of the segment, where these are not all.
     `counted` gets the counters of each segment that was searched."""
+    left_out = LeftOut(params, settings) if params.indexed_only or params.allow_partial else None
+    if plan is None and where is None and within is None and left_out is None:
+        return _search_wholes(kernels, view, name, queries, k, params, counted)
     found: list[tuple[int, Candidates]] = []
     parts: list[Part] = []
     filtered_out = where is not None or within is not None
-    left_out = LeftOut(params, settings) if params.indexed_only or params.allow_partial else None
     for place, segment in enumerate(view.segments):
         started = time.perf_counter()
         stats = EvalStats() if plan is not None else None
@@ -111,13 +114,44 @@ def search_view(
     return ranked
 
 
+def _search_wholes(
+    kernels: Kernels,
+    view: View,
+    name: str,
+    queries: Queries,
+    k: int,
+    params: SearchParams,
+    counted: list[Mapping[str, int]] | None,
+) -> Ranked:
+    """What the loop of `search_view` comes to where nothing is filtered, left out or explained."""
+    wholes = wholes_of(view, name)
+    found: list[tuple[int, Candidates]] = []
+    for whole in wholes:
+        check_stop()
+        n_allowed = whole.n_allowed
+        few = k if k < n_allowed else n_allowed
+        candidates = search_segment(kernels, whole.segment, name, queries, few, whole.allowed, n_allowed, params)
+        if candidates.recall == 1:
+            candidates.basis = "exact"
+        found.append((whole.place, candidates))
+        if counted is not None:
+            counted.append(candidates.counters)
+    ranked = merge(view, found, len(queries), k)
+    if len(found) == 1:
+        ranked.quality = of_segment(candidates.recall, candidates.strategy, candidates.basis)
+    else:
+        parts = [Part(w.n_allowed, c.recall, c.strategy, c.basis) for w, (_, c) in zip(wholes, found, strict=True)]
+        ranked.quality = over_segments(parts)
+    return ranked
+
+
 def allowed_rows(
     segment: SegmentView, name: str, where: Filter | None, filtering: Filtering, stats: EvalStats | None
 ) -> Bitmap | None:
     """Live rows that match and have the vector; None when that is every row."""
+    if where is None:
+        return live_rows(segment, name)
     present = segment.segment.present(name, segment.n_rows)
-    if where is None and present is None and segment.n_alive == segment.n_rows:
-        return None
     allowed = filtering.allowed(segment, where, stats)
     return allowed if present is None else allowed & present
 

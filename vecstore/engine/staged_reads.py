@@ -11,8 +11,9 @@ from vecstore import validate
 from vecstore.engine.answers import answers_of, hits_of
 from vecstore.engine.collection import Collection, View
 from vecstore.engine.groups import Grouping
+from vecstore.engine.kinds import check_counts, check_selection
 from vecstore.engine.number_columns import NumberColumns
-from vecstore.engine.read_path import Reader, check_selection
+from vecstore.engine.read_path import Reader
 from vecstore.engine.row_keys import places_of, rows_of
 from vecstore.engine.stage import Stage, StagePlan
 from vecstore.engine.stage_check import StageCheck
@@ -38,7 +39,7 @@ class StagedReader:
     def check(self, collection: Collection, request: QueryRequest) -> Stage:
         """Everything about a request that can be wrong."""
         reader = self._reader
-        k, schema = reader.check_counts(request), collection.schema
+        k, schema = check_counts(request, reader.settings.limits), collection.schema
         check_selection(request.select, schema)
         return StageCheck(schema, reader.settings.limits, reader.filtering).root(request, k)
 

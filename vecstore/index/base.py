@@ -188,5 +188,7 @@ class BuiltIndex(Index):
 
 def is_stale(index: BuiltIndex, rows: int) -> bool:
     """Whether the index's tables of recall were measured among many more rows than the `rows` left to be found."""
+    if rows == index.ntotal:
+        return False
     measured = index.measured_rows
     return measured is not None and measured - rows > STALE_SHARE * index.ntotal

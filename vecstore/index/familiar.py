@@ -63,11 +63,11 @@ def search_promised(
     familiar = index.familiar
     if familiar is None or not params.rescore or params.truncate_dim or not n_allowed:
         return found
-    among = k * index.ntotal / n_allowed
-    limit, kth = familiar.limit(among), found.distances[:, k - 1]
-    if len(kth) == 1 and familiar.metric is not Metric.DOT and kth[0] <= limit:
+    limit, spread = familiar.bounds(k * index.ntotal / n_allowed)
+    if len(found.rows) == 1 and familiar.metric is not Metric.DOT and found.distances.item(k - 1) <= limit:
         return found  # the usual case, without arrays
-    beyond = (kth / lengths_of(familiar.metric, queries) - limit) / max(familiar.spread(among), 1e-12)
+    kth = found.distances[:, k - 1]
+    beyond = (kth / lengths_of(familiar.metric, queries) - limit) / spread
     beyond[(found.rows[:, k - 1] < 0) | (beyond <= 0)] = -STEP  # which includes too few that match
     steps = np.floor(beyond / STEP) + 1  # 0: familiar
     if steps.max() <= 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from vecstore.kernels.base import Float32Array
 from vecstore.schema import Metric
 
 KS = (1, 10, 100)
+KS_REMEMBERED = 64
 _LOGS = [math.log(k) for k in KS]
 
 
@@ -25,13 +26,20 @@ class Familiar:
     metric: Metric
     usual: tuple[float, ...]
     limits: tuple[float, ...]
+    _known: dict[float, tuple[float, float]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def bounds(self, k: float) -> tuple[float, float]:
+        """The limit, as a float32 since distances are, and what is between it and the median, above 0."""
+        known = self._known.get(k)
+        if known is None:
+            if len(self._known) >= KS_REMEMBERED:
+                self._known.clear()
+            limit = self.limit(k)
+            known = self._known[k] = float(np.float32(limit)), max(1e-12, limit - self._along(k, self.usual))
+        return known
 
     def limit(self, k: float) -> float:
         return self._along(k, self.limits)
-
-    def spread(self, k: float) -> float:
-        """From the median to the limit."""
-        return max(0.0, self.limit(k) - self._along(k, self.usual))
 
     @staticmethod
     def _along(k: float, values: tuple[float, ...]) -> float:

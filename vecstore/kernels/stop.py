@@ -22,6 +22,7 @@ from vecstore.errors import Cancelled, DeadlineExceeded, VecstoreError
 Flag = NDArray[np.int32]  # (1,): 0 go on, negative stop, positive: stop when asked so many times more
 CANCELLED = -1
 EXPIRED = -2
+_GO_ON: Flag = np.zeros(1, np.int32)
 
 
 def _set_nothing(flag: Flag | None, seconds: float) -> None:
@@ -52,10 +53,10 @@ class Stop:
     def __init__(self, timeout_s: float = math.inf) -> None:
         outer = _current.stop
         self._timeout_s = timeout_s
-        self.started = time.monotonic()
-        self.deadline = self.started + timeout_s
+        self.started = started = time.monotonic()
+        self.deadline = started + timeout_s
         if outer is None:
-            self.flag: Flag = np.zeros(1, np.int32)
+            self.flag: Flag = _GO_ON.copy()
         else:
             self.flag = outer.flag
             self.deadline = min(self.deadline, outer.deadline)
@@ -69,13 +70,13 @@ class Stop:
         self.deadline = min(self.deadline, deadline)
 
     def requested(self) -> bool:
-        left = self.flag[0]
-        if left < 0:
-            return True
+        left = self.flag.item(0)
+        if left == 0:
+            return time.monotonic() >= self.deadline
         if left > 0:
             self.flag[0] = left - 1 if left > 1 else CANCELLED
-            return bool(left == 1)
-        return time.monotonic() >= self.deadline
+            return left == 1
+        return True
 
     def check(self) -> None:
         """Raises Stopped where work should end."""
@@ -97,14 +98,20 @@ class Stop:
 
     def __enter__(self) -> Stop:
         self._outer = _current.stop
-        _install(self)
+        _current.stop = self
+        _set_native(self.flag, self.deadline - time.monotonic())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _install(self._outer)
-        if isinstance(error, Stopped):
+        outer = self._outer
+        if outer is None:
+            _current.stop = None
+            _set_native(None, math.inf)
+        else:
+            _install(outer)
+        if error is not None and isinstance(error, Stopped):
             raise self.error() from None
 
 

@@ -14,7 +14,7 @@ from vecstore.client.fusing import as_listed
 from vecstore.client.payloads import Payload, encode_payload
 from vecstore.client.points import PointLike, batches_of
 from vecstore.client.progress import Advance, progress_bar
-from vecstore.client.query import BatchOptions, QueryOptions, check_batch_options, query_request, request_of
+from vecstore.client.query import Asked, BatchOptions, QueryOptions, check_batch_options, request_of
 from vecstore.client.query_batches import Query, are_queries, as_requests, check_no_options, cut_requests, further
 from vecstore.client.requests import as_count, as_mode, select
 from vecstore.client.results import UploadResult
@@ -70,6 +70,7 @@ class AsyncCollection(AsyncCare):
         super().__init__(transport, name, schema, seqs)
         self._limits = transport.settings.limits
         self._timeout_s = timeout_s
+        self._queries = Asked()
 
     def __repr__(self) -> str:
         return f"AsyncCollection({self.name!r})"
@@ -330,7 +331,7 @@ class AsyncCollection(AsyncCare):
         `timeout_s` runs out, in place of DeadlineExceeded. `hits.quality` then says `complete=False` and how many
         points were skipped.
         """
-        return await self._queried(self._transport.query, lambda query: query, vector, k, options)
+        return await self._by_schema(self._ask, vector, k, options)
 
     async def query_groups(
         self,
@@ -411,9 +412,13 @@ class AsyncCollection(AsyncCare):
 
         return await self._by_schema(query)
 
+    async def _ask(self, schema: Schema, vector: Any, k: int, options: QueryOptions) -> Hits:
+        return await self._transport.query(self._query(schema, vector, k, options))
+
     def _query(self, schema: Schema, vector: Any, k: int, options: QueryOptions) -> QueryRequest:
-        request = query_request(self.name, schema, self._limits, vector, k, self._asked, self._timeout_s, options)
-        request.min_seqs = self._seen
+        min_seq, min_seqs = self._seqs.wanted(self.name)
+        request = self._queries.request(self.name, schema, self._limits, vector, k, min_seq, self._timeout_s, options)
+        request.min_seqs = min_seqs
         return request
 
     async def hybrid(

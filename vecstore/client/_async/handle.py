@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from vecstore.client.seqs import Seqs
 from vecstore.client.transport import AsyncTransport
@@ -11,6 +11,7 @@ from vecstore.errors import InvalidArgument
 from vecstore.schema import Schema
 from vecstore.types import CollectionInfo
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -37,16 +38,16 @@ class AsyncHandle:
         """The vector fields and indexed payload fields, read once for each handle."""
         return self._schema or (await self.info()).schema
 
-    async def _by_schema(self, work: Callable[[Schema], Awaitable[T]]) -> T:
+    async def _by_schema(self, work: Callable[Concatenate[Schema, P], Awaitable[T]], *of: P.args, **by: P.kwargs) -> T:
         """Done by the schema that the handle knows; where that is refused and the schema is another one by now, as an
         alias may have been switched, by that one."""
         known = self._schema
         try:
-            return await work(await self.schema())
+            return await work(known or await self.schema(), *of, **by)
         except InvalidArgument:
             if known is None or (await self.info()).schema == known:
                 raise
-        return await work(await self.schema())
+        return await work(await self.schema(), *of, **by)
 
     @property
     def last_seq(self) -> int:

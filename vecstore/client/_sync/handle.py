@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from vecstore.client.seqs import Seqs
 from vecstore.client.transport import Transport
@@ -12,6 +12,7 @@ from vecstore.errors import InvalidArgument
 from vecstore.schema import Schema
 from vecstore.types import CollectionInfo
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -38,16 +39,16 @@ class Handle:
         """The vector fields and indexed payload fields, read once for each handle."""
         return self._schema or (self.info()).schema
 
-    def _by_schema(self, work: Callable[[Schema], T]) -> T:
+    def _by_schema(self, work: Callable[Concatenate[Schema, P], T], *of: P.args, **by: P.kwargs) -> T:
         """Done by the schema that the handle knows; where that is refused and the schema is another one by now, as an
         alias may have been switched, by that one."""
         known = self._schema
         try:
-            return work(self.schema())
+            return work(known or self.schema(), *of, **by)
         except InvalidArgument:
             if known is None or (self.info()).schema == known:
                 raise
-        return work(self.schema())
+        return work(self.schema(), *of, **by)
 
     @property
     def last_seq(self) -> int:
