@@ -49,7 +49,7 @@ def sparse_forms(data: str, queries: int | None, rounds: int, out: str) -> list[
     flat = SparseFlatIndex(HALF, rows)
     limit = flat.search(kernels, asked, K, None).distances[:, -1:]
     ways = [(what, own, one, True) for what, own, one in contestants]
-    ways += [(f"{what}, rescore=False", own, one, False) for what, own, one in contestants[2:]]
+    ways += [(f"{what}, rescore=False", own, one, False) for what, own, one in contestants[1:]]
     records = [_scan(kernels, what, own, asked, rounds) for what, own in (("plain", rows), ("packed", stored))]
     for target in TARGETS:
         least = {what: [np.inf, np.inf] for what, *_ in ways}

@@ -16,6 +16,7 @@ from vecstore.index.registry import built_index, flat_class
 from vecstore.index_spec import Flat, Seismic
 from vecstore.index_text import parse_index
 from vecstore.kernels.select import get_kernels
+from vecstore.packed_sparse import PackedRows, packed
 from vecstore.schema import DataType, Metric, VectorField, VectorKind
 from vecstore.sparse import SparseRows
 
@@ -30,7 +31,7 @@ COMPACT_S = 7_200.0
 
 
 class OurIndex(SparseLibrary):
-    """Built and searched through the interface that the engine uses."""
+    """Built and searched through the interface that the engine uses, over rows packed as sealed segments have them."""
 
     system = needs = "vecstore"
 
@@ -45,7 +46,7 @@ class OurIndex(SparseLibrary):
 
     def prepare(self, rows: SparseRows, columns: int, folder: Path) -> None:
         self.start()
-        self.rows = rows.astype(self.field.storage_dtype)
+        self.rows = packed(rows.astype(self.field.storage_dtype))
 
     def build(self, folder: Path) -> None:
         if isinstance(self.parsed, Flat):
@@ -70,7 +71,8 @@ class OurIndex(SparseLibrary):
             for kind in ("rows", "array")
         )
         opened = flat_class(self.field) if isinstance(self.parsed, Flat) else built_index(self.parsed)
-        self.index = opened.from_arrays(self.field, SparseRows.from_arrays(rows), arrays)
+        stored = PackedRows.from_arrays(rows, np.dtype(self.field.storage_dtype))
+        self.index = opened.from_arrays(self.field, stored, arrays)
 
     def query(self, row: SparseRows) -> SparseRows:
         return SparseRows(*(np.ascontiguousarray(array) for array in row.arrays().values()))
@@ -89,6 +91,27 @@ class OurIndex(SparseLibrary):
 
     def settings(self) -> list[dict[str, Any]]:
         return settings_of(self.spec)
+
+
+class OurCodes(OurIndex):
+    """The same without the stored rows: a seismic index that answers by its codes, or by its copy of the rows."""
+
+    def __init__(self, spec: str) -> None:
+        super().__init__(spec)
+        self.family += " without rows"
+
+    def save(self, folder: Path) -> int:
+        """Of the index, and where a copy's rows begin, which is read from the stored ones."""
+        super().save(folder)
+        offsets = 0 if self.index.spec.values == "stored" else self.rows.offsets.nbytes
+        return sum(array.nbytes for array in self.index.arrays().values()) + offsets
+
+    def settings(self) -> list[dict[str, Any]]:
+        depths = (0.0,) if parse_index(self.spec) == Seismic() else DEPTHS
+        return [
+            {"block_factor": factor, "oversampling": depth, "rescore": False}
+            for factor, depth in itertools.product(FACTORS, depths)
+        ]
 
 
 class OurCollection(SparseLibrary):
@@ -162,4 +185,9 @@ def settings_of(spec: str) -> list[dict[str, Any]]:
 
 
 def ours(specs: Iterable[str]) -> list[SparseLibrary]:
-    return [kind(spec) for spec in specs for kind in (OurIndex, OurCollection)]
+    found: list[SparseLibrary] = []
+    for spec in specs:
+        found += [OurIndex(spec), OurCollection(spec)]
+        if isinstance(parse_index(spec), Seismic):
+            found.append(OurCodes(spec))
+    return found

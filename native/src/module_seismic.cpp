@@ -10,20 +10,20 @@ namespace {
 
 class NativeSeismic {
  public:
-    NativeSeismic(Input rows, Input terms, Input scales, Input term_parts, Input term_records, Input part_blocks,
+    NativeSeismic(Input rows, Input terms, Input scales, Input term_parts, Input block_bits, Input part_blocks,
                   Input part_codes, Input part_records, Input record_bases, Input records)
-        : kept_{rows,        terms,      scales,       term_parts,   term_records,
+        : kept_{rows,        terms,      scales,       term_parts,   block_bits,
                 part_blocks, part_codes, part_records, record_bases, records} {
         check("rows", rows, kUInt32, {kAny});
         check("terms", terms, kUInt32, {kAny});
-        const std::size_t nterms = terms.shape(0);
+        const std::size_t nterms = terms.shape(0), nblocks = (rows.shape(0) + kBlockRows - 1) / kBlockRows;
         check("scales", scales, kFloat32, {nterms});
         check("term_parts", term_parts, kInt64, {nterms + 1});
-        check("term_records", term_records, kInt64, {nterms + 1});
+        check("block_bits", block_bits, kUInt64, {kAny, (nblocks + 63) / 64});
         const bool narrow = kUInt16.matches(part_blocks);
         check("part_blocks", part_blocks, narrow ? kUInt16 : kUInt32, {kAny});
-        const std::size_t nsegments = part_blocks.shape(0);
-        check("part_codes", part_codes, kUInt8, {nsegments});
+        check("part_codes", part_codes, kUInt8, {kAny});
+        const std::size_t nsegments = part_codes.shape(0);
         check("part_records", part_records, kUInt16, {nsegments});
         check("record_bases", record_bases, kInt64, {(nsegments + kGroupParts - 1) / kGroupParts});
         check("records", records, kUInt8, {kAny});
@@ -31,25 +31,27 @@ class NativeSeismic {
         a.n = rows.shape(0);
         a.nterms = nterms;
         a.nsegments = nsegments;
+        a.ndense = block_bits.shape(0);
+        a.nothers = part_blocks.shape(0);
         a.nbytes = records.shape(0);
         a.rows = data_of<std::uint32_t>(rows);
         a.terms = data_of<std::uint32_t>(terms);
         a.scales = data_of<float>(scales);
         a.term_parts = data_of<std::int64_t>(term_parts);
-        a.term_records = data_of<std::int64_t>(term_records);
+        a.block_bits = data_of<std::uint64_t>(block_bits);
         if (narrow)
             a.part_blocks16 = data_of<std::uint16_t>(part_blocks);
         else
             a.part_blocks32 = data_of<std::uint32_t>(part_blocks);
         a.part_codes = data_of<std::uint8_t>(part_codes);
-        a.starts = {data_of<std::uint8_t>(records), data_of<std::int64_t>(record_bases),
-                    data_of<std::uint16_t>(part_records)};
+        a.parts = {data_of<std::uint8_t>(records), data_of<std::int64_t>(record_bases),
+                   data_of<std::uint16_t>(part_records)};
         index_ = std::make_unique<SeismicIndex>(a);
     }
 
     void search(Input query_offsets, Input query_indices, Input query_values, Input offsets, Input indices,
                 Input values, const NativePacked* packed, std::size_t depth, std::size_t first, double block_factor,
-                std::size_t terms, double share, bool all, bool bounded, Input allowed, Output out_rows,
+                std::size_t terms, double share, bool all, bool bounded, bool coded, Input allowed, Output out_rows,
                 Output out_distances, Output out_counters) const {
         const SparseView queries = query_view(query_offsets, query_indices, query_values);
         const SparseView rows = stored_view(offsets, indices, values, packed);
@@ -63,7 +65,7 @@ class NativeSeismic {
         if (!(block_factor > 0)) fail("block_factor must be positive");
         if (!(share > 0 && share <= 1)) fail("share must be in (0, 1]");
         if (terms == 0) fail("terms must be positive");
-        seismic_search(*index_, rows, queries, {depth, first, block_factor, terms, share, all, bounded}, mask,
+        seismic_search(*index_, rows, queries, {depth, first, block_factor, terms, share, all, bounded, coded}, mask,
                        {k, static_cast<std::int64_t*>(out_rows.data()), static_cast<float*>(out_distances.data()),
                         static_cast<std::int64_t*>(out_counters.data())});
     }
@@ -98,13 +100,13 @@ void bind_seismic(nb::module_& m) {
     const auto optional = [](const char* name) { return nb::arg(name).noconvert().none(); };
     nb::class_<NativeSeismic>(m, "Seismic")
         .def(nb::init<Input, Input, Input, Input, Input, Input, Input, Input, Input, Input>(), array("rows"),
-             array("terms"), array("scales"), array("term_parts"), array("term_records"), array("part_blocks"),
+             array("terms"), array("scales"), array("term_parts"), array("block_bits"), array("part_blocks"),
              array("part_codes"), array("part_records"), array("record_bases"), array("records"))
         .def("search", &NativeSeismic::search, array("query_offsets"), array("query_indices"), array("query_values"),
              optional("offsets"), optional("indices"), optional("values"), nb::arg("packed").none(), nb::arg("depth"),
              nb::arg("first"), nb::arg("block_factor"), nb::arg("terms"), nb::arg("share"), nb::arg("all"),
-             nb::arg("bounded"), optional("allowed"), array("out_rows"), array("out_distances"), array("out_counters"),
-             Release());
+             nb::arg("bounded"), nb::arg("coded"), optional("allowed"), array("out_rows"), array("out_distances"),
+             array("out_counters"), Release());
     m.def("sketch_nearest", &nearest, array("ids"), array("weights"), array("members"), array("centroids"),
           array("out"), Release());
 }

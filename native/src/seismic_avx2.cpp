@@ -1,8 +1,6 @@
 // Sums over blocks with AVX2; records are read bit by bit, since there is nothing that spreads bytes by a mask.
 #include <immintrin.h>
 
-#include <cstring>
-
 #include "seismic_find.h"
 
 namespace vecstore {
@@ -27,17 +25,7 @@ void add_codes(const std::uint8_t* codes, std::size_t count, std::uint16_t weigh
     }
 }
 
-void add_records(const BlockRead* reads, std::size_t count, std::uint16_t weight) {
-    for (std::size_t i = 0; i < count; ++i) {
-        std::uint64_t mask;
-        std::memcpy(&mask, reads[i].record, sizeof mask);
-        const std::uint8_t* code = reads[i].record + kMaskBytes;
-        for (; mask != 0; mask &= mask - 1, ++code) {
-            std::uint16_t& sum = reads[i].sums[__builtin_ctzll(mask)];
-            sum = static_cast<std::uint16_t>(sum + ((std::uint32_t{*code} * weight) >> 8) + 1);
-        }
-    }
-}
+void add_records(const BlockRead* reads, std::size_t count, std::uint16_t weight) { add_each(reads, count, weight); }
 
 std::size_t count_from(const std::uint16_t* sums, std::size_t count, std::uint16_t least) {
     const __m256i bound = _mm256_set1_epi16(static_cast<short>(least));
@@ -61,6 +49,6 @@ std::size_t collect(const std::uint16_t* sums, std::size_t count, std::uint16_t 
 
 }  // namespace
 
-SeismicOps avx2_seismic_ops() { return {"avx2", find_records, add_codes, add_records, count_from, collect}; }
+SeismicOps avx2_seismic_ops() { return {"avx2", find_parts, add_codes, add_records, count_from, collect}; }
 
 }  // namespace vecstore

@@ -1,5 +1,3 @@
-#include <bit>
-#include <cstring>
 #include <string_view>
 
 #include "dispatch.h"
@@ -17,17 +15,7 @@ void add_codes(const std::uint8_t* codes, std::size_t count, std::uint16_t weigh
         sums[i] = static_cast<std::uint16_t>(sums[i] + (codes[i] != 0 ? counted(codes[i], weight) : 0));
 }
 
-void add_records(const BlockRead* reads, std::size_t count, std::uint16_t weight) {
-    for (std::size_t i = 0; i < count; ++i) {
-        std::uint64_t mask;
-        std::memcpy(&mask, reads[i].record, sizeof mask);
-        const std::uint8_t* code = reads[i].record + kMaskBytes;
-        for (; mask != 0; mask &= mask - 1, ++code) {
-            std::uint16_t& sum = reads[i].sums[std::countr_zero(mask)];
-            sum = static_cast<std::uint16_t>(sum + counted(*code, weight));
-        }
-    }
-}
+void add_records(const BlockRead* reads, std::size_t count, std::uint16_t weight) { add_each(reads, count, weight); }
 
 std::size_t count_from(const std::uint16_t* sums, std::size_t count, std::uint16_t least) {
     std::size_t found = 0;
@@ -46,7 +34,7 @@ std::size_t collect(const std::uint16_t* sums, std::size_t count, std::uint16_t 
 
 }  // namespace
 
-SeismicOps scalar_seismic_ops() { return {"scalar", find_records, add_codes, add_records, count_from, collect}; }
+SeismicOps scalar_seismic_ops() { return {"scalar", find_parts, add_codes, add_records, count_from, collect}; }
 
 const SeismicOps& current_seismic_ops() {
     static const SeismicOps scalar = scalar_seismic_ops();
@@ -54,7 +42,7 @@ const SeismicOps& current_seismic_ops() {
     // Only names of instruction sets that this CPU has come from current_ops.
     const std::string_view isa = current_ops().isa;
     static const SeismicOps avx2 = avx2_seismic_ops(), vbmi2 = vbmi2_seismic_ops();
-    static const bool has_vbmi2 = __builtin_cpu_supports("avx512vbmi2");
+    static const bool has_vbmi2 = __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("bmi2");
     if (isa == "avx512") return has_vbmi2 ? vbmi2 : avx2;
     if (isa == "avx2") return avx2;
 #endif

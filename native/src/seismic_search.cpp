@@ -49,16 +49,17 @@ class Searcher {
     void weigh(const std::uint32_t* indices, const float* weights, std::size_t count, const SeismicVisit& visit);
     void estimate_blocks();
     void read_chunk();
-    std::size_t find(const Term& term, std::vector<BlockRead>& reads);
+    void find(const Term& term, Reads& reads);
     void mask_rows();
+    void score(const SparseView& rows, const std::uint32_t* indices, const float* weights, std::size_t count);
     void keep();
-    void read(const std::uint32_t* blocks, std::size_t count);
 
     const SeismicIndex* index_;
     const SeismicOps* ops_;
     const std::uint64_t* allowed_;
     std::size_t k_, wanted_;
     bool all_;
+    double unit_;          // of the score, of one of a sum
     std::uint32_t slack_;  // how much more than its share of the score a row's sum may be
     std::uint16_t floor_;  // smallest sum of a candidate
     std::uint32_t kth_;    // the k-th largest sum, 0 before there are k
@@ -67,7 +68,9 @@ class Searcher {
     std::vector<std::uint16_t> block_sums_, sums_;
     std::vector<std::int32_t> slots_;  // by block: its place in the chunk, -1 between chunks
     std::vector<std::uint32_t> chunk_, order_, places_;
-    std::vector<BlockRead> reads_[2];
+    std::vector<BlockRead> block_reads_[2];
+    std::vector<RowRead> row_reads_[2];
+    Reads reads_[2];
     std::vector<Candidate> candidates_;
     std::vector<Neighbour> nearest_;
     RowProducts products_;
@@ -101,6 +104,7 @@ void Searcher::weigh(const std::uint32_t* indices, const float* weights, std::si
     while (used < most && (used == 0 || reach < enough)) reach += found[used++].weight;
     left_out_ = found.size() - used;
     for (std::size_t i = 0; i < used; ++i) kept += found[i].weight;
+    unit_ = kept * (256 / kBudget);
     terms_.clear();
     slack_ = 0;
     for (std::size_t i = 0; i < used; ++i) {
@@ -119,35 +123,36 @@ void Searcher::estimate_blocks() {
             ops_->add_codes(codes, block_sums_.size(), term.weight, block_sums_.data());
             continue;
         }
-        const std::int64_t first = a.term_parts[term.term], last = a.term_parts[term.term + 1];
+        const auto first = static_cast<std::size_t>(a.term_parts[term.term]),
+                   count = static_cast<std::size_t>(a.term_parts[term.term + 1]) - first;
         a.with_blocks([&](const auto* blocks) {
-            for (std::int64_t p = first; p < last; ++p) {
+            blocks += index_->first_block(term.term);
+            const std::uint8_t* codes = a.part_codes + first;
+            for (std::size_t p = 0; p < count; ++p) {
                 std::uint16_t& sum = block_sums_[blocks[p]];
-                sum = static_cast<std::uint16_t>(sum + ((std::uint32_t{a.part_codes[p]} * term.weight) >> 8) + 1);
+                sum = static_cast<std::uint16_t>(sum + ((std::uint32_t{codes[p]} * term.weight) >> 8) + 1);
             }
         });
     }
 }
 
-// The records of a term in the blocks of the chunk.
-std::size_t Searcher::find(const Term& term, std::vector<BlockRead>& reads) {
+// The parts of a term in the blocks of the chunk.
+void Searcher::find(const Term& term, Reads& reads) {
     const SeismicArrays& a = index_->arrays();
     const auto first = static_cast<std::size_t>(a.term_parts[term.term]),
                end = static_cast<std::size_t>(a.term_parts[term.term + 1]);
     if (index_->table(term.term) != nullptr) {
-        return ops_->find(index_->ranks(term.term), a.starts, first, end - 1, chunk_.data(), chunk_.size(),
-                          sums_.data(), reads.data());
+        ops_->find(index_->ranks(term.term), a.parts, first, end - 1, chunk_.data(), chunk_.size(), sums_.data(),
+                   reads);
+        return;
     }
-    return a.with_blocks([&](const auto* blocks) {
-        std::size_t found = 0;
-        for (std::size_t p = first; p < end; ++p) {
+    reads.nblocks = reads.nrows = 0;
+    a.with_blocks([&](const auto* blocks) {
+        blocks += index_->first_block(term.term);
+        for (std::size_t p = 0; p < end - first; ++p) {
             const std::int32_t slot = slots_[blocks[p]];
-            if (slot < 0) continue;
-            reads[found] = {a.starts.of(p), sums_.data() + static_cast<std::size_t>(slot) * kBlockRows};
-            __builtin_prefetch(reads[found].record);
-            ++found;
+            if (slot >= 0) a.parts.add(first + p, static_cast<std::size_t>(slot), sums_.data(), 1, reads);
         }
-        return found;
     });
 }
 
@@ -197,12 +202,13 @@ void Searcher::read_chunk() {
     std::fill_n(sums_.begin(), chunk_.size() * kBlockRows, std::uint16_t{0});
     for (std::size_t slot = 0; slot < chunk_.size(); ++slot) slots_[chunk_[slot]] = static_cast<std::int32_t>(slot);
     // The next term's records are on their way while this one's are added.
-    std::size_t ahead = terms_.empty() ? 0 : find(terms_[0], reads_[0]);
+    if (!terms_.empty()) find(terms_[0], reads_[0]);
     for (std::size_t t = 0; t < terms_.size(); ++t) {
-        const std::size_t count = ahead;
-        ahead = t + 1 < terms_.size() ? find(terms_[t + 1], reads_[(t + 1) % 2]) : 0;
-        ops_->add_records(reads_[t % 2].data(), count, terms_[t].weight);
-        records_read_ += count;
+        if (t + 1 < terms_.size()) find(terms_[t + 1], reads_[(t + 1) % 2]);
+        const Reads& now = reads_[t % 2];
+        add_rows(now, terms_[t].weight, sums_.data());
+        ops_->add_records(now.blocks, now.nblocks, terms_[t].weight);
+        records_read_ += now.nblocks + now.nrows;
     }
     for (const std::uint32_t block : chunk_) slots_[block] = -1;
     if (allowed_ != nullptr) mask_rows();
@@ -220,7 +226,7 @@ void Searcher::run(const SeismicIndex& index, const SeismicOps& ops, const Spars
     allowed_ = allowed;
     k_ = k;
     all_ = visit.all;
-    wanted_ = all_ ? k : std::max(k, visit.depth);
+    wanted_ = all_ || visit.coded ? k : std::max(k, visit.depth);
     floor_ = 1;
     kth_ = 0;
     blocks_read_ = records_read_ = 0;
@@ -229,7 +235,11 @@ void Searcher::run(const SeismicIndex& index, const SeismicOps& ops, const Spars
     weigh(indices, weights, count, visit);
     sums_.resize(kChunk * kBlockRows);
     if (slots_.size() < index.blocks()) slots_.resize(index.blocks(), -1);
-    for (auto& reads : reads_) reads.resize(kChunk + 1);
+    for (std::size_t side = 0; side < 2; ++side) {
+        block_reads_[side].resize(kChunk + 1);
+        row_reads_[side].resize(kChunk + 1);
+        reads_[side] = {block_reads_[side].data(), row_reads_[side].data(), 0, 0};
+    }
     estimate_blocks();
 
     const auto read = [&](std::uint32_t block) {
@@ -257,7 +267,25 @@ void Searcher::run(const SeismicIndex& index, const SeismicOps& ops, const Spars
     }
     if (!chunk_.empty()) read_chunk();
 
-    const std::uint32_t* place_rows = index.arrays().rows;
+    counters[0] = static_cast<std::int64_t>(blocks_read_);
+    counters[1] = static_cast<std::int64_t>(records_read_);
+    counters[2] = static_cast<std::int64_t>(visit.coded ? 0 : candidates_.size());
+    counters[3] = static_cast<std::int64_t>(left_out_);
+    counters[4] = static_cast<std::int64_t>(refused_);
+    nearest_.clear();
+    if (visit.coded) {
+        for (const Candidate& each : candidates_)
+            nearest_.push_back(
+                {static_cast<float>(-(each.sum * unit_)), std::int64_t{index.arrays().rows[each.place]}});
+    } else {
+        score(rows, indices, weights, count);
+    }
+    write_nearest(nearest_, k, out_rows, out_distances, k);
+}
+
+// All candidates, by the stored rows.
+void Searcher::score(const SparseView& rows, const std::uint32_t* indices, const float* weights, std::size_t count) {
+    const std::uint32_t* place_rows = index_->arrays().rows;
     for (const Candidate& each : candidates_) {
         __builtin_prefetch(rows.offsets + place_rows[each.place]);
         if (rows.packed != nullptr) __builtin_prefetch(rows.packed->starts + place_rows[each.place]);
@@ -267,8 +295,7 @@ void Searcher::run(const SeismicIndex& index, const SeismicOps& ops, const Spars
         check_row(rows, row);
         prefetch_row(rows, row);
     }
-    nearest_.clear();
-    const auto score = [&](auto&& distance_of) {
+    const auto each_row = [&](auto&& distance_of) {
         StopPoll poll;
         for (const Candidate& each : candidates_) {
             const std::uint32_t row = place_rows[each.place];
@@ -281,18 +308,12 @@ void Searcher::run(const SeismicIndex& index, const SeismicOps& ops, const Spars
         products_.open(rows, indices, weights, count);
         const auto close = [](RowProducts* products) { products->close(); };
         const std::unique_ptr<RowProducts, decltype(close)> opened(&products_, close);
-        score([&](std::uint32_t row, float* distance) { return opened->distance(rows, row, distance); });
+        each_row([&](std::uint32_t row, float* distance) { return opened->distance(rows, row, distance); });
     } else {
         const SparseQuery query(indices, weights, count, rows.packed);
         RowScorer scorer(rows, nullptr);
-        score([&](std::uint32_t row, float* distance) { return scorer.distance(query, row, distance); });
+        each_row([&](std::uint32_t row, float* distance) { return scorer.distance(query, row, distance); });
     }
-    counters[0] = static_cast<std::int64_t>(blocks_read_);
-    counters[1] = static_cast<std::int64_t>(records_read_);
-    counters[2] = static_cast<std::int64_t>(candidates_.size());
-    counters[3] = static_cast<std::int64_t>(left_out_);
-    counters[4] = static_cast<std::int64_t>(refused_);
-    write_nearest(nearest_, k, out_rows, out_distances, k);
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ struct SeismicVisit {
     double share;         // of the query's weight that these reach, the rest left out
     bool all;             // score every row whose sum allows it to be among the k nearest, whatever the depth
     bool bounded;         // with `all`: blocks' codes are bounds, so that blocks may be skipped by them
+    bool coded;           // the k largest sums are the answer, and no stored row is read
 };
 
 inline constexpr std::size_t kSeismicCounters =

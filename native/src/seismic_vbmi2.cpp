@@ -27,11 +27,15 @@ void add_codes(const std::uint8_t* codes, std::size_t count, std::uint16_t weigh
 }
 
 void add_records(const BlockRead* reads, std::size_t count, std::uint16_t weight) {
+    constexpr std::uint64_t kEachByte = 0x0101010101010101;
     const __m512i by = _mm512_set1_epi16(static_cast<short>(weight));
     for (std::size_t i = 0; i < count; ++i) {
-        std::uint64_t mask;
-        std::memcpy(&mask, reads[i].record, sizeof mask);
-        const __m512i codes = _mm512_maskz_expand_epi8(mask, _mm512_loadu_si512(reads[i].record + kMaskBytes));
+        const std::uint8_t* record = reads[i].record;
+        std::uint64_t rows;
+        std::memcpy(&rows, record + 1, sizeof rows);
+        const std::uint64_t mask = _pdep_u64(rows, _pdep_u64(*record, kEachByte) * 255);
+        const __m512i held = _mm512_loadu_si512(record + 1 + __builtin_popcount(*record));
+        const __m512i codes = _mm512_maskz_expand_epi8(mask, held);
         const __m512i low = wide(_mm512_castsi512_si256(codes)), high = wide(_mm512_extracti64x4_epi64(codes, 1));
         add(reads[i].sums, _mm512_mulhi_epu16(low, by), static_cast<__mmask32>(mask));
         add(reads[i].sums + kStep, _mm512_mulhi_epu16(high, by), static_cast<__mmask32>(mask >> kStep));
@@ -61,6 +65,6 @@ std::size_t collect(const std::uint16_t* sums, std::size_t count, std::uint16_t 
 
 }  // namespace
 
-SeismicOps vbmi2_seismic_ops() { return {"avx512", find_records, add_codes, add_records, count_from, collect}; }
+SeismicOps vbmi2_seismic_ops() { return {"avx512", find_parts, add_codes, add_records, count_from, collect}; }
 
 }  // namespace vecstore

@@ -27,7 +27,7 @@ def test_forms_are_measured_beside_each_other(tmp_path: Path, monkeypatch: pytes
     np.savez(tmp_path / "made.npz", **parts)
     main(["sparse-forms", str(tmp_path / "made.npz"), "--rounds", "1", "--out", str(tmp_path / "out.jsonl")])
     records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert len(records) == 2 + 6 + 4
+    assert len(records) == 2 + 6 + 5
     by = {record["what"]: record for record in records}
     plain, packed = by["stored plain"], by["stored packed"]
     assert packed["row_bytes"] < 0.8 * plain["row_bytes"]

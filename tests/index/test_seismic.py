@@ -15,11 +15,14 @@ from vecstore.index.seismic import SeismicIndex
 from vecstore.index.sparse_flat import SparseFlatIndex
 from vecstore.index_spec import Seismic
 from vecstore.kernels.base import Kernels
+from vecstore.kernels.seismic_records import counts_of, decoded
 from vecstore.kernels.select import available_backends, get_kernels, load_backend
 from vecstore.schema import DataType, Metric, VectorField, VectorKind
 from vecstore.sparse import SparseRows
 
 FIELD = VectorField(VectorKind.SPARSE, 0, Metric.DOT, DataType.FLOAT32)
+
+OLD_NAMES = ("part_records", "part_blocks", "part_codes", "term_records", "records")
 
 
 def quiet(phase: str, done: int, total: int) -> None:
@@ -106,6 +109,18 @@ def test_distances_are_those_of_the_stored_rows(world: Any) -> None:
     found = index.search(get_kernels(), queries, 10, None)
     scored = SparseFlatIndex(FIELD, rows).rerank(get_kernels(), queries, found.rows)
     assert (scored == found.distances).all()
+
+
+def test_answers_by_the_codes_of_blocks(world: Any) -> None:
+    rows, queries, index = world
+    wanted = exact(rows, queries, 10)
+    found = index.search(get_kernels(), queries, 10, None, SearchParams(rescore=False, recall_target=0.98))
+    assert accuracy(found, wanted) > 0.95
+    assert found.counters["rows_rescored"] == 0
+    assert found.recall is None
+    scored = index.search(get_kernels(), queries, 10, None, SearchParams(recall_target=1)).distances
+    assert (np.abs(found.distances / scored - 1) < 0.05).all()
+    assert (found.distances != scored).any()
 
 
 def test_more_work_finds_more(world: Any) -> None:
@@ -274,8 +289,10 @@ def test_tuned_on_queries_they_are_kept(world: Any) -> None:
 
 
 def test_damage_is_found_on_opening(world: Any) -> None:
-    rows, _, index = world
-    arrays = index.arrays()
+    rows = world[0][:2000]
+    arrays = built(rows, Seismic(postings=5)).arrays()
+    assert len(arrays["block_bits"])
+    assert len(arrays["part_blocks"])
     for name, array in arrays.items():
         left = {other: values for other, values in arrays.items() if other != name}
         for damaged in (None, array[:-1].copy(), array.astype(np.float64), array[None]):
@@ -287,7 +304,7 @@ def test_damage_is_found_on_opening(world: Any) -> None:
     for _ in range(150):
         name = str(rng.choice([name for name in arrays if name != "header"]))
         damaged = arrays[name].copy()
-        damaged.view(np.uint8)[rng.integers(damaged.nbytes)] ^= np.uint8(1 << rng.integers(8))
+        damaged.reshape(-1).view(np.uint8)[rng.integers(damaged.nbytes)] ^= np.uint8(1 << rng.integers(8))
         try:
             opened = SeismicIndex.from_arrays(FIELD, rows, arrays | {name: damaged})
         except Corruption:
@@ -323,22 +340,49 @@ def test_fewer_postings_take_less(world: Any) -> None:
     same(small.search(get_kernels(), queries, 10, None, SearchParams(recall_target=1)), exact(rows, queries, 10))
 
 
-def test_indexes_of_version_1_are_read() -> None:
-    """Records began from the first of their term, and blocks had 32 bits."""
-    rng = seeded()
-    rows = topical(rng, 900)
-    index, queries = built(rows), shortened(rng, rows, 20)
-    arrays = dict(index.arrays())
-    per_term = np.diff(arrays["term_parts"])
-    starts = np.repeat(arrays.pop("record_bases"), 64)[: per_term.sum()] + arrays["part_records"]
-    assert starts.max() > 1 << 13
-    arrays["part_records"] = (starts - np.repeat(arrays["term_records"][:-1], per_term)).astype(np.uint32)
-    arrays["part_blocks"] = arrays["part_blocks"].astype(np.uint32)
-    header = arrays["header"].tobytes().replace(b'"version":2', b'"version":1')
+def earlier(index: SeismicIndex, version: int) -> dict[str, np.ndarray]:
+    """The arrays as earlier versions wrote them: a mask of 8 bytes for every part, and the number of its block."""
+    a, arrays = index._arrays, dict(index.arrays())
+    every = np.arange(len(a.part_codes))
+    entries, held = decoded(a, every), counts_of(a, every)
+    order = np.lexsort((entries.places, entries.parts))
+    masks = np.zeros(len(every), np.uint64)
+    np.bitwise_or.at(masks, entries.parts, np.uint64(1) << entries.places.astype(np.uint64))
+    codes = np.split(entries.codes[order], np.cumsum(held)[:-1])
+    records = b"".join(mask.tobytes() + code.tobytes() for mask, code in zip(masks, codes, strict=True))
+    starts = np.cumsum(8 + held) - (8 + held)
+    ends = np.append(starts, len(records))
+    arrays["records"] = np.frombuffer(records + bytes(64), np.uint8)
+    arrays["term_records"] = ends[a.term_parts]
+    arrays["part_blocks"] = a.all_blocks().astype(np.uint32 if version == 1 else np.uint16)
+    bases = starts[::64].copy()
+    within = starts - np.repeat(arrays["term_records"][:-1], np.diff(a.term_parts))
+    arrays["part_records"] = within.astype(np.uint32)
+    if version == 2:
+        arrays["part_records"] = (starts - np.repeat(bases, 64)[: len(starts)]).astype(np.uint16)
+    arrays["record_bases"] = bases
+    for name in ("block_bits", *(["record_bases"] if version == 1 else [])):
+        del arrays[name]
+    header = arrays["header"].tobytes().replace(b'"version":3', b'"version":%d' % version)
     arrays["header"] = np.frombuffer(header, np.uint8)
+    return arrays
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("n", [900, 70])
+def test_indexes_of_earlier_versions_are_read(version: int, n: int) -> None:
+    rng = seeded()
+    rows = topical(rng, n)
+    index, queries = built(rows, Seismic(postings=30) if n > 100 else None), shortened(rng, rows, 20)
+    arrays = earlier(index, version)
     again = SeismicIndex.from_arrays(FIELD, rows, arrays)
-    assert again.arrays()["part_records"].tobytes() == index.arrays()["part_records"].tobytes()
+    assert {name: array.tobytes() for name, array in again.arrays().items()} == {
+        name: array.tobytes() for name, array in index.arrays().items()
+    }
     same(again.search(get_kernels(), queries, 10, None), index.search(get_kernels(), queries, 10, None))
-    for name in ("part_records", "part_blocks", "term_records"):
+    damaged = [arrays | {name: arrays[name][:-1]} for name in (*OLD_NAMES, *(["record_bases"] if version == 2 else []))]
+    late = arrays["part_records"].copy()
+    late[-1] += 1
+    for wrong in (*damaged, arrays | {"part_records": late}):
         with pytest.raises(Corruption):
-            SeismicIndex.from_arrays(FIELD, rows, arrays | {name: arrays[name][:-1]})
+            SeismicIndex.from_arrays(FIELD, rows, wrong)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import oracle
 import pytest
 from sparse_support import random_rows
 
-from vecstore.index.seismic_parts import Kept, build_parts
+from vecstore.index.seismic_parts import Kept, build_parts, padded
 from vecstore.index.seismic_terms import count_terms
 from vecstore.kernels.base import Kernels
 from vecstore.kernels.numpy_backend import NumpyKernels
 from vecstore.kernels.seismic import COUNTERS, SeismicArrays, Visit
+from vecstore.kernels.seismic_numpy import query_terms
+from vecstore.kernels.seismic_records import counts_of, decoded, encoded, placed
 from vecstore.sparse import SparseRows
 
 SMALL = np.arange(90, dtype=np.uint32)
@@ -64,6 +67,7 @@ def test_backends_find_the_same(kernels: Kernels, terms: np.ndarray, masked: flo
             block_factor=float(rng.choice([0.5, 1.0, 1.7, math.inf])), terms=int(rng.choice([1, 3, 512])),
             share=float(rng.choice([0.5, 0.9, 1.0])), all=bool(rng.integers(2)), bounded=bool(rng.integers(2)),
         )  # fmt: skip
+        visit = replace(visit, coded=not visit.all and bool(rng.integers(2)))
         mine = searched(kernels, arrays, rows, queries, visit, k, allowed)
         law = searched(NumpyKernels(), arrays, rows, queries, visit, k, allowed)
         for got, wanted in zip(mine, law, strict=True):
@@ -88,6 +92,25 @@ def test_asked_for_all_a_search_is_exact(any_kernels: Kernels, summary: str, ter
             any_kernels.sparse_scan(queries, rows, None, allowed, *wanted)
             assert (out == wanted[0]).all()
             assert (distances == wanted[1]).all()
+
+
+def test_scores_by_codes_are_a_little_too_high_and_read_no_row(any_kernels: Kernels) -> None:
+    rng = seeded()
+    rows, queries = random_rows(rng, 900, SMALL, 10), random_rows(rng, 6, SMALL, 8, empty=0)
+    arrays, visit = arrays_of(rng, rows), Visit(1, 1, math.inf, coded=True)
+    out, distances, counters = searched(any_kernels, arrays, rows, queries, visit, 900)
+    exact = np.empty(out.shape, np.float32)
+    any_kernels.sparse_rerank(queries, rows, None, out, exact)
+    for q, query in enumerate(queries):
+        terms, met = query_terms(arrays, query, visit), out[q] >= 0
+        assert met.sum() == np.isfinite(exact[q]).sum() > 0
+        above = exact[q, met] - distances[q, met]
+        assert (above > 0).all()
+        assert (above <= terms.slack * terms.unit).all()
+    assert (counters[:, 2] == 0).all()
+    others = SparseRows(rows.offsets, rows.indices, rows.values * np.float32(3))
+    again = searched(any_kernels, arrays, others, queries, visit, 900)
+    assert [one.tobytes() for one in again] == [one.tobytes() for one in (out, distances, counters)]
 
 
 def test_bounds_skip_blocks(any_kernels: Kernels) -> None:
@@ -151,33 +174,36 @@ def test_labels_are_the_same_everywhere(any_kernels: Kernels) -> None:
 
 
 def _damaged(a: SeismicArrays) -> dict[str, SeismicArrays]:
-    def having(name: str, at: int, value: int) -> SeismicArrays:
+    def having(name: str, at: Any, value: int) -> SeismicArrays:
         array = getattr(a, name).copy()
         array[at] = value
         return replace(a, **{name: array})
 
-    part = int(a.term_parts[1])
+    several = int(np.flatnonzero(a.part_records < 1 << 15)[0])
     return {
         "row past the end": having("rows", 3, len(a.rows)),
         "row twice": having("rows", 3, int(a.rows[4])),
         "terms": having("terms", 1, int(a.terms[0])),
         "scale": having("scales", 0, 0),
         "parts begin": having("term_parts", 0, 1),
-        "parts end": having("term_parts", -1, len(a.part_blocks) + 1),
-        "parts fall": having("term_parts", 1, len(a.part_blocks)),
-        "records begin": having("term_records", 0, 8),
-        "records end": having("term_records", -1, len(a.records)),
-        "records fall": having("term_records", 1, len(a.records)),
-        "block": having("part_blocks", 0, -(-len(a.rows) // 64)),
-        "blocks fall": having("part_blocks", part - 1, 0) if part > 1 else having("part_blocks", 0, 60_000),
+        "parts end": having("term_parts", -1, len(a.part_codes) + 1),
+        "parts fall": having("term_parts", 1, len(a.part_codes)),
+        "bits of blocks": having("block_bits", (0, 0), int(a.block_bits[0, 0]) ^ 1),
+        "bits past the last block": having("block_bits", (0, 0), int(a.block_bits[0, 0]) ^ (1 << 40 | 1)),
+        "few bits of blocks": replace(a, block_bits=a.block_bits[1:].copy()),
+        "more blocks": replace(a, part_blocks=np.zeros(len(a.part_blocks) + 1, a.part_blocks.dtype)),
         "code": having("part_codes", 0, 0),
-        "record": having("part_records", 0, 1),
-        "last record": having("part_records", len(a.part_records) - 1, 60_000),
+        "record": having("part_records", several, int(a.part_records[several]) + 1),
+        "record past the end": having("part_records", several, 32_000),
+        "no record": having("part_records", several, 1 << 15 | 5),
+        "another form": having("part_records", several, 3 << 14),
         "group": having("record_bases", len(a.record_bases) - 1, int(a.record_bases[-1]) + 1),
         "group past the end": having("record_bases", len(a.record_bases) - 1, 1 << 62),
         "group before the first": having("record_bases", len(a.record_bases) - 1, -(1 << 62)),
         "few groups": replace(a, record_bases=a.record_bases[1:].copy()),
-        "mask": having("records", 0, int(a.records[0]) ^ 1),
+        "octets": having("records", 0, int(a.records[0]) ^ 1),
+        "rows": having("records", 1, int(a.records[1]) ^ 1),
+        "no rows": having("records", 1, 0),
         "no spare bytes": replace(a, records=a.records[:-1].copy()),
         "empty": replace(a, records=a.records[:10].copy()),
         "few scales": replace(a, scales=a.scales[1:].copy()),
@@ -195,13 +221,52 @@ def test_damaged_arrays_are_refused(any_kernels: Kernels) -> None:
             any_kernels.open_seismic(damaged)
 
 
+def test_damaged_blocks_of_rare_terms_are_refused(any_kernels: Kernels) -> None:
+    rng = seeded()
+    rows = random_rows(rng, 2000, WIDE, 2)
+    arrays = arrays_of(rng, rows, Kept(0.0, 3))
+    assert len(arrays.part_blocks)
+    assert not arrays.dense.any()
+    any_kernels.open_seismic(arrays)
+    term = int(np.flatnonzero(np.diff(arrays.term_parts) > 1)[0])
+    first = arrays.term_parts[term]
+    for at, block in ((0, -(-len(rows) // 64)), (first, arrays.part_blocks[first + 1])):
+        blocks = arrays.part_blocks.copy()
+        blocks[at] = block
+        with pytest.raises(ValueError, match=r"."):
+            any_kernels.open_seismic(replace(arrays, part_blocks=blocks))
+
+
 def test_rows_past_the_last_are_refused(any_kernels: Kernels) -> None:
-    rows = SparseRows(np.array([0, 1, 2]), np.array([5, 5], np.uint32), np.ones(2, np.float32))
+    rows = SparseRows(np.array([0, 1, 2, 3]), np.array([5, 5, 7], np.uint32), np.ones(3, np.float32))
     arrays = arrays_of(np.random.default_rng(0), rows)
-    records = arrays.records.copy()
-    records[0] = 0b101  # the third of two rows
-    with pytest.raises(ValueError, match=r"."):
-        any_kernels.open_seismic(replace(arrays, records=records))
+    assert (arrays.part_records < 1 << 15).tolist() == [True, False]
+    any_kernels.open_seismic(arrays)
+    words, records = arrays.part_records.copy(), arrays.records.copy()
+    words[1] = 1 << 15 | 3 << 8 | 255  # the fourth of three rows
+    records[1] = 0b1001
+    for damaged in (replace(arrays, part_records=words), replace(arrays, records=records)):
+        with pytest.raises(ValueError, match=r"."):
+            any_kernels.open_seismic(damaged)
+
+
+def test_parts_of_one_row_and_of_all() -> None:
+    """Both forms of a part, and both of where parts are, at their ends."""
+    rng = seeded()
+    held = np.concatenate([[1, 64, 2, 63], rng.integers(1, 65, 300), rng.integers(1, 4, 2000)])
+    places = np.concatenate([np.sort(rng.permutation(64)[:count]) for count in held]).astype(np.uint8)
+    codes = rng.integers(1, 256, len(places), np.uint8)
+    made = encoded(places, codes, held)
+    words, bases = placed(made.words, made.sizes)
+    assert (made.sizes == 0).tolist() == (held == 1).tolist()
+    of = SeismicArrays(*(np.empty(0),) * 7, words, bases, padded([made.records]))  # type: ignore[arg-type]
+    every = np.arange(len(held))
+    assert (counts_of(of, every) == held).all()
+    found = decoded(of, every)
+    order = np.lexsort((found.places, found.parts))
+    assert (found.parts[order] == np.repeat(every, held)).all()
+    assert (found.places[order] == places).all()
+    assert (found.codes[order] == codes).all()
 
 
 @pytest.mark.parametrize("bad", [{"block_factor": 0.0}, {"share": 0.0}, {"share": 1.5}, {"terms": 0}])

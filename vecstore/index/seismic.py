@@ -36,19 +36,21 @@ from vecstore.index.resident import resident
 from vecstore.index.seismic_calibration import QUERIES, UNCALIBRATED, FactorTable, calibrated, drawn
 from vecstore.index.seismic_forward import forward_arrays, forward_copy, more_than, open_forward, rescore
 from vecstore.index.seismic_order import similar_order, sketches
-from vecstore.index.seismic_parts import Kept, build_parts, grouped, narrow_blocks
+from vecstore.index.seismic_parts import Kept, build_parts
 from vecstore.index.seismic_terms import count_terms, least_kept, smallest_value
+from vecstore.index.seismic_versions import OLD_VERSIONS, of_today
 from vecstore.index.sparse_flat import SparseFlatIndex, check_sparse_rows
 from vecstore.index_spec import Seismic
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
-from vecstore.kernels.seismic import BLOCK, COUNTERS, MASK_BYTES, PADDING, TERMS_MAX, OpenSeismic, SeismicArrays, Visit
+from vecstore.kernels.seismic import BLOCK, COUNTERS, TERMS_MAX, OpenSeismic, SeismicArrays, Visit
+from vecstore.kernels.seismic_records import counts_of
 from vecstore.kernels.select import get_kernels
 from vecstore.kernels.sparse_checks import check_queries
 from vecstore.packed_sparse import PackedRows, StoredRows
 from vecstore.schema import VectorField
 from vecstore.sparse import SparseRows
 
-VERSION = 2
+VERSION = 3
 SEED = 0
 DEFAULT_RECALL = 0.98
 SHARE = 0.95  # of a query's weight whose terms find candidates; all score them
@@ -184,8 +186,8 @@ class SeismicIndex(BuiltIndex):
         params: SearchParams = DEFAULT_PARAMS,
     ) -> Candidates:
         """`nprobe` bounds how many of a query's terms, the heaviest, find candidates. Answers have exact distances,
-        with `rescore` False those by the index's copy of the rows where it has one. Where a weight is not positive the
-        search is exact."""
+        with `rescore` False those by the index's copy of the rows or, where it has none, by the codes of its blocks.
+        Where a weight is not positive the search is exact."""
         matches = allowed_count(self.ntotal, allowed)
         if params.exact or params.truncate_dim or self.header.negative or matches <= k or k == 0:
             return self._exact.search(kernels, queries, k, allowed, params)
@@ -203,8 +205,7 @@ class SeismicIndex(BuiltIndex):
             return found
         visit, recall = self._plan(k, matches, params)
         found = self._found(kernels, queries, k, allowed, visit, params.rescore)
-        exact = params.rescore or self._forward is None or self._copy_is_exact
-        found.recall = recall if exact else None
+        found.recall = recall if params.rescore or self._copy_is_exact else None
         found.est_us = None if cost is None else round(cost / 1e3, 1)
         self._complete(kernels, queries, allowed, found)
         return found
@@ -262,6 +263,8 @@ class SeismicIndex(BuiltIndex):
         rescored: bool = True,
     ) -> Candidates:
         nq = len(queries)
+        if not rescored and self._forward is None:
+            visit = replace(visit, share=1.0, coded=True)
         copied = None if visit.all else self._forward
         scored = self._rows if copied is None else copied
         again = rescored and copied is not None and not self._copy_is_exact
@@ -322,8 +325,9 @@ class SeismicIndex(BuiltIndex):
     def from_arrays(cls, field: VectorField, rows: StoredRows, arrays: Mapping[str, np.ndarray]) -> Self:
         check_sparse_rows(field, rows)
         header = _open_header(rows, arrays)
-        if header.version == 1:
-            arrays = _grouped_records(arrays, len(rows))
+        if header.version in OLD_VERSIONS:
+            arrays = of_today(header.version, arrays, len(rows))
+            header = msgspec.structs.replace(header, version=VERSION)
         missing = [name for name in _ARRAYS if name not in arrays]
         if missing:
             raise Corruption(f"a seismic index lacks its {missing[0]}")
@@ -351,7 +355,9 @@ class SeismicIndex(BuiltIndex):
 
 def _coded(arrays: SeismicArrays) -> int:
     """Entries that have a code."""
-    return len(arrays.records) - PADDING - MASK_BYTES * len(arrays.part_blocks)
+    words, step = arrays.part_records, 1 << 20
+    every = (np.arange(low, min(low + step, len(words))) for low in range(0, len(words), step))
+    return sum(int(counts_of(arrays, some).sum()) for some in every)
 
 
 def _kept(spec: Seismic, rows: StoredRows, terms: int) -> Kept:
@@ -364,22 +370,10 @@ def _kept(spec: Seismic, rows: StoredRows, terms: int) -> Kept:
 def _open_header(rows: StoredRows, arrays: Mapping[str, np.ndarray]) -> Header:
     header = read_header(arrays, Header, "a seismic index")
     got, wanted = (header.version, header.n, header.nnz), (VERSION, len(rows), rows.nnz)
-    if got[1:] != wanted[1:] or header.version not in (1, VERSION):
+    if got[1:] != wanted[1:] or header.version not in (*OLD_VERSIONS, VERSION):
         raise Corruption(f"a seismic index is of (version, rows, entries) {got}, its segment of {wanted}")
     header.table.check()
     return header
-
-
-def _grouped_records(arrays: Mapping[str, np.ndarray], n: int) -> Mapping[str, np.ndarray]:
-    """Of version 1, where records began from the first of their term: blocks and records in the form of today."""
-    try:
-        per_term = np.diff(arrays["term_parts"])
-        starts = np.repeat(arrays["term_records"][:-1], per_term) + arrays["part_records"]
-        part_records, record_bases = grouped(starts)
-        blocks = narrow_blocks(arrays["part_blocks"], n)
-    except (KeyError, ValueError) as error:
-        raise Corruption(f"the arrays of a seismic index do not fit together: {error}") from None
-    return {**arrays, "part_blocks": blocks, "part_records": part_records, "record_bases": record_bases}
 
 
 def _open_asked(arrays: Mapping[str, np.ndarray]) -> SparseRows | None:

@@ -1,4 +1,4 @@
-"""The parts of terms in blocks: codes, masks and records (vecstore/kernels/seismic.py), a group of terms at a time."""
+"""The parts of terms in blocks: codes and records (vecstore/kernels/seismic.py), a group of terms at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from vecstore.index.base import Progress
 from vecstore.index.resident import aligned_empty
 from vecstore.kernels.base import Float32Array, Int64Array, UInt8Array
 from vecstore.kernels.graph import UInt32Array
-from vecstore.kernels.seismic import BLOCK, GROUP, MASK_BYTES, PADDING, SeismicArrays
+from vecstore.kernels.seismic import BLOCK, DENSE_SHARE, PADDING, SeismicArrays
+from vecstore.kernels.seismic_records import encoded, placed
 from vecstore.packed_sparse import StoredRows, places_of
 
 Summary = Literal["mean", "max"]
@@ -47,8 +48,17 @@ class Parts:
     counts: Int64Array  # (terms,) parts of each
     blocks: UInt32Array
     codes: UInt8Array
-    sizes: Int64Array  # (parts,) bytes of each record
+    words: NDArray[np.uint16]  # (parts,) as `encoded` gives them, with these
+    sizes: Int64Array
     records: UInt8Array
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Which blocks the parts are of, as an index holds it: a dense term's in a bit for each block."""
+
+    block_bits: NDArray[np.uint64]
+    part_blocks: NDArray[Any]
 
 
 def build_parts(
@@ -62,42 +72,51 @@ def build_parts(
         entries = _largest(_entries(rows, order, terms, low, high, kept.least), kept.most)
         if len(entries.terms):
             groups.append(_parts(entries, terms, summary))
-    sizes = np.concatenate([np.empty(0, np.int64), *(group.sizes for group in groups)])
     counted = np.concatenate([np.empty(0, np.int64), *(group.counts for group in groups)])
     term_parts = np.concatenate((np.zeros(1, np.int64), np.cumsum(counted)))
-    starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
-    records = aligned_empty((int(starts[-1]) + PADDING,), np.uint8)
-    at = 0
-    for group in groups:
-        records[at : at + len(group.records)] = group.records
-        at += len(group.records)
-    records[at:] = 0
-    term_records = starts[term_parts]
+    sizes = np.concatenate([np.empty(0, np.int64), *(group.sizes for group in groups)])
+    words = np.concatenate([np.empty(0, np.uint16), *(group.words for group in groups)])
+    part_records, record_bases = placed(words, sizes)
     blocks = np.concatenate([np.empty(0, np.uint32), *(group.blocks for group in groups)])
-    part_records, record_bases = grouped(starts[:-1])
+    of_parts = placed_blocks(blocks, term_parts, len(order))
     return SeismicArrays(
         rows=order,
         terms=np.concatenate([np.empty(0, np.uint32), *(group.terms for group in groups)]),
         scales=np.concatenate([np.empty(0, np.float32), *(group.scales for group in groups)]),
         term_parts=term_parts,
-        term_records=term_records,
-        part_blocks=narrow_blocks(blocks, len(order)),
+        block_bits=of_parts.block_bits,
+        part_blocks=of_parts.part_blocks,
         part_codes=np.concatenate([np.empty(0, np.uint8), *(group.codes for group in groups)]),
         part_records=part_records,
         record_bases=record_bases,
-        records=records,
+        records=padded([group.records for group in groups]),
     )
 
 
-def narrow_blocks(blocks: NDArray[np.integer], n: int) -> NDArray[Any]:
-    """Numbers of blocks of n rows, as narrow as they can be."""
-    return blocks.astype(np.uint16 if n <= BLOCK << 16 else np.uint32)
+def padded(records: list[UInt8Array]) -> UInt8Array:
+    """One after another, and the spare bytes."""
+    joined = aligned_empty((sum(len(one) for one in records) + PADDING,), np.uint8)
+    at = 0
+    for one in records:
+        joined[at : at + len(one)] = one
+        at += len(one)
+    joined[at:] = 0
+    return joined
 
 
-def grouped(starts: Int64Array) -> tuple[NDArray[np.uint16], Int64Array]:
-    """`part_records` and `record_bases` of records that begin there."""
-    bases = np.ascontiguousarray(starts[::GROUP])
-    return (starts - np.repeat(bases, GROUP)[: len(starts)]).astype(np.uint16), bases
+def placed_blocks(blocks: NDArray[np.integer], term_parts: Int64Array, n: int) -> Placed:
+    """Of parts of terms over n rows, from the block of each."""
+    counts, every = np.diff(term_parts), -(-n // BLOCK)
+    dense = np.flatnonzero(counts * DENSE_SHARE > every)
+    bits = np.empty((len(dense), -(-every // 64)), np.uint64)
+    for at, term in enumerate(dense.tolist()):
+        flags = np.zeros(64 * bits.shape[1], np.bool_)
+        flags[blocks[term_parts[term] : term_parts[term + 1]]] = True
+        bits[at] = np.packbits(flags, bitorder="little").view("<u8")
+    others = np.ones(len(counts), np.bool_)
+    others[dense] = False
+    rest = blocks[np.repeat(others, counts)]
+    return Placed(bits, rest.astype(np.uint16 if n <= BLOCK << 16 else np.uint32))
 
 
 def _groups(counts: Int64Array) -> Iterator[tuple[int, int]]:
@@ -154,13 +173,9 @@ def _parts(entries: Entries, terms: UInt32Array, summary: Summary) -> Parts:
     else:
         mean = (np.add.reduceat(steps**POWER, starts) / BLOCK) ** (1 / POWER)
         standing = np.clip(np.ceil(mean), 1, 255).astype(np.uint8)
-    masks = np.bitwise_or.reduceat(np.left_shift(np.uint64(1), bits.astype(np.uint64)), starts)
     held = np.diff(np.append(starts, len(codes)))
-    sizes = held + MASK_BYTES
-    records = np.empty(int(sizes.sum()), np.uint8)
-    mask_at = (np.cumsum(sizes) - sizes)[:, None] + np.arange(MASK_BYTES)
-    records[mask_at] = masks.astype("<u8").view(np.uint8).reshape(-1, MASK_BYTES)
-    records[np.arange(len(codes)) + np.repeat(MASK_BYTES * np.arange(1, len(starts) + 1), held)] = codes
+    made = encoded(bits.astype(np.uint8), codes, held)
     counts = np.diff(np.append(np.searchsorted(starts, firsts), len(starts)))
     named = terms[entries.terms[firsts]]
-    return Parts(named, scales, counts, blocks[starts].astype(np.uint32), standing, sizes, records)
+    numbers = blocks[starts].astype(np.uint32)
+    return Parts(named, scales, counts, numbers, standing, made.words, made.sizes, made.records)

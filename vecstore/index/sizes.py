@@ -7,6 +7,7 @@ One function for each kind of spec. Whatever wants to know what an index would t
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,8 @@ from vecstore.index_spec import (
     Truncate,
 )
 from vecstore.kernels.graph import HEADER, LINE
-from vecstore.kernels.seismic import BLOCK, GROUP, MASK_BYTES
+from vecstore.kernels.seismic import BLOCK, GROUP, OCTETS
+from vecstore.kernels.seismic import DENSE_SHARE as DENSE_BLOCKS
 from vecstore.kernels.sparse import DENSE_SHARE, WINDOW_ROWS
 from vecstore.kernels.tokens import code_bytes
 from vecstore.quantize.sizes import code_sizes, rotation_bytes
@@ -50,8 +52,8 @@ Sizes = dict[str, float]
 
 _BLOCK = 32  # rows that codes are stored by: lists are filled up to whole blocks
 _HEADER, _TABLES = 430, 650  # bytes of JSON, without and with a calibration of lists
-# Bytes of an entry of sparse rows in real data, where terms are not known: 5.3 to 5.8 stored, and tables once opened.
-_SEISMIC_ENTRY, _POSTING = 7.0, 3.3
+# Bytes of an entry of sparse rows in real data, where terms are not known: 2.7 to 2.9 stored, and tables once opened.
+_SEISMIC_ENTRY, _POSTING = 4.0, 3.3
 _TERMS = 30_000  # distinct indices of sparse rows, where nothing is known: those of learned models
 _TOGETHER = 0.9  # of parts, where the largest values of a term count: rows that share them stand together
 _ASKED = 256  # queries that a first stage of encodings is calibrated on
@@ -195,15 +197,24 @@ def _seismic(spec: Seismic, field: VectorField, shape: Shape) -> Sizes:
         return {"rows": 4.0 * shape.n, "records": entries * kept * _SEISMIC_ENTRY, **copy}
     kept = entries if spec.postings == "auto" else min(entries, float(spec.postings * shape.terms))
     blocks = -(-shape.n // BLOCK)
-    parts = shape.terms * blocks * (1 - (1 - 1 / blocks) ** (kept / shape.terms))
+    mean = kept / shape.terms / blocks  # entries of a term in a block
+    parts, ones, octets = (shape.terms * blocks * share for share in _poisson(mean))
     if kept < entries:
-        parts *= _TOGETHER
+        parts, ones = _TOGETHER * parts, _TOGETHER * ones
     sizes: Sizes = {"header": 2.0 * _HEADER, "rows": 4.0 * shape.n}
-    sizes |= {"terms": 4.0 * shape.terms, "scales": 4.0 * shape.terms}
-    sizes |= {"term_parts": 8.0 * shape.terms, "term_records": 8.0 * shape.terms, "part_codes": parts}
-    wide = 4 if blocks > 1 << 16 else 2
-    sizes |= {"part_blocks": wide * parts, "part_records": 2 * parts, "record_bases": 8 * parts / GROUP}
-    return sizes | {"records": MASK_BYTES * parts + kept, **copy}
+    sizes |= {"terms": 4.0 * shape.terms, "scales": 4.0 * shape.terms, "term_parts": 8.0 * shape.terms}
+    if parts * DENSE_BLOCKS > shape.terms * blocks:
+        sizes["block_bits"] = 8.0 * shape.terms * -(-blocks // 64)
+    else:
+        sizes["part_blocks"] = (4 if blocks > 1 << 16 else 2) * parts
+    sizes |= {"part_codes": parts, "part_records": 2 * parts, "record_bases": 8 * parts / GROUP}
+    return sizes | {"records": (parts - ones) + (octets - ones) + (kept - ones), **copy}
+
+
+def _poisson(mean: float) -> tuple[float, float, float]:
+    """Of a block: how likely a term is in it, and in one row; in how many octets it is."""
+    none = math.exp(-mean)
+    return 1 - none, mean * none, OCTETS * (1 - math.exp(-mean / OCTETS))
 
 
 def _tokens(spec: Plaid | Muvera, field: VectorField, shape: Shape, centroids: int | None) -> Sizes:

@@ -296,12 +296,12 @@ class GraphBuilder:
 
 class Seismic:
     def __init__(
-        self, rows: _Array, terms: _Array, scales: _Array, term_parts: _Array, term_records: _Array,
+        self, rows: _Array, terms: _Array, scales: _Array, term_parts: _Array, block_bits: _Array,
         part_blocks: _Array, part_codes: _Array, part_records: _Array, record_bases: _Array, records: _Array,
     ) -> None: ...  # fmt: skip
     def search(
         self, query_offsets: _Array, query_indices: _Array, query_values: _Array, offsets: _Array | None,
         indices: _Array | None, values: _Array | None, packed: Packed | None, depth: int, first: int,
-        block_factor: float, terms: int, share: float, all: bool, bounded: bool, allowed: _Array | None,
-        out_rows: _Array, out_distances: _Array, out_counters: _Array,
+        block_factor: float, terms: int, share: float, all: bool, bounded: bool, coded: bool,
+        allowed: _Array | None, out_rows: _Array, out_distances: _Array, out_counters: _Array,
     ) -> None: ...  # fmt: skip

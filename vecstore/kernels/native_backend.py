@@ -260,8 +260,8 @@ class NativeKernels(NativeSparse):
 
     def open_seismic(self, arrays: SeismicArrays) -> OpenSeismic:
         a = arrays
-        parts = (a.part_blocks, a.part_codes, a.part_records, a.record_bases)
-        handle = _native.Seismic(a.rows, a.terms, a.scales, a.term_parts, a.term_records, *parts, a.records)
+        parts = (a.block_bits, a.part_blocks, a.part_codes, a.part_records, a.record_bases)
+        handle = _native.Seismic(a.rows, a.terms, a.scales, a.term_parts, *parts, a.records)
         return OpenSeismic(len(a.rows), handle)
 
     def seismic_search(
@@ -277,7 +277,7 @@ class NativeKernels(NativeSparse):
     ) -> None:
         q, v = queries, visit
         arrays = (q.offsets, q.indices, q.values, *stored(rows))
-        how = (v.depth, v.first, v.block_factor, v.terms, v.share, v.all, v.bounded)
+        how = (v.depth, v.first, v.block_factor, v.terms, v.share, v.all, v.bounded, v.coded)
         index.handle.search(*arrays, *how, allowed, out_rows, out_distances, out_counters)
 
     def sketch_nearest(

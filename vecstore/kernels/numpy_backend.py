@@ -389,8 +389,7 @@ class NumpyKernels(PortableSparse):
         out[:] = rows.places(listed, *taken_of(rows.offsets, listed))
 
     def open_seismic(self, arrays: SeismicArrays) -> OpenSeismic:
-        check_seismic(arrays)
-        return OpenSeismic(len(arrays.rows), arrays)
+        return OpenSeismic(len(arrays.rows), seismic_numpy.Opened(arrays, check_seismic(arrays)))
 
     def seismic_search(
         self,
@@ -404,12 +403,12 @@ class NumpyKernels(PortableSparse):
         out_counters: Int64Array,
     ) -> None:
         check_seismic_search(index.n, rows, queries, visit, allowed, out_rows, out_distances, out_counters)
-        a: SeismicArrays = index.handle
+        opened: seismic_numpy.Opened = index.handle
         mask = None if allowed is None else allowed_mask(allowed, index.n)
-        parts = partial(seismic_numpy.estimates, a), partial(seismic_numpy.read_blocks, a)
+        parts = partial(seismic_numpy.estimates, opened), partial(seismic_numpy.read_blocks, opened)
         for q, query in enumerate(queries):
             outputs = out_rows[q], out_distances[q], out_counters[q]
-            seismic_numpy.search(self.sparse_rerank, a, rows, query, visit, mask, *parts, *outputs)
+            seismic_numpy.search(self.sparse_rerank, opened.arrays, rows, query, visit, mask, *parts, *outputs)
 
     def sketch_nearest(
         self,

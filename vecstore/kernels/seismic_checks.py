@@ -8,56 +8,72 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.checks import _check, _check_range
-from vecstore.kernels.seismic import BLOCK, COUNTERS, GROUP, MASK_BYTES, PADDING, SeismicArrays, Visit
+from vecstore.kernels.seismic import BLOCK, COUNTERS, DENSE_SHARE, GROUP, ONE, PADDING, SeismicArrays, Visit
+from vecstore.kernels.seismic_records import rows_of
 from vecstore.kernels.sparse_checks import _check_sparse, check_queries
 from vecstore.packed_sparse import StoredRows
 from vecstore.sparse import SparseRows
 
 
-def check_seismic(a: SeismicArrays) -> None:
+def check_seismic(a: SeismicArrays) -> NDArray[Any]:
+    """Raises ValueError unless they fit together; returns the block of each part."""
     _check("rows", a.rows, np.uint32, (None,))
     _check("terms", a.terms, np.uint32, (None,))
     _check("scales", a.scales, np.float32, a.terms.shape)
     _check("term_parts", a.term_parts, np.int64, (len(a.terms) + 1,))
-    _check("term_records", a.term_records, np.int64, (len(a.terms) + 1,))
-    _check("part_blocks", a.part_blocks, np.uint16 if a.part_blocks.dtype == np.uint16 else np.uint32, (None,))
-    _check("part_codes", a.part_codes, np.uint8, a.part_blocks.shape)
-    _check("part_records", a.part_records, np.uint16, a.part_blocks.shape)
-    _check("record_bases", a.record_bases, np.int64, (-(-len(a.part_blocks) // GROUP),))
+    _check("part_codes", a.part_codes, np.uint8, (None,))
+    _check("part_records", a.part_records, np.uint16, a.part_codes.shape)
+    _check("record_bases", a.record_bases, np.int64, (-(-len(a.part_codes) // GROUP),))
     _check("records", a.records, np.uint8, (None,))
-    n, parts, nbytes = len(a.rows), len(a.part_blocks), len(a.records) - PADDING
-    _require(bool((np.sort(a.rows) == np.arange(n)).all()), "places do not hold each row once")
-    _require(nbytes >= 0, f"records must end with {PADDING} spare bytes")
+    parts, counts = len(a.part_codes), np.diff(a.term_parts)
+    _require(bool((np.sort(a.rows) == np.arange(len(a.rows))).all()), "places do not hold each row once")
+    _require(len(a.records) >= PADDING, f"records must end with {PADDING} spare bytes")
     _require(bool((np.diff(a.terms.astype(np.int64)) > 0).all()), "terms do not ascend")
     _require(bool(((a.scales > 0) & (a.scales < 3.0e38)).all()), "a term has no scale")
-    for name, ends, end in (("parts", a.term_parts, parts), ("records", a.term_records, nbytes)):
-        inside = ends[0] == 0 and ends[-1] == end and (np.diff(ends) > 0).all()
-        _require(bool(inside), f"terms do not cover the {name}")
+    inside = a.term_parts[0] == 0 and a.term_parts[-1] == parts and (counts > 0).all()
+    _require(bool(inside), "terms do not cover the parts")
+    dense = counts * DENSE_SHARE > a.blocks
+    wide = np.uint16 if a.part_blocks.dtype == np.uint16 else np.uint32
+    _check("part_blocks", a.part_blocks, wide, (int(counts[~dense].sum()),))
+    _check("block_bits", a.block_bits, np.uint64, (int(dense.sum()), -(-a.blocks // 64)))
+    spare = a.block_bits[:, -1:] >> np.uint64(a.blocks % 64) if a.blocks % 64 else a.block_bits[:, :0]
+    _require(not spare.any(), "a part is of a block past the last")
+    held = np.bitwise_count(a.block_bits).sum(axis=1, dtype=np.int64)
+    _require(bool((held == counts[dense]).all()), "a term has not a part for each of its blocks")
+    blocks = a.all_blocks()
     if not parts:
-        return
-    blocks = -(-n // BLOCK)
-    term_of = np.repeat(np.arange(len(a.terms)), np.diff(a.term_parts))
-    inner = np.diff(term_of) == 0
-    _require(int(a.part_blocks.max()) < blocks, "a part is of a block past the last")
-    _require(bool((np.diff(a.part_blocks.astype(np.int64))[inner] > 0).all()), "a term's blocks do not ascend")
+        return blocks
+    inner = np.diff(np.repeat(np.arange(len(a.terms)), counts)) == 0
+    _require(int(blocks.max()) < a.blocks, "a part is of a block past the last")
+    _require(bool((np.diff(blocks.astype(np.int64))[inner] > 0).all()), "a term's blocks do not ascend")
     _require(int(a.part_codes.min()) > 0, "a part has no code")
-    starts = a.starts(np.arange(parts))
-    inside = (starts >= 0).all() and (starts <= nbytes - MASK_BYTES).all()
-    _require(bool(inside), "a record is past the end")
-    masks = read_masks(a.records, starts)
-    _require(bool((masks != 0).all()), "a record is of no rows")
-    ends = starts + MASK_BYTES + np.bitwise_count(masks)
-    _require(starts[0] == 0 and ends[-1] == nbytes and bool((ends[:-1] == starts[1:]).all()), "records leave gaps")
-    firsts = starts[a.term_parts[:-1]]
-    _require(bool((firsts == a.term_records[:-1]).all()), "a term's first record is not its first part's")
-    if n % BLOCK:
-        last = masks[a.part_blocks == blocks - 1]
-        _require(not (last >> np.uint64(n % BLOCK)).any(), "a record is of rows past the last")
+    _check_records(a, blocks)
+    return blocks
 
 
-def read_masks(records: NDArray[np.uint8], starts: NDArray[np.int64]) -> NDArray[np.uint64]:
-    masks: NDArray[np.uint64] = records[starts[:, None] + np.arange(MASK_BYTES)].view("<u8")[:, 0]
-    return masks
+def _check_records(a: SeismicArrays, blocks: NDArray[Any]) -> None:
+    """That records follow each other and have several rows each, none past the last."""
+    words, nbytes = a.part_records, len(a.records) - PADDING
+    single = words & ONE != 0
+    room = np.minimum(BLOCK, len(a.rows) - BLOCK * blocks.astype(np.int64))
+    _require(not (words[single] >> 14 & 1).any(), "a part of one row is of another form")
+    _require(bool((words[single] >> 8 & 63 < room[single]).all()), "a record is of rows past the last")
+    several = np.flatnonzero(~single)
+    starts = a.starts(several)
+    _require(bool((starts >= 0).all() and (starts < nbytes).all()), "a record is past the end")
+    octets, codes = rows_of(a.records, starts)
+    flags = np.unpackbits(a.records[starts][:, None], axis=1, bitorder="little")
+    _require(bool(((octets != 0) == (flags == 1)).all()), "a record has an octet of no rows")
+    held = np.bitwise_count(octets).sum(axis=1, dtype=np.int64)
+    _require(bool((held > 1).all()), "a record is of fewer than two rows")
+    sizes = np.zeros(len(words), np.int64)
+    sizes[several] = codes + held - starts
+    begins = np.cumsum(sizes) - sizes
+    right = (starts == begins[several]).all() and (a.record_bases == begins[::GROUP]).all()
+    _require(bool(right) and int(sizes.sum()) == nbytes, "records leave gaps")
+    masks, short = octets.view("<u8")[:, 0], room[several] < BLOCK
+    past = masks[short] >> room[several][short].astype(np.uint64)
+    _require(not past.any(), "a record is of rows past the last")
 
 
 def check_seismic_search(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from vecstore.kernels.seismic import GROUP
+from vecstore.kernels.seismic import GROUP, ONE
 
 
 @njit(nogil=True, cache=True)
@@ -26,7 +26,7 @@ def read_blocks(
     terms: Any, weights: Any, term_parts: Any, part_blocks: Any, part_records: Any, record_bases: Any, records: Any,
     blocks: Any, sums: Any,
 ) -> Any:  # fmt: skip
-    """Adds to `sums` (m, 64) for ascending blocks; returns how many records were read."""
+    """Adds to `sums` (m, 64) for ascending blocks; returns how many parts were read."""
     read = 0
     for t in range(len(terms)):
         weight = weights[t]
@@ -44,14 +44,23 @@ def read_blocks(
                 break
             if part_blocks[low] != block:
                 continue
-            at = record_bases[low // GROUP] + np.int64(part_records[low])
-            code = at + 8
-            for byte in range(8):
-                bits = records[at + byte]
-                for bit in range(8):
-                    if bits >> bit & 1:
-                        sums[slot, byte * 8 + bit] += ((np.int64(records[code]) * weight) >> 8) + 1
-                        code += 1
+            word = np.int64(part_records[low])
+            word = np.int64(part_records[low])
+            if word & ONE:
+                sums[slot, word >> 8 & 63] += (((word & 255) * weight) >> 8) + 1
+                read += 1
+                continue
+            at = record_bases[low // GROUP] + word
+            octets, code = records[at], at + 1
+            for octet in range(8):
+                code += octets >> octet & 1
+            for octet in range(8):
+                if octets >> octet & 1:
+                    at += 1
+                    for bit in range(8):
+                        if records[at] >> bit & 1:
+                            sums[slot, octet * 8 + bit] += ((np.int64(records[code]) * weight) >> 8) + 1
+                            code += 1
             read += 1
     return read
 

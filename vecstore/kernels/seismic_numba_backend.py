@@ -39,8 +39,7 @@ class NumbaSeismic:
     ) -> None: ...
 
     def open_seismic(self, arrays: SeismicArrays) -> OpenSeismic:
-        check_seismic(arrays)
-        return OpenSeismic(len(arrays.rows), arrays)
+        return OpenSeismic(len(arrays.rows), seismic_numpy.Opened(arrays, check_seismic(arrays)))
 
     def seismic_search(
         self,
@@ -54,17 +53,18 @@ class NumbaSeismic:
         out_counters: Int64Array,
     ) -> None:
         check_seismic_search(index.n, rows, queries, visit, allowed, out_rows, out_distances, out_counters)
-        a: SeismicArrays = index.handle
+        opened: seismic_numpy.Opened = index.handle
+        a, part_blocks = opened.arrays, opened.part_blocks
         mask = None if allowed is None else allowed_mask(allowed, index.n)
 
         def estimate(terms: seismic_numpy.QueryTerms) -> Int64Array:
-            sums = np.zeros(-(-index.n // BLOCK), np.int64)
-            seismic_numba.estimates(terms.terms, terms.weights, a.term_parts, a.part_blocks, a.part_codes, sums)
+            sums = np.zeros(a.blocks, np.int64)
+            seismic_numba.estimates(terms.terms, terms.weights, a.term_parts, part_blocks, a.part_codes, sums)
             return sums
 
         def read(terms: seismic_numpy.QueryTerms, blocks: Int64Array) -> tuple[Int64Array, int]:
             sums = np.zeros((len(blocks), BLOCK), np.int64)
-            arrays = (a.term_parts, a.part_blocks, a.part_records, a.record_bases, a.records)
+            arrays = (a.term_parts, part_blocks, a.part_records, a.record_bases, a.records)
             return sums, seismic_numba.read_blocks(terms.terms, terms.weights, *arrays, blocks, sums)
 
         def run(q: int) -> None:

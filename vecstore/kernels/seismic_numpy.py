@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels.seismic import BLOCK, BUDGET, CHUNK, MASK_BYTES, TERMS_MAX, SeismicArrays, Visit
-from vecstore.kernels.seismic_checks import read_masks
+from vecstore.kernels.seismic import BLOCK, BUDGET, CHUNK, TERMS_MAX, SeismicArrays, Visit
+from vecstore.kernels.seismic_records import decoded
 from vecstore.kernels.sparse import Saturation
 from vecstore.kernels.sparse_numpy import write_nearest
 from vecstore.kernels.stop import check_stop
@@ -27,6 +28,7 @@ class QueryTerms:
     terms: Int64Array  # places among the index's
     weights: Int64Array  # 1 to 65535
     left_out: int
+    unit: float = 0.0  # of the score, of one of a sum
 
     @property
     def slack(self) -> int:
@@ -48,29 +50,37 @@ def query_terms(a: SeismicArrays, query: SparseRows, visit: Visit) -> QueryTerms
     enough = int(np.searchsorted(reach, visit.share * reach[-1])) + 1 if visit.share < 1 else len(places)
     used = min(enough, len(places), visit.terms, TERMS_MAX)
     weights = np.minimum(np.floor(products[:used] * (BUDGET / reach[used - 1])) + 1, 65535).astype(np.int64)
-    return QueryTerms(places[:used], weights, len(places) - used)
+    return QueryTerms(places[:used], weights, len(places) - used, float(reach[used - 1] * (256 / BUDGET)))
 
 
-def estimates(a: SeismicArrays, terms: QueryTerms) -> Int64Array:
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Arrays that were checked, and the block of every part."""
+
+    arrays: SeismicArrays
+    part_blocks: NDArray[Any]
+
+
+def estimates(opened: Opened, terms: QueryTerms) -> Int64Array:
     """(blocks,)"""
-    sums = np.zeros(-(-len(a.rows) // BLOCK), np.int64)
+    a = opened.arrays
+    sums = np.zeros(a.blocks, np.int64)
     for term, weight in zip(terms.terms, terms.weights, strict=True):
         parts = slice(a.term_parts[term], a.term_parts[term + 1])
-        sums[a.part_blocks[parts]] += ((a.part_codes[parts].astype(np.int64) * weight) >> 8) + 1
+        sums[opened.part_blocks[parts]] += ((a.part_codes[parts].astype(np.int64) * weight) >> 8) + 1
     return sums
 
 
-def read_blocks(a: SeismicArrays, terms: QueryTerms, blocks: Int64Array) -> tuple[Int64Array, int]:
-    """(m, 64) sums of the rows of these blocks, and how many records were read."""
+def read_blocks(opened: Opened, terms: QueryTerms, blocks: Int64Array) -> tuple[Int64Array, int]:
+    """(m, 64) sums of the rows of these blocks, and how many parts were read."""
+    a, part_blocks = opened.arrays, opened.part_blocks
     sums, read = np.zeros((len(blocks), BLOCK), np.int64), 0
     for term, weight in zip(terms.terms, terms.weights, strict=True):
         first, last = a.term_parts[term], a.term_parts[term + 1]
-        at = first + np.searchsorted(a.part_blocks[first:last], blocks)
-        held = np.flatnonzero(a.part_blocks[np.minimum(at, last - 1)] == blocks)
-        starts = a.starts(np.minimum(at[held], last - 1))
-        bits = np.unpackbits(read_masks(a.records, starts).view(np.uint8).reshape(-1, MASK_BYTES), 1, bitorder="little")
-        codes = starts[:, None] + MASK_BYTES - 1 + np.cumsum(bits, axis=1, dtype=np.int64)
-        sums[held] += np.where(bits == 1, ((a.records[codes].astype(np.int64) * weight) >> 8) + 1, 0)
+        at = first + np.searchsorted(part_blocks[first:last], blocks)
+        held = np.flatnonzero(part_blocks[np.minimum(at, last - 1)] == blocks)
+        entries = decoded(a, at[held])
+        sums[held[entries.parts], entries.places] += ((entries.codes.astype(np.int64) * weight) >> 8) + 1
         read += len(held)
     return sums, read
 
@@ -97,7 +107,7 @@ class Best:
         if len(order) >= self.k:
             self.kth = int(self.sums[order[self.k - 1]])
         if not self.visit.all:
-            order = order[: max(self.k, self.visit.depth)]
+            order = order[: self.k if self.visit.coded else max(self.k, self.visit.depth)]
         elif len(order) >= self.k:
             order = order[self.sums[order] >= max(1, self.kth - self.slack)]
         self.sums, self.places = self.sums[order], self.places[order]
@@ -112,8 +122,8 @@ class Best:
 def candidates(
     a: SeismicArrays, terms: QueryTerms, estimate: Int64Array, visit: Visit, allowed: NDArray[np.bool_] | None, k: int,
     read: ReadBlocks,
-) -> tuple[Int64Array, list[int]]:  # fmt: skip
-    """The rows to score, and the first three counters. `allowed` is (n,) by row."""
+) -> tuple[Best, list[int]]:  # fmt: skip
+    """The places to score, and the first two counters. `allowed` is (n,) by row."""
     best = Best(k, visit, terms.slack)
     counted, records = 0, 0
 
@@ -143,7 +153,7 @@ def candidates(
                 chunk = []
     if chunk:
         look(np.array(chunk))
-    return a.rows[best.places].astype(np.int64), [counted, records, len(best.places)]
+    return best, [counted, records]
 
 
 def search(
@@ -153,12 +163,19 @@ def search(
 ) -> None:  # fmt: skip
     """One query; `estimate` and `read` do what `estimates` and `read_blocks` do."""
     terms = query_terms(a, query, visit)
-    scored, counters = candidates(a, terms, estimate(terms), visit, allowed, len(out_rows), read)
-    scored.sort()
-    distances = np.empty((1, len(scored)), np.float32)
-    rerank(query, rows, None, scored[None], distances)
-    matched = distances[0] < np.inf
-    write_nearest(scored[matched], distances[0, matched], out_rows, out_distances)
+    best, counters = candidates(a, terms, estimate(terms), visit, allowed, len(out_rows), read)
+    scored = a.rows[best.places].astype(np.int64)
+    by_row = np.argsort(scored)
+    scored = scored[by_row]
+    if visit.coded:
+        write_nearest(scored, (-(best.sums[by_row] * terms.unit)).astype(np.float32), out_rows, out_distances)
+        counters.append(0)
+    else:
+        distances = np.empty((1, len(scored)), np.float32)
+        rerank(query, rows, None, scored[None], distances)
+        matched = distances[0] < np.inf
+        write_nearest(scored[matched], distances[0, matched], out_rows, out_distances)
+        counters.append(len(scored))
     out_counters[:] = (*counters, terms.left_out, int((query.values <= 0).sum()))
 
 
