@@ -1,13 +1,14 @@
 """What gRPC costs: Points.Query beside an empty handler of the same server process and the in-process call.
 
-    python -m bench.grpc_overhead [--rows 100000] [--clients 16] [--rounds 5]
+    python -m bench.grpc_overhead [--rows 100000] [--index flat] [--clients 16] [--rounds 5]
 
 Three processes: this one calls the engine directly; a server holds the same points and an empty gRPC handler; a client
 sends requests that were serialised beforehand, over one connection for each of its callers. `paced` is the in-process
 call, and `idle` the empty one, after a pause as long as the other takes, because a processor that has just idled is
 slower. Each round measures every case once, so that a busy machine disturbs all of them alike; the table shows the
-median of the rounds. Without --rows the points are the 4,000 of the sample, with their payloads; with it, random unit
-vectors with a small payload.
+median of the rounds. Without --rows the points are the 4,000 of the sample, with their payloads; with it, random
+vectors with a small payload: searched exactly (`--index flat`), or clustered, sealed, and with the index that the
+engine chooses (`auto`), as a user gets who sets none.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ import grpc
 import numpy as np
 import psutil
 
+from bench import readers
 from vecstore.config import Server, Settings
 from vecstore.engine.database import Database
 from vecstore.index_spec import Flat
@@ -65,6 +69,16 @@ def load(rows: int | None) -> tuple[Database, np.ndarray]:
         batch = PointBatch(ids[part], {"text": VectorBatch(vectors[part])}, payloads[part])
         database.write(UpsertRequest("bench", batch))
     return database, queries
+
+
+def load_indexed(rows: int, folder: Path) -> tuple[Database, np.ndarray]:
+    """A database in `folder`/ours, its like in `folder`/served, and queries like its rows."""
+    readers.build(folder / "ours", rows, np.random.default_rng(7))
+    shutil.copytree(folder / "ours", folder / "served")
+    centres = np.random.default_rng(7).standard_normal((256, readers.DIM), dtype=np.float32)  # what it began with
+    rng = np.random.default_rng(8)
+    queries = centres[rng.integers(0, 256, QUERIES)] + rng.standard_normal((QUERIES, readers.DIM), dtype=np.float32)
+    return Database.open(folder / "ours", Settings(server=Server(port=0))), queries
 
 
 def dense(table: Any) -> np.ndarray:
@@ -178,10 +192,14 @@ def ask(
     return result
 
 
-def compare(options: argparse.Namespace) -> None:
-    database, queries = load(options.rows)
-    requests = [query_to_pb(QueryRequest("bench", vector)).SerializeToString().hex() for vector in queries]
+def compare(options: argparse.Namespace, folder: Path) -> None:
     size = [] if options.rows is None else ["--rows", str(options.rows)]
+    if options.index == "flat":
+        database, queries = load(options.rows)
+    else:
+        database, queries = load_indexed(options.rows or 100_000, folder)
+        size = ["--folder", str(folder / "served")]
+    requests = [query_to_pb(QueryRequest("bench", vector)).SerializeToString().hex() for vector in queries]
     server = child("--serve", *size)
     assert server.stdout is not None
     assert server.stdin is not None
@@ -234,6 +252,7 @@ def report(seen: dict[tuple[str, int], list[dict[str, float]]], clients: int) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, help="random points instead of the sample")
+    parser.add_argument("--index", choices=["flat", "auto"], default="flat", help="auto: with 100,000 rows or --rows")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each case in each round")
@@ -247,7 +266,8 @@ def main() -> None:
         ports, requests = json.loads(sys.stdin.readline()), json.loads(sys.stdin.readline())
         drive(ports, [bytes.fromhex(request) for request in requests], options.clients)
     else:
-        compare(options)
+        with tempfile.TemporaryDirectory(prefix="vecstore-bench-") as folder:
+            compare(options, Path(folder))
 
 
 if __name__ == "__main__":
