@@ -53,12 +53,17 @@ def cut_rows(rows: GivenRows, start: int, stop: int) -> GivenRows:
 
 def pieces(rows: GivenRows, bytes_max: int, rows_max: int) -> Iterator[GivenRows]:
     """Queries in order, as many at a time as fit."""
+    count = len(rows)
+    fit = isinstance(rows, np.ndarray) and rows.nbytes + count * POINT_OVERHEAD_BYTES <= bytes_max
+    if fit and 0 < count <= rows_max:
+        yield rows
+        return
     ends = np.cumsum(row_bytes(rows) + POINT_OVERHEAD_BYTES)
     start = 0
     while start < len(rows):
         before = int(ends[start - 1]) if start else 0
-        fit = int(np.searchsorted(ends, before + bytes_max, side="right"))
-        stop = min(max(fit, start + 1), start + rows_max, len(rows))
+        stop = int(np.searchsorted(ends, before + bytes_max, side="right"))
+        stop = min(max(stop, start + 1), start + rows_max, len(rows))
         yield cut_rows(rows, start, stop)
         start = stop
 

@@ -71,10 +71,10 @@ def gathered(
 
 
 def _payloads(segment: SegmentView, rows: Int64Array, chosen: bool | Sequence[str]) -> Payloads:
-    stored = segment.segment.take_payloads(rows)
     if chosen is True:
-        return [encoded or b"{}" for encoded in stored]
+        return segment.segment.take_payloads(rows, b"{}")
     assert not isinstance(chosen, bool)
+    stored = segment.segment.take_payloads(rows)
     found: list[bytes | None] = []
     for encoded in stored:
         payload = decode_payload(encoded) if encoded else {}

@@ -152,9 +152,9 @@ class GrowingSegment:
     def payload(self, row: int) -> bytes | None:
         return self._payloads[row]
 
-    def take_payloads(self, rows: Int64Array) -> list[bytes | None]:
+    def take_payloads(self, rows: Int64Array, empty: bytes | None = None) -> list[bytes | None]:
         payloads = self._payloads
-        return [payloads[row] for row in rows.tolist()]
+        return [payloads[row] or empty for row in rows.tolist()]
 
     def vectors(self, name: str, n_rows: int) -> Rows:
         return self._rows[name].view(n_rows)

@@ -28,6 +28,7 @@ from vecstore.engine.term_statistics import TermStatistics
 from vecstore.errors import DeadlineExceeded, VecstoreError
 from vecstore.given import query_batch
 from vecstore.hits import Hits
+from vecstore.index.base import DEFAULT_PARAMS
 from vecstore.kernels.base import Kernels
 from vecstore.kernels.stop import Stop, check_stop, current_stop
 from vecstore.memory.room import ROOM
@@ -215,7 +216,7 @@ def batch_key(request: QueryRequest) -> tuple[Any, ...]:
     where = None if request.filter is None else repr(request.filter)
     return (
         request.collection, request.using, where, request.k, request.offset, request.score_threshold, select,
-        request.min_seq, request.explain, request.params,
+        request.min_seq, request.explain, None if request.params is DEFAULT_PARAMS else request.params,
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def search_segment(
     if index is not None:
         kernels = view.segment.guard(kernels, name)
         return _by_index(kernels, index, view, name, queries, k, allowed, n_allowed, params)
-    flat = view.segment.flat(name, view.n_rows)
+    flat = view.segment.flat(name, view.n_rows) if view.segment.sorted_by_id else view.flat(name)
     kernels = view.segment.guard(kernels, name)  # after what opens the rows, or it sees nothing to guard
     if view.segment.sorted_by_id:
         return flat.search(kernels, queries, k, allowed, params)
@@ -49,7 +49,10 @@ def search_segment(
         candidates.strategy = candidates.strategy or flat.name
         if wide in (k, view.n_rows):
             break
-        tied = candidates.distances[:, -1] == candidates.distances[:, k - 1]
+        distances = candidates.distances
+        if len(distances) == 1 and distances.item(wide - 1) != distances.item(k - 1):
+            break
+        tied = distances[:, -1] == distances[:, k - 1]
         if not tied.any() or not (tied & (candidates.rows[:, -1] >= 0)).any():
             break
         wide = min(2 * wide, view.n_rows)

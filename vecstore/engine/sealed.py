@@ -28,6 +28,7 @@ from vecstore.index.base import BuiltIndex, Index
 from vecstore.index.registry import built_index, flat_class
 from vecstore.index_spec import Index as IndexSpec
 from vecstore.kernels.base import Bitmap, Int64Array, Kernels
+from vecstore.kernels.cut_rows import cut_rows
 from vecstore.kernels.stop import unstoppable
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex, open_field_index
@@ -37,8 +38,6 @@ from vecstore.storage.arrays import array_from_blob
 from vecstore.storage.interfaces import Blobs
 
 CODES_SHARE = 8  # scanning codes costs at most such a part of scanning the stored vectors
-
-_BOTH_ENDS = np.arange(2)  # of a row among offsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,10 +303,8 @@ class SealedSegment:
         # `check_column` has seen to the offsets.
         return bytes(content[int(offsets[row]) : int(offsets[row + 1])]) or None
 
-    def take_payloads(self, rows: Int64Array) -> list[bytes | None]:
-        offsets, content = self.column("payload.offsets"), self.column("payload.bytes").data
-        bounds = offsets[np.add.outer(rows, _BOTH_ENDS)].tolist()
-        return [bytes(content[low:high]) or None for low, high in bounds]
+    def take_payloads(self, rows: Int64Array, empty: bytes | None = None) -> list[bytes | None]:
+        return cut_rows(self.column("payload.bytes"), self.column("payload.offsets"), rows, empty)
 
     def vectors(self, name: str, n_rows: int) -> HeldRows:
         return self._ragged(name) if self._vectors[name].is_ragged else self.column(f"vector.{name}")

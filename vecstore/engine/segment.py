@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
@@ -52,7 +52,9 @@ class Segment(Protocol):
 
     def seqs(self, rows: Int64Array) -> np.ndarray: ...
     def payload(self, row: int) -> bytes | None: ...
-    def take_payloads(self, rows: Int64Array) -> list[bytes | None]: ...
+    def take_payloads(self, rows: Int64Array, empty: bytes | None = None) -> list[bytes | None]:
+        """Encoded; `empty` for points without one."""
+
     def vectors(self, name: str, n_rows: int) -> HeldRows: ...
     def vector(self, name: str, row: int) -> StoredVector:
         """A copy of one stored vector."""
@@ -83,6 +85,14 @@ class SegmentView:
     n_rows: int
     alive: Bitmap
     n_alive: int
+    _flat: dict[str, Index] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def flat(self, name: str) -> Index:
+        """The exact index over its rows."""
+        found = self._flat.get(name)
+        if found is None:
+            found = self._flat[name] = self.segment.flat(name, self.n_rows)
+        return found
 
     def find(self, ids: Sequence[PointId]) -> Int64Array:
         """The live row of each id, -1 where there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
@@ -33,6 +34,14 @@ class SearchParams:
 
 
 DEFAULT_PARAMS = SearchParams()
+
+
+@lru_cache(256, typed=True)
+def params_of(*values: Any) -> SearchParams:
+    """The same object for the same values of its fields: what was found out about it is known by it."""
+    return SearchParams(*values)
+
+
 STALE_SHARE = 0.1  # of an index's rows: when as many have died since its tables of recall were measured, these are old
 EXACT_SCAN = "exact_scan"
 

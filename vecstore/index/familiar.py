@@ -76,12 +76,14 @@ def search_promised(
     one, ten = index.caution(k, n_allowed, params)
     growth = one + (ten - one) * min(1.0, math.log10(k))
     powers = np.minimum(1 + growth * steps, POWER_MAX)
+    if not params.recall_target:
+        found.recall = float((1 - (1 - found.recall) ** (1 / powers.astype(np.float64))).mean())
+        return found
     held = np.full(len(kth), found.recall)
     for power in np.unique(powers[steps > 0]).tolist():
-        some, recall = np.flatnonzero(powers == power), found.recall
-        if params.recall_target:
-            target = replace(params, recall_target=1 - (1 - params.recall_target) ** power)
-            recall = _again(index, kernels, queries, k, allowed, target, params, some, found) or 0.0
+        some = np.flatnonzero(powers == power)
+        target = replace(params, recall_target=1 - (1 - params.recall_target) ** power)
+        recall = _again(index, kernels, queries, k, allowed, target, params, some, found) or 0.0
         held[some] = 1 - (1 - recall) ** (1 / power)
     found.recall = float(held.mean())
     return found

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument, limit_exceeded
-from vecstore.index.base import DEFAULT_PARAMS, SearchParams
+from vecstore.index.base import DEFAULT_PARAMS, SearchParams, params_of
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.query.fusion import Fusion, FusionMethod
 from vecstore.sparse_check import bad_vector
@@ -36,7 +36,7 @@ def params_to_pb(message: pb.SearchParams, params: SearchParams) -> None:
 
 
 def params_from_pb(message: pb.SearchParams) -> SearchParams:
-    return SearchParams(
+    return params_of(
         message.nprobe,
         message.oversampling,
         message.rescore if message.HasField("rescore") else True,

@@ -463,7 +463,8 @@ class AsyncCollection(AsyncCare):
             request.min_seqs = self._seen
             answers: list[Hits] = []
             for part in pieces(rows, request_bytes_max(self._limits), self._limits.queries_per_request_max):
-                answers += await self._transport.query_many(replace(request, vector=part))
+                sent = request if part is rows else replace(request, vector=part)
+                answers += await self._transport.query_many(sent)
             return answers
 
         return await self._by_schema(query)

@@ -458,7 +458,8 @@ class Collection(Care):
             request.min_seqs = self._seen
             answers: list[Hits] = []
             for part in pieces(rows, request_bytes_max(self._limits), self._limits.queries_per_request_max):
-                answers += self._transport.query_many(replace(request, vector=part))
+                sent = request if part is rows else replace(request, vector=part)
+                answers += self._transport.query_many(sent)
             return answers
 
         return self._by_schema(query)

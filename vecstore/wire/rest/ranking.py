@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 
 from vecstore.config import Limits
-from vecstore.index.base import DEFAULT_PARAMS, SearchParams
+from vecstore.index.base import DEFAULT_PARAMS, SearchParams, params_of
 from vecstore.query.formula_format import format_formula
 from vecstore.query.formula_parse import parse_formula
 from vecstore.query.fusion import Fusion, FusionMethod
@@ -149,7 +149,7 @@ class SampleSpec(Body):
 def params_from_json(given: SearchParamsSpec | None) -> SearchParams:
     if given is None:
         return DEFAULT_PARAMS
-    return SearchParams(
+    return params_of(
         given.nprobe or 0, given.oversampling or 0.0, given.rescore, given.exact, given.truncate_dim or 0,
         given.recall_target or 0.0, given.ef or 0, given.block_factor or 0.0, given.indexed_only, given.allow_partial,
     )  # fmt: skip
