@@ -112,14 +112,17 @@ class Asked:
 
 
 def ask(index: BuiltIndex, truth: Judged, k: int, params: SearchParams, rounds: int, timed: int) -> Asked:
-    """Recall over all queries, time over the first `timed`."""
+    """Recall over all queries, time over the first `timed`; asked in batches of as many, as answers depend on these."""
     kernels = get_kernels()
     kernels.set_threads(1)
 
     def answer(queries: Any) -> Candidates:
         return search_promised(index, kernels, queries, k, truth.allowed, len(truth.data.rows), params)
 
-    found = answer(truth.queries)
+    parts = [answer(truth.queries[low : low + timed]) for low in range(0, len(truth.queries), timed)]
+    rows, distances = (np.concatenate([getattr(one, name) for one in parts]) for name in ("rows", "distances"))
+    known = [one.recall for one in parts if one.recall is not None]
+    found = Candidates(rows, distances, recall=float(np.mean(known)) if known else None)
     some = truth.queries[:timed]
     took = []
     for _ in range(rounds):

@@ -25,6 +25,8 @@ from vecstore.sparse import SparseRows
 from vecstore.storage.arrays import pack
 from vecstore.tokens import TokenRows
 
+pytestmark = pytest.mark.usefixtures("no_scans")
+
 STORAGE = Storage(seal_rows=10_000, in_place_rows=100_000, disk_reserve_bytes=0, index_rows_min=300, feed=True)
 SETTINGS = Settings(storage=STORAGE, search=Search(shadow_sample=1.0, shadow_cpu_share=1.0))
 ASKED = 60

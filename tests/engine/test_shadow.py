@@ -25,6 +25,8 @@ from vecstore.kernels.stop import check_stop
 from vecstore.schema import Metric
 from vecstore.types import OperationState
 
+pytestmark = pytest.mark.usefixtures("no_scans")
+
 STORAGE = Storage(seal_rows=10_000, in_place_rows=100_000, disk_reserve_bytes=0, index_rows_min=300)
 
 

@@ -19,6 +19,8 @@ from vecstore.index_text import parse_index
 from vecstore.kernels.select import get_kernels
 from vecstore.schema import Metric, VectorField, VectorKind
 
+pytestmark = pytest.mark.usefixtures("no_scans")
+
 N, DIM, K, ASKED = 4_000, 64, 10, 300
 TARGET = 0.9
 SPECS = ["ivf", "flat | rabitq(bits=1)", "funnel(dims=[16])", "hamming_ivf"]
@@ -86,6 +88,8 @@ def test_queries_unlike_the_rows_get_what_they_are_promised(text: str) -> None:
     data, index = data_of(text), built(text)
     limits, kernels = data.limits(data.unlike), get_kernels()
     plain = recall(index.search(kernels, data.unlike, K, None, SearchParams(recall_target=TARGET)), limits)
+    assert index.familiar is not None
+    index.familiar.met.clear()  # as before any batch
     found = promised(index, data.unlike, recall_target=TARGET)
     assert plain < TARGET - 0.01
     assert found.basis == "unfamiliar"
@@ -96,6 +100,39 @@ def test_queries_unlike_the_rows_get_what_they_are_promised(text: str) -> None:
     for row in range(0, ASKED, 60):  # one by one as together
         alone = promised(index, data.unlike[row : row + 1], recall_target=TARGET)
         np.testing.assert_array_equal(alone.rows[0], found.rows[row])
+
+
+@pytest.mark.parametrize("text", SPECS)
+def test_a_batch_like_the_last_one_is_held_to_more_at_once(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, index = data_of(text), built(text)
+    familiar, limits = index.familiar, data.limits(data.unlike[100:])
+    assert familiar is not None
+    familiar.met.clear()
+    once = promised(index, data.unlike[100:], recall_target=TARGET)
+    familiar.met.clear()
+    promised(index, data.unlike[:100], recall_target=TARGET)
+    ((of, far),) = familiar.met.items()
+    assert of == (K, SearchParams(recall_target=TARGET))
+    assert far >= 1
+    asked: list[int] = []
+    search = index.search
+
+    def counted(*given: Any) -> Candidates:
+        asked.append(len(given[1]))
+        return search(*given)
+
+    monkeypatch.setattr(index, "search", counted)
+    found = promised(index, data.unlike[100:], recall_target=TARGET)
+    assert asked[0] == ASKED - 100
+    assert sum(asked[1:]) < 0.3 * (ASKED - 100)  # those farther than others
+    assert recall(found, limits) >= (found.recall or 1) - 0.03
+    assert recall(found, limits) >= recall(once, limits) - 0.02
+    for one in (data.unlike[:3], data.like[:3]):  # too few to tell
+        before = dict(familiar.met)
+        promised(index, one, recall_target=TARGET)
+        assert familiar.met == before
+    promised(index, data.like, recall_target=TARGET)
+    assert familiar.met == {}
 
 
 def test_lists_that_were_visited_are_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:

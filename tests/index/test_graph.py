@@ -284,6 +284,7 @@ def test_a_merge_keeps_the_graph_and_loses_no_recall(rows: Float32Array) -> None
     assert warm.arrays()["coder.basis"] is before.arrays()["coder.basis"]  # nothing was learned again
 
 
+@pytest.mark.usefixtures("no_scans")
 def test_targets_hold_for_foreign_queries_once_tuned() -> None:
     rng = np.random.default_rng(14)
     rows = clustered(8_000, 15)
@@ -307,6 +308,7 @@ def test_targets_hold_for_foreign_queries_once_tuned() -> None:
     assert (warm.arrays()["asked"] == foreign[:400]).all()
 
 
+@pytest.mark.usefixtures("no_scans")
 def test_walks_end_where_calibration_says() -> None:
     """With fewer steps than a fixed width for the same recall, and not the same number for each query."""
     rng = np.random.default_rng(21)

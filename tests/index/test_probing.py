@@ -22,6 +22,8 @@ from vecstore.index_spec import IVF
 from vecstore.kernels.select import get_kernels
 from vecstore.schema import Metric
 
+pytestmark = pytest.mark.usefixtures("no_scans")
+
 
 def _excess(squares: list[float], near: float) -> list[float]:
     """As it is described, one list at a time."""

@@ -16,6 +16,8 @@ from vecstore.index_spec import IVF, Flat, RaBitQ
 from vecstore.kernels.select import get_kernels
 from vecstore.schema import Metric
 
+pytestmark = pytest.mark.usefixtures("no_scans")
+
 TARGETS = (0.8, 0.9, 0.95)
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
-from vecstore.index.familiar_limits import Familiar
+from vecstore.index.familiar_limits import Caution, Familiar, along
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.schema import VectorField
 
@@ -61,6 +61,12 @@ class Candidates:
     est_us: float | None = None  # what a query was expected to take, where ways to answer were weighed by that
     basis: str = ""  # what `recall` rests on, as in `quality.Quality`
     is_usual: bool = False  # set by the engine: the strategy is the index's usual way
+
+
+def is_left_open(params: SearchParams) -> bool:
+    """Whether nothing but a recall is asked for, so that the way to it is the index's own choice."""
+    fixed = params.nprobe or params.oversampling or params.ef or params.truncate_dim or params.exact
+    return params.recall_target > 0 and params.rescore and not fixed
 
 
 def allowed_count(n: int, allowed: Bitmap | None) -> int:
@@ -152,9 +158,14 @@ class BuiltIndex(Index):
         """How a query could be answered where `matches` rows are allowed. Reads no rows."""
         return [Way(self.name, None, 1.0 if self.is_exact else None, True)]
 
-    def caution(self, k: int, matches: int, params: SearchParams) -> tuple[float, float]:
-        """By how much the margin of unfamiliar queries (`familiar`) grows a step, for k = 1 and from k = 10 on."""
-        return 1.0, 0.5
+    def caution(self, k: int, matches: int, params: SearchParams) -> Caution:
+        """By how much the margin of unfamiliar queries (`familiar`) grows a step."""
+        return Caution(power=along(k, 1.0, 0.5, 0.5))
+
+    def scan_pays(self, k: int, queries: int, params: SearchParams, far: float) -> bool:
+        """Whether an exact scan is cheaper for so many queries that are so many steps beyond the familiar, where a
+        search does not see it by itself, since it visits more for them than for others."""
+        return False
 
     def search_further(
         self, kernels: Kernels, queries: Any, k: int, allowed: Bitmap | None, params: SearchParams,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Self
 
 import msgspec
@@ -21,6 +24,7 @@ from vecstore.index.base import (
     Warm,
     Way,
     allowed_count,
+    is_left_open,
     some_alive,
 )
 from vecstore.index.calibrate import calibrate
@@ -29,7 +33,7 @@ from vecstore.index.coarse import homes_of, make_lists, open_lists
 from vecstore.index.coded_header import VERSION, Header, open_header, spill
 from vecstore.index.exact_lists import ExactLists
 from vecstore.index.familiar import measured
-from vecstore.index.familiar_limits import familiar_arrays, open_familiar
+from vecstore.index.familiar_limits import Caution, along, familiar_arrays, open_familiar
 from vecstore.index.flat import FlatIndex
 from vecstore.index.ivf_update import adapt
 from vecstore.index.learned import SEED, Learned, learn, list_count, open_learned, outgrown, within
@@ -43,6 +47,7 @@ from vecstore.quantize.base import Codes, Found, Lists, Probes
 from vecstore.schema import Metric, VectorField
 
 _PLANS_MAX = 256
+FAR_LISTS = 0.6  # by how much the logarithm of the lists that are visited grows a step beyond the familiar
 
 
 class CodedIndex(BuiltIndex):
@@ -158,10 +163,12 @@ class CodedIndex(BuiltIndex):
             return self._exact.search(kernels, queries, k, allowed, params)
         how = self._plan(k, params, matches)
         cost = None
+        if how.pays and costs.is_scanned(how.pays, len(queries)) and costs.row_factor(kernels) == 1:
+            return self._exact.search(kernels, queries, k, allowed, params)
         if allowed is not None:
             factor = costs.row_factor(kernels)
-            cost = self._cost(how, matches, factor)
-            by_rows = costs.exact(matches, self.field.row_bytes, factor)
+            cost = self._cost(how, matches, factor, len(queries))
+            by_rows = costs.exact(matches, self.field.row_bytes, factor, len(queries))
             if by_rows <= cost and params.rescore:
                 found = self._exact.search(kernels, queries, k, allowed, params)
                 found.est_us = round(by_rows / 1e3, 1)
@@ -172,9 +179,20 @@ class CodedIndex(BuiltIndex):
             self._top_up(kernels, queries, allowed, found)
         return found
 
-    def caution(self, k: int, matches: int, params: SearchParams) -> tuple[float, float]:
+    def caution(self, k: int, matches: int, params: SearchParams) -> Caution:
         """Less where lists end by distance: a query far from all of them visits more by itself."""
-        return (0.25, 0.25) if self._plan(k, params, matches).stop else super().caution(k, matches, params)
+        if not self._plan(k, params, matches).stop:
+            return super().caution(k, matches, params)
+        return Caution(nines=along(k, 0.35, 0.3, 0.12))
+
+    def scan_pays(self, k: int, queries: int, params: SearchParams, far: float) -> bool:
+        how = self._plan(k, params, self.ntotal)
+        if not (how.pays and how.stop):
+            return False
+        wider = replace(how, about=round(how.about * math.exp(FAR_LISTS * far)))
+        return costs.exact(self.ntotal, self.field.row_bytes, 1.0, queries) <= self._cost(
+            wider, self.ntotal, 1.0, queries
+        )
 
     def search_further(
         self, kernels: Kernels, queries: Float32Array, k: int, allowed: Bitmap | None, params: SearchParams,
@@ -186,8 +204,8 @@ class CodedIndex(BuiltIndex):
         how, had = self._plan(k, params, matches), self._plan(k, before, matches)
         if self._codes is not None or self._copies > 1:
             return self.search(kernels, queries, k, allowed, params)
-        factor = costs.row_factor(kernels)
-        if costs.exact(matches, self.field.row_bytes, factor) <= self._cost(how, matches, factor):
+        factor, nq = costs.row_factor(kernels), len(queries)
+        if costs.exact(matches, self.field.row_bytes, factor, nq) <= self._cost(how, matches, factor, nq):
             return self._exact.search(kernels, queries, k, allowed, params)
         more = self._candidates(kernels, queries, k, allowed, how, True, had)
         rows = np.concatenate((found.rows, more.rows), axis=1)
@@ -198,19 +216,20 @@ class CodedIndex(BuiltIndex):
     def ways(self, kernels: Kernels, k: int, matches: int, params: SearchParams) -> list[Way]:
         how, factor = self._plan(k, params, matches), costs.row_factor(kernels)
         by_lists, by_rows = self._cost(how, matches, factor), costs.exact(matches, self.field.row_bytes, factor)
-        exact = matches < self.ntotal and by_rows <= by_lists and params.rescore
+        exact = by_rows <= by_lists and params.rescore if matches < self.ntotal else costs.is_scanned(how.pays, 1)
         return [
             Way(self.name, by_lists / 1e3, how.recall, not exact),
             Way(EXACT_SCAN, by_rows / 1e3, 1.0, exact),
         ]
 
-    def _cost(self, how: ivf_search.Plan, matches: int, factor: float) -> float:
-        """Of a query by its lists: codes are scored whatever the mask, rows where it allows them."""
+    def _cost(self, how: ivf_search.Plan, matches: int, factor: float, queries: int = 1) -> float:
+        """Of a query among so many by its lists: codes are scored whatever the mask, rows where it allows them."""
+        fixed = costs.lists_fixed(queries)
         share = min(1.0, (how.about or how.lists) / self.learned.coarse.nlist)
-        if self._codes is None:
-            return costs.LISTS_FIXED + share * matches * costs.LIST_ROW * factor
-        codes = share * self.ntotal * self._copies * costs.CODE_ROW
-        return costs.LISTS_FIXED + codes + costs.rescored(how.m, self.field.row_bytes, factor)
+        if self.learned.quantizer is None:
+            return fixed + share * matches * costs.LIST_ROW * factor
+        codes = costs.by_codes(share * self.ntotal * self._copies, how.m, self.learned.quantizer.code_bytes)
+        return fixed + codes + costs.rescored(how.m, self.field.row_bytes, factor)
 
     def _plan(self, k: int, params: SearchParams, matches: int) -> ivf_search.Plan:
         key = (k, params, matches)
@@ -220,6 +239,9 @@ class CodedIndex(BuiltIndex):
                 self._plans.clear()
             share = min(1.0, matches / self.measured_rows)
             known = ivf_search.plan(self.calibration, self.learned.coarse.nlist, self._nprobe, k, params, share)
+            if matches == self.ntotal and is_left_open(params):
+                pays = costs.scan_pays(partial(self._cost, known, matches, 1.0), matches, self.field.row_bytes)
+                known = replace(known, pays=pays)
             self._plans[key] = known
         return known
 

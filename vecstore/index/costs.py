@@ -1,22 +1,34 @@
 """What the ways to answer a filtered query cost, in nanoseconds of one core: only their ratios decide.
 
 Fitted to `python -m bench filter-choice` (native kernels, float32 of 384 dimensions; SPLADE of 120 entries a row).
-Stored rows cost by their bytes, and more where they may not stay in memory and come from files.
+Stored rows cost by their bytes, and more where they may not stay in memory and come from files. Queries of a batch read
+them together, so that a scan is the cheapest way for a batch where it is the dearest for one query.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
 
 from vecstore.kernels.base import Kernels
 
 EXACT_FIXED = 4_000.0
 EXACT_BYTE = 0.016  # of a stored row that a mask allows, in order
+TOGETHER = 4  # queries from which on they read rows together: these are scored for each query, and read for all
+SCORED_BYTE = 0.0033
+READ_BYTE = 0.0185
 RESCORED_BYTE = 0.024  # of a candidate, anywhere
+FOUND = 80.0  # of a code that reaches the best so far, of m among n about m log(n / m): refined, kept, sorted
+FOUND_BYTE = 0.6  # of its code
 FROM_FILE = 20.0  # times as much where rows are read from files
 CODES_FIXED = 25_000.0  # of a scan of codes: the query's own part, choosing the best
-CODE_ROW = 6.0
+CODE_ROW = 6.0  # of a graph's code
+CODE_BYTE = 0.025  # of a code in a list
 HOP = 320.0  # of a walk: a candidate's neighbours fetched, scored, inserted
+WALK_FIXED = 4_000.0
 DETOUR_HOP = 2_500.0  # the same with the lists behind refused neighbours
 LISTS_FIXED = 80_000.0  # ranking centroids, putting together what lists gave
+LISTS_EACH = 10_000.0  # of it, what is not shared by the queries of a batch
 LIST_ROW = 80.0  # of a list without codes, allowed rows only
 SPARSE_FIXED = 7_500.0  # of scoring sparse rows one by one
 SPARSE_ENTRY = 0.85
@@ -29,9 +41,31 @@ def row_factor(kernels: Kernels) -> float:
     return FROM_FILE if getattr(kernels, "frugal", False) else 1.0
 
 
-def exact(matches: int, row_bytes: int, factor: float = 1.0) -> float:
-    """Scoring the allowed rows as they are stored."""
-    return EXACT_FIXED + matches * row_bytes * EXACT_BYTE * factor
+def exact(matches: int, row_bytes: int, factor: float = 1.0, queries: int = 1) -> float:
+    """Scoring the allowed rows as they are stored, for each of so many queries."""
+    byte = EXACT_BYTE if queries < TOGETHER else SCORED_BYTE + READ_BYTE / queries
+    return EXACT_FIXED + matches * row_bytes * byte * factor
+
+
+def by_codes(n: float, m: int, code_bytes: float) -> float:
+    """Reading n codes in order for the best m."""
+    reaching = m * max(1.0, math.log(max(1.0, n) / max(1, m)))
+    return n * code_bytes * CODE_BYTE + reaching * (FOUND + code_bytes * FOUND_BYTE)
+
+
+def lists_fixed(queries: int) -> float:
+    return LISTS_EACH + (LISTS_FIXED - LISTS_EACH) / max(1, queries)
+
+
+def scan_pays(cost: Callable[[int], float], n: int, row_bytes: int) -> tuple[bool, ...]:
+    """Whether a scan of all n rows costs less than the `cost` of a query among so many, by the bits of that number
+    (`is_scanned`)."""
+    sizes = (1, 1, 2, 4, 8, 16, 32, 64, 128)
+    return tuple(exact(n, row_bytes, queries=size) <= cost(size) for size in sizes)
+
+
+def is_scanned(pays: tuple[bool, ...], queries: int) -> bool:
+    return bool(pays) and pays[min(queries.bit_length(), len(pays) - 1)]
 
 
 def rescored(count: int, row_bytes: int, factor: float = 1.0) -> float:

@@ -15,16 +15,22 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vecstore.index.base import BuiltIndex, Candidates, SearchParams, allowed_count
-from vecstore.index.familiar_limits import KS, Familiar, lengths_of
+from vecstore.index import costs
+from vecstore.index.base import BuiltIndex, Candidates, SearchParams, allowed_count, is_left_open
+from vecstore.index.familiar_limits import KS, Caution, Familiar, lengths_of
 from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.schema import Metric
 
 FAMILIAR = 0.98  # of the calibration's queries are nearer to what they found
 MEASURING = SearchParams(recall_target=0.95)
 STEP = 0.5  # of the way from the median to the limit: beyond the limit, the power grows with each
-POWER_MAX = 4.0
+STEPS_MAX = 12  # the margin grows no more
+FAR_STEP = 0.25  # of what a batch is held to at once: few numbers, for which plans are known
+BATCH = 8  # queries that tell what others with them are like
+ALIKE = 0.75  # of them are unfamiliar: then a batch is asked for more at once
+MET_MAX = 64
 
 
 def measured(
@@ -56,11 +62,18 @@ def search_promised(
 ) -> Candidates:  # fmt: skip
     """`index.search`, where what is promised holds for unfamiliar queries, too: those are searched again if there is a
     target, and promised less if there is none. A filter is taken to have nothing to do with the query."""
-    found = index.search(kernels, queries, k, allowed, params)
+    familiar, ahead, first = index.familiar, 0.0, params
+    batch = allowed is None and len(queries) >= BATCH and is_left_open(params)
+    if batch and familiar is not None and (k, params) in familiar.met:
+        ahead = familiar.met[k, params]
+        more = index.caution(k, n_allowed, params).raised(params.recall_target, ahead)
+        first = replace(params, recall_target=more)
+        if index.scan_pays(k, len(queries), first, ahead) and costs.row_factor(kernels) == 1:
+            first = replace(params, exact=True)
+    found = index.search(kernels, queries, k, allowed, first)
     if found.recall is None or found.recall == 1:
         return found
     found.basis = "queries" if index.on_queries else "rows"
-    familiar = index.familiar
     if familiar is None or not params.rescore or params.truncate_dim or not n_allowed:
         return found
     limit, spread = familiar.bounds(k * index.ntotal / n_allowed)
@@ -69,24 +82,43 @@ def search_promised(
     kth = found.distances[:, k - 1]
     beyond = (kth / lengths_of(familiar.metric, queries) - limit) / spread
     beyond[(found.rows[:, k - 1] < 0) | (beyond <= 0)] = -STEP  # which includes too few that match
-    steps = np.floor(beyond / STEP) + 1  # 0: familiar
+    steps = np.minimum(np.floor(beyond / STEP) + 1, STEPS_MAX)  # 0: familiar
+    if batch:
+        _remember(familiar, k, params, steps, index.caution(k, n_allowed, params))
     if steps.max() <= 0:
         return found
     found.basis, found.counters["queries_unfamiliar"] = "unfamiliar", int(np.count_nonzero(steps))
-    one, ten = index.caution(k, n_allowed, params)
-    growth = one + (ten - one) * min(1.0, math.log10(k))
-    powers = np.minimum(1 + growth * steps, POWER_MAX)
+    caution, recall = index.caution(k, n_allowed, params), found.recall
     if not params.recall_target:
-        found.recall = float((1 - (1 - found.recall) ** (1 / powers.astype(np.float64))).mean())
+        found.recall = caution.kept_in_mean(recall, steps)
         return found
-    held = np.full(len(kth), found.recall)
-    for power in np.unique(powers[steps > 0]).tolist():
-        some = np.flatnonzero(powers == power)
-        target = replace(params, recall_target=1 - (1 - params.recall_target) ** power)
-        recall = _again(index, kernels, queries, k, allowed, target, params, some, found) or 0.0
-        held[some] = 1 - (1 - recall) ** (1 / power)
+    held = np.full(len(kth), recall)
+    for step in np.unique(steps[steps > 0]).tolist():
+        some, got = np.flatnonzero(steps == step), recall
+        if not ahead or caution.is_farther(params.recall_target, step, ahead):
+            target = replace(params, recall_target=caution.raised(params.recall_target, step))
+            got = _again(index, kernels, queries, k, allowed, target, first, some, found) or 0.0
+        held[some] = caution.kept(got, step)
     found.recall = float(held.mean())
     return found
+
+
+def _remember(familiar: Familiar, k: int, params: SearchParams, steps: NDArray[np.floating], caution: Caution) -> None:
+    """What a batch like this one is held to at once: so many steps that the mean of its queries keeps the target."""
+    familiar.met.pop((k, params), None)
+    if np.count_nonzero(steps) < ALIKE * len(steps) or len(familiar.met) >= MET_MAX:
+        return
+    target, most = params.recall_target, float(steps.max())
+    far, counts = np.unique(steps, return_counts=True)
+    ahead = max(FAR_STEP, float(steps.mean()) // FAR_STEP * FAR_STEP)
+    while ahead < most:
+        recall = caution.raised(target, ahead)
+        again = np.array([caution.is_farther(target, step, ahead) for step in far.tolist()])
+        kept = [target if farther else caution.kept(recall, step) for step, farther in zip(far, again, strict=True)]
+        if np.dot(kept, counts) >= target * len(steps) and counts[again].sum() <= (1 - ALIKE) * len(steps):
+            break
+        ahead += FAR_STEP
+    familiar.met[k, params] = ahead
 
 
 def _again(

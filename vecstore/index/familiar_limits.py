@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vecstore.errors import Corruption
 from vecstore.kernels.base import Float32Array
@@ -18,14 +19,56 @@ KS_REMEMBERED = 64
 _LOGS = [math.log(k) for k in KS]
 
 
+POWER_MAX = 4.0
+NINES_MAX = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """What one step beyond the familiar adds to what a query is held to: of the share that may be missed, a power, or a
+    number of factors 1 / e."""
+
+    power: float = 0.0
+    nines: float = 0.0
+
+    def raised(self, target: float, steps: float) -> float:
+        power, nines = self._of(steps)
+        return float(1 - (1 - target) ** power * math.exp(-nines))
+
+    def kept(self, recall: float, steps: float) -> float:
+        """What is left for a query so far beyond of a recall that is promised to others."""
+        power, nines = self._of(steps)
+        return float(max(0.0, 1 - ((1 - recall) * math.exp(nines)) ** (1 / power)))
+
+    def kept_in_mean(self, recall: float, steps: NDArray[np.floating]) -> float:
+        powers = np.minimum(1 + self.power * steps, POWER_MAX)
+        nines = np.minimum(self.nines * steps, NINES_MAX)
+        kept = 1 - ((1 - recall) * np.exp(nines)) ** (1 / powers)
+        return float(np.maximum(kept, 0, dtype=np.float64).mean())
+
+    def is_farther(self, target: float, steps: float, ahead: float) -> bool:
+        """Whether a query is to be searched again that was held to what is enough `ahead` steps beyond."""
+        return self.raised(target, steps) > self.raised(target, ahead + 1)
+
+    def _of(self, steps: float) -> tuple[float, float]:
+        return min(1 + self.power * steps, POWER_MAX), min(self.nines * steps, NINES_MAX)
+
+
+def along(k: int, *values: float) -> float:
+    """Between `values` at k = 1, 10 and 100, and at the last beyond."""
+    return float(np.interp(math.log(k), _LOGS[: len(values)], values))
+
+
 @dataclass(frozen=True, slots=True)
 class Familiar:
     """`limits` are distances to the k-th nearest for KS that few queries exceed, `usual` those of the median query; NaN
-    beyond what the rows were enough for. Under DOT they are of queries of unit length."""
+    beyond what the rows were enough for. Under DOT they are of queries of unit length. `met` is how far beyond the last
+    batches were, by k and parameters, where these were unfamiliar for the most part."""
 
     metric: Metric
     usual: tuple[float, ...]
     limits: tuple[float, ...]
+    met: dict[Any, float] = field(default_factory=dict, compare=False)
     _known: dict[float, tuple[float, float]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def bounds(self, k: float) -> tuple[float, float]:

@@ -33,7 +33,7 @@ from vecstore.index.base import (
 )
 from vecstore.index.effort_table import EffortTable, calibrated, open_table, uncalibrated
 from vecstore.index.familiar import measured
-from vecstore.index.familiar_limits import familiar_arrays, open_familiar
+from vecstore.index.familiar_limits import Caution, along, familiar_arrays, open_familiar
 from vecstore.index.flat import FlatIndex
 from vecstore.index.prefixes import Prefixes
 from vecstore.index.rerank import smallest
@@ -244,8 +244,8 @@ class FunnelIndex(BuiltIndex):
                 return np.ascontiguousarray(queries[:, :target]), self._rows[:, :target], stage.inverse_norms
         return self._prefixes.cut(kernels, queries, target)
 
-    def caution(self, k: int, matches: int, params: SearchParams) -> tuple[float, float]:
-        return 1.0, 0.75
+    def caution(self, k: int, matches: int, params: SearchParams) -> Caution:
+        return Caution(power=along(k, 1.0, 0.75, 0.75))
 
     def arrays(self) -> dict[str, np.ndarray]:
         arrays: dict[str, np.ndarray] = {

@@ -29,7 +29,7 @@ from vecstore.index.base import (
     some_alive,
 )
 from vecstore.index.familiar import measured
-from vecstore.index.familiar_limits import familiar_arrays, open_familiar
+from vecstore.index.familiar_limits import Caution, along, familiar_arrays, open_familiar
 from vecstore.index.flat import FlatIndex
 from vecstore.index.graph_build import DEGREE, neighbours_of
 from vecstore.index.graph_calibration import QUERIES, WalkTable, calibrated, uncalibrated
@@ -174,6 +174,8 @@ class GraphIndex(BuiltIndex):
         if params.exact or params.truncate_dim or k == 0 or matches <= k:
             return self._exact.search(kernels, queries, k, allowed, params)
         how = self._plan(k, params, matches, costs.row_factor(kernels))
+        if how.pays and costs.is_scanned(how.pays, len(queries)):
+            return self._exact.search(kernels, queries, k, allowed, params)
         found = self._by_plan(kernels, queries, k, allowed, params, how)
         found.est_us = None if how.cost_ns is None else round(how.cost_ns / 1e3, 1)
         return found
@@ -250,11 +252,16 @@ class GraphIndex(BuiltIndex):
         spec_ef = 0 if self.spec.ef == "auto" else self.spec.ef
         return Asked(spec_ef, self.ntotal, k, params, matches, self.field.row_bytes, factor)
 
+    def caution(self, k: int, matches: int, params: SearchParams) -> Caution:
+        """A walk misses a multiple, whatever the target; of many rows more, the higher it is, as by codes."""
+        return Caution(power=along(k, 0.0, 0.0, 0.5), nines=along(k, 0.6, 0.62, 0.0))
+
     def ways(self, kernels: Kernels, k: int, matches: int, params: SearchParams) -> list[Way]:
         factor = costs.row_factor(kernels)
         chosen = self._plan(k, params, matches, factor)
+        how = "exact" if costs.is_scanned(chosen.pays, 1) else chosen.how
         return [
-            Way(_STRATEGIES[one.how] or self.name, cost / 1e3, one.recall, one.how == chosen.how)
+            Way(_STRATEGIES[one.how] or self.name, cost / 1e3, one.recall, one.how == how)
             for cost, one in ways(self.table, self._asked_of(k, params, matches, factor))
         ]
 

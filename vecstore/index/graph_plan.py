@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from vecstore.index import costs
-from vecstore.index.base import SearchParams
+from vecstore.index.base import SearchParams, is_left_open
 from vecstore.index.graph_calibration import WalkTable
 from vecstore.index.graph_replay import CAP_FACTOR
 from vecstore.kernels.graph import WIDE, Narrow
@@ -28,6 +28,7 @@ class Plan:
     recall: float | None = None  # that the calibration promises
     cost_ns: float | None = None  # of a query, where ways were weighed
     narrow: Narrow = WIDE
+    pays: tuple[bool, ...] = ()  # `costs.scan_pays`, where nothing but a recall is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,11 @@ def plan(table: WalkTable, asked: Asked) -> Plan:
     """A walk where every row is allowed, else what costs least."""
     found = ways(table, asked)
     if asked.matches == asked.n and (walk := next((one for _, one in found if one.how == "walk"), None)) is not None:
-        return _narrowed(table, asked, replace(walk, rescored=min(_effort(table, asked)[1], walk.ef)))
+        chosen = _narrowed(table, asked, replace(walk, rescored=min(_effort(table, asked)[1], walk.ef)))
+        if not is_left_open(asked.params) or asked.factor != 1:
+            return chosen
+        cost = next(cost for cost, one in found if one.how == "walk")
+        return replace(chosen, pays=costs.scan_pays(lambda queries: cost, asked.n, asked.row_bytes))
     cost, chosen = min(found, key=lambda way: way[0])
     return replace(chosen, cost_ns=cost)
 
@@ -100,7 +105,8 @@ def ways(table: WalkTable, asked: Asked) -> list[tuple[float, Plan]]:
         share = min(1.0, matches / (table.rows or n))
         met = min(ef, max(depth, ef // 2), matches)  # that a walk should meet; with fewer, it was in the wrong place
         wide = min(n, math.ceil(ef / share)) if matches < n else min(n, ef)
-        found.append((wide * costs.HOP + costs.rescored(met, row_bytes, factor), Plan("walk", wide, met, recall)))
+        walked = costs.WALK_FIXED + wide * costs.HOP + costs.rescored(met, row_bytes, factor)
+        found.append((walked, Plan("walk", wide, met, recall)))
         if share < DETOURS_FROM:
             width = ef * DETOUR_WIDTH
             found.append((width * costs.DETOUR_HOP, Plan("detours", width, met, recall)))

@@ -26,7 +26,7 @@ from vecstore.index.base import (
 )
 from vecstore.index.effort_table import QUERIES, EffortTable, calibrated, open_table, uncalibrated
 from vecstore.index.familiar import measured
-from vecstore.index.familiar_limits import familiar_arrays, open_familiar
+from vecstore.index.familiar_limits import Caution, familiar_arrays, open_familiar
 from vecstore.index.flat import check_rows, scan_radius
 from vecstore.index.majority import nearest_centroids, train_centroids
 from vecstore.index_spec import HammingIVF
@@ -168,9 +168,9 @@ class HammingIvfIndex(BuiltIndex):
             return self._spec.nprobe
         return self._table.effort_for(DEFAULT_RECALL, spread)
 
-    def caution(self, k: int, matches: int, params: SearchParams) -> tuple[float, float]:
+    def caution(self, k: int, matches: int, params: SearchParams) -> Caution:
         """Numbers of lists are fixed, whatever the distances."""
-        return 1.0, 1.0
+        return Caution(power=1.0)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         lists = self._lists

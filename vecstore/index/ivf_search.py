@@ -32,6 +32,7 @@ class Plan:
     recall: float | None = None  # that the calibration promises
     stop: float = 0.0  # 0 for none
     about: int = 0  # lists that are visited on average, where it is no fixed number
+    pays: tuple[bool, ...] = ()  # `costs.scan_pays`, where nothing but a recall is asked for
 
 
 def plan(calibration: Calibration, nlist: int, spec_nprobe: int, k: int, params: SearchParams, share: float) -> Plan:

@@ -1,0 +1,13 @@
+"""Fixtures for tests of all packages."""
+
+from __future__ import annotations
+
+import pytest
+
+from vecstore.index import costs
+
+
+@pytest.fixture
+def no_scans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Targets are reached by what an index is for, although a scan of the few rows of a test would cost less."""
+    monkeypatch.setattr(costs, "scan_pays", lambda *given: ())
