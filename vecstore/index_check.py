@@ -215,6 +215,7 @@ def _check_seismic(spec: Seismic, path: str) -> None:
 def _check_late(spec: Plaid | Muvera, dim: int, path: str) -> None:
     _bounded(f"{path}.pooling", spec.pooling, 1, POOLING_MAX)
     _bounded(f"{path}.protected", spec.protected, 0, 1 << 16)
+    _bounded(f"{path}.dedup_eps", spec.dedup_eps, 0.0, 1.0)
     if spec.rerank == "none" and spec.tokens == "stored":
         raise bad_index(f"{path}.rerank", "is none, but the index holds no tokens to answer by")
     if isinstance(spec, Plaid):

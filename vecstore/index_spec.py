@@ -228,13 +228,16 @@ class Plaid(_Spec, frozen=True, tag="plaid"):
     `centroids` are shared by all tokens; `nprobe` of them for each token of a query are visited. `tokens` says what the
     index holds to score candidates by before the stored tokens do: nothing, bytes, or residuals from the centroids of
     so many bits a dimension. `pooling` holds a row's tokens in clusters, on average so many tokens in each, but for the
-    first `protected` ones. `rerank` none answers by what the index holds."""
+    first `protected` ones. Before that, but for these, tokens are left out that are within sqrt(2 `dedup_eps`) of an
+    earlier one of their row: of unit length, those of a cosine of at least 1 - `dedup_eps` to it. `rerank` none answers
+    by what the index holds."""
 
     centroids: int | Literal["auto"] = "auto"
     nprobe: int | Literal["auto"] = "auto"
     tokens: TokenStore = "stored"
     pooling: int = 1
     protected: int = 1
+    dedup_eps: float = 0.0
     rerank: Literal["stored", "none"] = "stored"
 
 
@@ -247,7 +250,7 @@ class Muvera(_Spec, frozen=True, tag="muvera"):
     takes the token that is nearest by signs. `first` says how these vectors are searched, `quantizer` by what codes;
     with `whole`, and where lists or a graph find them, the vectors themselves are held as well, and rank again twice
     as many rows as are then scored by their tokens.
-    For `tokens`, `pooling`, `protected` and `rerank` see Plaid; `tokens` may be bytes here (int8)."""
+    For `tokens`, `pooling`, `protected`, `dedup_eps` and `rerank` see Plaid; `tokens` may be bytes here (int8)."""
 
     repetitions: int = 20
     k_sim: int = 5
@@ -261,6 +264,7 @@ class Muvera(_Spec, frozen=True, tag="muvera"):
     tokens: TokenStore = "stored"
     pooling: int = 1
     protected: int = 1
+    dedup_eps: float = 0.0
     rerank: Literal["stored", "none"] = "stored"
 
 

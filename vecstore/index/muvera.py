@@ -23,6 +23,7 @@ from vecstore.index.maxsim_flat import check_token_rows
 from vecstore.index.plaid import sampled
 from vecstore.index.rerank import smallest
 from vecstore.index.token_codes import Learned, LearnedFacts
+from vecstore.index.token_dedup import without_copies
 from vecstore.index.token_pool import pooled
 from vecstore.index_spec import IVF, Flat, Graph, Muvera, RaBitQ
 from vecstore.index_spec import Index as IndexSpec
@@ -82,7 +83,8 @@ class MuveraIndex(LateIndex):
         warm: Warm[Self] | None = None,
     ) -> Self:
         """A warm start keeps what the first stage and the codes of tokens have learned."""
-        held = pooled(rows, spec.pooling, spec.protected, progress)
+        held = without_copies(rows, spec.dedup_eps, spec.protected, progress)
+        held = pooled(held, spec.pooling, spec.protected, progress)
         encoder = FdeEncoder(fde_of(spec, field.dim))
         encodings = np.empty((len(rows), encoder.fde.length), np.float16)
         limit = np.float32(np.finfo(np.float16).max)

@@ -24,6 +24,7 @@ from vecstore.index.learned import within
 from vecstore.index.maxsim_flat import check_token_rows
 from vecstore.index.resident import resident
 from vecstore.index.token_codes import Learned, LearnedFacts
+from vecstore.index.token_dedup import without_copies
 from vecstore.index.token_pool import pooled
 from vecstore.index_queried import as_queried
 from vecstore.index_spec import Plaid
@@ -71,7 +72,8 @@ class PlaidIndex(LateIndex):
         warm: Warm[Self] | None = None,
     ) -> Self:
         """A warm start keeps the centroids and the levels of codes."""
-        held = pooled(rows, spec.pooling, spec.protected, progress)
+        held = without_copies(rows, spec.dedup_eps, spec.protected, progress)
+        held = pooled(held, spec.pooling, spec.protected, progress)
         total = len(held.tokens)
         known = None if warm is None else warm.index._learned()
         if warm is not None and known is not None and 0 < total <= GROWTH_MAX * warm.index._trained_for:
