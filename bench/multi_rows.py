@@ -32,7 +32,11 @@ from vecstore.tokens import TokenRows
 COLUMNS = ["what", "setting", "figure", "unit"]
 FACTORS = (2, 3, 4, 6, 8, 11)
 POOLED_ROWS, POOLED_QUERIES = 600, 60
-SPREAD = 0.6  # of made-up tokens around the 12 centres of their document, as a share of the centres' length
+# Made-up documents: topics of all, of one document, and a token's noise around its topic, as a share of its length. The
+# specification says the shapes, and that clusters are of 8 to 11 tokens; these three give its table, within .03.
+TOPICS, OWN_TOPICS, SPREAD = 300, 10, 1.15
+DRAWS = 3  # of made-up documents, whose shares are averaged
+MADE_TOKENS, ASKED_TOKENS, MADE_DIM = 96, 32, 128
 EPSILONS = (0.005, 0.01, 0.02, 0.05, 0.1)
 GRAPH_ROWS = 5_000
 CANDIDATES = 100
@@ -46,7 +50,9 @@ def rows(path: str, out: str) -> list[dict[str, Any]]:
     contest.say("pooling ...")
     some = data.rows[:POOLED_ROWS]
     found += [("overlap@10", f"real, {name}", figure, "share") for name, figure in pooling(some, data.queries)]
-    found += [("overlap@10", f"made up, {name}", figure, "share") for name, figure in pooling(*made_up())]
+    draws = [dict(pooling(*made_up(seed))) for seed in range(DRAWS)]
+    means = {name: float(np.mean([draw[name] for draw in draws])) for name in draws[0]}
+    found += [("overlap@10", f"made up, {name}", figure, "share") for name, figure in means.items()]
     shared = {"bench": "multi_rows", "data": Path(path).stem} | results.surroundings()
     records = [
         {"what": what, "setting": setting, "figure": round(figure, 3), "unit": unit} | shared
@@ -57,19 +63,20 @@ def rows(path: str, out: str) -> list[dict[str, Any]]:
     return records
 
 
-def made_up() -> tuple[TokenRows, TokenRows]:
-    """Documents of 96 tokens, 8 around each of 12 centres of 500, and queries of 32 tokens like those of one."""
-    rng = np.random.default_rng(0)
-    centres = unit(rng.standard_normal((500, 128)))
-    own = [np.repeat(rng.choice(len(centres), 12, replace=False), 8) for _ in range(POOLED_ROWS)]
+def made_up(seed: int) -> tuple[TokenRows, TokenRows]:
+    """Documents of 96 tokens, each around one of the 10 topics of its document, and queries of 32 like those of one."""
+    rng = np.random.default_rng(seed)
+    centres = unit(rng.standard_normal((TOPICS, MADE_DIM)))
+    topics = [rng.choice(TOPICS, OWN_TOPICS, replace=False) for _ in range(POOLED_ROWS)]
+    own = [mine[rng.integers(0, OWN_TOPICS, MADE_TOKENS)] for mine in topics]
 
     def around(places: np.ndarray) -> np.ndarray:
-        noise = rng.standard_normal((len(places), 128)) * SPREAD / np.sqrt(128)
+        noise = rng.standard_normal((len(places), MADE_DIM)) * SPREAD / np.sqrt(MADE_DIM)
         return unit(centres[places] + noise)
 
     documents = [around(rng.permutation(places)) for places in own]
-    asked = [around(rng.choice(own[at], 32)) for at in rng.choice(POOLED_ROWS, POOLED_QUERIES, replace=False)]
-    return TokenRows.of(documents, 128, np.float32), TokenRows.of(asked, 128, np.float32)
+    asked = [around(rng.choice(own[at], ASKED_TOKENS)) for at in rng.choice(POOLED_ROWS, POOLED_QUERIES, replace=False)]
+    return TokenRows.of(documents, MADE_DIM, np.float32), TokenRows.of(asked, MADE_DIM, np.float32)
 
 
 def unit(tokens: np.ndarray) -> np.ndarray:
