@@ -44,6 +44,19 @@ def test_backends_pool_to_the_same_bits(isa: str, native_isa: Any, monkeypatch: 
             np.testing.assert_array_equal(found.tokens, law.tokens)
 
 
+def test_numba_pools_to_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    numba_backend = pytest.importorskip("vecstore.kernels.numba_backend", reason="needs the numba extra")
+    rows = rows_of(np.random.default_rng(5), [0, 1, 2, 3, 17, 40, 64], 13)
+    rows.tokens[3] = 0
+    rows.tokens[9] = rows.tokens[8]
+    found = {}
+    for kind in (numba_backend.NumbaKernels, NumpyKernels):
+        monkeypatch.setattr(token_encode, "get_kernels", kind)
+        found[kind.name] = [pooled(rows, *how, nothing).tokens for how in ((2, 1), (3, 0), (11, 2), (16, 50))]
+    for one, law in zip(found["numba"], found["numpy"], strict=True):
+        np.testing.assert_array_equal(one, law)
+
+
 def test_heights_are_those_of_ward() -> None:
     """A merge's height is 2 a b / (a + b) times the squared distance of the clusters' means."""
     rng = np.random.default_rng(2)

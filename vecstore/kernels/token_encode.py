@@ -36,10 +36,15 @@ def pool_tokens(tokens: Float32Array, offsets: Int64Array, kept: int, out_offset
 
     A cluster has the direction of the mean of its tokens' directions and the mean of their lengths."""
     out = np.empty((int(out_offsets[-1]), tokens.shape[1]), np.float32)
-    if get_kernels().name == "native":
+    name = get_kernels().name
+    if name == "native":
         from vecstore.kernels import _native as native
 
         native.pool_tokens(np.ascontiguousarray(tokens), offsets, kept, out_offsets, out)
+    elif name == "numba":
+        from vecstore.kernels import token_pool_numba
+
+        token_pool_numba.pool_tokens(np.ascontiguousarray(tokens), offsets, kept, out_offsets, out)
     else:
         token_pool_numpy.pool_tokens(tokens, offsets, kept, out_offsets, out)
     return out
