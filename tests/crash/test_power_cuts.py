@@ -25,7 +25,7 @@ from vecstore.config import Settings
 from vecstore.engine.database import Database
 
 CHILD = Path(__file__).with_name("power_child.py")
-QUICK = 18
+QUICK = 13
 STILL = Settings(storage=msgspec.structs.replace(TINY, maintenance=False))
 
 
