@@ -52,7 +52,7 @@ Sizes = dict[str, float]
 
 _BLOCK = 32  # rows that codes are stored by: lists are filled up to whole blocks
 _HEADER, _TABLES = 430, 650  # bytes of JSON, without and with a calibration of lists
-# Bytes of an entry of sparse rows in real data, where terms are not known: 2.7 to 2.9 stored, and tables once opened.
+# Bytes of an entry of sparse rows in real data, where terms are not known: 2.7 to 3.0 stored, and tables once opened.
 _SEISMIC_ENTRY, _POSTING = 4.0, 3.3
 _TERMS = 30_000  # distinct indices of sparse rows, where nothing is known: those of learned models
 _TOGETHER = 0.9  # of parts, where the largest values of a term count: rows that share them stand together
