@@ -79,6 +79,19 @@ def test_code_adjustment_nears_the_exact_search(bits: int, ratios: dict[int, flo
         assert got == pytest.approx(ratio, rel=0.045)
 
 
+# Saq row 1, from the step that its section 3.1 recommends.
+@pytest.mark.parametrize(
+    ("bits", "rounds", "most"), [(2, 2, 1.0005), (3, 2, 1.001), (4, 2, 1.002), (5, 6, 1.003), (6, 6, 1.004)]
+)
+def test_code_adjustment_from_the_one_shot_step_reaches_the_exact_search(bits: int, rounds: int, most: float) -> None:
+    rows = gaussian(5, 120)
+    best = losses(rows, exact_codes(rows, bits), bits).mean()
+    steps = 1 / encode.grid_steps(rows, 1 << bits - 1, grid_step(bits)).astype(np.float64)
+    adjusted = losses(rows, caq_codes(rows, bits, rounds, steps=steps), bits).mean()
+    assert 1 - 1e-9 <= adjusted / best <= most
+    assert adjusted < losses(rows, one_shot(rows, bits), bits).mean()
+
+
 def test_adjustment_never_loses_and_keeps_its_sums() -> None:
     rows = gaussian(4, 20, 96)
     rows[3] = 0

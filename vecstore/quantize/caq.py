@@ -42,15 +42,22 @@ def exact_codes(rows: Float32Array, bits: int) -> UInt16Array:
     return codes
 
 
-def caq_codes(rows: Float32Array, bits: int, rounds: int = ROUNDS, watch: Watch | None = None) -> UInt16Array:
-    """Code adjustment (arXiv 2509.12086): a grid over each row's range, then `rounds` of moving one coordinate at a
+def caq_codes(
+    rows: Float32Array,
+    bits: int,
+    rounds: int = ROUNDS,
+    watch: Watch | None = None,
+    steps: Float64Array | None = None,
+) -> UInt16Array:
+    """Code adjustment (arXiv 2509.12086): a grid with each row's step, then `rounds` of moving one coordinate at a
     time while the cosine grows. Rows go in lockstep. `watch` sees <row, code>, |code|^2 (code in the rows' units) and
-    the codes after each coordinate."""
+    the codes after each coordinate. Without `steps` (n,) a grid spans the row's range, as in the paper; the step
+    decides more than the rounds do, and the one-shot encoder's (`kernels.encode.grid_steps`) is a better one."""
     wide = rows.astype(np.float64)
     cells = 1 << bits
     largest = np.abs(wide).max(axis=1)
-    step = np.where(largest > 0, 2 * largest / cells, 1.0)
-    codes = np.clip(np.floor((wide + largest[:, None]) / step[:, None]), 0, cells - 1).astype(np.int64)
+    step = np.where(largest > 0, 2 * largest / cells, 1.0) if steps is None else steps
+    codes = np.clip(np.floor(wide / step[:, None]) + cells // 2, 0, cells - 1).astype(np.int64)
     least = None
     for _ in range(rounds):
         values = (codes + 0.5) * step[:, None] - (cells // 2) * step[:, None]
