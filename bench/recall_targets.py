@@ -3,7 +3,8 @@
 Every index is asked fresh queries (the file's, none of which is a row) for each target; recall is counted by distance,
 so that ties are as good. Its interval is 95 % of the normal distribution of the mean over queries. `work` is CPU time
 of one thread, the least of some rounds, beside that of the cheapest fixed setting whose recall reaches the target.
-`asked` says what the calibration was measured on: `rows` held out, or half of the queries (`tune`), judged by the rest.
+`asked` says what the calibration was measured on: `rows` held out, half of the queries (`tune`), or what a collection
+kept of queries that it was asked one by one (`--live`), without being told to tune; these two are judged by the rest.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from bench import contest, index_cases, results
+from bench import completeness, contest, index_cases, results
 from bench.index_cases import EXACT, IndexData
 from vecstore.index.base import BuiltIndex, Candidates, SearchParams
 from vecstore.index.familiar import search_promised
 from vecstore.kernels.select import get_kernels
 from vecstore.schema import Metric, VectorKind
+from vecstore.types import OperationInfo, QueryRequest
 
 TARGETS = (0.8, 0.9, 0.95, 0.99)
 KS = (1, 10, 100)
@@ -32,6 +34,8 @@ WORK_MAX = 1.5
 TUNED_BY = 500
 SWEPT = 200
 EPS = 1e-5
+LIVE_TARGET = 0.9
+LIVE_S = 300.0
 
 
 @dataclass(slots=True)
@@ -166,7 +170,7 @@ def measured(
 
 def recall_targets(
     folder: str, only: str, kinds: list[str], ks: list[int], timed: int, tune: bool, work: bool, l2: bool,
-    rows: int | None, keep: str | None, out: str,
+    rows: int | None, keep: str | None, live: int, out: str,
 ) -> list[dict[str, Any]]:  # fmt: skip
     around, records = results.surroundings(), []
     for path in index_cases.files(folder):
@@ -177,7 +181,7 @@ def recall_targets(
         if l2 and data.field.kind is VectorKind.DENSE:
             sets.append(index_cases.load(path, rows, Metric.L2))
         for one in sets:
-            found = one_set(one, kinds, ks, timed, tune, work, keep)
+            found = one_set(one, kinds, ks, timed, tune, work, keep, live)
             results.append(out, [record | around for record in found])
             records += found
     print(results.table(records, COLUMNS))
@@ -186,9 +190,22 @@ def recall_targets(
 
 
 def one_set(
-    data: IndexData, kinds: list[str], ks: list[int], timed: int, tune: bool, work: bool, keep: str | None
+    data: IndexData,
+    kinds: list[str],
+    ks: list[int],
+    timed: int,
+    tune: bool,
+    work: bool,
+    keep: str | None,
+    live: int = 0,
 ) -> list[dict[str, Any]]:
-    records = []
+    records: list[dict[str, Any]] = []
+    if live:
+        later = judged(data, data.queries[live:], ks, None)
+        for text in data.kinds:
+            if text not in EXACT and (not kinds or text in kinds):
+                records += measured(lived(data, text, live), later, text, "live", 1.0, timed, work)
+        return records
     fresh = judged(data, data.queries, ks, None)
     half = min(TUNED_BY, len(data.queries) // 2)
     rest = judged(data, data.queries[half:], ks, None)
@@ -203,6 +220,29 @@ def one_set(
             assert tuned is not None
             records += measured(tuned, rest, text, "queries", 1.0, timed, work)
     return records
+
+
+def lived(data: IndexData, text: str, count: int) -> BuiltIndex:
+    """The index of a collection after so many ordinary queries, as fast as they are answered, and what followed."""
+    db, _ = completeness.loaded(data, text, 0)
+    with db:
+        for at in range(count):
+            db.query(QueryRequest("c", data.queries[at], params=SearchParams(recall_target=LIVE_TARGET)))
+        began = time.monotonic()
+        tunes: list[OperationInfo] = []
+        while not tunes and time.monotonic() - began < LIVE_S:
+            time.sleep(0.05)
+            tunes = [one for one in db.list_operations("c") if one.kind == "tune"]
+        for one in tunes:
+            db.wait_operation(one.id, LIVE_S)
+        contest.say(f"{text}: tuned {len(tunes)} times, seen {time.monotonic() - began:.1f} s after {count} queries")
+        (segment,) = db.collection("c").sealed.values()
+        index = segment.index("v")
+        assert index is not None
+        arrays = {name: np.array(array) for name, array in index.arrays().items()}
+    norms = {} if data.inverse_norms is None else {"inverse_norms": data.inverse_norms}
+    field = completeness.with_index(data.field, text)
+    return type(index).from_arrays(field, data.rows, arrays | norms)
 
 
 def summary(records: list[dict[str, Any]]) -> str:

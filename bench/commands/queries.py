@@ -24,6 +24,7 @@ def add_to(commands: Any) -> None:
     one.add_argument("--no-work", dest="work", action="store_false", help="recall only")
     one.add_argument("--l2", action="store_true", help="dense files also by Euclidean distance")
     one.add_argument("--keep", help="a folder to keep the built indexes in, for further runs")
+    one.add_argument("--live", type=int, default=0, help="after so many queries of a collection, which tunes itself")
     one.add_argument("--out", default="bench/results/recall-targets.jsonl")
 
     one = add(

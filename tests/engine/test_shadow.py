@@ -148,11 +148,42 @@ def test_queries_unlike_the_rows_are_tuned_on_although_they_got_enough(
     assert told == [20, 60]  # after 20 and, of those since, 40
     near = Seen()
     for _ in range(40):
-        near.checked, near.unfamiliar = near.checked + 1, near.unfamiliar
+        near.checked, near.looked_at = near.checked + 1, near.looked_at + 1
         near.unfamiliar.append(len(near.unfamiliar) % 5 == 0)
         near.recalls.append(0.95)
         near.promised.append(0.9)
     assert not near.fell_short(20)
+
+
+def test_queries_that_come_too_fast_to_be_checked_are_tuned_on(
+    watched: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That they are unfamiliar is known from their answers."""
+    monkeypatch.setattr(observed, "LIVE_MIN", 60)
+    shadow = watched.reader.shadow
+    assert shadow is not None
+    goes_on, told = threading.Event(), []
+    monkeypatch.setattr(shadow, "_recall", lambda sampled: goes_on.wait(30) and None)
+    monkeypatch.setattr(shadow, "_first", 50)
+    shadow.observed.on_short = lambda collection, name, queries: told.append(np.array(queries))
+    (segment,) = watched.collection("c").sealed.values()
+    index = segment.index("v")
+    assert index is not None
+    asked = questions(WAITING_MAX + 80)
+    for vector in asked[:40]:
+        query(watched, vector, params=SearchParams(recall_target=0.9))
+    index.familiar = Familiar(Metric.COSINE, (-1.0, -1.0, -1.0), (-1.0, -1.0, -1.0))
+    monkeypatch.setattr(shadow, "_first", 200)
+    for vector in asked[40:]:
+        query(watched, vector, params=SearchParams(recall_target=0.9))
+    assert len(shadow._notes) >= 70
+    assert told == []
+    goes_on.set()
+    assert shadow.wait_idle(30)
+    assert len(told) == 1
+    assert len(told[0]) == 60
+    assert watched.observed_recall() == []  # nothing is known of what they got
+    assert not shadow._notes
 
 
 def test_closing_ends_a_check_that_runs(watched: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,12 +31,12 @@ _ROW = "query"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One query and the recall that it got."""
+    """One query and the recall that it got, None where there was no time to find out."""
 
     collection: str
     name: str  # of the field
     strategy: str
-    recall: float
+    recall: float | None
     promised: float | None
     unfamiliar: bool | None  # None where a filter leaves that open
     query: Rows | None  # one row as kernels take it; None where it is not to be tuned on, as texts are not
@@ -76,6 +76,7 @@ class Seen:
     """Recalls of the last queries that a strategy answered, and what was promised for them."""
 
     checked: int = 0
+    looked_at: int = 0  # for whether they are unfamiliar, without a filter
     recalls: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
     promised: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
     unfamiliar: deque[bool] = field(default_factory=lambda: deque(maxlen=KEPT))  # of those without a filter
@@ -96,10 +97,11 @@ class Seen:
 
     def fell_short(self, wanted: int) -> bool:
         """Whether, of so many queries, recall was below what was promised beyond chance, or many are unfamiliar."""
+        unlike = sum(self.unfamiliar) > UNLIKE_SHARE * max(LIVE_MIN, len(self.unfamiliar))
+        if unlike and self.looked_at >= wanted:
+            return True
         if self.checked < wanted:
             return False
-        if sum(self.unfamiliar) > UNLIKE_SHARE * max(LIVE_MIN, len(self.unfamiliar)):
-            return True
         found = self.described()
         promised = found["est_recall"]
         return promised is not None and bool(found["high"] < promised - SHORT)
@@ -122,15 +124,18 @@ class Observed:
             if key not in self._seen and len(self._seen) >= WAYS_MAX:
                 self._seen.pop(next(iter(self._seen)))
             seen = self._seen.setdefault(key, Seen())
-            seen.checked += 1
-            seen.recalls.append(checked.recall)
             if checked.unfamiliar is not None:
+                seen.looked_at += 1
                 seen.unfamiliar.append(checked.unfamiliar)
-            if checked.promised is not None:
-                seen.promised.append(checked.promised)
-            mean = sum(seen.recalls) / len(seen.recalls)
+            if checked.recall is not None:
+                seen.checked += 1
+                seen.recalls.append(checked.recall)
+                if checked.promised is not None:
+                    seen.promised.append(checked.promised)
+            mean = sum(seen.recalls) / max(1, len(seen.recalls))
             queries = self._to_tune_on(key[:2], seen, checked.query)
-        self.on_recall(checked.collection, checked.name, mean)
+        if checked.recall is not None:
+            self.on_recall(checked.collection, checked.name, mean)
         if queries is not None:
             self.on_short(checked.collection, checked.name, queries)
 
@@ -152,7 +157,7 @@ class Observed:
             return [
                 {"collection": key[0], "using": key[1], "strategy": key[2], **seen.described()}
                 for key, seen in self._seen.items()
-                if collection in (None, key[0])
+                if collection in (None, key[0]) and seen.checked
             ]
 
     def forget(self, collection: str) -> None:

@@ -5,9 +5,10 @@ so that they got less than was promised beyond chance, or are kept to a margin t
 (`index.familiar`), the field's indexes are tuned on the live ones that were kept. The first queries of a field are
 checked as they come, so that this is known soon, and later a share of them.
 
-A check costs an exact scan. So the queue is short and what does not fit is dropped; one thread of the lowest priority
-works it off, and rests after each check for so long that checks take at most `shadow_cpu_share` of the time. A check
-that takes longer than CHECK_S is given up.
+A check costs an exact scan, so the queue is short. What does not fit is not checked, but its answer told whether it
+is unfamiliar, and it is tuned on: a few hundred queries are enough, however fast they come. One thread of the lowest
+priority works the queue off, and rests after each check for so long that checks take at most `shadow_cpu_share` of the
+time. A check that takes longer than CHECK_S is given up.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import queue
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,7 +28,7 @@ import numpy as np
 from vecstore.config import Search
 from vecstore.engine.collection import Collection, View
 from vecstore.engine.filtering import Filtering
-from vecstore.engine.observed import Checked, Observed
+from vecstore.engine.observed import LIVE_KEPT, Checked, Observed
 from vecstore.engine.scan import Queries
 from vecstore.engine.search import Ranked, search_view
 from vecstore.errors import VecstoreError
@@ -34,6 +36,7 @@ from vecstore.index.base import SearchParams
 from vecstore.index.terms import TermQueries
 from vecstore.kernels.base import Float32Array, Kernels
 from vecstore.kernels.stop import Stop
+from vecstore.quality import Quality
 from vecstore.query.filter import Filter
 from vecstore.types import QueryRequest
 
@@ -76,6 +79,8 @@ class Shadow:
         self._tunes = settings.shadow_tune
         self.observed = Observed()
         self._checked: dict[tuple[str, str], int] = {}  # of each field
+        self._notes: deque[Checked] = deque(maxlen=LIVE_KEPT)  # of queries that there was no time to check
+        self._noted: dict[tuple[str, str], int] = {}
         self.dropped = 0
         self.on_checked: Callable[[Checked], None] = lambda checked: None
         self._closing = threading.Event()
@@ -98,6 +103,7 @@ class Shadow:
             return
         if len(self._queue.queue) >= WAITING_MAX:  # as at first, where all queries are offered: known without a lock
             self.dropped += 1
+            self._note(collection.record.name, name, queries, request.filter, quality, share)
             return
         at = _RANDOM.randrange(len(queries))
         sampled = Sampled(
@@ -110,9 +116,30 @@ class Shadow:
         except queue.Full:
             self.dropped += 1
 
+    def _note(
+        self, collection: str, name: str, queries: Queries, where: Filter | None, quality: Quality, share: float
+    ) -> None:
+        """For the thread to keep: without its recall."""
+        noted = self._noted.get((collection, name), 0)
+        if not self._tunes or where is not None or isinstance(queries, TermQueries) or not quality.basis:
+            return
+        if share < 1 or noted < self._first:
+            self._noted[collection, name] = noted + 1
+            query = _copied(queries, _RANDOM.randrange(len(queries)))
+            assert not isinstance(query, TermQueries)
+            unfamiliar = quality.basis == "unfamiliar"
+            self._notes.append(Checked(collection, name, quality.strategy, None, None, unfamiliar, query))
+
+    def _keep_notes(self) -> None:
+        while self._notes:
+            note = self._notes.popleft()
+            self.observed.keep(note)
+            self.on_checked(note)
+
     def forget(self, collection: str) -> None:
         self.observed.forget(collection)
         with self._lock:
+            self._noted = {key: count for key, count in self._noted.items() if key[0] != collection}
             self._checked = {key: count for key, count in self._checked.items() if key[0] != collection}
 
     def wait_idle(self, timeout_s: float) -> bool:
@@ -157,6 +184,7 @@ class Shadow:
             except VecstoreError:
                 self.dropped += 1  # damaged or gone since: whoever asks next is told
             finally:
+                self._keep_notes()
                 self._queue.task_done()
             took = time.perf_counter() - began
             del sampled  # and with it the view
