@@ -101,7 +101,7 @@ class Upkeep(Named):
         self._committer.exclusive(lambda: changes.set_schema(collection, schema))
 
     def compact(self, collection: str) -> OperationInfo:
-        """Seal the growing segment and merge everything, in the background."""
+        """Seal the growing segment and merge everything, in the background. What is written meanwhile is left."""
         return self._maintenance.compact(self.collection(collection)).info()
 
     def verify(self, collection: str | None = None) -> OperationInfo:

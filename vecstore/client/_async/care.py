@@ -84,7 +84,7 @@ class AsyncCare(AsyncHandle):
         return await self._finish(await self._by_schema(start), wait, timeout_s)
 
     async def compact(self, *, wait: bool = True, timeout_s: float | None = None) -> OperationInfo:
-        """Seal what is growing and merge all segments, in the background."""
+        """Seal what is growing and merge all segments, in the background. What is written meanwhile is left."""
         return await self._finish(await self._transport.compact(self.name), wait, timeout_s)
 
     async def _finish(self, operation: OperationInfo, wait: bool, timeout_s: float | None) -> OperationInfo:

@@ -85,7 +85,7 @@ class Care(Handle):
         return self._finish(self._by_schema(start), wait, timeout_s)
 
     def compact(self, *, wait: bool = True, timeout_s: float | None = None) -> OperationInfo:
-        """Seal what is growing and merge all segments, in the background."""
+        """Seal what is growing and merge all segments, in the background. What is written meanwhile is left."""
         return self._finish(self._transport.compact(self.name), wait, timeout_s)
 
     def _finish(self, operation: OperationInfo, wait: bool, timeout_s: float | None) -> OperationInfo:
