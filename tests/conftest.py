@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
 
 from vecstore.index import costs
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # timings decide no test
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture
