@@ -119,7 +119,7 @@ def dense(bench: Bench, native: Kernels, read: Callable[[np.ndarray], object], n
 
 def hamming(bench: Bench, native: Kernels, read: Callable[[np.ndarray], object], numba: Kernels | None) -> None:
     rng = np.random.default_rng(0)
-    for nbytes in (48, 128):
+    for nbytes in (48, 96, 128):
         rows = rng.integers(0, 256, ((bench.mib << 20) // nbytes, nbytes), np.uint8)
         query = rows[5:6].copy()
         raw = rows.reshape(-1)
