@@ -165,7 +165,7 @@ def candidates(data: MultiData) -> list[Record]:
         if not found:
             whole = np.argsort(-(asked @ index._encodings.T.astype(np.float32)), axis=1)[:, :CANDIDATES]
             found.append(("best of 100", "whole encodings", among(whole, nearest), "share"))
-        by_codes = index._dense.search(kernels, index._long(asked), CANDIDATES, None).rows
+        by_codes = index._dense.search(kernels, asked, CANDIDATES, None).rows
         again, _, _ = index._first(kernels, data.queries, CANDIDATES, 1, None)
         found.append(("best of 100", f"{name}, codes alone", among(by_codes, nearest), "share"))
         found.append(("best of 100", f"{name}, twice as many ranked again", among(again, nearest), "share"))

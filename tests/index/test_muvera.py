@@ -122,18 +122,13 @@ def test_an_index_of_version_2_keeps_its_whole_encodings() -> None:
     assert "encodings" not in old.arrays()
 
 
-def test_queries_are_lengthened_for_the_codes() -> None:
-    """By one bit, more of the best by whole encodings are found so; and distances are in the unit of those."""
-    index = built(changed(quantizer=RaBitQ(bits=1)))
-    asked = index._encoder.queries(QUERIES)
-    products = asked @ index._encoder.documents(ROWS).T
+def test_codes_find_what_whole_encodings_do() -> None:
+    """Queries' encodings are much shorter than the mean of rows', which codes are relative to."""
+    index = built(changed(quantizer=RaBitQ(bits=2)))
+    products = index._encoder.queries(QUERIES) @ index._encoder.documents(ROWS).T
     best = np.argsort(-products, axis=1)[:, :50]
     rows, distances, _ = index._first(get_kernels(), QUERIES, 50, 1, None)
-    short = index._dense.search(get_kernels(), asked, 50, None, SearchParams(rescore=False)).rows
-    shares = [
-        np.mean([len(np.intersect1d(*pair)) / 50 for pair in zip(one, best, strict=True)]) for one in (rows, short)
-    ]
-    assert shares[0] > shares[1] + 0.05
+    assert np.mean([len(np.intersect1d(*pair)) / 50 for pair in zip(rows, best, strict=True)]) > 0.75
     assert 0.8 < np.median(-distances / np.take_along_axis(products, rows, axis=1)) < 1.4
 
 

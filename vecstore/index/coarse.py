@@ -23,6 +23,7 @@ from vecstore.kernels.places import by_batches, entered, place_of
 from vecstore.quantize.base import Found, Lists, Probes
 from vecstore.schema import Metric
 
+STRETCH_MAX = 16  # times as long as the centroid a query is at most made
 Scanner = Callable[[Probes, int, int], Found]  # lists to visit, k, m: the m best rows by codes, for given queries
 
 
@@ -115,6 +116,18 @@ class Coarse:
         if keep is not None:
             lists[~keep] = -1
         return Probes(lists, np.ascontiguousarray(add), radius)
+
+    def stretched(self, queries: Float32Array, probes: Probes) -> tuple[Float32Array, Probes, Float32Array]:
+        """Under DOT, queries of the length that codes are best asked by, what their probes are then, and the factors
+        (nq, 1). An estimate errs by |q - c|, so that of the multiples of a query the best is the one whose component
+        along c is c: of shorter ones nothing but c would be asked for. c is that of the nearest list."""
+        squares, scales = np.vecdot(queries, queries)[:, None], self.scales[probes.lists]
+        lengths, first = np.sqrt(squares) * np.float32(1 / STRETCH_MAX), np.maximum(scales[:, :1], np.float32(1e-6))
+        least = np.maximum(lengths, probes.add[:, :1] / -first)
+        factors = first / np.maximum(least, np.float32(1e-15))  # of no query more than float32 holds the square of
+        add = probes.add * factors
+        radius = np.sqrt(np.maximum(squares * factors * factors + scales * scales + 2 * add, np.float32(0)))
+        return queries * factors, Probes(probes.lists, add, radius), factors
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {"centroids": self.centroids, "scales": self.scales}

@@ -299,6 +299,10 @@ class CodedIndex(BuiltIndex):
         k, places = k * self._copies, m * self._copies
         if self._codes is None:
             found = self._lists_exact.search(kernels, queries, probes, places, allowed)
+        elif self.field.metric is Metric.DOT:
+            longer, probes, factors = self.learned.coarse.stretched(vectors, probes)
+            found = self._codes.search(kernels, longer, probes, k, places, allowed, self._eps)
+            found.distances /= factors
         else:
             found = self._codes.search(kernels, vectors, probes, k, places, allowed, self._eps)
         found.counters["lists_probed"] = int(np.count_nonzero(probes.lists >= 0))

@@ -122,12 +122,7 @@ class MuveraIndex(LateIndex):
         if queries is None and self._with_tokens:
             queries, _ = late_calibration.queries_of(self._rows, alive)
         if queries is not None and len(queries):
-            self._dense = self._dense.tuned(self._long(self._encoder.queries(queries)), kernels, alive) or self._dense
-
-    def _long(self, vectors: Float32Array) -> Float32Array:
-        """Queries of the first stage, about as long as documents' encodings. Codes are of rows less their mean c, and
-        an estimate errs by |q - c|: a query is shortest from there not as a mean over repetitions, but as their sum."""
-        return vectors * np.float32(self.spec.repetitions)
+            self._dense = self._dense.tuned(self._encoder.queries(queries), kernels, alive) or self._dense
 
     def _learned(self) -> Learned | None:
         if self._tokens is None or self._tokens.codes is None or not len(self._tokens.codes.codes):
@@ -147,12 +142,12 @@ class MuveraIndex(LateIndex):
             return *_all_of(allowed, self.ntotal, (len(queries), m)), {"rows_scanned": 0}
         target = RECALLS[min(effort, len(RECALLS)) - 1]
         params = SearchParams(rescore=False) if self.spec.first == "flat" else SearchParams(recall_target=target)
-        found = self._dense.search(kernels, self._long(vectors), most, allowed, params)
+        found = self._dense.search(kernels, vectors, most, allowed, params)
         rows = np.ascontiguousarray(found.rows)
         offsets = self._rows.offsets
         rows[(rows >= 0) & (offsets[rows + 1] == offsets[rows])] = -1  # without tokens
         if self._encodings is None:
-            return rows, found.distances / np.float32(self.spec.repetitions), found.counters
+            return rows, found.distances, found.counters
         distances = np.empty(rows.shape, np.float32)
         kernels.rerank(Metric.DOT, vectors, self._encodings, None, rows, distances)
         counters = {"encodings_reranked": int(np.count_nonzero(rows >= 0))}
