@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vecstore.errors import Corruption
-from vecstore.index import graph_calibration
+from vecstore.index import graph_calibration, graph_plan
 from vecstore.index.base import SearchParams, Warm
 from vecstore.index.graph import GraphIndex
 from vecstore.index.graph_connect import connect, reached
@@ -309,7 +309,7 @@ def test_targets_hold_for_foreign_queries_once_tuned() -> None:
 
 
 @pytest.mark.usefixtures("no_scans")
-def test_walks_end_where_calibration_says() -> None:
+def test_walks_end_where_calibration_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """With fewer steps than a fixed width for the same recall, and not the same number for each query."""
     rng = np.random.default_rng(21)
     rows, asked = (
@@ -330,8 +330,29 @@ def test_walks_end_where_calibration_says() -> None:
         assert all((one.rows[0] == found.rows[q]).all() for q, one in enumerate(alone))
         assert len({one.counters["hops"] for one in alone}) > 5
     assert made._plan(K, SearchParams(ef=50), len(rows)).narrow.reach == 0  # as it was asked for
-    assert made._plan(K, SearchParams(recall_target=0.95), len(rows) - 1).narrow.reach == 0  # some are refused
+    assert made._plan(K, SearchParams(recall_target=0.95), len(rows) // 2).narrow.reach == 0  # many are refused
+    monkeypatch.setattr(graph_plan.costs, "HOP", 0.0)  # so few rows are scanned else
+    check_ends_among_the_living(made, fixed, rows, asked)
     assert built(rows[:500], metric=Metric.DOT).table.reach == ()
+
+
+def check_ends_among_the_living(made: GraphIndex, fixed: GraphIndex, rows: Float32Array, asked: Float32Array) -> None:
+    """Where rows have died: a tenth of all, or the nearest of some queries, whose walks meet nobody else."""
+    anywhere = np.random.default_rng(22).random(len(rows)) > 0.1
+    around = np.ones(len(rows), bool)
+    apart = ((asked[:20, None] - rows) ** 2).sum(axis=2)
+    around[np.argsort(apart, axis=1)[:, :60]] = False
+    assert around.mean() > graph_plan.NARROW_FROM
+    for alive in (anywhere, around):
+        truth = exact(rows, asked, K, Metric.L2, bitmap(alive))
+        for target in (0.9, 0.97):
+            params = SearchParams(recall_target=target)
+            assert made._plan(K, params, int(alive.sum())).narrow.reach > 0
+            found, wide = (one.search(get_kernels(), asked, K, bitmap(alive), params) for one in (made, fixed))
+            assert alive[found.rows].all()
+            assert recall(found.distances, truth) >= target - 0.015
+            if alive is anywhere:
+                assert found.counters["codes_scored"] < wide.counters["codes_scored"]
 
 
 def test_walks_among_few_that_are_alive_are_replayed(index: GraphIndex) -> None:

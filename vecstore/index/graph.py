@@ -35,7 +35,7 @@ from vecstore.index.graph_build import DEGREE, neighbours_of
 from vecstore.index.graph_calibration import QUERIES, WalkTable, calibrated, uncalibrated
 from vecstore.index.graph_codes import GraphCodes
 from vecstore.index.graph_connect import connect
-from vecstore.index.graph_plan import SCAN_DEPTH, Asked, Plan, plan, ways
+from vecstore.index.graph_plan import SCAN_DEPTH, Asked, Plan, plan, ways, without_end
 from vecstore.index.graph_rows import entries
 from vecstore.index.header import read_header
 from vecstore.index.learned import SAMPLE_MIN, within
@@ -212,8 +212,12 @@ class GraphIndex(BuiltIndex):
             thin = rows[:, -1] < 0
             if rescored:
                 thin |= counters[:, _RESCORED] < rescored
-            if thin.any():
-                self._scan_instead(kernels, queries, rescored, allowed, found, np.flatnonzero(thin))
+            which = np.flatnonzero(thin)
+            if len(which) and how.narrow.reach:
+                asked = np.ascontiguousarray(queries[which])
+                _replace(found, which, self._found(kernels, asked, k, without_end(how), rescored, allowed))
+            elif len(which):
+                self._scan_instead(kernels, queries, rescored, allowed, found, which)
         elif rows[:, -1].min() < 0:
             self._scan_instead(kernels, queries, rescored, None, found, np.flatnonzero(rows[:, -1] < 0))
         return found
@@ -229,9 +233,7 @@ class GraphIndex(BuiltIndex):
         asked = np.ascontiguousarray(queries[which])
         deep = min(SCAN_DEPTH * rescored, self.ntotal)
         kernels.graph_scan(self._opened(kernels), asked, deep, allowed, rows, distances, counters)
-        found.rows[which], found.distances[which] = rows, distances
-        for name, count in _counted(counters, "scan").items():
-            found.counters[name] = found.counters.get(name, 0) + count
+        _replace(found, which, Candidates(rows, distances, _counted(counters, "scan")))
 
     def _plan(self, k: int, params: SearchParams, matches: int, factor: float = 1.0) -> Plan:
         """`factor` is what stored rows cost (`costs.row_factor`)."""
@@ -260,10 +262,11 @@ class GraphIndex(BuiltIndex):
         factor = costs.row_factor(kernels)
         chosen = self._plan(k, params, matches, factor)
         how = "exact" if costs.is_scanned(chosen.pays, 1) else chosen.how
-        return [
-            Way(_STRATEGIES[one.how] or self.name, cost / 1e3, one.recall, one.how == how)
-            for cost, one in ways(self.table, self._asked_of(k, params, matches, factor))
-        ]
+        found = []
+        for cost, one in ways(self.table, self._asked_of(k, params, matches, factor)):
+            recall = chosen.recall if one.how == chosen.how else one.recall  # which perhaps ends early
+            found.append(Way(_STRATEGIES[one.how] or self.name, cost / 1e3, recall, one.how == how))
+        return found
 
     def _opened(self, kernels: Kernels) -> OpenGraph:
         graph = self._open.get(kernels.name)
@@ -312,6 +315,13 @@ class GraphIndex(BuiltIndex):
         index._asked = open_asked(arrays.get("asked"), field.dim)
         index.familiar = open_familiar(field.metric, arrays)
         return index
+
+
+def _replace(found: Candidates, which: Int64Array, again: Candidates) -> None:
+    """Some queries' answers by those of another search."""
+    found.rows[which], found.distances[which] = again.rows, again.distances
+    for name, count in again.counters.items():
+        found.counters[name] = found.counters.get(name, 0) + count
 
 
 def _counted(counters: Int64Array, how: str) -> dict[str, int]:

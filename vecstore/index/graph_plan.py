@@ -17,6 +17,11 @@ DEFAULT_RECALL = 0.98
 DETOURS_FROM = 0.2  # share of allowed rows below which detours find what is behind
 # Times a walk's candidates to rescore: allowed rows may all be far, and codes tell those apart less well.
 SCAN_DEPTH = 6
+# Share of allowed rows from which walks may end early: what rows that died leave until they are merged away. Behind
+# other filters allowed rows may lie past any gap.
+NARROW_FROM = 0.75
+# Of how many among so many are allowed, in standard deviations: of those that say what is near, of those that are kept.
+_SPARE = 1, 3
 DETOUR_WIDTH = 4  # times the candidates: bridges take places
 
 
@@ -55,11 +60,31 @@ def plan(table: WalkTable, asked: Asked) -> Plan:
         cost = next(cost for cost, one in found if one.how == "walk")
         return replace(chosen, pays=costs.scan_pays(lambda queries: cost, asked.n, asked.row_bytes))
     cost, chosen = min(found, key=lambda way: way[0])
-    return replace(chosen, cost_ns=cost)
+    chosen = replace(chosen, cost_ns=cost)
+    if chosen.how != "walk" or asked.matches < NARROW_FROM * asked.n:
+        return chosen
+    depth = min(_effort(table, asked)[1], chosen.rescored)
+    return _among(asked.matches / asked.n, _narrowed(table, asked, replace(chosen, rescored=depth)), chosen)
+
+
+def _among(share: float, walk: Plan, fixed: Plan) -> Plan:
+    """A walk that may end early, where a share of the candidates is not allowed: what was measured in places among
+    allowed ones, in places among all, with so much more that enough of them are allowed, were they drawn."""
+    narrow = walk.narrow
+    if narrow is WIDE:
+        return fixed
+    counts = zip((narrow.near, narrow.kept), _SPARE, strict=True)
+    near, kept = (math.ceil((count + spare * math.sqrt(count * (1 - share))) / share) for count, spare in counts)
+    return replace(walk, narrow=Narrow(narrow.reach / math.sqrt(share), narrow.least, near, kept))
+
+
+def without_end(walk: Plan) -> Plan:
+    """The walk of a fixed width that one which may end early stands for."""
+    return replace(walk, narrow=WIDE, ef=max(walk.rescored, walk.ef // CAP_FACTOR))
 
 
 def _narrowed(table: WalkTable, asked: Asked, walk: Plan) -> Plan:
-    """Ending early where the calibration knows how. Not behind a filter, whose allowed rows may lie past any gap."""
+    """Ending early where the calibration knows how."""
     if _fixed(asked) or not asked.params.rescore:
         return walk
     target = asked.params.recall_target or DEFAULT_RECALL
