@@ -15,7 +15,7 @@ from vecstore.kernels.base import Kernels
 EXACT_FIXED = 4_000.0
 EXACT_BYTE = 0.016  # of a stored row that a mask allows, in order
 TOGETHER = 4  # queries from which on they read rows together: these are scored for each query, and read for all
-SCORED_BYTE = 0.0033
+SCORED_BYTE = 0.0038
 READ_BYTE = 0.0185
 RESCORED_BYTE = 0.024  # of a candidate, anywhere
 FOUND = 60.0  # of a code that reaches the best so far, of m among n about m log(n / m): refined, kept, sorted
