@@ -17,9 +17,13 @@ T = TypeVar("T")
 
 
 class Handle:
-    def __init__(self, transport: Transport, name: str, schema: Schema | None, seqs: Seqs | None) -> None:
+    def __init__(
+        self, transport: Transport, name: str, timeout_s: float, schema: Schema | None, seqs: Seqs | None
+    ) -> None:
         self.name = name
         self._transport = transport
+        self._limits = transport.settings.limits
+        self._timeout_s = timeout_s
         self._schema = schema
         self._seqs = Seqs() if seqs is None else seqs
 
