@@ -59,15 +59,20 @@ class Server:
         return sum(sum(process.cpu_times()[:2]) for process in self.all_processes())
 
 
-def build(folder: Path, rows: int, rng: np.random.Generator) -> None:
-    """A database of one sealed segment: clustered unit vectors, a small payload."""
+def near(centres: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Vectors around the centres: rows and queries are alike, since a server learns to look harder for unlike ones."""
+    noise = rng.standard_normal((count, DIM), dtype=np.float32)
+    return np.asarray(centres[rng.integers(0, len(centres), count)] + noise)
+
+
+def build(folder: Path, rows: int, centres: np.ndarray, rng: np.random.Generator) -> None:
+    """A database of one sealed segment: clustered vectors, a small payload."""
     with Database.open(folder, Settings(storage=Storage(seal_rows=10 * rows, maintenance=False))) as database:
         field = VectorField(VectorKind.DENSE, DIM, Metric.COSINE)
         database.create_collection("bench", Schema({"v": field}))
-        centres = rng.standard_normal((256, DIM), dtype=np.float32)
         for start in range(0, rows, BATCH):
             count = min(BATCH, rows - start)
-            vectors = centres[rng.integers(0, 256, count)] + rng.standard_normal((count, DIM), dtype=np.float32)
+            vectors = near(centres, count, rng)
             payloads: list[bytes | None] = [b'{"n": %d}' % n for n in range(start, start + count)]
             batch = PointBatch(list(range(start, start + count)), {"v": VectorBatch(vectors)}, payloads)
             database.write(UpsertRequest("bench", batch))
@@ -185,9 +190,10 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     rng = np.random.default_rng(7)
     with tempfile.TemporaryDirectory(prefix="vecstore-readers-") as name:
         folder = Path(name)
-        build(folder / "one", options.rows, rng)
+        centres = rng.standard_normal((256, DIM), dtype=np.float32)
+        build(folder / "one", options.rows, centres, rng)
         shutil.copytree(folder / "one", folder / "many")
-        vectors = rng.standard_normal((QUERIES, DIM), dtype=np.float32)
+        vectors = near(centres, QUERIES, rng)
         requests = [query_to_pb(QueryRequest("bench", vector)).SerializeToString() for vector in vectors]
         servers = {"one process": serve(folder / "one", 0), f"{options.readers} readers": serve(
             folder / "many", options.readers
