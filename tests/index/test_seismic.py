@@ -248,7 +248,7 @@ def test_half_floats_are_scored_as_stored() -> None:
 
 def test_threads_and_backends_build_the_same() -> None:
     rng = seeded()
-    rows = topical(rng, 1500)
+    rows = topical(rng, 700)
     native = get_kernels()
     native.set_threads(1)
     wanted = built(rows).arrays()
