@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from engine_support import batch_of, settle
 from index_support import load, query, questions, recall, schema, strategies
+from waiting import wait_until
 
 from vecstore.config import Settings, Storage
 from vecstore.engine import database, maintenance, scan
@@ -172,13 +172,6 @@ def test_what_is_at_rest_and_what_is_not(reopen: Callable[..., Database]) -> Non
         assert at_rest(collection) is expected
     collection.record = msgspec.structs.replace(collection.record, schema=schema(IVF(8)))
     assert not at_rest(collection), "an index of one's own is built from 10,000 rows on"
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "nothing happened in time"
-        time.sleep(0.02)
 
 
 def test_the_dead_rows_of_an_index_are_counted(sealed: Callable[..., Database]) -> None:

@@ -15,6 +15,7 @@ import pytest
 from engine_support import settle
 from index_support import load, schema
 from resume_child import ROWS, SETTINGS, SMALL, SPEC
+from waiting import wait_until
 
 from vecstore.engine.database import Database
 from vecstore.index import graph_build
@@ -42,13 +43,6 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
     monkeypatch.setattr(graph_build, "_steps", counted)
     return done
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "nothing happened in time"
-        time.sleep(0.01)
 
 
 def indexes(db: Database) -> list[Any]:

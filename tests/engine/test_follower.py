@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from engine_support import SCHEMA, SMALL, batch_of, put, settle, vectors_of
 from faults.faulty_kv import Fault, FaultyKV
+from waiting import wait_until
 
 import vecstore
 from vecstore.aliases import Alias, CreateAlias, DeleteAlias
@@ -90,13 +91,6 @@ def everything(db: Database, min_seq: int = 0) -> list[Any]:
     return [(p.id, p.seq, p.payload, {n: v.tobytes() for n, v in (p.vectors or {}).items()}) for p in page.points]
 
 
-def eventually(holds: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < limit
-        time.sleep(0.005)
-
-
 def test_a_write_is_shown_when_its_seq_is_asked_for(writer: Database, follower: Follower) -> None:
     for turn in range(20):
         seq = put(writer, range(turn, turn + 30)).seq
@@ -139,7 +133,7 @@ def test_a_follower_that_comes_late_has_all_of_it(writer: Database, path: Path) 
     with Follower.open(path, SMALL) as late:
         assert everything(late) == everything(writer)
         assert {row["name"] for row in writer.processes()} == {"writer", late.processes()[0]["name"]}
-    eventually(lambda: len(writer.processes()) == 1)
+    wait_until(lambda: len(writer.processes()) == 1)
 
 
 WRITES: dict[str, Callable[[Database], Any]] = {
@@ -245,8 +239,8 @@ def test_a_silent_follower_is_cut_off_and_begins_anew(
     assert len(writer.processes()) == 1
     assert len(everything(follower)) == N  # still the state that it has
     held.go()
-    eventually(lambda: everything(follower) == everything(writer))
-    eventually(lambda: len(writer.processes()) == 2)
+    wait_until(lambda: everything(follower) == everything(writer))
+    wait_until(lambda: len(writer.processes()) == 2)
 
 
 def test_a_follower_that_is_too_far_behind_begins_anew(
@@ -256,7 +250,7 @@ def test_a_follower_that_is_too_far_behind_begins_anew(
     held = Held(follower, monkeypatch)
     for turn in range(30):
         seq = put(writer, range(200 * turn, 200 * turn + 200)).seq
-    eventually(lambda: len(writer.processes()) == 1)
+    wait_until(lambda: len(writer.processes()) == 1)
     held.go()
     assert everything(follower, seq) == everything(writer)
 
@@ -271,7 +265,7 @@ def test_while_the_writer_is_away_reads_go_on(path: Path) -> None:
         segment = next(iter(follower.collection("c").sealed.values()))
         before = everything(follower)
         writer.close()
-        eventually(lambda: not follower.connected.is_set())
+        wait_until(lambda: not follower.connected.is_set())
         assert everything(follower) == before
         with Database.open(path, FED) as writer:
             collection = follower.collection("c")
@@ -326,7 +320,7 @@ def test_an_index_that_a_follower_finds_lost_is_built_again(
     with Follower.open(path, SMALL) as late:
         query = QueryRequest("c", vectors_of([4])[0], "v", k=1)
         assert [hit.id for hit in late.query(query)] == [4]  # by scanning
-        eventually(lambda: segment.header.generation > header.generation)
+        wait_until(lambda: segment.header.generation > header.generation)
         assert segment.index("v") is not None
         writer.shown()
         assert [hit.id for hit in late.query(query)] == [4]

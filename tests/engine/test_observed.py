@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from engine_support import settle, vectors_of
 from index_support import load, query, questions, schema
+from waiting import wait_until
 
 from vecstore.config import Search, Settings, Storage
 from vecstore.engine import observed, scan
@@ -30,13 +29,6 @@ pytestmark = pytest.mark.usefixtures("no_scans")
 STORAGE = Storage(seal_rows=10_000, in_place_rows=100_000, disk_reserve_bytes=0, index_rows_min=300, feed=True)
 SETTINGS = Settings(storage=STORAGE, search=Search(shadow_sample=1.0, shadow_cpu_share=1.0))
 ASKED = 60
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < limit
-        time.sleep(0.01)
 
 
 def test_what_followers_see_is_counted_and_tuned_on_by_the_writer(
@@ -60,9 +52,9 @@ def test_what_followers_see_is_counted_and_tuned_on_by_the_writer(
             for vector in live:
                 assert query(follower, vector, params=SearchParams(recall_target=0.9)).quality.est_recall > 0.8
                 assert shadow.wait_idle(30)
-            eventually(lambda: len(told) == ASKED)
+            wait_until(lambda: len(told) == ASKED)
             assert told[-1] == ("c", "v", 0.5)
-            eventually(lambda: any(one.kind == "tune" for one in writer.list_operations()))
+            wait_until(lambda: any(one.kind == "tune" for one in writer.list_operations()))
             (operation,) = [one for one in writer.list_operations() if one.kind == "tune"]
             writer.wait_operation(operation.id, 60)
             writer.shown()
@@ -75,7 +67,7 @@ def test_what_followers_see_is_counted_and_tuned_on_by_the_writer(
             for vector in questions(3):
                 query(follower, vector, params=SearchParams(nprobe=3))
                 assert shadow.wait_idle(30)
-            eventually(lambda: len(told) == ASKED + 3)
+            wait_until(lambda: len(told) == ASKED + 3)
             (seen,) = writer.stats("c")["observed_recall"]
             assert (seen["checked"], seen["strategy"]) == (3, "ivf")
 

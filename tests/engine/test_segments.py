@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from uuid import UUID
 
@@ -11,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 from engine_support import SCHEMA, batch_of, put, settle, vectors_of
+from waiting import wait_until
 
 from vecstore.config import Settings, Storage
 from vecstore.engine import changes, keys, maintenance, stepper
@@ -54,13 +54,6 @@ def check_all(db: Database, ids: list) -> None:
         hit = db.query(QueryRequest("c", vectors_of([point_id])[0], using="v", k=1))[0]
         assert hit.id == point_id
         assert hit.score == pytest.approx(1.0, abs=1e-5)
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "nothing happened in time"
-        time.sleep(0.01)
 
 
 def test_a_full_growing_segment_is_sealed_by_a_worker(db: Database, reopen: Callable[..., Database]) -> None:

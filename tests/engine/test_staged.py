@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from engine_support import IN_PLACE
+from waiting import wait_until
 
 from vecstore.engine.database import Database
 from vecstore.errors import InvalidArgument
@@ -38,23 +41,37 @@ def terms(weights: dict[int, int]) -> Any:
     return sparse_rows([SparseVector(np.array(list(weights), np.uint32), np.array(list(weights.values())))])
 
 
+def fill(db: Database, name: str, cuts: list[int]) -> None:
+    """Rows from cut to cut are written at once, the first of them sealed."""
+    db.create_collection(name, SCHEMA)
+    for low, high in pairwise(cuts):
+        write(db, name, slice(low, high))
+        if not low:
+            db.wait_operation(db.compact(name).id, 30)
+
+
+def write(db: Database, name: str, part: slice) -> None:
+    rows = [SparseVector(np.array(list(one), np.uint32), np.array(list(one.values()))) for one in SPARSE[part]]
+    vectors = {
+        "dense": VectorBatch(DENSE[part]),
+        "terms": VectorBatch(sparse_rows(rows)),
+        "tokens": VectorBatch(TokenRows.of(TOKENS[part], 4, np.float32)),
+    }
+    payloads: list[bytes | None] = [msgspec.json.encode({"g": int(g)}) for g in GROUP[part]]
+    db.write(UpsertRequest(name, PointBatch(list(range(part.start, part.stop)), vectors, payloads)))
+
+
+def sealed(db: Database, name: str) -> int:
+    """How many segments a collection has whose rows are all sealed; 0 while some wait."""
+    segments = db.stats(name)["segments"]
+    return len(segments) if all(one["kind"] == "sealed" for one in segments) else 0
+
+
 @pytest.fixture
 def db(reopen: Callable[..., Database]) -> Database:
     """Two segments, one of them growing."""
     db = reopen(IN_PLACE)
-    db.create_collection("c", SCHEMA)
-    for low, high in ((0, 250), (250, N)):
-        part = slice(low, high)
-        rows = [SparseVector(np.array(list(one), np.uint32), np.array(list(one.values()))) for one in SPARSE[part]]
-        vectors = {
-            "dense": VectorBatch(DENSE[part]),
-            "terms": VectorBatch(sparse_rows(rows)),
-            "tokens": VectorBatch(TokenRows.of(TOKENS[part], 4, np.float32)),
-        }
-        payloads: list[bytes | None] = [msgspec.json.encode({"g": int(g)}) for g in GROUP[part]]
-        db.write(UpsertRequest("c", PointBatch(list(range(low, high)), vectors, payloads)))
-        if not low:
-            db.wait_operation(db.compact("c").id, 30)
+    fill(db, "c", [0, 250, N])
     return db
 
 
@@ -120,6 +137,33 @@ def test_a_vector_scores_what_was_prefetched(db: Database) -> None:
     wanted = {i for one in lists for i in one}
     scores = {i: float((tokens @ TOKENS[i].T).max(axis=1).sum()) for i in wanted}
     assert [hit.id for hit in union] == ranked({i: s for i, s in scores.items() if s >= 6.0}, 100)
+
+
+def test_a_tree_over_four_segments_is_that_over_one(reopen: Callable[..., Database]) -> None:
+    """Lists are merged over segments before they are fused: segments are the shards of one machine."""
+    storage = msgspec.structs.replace(IN_PLACE.storage, seal_rows=100, merge_factor=99)
+    db = reopen(msgspec.structs.replace(IN_PLACE, storage=storage))
+    fill(db, "one", [0, N])
+    db.create_collection("four", SCHEMA)
+    for number in range(4):
+        write(db, "four", slice(100 * number, 100 * number + 100))
+        wait_until(lambda many=number + 1: sealed(db, "four") == many)  # type: ignore[misc]
+    assert sealed(db, "one") == 1
+    query, weights = DENSE[3] + 0.25, terms(SPARSE[300])
+    given = TokenRows.of([TOKENS[7]], 4, np.float32)
+    for method in FusionMethod:
+        legs = [Prefetch(query, "dense", k=40), Prefetch(weights, "terms", k=40)]
+        inner = [Prefetch(prefetch=legs, fusion=Fusion(method), k=30), Prefetch(given, "tokens", k=40)]
+        trees = [
+            QueryRequest("one", prefetch=inner, fusion=Fusion(method), k=20, offset=3),
+            QueryRequest("one", prefetch=inner, fusion=Fusion(method), k=20, filter=F("g").eq(1)),
+            QueryRequest("one", given, "tokens", prefetch=inner, k=20),
+        ]
+        for tree in trees:
+            wanted, found = db.query(tree), db.query(dataclasses.replace(tree, collection="four"))
+            assert list(found.ids) == list(wanted.ids)
+            np.testing.assert_array_equal(found.scores, wanted.scores)
+            assert len(wanted) == 20
 
 
 def test_filters_hold_below_and_thresholds_where_they_stand(db: Database) -> None:

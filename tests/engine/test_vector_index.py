@@ -24,6 +24,7 @@ from index_support import (
     stored_blobs,
     strategies,
 )
+from waiting import wait_until
 
 from vecstore.engine import scan, stepper
 from vecstore.engine.database import Database
@@ -66,13 +67,6 @@ def indexed(reopen: Callable[..., Database]) -> Database:
     wait_indexed(db)
     load(db, 2_000, 2_100)
     return db
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "nothing happened in time"
-        time.sleep(0.01)
 
 
 def wait_indexed(db: Database) -> None:

@@ -7,11 +7,12 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from gateway_support import DOCS, client_of, fill, serving
+from waiting import wait_until
 
 from vecstore.engine import coalesce
 from vecstore.engine.coalesce import Patience
@@ -50,13 +51,6 @@ def number(handle: ServerHandle, name: str, *labels: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in found)
 
 
-def eventually(holds: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < limit
-        time.sleep(0.01)
-
-
 def cancelled(handle: ServerHandle, method: str) -> float:
     labels = ('protocol="rest"', f'method="{method}"', 'code="CANCELLED"')
     return number(handle, "vecstore_request_duration_seconds_count", *labels)
@@ -86,8 +80,8 @@ def test_a_read_ends_when_its_client_has_gone(served: Served, monkeypatch: pytes
         time.sleep(0.1)
         assert heard.empty()
     assert heard.get(timeout=5) == "stopped"  # long before its deadline
-    eventually(lambda: cancelled(handle, method) == before + 1)
-    eventually(lambda: number(handle, "vecstore_requests_open") == 0)
+    wait_until(lambda: cancelled(handle, method) == before + 1)
+    wait_until(lambda: number(handle, "vecstore_requests_open") == 0)
 
 
 def test_others_of_a_batch_are_answered(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +103,9 @@ def test_others_of_a_batch_are_answered(served: Served, monkeypatch: pytest.Monk
     before = cancelled(handle, "query_points")
     first, second, third = (ask(handle, "/query", body) for body in (QUERY, OTHER, QUERY))
     with first, third:
-        eventually(lambda: sizes == [3])
+        wait_until(lambda: sizes == [3])
         second.close()
-        eventually(lambda: cancelled(handle, "query_points") == before + 1)
+        wait_until(lambda: cancelled(handle, "query_points") == before + 1)
         go.set()
         answers = [one.recv(1 << 16) for one in (first, third)]
     assert sizes == [3]
@@ -140,6 +134,6 @@ def test_a_write_is_finished(served: Served, monkeypatch: pytest.MonkeyPatch) ->
         assert begun.wait(30)
     time.sleep(0.1)
     go.set()
-    eventually(lambda: written() == before + 1)
+    wait_until(lambda: written() == before + 1)
     with client_of(handle) as client:
         assert client.get(f"{DOCS}/points/4711").json()["payload"] == {"n": 1}
