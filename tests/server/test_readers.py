@@ -208,7 +208,8 @@ def test_rest_reads_wait_for_what_was_written_over_grpc(server: ServerProcess, r
             count = clients[(turn + 1) % 4].post(f"{asked[1]}/points/count", json={"min_seqs": seqs}).json()
             assert count["count"] == turn + 1
         late = {"question": "herring", "min_seqs": {"texts": 10_000}, "timeout_ms": 50}
-        refused = clients[0].post("/v1/collections/library/documents/search", json=late)
+        # in its own time, not in that of a call
+        refused = clients[0].post("/v1/collections/library/documents/search", json=late, timeout=15)
         assert (refused.status_code, refused.json()["reason"]) == (504, "QUERY_TIMEOUT")
         client.update_aliases([vecstore.DeleteAlias("library")])
 

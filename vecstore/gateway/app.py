@@ -20,7 +20,7 @@ from vecstore.gateway.call import Call, Reply, Services
 from vecstore.gateway.decoding import Decoders, header_map, parameters, timeout_s
 from vecstore.gateway.forward import PEER, peer_of
 from vecstore.gateway.http_errors import ClientGone, RequestTimeout, unsupported
-from vecstore.gateway.naming import seqs_in, settled
+from vecstore.gateway.naming import settled, waits_in
 from vecstore.gateway.origin import Origins
 from vecstore.gateway.passing import passed_on, room
 from vecstore.gateway.presence import Present, until_gone
@@ -160,8 +160,8 @@ class Gateway:
 
     async def _see(self, seen: Seen, route: Route, call: Call, deadline: float) -> None:
         """What an alias stands for is looked up anew once this process shows what the caller has seen."""
-        for seqs in seqs_in(call.body):
-            await seen(seqs, deadline)
+        for seqs, time_s in waits_in(call.body):
+            await seen(seqs, min(deadline, time.monotonic() + time_s))
             call.params = await self._settled(route, call.given, call.principal)
 
     async def _settled(self, route: Route, params: Mapping[str, str], principal: Principal) -> Mapping[str, str]:

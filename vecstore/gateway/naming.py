@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -31,8 +32,9 @@ async def own_name(given: str, principal: Principal, transport: AsyncTransport) 
     return next((one.collection for one in await transport.list_aliases() if one.alias == given), given)
 
 
-def seqs_in(body: Any) -> Iterator[Mapping[str, int]]:
-    """The `min_seqs` of a body, of its query, and of each of its queries."""
+def waits_in(body: Any) -> Iterator[tuple[Mapping[str, int], float]]:
+    """The `min_seqs` of a body, of its query, and of each of its queries, with the seconds that each may take."""
     for one in (body, getattr(body, "query", None), *getattr(body, "queries", ())):
         if seqs := getattr(one, "min_seqs", None):
-            yield seqs
+            limit = getattr(one, "timeout_ms", None)
+            yield seqs, math.inf if limit is None else limit / 1000
