@@ -107,6 +107,16 @@ def test_live_queries_that_got_too_little_are_tuned_on(watched: Database, monkey
     assert watched.observed_recall() == []  # begins anew
 
 
+def test_queries_that_name_their_effort_are_checked_and_not_tuned_on(watched: Database) -> None:
+    assert watched.reader.shadow is not None
+    kept: list[bool] = []
+    watched.reader.shadow.on_checked = lambda checked: kept.append(checked.query is not None)
+    for params in (SearchParams(nprobe=1), SearchParams(recall_target=0.9), SearchParams()):
+        query(watched, questions(1)[0], params=params)
+        assert watched.reader.shadow.wait_idle(30)
+    assert kept == [False, True, True]
+
+
 def test_the_first_queries_of_a_field_are_checked_by_default_and_then_a_share(
     reopen: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,7 +58,12 @@ class Sampled:
     query: Queries  # one row
     k: int
     where: Filter | None
+    left_open: bool  # a query that names its own effort says nothing of targets
     distances: Float32Array  # (n,) of what was answered, unused places +inf
+
+
+def _left_open(params: SearchParams) -> bool:
+    return not (params.nprobe or params.oversampling or params.ef or params.block_factor)
 
 
 def _copied(queries: Queries, at: int) -> Queries:
@@ -103,12 +108,13 @@ class Shadow:
             return
         if len(self._queue.queue) >= WAITING_MAX:  # as at first, where all queries are offered: known without a lock
             self.dropped += 1
-            self._note(collection.record.name, name, queries, request.filter, quality, share)
+            if _left_open(params):
+                self._note(collection.record.name, name, queries, request.filter, quality, share)
             return
         at = _RANDOM.randrange(len(queries))
         sampled = Sampled(
             collection.record.name, name, quality.strategy, quality.est_recall, quality.basis == "unfamiliar", view,
-            _copied(queries, at), k, request.filter, ranked.distances[at].copy(),
+            _copied(queries, at), k, request.filter, _left_open(params), ranked.distances[at].copy(),
         )  # fmt: skip
         self._start()
         try:
@@ -208,7 +214,8 @@ class Shadow:
 
     def _keep(self, sampled: Sampled, recall: float) -> None:
         unfamiliar = sampled.unfamiliar if sampled.where is None else None
-        query = sampled.query if self._tunes and not isinstance(sampled.query, TermQueries) else None
+        tunes = self._tunes and sampled.left_open
+        query = sampled.query if tunes and not isinstance(sampled.query, TermQueries) else None
         checked = Checked(
             sampled.collection, sampled.name, sampled.strategy, recall, sampled.est_recall, unfamiliar, query
         )
