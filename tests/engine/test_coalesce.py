@@ -64,19 +64,19 @@ def test_what_may_be_partial_ends_with_its_own_time(db: Database, monkeypatch: p
     monkeypatch.setattr(left_out, "RESERVE_MAX_S", 10.0)
     partial = SearchParams(allow_partial=True)
 
-    async def run(coalescer: Coalescer) -> list[float]:
-        async def caller(timeout_s: float) -> float:
-            started = time.monotonic()
+    async def run(coalescer: Coalescer) -> None:
+        async def caller(timeout_s: float) -> None:
             quality = (await coalescer.query(request(1, params=partial, timeout_s=timeout_s))).quality
             assert quality is not None
             assert quality.timed_out
-            return time.monotonic() - started
 
-        return await asyncio.gather(caller(0.5), caller(0.5), caller(8.0))
+        third = asyncio.ensure_future(caller(60.0))
+        await asyncio.gather(caller(2.0), caller(2.0))
+        assert not third.done()
+        third.cancel()
+        await asyncio.wait([third])
 
-    took = gather(db, run)
-    assert isinstance(took, list)
-    assert max(took[:2]) < 0.5
+    gather(db, run)
 
 
 @pytest.mark.parametrize("seconds", [0, 1e9])

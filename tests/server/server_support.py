@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from vecstore.config import Limits, Server, Settings
 from vecstore.engine.database import Database
-from vecstore.errors import VecstoreError
+from vecstore.errors import IoFailed, VecstoreError
 from vecstore.pb.v1 import collections_pb2, collections_pb2_grpc, operations_pb2_grpc, points_pb2, points_pb2_grpc
 from vecstore.schema import Metric, Schema, VectorField, VectorKind
 from vecstore.server.running import ServerHandle, start_server
@@ -43,11 +44,11 @@ class Client:
 
     def create(self, name: str = "docs", schema: Schema = SCHEMA) -> None:
         request = collections_pb2.CreateCollectionRequest(name=name, schema=schema_to_pb(schema))
-        self.collections.Create(request)
+        self.collections.Create(request, timeout=60)
 
     def upsert(self, count: int = 5, collection: str = "docs") -> Any:
         points = [point(n) for n in range(count)]
-        return self.points.Upsert(points_pb2.UpsertRequest(collection=collection, points=points))
+        return self.points.Upsert(points_pb2.UpsertRequest(collection=collection, points=points), timeout=60)
 
     def state(self, collection: str = "docs") -> tuple[int, int]:
         """The collection's seq and points: equal before and after means that nothing was written."""
@@ -93,6 +94,24 @@ def serving(limits: Limits | None = None, **server: Any) -> Iterator[tuple[Serve
             handle.stop(0)
     finally:
         database.close()
+
+
+@contextlib.contextmanager
+def measured(**server: Any) -> Iterator[tuple[ServerHandle, Database, int]]:
+    """With the port of its metrics, which was free a moment before; another where somebody else took it since."""
+    with contextlib.ExitStack() as stack:
+        for left in reversed(range(5)):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = int(probe.getsockname()[1])
+            try:
+                served = stack.enter_context(serving(metrics_port=port, **server))
+            except IoFailed:
+                if not left:
+                    raise
+            else:
+                break
+        yield *served, port
 
 
 def rows(*values: list[float]) -> np.ndarray:

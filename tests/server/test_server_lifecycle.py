@@ -111,17 +111,22 @@ def test_calls_that_outlast_the_drain_are_cut_off() -> None:
     with serving() as (handle, database):
         client = Client(handle.port)
         client.create()
-        inner = database.count
+        inner, entered, go = database.count, threading.Event(), threading.Event()
 
-        def slow(request: Any) -> Any:
-            time.sleep(1.0)
+        def held(request: Any) -> Any:
+            entered.set()
+            go.wait(30)
             return inner(request)
 
-        database.count = slow  # type: ignore[method-assign]
+        database.count = held  # type: ignore[method-assign]
         call = client.points.Count.future(pb.CountRequest(collection="docs"), timeout=30)
-        time.sleep(0.2)
-        handle.stop(0.1)
+        assert entered.wait(20)
+        stopping = threading.Thread(target=handle.stop, args=(0.1,))
+        stopping.start()
         assert call.exception().code().name in ("UNAVAILABLE", "CANCELLED")
+        assert not go.is_set()
+        go.set()
+        stopping.join()
         client.channel.close()
 
 

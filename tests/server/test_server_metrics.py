@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 from prometheus_client.parser import text_string_to_metric_families
-from server_support import Client, failure, point, query, serving
+from server_support import Client, failure, measured, point, query, serving
+from waiting import wait_until
 
 from vecstore.access.file import change_keys
 from vecstore.access.keys import new_key
@@ -24,12 +25,6 @@ from vecstore.errors import Corruption
 from vecstore.observe import listener as listener_module
 from vecstore.pb.v1 import collections_pb2, points_pb2
 from vecstore.server.running import ServerHandle
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Watched(NamedTuple):
@@ -64,8 +59,7 @@ class Watched(NamedTuple):
 
 @pytest.fixture
 def watched() -> Iterator[Watched]:
-    port = free_port()
-    with serving(metrics_port=port, metrics_collections_max=2) as (handle, database):
+    with measured(metrics_collections_max=2) as (handle, database, port):
         client = Client(handle.port)
         yield Watched(client, handle, database, port)
         client.channel.close()
@@ -191,29 +185,32 @@ def test_pages_of_health(watched: Watched) -> None:
 
 
 def test_a_server_that_stops_is_not_ready(watched: Watched) -> None:
-    stop = threading.Event()
+    watched.client.create()
+    entered, stop, count = threading.Event(), threading.Event(), watched.database.count
+
+    def held(request: Any) -> Any:
+        entered.set()
+        assert stop.wait(60)
+        return count(request)
 
     def queries() -> Iterator[Any]:
-        stop.wait(20)
+        stop.wait(60)
         yield from ()
 
+    watched.database.count = held  # type: ignore[method-assign]
+    open_call = watched.client.points.Count.future(points_pb2.CountRequest(collection="docs"), timeout=60)
+    assert entered.wait(30)
     list_of = watched.client.points.QueryStream(queries())
-    while watched.metrics()['vecstore_requests_open{state="streams"}'] == 0:
-        time.sleep(0.01)
+    wait_until(lambda: watched.metrics()['vecstore_requests_open{state="streams"}'] > 0)
     call = watched.client.points.UpsertStream(queries())  # ends when told to drain
-    stopping = threading.Thread(target=watched.handle.stop, args=(5,))
+    stopping = threading.Thread(target=watched.handle.stop, args=(60,))
     stopping.start()
-    seen = set()
-    while stopping.is_alive():
-        try:
-            seen.add(watched.get("/readyz")[0])
-            assert watched.get("/livez")[0] == 200
-        except (OSError, http.client.HTTPException):
-            break
+    wait_until(lambda: watched.get("/readyz")[0] == 503)
+    assert watched.get("/livez")[0] == 200
     stop.set()
     stopping.join()
+    assert open_call.result().count == 0
     del list_of, call
-    assert 503 in seen
 
 
 def test_what_is_no_request_of_ours(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,8 +243,7 @@ def test_names_and_numbers_are_for_keys(tmp_path: Path) -> None:
     for name, role, collections in (("monitor", "read", None), ("tenant", "read", ("a",))):
         keys[name], record = new_key(name, role, collections)
         change_keys(path, lambda there, record=record: (*there, record))  # type: ignore[misc]
-    port = free_port()
-    with serving(metrics_port=port, keys_file=str(path), api_key="root") as (handle, database):
+    with measured(keys_file=str(path), api_key="root") as (handle, database, port):
         client = Client(handle.port)
         watched = Watched(client, handle, database, port)
         for name in ("a", "b"):
@@ -277,12 +273,12 @@ def test_names_and_numbers_are_for_keys(tmp_path: Path) -> None:
 
 def test_metrics_over_tls(tmp_path: Path) -> None:
     authority = trustme.CA()
-    made, port = authority.issue_cert("127.0.0.1"), free_port()
+    made = authority.issue_cert("127.0.0.1")
     made.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
     file = str(tmp_path / "server.pem")
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    with serving(metrics_port=port, tls_cert=file, tls_key=file):
+    with measured(tls_cert=file, tls_key=file) as (_, _, port):
         connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=context)
         connection.request("GET", "/livez")
         assert connection.getresponse().status == 200
