@@ -1,7 +1,8 @@
 """CUDA sources compiled for a processor: blocks run one after another, the threads of a block take turns.
 
 A thread is a fiber that runs until it waits for others (__syncthreads, a shuffle) or ends, so that what threads share
-is tested too, but for races: those only a GPU can show (compute-sanitizer). Kernels without a wait run as a loop.
+is tested too. Kernels without a wait run as a loop. In which order blocks and threads come is `Library.turns`'s to say;
+shuffled, a thread also gives way at each atomic. Races between two waits only a GPU can show (compute-sanitizer).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ PRELUDE = r"""
 #include <cstring>
 #include <cstdlib>
 #include <csetjmp>
+#include <random>
 #include <ucontext.h>
 #include <utility>
 #include <vector>
@@ -51,18 +53,33 @@ static unsigned short half_bits(float value) {
   memcpy(&out, &half, 2);
   return out;
 }
-template <class T> static T atomicAdd(T* at, T add) { const T before = *at; *at += add; return before; }
+static void give_way();
+template <class T> static T atomicAdd(T* at, T add) {
+  give_way();
+  const T before = *at;
+  *at += add;
+  return before;
+}
 
 static jmp_buf scheduler;  // switches without the system calls of swapcontext
 struct Fiber { jmp_buf state; char stack[1 << 15]; };
 static std::vector<Fiber*> fibers;
 static std::vector<char> ended;
-static std::vector<unsigned long long> exchanged;
-static int arrived, generation, live;
-static void yield() {
-  const Place own = threadIdx;
-  if (!_setjmp(fibers[own.x]->state)) _longjmp(scheduler, 1);
-  threadIdx = own;
+static std::vector<unsigned long long> exchanged[2];  // of neighbouring shuffles, so that one wait does for both
+static std::vector<int> shuffles, lanes_arrived, lanes_live, lanes_generation, sequence;
+static int arrived, generation, live, at_turn, turns;  // turns: 0 ascending, 1 descending, else shuffled by that seed
+static bool switching;
+static void yield() {  // to the next thread that has not ended, or with the last of a block to the scheduler
+  if (_setjmp(fibers[threadIdx.x]->state)) return;
+  if (!live) _longjmp(scheduler, 1);
+  do {
+    at_turn = at_turn + 1 < (int)sequence.size() ? at_turn + 1 : 0;
+    threadIdx.x = sequence[at_turn];
+  } while (ended[threadIdx.x]);
+  _longjmp(fibers[threadIdx.x]->state, 1);
+}
+static void give_way() {
+  if (switching && turns > 1) yield();
 }
 static void __syncthreads() {
   const int own = generation;
@@ -70,11 +87,13 @@ static void __syncthreads() {
   while (own == generation) yield();
 }
 template <class T> static T __shfl_xor_sync(unsigned, T value, int mask) {
-  memcpy(&exchanged[threadIdx.x], &value, sizeof value);
-  yield();
+  const int t = threadIdx.x, warp = t / 32, own = lanes_generation[warp];
+  std::vector<unsigned long long>& place = exchanged[shuffles[t]++ & 1];
+  memcpy(&place[t], &value, sizeof value);
+  if (++lanes_arrived[warp] == lanes_live[warp]) { lanes_arrived[warp] = 0; ++lanes_generation[warp]; }
+  while (own == lanes_generation[warp]) yield();
   T other;
-  memcpy(&other, &exchanged[threadIdx.x ^ mask], sizeof other);
-  yield();
+  memcpy(&other, &place[t ^ mask], sizeof other);
   return other;
 }
 """
@@ -88,41 +107,61 @@ template <class... A> static void invoke(void (*kernel)(A...), void** from) {
 }
 static void (*body)(void**);
 static void fiber() {  // one block after another, for as long as the process lives
+  if (!_setjmp(fibers[threadIdx.x]->state)) _longjmp(scheduler, 1);
   for (;;) {
     body((void**)arguments_now);
+    const int warp = threadIdx.x / 32;
     ended[threadIdx.x] = 1;
     --live;
     if (live && arrived == live) { arrived = 0; ++generation; }
+    if (--lanes_live[warp] && lanes_arrived[warp] == lanes_live[warp]) {
+      lanes_arrived[warp] = 0;
+      ++lanes_generation[warp];
+    }
     yield();
   }
 }
 static void resume(int t) {
   threadIdx = {t, 0, 0};
-  if (_setjmp(scheduler)) return;
-  if (t < (int)fibers.size()) _longjmp(fibers[t]->state, 1);
+  if (!_setjmp(scheduler)) _longjmp(fibers[t]->state, 1);
+}
+static void begin() {
   Fiber* own = new Fiber;
+  threadIdx = {(int)fibers.size(), 0, 0};
   fibers.push_back(own);
-  ucontext_t begin;
-  getcontext(&begin);
-  begin.uc_stack.ss_sp = own->stack;
-  begin.uc_stack.ss_size = sizeof own->stack;
-  makecontext(&begin, fiber, 0);
-  setcontext(&begin);
+  if (_setjmp(scheduler)) return;
+  ucontext_t start;
+  getcontext(&start);
+  start.uc_stack.ss_sp = own->stack;
+  start.uc_stack.ss_size = sizeof own->stack;
+  makecontext(&start, fiber, 0);
+  setcontext(&start);
 }
 static void run(int gx, int gy, int bx, bool waits, void** from, void (*kernel)(void**)) {
   gridDim = {gx, gy, 1}; blockDim = {bx, 1, 1}; arguments_now = from; body = kernel;
-  ended.resize(bx); exchanged.resize(bx + 64);
-  for (int y = 0; y < gy; ++y) for (int x = 0; x < gx; ++x) {
-    blockIdx = {x, y, 0};
+  ended.resize(bx); shuffles.assign(bx, 0); sequence.resize(bx);
+  for (auto& place : exchanged) place.resize(bx + 64);
+  for (int t = 0; t < bx; ++t) sequence[t] = turns == 1 ? bx - 1 - t : t;
+  std::minstd_rand random(turns);
+  while (waits && (int)fibers.size() < bx) begin();
+  for (int i = 0; i < gx * gy; ++i) {
+    const int block = turns ? gx * gy - 1 - i : i;
+    blockIdx = {block % gx, block / gx, 0};
+    if (turns > 1) std::shuffle(sequence.begin(), sequence.end(), random);
     if (!waits) {
-      for (int t = 0; t < bx; ++t) { threadIdx = {t, 0, 0}; kernel(from); }
+      for (int t : sequence) { threadIdx = {t, 0, 0}; kernel(from); }
       continue;
     }
-    arrived = 0; live = bx;
+    arrived = 0; live = bx; switching = true;
     std::fill(ended.begin(), ended.end(), 0);
-    while (live) for (int t = 0; t < bx; ++t) if (!ended[t]) resume(t);
+    lanes_arrived.assign((bx + 31) / 32, 0); lanes_generation.assign((bx + 31) / 32, 0);
+    lanes_live.assign((bx + 31) / 32, 32);
+    at_turn = 0;
+    resume(sequence[0]);
+    switching = false;
   }
 }
+extern "C" void take_turns(int how) { turns = how; }
 """
 WAITS = re.compile(r"__syncthreads|__shfl")
 
@@ -143,6 +182,10 @@ class Library:
             flags = ["-O2", "-w", "-ffp-contract=off", "-shared", "-fPIC"]
             subprocess.run(["g++", *options, *flags, source, "-o", library], check=True)
         self._library = ctypes.CDLL(str(library))
+
+    def turns(self, how: int) -> None:
+        """0: threads in ascending order; 1: they and blocks in descending order; else shuffled by that seed."""
+        self._library.take_turns(how)
 
     def get_function(self, name: str) -> Callable[..., None]:
         run = getattr(self._library, f"run_{name}")

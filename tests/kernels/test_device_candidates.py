@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,20 @@ from vecstore.kernels.device.shortlist import Shortlist, Terms, distance_of, key
 from vecstore.schema import Metric
 
 LAW = ArrayDevice()
+
+
+@pytest.fixture(params=[0, 1, 7], ids=["ascending", "descending", "shuffled"])
+def turns(request: pytest.FixtureRequest, device: Device) -> Iterator[None]:
+    """In which order the threads of the stand-in come; a GPU has its own."""
+    library = getattr(getattr(device, "module", None), "_module", None)
+    if not hasattr(library, "turns"):
+        if request.param:
+            pytest.skip("no stand-in")
+        yield
+        return
+    library.turns(request.param)
+    yield
+    library.turns(0)
 
 
 @pytest.fixture(params=["numpy", "device"])
@@ -110,7 +125,7 @@ def test_the_k_nearest_of_all_chunks(either: Device, k: int, slack: float, monke
 
 @pytest.mark.parametrize("slack", [False, True])
 @pytest.mark.parametrize("within", [0.0, 0.02, 0.5, 1.0])  # few join together, many find the block's room full
-def test_candidates_of_a_block_join_together(device: Device, within: float, slack: bool) -> None:
+def test_candidates_of_a_block_join_together(device: Device, within: float, slack: bool, turns: None) -> None:
     rng, rows, nq, room = np.random.default_rng(int(100 * within)), 1501, 70, 1400
     products = rng.uniform(0, 1, (nq, rows)).astype(np.float32)
     bounds = key_of(np.full(nq, within, np.float32), np.full(nq, 0xFFFFFFFF))
@@ -156,8 +171,24 @@ def test_too_many_equals_are_lost_and_said_so(either: Device, monkeypatch: pytes
         assert either.get(nearest.close().lost).tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("slack", [0.0, 1e-3])
+def test_equally_near_candidates_all_stay(device: Device, slack: float, turns: None) -> None:
+    """A bound that all threads of a block have to see: keys that do not differ in what is looked at."""
+    products = np.random.default_rng(0).standard_normal((2, 600)).astype(np.float32)
+    products[1] = 1
+    with device.working():
+        xp = device.xp
+        nearest = Nearest(device, 2, 5, 600, slack > 0)
+        spread = xp.full((2, 1), slack, np.float32) if slack else None
+        nearest.take(device.put(products), Terms(xp.ones(2, np.float32), xp.zeros((2, 1), np.float32), spread))
+        short = nearest.close()
+        counts, keys = device.get(short.counts), device.get(short.keys)
+    found = keys[1, : counts[1]] & np.uint64(0xFFFFFFFF)
+    assert sorted(found.tolist()) == list(range(600 if slack else 5))
+
+
 @pytest.mark.parametrize("parts", [1, 2, 3])
-def test_terms_of_lists(device: Device, parts: int) -> None:
+def test_terms_of_lists(device: Device, parts: int, turns: None) -> None:
     """Every term there is, rows past a bitmap's end, and lists that a query does not visit."""
     rng = np.random.default_rng(parts)
     nq, n, lists = 5, 333, 4

@@ -169,6 +169,7 @@ extern "C" __global__ void tighten(u64* keys, float* distances, u32* counts, u64
         kept = 0;
         if (arrived > count) lost[q] = 1;
     }
+    __syncthreads();                        // where keys differ in nothing that is looked at, the prefix is the bound
     const int lowest = distances ? 32 : 0;  // an upper bound's row says nothing
     int top = 64 - __clzll(differ), shift = top - 8 > lowest ? top - 8 : lowest;
     while (top > lowest) {
