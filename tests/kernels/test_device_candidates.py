@@ -187,11 +187,12 @@ def test_equally_near_candidates_all_stay(device: Device, slack: float, turns: N
     assert sorted(found.tolist()) == list(range(600 if slack else 5))
 
 
+@pytest.mark.parametrize(("nq", "some"), [(5, None), (90, 70)])
 @pytest.mark.parametrize("parts", [1, 2, 3])
-def test_terms_of_lists(device: Device, parts: int, turns: None) -> None:
-    """Every term there is, rows past a bitmap's end, and lists that a query does not visit."""
+def test_terms_of_lists(device: Device, parts: int, nq: int, some: int | None, turns: None) -> None:
+    """Every term there is, rows past a bitmap's end, lists that a query does not visit, products of some queries."""
     rng = np.random.default_rng(parts)
-    nq, n, lists = 5, 333, 4
+    n, lists = 333, 4
     start = rng.standard_normal((nq, lists)).astype(np.float32)
     start[rng.random((nq, lists)) < 0.4] = np.nan
     start[0] = 0
@@ -206,7 +207,9 @@ def test_terms_of_lists(device: Device, parts: int, turns: None) -> None:
         "numbers": rng.permutation(n).astype(np.int32),
         "allowed": rng.integers(0, 2**64, 5, np.uint64),  # of 320 rows
     }
-    products = rng.standard_normal((parts * nq, n)).astype(np.float32)
+    if some is not None:
+        host["queries"] = rng.permutation(nq)[:some].astype(np.int32)
+    products = rng.standard_normal((parts * (some or nq), n)).astype(np.float32)
     answers = []
     for one in (LAW, device):
         with one.working():

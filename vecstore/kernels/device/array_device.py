@@ -83,7 +83,9 @@ class ArrayDevice(ArrayCodes, ArrayTrain, ArrayEncode):
             return Ready(array, step.astype(np.float32), start, spread, lengths, lost.astype(np.uint8))
 
     def take(self, short: Shortlist, products: NDArray[Any], terms: Terms) -> None:
-        m, columns = len(short.counts), products.shape[1]
+        columns = products.shape[1]
+        asked = np.arange(len(short.counts)) if terms.queries is None else terms.queries
+        step = terms.step.reshape(-1, len(short.counts))[:, asked].reshape(-1, 1)
         numbers = (
             np.arange(terms.first, terms.first + columns) if terms.numbers is None else terms.numbers.astype(np.int64)
         )
@@ -95,21 +97,21 @@ class ArrayDevice(ArrayCodes, ArrayTrain, ArrayEncode):
                 usable &= (terms.allowed[inside >> 6] >> (inside & 63).astype(np.uint64) & np.uint64(1)).astype(bool)
         column = np.zeros(columns, np.int32) if terms.column is None else terms.column
         with np.errstate(over="ignore", invalid="ignore"):
-            sums = (products.astype(np.float32) * terms.step[:, None]).reshape(-1, m, columns).sum(axis=0)
+            sums = (products.astype(np.float32) * step).reshape(-1, len(asked), columns).sum(axis=0)
             add = np.float32(0) if terms.add is None else terms.add
             scale = np.float32(1) if terms.scale is None else terms.scale
-            start = terms.start[:, column]
+            start = terms.start[asked][:, column]
             distances = (start + add) + scale * sums
             distances = np.where(np.isnan(distances), np.float32(np.inf), distances)
             slack = np.zeros_like(distances)
             if terms.spread is not None:
-                slack = terms.spread[:, column] * (np.float32(1) if terms.error is None else terms.error)
+                slack = terms.spread[asked][:, column] * (np.float32(1) if terms.error is None else terms.error)
             least, most = distances - slack, distances + slack
         keys = key_of(most if terms.spread is not None else distances, numbers & NOTHING)
-        for q in range(m):
+        for line, q in enumerate(asked.tolist()):
             bound = short.bounds[q]
-            within = keys[q] <= bound if terms.spread is None else ~(least[q] > distance_of(bound[None])[0])
-            self._join(short, q, np.flatnonzero(usable & ~np.isnan(start[q]) & within), keys[q], distances[q])
+            within = keys[line] <= bound if terms.spread is None else ~(least[line] > distance_of(bound[None])[0])
+            self._join(short, q, np.flatnonzero(usable & ~np.isnan(start[line]) & within), keys[line], distances[line])
 
     def _join(self, short: Shortlist, q: int, found: Any, keys: Any, distances: Any) -> None:
         before = min(int(short.counts[q]), short.room)

@@ -63,7 +63,8 @@ class Device(Encoder, Protocol):
     # Candidates
 
     def take(self, short: Shortlist, products: Any, terms: Terms) -> None:
-        """Rows of a chunk within the bounds join the candidates: products (p * m, c) float32 or int32."""
+        """Rows of a chunk within the bounds join the candidates: products (p * m, c) float32 or int32, or of as many
+        queries as `terms.queries` names."""
 
     def tighten(self, short: Shortlist, more_than: int) -> None:
         """Of queries with more than that many candidates, at least k: the k-th becomes the bound, those above leave."""

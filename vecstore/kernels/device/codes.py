@@ -1,13 +1,14 @@
 """Scans of quantized codes: every layout is linear in the query, S = <numbers of a code, spread query>, so that a batch
 meets a chunk of unpacked codes in one product; a few queries look their sums up in tables instead.
 
-A query visits lists of its own. What is scanned is the lists that some query of the batch visits, for all of them: a
-query's terms of a list it does not visit are not numbers. Source: specs, gpu sections 4.3 to 4.5.
+A query visits lists of its own. What is scanned is the lists that some query of the batch visits, for all of them, or
+group by group for those that visit one of the group (`groups.py`): a query's terms of a list it does not visit are not
+numbers. Source: specs, gpu sections 4.3 to 4.5.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array
 from vecstore.kernels.device.arrays import LANES, Device
 from vecstore.kernels.device.blocks import Blocks
+from vecstore.kernels.device.groups import PRICE, Part, all_visited, groups_of, parts_of, places_of
 from vecstore.kernels.device.nearest import Nearest, chunk_rows, padded, write_answers
 from vecstore.kernels.device.shortlist import Terms
 
@@ -26,11 +28,12 @@ UNPACKED_BYTES = 64 << 20  # of the numbers of one chunk
 class Asked(Protocol):
     """A batch as it meets the codes of a layout."""
 
-    step: Any  # (p * m,) float32: what products are multiplied by
+    lines: int  # of products of all queries, at most
     unpacked: int  # bytes of a place while its products are made
 
-    def products(self, blocks: Blocks) -> Any:
-        """(p * m, places) float32 or int32."""
+    def products(self, blocks: Blocks, queries: Any | None) -> tuple[Any, Any]:
+        """Of some queries, (s,) int32, or of all: (p * s, places) float32 or int32, and the steps (p * m,) float32 of
+        all queries by which they are multiplied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +83,16 @@ def scan(
     places, nlist = outputs.rows.shape[1], len(counts)
     starts = visits.by_list(visits.add, nlist, np.nan)
     visited = ~np.isnan(starts)
-    blocks = _visited_blocks(device, offsets, visited)
+    groups = groups_of(places_of(offsets), visited, PRICE)
+    parts = parts_of(device, offsets, groups) if groups else [all_visited(device, offsets, visited)]
     inputs: tuple[NDArray[Any], ...] = (queries, starts)
     if visits.eps > 0 and visits.radius is not None and "error" in held:
         inputs = (*inputs, visits.by_list(np.float32(visits.eps) * visits.radius, nlist, 0.0))
-    if visits.allowed is None and blocks.listed is None:
+    blocks = parts[0].blocks
+    if visits.allowed is None and not groups and blocks.listed is None:
 
         def queue(*asked: Any) -> tuple[Any, Any]:
-            return _queued(device, held, ask, asked, blocks, None, places, visits.k)[:2]
+            return _queued(device, held, ask, asked, parts, None, places, visits.k)[:2]
 
         inputs = tuple(map(padded, inputs))
         key = (places, visits.k, len(inputs[0]), len(inputs), blocks.first, blocks.count)
@@ -96,8 +101,8 @@ def scan(
     else:
         permitted = None if visits.allowed is None else device.put(np.ascontiguousarray(visits.allowed))
         asked = tuple(map(device.put, inputs))
-        *parts, scanned = _queued(device, held, ask, asked, blocks, permitted, places, visits.k)
-        found, within = map(device.get, parts)
+        *answers, scanned = _queued(device, held, ask, asked, parts, permitted, places, visits.k)
+        found, within = map(device.get, answers)
         of_lists = counts if permitted is None else device.get(scanned)
     lost = write_answers(found, outputs.rows, outputs.distances)
     outputs.counters[:, 0] = visited.astype(np.float64) @ of_lists.astype(np.float64)
@@ -111,7 +116,7 @@ def _queued(
     held: Mapping[str, Any],
     ask: Callable[[Any], Asked],
     inputs: tuple[Any, ...],
-    blocks: Blocks,
+    parts: list[Part],
     permitted: Any | None,
     places: int,
     k: int,
@@ -119,15 +124,15 @@ def _queued(
     """The answers, how many candidates each query had, and the permitted rows of each list. Waits for nothing."""
     xp, (queries, start), spread = device.xp, inputs[:2], inputs[2] if len(inputs) > 2 else None
     asked, nlist = ask(queries), start.shape[1]
-    step = min(chunk_rows(device, len(asked.step)), max(1, UNPACKED_BYTES // max(1, asked.unpacked)))
+    step = min(chunk_rows(device, asked.lines), max(1, UNPACKED_BYTES // max(1, asked.unpacked)))
     step = max(LANES, step // LANES * LANES)
     nearest = Nearest(device, len(queries), places if spread is None else k, step, spread is not None)
     scanned = xp.zeros(nlist, np.int64)
-    for part in nearest.chunks(blocks.count * LANES, step):
-        some = blocks.part(part.start // LANES, part.stop // LANES)
+    for some, who in _chunks(parts, nearest, step):
         numbers, column = _of_places(held, "numbers", some), _of_places(held, "column", some)
+        products, steps = asked.products(some, who)
         terms = Terms(
-            asked.step,
+            steps,
             start,
             spread,
             column if nlist > 1 else None,
@@ -136,14 +141,24 @@ def _queued(
             _of_places(held, "error", some) if spread is not None else None,
             numbers,
             allowed=permitted,
+            queries=who,
         )
-        nearest.take(asked.products(some), terms)
+        nearest.take(products, terms)
         if permitted is not None:
             scanned += xp.bincount(column[_usable(xp, numbers, permitted)], minlength=nlist)
     within = nearest.close().counts.copy()
     if spread is not None:
         device.settle(nearest.short)
     return nearest.answer(places), within, scanned
+
+
+def _chunks(parts: list[Part], nearest: Nearest, step: int) -> Iterator[tuple[Blocks, Any | None]]:
+    """At most `step` places of a part at a time, the first few of a single one; and its queries."""
+    for part in parts:
+        n = part.blocks.count * LANES
+        whole = (slice(low, min(n, low + step)) for low in range(0, n, step))
+        for some in nearest.chunks(n, step) if len(parts) == 1 else whole:
+            yield part.blocks.part(some.start // LANES, some.stop // LANES), part.queries
 
 
 def _of_places(held: Mapping[str, Any], name: str, blocks: Blocks) -> Any:
@@ -157,18 +172,3 @@ def _usable(xp: Any, numbers: Any, permitted: Any) -> Any:
         return inside
     safe = xp.where(inside, numbers, 0)
     return inside & ((permitted[safe >> 6] >> (safe & 63).astype(np.uint64)) & np.uint64(1)).astype(bool)
-
-
-def _visited_blocks(device: Device, offsets: Int64Array, visited: NDArray[np.bool_]) -> Blocks:
-    """The blocks of the lists that some query visits."""
-    lists = np.flatnonzero(visited.any(axis=0))
-    sizes = offsets[lists + 1] - offsets[lists]
-    total = int(sizes.sum())
-    if not total:
-        return Blocks(0, 0)
-    before = np.cumsum(sizes) - sizes
-    blocks = np.repeat(offsets[lists] - before, sizes) + np.arange(total)
-    first = int(blocks[0])
-    if int(blocks[-1]) - first + 1 == total:
-        return Blocks(first, total)
-    return Blocks(0, total, device.put(blocks))

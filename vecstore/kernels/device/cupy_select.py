@@ -35,15 +35,16 @@ class CupySelect:
         return Ready(array, step, start, spread, lengths, lost)
 
     def take(self, short: Shortlist, products: Any, terms: Terms) -> None:
-        nq, rows = len(short.counts), products.shape[1]
+        rows = products.shape[1]
+        lines = len(short.counts) if terms.queries is None else len(terms.queries)
         allowed_rows = 0 if terms.allowed is None else 64 * len(terms.allowed)
         self.module.launch(
-            f"take_{'int' if products.dtype == np.int32 else 'float'}_{len(products) // nq}",
-            (-(-rows // (THREADS * TAKE_ROWS)), -(-nq // TAKE_QUERIES)),
+            f"take_{'int' if products.dtype == np.int32 else 'float'}_{len(products) // lines}",
+            (-(-rows // (THREADS * TAKE_ROWS)), -(-lines // TAKE_QUERIES)),
             products, terms.step, terms.start, terms.spread,
             np.int32(terms.start.shape[1]), terms.column, terms.add, terms.scale, terms.error, terms.numbers,
             terms.first, terms.allowed, allowed_rows, short.bounds, short.counts, short.keys, short.distances,
-            short.room, rows, np.int32(nq),
+            short.room, rows, terms.queries, np.int32(lines), np.int32(len(short.counts)),
         )  # fmt: skip
 
     def tighten(self, short: Shortlist, more_than: int) -> None:

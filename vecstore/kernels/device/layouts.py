@@ -8,6 +8,7 @@ split in the same way. Bytes and nibbles of RowCodes are products of int8, exact
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,14 @@ from vecstore.kernels.device.uploads import FINER, FLOAT8_UNIT
 
 ALIGNED = 16  # columns: what tensor cores want of a row
 TABLE_BYTES = 48 << 10  # of a query's tables, in a block's shared memory
+
+
+def lines_of(xp: Any, array: Any, queries: Any | None, nq: int) -> Any:
+    """Of lines (p * nq, d), part by part, those of some queries (p * s, d)."""
+    if queries is None:
+        return array
+    width = array.shape[1]
+    return xp.take(array.reshape(-1, nq, width), queries, axis=1).reshape(-1, width)
 
 
 def gathered(xp: Any, queries: Any, dims: Any) -> Any:
@@ -68,27 +77,50 @@ class AskedTable:
                 self._runs.append((begin, bits, count))
                 begin += bits * count // 8
         m, w = codes.table_dims.shape
-        self._tables: Any | None = None
-        if len(queries) <= device.few_tables and m * 64 <= TABLE_BYTES:
-            values = held["tables"]  # (m, 16, w)
-            self._tables = (first.reshape(-1, m, 1, w) * values).sum(axis=3)
-            self._rest, self.unpacked = rest, 0
-            self.step = xp.ones(len(queries), np.float32)
-        else:
-            self._spread = _Spread(device, held, first, rest)
-            self.step, self.unpacked = self._spread.step, 2 * self._spread.stride
+        self._nq, self._first, self._rest = len(queries), first, rest
+        self._shape = m, w
+        few = self._looked_up(len(queries))
+        self.lines = len(queries) if few else len(self._spread.array)
+        self.unpacked = 0 if few else 2 * self._spread.stride
 
-    def products(self, blocks: Blocks) -> Any:
+    def _looked_up(self, nq: int) -> bool:
+        return nq <= self._device.few_tables and self._shape[0] * 64 <= TABLE_BYTES
+
+    @cached_property
+    def _tables(self) -> Any:
+        """(nq, m, 16)"""
+        values = self._held["tables"]  # (m, 16, w)
+        m, w = self._shape
+        return (self._first.reshape(-1, m, 1, w) * values).sum(axis=3)
+
+    @cached_property
+    def _ones(self) -> Any:
+        return self._device.xp.ones(self._nq, np.float32)
+
+    @cached_property
+    def _spread(self) -> _Spread:
+        return _Spread(self._device, self._held, self._first, self._rest)
+
+    def products(self, blocks: Blocks, queries: Any | None) -> tuple[Any, Any]:
+        xp = self._device.xp
+        if self._looked_up(self._nq if queries is None else len(queries)):
+            return self._sums(blocks, queries), self._ones
+        array = lines_of(xp, self._spread.array, queries, self._nq)
+        return self._device.products(self._unpacked(blocks), array), self._spread.step
+
+    def _sums(self, blocks: Blocks, queries: Any | None) -> Any:
         device, held = self._device, self._held
-        if self._tables is not None:
-            sums = device.table_sums(held["blocks"], blocks, self._tables)
-            at = 0
-            for begin, bits, count in self._runs:
-                part = device.xp.ascontiguousarray(self._rest[:, at : at + count])
-                device.add_run_sums(held["extra"], blocks, begin, bits, part, sums)
-                at += count
-            return sums
-        spread = self._spread
+        tables = self._tables if queries is None else device.xp.take(self._tables, queries, axis=0)
+        sums = device.table_sums(held["blocks"], blocks, tables)
+        at = 0
+        for begin, bits, count in self._runs:
+            part = device.xp.ascontiguousarray(lines_of(device.xp, self._rest, queries, self._nq)[:, at : at + count])
+            device.add_run_sums(held["extra"], blocks, begin, bits, part, sums)
+            at += count
+        return sums
+
+    def _unpacked(self, blocks: Blocks) -> Any:
+        device, held, spread = self._device, self._held, self._spread
         out = spread.room(device, blocks)
         device.unpack_tables(held["blocks"], blocks, held["values"], out, 0)
         if "finer" in held:
@@ -97,7 +129,7 @@ class AskedTable:
         for begin, bits, count in self._runs:
             device.unpack_run(held["extra"], blocks, begin, bits, count, out, at)
             at += count
-        return device.products(out, spread.array)
+        return out
 
 
 class AskedRows:
@@ -106,23 +138,25 @@ class AskedRows:
         self._device, self._kind, self._held, self._dim = device, codes.kind, held, queries.shape[1]
         if codes.kind in ("int8", "nibble"):
             self._stride = -(-self._dim // ALIGNED) * ALIGNED
-            self._array, self.step = _rounded(xp, queries, self._stride)
+            self._array, self._step = _rounded(xp, queries, self._stride)
             self.unpacked = self._stride
         else:
-            self._array, self.step = in_parts(xp, queries, np.uint16 if codes.kind == "bfloat16" else np.float16)
+            self._array, self._step = in_parts(xp, queries, np.uint16 if codes.kind == "bfloat16" else np.float16)
             if codes.kind in ("e4m3", "e5m2"):
-                self.step = self.step * FLOAT8_UNIT
+                self._step = self._step * FLOAT8_UNIT
             self.unpacked = 2 * self._dim
+        self._nq, self.lines = len(queries), len(self._array)
 
-    def products(self, blocks: Blocks) -> Any:
-        device, stored = self._device, self._held["blocks"]
+    def products(self, blocks: Blocks, queries: Any | None) -> tuple[Any, Any]:
+        asked = lines_of(self._device.xp, self._array, queries, self._nq)
+        return self._device.products(self._unpacked(blocks), asked), self._step
+
+    def _unpacked(self, blocks: Blocks) -> Any:
+        stored, values = self._held["blocks"], self._held.get("values")
         if self._kind in ("int8", "nibble"):
-            levels = self._held.get("values")
-            return device.products(device.unpack_words(stored, blocks, levels, self._dim, self._stride), self._array)
+            return self._device.unpack_words(stored, blocks, values, self._dim, self._stride)
         rows = blocks.of(stored).reshape(-1, self._dim)
-        return device.products(
-            rows if self._kind in ("float16", "bfloat16") else self._held["values"][rows], self._array
-        )
+        return rows if self._kind in ("float16", "bfloat16") else self._held["values"][rows]
 
 
 class AskedBytes:
@@ -130,15 +164,15 @@ class AskedBytes:
         self._device, self._held = device, held
         first = gathered(device.xp, queries, held["dims"])
         self._spread = _Spread(device, held, first, None)
-        self.step, self.unpacked = self._spread.step, 2 * self._spread.stride
+        self._nq, self.lines, self.unpacked = len(queries), len(self._spread.array), 2 * self._spread.stride
 
-    def products(self, blocks: Blocks) -> Any:
+    def products(self, blocks: Blocks, queries: Any | None) -> tuple[Any, Any]:
         device, held, spread = self._device, self._held, self._spread
         out = spread.room(device, blocks)
         device.unpack_bytes(held["codes"], blocks, held["values"], out, 0)
         if "finer" in held:
             device.unpack_bytes(held["codes"], blocks, held["finer"], out, spread.finer_at)
-        return device.products(out, spread.array)
+        return device.products(out, lines_of(device.xp, spread.array, queries, self._nq)), spread.step
 
 
 def _rounded(xp: Any, queries: Any, stride: int) -> tuple[Any, Any]:

@@ -45,6 +45,7 @@ class Terms:
     numbers: Any | None = None  # (c,) int32, the row's number, -1 for none; left out: first, first + 1, ...
     first: int = 0
     allowed: Any | None = None  # (words,) uint64, a bitmap over row numbers; rows past its end are not allowed
+    queries: Any | None = None  # (s,) int32, none twice: products (p * s, c) are those of these alone; left out: of all
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,21 +19,25 @@ __device__ inline void four_of(const int* from, int* to) {
 // that every backend gives the same bits where products are exact. Products of AHEAD queries are read before anything
 // is compared: a read that waits for a comparison waits for the memory every time. What joins is gathered in shared
 // memory, then each query's candidates get their places together: a warp that waits for a place among those of all
-// blocks waits far longer than for one among its own. What finds no room there joins by itself.
+// blocks waits far longer than for one among its own. What finds no room there joins by itself. Products have `lines`
+// lines, of the queries which[0], ... of all nq or, where that is null, of all.
 template <class T, int PARTS, int AHEAD>
 __device__ void take(const T* __restrict__ products, const float* __restrict__ step, const float* __restrict__ start,
                      const float* __restrict__ spread, int columns, const int* __restrict__ column,
                      const float* __restrict__ add, const float* __restrict__ scale, const float* __restrict__ error,
                      const int* __restrict__ numbers, long long first, const u64* __restrict__ allowed,
                      long long allowed_rows, const u64* __restrict__ bounds, u32* __restrict__ counts,
-                     u64* __restrict__ keys, float* __restrict__ distances, long long room, long long rows, int nq) {
+                     u64* __restrict__ keys, float* __restrict__ distances, long long room, long long rows,
+                     const int* __restrict__ which, int lines, int nq) {
     __shared__ u64 gathered[GATHERED];
     __shared__ float measured[GATHERED];
     __shared__ u32 ranks[GATHERED], joined[TAKE_QUERIES], bases[TAKE_QUERIES], total;
+    __shared__ int queries[TAKE_QUERIES];
     __shared__ float farthest[TAKE_QUERIES], starts[TAKE_QUERIES], spreads[TAKE_QUERIES], steps[PARTS][TAKE_QUERIES];
-    const int low = blockIdx.y * TAKE_QUERIES, some = low + TAKE_QUERIES < nq ? TAKE_QUERIES : nq - low;
+    const int low = blockIdx.y * TAKE_QUERIES, some = low + TAKE_QUERIES < lines ? TAKE_QUERIES : lines - low;
     if ((int)threadIdx.x < TAKE_QUERIES) {
-        const int q = low + ((int)threadIdx.x < some ? (int)threadIdx.x : some - 1);
+        const int line = low + ((int)threadIdx.x < some ? (int)threadIdx.x : some - 1), q = which ? which[line] : line;
+        queries[threadIdx.x] = q;
         joined[threadIdx.x] = 0;
         if (threadIdx.x == 0) total = 0;
         farthest[threadIdx.x] = bounds[q] == ~0ull ? INFINITE : unordered((u32)(bounds[q] >> 32));
@@ -65,7 +69,7 @@ __device__ void take(const T* __restrict__ products, const float* __restrict__ s
         for (int j = 0; j < AHEAD; ++j)
 #pragma unroll
             for (int part = 0; part < PARTS; ++part) {
-                const long long line = (long long)part * nq + low + (i + j < some ? i + j : some - 1);
+                const long long line = (long long)part * lines + low + (i + j < some ? i + j : some - 1);
                 if (whole) {
                     four_of(products + line * rows + begin, ahead[part][j]);
                 } else {
@@ -78,7 +82,7 @@ __device__ void take(const T* __restrict__ products, const float* __restrict__ s
 #pragma unroll
             for (int r = 0; r < TAKE_ROWS; ++r) {
                 if (i + j >= some || number[r] < 0) continue;
-                const int q = low + i + j;
+                const int q = queries[i + j];
                 const float from = columns > 1 ? start[(long long)q * columns + of[r]] : starts[i + j];
                 const float wide = columns > 1 && spread ? spread[(long long)q * columns + of[r]] : spreads[i + j];
                 float sum = __fmul_rn(steps[0][i + j], (float)ahead[0][j][r]);
@@ -107,25 +111,26 @@ __device__ void take(const T* __restrict__ products, const float* __restrict__ s
     }
     __syncthreads();
     if ((int)threadIdx.x < some && joined[threadIdx.x] > 0)
-        bases[threadIdx.x] = atomicAdd(&counts[low + threadIdx.x], joined[threadIdx.x]);
+        bases[threadIdx.x] = atomicAdd(&counts[queries[threadIdx.x]], joined[threadIdx.x]);
     __syncthreads();
     const u32 held = total < GATHERED ? total : GATHERED;
     for (u32 slot = threadIdx.x; slot < held; slot += blockDim.x) {
         const u32 i = ranks[slot] % TAKE_QUERIES, place = bases[i] + ranks[slot] / TAKE_QUERIES;
         if (place >= room) continue;
-        keys[(low + i) * room + place] = gathered[slot];
-        if (spread) distances[(low + i) * room + place] = measured[slot];
+        keys[queries[i] * room + place] = gathered[slot];
+        if (spread) distances[queries[i] * room + place] = measured[slot];
     }
 }
 
-#define TAKE(NAME, TYPE, PARTS, AHEAD)                                                                                \
-    extern "C" __global__ void NAME(const TYPE* products, const float* step, const float* start, const float* spread, \
-                                    int columns, const int* column, const float* add, const float* scale,             \
-                                    const float* error, const int* numbers, long long first, const u64* allowed,      \
-                                    long long allowed_rows, const u64* bounds, u32* counts, u64* keys,                \
-                                    float* distances, long long room, long long rows, int nq) {                       \
-        take<TYPE, PARTS, AHEAD>(products, step, start, spread, columns, column, add, scale, error, numbers, first,   \
-                                 allowed, allowed_rows, bounds, counts, keys, distances, room, rows, nq);             \
+#define TAKE(NAME, TYPE, PARTS, AHEAD)                                                                              \
+    extern "C" __global__ void NAME(                                                                                \
+        const TYPE* products, const float* step, const float* start, const float* spread, int columns,              \
+        const int* column, const float* add, const float* scale, const float* error, const int* numbers,            \
+        long long first, const u64* allowed, long long allowed_rows, const u64* bounds, u32* counts, u64* keys,     \
+        float* distances, long long room, long long rows, const int* which, int lines, int nq) {                    \
+        take<TYPE, PARTS, AHEAD>(products, step, start, spread, columns, column, add, scale, error, numbers, first, \
+                                 allowed, allowed_rows, bounds, counts, keys, distances, room, rows, which, lines,  \
+                                 nq);                                                                               \
     }
 TAKE(take_float_1, float, 1, 8)
 TAKE(take_float_2, float, 2, 4)
