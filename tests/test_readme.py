@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.systems.server import Server
+from bench.systems.server import Server, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,6 +33,21 @@ def test_the_same_tour_runs_against_a_server(tmp_path: Path, capsys: pytest.Capt
         run(BLOCKS[0].replace('"./data"', f'"{server.url}"'), tmp_path)
         run("import vecstore\n" + BLOCKS[1].replace("grpc://127.0.0.1:7334", server.url) + "db.close()", tmp_path)
     assert capsys.readouterr().out.startswith("7 1.0 ")
+
+
+def test_the_tour_goes_on_over_http(tmp_path: Path) -> None:
+    """In the database where the tour before it left off."""
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl")
+    (commands,) = re.findall(r"^## Five minutes, over HTTP\n```\n(.*?)^```", README, flags=re.M | re.S)
+    port = free_port()
+    with Server(tmp_path / "data", SERVER_REST_PORT=port) as server:
+        run(BLOCKS[0].replace('"./data"', f'"{server.url}"'), tmp_path)
+        commands = commands.replace("127.0.0.1:7333", f"127.0.0.1:{port}")
+        commands = commands.replace("curl ", r"curl -sS --fail-with-body -w '\n' ")
+        done = subprocess.run(["bash", "-ec", commands], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [hit["id"] for hit in json.loads(done.stdout.splitlines()[-1])["points"]] == [1]
 
 
 def test_the_filters_are_filters(tmp_path: Path) -> None:
