@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vecstore import Binary, Dense, InvalidArgument, NotFound, VecstoreError
+from vecstore import RRF, Binary, Dense, InvalidArgument, NotFound, Prefetch, VecstoreError
 
 GOOD = np.eye(3, 4, dtype=np.float32)
 
@@ -64,6 +64,18 @@ BAD_READS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "k that is no number": ("BAD_ARGUMENT", lambda c: c.query(np.ones(4), k="ten", using="v")),
     "k of zero": ("*", lambda c: c.query(np.ones(4), k=0, using="v")),
     "negative offset": ("*", lambda c: c.query(np.ones(4), offset=-1, using="v")),
+    "a field that is no name": ("VECTOR_NAME_UNKNOWN", lambda c: c.query(np.ones(4), using=["v"])),
+    "threshold that is no number": ("BAD_ARGUMENT", lambda c: c.query(np.ones(4), using="v", score_threshold=[1])),
+    "text for a threshold": ("BAD_ARGUMENT", lambda c: c.query(np.ones(4), using="v", score_threshold="high")),
+    "infinite threshold": ("*", lambda c: c.query(np.ones(4), using="v", score_threshold=np.inf)),
+    "a prefetch's threshold": (
+        "BAD_ARGUMENT",
+        lambda c: c.query(prefetch=[Prefetch(vector=np.ones(4), using="v", score_threshold="high")], fusion=RRF()),
+    ),
+    "payload by number": ("BAD_ARGUMENT", lambda c: c.query(np.ones(4), using="v", with_payload=3)),
+    "vectors by number": ("BAD_ARGUMENT", lambda c: c.get([10], with_vectors=[3])),
+    "text for a timeout": ("BAD_ARGUMENT", lambda c: c.query(np.ones(4), using="v", timeout_s="soon")),
+    "timeout of nothing": ("BAD_ARGUMENT", lambda c: c.query(np.ones(4), using="v", timeout_s=0)),
     "unknown condition": ("BAD_FILTER", lambda c: c.query(np.ones(4), using="v", filter={"key": "a", "like": "x"})),
     "filter that is no filter": ("BAD_FILTER", lambda c: c.count("n = 1")),
     "NaN in a filter": ("BAD_FILTER", lambda c: c.count({"key": "a", "range": {"gte": np.nan}})),

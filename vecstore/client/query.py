@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.rankings import VECTORS, as_ranking
-from vecstore.client.requests import as_count, search_params, select
+from vecstore.client.requests import as_count, as_number, as_timeout, search_params, select
 from vecstore.client.stages import Prefetch, as_prefetches
 from vecstore.client.vectors import as_query, only_vector
 from vecstore.config import Limits
@@ -131,7 +131,6 @@ def request_of(
     given: BatchOptions,
 ) -> QueryRequest:
     """By rows, one or a batch of them. Raises InvalidArgument."""
-    own_timeout_s = given.get("timeout_s")
     return QueryRequest(
         name,
         rows,
@@ -139,10 +138,10 @@ def request_of(
         filter=as_filter(given.get("filter"), limits),
         k=as_count("k", k),
         offset=as_count("offset", given.get("offset", 0)),
-        score_threshold=given.get("score_threshold"),
+        score_threshold=as_number("score_threshold", given.get("score_threshold")),
         select=select(given.get("with_payload", True), given.get("with_vectors", False)),
         min_seq=min_seq,
-        timeout_s=timeout_s if own_timeout_s is None else own_timeout_s,
+        timeout_s=as_timeout(given.get("timeout_s"), timeout_s),
         params=search_params(
             given.get("nprobe"),
             given.get("oversampling"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -27,13 +27,19 @@ def as_mode(mode: str) -> WriteMode:
 
 
 def select(payload: bool | Sequence[str], vectors: bool | Sequence[str]) -> Selection:
-    """A selection; one name may be given without a list."""
+    """A selection; one name may be given without a list. Raises InvalidArgument (BAD_ARGUMENT)."""
     if payload is True and vectors is False:
         return _DEFAULT_SELECTION
-    return Selection(
-        payload=[payload] if isinstance(payload, str) else payload,
-        vectors=[vectors] if isinstance(vectors, str) else vectors,
-    )
+    return Selection(_chosen("with_payload", payload), _chosen("with_vectors", vectors))
+
+
+def _chosen(name: str, value: Any) -> bool | list[str]:
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    names = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
+    if not all(isinstance(one, str) for one in names):
+        raise _bad_argument(name, f"{name}={value!r:.80} must be True, False or a list of names")
+    return names
 
 
 def field_index(collection: str, key: str, kind: IndexKind) -> FieldIndexRequest:
@@ -105,6 +111,23 @@ def _positive(name: str, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         raise _bad_argument(name, f"{name}={value!r:.80} must be a number above 0; leave it out for the index's choice")
     return value
+
+
+def as_number(name: str, value: Any) -> float | None:
+    """A number, None for none. What it may be is checked by the engine."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise _bad_argument(name, f"{name}={value!r:.80} must be a number")
+
+
+def as_timeout(given: Any, otherwise: float) -> float:
+    """Seconds, above 0. Raises InvalidArgument (BAD_ARGUMENT)."""
+    seconds = as_number("timeout_s", given)
+    if seconds is not None and not seconds > 0:
+        raise _bad_argument("timeout_s", f"timeout_s={given!r:.80} must be above 0")
+    return otherwise if seconds is None else seconds
 
 
 def _flag(name: str, value: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.rankings import as_ranking
-from vecstore.client.requests import as_count, search_params
+from vecstore.client.requests import as_count, as_number, search_params
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument
 from vecstore.query.fusion import Fusion, FusionMethod
@@ -85,7 +85,7 @@ def _prefetch(given: Prefetch, schema: Schema, limits: Limits, path: str) -> Pre
             given.using,
             as_filter(given.filter, limits),
             as_count("k", given.k),
-            given.score_threshold,
+            as_number("score_threshold", given.score_threshold),
             params,
             below,
             given.fusion,

@@ -39,8 +39,8 @@ def only_vector(schema: Schema, using: str | None) -> str:
     """`using`, or the collection's one vector field. Raises InvalidArgument (VECTOR_NAME_UNKNOWN)."""
     if using is None and len(schema.vectors) == 1:
         return next(iter(schema.vectors))
-    if using is None or using not in schema.vectors:
-        what = "a vector field must be named" if using is None else f"vector field {using!r} is unknown"
+    if not isinstance(using, str) or using not in schema.vectors:
+        what = "a vector field must be named" if using is None else f"vector field {using!r:.80} is unknown"
         names = ", ".join(sorted(schema.vectors))
         raise InvalidArgument(f"{what}; the collection has: {names}", reason="VECTOR_NAME_UNKNOWN")
     return using

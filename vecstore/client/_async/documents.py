@@ -11,7 +11,7 @@ from vecstore.client._async.collection import AsyncCollection
 from vecstore.client.document_files import as_document, files_of
 from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.progress import Advance, progress_bar
-from vecstore.client.requests import as_count
+from vecstore.client.requests import as_count, as_timeout
 from vecstore.client.seqs import Seqs
 from vecstore.client.transport import AsyncTransport
 from vecstore.documents.asking import Wanted, check_wanted, groups_for, query_for, vectors_field
@@ -248,7 +248,7 @@ class AsyncDocuments:
         )
         check_wanted(wanted, self._limits)
         where = as_filter(filter, self._limits)
-        time_s = self._timeout_s if timeout_s is None else timeout_s
+        time_s = as_timeout(timeout_s, self._timeout_s)
         # Neighbours are looked for in the collection where the passages were found.
         name = (await self.collection.info()).name if neighbours else self.name
 

@@ -13,7 +13,7 @@ from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.fusing import as_listed
 from vecstore.client.query import Asked, BatchOptions, QueryOptions, check_batch_options, request_of
 from vecstore.client.query_batches import Query, are_queries, as_requests, check_no_options, cut_requests, further
-from vecstore.client.requests import as_count
+from vecstore.client.requests import as_count, as_timeout
 from vecstore.client.stages import RRF, hybrid_stages
 from vecstore.client.vectors import Ids, as_ids, as_queries, only_vector
 from vecstore.errors import VecstoreError
@@ -127,7 +127,7 @@ class Asking(Handle):
         """The scores of points with each other (`.ids`, and `.scores` float32 (n, n)): of those listed, or of a
         `sample` of those that match; the same one for the same `seed`."""
         listed, where = None if ids is None else as_ids(ids), as_filter(filter, self._limits)
-        time_s = self._timeout_s if timeout_s is None else timeout_s
+        time_s = as_timeout(timeout_s, self._timeout_s)
         count = as_count("sample", sample)
         request = MatrixRequest(self.name, using, listed, where, count, seed, self._asked, time_s, self._seen)
         return self._transport.matrix(request)
