@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from vecstore.index.base import SearchParams
 from vecstore.index.familiar_limits import Familiar
 from vecstore.index_text import parse_index
 from vecstore.kernels.stop import check_stop
+from vecstore.quality import Quality
 from vecstore.schema import Metric
 from vecstore.types import OperationState
 
@@ -194,6 +196,25 @@ def test_queries_that_come_too_fast_to_be_checked_are_tuned_on(
     assert len(told[0]) == 60
     assert watched.observed_recall() == []  # nothing is known of what they got
     assert not shadow._notes
+
+
+def test_a_field_may_be_noted_while_a_collection_is_forgotten(watched: Database) -> None:
+    shadow = watched.reader.shadow
+    assert shadow is not None
+    quality = Quality(0.9, True, "ivf", "rows")
+    noting = threading.Thread(target=lambda: shadow._note("other", "v", questions(1), None, quality, 0.5))
+
+    class Noted(dict[tuple[str, str], int]):
+        def items(self) -> Any:
+            for pair in super().items():
+                yield pair
+                noting.start()
+                noting.join(0.1)
+
+    shadow._noted = Noted({("c", "v"): 1})
+    shadow.forget("c")
+    noting.join(30)
+    assert shadow._noted == {("other", "v"): 1}
 
 
 def test_closing_ends_a_check_that_runs(watched: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,14 @@ def test_there_are_never_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert Checkpoints(tmp_path).load("too large") is None
 
 
+def test_where_none_can_be_kept_builds_go_on(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / "not" / "there"):
+        save(folder, "one")
+        assert Checkpoints(folder).load("one") is None
+        checkpoints.sweep(folder)
+
+
 def test_they_are_due_by_time_and_by_what_they_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])

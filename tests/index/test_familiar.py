@@ -135,6 +135,20 @@ def test_a_batch_like_the_last_one_is_held_to_more_at_once(text: str, monkeypatc
     assert familiar.met == {}
 
 
+def test_another_thread_may_forget_the_last_batch_at_any_time() -> None:
+    class Gone(dict[Any, float]):
+        def __contains__(self, key: object) -> bool:
+            return True  # as it was when this was asked
+
+    data, index = data_of("ivf"), built("ivf")
+    assert index.familiar is not None
+    met, index.familiar = index.familiar, dataclasses.replace(index.familiar, met=Gone())
+    try:
+        assert promised(index, data.like, recall_target=TARGET).recall is not None
+    finally:
+        index.familiar = met
+
+
 def test_lists_that_were_visited_are_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(costs, "EXACT_FIXED", 1e12)  # or a scan of so few rows costs least
     data, kernels = data_of("ivf"), get_kernels()

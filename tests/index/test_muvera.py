@@ -10,6 +10,7 @@ from late_support import DIM, FIELD, corpus, exact, nothing, queries_from, recal
 from test_plaid import bitmap
 
 from vecstore.errors import Corruption, InvalidArgument
+from vecstore.index import late
 from vecstore.index.base import SearchParams, Warm
 from vecstore.index.muvera import MuveraIndex
 from vecstore.index_spec import Int8, Muvera, RaBitQ
@@ -130,6 +131,21 @@ def test_codes_find_what_whole_encodings_do() -> None:
     rows, distances, _ = index._first(get_kernels(), QUERIES, 50, 1, None)
     assert np.mean([len(np.intersect1d(*pair)) / 50 for pair in zip(rows, best, strict=True)]) > 0.75
     assert 0.8 < np.median(-distances / np.take_along_axis(products, rows, axis=1)) < 1.4
+
+
+@pytest.mark.parametrize("rescore", [True, False])
+def test_rows_without_tokens_are_no_answers_although_few_are_allowed(
+    rescore: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(late, "SCAN_ROWS", 0)
+    rows = corpus(120)
+    counts = np.where(np.arange(120) < 90, 0, np.diff(rows.offsets))
+    few = TokenRows(np.append(0, np.cumsum(counts)), rows.tokens[-counts.sum() :])
+    index = built(changed(tokens="int8"), few)
+    monkeypatch.setattr(index, "_planned", lambda k, params, matches: late.Plan(1, 120, 60, None))
+    found = index.search(get_kernels(), QUERIES, 40, None, SearchParams(ef=120, rescore=rescore))
+    assert "rows_scored_by_codes" in found.counters
+    assert np.unique(found.rows).tolist() == [-1, *range(90, 120)]
 
 
 def test_more_candidates_than_are_allowed() -> None:

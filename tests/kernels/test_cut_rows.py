@@ -32,9 +32,9 @@ def test_rows_come_in_the_order_asked_for_and_empty_ones_as_wanted(cut: Callable
     assert cut(nothing, np.zeros(3, np.uint64), np.array([1, 0]), b"x") == [b"x", b"x"]
 
 
-@pytest.mark.skipif("native" not in available_backends(), reason="the native extension is not there")
-def test_native_code_follows_no_offset_out_of_the_bytes() -> None:
+@pytest.mark.parametrize("cut", WAYS)
+def test_no_offset_is_followed_out_of_the_bytes(cut: Callable[..., list[bytes | None]]) -> None:
     content = np.zeros(4, np.uint8)
     for offsets in ([0, 5], [3, 2], [1 << 60, 1 << 60]):
         with pytest.raises(ValueError, match="offsets do not rise"):
-            _native.cut_rows(content, np.array(offsets, np.uint64), np.array([0]), None)
+            cut(content, np.array(offsets, np.uint64), np.array([0]), None)

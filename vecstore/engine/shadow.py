@@ -126,15 +126,17 @@ class Shadow:
         self, collection: str, name: str, queries: Queries, where: Filter | None, quality: Quality, share: float
     ) -> None:
         """For the thread to keep: without its recall."""
-        noted = self._noted.get((collection, name), 0)
         if not self._tunes or where is not None or isinstance(queries, TermQueries) or not quality.basis:
             return
-        if share < 1 or noted < self._first:
-            self._noted[collection, name] = noted + 1
-            query = _copied(queries, _RANDOM.randrange(len(queries)))
-            assert not isinstance(query, TermQueries)
-            unfamiliar = quality.basis == "unfamiliar"
-            self._notes.append(Checked(collection, name, quality.strategy, None, None, unfamiliar, query))
+        key = (collection, name)
+        if share == 1 and self._noted.get(key, 0) >= self._first:
+            return
+        with self._lock:  # or `forget`, which goes over them, meets one that is new
+            self._noted[key] = self._noted.get(key, 0) + 1
+        query = _copied(queries, _RANDOM.randrange(len(queries)))
+        assert not isinstance(query, TermQueries)
+        unfamiliar = quality.basis == "unfamiliar"
+        self._notes.append(Checked(collection, name, quality.strategy, None, None, unfamiliar, query))
 
     def _keep_notes(self) -> None:
         while self._notes:

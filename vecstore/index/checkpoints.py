@@ -93,7 +93,8 @@ class Checkpoints:
             self._make_room(path, sum(part.nbytes for part in parts))
             _write(path, _Head(phase, done, parts), itertools.chain.from_iterable(c.parts for c in columns.values()))
         except OSError as error:
-            path.with_suffix(".part").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.with_suffix(".part").unlink()
             log.warning("a checkpoint at %s %d could not be written: %s", phase, done, error)
         took = time.monotonic() - began
         self._next = began + took + max(EVERY_S, took / COST_MAX)

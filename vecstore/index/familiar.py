@@ -64,8 +64,8 @@ def search_promised(
     target, and promised less if there is none. A filter is taken to have nothing to do with the query."""
     familiar, ahead, first = index.familiar, 0.0, params
     batch = allowed is None and len(queries) >= BATCH and is_left_open(params)
-    if batch and familiar is not None and (k, params) in familiar.met:
-        ahead = familiar.met[k, params]
+    if batch and familiar is not None and (met := familiar.met.get((k, params))) is not None:
+        ahead = met
         more = index.caution(k, n_allowed, params).raised(params.recall_target, ahead)
         first = replace(params, recall_target=more)
         if index.scan_pays(k, len(queries), first, ahead) and costs.row_factor(kernels) == 1:

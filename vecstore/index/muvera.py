@@ -138,13 +138,15 @@ class MuveraIndex(LateIndex):
         vectors = self._encoder.queries(queries)
         again = self._encodings is not None
         most = min(self.ntotal, RANKED_AGAIN * m if again else m)
+        offsets = self._rows.offsets
         if not again and allowed_count(self.ntotal, allowed) <= most:
-            return *_all_of(allowed, self.ntotal, (len(queries), m)), {"rows_scanned": 0}
+            every = allowed_rows(allowed, self.ntotal)
+            every = every[offsets[every + 1] > offsets[every]]
+            return *_unranked(every, (len(queries), m)), {"rows_scanned": 0}
         target = RECALLS[min(effort, len(RECALLS)) - 1]
         params = SearchParams(rescore=False) if self.spec.first == "flat" else SearchParams(recall_target=target)
         found = self._dense.search(kernels, vectors, most, allowed, params)
         rows = np.ascontiguousarray(found.rows)
-        offsets = self._rows.offsets
         rows[(rows >= 0) & (offsets[rows + 1] == offsets[rows])] = -1  # without tokens
         if self._encodings is None:
             return rows, found.distances, found.counters
@@ -202,10 +204,9 @@ def holds_whole(spec: Muvera) -> bool:
     return spec.whole or spec.first != "flat"
 
 
-def _all_of(allowed: Bitmap | None, n: int, shape: tuple[int, int]) -> tuple[Int64Array, Float32Array]:
-    """The few rows that are allowed, unranked, for every query."""
+def _unranked(found: Int64Array, shape: tuple[int, int]) -> tuple[Int64Array, Float32Array]:
+    """The same few rows for every query."""
     rows, distances = np.full(shape, -1, np.int64), np.full(shape, np.inf, np.float32)
-    found = allowed_rows(allowed, n)
     rows[:, : len(found)], distances[:, : len(found)] = found, 0
     return rows, distances
 

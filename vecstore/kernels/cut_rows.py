@@ -15,7 +15,8 @@ Cut = Callable[[np.ndarray, np.ndarray, Int64Array, bytes | None], list[bytes | 
 
 def cut_rows(content: np.ndarray, offsets: np.ndarray, rows: Int64Array, empty: bytes | None) -> list[bytes | None]:
     """content[offsets[row] : offsets[row + 1]] of uint8 `content`, for each of `rows` (n,); `empty` where that is
-    nothing. `offsets` is uint64 and ascends within `content`. Raises ValueError for a row that there is not."""
+    nothing. `offsets` is uint64 and ascends within `content`, `rows` is contiguous. Raises ValueError for a row that
+    there is not, and for its offsets where they do not."""
     return _cut()(content, offsets, rows, empty)
 
 
@@ -33,6 +34,7 @@ def in_python(content: np.ndarray, offsets: np.ndarray, rows: Int64Array, empty:
     wrong = rows[(rows < 0) | (rows >= len(offsets) - 1)]
     if len(wrong):
         raise ValueError(f"row {wrong[0]} is not in 0..{len(offsets) - 2}")
-    held = content.data
-    bounds = zip(offsets[rows].tolist(), offsets[rows + 1].tolist(), strict=True)
-    return [bytes(held[low:high]) or empty for low, high in bounds]
+    held, lows, highs = content.data, offsets[rows], offsets[rows + 1]
+    if (lows > highs).any() or (highs > len(content)).any():
+        raise ValueError("offsets do not rise within the bytes")
+    return [bytes(held[low:high]) or empty for low, high in zip(lows.tolist(), highs.tolist(), strict=True)]
