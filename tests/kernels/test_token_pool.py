@@ -10,7 +10,7 @@ import pytest
 from vecstore.index.token_pool import held_after, pooled
 from vecstore.kernels import token_encode
 from vecstore.kernels.numpy_backend import NumpyKernels
-from vecstore.kernels.token_pool_numpy import _merges, means, ward_labels
+from vecstore.kernels.token_pool_numpy import means, ward_labels, ward_merges
 from vecstore.tokens import TokenRows
 
 
@@ -24,6 +24,19 @@ def rows_of(rng: np.random.Generator, counts: list[int], dim: int) -> TokenRows:
     return TokenRows.of(rows, dim, np.float32)
 
 
+def hard_rows(rng: np.random.Generator, dim: int) -> TokenRows:
+    """With what has no direction, ties of many tokens, lengths far from one, and more tokens than a step looks at."""
+    rows = rows_of(rng, [0, 1, 2, 3, 17, 40, 64, 150], dim)
+    rows.tokens[3] = 0
+    rows.tokens[9] = rows.tokens[8]
+    rows.tokens[30:40] *= np.float32(1e20)
+    rows.tokens[40:50] *= np.float32(1e-25)
+    rows.tokens[50:53] = 1e-38
+    rows.tokens[70:90] = 0
+    rows.tokens[-60:-20] = rows.tokens[-60]
+    return rows
+
+
 def nothing(_phase: str, _done: int, _total: int) -> None:
     """As progress."""
 
@@ -31,9 +44,7 @@ def nothing(_phase: str, _done: int, _total: int) -> None:
 def test_backends_pool_to_the_same_bits(isa: str, native_isa: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     for dim in (1, 5, 96):
-        rows = rows_of(rng, [0, 1, 2, 3, 17, 40, 64], dim)
-        rows.tokens[3] = 0
-        rows.tokens[9] = rows.tokens[8]
+        rows = hard_rows(rng, dim)
         for factor, protected in ((2, 1), (3, 0), (11, 2), (16, 50)):
             native = native_isa(isa)
             monkeypatch.setattr(token_encode, "get_kernels", lambda native=native: native)
@@ -46,9 +57,7 @@ def test_backends_pool_to_the_same_bits(isa: str, native_isa: Any, monkeypatch: 
 
 def test_numba_pools_to_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     numba_backend = pytest.importorskip("vecstore.kernels.numba_backend", reason="needs the numba extra")
-    rows = rows_of(np.random.default_rng(5), [0, 1, 2, 3, 17, 40, 64], 13)
-    rows.tokens[3] = 0
-    rows.tokens[9] = rows.tokens[8]
+    rows = hard_rows(np.random.default_rng(5), 13)
     found = {}
     for kind in (numba_backend.NumbaKernels, NumpyKernels):
         monkeypatch.setattr(token_encode, "get_kernels", kind)
@@ -63,7 +72,7 @@ def test_heights_are_those_of_ward() -> None:
     points = rng.standard_normal((40, 8))
     distances = ((points[:, None] - points) ** 2).sum(axis=2)
     members: dict[int, list[int]] = {i: [i] for i in range(40)}
-    for height, a, b in _merges(distances):
+    for height, a, b in ward_merges(distances, 39):
         one, two = members[a], members[b]
         apart = ((points[one].mean(axis=0) - points[two].mean(axis=0)) ** 2).sum()
         assert height == pytest.approx(2 * len(one) * len(two) / (len(one) + len(two)) * apart)

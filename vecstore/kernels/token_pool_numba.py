@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from vecstore.kernels.token_pool_numpy import DIRECTION, LANES
+
+_ONE, _ZERO, _NONE = np.float32(1), np.float32(0), np.float32(np.inf)
+
 
 @njit(nogil=True, cache=True)
 def pool_tokens(tokens: Any, offsets: Any, kept: int, out_offsets: Any, out: Any) -> None:
@@ -21,117 +25,136 @@ def pool_tokens(tokens: Any, offsets: Any, kept: int, out_offsets: Any, out: Any
         if clusters == len(own) - whole:
             room[whole:] = own[whole:]
         else:
-            _means(own[whole:], _labels(_distances(own[whole:]), clusters), room[whole:])
+            weights = np.empty(len(own) - whole, np.float32)
+            distances = _distances(own[whole:], weights)
+            _means(own[whole:], weights, _labels(distances, clusters), room[whole:])
 
 
 @njit(nogil=True, cache=True)
-def _distances(tokens: Any) -> Any:
+def _distances(tokens: Any, weights: Any) -> Any:
     n, dim = tokens.shape
-    values, lengths = np.empty((n, dim), np.int32), np.empty(n)
+    values, inverses = np.empty((n, dim), np.int32), np.empty(n, np.float32)
+    scaled = np.empty(dim, np.float32)
     for t in range(n):
-        top = np.float32(0)
+        top = _ZERO
         for d in range(dim):
             top = max(top, abs(tokens[t, d]))
-        inverse = np.float32(127) / top if top > 0 else np.float32(0)
-        squares = 0
+        inverse = np.float32(127) / top if top >= DIRECTION else _ZERO
+        product = np.int32(0)
         for d in range(dim):
-            value = np.int32(np.rint(tokens[t, d] * inverse))
+            scaled[d] = tokens[t, d] * inverse
+            value = np.int32(np.rint(scaled[d]))
             values[t, d] = value
-            squares += value * value
-        lengths[t] = np.sqrt(np.float64(squares))
-    out = np.empty((n, n))
+            product += value * value
+        square = _square(scaled)
+        weights[t] = inverse / np.sqrt(square) if square > 0 else _ZERO
+        inverses[t] = _ONE / np.sqrt(np.float32(product)) if product > 0 else _ZERO
+    out = np.empty((n, n), np.float32)
     for a in range(n):
-        out[a, a] = np.inf
+        out[a, a] = _NONE
         for b in range(a):
             product = np.int32(0)
             for d in range(dim):
                 product += values[a, d] * values[b, d]
-            norms = lengths[a] * lengths[b]
-            out[a, b] = out[b, a] = 2.0 - 2.0 * (product / norms if norms > 0 else 0.0)
+            out[a, b] = out[b, a] = max(_ONE - np.float32(product) * (inverses[a] * inverses[b]), _ZERO)
     return out
 
 
 @njit(nogil=True, cache=True)
 def _labels(distances: Any, clusters: int) -> Any:
-    """Labels of tokens, numbered by first token; `distances` are written to."""
+    """Labels of tokens, numbered by first token; `distances` are written to.
+
+    `least` is at most the distance of a cluster to the nearest after it, `nearest`, or -1 where that is not known."""
     n = len(distances)
-    heights, pairs = np.empty(n - 1), np.empty((n - 1, 2), np.int64)
-    sizes, active = np.ones(n), np.ones(n, np.bool_)
-    path, depth = np.empty(n, np.int64), 0
-    for step in range(n - 1):
-        if depth == 0:
-            path[0], depth = np.argmax(active), 1
-        while True:
-            at = path[depth - 1]
-            nearest = before = path[depth - 2] if depth > 1 else -1
-            least = distances[at, before] if before >= 0 else np.inf
-            for other in range(n):
-                if active[other] and distances[at, other] < least:
-                    least, nearest = distances[at, other], other
-            if nearest == before:
-                break
-            path[depth] = nearest
-            depth += 1
-        a, b = min(path[depth - 1], path[depth - 2]), max(path[depth - 1], path[depth - 2])
-        depth -= 2
-        height = distances[a, b]
-        heights[step], pairs[step, 0], pairs[step, 1] = height, a, b
-        active[b] = False
-        for other in range(n):
-            if active[other] and other != a:
-                size = sizes[other]
-                total = (size + sizes[a]) * distances[a, other] + (size + sizes[b]) * distances[b, other]
-                new = (total - size * height) / (size + sizes[a] + sizes[b])
-                distances[a, other] = distances[other, a] = new
-        sizes[a] += sizes[b]
-    return _cut(np.argsort(heights, kind="mergesort")[: n - clusters], pairs, n)
-
-
-@njit(nogil=True, cache=True)
-def _cut(merges: Any, pairs: Any, n: int) -> Any:
-    roots, labels, number = np.arange(n), np.empty(n, np.int64), 0
-    for merge in merges:
-        a, b = _root(roots, pairs[merge, 0]), _root(roots, pairs[merge, 1])
-        roots[max(a, b)] = min(a, b)
+    sizes, least, nearest = np.ones(n, np.float32), np.full(n, _NONE), np.full(n, -1)
+    active, parents = np.ones(n, np.bool_), np.arange(n)
+    for a in range(n):
+        _find_nearest(distances, active, a, least, nearest)
+    left = n
+    while left > clusters:
+        a = np.argmin(least)
+        if nearest[a] < 0:
+            height = least[a]
+            _find_nearest(distances, active, a, least, nearest)
+            if least[a] > height:
+                continue
+        _join(distances, active, a, nearest[a], least, nearest, sizes)
+        parents[nearest[a]] = a
+        nearest[a] = -1
+        left -= 1
+    labels, number = np.empty(n, np.int64), 0
     for t in range(n):
-        at = _root(roots, t)
-        if at == t:
+        if parents[t] == t:
             labels[t] = number
             number += 1
         else:
-            labels[t] = labels[at]
+            labels[t] = labels[parents[t]]
     return labels
 
 
 @njit(nogil=True, cache=True)
-def _root(roots: Any, t: int) -> int:
-    while roots[t] != t:
-        t = roots[t]
-    return t
+def _find_nearest(distances: Any, active: Any, a: int, least: Any, nearest: Any) -> None:
+    low, at = _NONE, -1
+    for other in range(a + 1, len(distances)):
+        if active[other] and distances[a, other] < low:
+            low, at = distances[a, other], other
+    least[a], nearest[a] = low, at
 
 
 @njit(nogil=True, cache=True)
-def _means(tokens: Any, labels: Any, out: Any) -> None:
+def _join(distances: Any, active: Any, a: int, b: int, least: Any, nearest: Any, sizes: Any) -> None:
+    height, low = least[a], _NONE
+    active[b], least[b] = False, _NONE
+    for other in range(len(distances)):
+        if not active[other] or other == a:
+            continue
+        size = sizes[other]
+        with_a = size + sizes[a]
+        total = with_a * distances[a, other] + (size + sizes[b]) * distances[b, other] - size * height
+        apart = max(total / (with_a + sizes[b]), _ZERO)
+        distances[a, other] = distances[other, a] = apart
+        if other > a:
+            low = min(low, apart)
+        elif apart <= least[other]:
+            least[other], nearest[other] = apart, -1
+        if nearest[other] == a or nearest[other] == b:
+            nearest[other] = -1
+    least[a] = low
+    sizes[a] += sizes[b]
+
+
+@njit(nogil=True, cache=True)
+def _means(tokens: Any, weights: Any, labels: Any, out: Any) -> None:
     clusters, dim = out.shape
-    sums, lengths = np.zeros((clusters, dim)), np.zeros(clusters)
+    lengths = np.zeros(clusters, np.float32)
     counts, only = np.zeros(clusters, np.int64), np.zeros(clusters, np.int64)
+    out[:] = 0
     for t in range(len(labels)):
-        squares = 0.0
+        label, weight = labels[t], weights[t]
         for d in range(dim):
-            squares += np.float64(tokens[t, d]) * np.float64(tokens[t, d])
-        length, label = np.sqrt(squares), labels[t]
-        for d in range(dim):
-            sums[label, d] += np.float64(tokens[t, d]) / length if length > 0 else 0.0
-        lengths[label] += length
+            out[label, d] += tokens[t, d] * weight
+        lengths[label] += _ONE / weight if weight > 0 else _ZERO
         only[label] = t
         counts[label] += 1
     for c in range(clusters):
         if counts[c] == 1:
             out[c] = tokens[only[c]]
             continue
-        squares = 0.0
+        square = _square(out[c])
+        scale = lengths[c] / np.float32(counts[c]) / np.sqrt(square) if square > 0 else _ZERO
         for d in range(dim):
-            squares += sums[c, d] * sums[c, d]
-        scale = lengths[c] / counts[c] / np.sqrt(squares) if squares > 0 else 0.0
-        for d in range(dim):
-            out[c, d] = np.float32(sums[c, d] * scale)
+            out[c, d] *= scale
+
+
+@njit(nogil=True, cache=True)
+def _square(row: Any) -> Any:
+    """The sum of squares, in lanes that are added by halves."""
+    lanes = np.zeros(LANES, np.float32)
+    for d in range(len(row)):
+        lanes[d % LANES] += row[d] * row[d]
+    half = LANES // 2
+    while half > 0:
+        for lane in range(half):
+            lanes[lane] += lanes[lane + half]
+        half //= 2
+    return lanes[0]

@@ -1,4 +1,4 @@
-"""Pooling of tokens in numpy: the sums and the order of merges that the native code has."""
+"""Pooling of tokens in numpy: the sums and the order of merges of the other backends, whose bits are the same."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.base import Float32Array, Int64Array
-from vecstore.kernels.tokens_numpy import exact_products, rounded
+from vecstore.kernels.tokens_numpy import exact_products
 
-Float64Array = NDArray[np.float64]
+LANES = 16  # chains of a token's sums
+DIRECTION = np.float32(1e-35)  # the largest component of a token that has a direction
 
 
 def pool_tokens(
@@ -27,83 +28,80 @@ def pool_tokens(
 
 def ward_labels(tokens: Float32Array, clusters: int) -> Int64Array:
     """Labels 0..clusters-1 of tokens (n, dim), numbered by first token."""
-    merges = sorted(_merges(_distances(tokens)), key=lambda merge: merge[0])  # stable
-    roots = list(range(len(tokens)))
-
-    def root(t: int) -> int:
-        while roots[t] != t:
-            t = roots[t]
-        return t
-
-    for _, first, second in merges[: len(tokens) - clusters]:
-        low, high = sorted((root(first), root(second)))
-        roots[high] = low
-    firsts = {t: number for number, t in enumerate(t for t in range(len(tokens)) if roots[t] == t)}
-    return np.array([firsts[root(t)] for t in range(len(tokens))], np.int64)
+    parents = list(range(len(tokens)))
+    for _, first, second in ward_merges(_distances(tokens), len(tokens) - clusters):
+        parents[second] = first
+    labels: list[int] = []
+    for t, parent in enumerate(parents):
+        labels.append(labels[parent] if parent < t else len(set(labels)))
+    return np.array(labels, np.int64)
 
 
-def _distances(tokens: Float32Array) -> Float64Array:
-    """Squared distances of directions, from tokens rounded to bytes."""
-    values, _ = rounded(tokens)
-    norms = np.sqrt((values.astype(np.int64) ** 2).sum(axis=1).astype(np.float64))
-    products, lengths = exact_products(values, values), norms[:, None] * norms
-    cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
-    squares: Float64Array = 2.0 - 2.0 * cosines
-    return squares
+def _distances(tokens: Float32Array) -> Float32Array:
+    """1 - cosine, which is half a squared distance of directions, at least 0; from tokens rounded to bytes."""
+    values = np.rint(_scaled(tokens)[0]).astype(np.int32)
+    products = exact_products(values, values).astype(np.float32)
+    squares = np.diagonal(products)
+    inverses = np.divide(np.float32(1), np.sqrt(squares), out=np.zeros_like(squares), where=squares > 0)
+    distances: Float32Array = np.maximum(np.float32(1) - products * (inverses[:, None] * inverses), 0)
+    return distances
 
 
-def _merges(distances: Float64Array) -> list[tuple[float, int, int]]:
-    """Height and clusters of all merges, by chains of nearest neighbours; a cluster is named by its first token."""
-    n = len(distances)
-    distances = distances.copy()
+def ward_merges(distances: NDArray[Any], times: int) -> list[tuple[float, int, int]]:
+    """Heights and clusters of the first `times` merges: of the two nearest, of equal ones the first. A cluster is named
+    by its first token; Lance and Williams' update is for squared distances (n, n)."""
+    n, distances = len(distances), distances.copy()
     np.fill_diagonal(distances, np.inf)
-    sizes, active = np.ones(n), np.ones(n, bool)
-    path: list[int] = []
+    sizes = np.ones(n, distances.dtype)
     found: list[tuple[float, int, int]] = []
-    for _ in range(n - 1):
-        if not path:
-            path.append(int(active.argmax()))
-        while True:
-            at, before = path[-1], path[-2] if len(path) > 1 else -1
-            row = np.where(active, distances[at], np.inf)
-            nearest = int(row.argmin())
-            if before >= 0 and row[before] <= row[nearest]:
-                break
-            path.append(nearest)
-        a, b = sorted(path[-2:])
-        del path[-2:]
-        height = float(distances[a, b])
-        found.append((height, a, b))
-        active[b] = False
-        sums = (sizes + sizes[a]) * distances[a] + (sizes + sizes[b]) * distances[b] - sizes * height
-        with np.errstate(invalid="ignore"):
-            updated = sums / (sizes + sizes[a] + sizes[b])
-        others = active.copy()
-        others[a] = False
-        distances[a, others] = distances[others, a] = updated[others]
+    for _ in range(times):
+        a, b = divmod(int(distances.argmin()), n)
+        height = distances[a, b]
+        found.append((float(height), a, b))
+        with_a = sizes + sizes[a]
+        sums = with_a * distances[a] + (sizes + sizes[b]) * distances[b] - sizes * height
+        distances[a] = distances[:, a] = np.maximum(sums / (with_a + sizes[b]), 0)
+        distances[b] = distances[:, b] = np.inf
         sizes[a] += sizes[b]
     return found
 
 
 def means(tokens: Float32Array, labels: Int64Array, clusters: int) -> Float32Array:
     """The direction of the mean of each cluster's directions, at the mean of their lengths; summed in order."""
-    wide = tokens.astype(np.float64)
-    lengths = np.sqrt(_in_order(wide * wide))
-    unit = np.divide(wide, lengths[:, None], out=np.zeros_like(wide), where=lengths[:, None] > 0)
+    scaled, inverses = _scaled(tokens)
+    norms = np.sqrt(_squares(scaled))
+    weights = np.divide(inverses, norms, out=np.zeros_like(norms), where=norms > 0)
+    lengths = np.divide(np.float32(1), weights, out=np.zeros_like(weights), where=weights > 0)
     out = np.empty((clusters, tokens.shape[1]), np.float32)
     for cluster in range(clusters):
         members = np.flatnonzero(labels == cluster)
         if len(members) == 1:
             out[cluster] = tokens[members[0]]
             continue
-        total: Any = np.cumsum(unit[members], axis=0)[-1]
-        mean = np.cumsum(lengths[members])[-1] / len(members)
-        squares = _in_order((total * total)[None])[0]
-        out[cluster] = total * (mean / np.sqrt(squares) if squares > 0 else 0.0)
+        total = _in_order(tokens[members] * weights[members, None])
+        length = _in_order(lengths[members]) / np.float32(len(members))
+        norm = np.sqrt(_squares(total[None]))[0]
+        out[cluster] = total * (length / norm if norm > 0 else np.float32(0))
     return out
 
 
-def _in_order(terms: Float64Array) -> Float64Array:
-    """Sums along the last axis, one term after another."""
-    sums: Float64Array = np.cumsum(terms, axis=1)[:, -1]
-    return sums
+def _scaled(tokens: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Tokens (n, dim) whose largest component is 127, and by what they were multiplied (n,)."""
+    top = np.abs(tokens).max(axis=1, initial=0)
+    inverses = np.divide(np.float32(127), top, out=np.zeros_like(top), where=top >= DIRECTION)
+    return tokens * inverses[:, None], inverses
+
+
+def _squares(rows: Float32Array) -> Float32Array:
+    """Sums of squares (n,) of rows (n, dim), lane l of dimensions l, l + 16, ...; lanes added by halves."""
+    padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % LANES))).reshape(len(rows), -1, LANES)
+    lanes: Float32Array = _in_order(np.swapaxes(padded * padded, 0, 1))
+    while lanes.shape[1] > 1:
+        half = lanes.shape[1] // 2
+        lanes = lanes[:, :half] + lanes[:, half:]
+    return lanes[:, 0]
+
+
+def _in_order(terms: Float32Array) -> Any:
+    """Sums along the first axis, one term after another."""
+    return np.cumsum(terms, axis=0, dtype=np.float32)[-1]
