@@ -14,20 +14,28 @@ from vecstore.kernels.select import get_kernels
 
 
 class Gpu(ArrayDevice):
-    name = "cuda:0"
     released = 0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def release(self) -> None:
         self.released += 1
 
 
 @pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> Gpu:
-    made = Gpu()
-    monkeypatch.setattr(devices, "open_device", {"cuda:0": made}.get)
+def gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> list[Gpu]:
+    made = [Gpu("cuda:0")]
+    monkeypatch.setattr(devices, "open_device", lambda name: {one.name: one for one in made}.get(name))
+    monkeypatch.setattr(devices, "count", lambda: len(made))
     monkeypatch.setattr(turns.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(turns, "_PAUSE", 0.001)
     return made
+
+
+@pytest.fixture
+def gpu(gpus: list[Gpu]) -> Gpu:
+    return gpus[0]
 
 
 def test_a_build_enters_its_device_and_leaves_it(gpu: Gpu) -> None:
@@ -63,6 +71,23 @@ def test_another_waits_can_be_cancelled_and_then_goes_to_the_host(gpu: Gpu, monk
         monkeypatch.setattr(turns, "PATIENCE", 0.02)
         with building("cuda:0", host, lambda *_: None) as kernels:
             assert kernels is host
-    assert said == ["cuda:0 has been building for others for long: the processor builds this index"]
+    assert said == ["cuda:0: building for others for long; the processor builds this index"]
     with building("cuda:0", host, lambda *_: None) as kernels:
         assert kernels is not host
+
+
+def test_any_device_means_the_first_that_is_free(gpus: list[Gpu], monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus.append(Gpu("cuda:1"))
+    monkeypatch.setattr(turns, "PATIENCE", 0.02)
+    host, asked = get_kernels(), []  # type: ignore[var-annotated]
+    with building("auto", host, lambda *_: None) as first:
+        with building("auto", host, lambda *_: None) as second:
+            assert [kernels.name.split("+")[1] for kernels in (first, second)] == ["cuda:0", "cuda:1"]
+            place = entered()
+            assert place is not None
+            assert place.device is gpus[1]
+            with building("auto", host, lambda phase, *_: asked.append(phase)) as third:
+                assert third is host
+        with building("auto", host, lambda *_: None) as again:
+            assert again.name.endswith("cuda:1")
+    assert set(asked) == {"wait for cuda:0 or cuda:1"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,35 @@ from typing import Any
 
 import numpy as np
 from fake_cuda import Library
+
+_on_its_way = threading.local()
+
+
+def _sent() -> list[tuple[np.ndarray, np.ndarray]]:
+    """What this thread's stream has been asked to copy and nobody has waited for: the source is read when it runs, as a
+    GPU may read it."""
+    if not hasattr(_on_its_way, "copies"):
+        _on_its_way.copies = []
+    copies: list[tuple[np.ndarray, np.ndarray]] = _on_its_way.copies
+    return copies
+
+
+def _arrive(copies: list[tuple[np.ndarray, np.ndarray]] | None = None) -> None:
+    copies = _sent() if copies is None else copies
+    while copies:
+        target, source = copies.pop(0)
+        target[...] = source
+
+
+class Event:
+    def __init__(self, block: bool, disable_timing: bool) -> None:
+        self._copies: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def record(self, stream: object) -> None:
+        self._copies = _sent()
+
+    def synchronize(self) -> None:
+        _arrive(self._copies)
 
 
 class Array(np.ndarray):
@@ -25,6 +55,7 @@ class Array(np.ndarray):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """As CuPy: arrays of the host are not brought over silently."""
+        _arrive()
         out = kwargs.pop("out", ())
         assert method != "__call__" or not set(kwargs) & {"where", "casting"}, f"{ufunc.__name__}: CuPy may not know it"
         if out:
@@ -33,10 +64,39 @@ class Array(np.ndarray):
         return out[0] if out else _ours(results)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        _arrive()
         return _ours(func(*_plain_tree(args), **_plain_tree(kwargs)))
 
+    def __getitem__(self, index: Any) -> Any:
+        if not isinstance(index, slice):  # which reads nothing
+            _arrive()
+        return super().__getitem__(index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        _arrive()
+        super().__setitem__(index, value)
+
     def set(self, host: np.ndarray, stream: object = None) -> None:
-        self[...] = host
+        if stream is None:
+            self[...] = host
+        else:
+            _sent().append((self.view(np.ndarray), host))
+
+
+def _reading(name: str) -> Callable[..., Any]:
+    method = getattr(np.ndarray, name)
+
+    def read(self: Array, *args: Any, **kwargs: Any) -> Any:
+        _arrive()
+        return method(self, *args, **kwargs)
+
+    return read
+
+
+LOOKS = {"view", "reshape", "transpose", "setflags", "swapaxes", "squeeze"}  # at no number
+for _name in dir(np.ndarray):
+    if not _name.startswith("_") and _name not in LOOKS and callable(getattr(np.ndarray, _name)):
+        setattr(Array, _name, _reading(_name))
 
 
 def _plain(one: Any) -> Any:
@@ -77,6 +137,7 @@ def gemm_ex(
     b_type: int, ldb: int, beta: int, c: int, c_type: int, ldc: int, compute: int, algo: int,
 ) -> int:  # fmt: skip
     """cuBLAS's gemmEx, column-major, for the types and shapes that we use."""
+    _arrive()
     dtypes = {2: np.float16, 14: np.uint16, 3: np.int8, 0: np.float32, 10: np.int32}
     assert (trans_a, trans_b, a_type) == (1, 0, b_type)
     assert (c_type, compute) in ([(10, 72)] if a_type == 3 else [(0, 68), (0, 77)] if a_type == 0 else [(0, 68)])
@@ -120,16 +181,35 @@ def made(folder: Path) -> dict[str, types.ModuleType]:
     cupy.__dict__.update({name: getattr(np, name) for name in dir(np) if not name.startswith("__")})
 
     def ours(function: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *args, **kwargs: function(*args, **kwargs).view(Array)
+        def maker(*args: Any, **kwargs: Any) -> Any:
+            _arrive()
+            return function(*args, **kwargs).view(Array)
+
+        return maker
 
     makers = "asarray", "empty", "zeros", "ones", "full", "ascontiguousarray", "concatenate", "arange", "where", "sort"
     for name in makers:
         setattr(cupy, name, ours(getattr(np, name)))
     cupy.ndarray = Array  # type: ignore[attr-defined]
-    cupy.asnumpy = np.array  # type: ignore[attr-defined]
-    cupy.RawModule = lambda code, options: Library(code, options, folder)  # type: ignore[attr-defined]
 
-    stream = types.SimpleNamespace(synchronize=lambda: None, ptr=0)
+    def asnumpy(array: Any) -> np.ndarray:
+        _arrive()
+        return np.array(array)
+
+    class Module(Library):
+        def get_function(self, name: str) -> Callable[..., None]:
+            kernel = super().get_function(name)
+
+            def call(*arguments: Any, **options: Any) -> None:
+                _arrive()
+                kernel(*arguments, **options)
+
+            return call
+
+    cupy.asnumpy = asnumpy  # type: ignore[attr-defined]
+    cupy.RawModule = lambda code, options: Module(code, options, folder)  # type: ignore[attr-defined]
+
+    stream = types.SimpleNamespace(synchronize=_arrive, ptr=0)
 
     class Stream(contextlib.nullcontext):  # type: ignore[type-arg]
         def __init__(self, non_blocking: bool) -> None:
@@ -155,7 +235,7 @@ def made(folder: Path) -> dict[str, types.ModuleType]:
     cuda.__dict__.update(
         Device=lambda number: contextlib.nullcontext(), Stream=Stream, MemoryPool=Pool, runtime=runtime,
         using_allocator=lambda malloc: contextlib.nullcontext(), get_current_stream=lambda: stream,
-        alloc_pinned_memory=bytearray,
+        alloc_pinned_memory=bytearray, Event=Event,
     )  # fmt: skip
     device = types.ModuleType("cupy.cuda.device")
     device.get_cublas_handle = lambda: 0  # type: ignore[attr-defined]

@@ -22,10 +22,12 @@ LAW = ArrayDevice()
 
 
 def test_put_and_get_large_arrays(device: Device) -> None:
-    array = np.random.default_rng(5).standard_normal((1 << 16, 80)).astype(np.float32)  # more than a staging buffer
+    """Of several staging buffers each time, which are used again before anybody waits."""
+    array = np.random.default_rng(5).standard_normal((1 << 17, 80)).astype(np.float32)
     with device.working():
-        np.testing.assert_array_equal(device.get(device.put(array)), array)
-        np.testing.assert_array_equal(device.get(device.put(array[::2, 1:7])), array[::2, 1:7])
+        there = [device.put(part) for part in (array, array[::2, 1:7], -array)]
+        for found, wanted in zip(there, (array, array[::2, 1:7], -array), strict=True):
+            np.testing.assert_array_equal(device.get(found), wanted)
 
 
 def _column(n: int, dim: int = 8, seed: int = 0) -> np.ndarray:

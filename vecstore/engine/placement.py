@@ -87,20 +87,28 @@ class Placement:
             return self._opened[name]
 
 
+def _builders(device: str | None) -> list[str]:
+    """The devices of this machine that may build for a field on `device`; "auto" opens none before its turn."""
+    if device is None or device == "cpu":
+        return []
+    if device == "auto":
+        return [f"cuda:{number}" for number in range(devices.count())]
+    return [] if devices.open_device(device) is None else [device]
+
+
 @contextmanager
 def building(device: str | None, host: Kernels, progress: Progress) -> Iterator[Kernels]:
     """The kernels to build an index of a field on `device` with. Until the end this thread computes there: it trains
     and encodes on the device (`kernels.places`), and large scans of neighbours run there. The host's, where the machine
     has no such device or others keep it."""
-    opened = None
-    if device is not None and device != "cpu":
-        opened = devices.open_device("cuda:0" if device == "auto" else device)
-    if opened is None:
+    names = _builders(device)
+    if not names:
         yield host
         return
-    with turn(opened.name, progress) as ours:
-        if not ours:
-            log.warning("%s has been building for others for long: the processor builds this index", opened.name)
+    with turn(names, progress) as ours:
+        opened = None if ours is None else devices.open_device(ours)
+        if opened is None:
+            log.warning("%s: building for others for long; the processor builds this index", ", ".join(names))
             yield host
             return
         try:

@@ -47,7 +47,7 @@ from vecstore.index_queried import as_queried
 from vecstore.index_spec import SAQ, Flat, Graph
 from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels, UInt8Array
 from vecstore.kernels.graph import COUNTERS, LINE, GraphArrays, OpenGraph, UInt32Array, Walk
-from vecstore.kernels.places import in_parts
+from vecstore.kernels.places import ahead, in_parts
 from vecstore.schema import Metric, VectorField
 
 VERSION = 1
@@ -344,7 +344,7 @@ def _nothing(field: VectorField) -> Float32Array:
 def _encoded(source: StoredRows, codes: GraphCodes, progress: Progress) -> UInt8Array:
     packed = codes.fields[2]
     out = aligned_empty((len(source), codes.lines * LINE), np.uint8)
-    for low, rows in source.batches():
+    for low, rows in ahead(source.batches()):
         progress("encode", low, len(source))
         for part, made in in_parts(rows, None, lambda some, _: {"codes": codes.encode(some, source.metric, packed)}):
             out[low + part.start : low + part.stop] = made["codes"]

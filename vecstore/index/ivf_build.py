@@ -14,7 +14,7 @@ from vecstore.index.soar import soar_assignments
 from vecstore.index.stored_rows import BATCH, StoredRows
 from vecstore.index_spec import IVF, Flat
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
-from vecstore.kernels.places import in_parts, like
+from vecstore.kernels.places import ahead, in_parts, like
 from vecstore.quantize.base import Encoded, Lists
 
 
@@ -60,7 +60,7 @@ def encode(
             made |= {name: np.stack([of_copy[name] for of_copy in codes], axis=1) for name in codes[0]}
         return made
 
-    for low, rows in source.batches(BATCH):
+    for low, rows in ahead(source.batches(BATCH)):
         progress("encode", low, n)
         own = None if homes is None else homes[low : low + len(rows)]
         for part, made in in_parts(rows, own, coded):

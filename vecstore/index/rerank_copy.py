@@ -13,7 +13,7 @@ from vecstore.index.rerank import CodeRescorer, Rescorer, RowRescorer, narrow
 from vecstore.index.stored_rows import StoredRows, as_float32
 from vecstore.index_spec import IVF, Flat, Int8, Rerank
 from vecstore.kernels.base import Int64Array
-from vecstore.kernels.places import in_parts
+from vecstore.kernels.places import ahead, in_parts
 from vecstore.quantize.base import Quantizer
 from vecstore.quantize.registry import QUANTIZERS
 
@@ -33,7 +33,7 @@ def make_copy(spec: Flat | IVF, source: StoredRows, sample: Int64Array, progress
         return {"row.values": rows}
     quantizer = _int8().train(Int8(), source.metric, source.take(sample), None, SEED)
     encoded: dict[str, np.ndarray] = {}
-    for low, rows in source.batches():
+    for low, rows in ahead(source.batches()):
         for part, made in in_parts(rows, None, quantizer.encode):
             for name, array in made.items():
                 whole = encoded.setdefault(name, np.empty((len(source), *array.shape[1:]), array.dtype))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -98,12 +99,40 @@ def quotients(above: Any, below: Any, where: Any, otherwise: float) -> NDArray[A
     return found
 
 
+def ahead(batches: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[int, Any]]:
+    """The same batches (number, rows); on the device that this thread has entered, where a thread with a stream of its
+    own reads and brings over the next one meanwhile. What does not fit stays on the host."""
+    place = entered()
+    if place is None:
+        yield from batches
+        return
+    device = place.device
+
+    def load() -> tuple[int, Any] | None:
+        found = next(batches, None)
+        if found is None:
+            return None
+        try:
+            with device.working():
+                there = device.put(found[1])
+                device.finish()  # before another stream reads it
+        except MemoryError:
+            return found
+        return found[0], there
+
+    with ThreadPoolExecutor(1, "vecstore-upload") as loader:
+        coming = loader.submit(load)
+        while (found := coming.result()) is not None:
+            coming = loader.submit(load)
+            yield found
+
+
 Work = Callable[..., dict[str, Any]]
 
 
 def in_parts(rows: np.ndarray, others: np.ndarray | None, work: Work) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
-    """`work` of rows (n, ...) and what goes with each, brought to the host: on the device that this thread has entered,
-    in parts that fit there; what does not, the host does."""
+    """`work` of rows (n, ...), which may be there already (`ahead`), and what goes with each, brought to the host: on
+    the device that this thread has entered, in parts that fit there; what does not, the host does."""
     place, left = entered(), [slice(0, len(rows))]
     while left:
         part = left.pop()
@@ -121,16 +150,17 @@ def in_parts(rows: np.ndarray, others: np.ndarray | None, work: Work) -> Iterato
                 left += [slice(middle, part.stop), slice(part.start, middle)]
                 continue
             log.warning("%d rows do not fit into %s: the host encodes them", n, place.device.name)
+            own = [one if one is None or place.is_host(one) else place.device.get(one) for one in given]
             with _left():
-                yield part, work(*given)
+                yield part, work(*own)
 
 
 def by_batches(rows: np.ndarray, work: Callable[[Any], Any]) -> NDArray[Any]:
     """`work` of rows of the host, one result a row: at once, or on the device that this thread has entered."""
     if entered() is None:
         return work(rows)  # type: ignore[no-any-return]
-    batches = (rows[low : low + _BATCH] for low in range(0, len(rows), _BATCH))
-    parts = (in_parts(batch, None, lambda some, _: {"of": work(some)}) for batch in batches)
+    batches = ((low, rows[low : low + _BATCH]) for low in range(0, len(rows), _BATCH))
+    parts = (in_parts(batch, None, lambda some, _: {"of": work(some)}) for _, batch in ahead(batches))
     return np.concatenate([found["of"] for part in parts for _, found in part])
 
 

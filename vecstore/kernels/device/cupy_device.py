@@ -23,12 +23,12 @@ from vecstore.kernels.device.cupy_train import CupyTrain
 from vecstore.kernels.device.launch import Module
 from vecstore.kernels.device.products import gemm_call
 from vecstore.kernels.device.replay import Recorder, as_bytes
+from vecstore.kernels.device.staging import Staging
 
 SCORE_BYTES = 64 << 20  # a little more than the L2 cache of an H100 or H200: smaller products are slower
 POOL_SHARE = 0.85  # of the device's memory; the rest is the driver's, cuBLAS's and of recorded work
 RECORDED_SHARE = 0.05
 STAGED_FROM = 1 << 16  # bytes; smaller copies are not worth a pinned buffer
-STAGE_BYTES = 16 << 20
 
 
 class CupyDevice(CupySelect, CupyCodes, CupyTrain, CupyEncode):
@@ -41,6 +41,7 @@ class CupyDevice(CupySelect, CupyCodes, CupyTrain, CupyEncode):
         self._device = cupy.cuda.Device(number)
         self._pool = cupy.cuda.MemoryPool()
         self._local = threading.local()
+        self._staging = Staging()
         self._blas = Blas()
         with self._device:
             _, total = cupy.cuda.runtime.memGetInfo()
@@ -70,13 +71,7 @@ class CupyDevice(CupySelect, CupyCodes, CupyTrain, CupyEncode):
         if host.nbytes < STAGED_FROM:
             out.set(np.ascontiguousarray(host))
             return
-        source, target = as_bytes(host), out.reshape(-1).view(cupy.uint8)
-        stage, stream = self._stage(), cupy.cuda.get_current_stream()
-        for low in range(0, source.size, STAGE_BYTES):
-            part = source[low : low + STAGE_BYTES]
-            stage[: part.size] = part
-            target[low : low + part.size].set(stage[: part.size], stream=stream)
-            stream.synchronize()  # before the buffer is written again
+        self._staging.send(as_bytes(host), out.reshape(-1).view(cupy.uint8))
 
     def replayed(self, plans: Plans, key: Hashable, inputs: Outputs, queue: Queue) -> Outputs:
         return self._recorder.run(self, plans, key, inputs, queue)
@@ -100,10 +95,3 @@ class CupyDevice(CupySelect, CupyCodes, CupyTrain, CupyEncode):
             return out
         self._blas.gemm(call, out, cupy.cuda.get_current_stream().ptr)
         return out
-
-    def _stage(self) -> NDArray[np.uint8]:
-        stage: NDArray[np.uint8] | None = getattr(self._local, "stage", None)
-        if stage is None:
-            stage = np.frombuffer(cupy.cuda.alloc_pinned_memory(STAGE_BYTES), np.uint8, STAGE_BYTES)
-            self._local.stage = stage
-        return stage
