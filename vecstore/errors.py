@@ -136,6 +136,11 @@ class Unimplemented(VecstoreError):
     default_reason = "UNIMPLEMENTED"
 
 
+def invalid(reason: str, message: str, path: str | None = None) -> InvalidArgument:
+    """What is wrong at a place of a request."""
+    return InvalidArgument(message, reason=reason, field_violations=[(path, message)] if path else ())
+
+
 def limit_exceeded(name: str, value: object, bound: object, *, path: str | None = None) -> InvalidArgument:
     """The one wording for a limit: `k=50000 exceeds k_max=10000`."""
     message = f"{path or name}={value} exceeds {name}={bound}"

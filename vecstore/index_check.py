@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar, get_args
 
 import msgspec
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import InvalidArgument, invalid
 from vecstore.index_spec import (
     BAD_INDEX_SPEC,
     IVF,
@@ -75,7 +75,7 @@ _SEISMIC_BOUNDS = {
 
 def bad_index(path: str, problem: str) -> InvalidArgument:
     message = f"{path} {problem}"
-    return InvalidArgument(message, reason=BAD_INDEX_SPEC, field_violations=[(path, message)])
+    return invalid(BAD_INDEX_SPEC, message, path)
 
 
 def read_index(value: IndexLike, path: str = "index") -> Index | None:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import InvalidArgument, invalid
 from vecstore.index_spec import Auto, Index
 from vecstore.schema import FieldKind, Schema, SearchDefaults, VectorField
 from vecstore.types import CollectionInfo, OperationInfo
@@ -133,4 +133,4 @@ def _changed_metadata(known: dict[str, Any], request: UpdateCollectionRequest) -
 
 
 def _invalid(reason: str, message: str, path: str) -> InvalidArgument:
-    return InvalidArgument(message, reason=reason, field_violations=[(path, message)])
+    return invalid(reason, message, path)

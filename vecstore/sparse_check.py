@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import InvalidArgument, invalid
 from vecstore.kernels.sparse_ready import is_ready
 from vecstore.sparse import SparseRows
 
@@ -16,7 +16,7 @@ _STORED, _OFFSETS, _INDICES = np.dtype(np.float32), np.dtype(np.int64), np.dtype
 
 def bad_vector(path: str, problem: str, reason: str = "BAD_VECTOR") -> InvalidArgument:
     message = f"{path} {problem}"
-    return InvalidArgument(message, reason=reason, field_violations=[(path, message)])
+    return invalid(reason, message, path)
 
 
 def check_sparse(

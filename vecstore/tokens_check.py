@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vecstore.errors import InvalidArgument, limit_exceeded
+from vecstore.errors import invalid, limit_exceeded
 from vecstore.sparse_check import bad_vector
 from vecstore.tokens import TokenRows
 
@@ -30,7 +30,7 @@ def check_tokens(
         raise bad_vector(path, f"has offsets that do not rise from 0 to {len(tokens)}, the number of tokens")
     if len(tokens) and tokens.shape[1] != dim:
         message = f"{path} has dim={tokens.shape[1]}, the field has dim={dim}"
-        raise InvalidArgument(message, reason="DIMENSION_MISMATCH", field_violations=[(path, message)])
+        raise invalid("DIMENSION_MISMATCH", message, path)
     if count and int(lengths.max()) > tokens_max:
         row = int(np.argmax(lengths))
         raise limit_exceeded("tokens_max", int(lengths[row]), tokens_max, path=f"{path}[{row}] tokens")

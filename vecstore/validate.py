@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from vecstore.config import Limits
-from vecstore.errors import InvalidArgument, limit_exceeded
+from vecstore.errors import invalid, limit_exceeded
 from vecstore.index_check import check_index
 from vecstore.kernels.base import Float32Array
 from vecstore.query.filter import PointId
@@ -23,10 +23,6 @@ _DEVICE = re.compile(r"cuda:\d{1,3}\Z")
 _U64_MAX = (1 << 64) - 1
 # Squared lengths stay far enough from float32's end that a distance between two accepted vectors is finite.
 SQUARED_LENGTH_MAX = float(np.finfo(np.float32).max) / 8
-
-
-def invalid(reason: str, message: str, path: str | None = None) -> InvalidArgument:
-    return InvalidArgument(message, reason=reason, field_violations=[(path, message)] if path else ())
 
 
 def check_name(name: object, limits: Limits, what: str = "collection") -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from vecstore.client._sync.collection import Collection
 from vecstore.client.vectors import only_vector
-from vecstore.errors import InvalidArgument, NotFound
+from vecstore.errors import InvalidArgument, NotFound, invalid
 from vecstore.gateway.decoding import Decoders
 from vecstore.io.jsonl import read_vector
 from vecstore.query.filter import PointId
@@ -58,7 +58,7 @@ def _named(given: str, option: str, using: str | None, schema: Schema) -> tuple[
     if len(suited) != 1:
         what = f"one of {', '.join(suited)}" if suited else f"none of the collection's fields takes --{option}"
         message = f"--{option} needs a field, as --{option} FIELD=...: {what}"
-        raise InvalidArgument(message, reason="VECTOR_NAME_UNKNOWN", field_violations=[(option, message)])
+        raise invalid("VECTOR_NAME_UNKNOWN", message, option)
     return suited[0], given
 
 

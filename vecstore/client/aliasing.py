@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from vecstore.aliases import AliasAction, CreateAlias, DeleteAlias, RenameAlias, SwapAliases
-from vecstore.errors import InvalidArgument
+from vecstore.errors import InvalidArgument, invalid
 
 KINDS: dict[str, type[AliasAction]] = {
     "create": CreateAlias,
@@ -41,4 +41,4 @@ def _read(given: Any, path: str) -> AliasAction:
 
 def _bad(path: str, problem: str) -> InvalidArgument:
     message = f"{path} {problem}"
-    return InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[(path, message)])
+    return invalid("BAD_ARGUMENT", message, path)

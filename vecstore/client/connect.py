@@ -17,7 +17,7 @@ from vecstore.config import Settings
 from vecstore.embed.embedders import EmbedderLike
 from vecstore.engine.database import Database
 from vecstore.engine.follower import Follower
-from vecstore.errors import FailedPrecondition, InvalidArgument
+from vecstore.errors import FailedPrecondition, InvalidArgument, invalid
 from vecstore.wire.loading import load_grpc
 
 PORTS = {"grpc": 7334, "grpcs": 7334, "http": 7333, "https": 7333}
@@ -158,7 +158,7 @@ def _database(
 def _refuse_read_only(read_only: bool) -> None:
     if read_only:
         message = "read_only follows a directory of this machine; what a server permits depends on the key"
-        raise InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[("read_only", message)])
+        raise invalid("BAD_ARGUMENT", message, "read_only")
 
 
 def _directory(target: str | Path) -> Path | None:
@@ -210,7 +210,7 @@ def _no_embedders(embedders: Mapping[str, EmbedderLike] | None) -> None:
 
 def _own_embedders(embedders: Mapping[str, EmbedderLike], why: str) -> InvalidArgument:
     message = f"embedders={sorted(embedders)}: {why}"
-    return InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[("embedders", message)])
+    return invalid("BAD_ARGUMENT", message, "embedders")
 
 
 def _need_grpc() -> None:

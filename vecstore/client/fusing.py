@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import invalid
 from vecstore.hits import Hits
 from vecstore.query.filter import PointId
 from vecstore.query.fusion import Listed
@@ -19,7 +19,7 @@ def as_listed(
     counts = {len(leg) for leg in legs}
     if counts != {len(relevant)}:
         message = f"queries of {sorted(counts)} rows do not fit judgements of {len(relevant)} queries"
-        raise InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[("relevant", message)])
+        raise invalid("BAD_ARGUMENT", message, "relevant")
     lists, gains = [], []
     for place, judged in enumerate(relevant):
         numbers: dict[PointId, int] = {}

@@ -11,7 +11,7 @@ import msgspec
 
 from vecstore.client.batches import POINT_OVERHEAD_BYTES, row_bytes
 from vecstore.client.query import BatchOptions, QueryOptions, check_query_options
-from vecstore.errors import InvalidArgument, VecstoreError
+from vecstore.errors import InvalidArgument, VecstoreError, invalid
 from vecstore.query.parse import to_dict
 from vecstore.ranking import Discover, Example, NearestId, Recommend, examples_of, is_id
 from vecstore.types import Prefetch, QueryRequest
@@ -41,7 +41,7 @@ def check_no_options(k: int | None, options: BatchOptions) -> None:
     given = sorted(options) if k is None else ["k", *sorted(options)]
     if given:
         message = f"{given[0]} must be given to each Query: those of a batch have their own options"
-        raise InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[(given[0], message)])
+        raise invalid("BAD_ARGUMENT", message, given[0])
 
 
 def as_requests(given: Sequence[Any], build: Callable[[Query], QueryRequest]) -> list[QueryRequest]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import invalid
 from vecstore.rows import RaggedRows, TextRows
 from vecstore.schema import DataType, VectorField, VectorKind
 from vecstore.sparse import SparseRows, SparseVector, sparse_rows
@@ -61,7 +61,7 @@ def _tokens(value: Any, dim: int, path: str) -> np.ndarray:
         raise bad_vector(path, f"must be numbers of shape (tokens, {dim}), not {tokens.dtype} of shape {tokens.shape}")
     if tokens.shape[1] != dim:
         message = f"{path} has dim={tokens.shape[1]}, the field has dim={dim}"
-        raise InvalidArgument(message, reason="DIMENSION_MISMATCH", field_violations=[(path, message)])
+        raise invalid("DIMENSION_MISMATCH", message, path)
     with np.errstate(over="ignore"):
         return tokens if tokens.dtype == np.float16 else tokens.astype(np.float32)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vecstore.client.fields import IndexKind
-from vecstore.errors import Cancelled, InvalidArgument, VecstoreError
+from vecstore.errors import Cancelled, InvalidArgument, VecstoreError, invalid
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.schema import FieldKind
 from vecstore.types import FieldIndexRequest, OperationInfo, OperationState, Selection, WriteMode
@@ -137,7 +137,7 @@ def _flag(name: str, value: Any) -> bool:
 
 
 def _bad_argument(name: str, message: str) -> InvalidArgument:
-    return InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[(name, message)])
+    return invalid("BAD_ARGUMENT", message, name)
 
 
 def finished(operation: OperationInfo) -> OperationInfo:

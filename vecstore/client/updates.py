@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import InvalidArgument, invalid
 from vecstore.index_check import read_index
 from vecstore.schema import DataType, Metric, SearchDefaults, VectorField, VectorKind
 from vecstore.schema_update import FIXED, UpdateCollectionRequest, VectorUpdate
@@ -72,7 +72,7 @@ def _member(path: str, enum: Any, value: Any) -> Any:
 
 def _bad(path: str, problem: str) -> InvalidArgument:
     message = f"{path} {problem}".replace(" =", "=")
-    return InvalidArgument(message, reason="BAD_SCHEMA", field_violations=[(path, message)])
+    return invalid("BAD_SCHEMA", message, path)
 
 
 __all__ = ["UNSET", "VectorChanges", "update_request"]

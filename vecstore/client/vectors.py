@@ -10,7 +10,7 @@ import numpy as np
 
 from vecstore.client.payloads import Payload, encode_payloads
 from vecstore.client.ragged import as_ragged, as_ragged_query
-from vecstore.errors import InvalidArgument
+from vecstore.errors import InvalidArgument, invalid
 from vecstore.query.filter import PointId
 from vecstore.rows import GivenRows, TextRows
 from vecstore.schema import DataType, Schema, VectorField, VectorKind
@@ -135,7 +135,7 @@ def build_batch(
     if payloads is not None:
         if isinstance(payloads, Mapping | bytes | str) or len(payloads) != len(batch.ids):
             message = f"payloads must be a list of {len(batch.ids)} payloads, one for each id"
-            raise InvalidArgument(message, reason="BAD_PAYLOAD", field_violations=[("payloads", message)])
+            raise invalid("BAD_PAYLOAD", message, "payloads")
         batch.payloads = encode_payloads(payloads)
     return batch
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vecstore.client.filters import FilterLike, as_filter
 from vecstore.config import Limits
-from vecstore.errors import InvalidArgument
+from vecstore.errors import InvalidArgument, invalid
 from vecstore.types import Durability, IfMatch, Indexed
 
 Wait = Literal["visible", "indexed"]
@@ -61,7 +61,7 @@ def if_match_of(given: MatchOptions, limits: Limits, count: int | None) -> IfMat
     for place, one in enumerate(seqs or ()):
         if isinstance(one, bool) or not isinstance(one, int) or not 0 <= one < 1 << 64:
             message = f"expected_seqs[{place}]={one!r:.80} must be a seq, or 0"
-            raise InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[("expected_seqs", message)])
+            raise invalid("BAD_ARGUMENT", message, "expected_seqs")
     return IfMatch(where, seqs, mismatch == "fail")
 
 
@@ -76,7 +76,7 @@ def wait_of(wait: Wait, timeout_s: float, *, last: bool = True) -> Indexed | Non
     """Of a write that is sent in several, the `last` one waits for all. Raises InvalidArgument (BAD_ARGUMENT)."""
     if wait not in ("visible", "indexed"):
         message = f"wait={wait!r:.80} is not one of visible, indexed"
-        raise InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[("wait", message)])
+        raise invalid("BAD_ARGUMENT", message, "wait")
     return Indexed(timeout_s) if wait == "indexed" and last else None
 
 
@@ -84,5 +84,5 @@ def key_of(key: str | None, place: int = 0, parts: int = 1) -> str | None:
     """The key of a write, or of a part of one that is sent in several."""
     if key is not None and (not isinstance(key, str) or not key):
         message = f"idempotency_key={key!r:.80} must be a string of 1 to 255 characters"
-        raise InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[("idempotency_key", message)])
+        raise invalid("BAD_ARGUMENT", message, "idempotency_key")
     return key if key is None or parts == 1 else f"{key}/{place}"

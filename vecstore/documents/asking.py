@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vecstore.config import Limits
 from vecstore.documents.layout import DOCUMENT_ID, searched_fields
-from vecstore.errors import InvalidArgument, limit_exceeded
+from vecstore.errors import InvalidArgument, invalid, limit_exceeded
 from vecstore.grouping import GroupsRequest
 from vecstore.query.filter import Filter
 from vecstore.query.fusion import Fusion, FusionMethod
@@ -94,4 +94,4 @@ def vectors_field(schema: Schema) -> str | None:
 
 def _bad(name: str, problem: str) -> InvalidArgument:
     message = f"{name}={problem}"
-    return InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[(name, message)])
+    return invalid("BAD_ARGUMENT", message, name)

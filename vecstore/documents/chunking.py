@@ -12,7 +12,7 @@ from vecstore.documents.headings import path_at
 from vecstore.documents.reading import Read
 from vecstore.documents.tokenizing import library, tokenizer
 from vecstore.documents.types import Chunk, Chunking
-from vecstore.errors import InvalidArgument, limit_exceeded
+from vecstore.errors import InvalidArgument, invalid, limit_exceeded
 
 TOKENS_MIN, TOKENS_MAX = 8, 8_192
 
@@ -87,4 +87,4 @@ def searched_text(chunk: Chunk, title: str | None, chunking: Chunking) -> str:
 
 def _bad(name: str, problem: str) -> InvalidArgument:
     message = f"chunking.{name}={problem}"
-    return InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[(f"chunking.{name}", message)])
+    return invalid("BAD_ARGUMENT", message, f"chunking.{name}")

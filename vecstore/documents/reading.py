@@ -13,7 +13,7 @@ from vecstore.documents.headings import Heading, headings_of
 from vecstore.documents.html import markdown_of
 from vecstore.documents.pdf import pages_of
 from vecstore.documents.types import Document
-from vecstore.errors import InvalidArgument, VecstoreError
+from vecstore.errors import InvalidArgument, VecstoreError, invalid
 
 PLAIN, MARKDOWN, HTML, PDF = "text/plain", "text/markdown", "text/html", "application/pdf"
 SUFFIXES = {
@@ -115,4 +115,4 @@ def _decoded(content: str | bytes) -> str:
 
 def bad_document(path: str, problem: str) -> InvalidArgument:
     message = f"{path} {problem}"
-    return InvalidArgument(message, reason="BAD_DOCUMENT", field_violations=[(path, message)])
+    return invalid("BAD_DOCUMENT", message, path)

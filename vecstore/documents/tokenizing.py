@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from vecstore.errors import FailedPrecondition, InvalidArgument
+from vecstore.errors import FailedPrecondition, InvalidArgument, invalid
 
 OWN = Path(__file__).parent.parent / "data" / "bert-uncased.tokenizer.json.gz"
 
@@ -56,4 +56,4 @@ def count_tokens(text: str, path: str = "") -> int:
 
 def _no_tokenizer(path: str, error: Exception) -> InvalidArgument:
     message = f"tokenizer={path!r} is no tokenizer.json: {error!s:.200}"
-    return InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[("tokenizer", message)])
+    return invalid("BAD_ARGUMENT", message, "tokenizer")

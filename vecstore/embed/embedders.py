@@ -12,7 +12,7 @@ import msgspec
 from vecstore.embed.base import Embedder, Role, bad_settings, failed
 from vecstore.embed.registry import make_embedder
 from vecstore.embedder_settings import EmbedderSettings
-from vecstore.errors import FailedPrecondition, InvalidArgument
+from vecstore.errors import FailedPrecondition, InvalidArgument, invalid
 from vecstore.rows import Rows
 from vecstore.schema import Schema, VectorField, VectorKind
 
@@ -89,7 +89,7 @@ class Embedders:
         dim = embedder.dim
         if field.dim not in (0, dim):
             message = f"{path}.dim={field.dim}, but the embedder {field.embedder!r} gives {dim} components"
-            raise InvalidArgument(message, reason="DIMENSION_MISMATCH", field_violations=[(f"{path}.dim", message)])
+            raise invalid("DIMENSION_MISMATCH", message, f"{path}.dim")
         field = msgspec.structs.replace(field, dim=dim, fingerprint=field.fingerprint or embedder.fingerprint)
         self.checked(path, field)
         return field
@@ -135,4 +135,4 @@ class Embedders:
 
 def _bad_field(path: str, problem: str) -> InvalidArgument:
     message = f"{path} {problem}"
-    return InvalidArgument(message, reason="BAD_SCHEMA", field_violations=[(path, message)])
+    return invalid("BAD_SCHEMA", message, path)

@@ -19,7 +19,7 @@ from vecstore.config import Limits
 from vecstore.engine import keys
 from vecstore.engine.collection import Collection
 from vecstore.engine.header import decode_meta, encode_meta
-from vecstore.errors import AlreadyExists, Corruption, InvalidArgument, NotFound, VecstoreError, limit_exceeded
+from vecstore.errors import AlreadyExists, Corruption, InvalidArgument, NotFound, VecstoreError, invalid, limit_exceeded
 from vecstore.grouping import GroupsRequest
 from vecstore.storage.interfaces import KV, Delete, Family, Op, Put
 from vecstore.types import UpdateBatchRequest
@@ -65,7 +65,7 @@ def changed(
     """The table after `actions`, each of which sees what those before it leave. An alias of a collection that the
     caller may not see is none to it, but its name is taken. Raises what `Database.update_aliases` does."""
     if not actions:
-        raise validate.invalid("EMPTY_BATCH", "actions is empty", "actions")
+        raise invalid("EMPTY_BATCH", "actions is empty", "actions")
     if len(actions) > limits.batch_operations_max:
         raise limit_exceeded("batch_operations_max", len(actions), limits.batch_operations_max, path="actions count")
     after = dict(table)

@@ -12,6 +12,7 @@ from vecstore.engine.indexing import Indexing
 from vecstore.engine.stats import collection_stats
 from vecstore.engine.typical import asked_of, check_points, typical_of
 from vecstore.engine.updating import check_settings
+from vecstore.errors import invalid
 from vecstore.estimating import EstimateRequest
 from vecstore.index_spec import Auto
 from vecstore.schema import Schema, with_defaults
@@ -22,9 +23,9 @@ _ACTUAL = ("points", "rows", "deleted", "bytes", "log_bytes")
 def check_subject(request: EstimateRequest) -> str | None:
     """The collection that is asked about, if it is one. Raises InvalidArgument (BAD_ARGUMENT)."""
     if (request.collection is None) == (request.schema is None):
-        raise validate.invalid("BAD_ARGUMENT", "an estimate is of a schema or of a collection: give one", "schema")
+        raise invalid("BAD_ARGUMENT", "an estimate is of a schema or of a collection: give one", "schema")
     if request.schema is not None and request.points is None:
-        raise validate.invalid("BAD_ARGUMENT", "points is missing: an estimate of a schema needs it", "points")
+        raise invalid("BAD_ARGUMENT", "points is missing: an estimate of a schema needs it", "points")
     return request.collection
 
 

@@ -17,6 +17,7 @@ from vecstore.engine import bitmaps
 from vecstore.engine.collection import View
 from vecstore.engine.params import check_params, defaulted, field_of
 from vecstore.engine.segment import SegmentView
+from vecstore.errors import invalid
 from vecstore.given import query_rows
 from vecstore.index.base import SearchParams
 from vecstore.kernels.base import Bitmap
@@ -104,7 +105,7 @@ def _checked(view: View, request: QueryRequest, limits: Limits) -> Kind:
     name, field = field_of(view.schema, request.using)
     count = check_counts(request, limits)
     if request.score_threshold is not None and not np.isfinite(request.score_threshold):
-        raise validate.invalid("NAN_OR_INF", "score_threshold must be finite", "score_threshold")
+        raise invalid("NAN_OR_INF", "score_threshold must be finite", "score_threshold")
     check_selection(request.select, view.schema)
     asked, simple = request.params, field.kind is VectorKind.DENSE
     if asked.truncate_dim:  # depends on the vector
@@ -130,4 +131,4 @@ def check_selection(select: Selection, schema: Schema) -> None:
         if name not in schema.vectors:
             known = ", ".join(sorted(schema.vectors))
             message = f"no vector field named {name!r:.80}; the collection has {known}"
-            raise validate.invalid("VECTOR_NAME_UNKNOWN", message, "with_vectors")
+            raise invalid("VECTOR_NAME_UNKNOWN", message, "with_vectors")

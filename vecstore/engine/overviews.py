@@ -18,7 +18,7 @@ from vecstore.engine.row_keys import by_segment, keys_of, rows_of
 from vecstore.engine.search import allowed_by_segment, search_view
 from vecstore.engine.stage_answers import EXACT
 from vecstore.engine.stored_examples import read_examples
-from vecstore.errors import limit_exceeded
+from vecstore.errors import invalid, limit_exceeded
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.hits import id_array
 from vecstore.kernels.stop import check_stop
@@ -54,7 +54,7 @@ class Overviews:
         bound = limits.matrix_points_max
         name, field = field_of(collection.schema, request.using)
         if request.ids is not None and request.filter is not None:
-            raise validate.invalid("BAD_ARGUMENT", "ids and filter are both given: give one", "ids")
+            raise invalid("BAD_ARGUMENT", "ids and filter are both given: give one", "ids")
         wanted = validate.check_count(request.sample, "sample", 1, "matrix_points_max", bound)
         sample = check_unscored(Sample(request.seed), collection.schema, limits)
         assert isinstance(sample, Sample)

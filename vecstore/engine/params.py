@@ -8,12 +8,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import InvalidArgument, invalid
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.index_check import EF_MAX
 from vecstore.rows import Rows
 from vecstore.schema import Metric, Schema, SearchDefaults, VectorField, VectorKind
-from vecstore.validate import invalid
 
 NPROBE_MAX = 1 << 20
 OVERSAMPLING_MAX = 100.0

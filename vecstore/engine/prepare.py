@@ -22,7 +22,7 @@ from vecstore.engine.writes import (
     ids_of,
     select,
 )
-from vecstore.errors import VecstoreError, limit_exceeded
+from vecstore.errors import VecstoreError, invalid, limit_exceeded
 from vecstore.given import stored_rows
 from vecstore.query.filter import Filter, PointId
 from vecstore.query.parse import check_filter
@@ -63,7 +63,7 @@ def prepare(request: WriteRequest, schema: Schema, limits: Limits) -> Write:
 def _prepare_batch(request: UpdateBatchRequest, schema: Schema, limits: Limits) -> Batch:
     count, bound = len(request.operations), limits.batch_operations_max
     if not count:
-        raise validate.invalid("EMPTY_BATCH", "operations is empty", "operations")
+        raise invalid("EMPTY_BATCH", "operations is empty", "operations")
     if count > bound:
         raise limit_exceeded("batch_operations_max", count, bound, path="operations count")
     writes: list[Single] = []
@@ -72,10 +72,10 @@ def _prepare_batch(request: UpdateBatchRequest, schema: Schema, limits: Limits) 
         try:
             if one.collection not in ("", request.collection):
                 message = f"collection={one.collection!r:.80} is not the batch's, {request.collection!r:.80}"
-                raise validate.invalid("BAD_ARGUMENT", message, "collection")
+                raise invalid("BAD_ARGUMENT", message, "collection")
             for name in ("durability", "idempotency_key", "wait"):
                 if getattr(one, name) is not None:
-                    raise validate.invalid("BAD_ARGUMENT", f"{name} is the whole batch's", name)
+                    raise invalid("BAD_ARGUMENT", f"{name} is the whole batch's", name)
             writes.append(_prepare_single(one, schema, limits))
         except VecstoreError as error:
             raise error.at(f"operations[{place}]") from None
@@ -95,7 +95,7 @@ def check_key(key: str | None, limits: Limits) -> str | None:
         return None
     if not isinstance(key, str) or not 0 < len(key) <= KEY_LENGTH_MAX:
         message = f"idempotency_key={key!r:.80} must be a string of 1 to {KEY_LENGTH_MAX} characters"
-        raise validate.invalid("BAD_ARGUMENT", message, "idempotency_key")
+        raise invalid("BAD_ARGUMENT", message, "idempotency_key")
     if not limits.idempotency_keys_max:
         raise limit_exceeded("idempotency_keys_max", 1, 0)
     return key
@@ -103,9 +103,9 @@ def check_key(key: str | None, limits: Limits) -> str | None:
 
 def check_wait(wait: Indexed | None) -> None:
     if wait is not None and not isinstance(wait, Indexed):
-        raise validate.invalid("BAD_ARGUMENT", f"wait={wait!r:.80} is not one of visible, indexed", "wait")
+        raise invalid("BAD_ARGUMENT", f"wait={wait!r:.80} is not one of visible, indexed", "wait")
     if wait is not None and wait.timeout_s is not None and not wait.timeout_s > 0:
-        raise validate.invalid("BAD_ARGUMENT", f"wait.timeout_s={wait.timeout_s} must be positive", "wait.timeout_s")
+        raise invalid("BAD_ARGUMENT", f"wait.timeout_s={wait.timeout_s} must be positive", "wait.timeout_s")
 
 
 def _prepare_single(request: SingleWrite, schema: Schema, limits: Limits) -> Single:
@@ -131,7 +131,7 @@ def _condition(request: SingleWrite, ids: Sequence[PointId] | None, schema: Sche
         return None
     if ids is None:
         message = "if_match is for writes by ids: what a filter has to hold belongs in the filter"
-        raise validate.invalid("BAD_ARGUMENT", message, "if_match")
+        raise invalid("BAD_ARGUMENT", message, "if_match")
     where = None if given.filter is None else check_filter(given.filter, limits)
     if where is not None:
         check_vectors(where, schema.vectors)
@@ -139,11 +139,11 @@ def _condition(request: SingleWrite, ids: Sequence[PointId] | None, schema: Sche
     if given.seqs is not None:
         if len(given.seqs) != len(ids):
             message = f"{len(given.seqs)} seqs for {len(ids)} ids"
-            raise validate.invalid("BAD_ARGUMENT", message, "if_match.seqs")
+            raise invalid("BAD_ARGUMENT", message, "if_match.seqs")
         for place, seq in enumerate(given.seqs):
             if isinstance(seq, bool) or not isinstance(seq, int) or not 0 <= seq < 1 << 64:
                 message = f"if_match.seqs[{place}]={seq!r:.80} must be a seq, or 0"
-                raise validate.invalid("BAD_ARGUMENT", message, f"if_match.seqs[{place}]")
+                raise invalid("BAD_ARGUMENT", message, f"if_match.seqs[{place}]")
         seqs = dict(zip(validate.check_ids(ids, limits), given.seqs, strict=True))
     return Condition(where, seqs, given.fail)
 
@@ -161,7 +161,7 @@ def _checked_batch(batch: PointBatch, schema: Schema, limits: Limits) -> tuple[P
     if payloads is not None:
         if len(payloads) != len(ids):
             message = f"{len(payloads)} payloads for {len(ids)} points"
-            raise validate.invalid("BAD_PAYLOAD", message, "payloads")
+            raise invalid("BAD_PAYLOAD", message, "payloads")
         payloads = [
             None if payload is None else validate.check_payload_json(payload, limits, f"payloads[{place}]")
             for place, payload in enumerate(payloads)
@@ -178,22 +178,22 @@ def check_present(present: np.ndarray | None, count: int, name: str) -> np.ndarr
     flags = np.asarray(present, dtype=bool)
     if flags.shape != (count,):
         message = f"vectors.{name}.present has shape {flags.shape} for {count} points"
-        raise validate.invalid("BAD_VECTOR", message, f"vectors.{name}.present")
+        raise invalid("BAD_VECTOR", message, f"vectors.{name}.present")
     return None if flags.all() else flags
 
 
 def _vectors_update(request: UpdateVectorsRequest, schema: Schema, limits: Limits) -> VectorsUpdate:
     if request.batch.payloads is not None:
-        raise validate.invalid("BAD_PAYLOAD", "update_vectors takes no payloads", "payloads")
+        raise invalid("BAD_PAYLOAD", "update_vectors takes no payloads", "payloads")
     if not request.batch.vectors:
-        raise validate.invalid("BAD_VECTOR", "update_vectors needs the vectors of at least one field", "vectors")
+        raise invalid("BAD_VECTOR", "update_vectors needs the vectors of at least one field", "vectors")
     condition = _condition(request, request.batch.ids, schema, limits)
     return VectorsUpdate(*_checked_batch(request.batch, schema, limits), condition)
 
 
 def _names(names: Sequence[str], schema: Schema) -> tuple[str, ...]:
     if not names:
-        raise validate.invalid("BAD_ARGUMENT", "delete_vectors needs the name of at least one field", "names")
+        raise invalid("BAD_ARGUMENT", "delete_vectors needs the name of at least one field", "names")
     for name in names:
         _check_known(name, schema)
     return tuple(dict.fromkeys(names))
@@ -203,7 +203,7 @@ def _check_known(name: str, schema: Schema) -> None:
     if name not in schema.vectors:
         known = ", ".join(sorted(schema.vectors))
         message = f"no vector field named {name!r:.80}; the collection has {known}"
-        raise validate.invalid("VECTOR_NAME_UNKNOWN", message, f"vectors.{name}")
+        raise invalid("VECTOR_NAME_UNKNOWN", message, f"vectors.{name}")
 
 
 def _payload_change(
@@ -217,12 +217,12 @@ def _payload_change(
     payload = request.payload
     if op in (PayloadOp.SET, PayloadOp.OVERWRITE):
         if payload is None:
-            raise validate.invalid("BAD_PAYLOAD", f"{op.value} needs a payload", "payload")
+            raise invalid("BAD_PAYLOAD", f"{op.value} needs a payload", "payload")
         payload = validate.check_payload_json(payload, limits)
     elif payload is not None:
-        raise validate.invalid("BAD_PAYLOAD", f"{op.value} takes no payload", "payload")
+        raise invalid("BAD_PAYLOAD", f"{op.value} takes no payload", "payload")
     if op is PayloadOp.DELETE_KEYS and not request.keys:
-        raise validate.invalid("BAD_PAYLOAD", "delete_keys needs at least one key", "keys")
+        raise invalid("BAD_PAYLOAD", "delete_keys needs at least one key", "keys")
     keys = tuple(validate.check_payload_key(key) for key in request.keys)
     return PayloadChange(op, ids, where, payload, keys, len(payload or b""), condition)
 
@@ -232,7 +232,7 @@ def check_target(
 ) -> tuple[list[PointId] | None, Filter | None]:
     """Exactly one of ids and filter; ids distinct, in order of first mention."""
     if (ids is None) == (where is None):
-        raise validate.invalid("BAD_ARGUMENT", "give either ids or a filter", "ids")
+        raise invalid("BAD_ARGUMENT", "give either ids or a filter", "ids")
     if where is not None:
         return None, check_filter(where, limits)
     assert ids is not None

@@ -8,7 +8,7 @@ from dataclasses import replace
 from vecstore import validate
 from vecstore.config import Limits
 from vecstore.engine.params import LEAVING, check_params
-from vecstore.errors import limit_exceeded
+from vecstore.errors import invalid, limit_exceeded
 from vecstore.given import query_rows
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.query.match import is_number
@@ -29,7 +29,6 @@ from vecstore.ranking import (
     is_id,
 )
 from vecstore.schema import FieldKind, Schema, VectorField, VectorKind
-from vecstore.validate import invalid
 
 AVERAGED = (VectorKind.DENSE, VectorKind.SPARSE)
 

@@ -25,7 +25,7 @@ from vecstore.engine.search import Plan, search_view
 from vecstore.engine.segment import STOP_ROWS, SegmentView
 from vecstore.engine.shadow import Shadow
 from vecstore.engine.term_statistics import TermStatistics
-from vecstore.errors import DeadlineExceeded, VecstoreError
+from vecstore.errors import DeadlineExceeded, VecstoreError, invalid
 from vecstore.given import query_batch
 from vecstore.hits import Hits
 from vecstore.index.base import DEFAULT_PARAMS
@@ -131,7 +131,7 @@ class Reader:
     def _checked(self, view: View, request: QueryRequest) -> Kind:
         kind = kind_of(view, request, self.settings.limits)
         if request.vector is None:
-            raise validate.invalid("BAD_ARGUMENT", "query is missing: give a vector or a fusion", "query")
+            raise invalid("BAD_ARGUMENT", "query is missing: give a vector or a fusion", "query")
         if request.filter is not None:
             request.filter = self.checked_filter(request.filter, view.schema)
         return kind
@@ -227,7 +227,7 @@ def _frozen(value: bool | Sequence[str]) -> bool | tuple[str, ...]:
 def stop_after(timeout_s: float | None, settings: Settings) -> Stop:
     """What ends a request after its timeout, or after the default."""
     if timeout_s is not None and not timeout_s > 0:
-        raise validate.invalid("BAD_ARGUMENT", f"timeout_s={timeout_s} must be positive", "timeout_s")
+        raise invalid("BAD_ARGUMENT", f"timeout_s={timeout_s} must be positive", "timeout_s")
     return Stop(timeout_s or settings.limits.deadline_default_s)
 
 

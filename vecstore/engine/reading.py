@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vecstore import validate
 from vecstore.engine.asking import Asking
 from vecstore.engine.overviews import Overviews
 from vecstore.engine.read_path import batch_key, stop_after
 from vecstore.engine.stage import Stage
-from vecstore.errors import VecstoreError, limit_exceeded
+from vecstore.errors import VecstoreError, invalid, limit_exceeded
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.grouping import Groups, GroupsRequest
 from vecstore.hits import Hits
@@ -79,7 +78,7 @@ class Reading(Asking):
     def _check_queries(self, count: int) -> None:
         bound = self.settings.limits.queries_per_request_max
         if not count:
-            raise validate.invalid("EMPTY_BATCH", "queries is empty", "queries")
+            raise invalid("EMPTY_BATCH", "queries is empty", "queries")
         if count > bound:
             raise limit_exceeded("queries_per_request_max", count, bound, path="queries count")
 

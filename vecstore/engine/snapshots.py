@@ -13,7 +13,7 @@ from vecstore.config import Server
 from vecstore.engine.collection import Collection
 from vecstore.engine.committer import Change, Committer
 from vecstore.engine.operations import Operation, Operations
-from vecstore.errors import FailedPrecondition, InvalidArgument, VecstoreError
+from vecstore.errors import FailedPrecondition, VecstoreError, invalid
 from vecstore.storage.open import Storage
 from vecstore.storage.snapshots import (
     SnapshotCollection,
@@ -148,7 +148,7 @@ def _checked(name: str, what: str = "name") -> str:
     """Names only: a path of a client's never gets near the file system."""
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         message = f"snapshot {what} {name!r:.80} must match {_NAME.pattern}"
-        raise InvalidArgument(message, reason="BAD_NAME", field_violations=[(what, message)])
+        raise invalid("BAD_NAME", message, what)
     return name
 
 

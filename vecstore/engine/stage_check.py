@@ -11,7 +11,7 @@ from vecstore.engine.filtering import Filtering
 from vecstore.engine.params import check_leaving, check_params, defaulted, field_of, leaving, searching
 from vecstore.engine.ranking_check import check_by_metric, check_ranking, check_unscored
 from vecstore.engine.stage import Stage
-from vecstore.errors import VecstoreError, limit_exceeded
+from vecstore.errors import VecstoreError, invalid, limit_exceeded
 from vecstore.given import query_rows
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams
 from vecstore.query.formula_check import check_formula
@@ -20,7 +20,6 @@ from vecstore.query.parse import check_filter
 from vecstore.ranking import ByMetric, Formula, OrderBy, Sample
 from vecstore.schema import Schema, VectorKind
 from vecstore.types import Mmr, Prefetch, QueryRequest
-from vecstore.validate import invalid
 
 RRF_K_MAX = 1_000_000
 WEIGHT_MAX = 1e6

@@ -19,7 +19,7 @@ from vecstore.engine.stage import Stage, StagePlan
 from vecstore.engine.stage_check import StageCheck
 from vecstore.engine.staged import Staged
 from vecstore.engine.why_not import WhyNot
-from vecstore.errors import limit_exceeded
+from vecstore.errors import invalid, limit_exceeded
 from vecstore.grouping import Group, Groups, GroupsRequest
 from vecstore.hits import Hits
 from vecstore.query.filter import Filter, MatchAny, PointId
@@ -69,7 +69,7 @@ class StagedReader:
         query, reader = request.query, self._reader
         for name, given in (("offset", query.offset), ("mmr", query.mmr)):
             if given:
-                raise validate.invalid("BAD_ARGUMENT", f"{name} does not apply to groups", name)
+                raise invalid("BAD_ARGUMENT", f"{name} does not apply to groups", name)
         bound = reader.settings.limits.k_max
         request.size = validate.check_count(request.size, "group_size", 1, "k_max", bound)
         stage = self.check(collection, query)

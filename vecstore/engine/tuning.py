@@ -17,12 +17,11 @@ from vecstore.engine.header import Column, IndexColumns, SegmentHeader
 from vecstore.engine.jobs import column_chunks
 from vecstore.engine.rechecks import searched_rows
 from vecstore.engine.sealed import SealedSegment
-from vecstore.errors import IoFailed, VecstoreError
+from vecstore.errors import IoFailed, VecstoreError, invalid
 from vecstore.index.base import BuiltIndex
 from vecstore.kernels.select import get_kernels
 from vecstore.rows import Rows
 from vecstore.storage.interfaces import Blobs
-from vecstore.validate import invalid
 
 QUERIES_MIN = 20
 QUERIES_MAX = 1024  # of more, as many are taken evenly: a recall of .95 is then known to a third of a point

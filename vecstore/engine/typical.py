@@ -8,14 +8,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from vecstore import validate
 from vecstore.config import Limits
 from vecstore.engine.collection import View
 from vecstore.engine.estimate import KEY_BYTES, Typical
 from vecstore.engine.growing import GrowingSegment
 from vecstore.engine.header import SegmentHeader
 from vecstore.engine.sealed import SealedSegment
-from vecstore.errors import InvalidArgument, limit_exceeded
+from vecstore.errors import InvalidArgument, invalid, limit_exceeded
 from vecstore.estimating import EstimateRequest
 from vecstore.schema import FieldKind, Schema
 
@@ -52,7 +51,7 @@ def asked_of(request: EstimateRequest, schema: Schema, limits: Limits, known: Ty
 def check_points(points: Any) -> int:
     """Raises InvalidArgument (BAD_ARGUMENT, LIMIT_EXCEEDED)."""
     if isinstance(points, bool) or not isinstance(points, int) or points < 0:
-        raise validate.invalid("BAD_ARGUMENT", f"points={points!r:.40} must be an integer of at least 0", "points")
+        raise invalid("BAD_ARGUMENT", f"points={points!r:.40} must be an integer of at least 0", "points")
     if points > POINTS_MAX:
         raise limit_exceeded("points", points, POINTS_MAX)
     return points
@@ -132,10 +131,10 @@ def _check_field(schema: Schema, what: str, name: str) -> None:
     field = schema.vectors.get(name)
     if field is None:
         message = f"{what}: no vector field named {name!r:.80}; there are {', '.join(sorted(schema.vectors))}"
-        raise validate.invalid("VECTOR_NAME_UNKNOWN", message, what)
+        raise invalid("VECTOR_NAME_UNKNOWN", message, what)
     if not (field.is_ragged if what == "entries" else field.is_sparse):
         message = f"{what}.{name} does not apply to a {field.kind.value} field"
-        raise validate.invalid("BAD_ARGUMENT", message, f"{what}.{name}")
+        raise invalid("BAD_ARGUMENT", message, f"{what}.{name}")
 
 
 def _check_number(path: str, value: Any, most: float, *, above: bool = False) -> None:
@@ -147,4 +146,4 @@ def _check_number(path: str, value: Any, most: float, *, above: bool = False) ->
 
 
 def _bad(path: str, problem: str) -> InvalidArgument:
-    return validate.invalid("BAD_ARGUMENT", f"{path}={problem}", path)
+    return invalid("BAD_ARGUMENT", f"{path}={problem}", path)

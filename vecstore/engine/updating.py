@@ -13,7 +13,7 @@ from vecstore.engine.committer import Committer
 from vecstore.engine.maintenance import Maintenance
 from vecstore.engine.operations import Operation
 from vecstore.engine.params import check_defaults
-from vecstore.errors import FailedPrecondition
+from vecstore.errors import FailedPrecondition, invalid
 from vecstore.schema import Analysis, Schema, VectorField, VectorKind
 from vecstore.schema_update import UpdateCollectionRequest, changed_schema
 
@@ -26,7 +26,7 @@ def check_settings(schema: Schema, limits: Limits) -> None:
     try:
         encoded = msgspec.json.encode(schema.metadata)
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
-        raise validate.invalid("BAD_PAYLOAD", f"metadata is not JSON: {str(error)[:200]}", "metadata") from None
+        raise invalid("BAD_PAYLOAD", f"metadata is not JSON: {str(error)[:200]}", "metadata") from None
     validate.check_payload_json(encoded, limits, "metadata")
 
 
@@ -65,7 +65,7 @@ def _check_version(collection: Collection, wanted: int | None) -> None:
         return
     if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 0:
         message = f"if_version={wanted!r:.40} must be an integer of at least 0"
-        raise validate.invalid("BAD_ARGUMENT", message, "if_version")
+        raise invalid("BAD_ARGUMENT", message, "if_version")
     version = collection.record.version
     if version != wanted:
         message = f"if_version={wanted}, but the schema of {collection.record.name!r} is at version {version}"

@@ -17,6 +17,7 @@ from vecstore.engine.operations import Operations
 from vecstore.engine.params import field_of
 from vecstore.engine.tuning import enough_queries
 from vecstore.engine.verify import run_verify
+from vecstore.errors import invalid
 from vecstore.given import query_batch
 from vecstore.index_check import check_index
 from vecstore.index_spec import Auto
@@ -43,7 +44,7 @@ class Upkeep(Named):
         key = validate.check_payload_key(request.key)
         if request.kind is None:
             kinds = ", ".join(FieldKind)
-            raise validate.invalid("BAD_SCHEMA", f"index on {key!r} needs a kind: {kinds}", "kind")
+            raise invalid("BAD_SCHEMA", f"index on {key!r} needs a kind: {kinds}", "kind")
         with self._lock:
             collection = self.collection(request.collection)
             fields = {**collection.schema.fields, key: FieldKind(request.kind)}

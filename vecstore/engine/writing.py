@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import Future
 
-from vecstore import validate
 from vecstore.embed.requests import Embedding
 from vecstore.engine import awaited
 from vecstore.engine.committer import Committer
@@ -13,6 +12,7 @@ from vecstore.engine.maintenance import Maintenance
 from vecstore.engine.named import Named
 from vecstore.engine.operations import Operation
 from vecstore.engine.prepare import check_key, check_wait, prepare
+from vecstore.errors import invalid
 from vecstore.types import Indexed, WriteRequest, WriteResult
 
 
@@ -31,7 +31,7 @@ class Writing(Named):
         write = prepare(request, collection.schema, self.settings.limits)
         durability = request.durability or self.settings.storage.durability
         if durability not in ("fsync", "os"):
-            raise validate.invalid("BAD_ARGUMENT", f"durability={durability!r} must be fsync or os", "durability")
+            raise invalid("BAD_ARGUMENT", f"durability={durability!r} must be fsync or os", "durability")
         key = check_key(request.idempotency_key, self.settings.limits)
         check_wait(request.wait)
         self._maintenance.wait_for_room(collection)

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import msgspec
 
 from vecstore.access import Action
-from vecstore.errors import InvalidArgument
+from vecstore.errors import invalid
 from vecstore.gateway.call import Call, Reply
 from vecstore.gateway.http_errors import no_route, wrong_method
 
@@ -131,7 +131,7 @@ def _text(value: str, name: str) -> str:
         return unquote(value, errors="strict")
     except UnicodeDecodeError:
         message = f"{name} in the path is not UTF-8"
-        raise InvalidArgument(message, reason="BAD_PATH", field_violations=[(name, message)]) from None
+        raise invalid("BAD_PATH", message, name) from None
 
 
 __all__ = ["Example", "Handler", "Reply", "Route", "Router", "Scope"]

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import invalid
 from vecstore.index.base import (
     DEFAULT_PARAMS,
     EXACT_SCAN,
@@ -118,5 +118,5 @@ def _chunks(spec: MIH, bits: int, n: int) -> int:
         message = (
             f"chunks is {spec.chunks}, {bits} bits need {least} to {bits} (at most {MIH_CHUNK_BITS_MAX} bits each)"
         )
-        raise InvalidArgument(message, reason=BAD_INDEX_SPEC, field_violations=[("chunks", message)])
+        raise invalid(BAD_INDEX_SPEC, message, "chunks")
     return spec.chunks

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 import numpy as np
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import invalid
 from vecstore.query.fusion import Fusion, FusionMethod, Listed, fuse
 
 QUERIES_MIN = 20
@@ -50,7 +50,7 @@ def advise_fusion(
     judged = [place for place, gain in enumerate(gains) if gain]
     if len(judged) < QUERIES_MIN:
         message = f"{len(judged)} judged queries tell too little; give at least {QUERIES_MIN}"
-        raise InvalidArgument(message, reason="TOO_FEW_QUERIES", field_violations=[("relevant", message)])
+        raise invalid("TOO_FEW_QUERIES", message, "relevant")
     lists, gains = [lists[place] for place in judged], [gains[place] for place in judged]
     alone = {
         name: float(np.mean([ndcg(own[leg].keys, gain, k) for own, gain in zip(lists, gains, strict=True)]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from typing import Protocol
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import invalid
 from vecstore.query.filter import Condition, Filter, HasVector
 
 
@@ -25,4 +25,4 @@ def check_vectors(filter: Filter, known: Names) -> None:
         elif isinstance(condition, HasVector) and condition.name not in known:
             names = ", ".join(sorted(known))
             message = f"has_vector: no vector field named {condition.name!r:.80}; the collection has {names}"
-            raise InvalidArgument(message, reason="VECTOR_NAME_UNKNOWN", field_violations=[("filter", message)])
+            raise invalid("VECTOR_NAME_UNKNOWN", message, "filter")

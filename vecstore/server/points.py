@@ -17,14 +17,13 @@ from vecstore.engine.database import Database
 from vecstore.engine.in_thread import in_thread
 from vecstore.engine.parts import PARTS
 from vecstore.engine.reached import reached
-from vecstore.errors import limit_exceeded
+from vecstore.errors import invalid, limit_exceeded
 from vecstore.facets import MatrixRequest
 from vecstore.grouping import GroupsRequest
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.schema import Schema
 from vecstore.server.admission import Admission
 from vecstore.types import PayloadOp, QueryRequest, WriteRequest, WriteResult
-from vecstore.validate import invalid
 from vecstore.wire.facets import facet_from_pb, facets_to_pb, matrix_request_from_pb, matrix_to_pb
 from vecstore.wire.given import check_kind
 from vecstore.wire.groups import groups_request_from_pb, groups_to_pb

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import InvalidArgument, invalid
 from vecstore.schema import Analysis
 from vecstore.sparse import SparseRows
 from vecstore.text.stop_words import LISTS, extra_missing, stop_words
@@ -116,4 +116,4 @@ def _stemmers() -> Any:
 
 def _bad(path: str, problem: str) -> InvalidArgument:
     message = f"{path}={problem}"
-    return InvalidArgument(message, reason="BAD_SCHEMA", field_violations=[(path, message)])
+    return invalid("BAD_SCHEMA", message, path)

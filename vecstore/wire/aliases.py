@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from vecstore.aliases import Alias, AliasAction, CreateAlias, DeleteAlias, RenameAlias, SwapAliases
-from vecstore.errors import InvalidArgument
+from vecstore.errors import invalid
 from vecstore.pb.v1 import aliases_pb2 as pb
 
 _KINDS: dict[str, Any] = {
@@ -35,7 +35,7 @@ def actions_from_pb(message: pb.UpdateAliasesRequest) -> list[AliasAction]:
         if name is None:
             path = f"actions[{place}]"
             why = f"{path} says nothing: give one of {', '.join(_KINDS)}"
-            raise InvalidArgument(why, reason="BAD_ARGUMENT", field_violations=[(path, why)])
+            raise invalid("BAD_ARGUMENT", why, path)
         kind, given = _KINDS[name][0], getattr(action, name)
         actions.append(kind(*(getattr(given, field) for field in kind.__struct_fields__)))
     return actions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import InvalidArgument, invalid
 from vecstore.estimating import EstimateRequest
 from vecstore.pb.v1 import collections_pb2 as pb
 from vecstore.wire.schemas import schema_from_pb, schema_to_pb
@@ -41,7 +41,7 @@ def _put(values: Any, name: str, value: Any, path: str) -> None:
 
 def _bad(path: str, value: Any) -> InvalidArgument:
     message = f"{path}={value!r:.40} must be a number that fits"
-    return InvalidArgument(message, reason="BAD_ARGUMENT", field_violations=[(path, message)])
+    return invalid("BAD_ARGUMENT", message, path)
 
 
 def estimate_from_pb(message: pb.EstimateRequest) -> EstimateRequest:

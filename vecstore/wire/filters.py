@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from vecstore.config import Limits
-from vecstore.errors import InvalidArgument, limit_exceeded
+from vecstore.errors import InvalidArgument, invalid, limit_exceeded
 from vecstore.pb.v1 import filter_pb2 as pb
 from vecstore.query import filter as f
 from vecstore.wire.ids import id_to_pb, ids_from_pb
@@ -20,7 +20,7 @@ MICROSECONDS = 1_000_000
 
 def bad_filter(path: str, problem: str) -> InvalidArgument:
     message = f"{path} {problem}"
-    return InvalidArgument(message, reason="BAD_FILTER", field_violations=[(path, message)])
+    return invalid("BAD_FILTER", message, path)
 
 
 # ---- to the wire

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import invalid
 from vecstore.rows import GivenRows, TextRows
 from vecstore.schema import VectorField, VectorKind
 from vecstore.sparse import SparseRows, SparseVector, sparse_rows
@@ -38,7 +38,7 @@ def given_rows(vectors: Sequence[OneVector], path: str = "vectors") -> GivenRows
     widths = {len(one) for one in dense}
     if len(widths) > 1:
         message = f"{path} have {sorted(widths)[:5]} dimensions, they must have one number of them"
-        raise InvalidArgument(message, reason="DIMENSION_MISMATCH", field_violations=[(path, message)])
+        raise invalid("DIMENSION_MISMATCH", message, path)
     return np.stack([widen(one) for one in dense]) if dense else np.empty((0, 0), np.float32)
 
 
@@ -49,7 +49,7 @@ def token_rows(vectors: Sequence[np.ndarray], path: str) -> TokenRows:
     dims = {one.shape[1] for one in vectors if len(one)}
     if len(dims) > 1:
         message = f"{path} have tokens of {sorted(dims)[:5]} dimensions, they must have one number of them"
-        raise InvalidArgument(message, reason="DIMENSION_MISMATCH", field_violations=[(path, message)])
+        raise invalid("DIMENSION_MISMATCH", message, path)
     dtype = np.dtype(np.float16 if all(one.dtype == np.float16 for one in vectors) else np.float32)
     dim = dims.pop() if dims else vectors[0].shape[1]
     return TokenRows.of([one if len(one) else np.empty((0, dim), dtype) for one in vectors], dim, dtype)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import numpy as np
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import InvalidArgument, invalid
 from vecstore.pb.v1 import common_pb2 as pb
 from vecstore.query.filter import PointId
 
@@ -17,7 +17,7 @@ NUM, UUID_, STR = 0, 1, 2
 
 def bad_id(path: str, problem: str) -> InvalidArgument:
     message = f"{path} {problem}"
-    return InvalidArgument(message, reason="BAD_ID", field_violations=[(path, message)])
+    return invalid("BAD_ID", message, path)
 
 
 def set_id(message: pb.PointId, value: PointId) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import invalid
 from vecstore.pb.v1 import common_pb2
 from vecstore.rows import GivenRows
 from vecstore.wire.given import given_rows, widen
@@ -25,4 +25,4 @@ def set_int(message: Any, name: str, value: int) -> None:
         setattr(message, name, value)
     except ValueError:
         problem = f"{name} is {value}, outside int64"
-        raise InvalidArgument(problem, reason="LIMIT_EXCEEDED", field_violations=[(name, problem)]) from None
+        raise invalid("LIMIT_EXCEEDED", problem, name) from None

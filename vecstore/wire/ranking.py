@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vecstore.config import Limits
-from vecstore.errors import InvalidArgument
+from vecstore.errors import invalid
 from vecstore.pb.v1 import ranking_pb2 as pb
 from vecstore.query.metrics import embedded_only
 from vecstore.ranking import (
@@ -89,7 +89,7 @@ def _recommend_from_pb(message: pb.Recommend, path: str) -> Recommend:
     strategy = _FROM_PB.get(message.strategy)
     if strategy is None:
         problem = f"{path}.strategy={message.strategy} is unknown"
-        raise InvalidArgument(problem, reason="BAD_ARGUMENT", field_violations=[(f"{path}.strategy", problem)])
+        raise invalid("BAD_ARGUMENT", problem, f"{path}.strategy")
     return Recommend(
         tuple(_example_from_pb(one, f"{path}.positive[{place}]") for place, one in enumerate(message.positive)),
         tuple(_example_from_pb(one, f"{path}.negative[{place}]") for place, one in enumerate(message.negative)),
@@ -139,4 +139,4 @@ def _example_from_pb(message: pb.Example, path: str) -> Example:
     if kind == "vector":
         return query_vector(message.vector, path)
     problem = f"{path} is missing: give an id or a vector"
-    raise InvalidArgument(problem, reason="BAD_VECTOR", field_violations=[(path, problem)])
+    raise invalid("BAD_VECTOR", problem, path)

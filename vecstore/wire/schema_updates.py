@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import UnsetType
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import InvalidArgument, invalid
 from vecstore.pb.v1 import collections_pb2 as pb
 from vecstore.schema import FieldKind, SearchDefaults, VectorField
 from vecstore.schema_update import FIXED, UpdateCollectionRequest, UpdatedCollection, VectorUpdate
@@ -43,7 +43,7 @@ def update_to_pb(request: UpdateCollectionRequest) -> pb.UpdateCollectionRequest
             message.if_version = request.if_version
         except (ValueError, TypeError):
             text = f"if_version={request.if_version!r:.40} must be an integer of at least 0"
-            raise InvalidArgument(text, reason="BAD_ARGUMENT", field_violations=[("if_version", text)]) from None
+            raise invalid("BAD_ARGUMENT", text, "if_version") from None
     for name, update in request.vectors.items():
         field = message.schema.vectors[name]
         prefix = f"vectors.{_step(name)}"
@@ -187,7 +187,7 @@ def _bad_mask(path: str) -> InvalidArgument:
         f"update_mask names {path!r:.80}, which is none of metadata, metadata.KEY, fields and vectors.NAME.SETTING; "
         f"settings are {known}"
     )
-    return InvalidArgument(text, reason="BAD_ARGUMENT", field_violations=[("update_mask", text)])
+    return invalid("BAD_ARGUMENT", text, "update_mask")
 
 
 def updated_to_pb(updated: UpdatedCollection) -> pb.UpdateCollectionResponse:

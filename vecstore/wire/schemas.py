@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import InvalidArgument, invalid
 from vecstore.index_spec import Index
 from vecstore.index_text import format_index, parse_index
 from vecstore.pb.v1 import collections_pb2, common_pb2, operations_pb2
@@ -46,7 +46,7 @@ _ENUMS: dict[str, dict[int, Any]] = {"kind": _KINDS, "metric": _METRICS, "dataty
 
 def bad_schema(path: str, problem: str) -> InvalidArgument:
     message = f"{path} {problem}"
-    return InvalidArgument(message, reason="BAD_SCHEMA", field_violations=[(path, message)])
+    return invalid("BAD_SCHEMA", message, path)
 
 
 def schema_to_pb(schema: Schema) -> collections_pb2.Schema:

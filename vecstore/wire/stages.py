@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vecstore.config import Limits
-from vecstore.errors import InvalidArgument, limit_exceeded
+from vecstore.errors import invalid, limit_exceeded
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams, params_of
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.query.fusion import Fusion, FusionMethod
@@ -32,7 +32,7 @@ def params_to_pb(message: pb.SearchParams, params: SearchParams) -> None:
         except (ValueError, TypeError):
             problem = f"params.{name}={value!r:.40} does not fit its type"
             path = f"params.{name}"
-            raise InvalidArgument(problem, reason="BAD_ARGUMENT", field_violations=[(path, problem)]) from None
+            raise invalid("BAD_ARGUMENT", problem, path) from None
 
 
 def params_from_pb(message: pb.SearchParams) -> SearchParams:
@@ -134,7 +134,7 @@ def _fusion_from_pb(message: pb.Fusion, path: str) -> Fusion:
     method = message.WhichOneof("method")
     if method is None:
         problem = f"{path} names no method: give rrf, dbsf or relative"
-        raise InvalidArgument(problem, reason="BAD_ARGUMENT", field_violations=[(path, problem)])
+        raise invalid("BAD_ARGUMENT", problem, path)
     weights = tuple(message.weights)
     return Fusion(FusionMethod(method), message.rrf.k if message.rrf.HasField("k") else Fusion().k, weights)
 

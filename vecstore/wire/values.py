@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from vecstore.errors import InvalidArgument, limit_exceeded
+from vecstore.errors import InvalidArgument, invalid, limit_exceeded
 from vecstore.pb.v1 import common_pb2 as pb
 
 I64_MIN, I64_MAX = -(1 << 63), (1 << 63) - 1
@@ -19,7 +19,7 @@ _encode = msgspec.json.Encoder().encode
 
 def bad_payload(path: str, problem: str) -> InvalidArgument:
     message = f"{path} {problem}"
-    return InvalidArgument(message, reason="BAD_PAYLOAD", field_violations=[(path, message)])
+    return invalid("BAD_PAYLOAD", message, path)
 
 
 def set_value(message: pb.Value, value: Any) -> None:

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from vecstore.access import Action
-from vecstore.errors import limit_exceeded
+from vecstore.errors import invalid, limit_exceeded
 from vecstore.gateway.call import Call
 from vecstore.gateway.route import Example, Route
 from vecstore.gateway.routes.points import DOCS, POINTS, WHERE
 from vecstore.types import QueryRequest
-from vecstore.validate import invalid
 from vecstore.wire.given import check_kind
 from vecstore.wire.rest import queries as q
 from vecstore.wire.rest.ids import id_from_json

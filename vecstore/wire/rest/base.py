@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-from vecstore.errors import InvalidArgument, limit_exceeded
+from vecstore.errors import InvalidArgument, invalid, limit_exceeded
 from vecstore.types import Durability
 
 
@@ -33,7 +33,7 @@ NULL = b"null"
 
 def bad_argument(path: str, problem: str, reason: str = "BAD_ARGUMENT") -> InvalidArgument:
     message = f"{path} {problem}"
-    return InvalidArgument(message, reason=reason, field_violations=[(path, message)])
+    return invalid(reason, message, path)
 
 
 def payload_bytes(raw: msgspec.Raw | msgspec.UnsetType) -> bytes | None:

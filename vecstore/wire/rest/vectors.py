@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 import numpy as np
 
-from vecstore.errors import InvalidArgument
+from vecstore.errors import InvalidArgument, invalid
 from vecstore.rows import GivenRows, StoredVector
 from vecstore.schema import VectorField, VectorKind
 from vecstore.sparse import SparseVector
@@ -133,4 +133,4 @@ def _uneven(value: list[Any], path: str) -> InvalidArgument:
         return bad_vector(path, "must be numbers, or one list of numbers for each token")
     sizes = sorted({len(one) for one in value})
     message = f"{path} has tokens of {sizes[:5]} dimensions, they must have one number of them"
-    return InvalidArgument(message, reason="DIMENSION_MISMATCH", field_violations=[(path, message)])
+    return invalid("DIMENSION_MISMATCH", message, path)
