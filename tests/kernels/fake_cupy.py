@@ -187,9 +187,14 @@ def made(folder: Path) -> dict[str, types.ModuleType]:
 
         return maker
 
-    makers = "asarray", "empty", "zeros", "ones", "full", "ascontiguousarray", "concatenate", "arange", "where", "sort"
-    for name in makers:
+    def copied(function: Callable[..., Any]) -> Callable[..., Any]:
+        """What comes from the host is another array here, which does not keep the host's."""
+        return lambda one, *args: (function if isinstance(one, Array) else np.array)(one, *args).view(Array)
+
+    for name in ("empty", "zeros", "ones", "full", "concatenate", "arange", "where", "sort"):
         setattr(cupy, name, ours(getattr(np, name)))
+    for name in ("asarray", "ascontiguousarray"):
+        setattr(cupy, name, copied(getattr(np, name)))
     cupy.ndarray = Array  # type: ignore[attr-defined]
 
     def asnumpy(array: Any) -> np.ndarray:

@@ -104,8 +104,11 @@ def test_recorded_work_ends_with_its_array(beside: tuple[Any, Resident]) -> None
     recorder = getattr(resident.device, "_recorder", None)
     if recorder is None:
         pytest.skip("numpy records nothing")
+    gc.collect()  # of other tests
     before = recorder._used
+    assert recorded(resident) == 1
     del rows
     gc.collect()
+    assert recorded(resident) == 0
     assert recorder._used < before
     assert len(recorder._kept) == sum(1 for owner, _, _ in recorder._kept.values() if owner() is not None)

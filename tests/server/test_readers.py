@@ -375,7 +375,7 @@ def test_a_held_port_is_free_again_at_once() -> None:
 
 def test_a_killed_reader_is_replaced(server: ServerProcess) -> None:
     with connected(server) as client:
-        collection = client.create_collection("outlives", vecstore.Dense(DIM), exist_ok=True)
+        collection = client.create_collection("of-readers", vecstore.Dense(DIM))
         collection.upsert([1, 2], vectors(2))
         before = pids(client)
         os.kill(before["reader-1"], signal.SIGKILL)
@@ -386,7 +386,7 @@ def test_a_killed_reader_is_replaced(server: ServerProcess) -> None:
 
 def test_without_the_writer_reads_go_on_and_writes_say_so(server: ServerProcess, rest: str) -> None:
     with connected(server) as client:
-        collection = client.create_collection("outlives", vecstore.Dense(DIM), exist_ok=True)
+        collection = client.create_collection("outlives", vecstore.Dense(DIM))
         seq = collection.upsert([1, 2], vectors(2)).seq
         eventually(lambda: all(one.get("batches_behind", 0) == 0 for one in client.info()["processes"]))
         before = pids(client)
