@@ -15,3 +15,9 @@ hypothesis.settings.load_profile("untimed")
 def no_scans(monkeypatch: pytest.MonkeyPatch) -> None:
     """Targets are reached by what an index is for, although a scan of the few rows of a test would cost less."""
     monkeypatch.setattr(costs, "scan_pays", lambda *given: ())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: one that begins last would leave the other processes without work."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -360,6 +360,7 @@ def test_pages_are_given_back(wide: Database, reopen: Callable[..., Database], m
     assert gone
 
 
+@pytest.mark.slow
 def test_queries_and_writes_go_on_while_indexes_come_and_go(indexed: Database) -> None:
     """Every answer in between is whole: k points, each point finds itself, and no deleted one comes back."""
     stop = threading.Event()

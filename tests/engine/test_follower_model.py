@@ -94,7 +94,8 @@ class FollowedMachine(EngineMachine):
         shutil.rmtree(self.directory)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_follower_equals_the_model() -> None:
     expected = ["delete ids", "delete filter", "batch", "index field", "compact", "restart", "query l2", "query dot"]
-    follow(FollowedMachine, 60, 30, test_model.REACHED, expected, 1)
+    follow(FollowedMachine, 40, 30, test_model.REACHED, expected, 1)

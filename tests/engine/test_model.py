@@ -263,8 +263,9 @@ class EngineMachine(RuleBasedStateMachine):
             assert self.db.collection_info("c").points == len(self.model)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_engine_equals_the_model() -> None:
     expected = [*WRITES, "batch", "again", "index field", "compact", "restart"]
     expected += ["query l2", "query dot", "query bits"]
-    follow(EngineMachine, 200, 40, REACHED, expected, 3)
+    follow(EngineMachine, 120, 40, REACHED, expected, 3)

@@ -228,7 +228,8 @@ class SparseMachine(RuleBasedStateMachine):
                 assert [tuple(token) for token in stored.tolist()] == expected["tokens"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_fields_of_rows_of_any_length_equal_the_model() -> None:
     expected = ["put", "deleted", "index", "compact", "restart", "query terms", "query tokens", "query body"]
-    follow(SparseMachine, 100, 40, REACHED, expected, 3)
+    follow(SparseMachine, 60, 40, REACHED, expected, 3)

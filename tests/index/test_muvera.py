@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import numpy as np
@@ -30,7 +31,10 @@ def changed(**fields: object) -> Muvera:
     return Muvera(**{"repetitions": 8, "k_sim": 3, "projection": 8, **fields})  # type: ignore[arg-type]
 
 
-INDEX, WHOLE = built(SMALL), built(changed(whole=True))
+@functools.cache
+def of(spec: Muvera) -> MuveraIndex:
+    """The index of ROWS that tests share, which read it only."""
+    return built(spec)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +51,7 @@ INDEX, WHOLE = built(SMALL), built(changed(whole=True))
     ids=["flat", "fill", "ivf", "graph", "folded", "unprojected", "whole"],
 )
 def test_recall_is_as_asked(spec: Muvera) -> None:
-    index = built(spec).tuned(queries_from(ROWS, 100, seed=9), get_kernels())
+    index = of(spec).tuned(queries_from(ROWS, 100, seed=9), get_kernels())
     again = MuveraIndex.from_arrays(FIELD, ROWS, index.arrays())
     for target in (0.8, 0.95):
         params = SearchParams(recall_target=target)
@@ -68,7 +72,7 @@ def test_recall_is_as_asked(spec: Muvera) -> None:
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.7])
 def test_filters_are_complete(share: float) -> None:
     mask = np.random.default_rng(3).random(len(ROWS)) < share
-    found = INDEX.search(get_kernels(), QUERIES, 20, bitmap(mask), SearchParams(oversampling=3))
+    found = of(SMALL).search(get_kernels(), QUERIES, 20, bitmap(mask), SearchParams(oversampling=3))
     matching = int((mask & (np.diff(ROWS.offsets) > 0)).sum())
     assert (np.count_nonzero(found.rows >= 0, axis=1) == min(20, matching)).all()
     assert mask[found.rows[found.rows >= 0]].all()
@@ -78,7 +82,7 @@ def test_warm_and_tuned() -> None:
     first = built(changed(tokens="residual2"), ROWS[:1000])
     merged = built(changed(tokens="residual2"), ROWS, Warm(first, np.arange(1000)))
     np.testing.assert_array_equal(merged.arrays()["tokens.centroids"], first.arrays()["tokens.centroids"])
-    index = INDEX.tuned(QUERIES, get_kernels())
+    index = of(SMALL).tuned(QUERIES, get_kernels())
     assert recall(index, ROWS, QUERIES, 10, SearchParams(recall_target=0.95)) >= 0.93
     assert MuveraIndex.from_arrays(FIELD, ROWS, index.arrays()).table == index.table
 
@@ -92,7 +96,7 @@ def test_few_rows(n: int) -> None:
 
 
 def test_corrupted_arrays_are_refused() -> None:
-    good = WHOLE.arrays()
+    good = of(changed(whole=True)).arrays()
     changes = {
         "header": lambda a: a[3:],
         "encodings": lambda a: a[:, :-1],
@@ -105,19 +109,19 @@ def test_corrupted_arrays_are_refused() -> None:
     with pytest.raises(Corruption):
         MuveraIndex.from_arrays(FIELD, ROWS[:-1], good)
     with pytest.raises(InvalidArgument):
-        INDEX.search(get_kernels(), QUERIES, 5, None, SearchParams(truncate_dim=8))
+        of(SMALL).search(get_kernels(), QUERIES, 5, None, SearchParams(truncate_dim=8))
 
 
 def test_an_index_of_version_2_keeps_its_whole_encodings() -> None:
-    new = INDEX.arrays()
+    new = of(SMALL).arrays()
     header = json.loads(new["header"].tobytes()) | {"version": 2}
     del header["spec"]["whole"]
     arrays = new | {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
     with pytest.raises(Corruption):
         MuveraIndex.from_arrays(FIELD, ROWS, arrays)
-    old = MuveraIndex.from_arrays(FIELD, ROWS, arrays | {"encodings": WHOLE.arrays()["encodings"]})
+    old = MuveraIndex.from_arrays(FIELD, ROWS, arrays | {"encodings": of(changed(whole=True)).arrays()["encodings"]})
     found = old.search(get_kernels(), QUERIES, 10, None, SearchParams(oversampling=5))
-    again = WHOLE.search(get_kernels(), QUERIES, 10, None, SearchParams(oversampling=5))
+    again = of(changed(whole=True)).search(get_kernels(), QUERIES, 10, None, SearchParams(oversampling=5))
     np.testing.assert_array_equal(found.rows, again.rows)
     assert found.counters["encodings_reranked"] == again.counters["encodings_reranked"]
     assert "encodings" not in old.arrays()
@@ -150,7 +154,7 @@ def test_rows_without_tokens_are_no_answers_although_few_are_allowed(
 
 def test_more_candidates_than_are_allowed() -> None:
     mask = np.arange(len(ROWS)) % 2 == 0
-    index = built(changed(tokens="residual2"))
+    index = of(changed(tokens="residual2"))
     params = SearchParams(ef=len(ROWS) - 1)
     found = index.search(get_kernels(), QUERIES, 10, bitmap(mask), params)
     scanned = index._exact.search(get_kernels(), QUERIES, 10, bitmap(mask))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from late_support import DIM, FIELD, corpus, exact, nothing, queries_from, recall
@@ -20,6 +22,12 @@ QUERIES = queries_from(ROWS, 60)
 STORES = ["stored", "residual1", "residual2", "residual4", "residual8"]
 
 
+@functools.cache
+def of(spec: Plaid) -> PlaidIndex:
+    """The index of ROWS that tests share, which read it only."""
+    return built(spec)
+
+
 def built(spec: Plaid, rows: TokenRows = ROWS, warm: Warm[PlaidIndex] | None = None) -> PlaidIndex:
     return PlaidIndex.build(FIELD, spec, rows, None, get_kernels(), nothing, warm)
 
@@ -30,13 +38,9 @@ def bitmap(mask: np.ndarray) -> np.ndarray:
     return np.packbits(padded, bitorder="little").view(np.uint64)
 
 
-INDEX = built(Plaid())
-INDEX_CODED = built(Plaid(tokens="residual2"))
-
-
 @pytest.mark.parametrize("tokens", STORES)
 def test_recall_is_as_asked(tokens: str) -> None:
-    index = built(Plaid(tokens=tokens))  # type: ignore[arg-type]
+    index = of(Plaid(tokens=tokens))  # type: ignore[arg-type]
     for target in (0.8, 0.95, 0.99):
         assert recall(index, ROWS, QUERIES, 10, SearchParams(recall_target=target)) >= target - 0.1
     assert recall(index, ROWS, QUERIES, 10, SearchParams(recall_target=1.0)) == 1.0
@@ -48,7 +52,7 @@ def test_recall_is_as_asked(tokens: str) -> None:
 
 
 def test_distances_are_exact() -> None:
-    found = INDEX.search(get_kernels(), QUERIES, 10, None)
+    found = of(Plaid()).search(get_kernels(), QUERIES, 10, None)
     near = np.empty(found.rows.shape, np.float32)
     get_kernels().maxsim_rerank(QUERIES, ROWS, found.rows, near)
     np.testing.assert_array_equal(near, found.distances)
@@ -75,7 +79,7 @@ def test_filters_are_complete(share: float) -> None:
     mask = rng.random(len(ROWS)) < share
     allowed = bitmap(mask)
     for k in (1, 10, 50):
-        found = INDEX.search(get_kernels(), QUERIES, k, allowed, SearchParams(recall_target=0.95))
+        found = of(Plaid()).search(get_kernels(), QUERIES, k, allowed, SearchParams(recall_target=0.95))
         matching = int((mask & (np.diff(ROWS.offsets) > 0)).sum())
         assert (np.count_nonzero(found.rows >= 0, axis=1) == min(k, matching)).all()
         assert mask[found.rows[found.rows >= 0]].all()
@@ -85,9 +89,9 @@ def test_filters_are_complete(share: float) -> None:
 
 def test_a_walk_too_short_is_completed() -> None:
     """One probe and one candidate cannot fill 200 places."""
-    found = INDEX.search(get_kernels(), QUERIES, 200, None, SearchParams(nprobe=1, ef=1))
+    found = of(Plaid()).search(get_kernels(), QUERIES, 200, None, SearchParams(nprobe=1, ef=1))
     assert (found.rows >= 0).all()
-    everything = INDEX.search(get_kernels(), QUERIES[:2], 5000, None)
+    everything = of(Plaid()).search(get_kernels(), QUERIES[:2], 5000, None)
     assert (np.count_nonzero(everything.rows >= 0, axis=1) == np.count_nonzero(np.diff(ROWS.offsets))).all()
 
 
@@ -125,13 +129,13 @@ def test_a_warm_start_keeps_what_was_learned() -> None:
 
 
 def test_tuned_by_queries() -> None:
-    index = INDEX.tuned(QUERIES, get_kernels())
+    index = of(Plaid()).tuned(QUERIES, get_kernels())
     again = PlaidIndex.from_arrays(FIELD, ROWS, index.arrays())
     assert again.table == index.table
     assert recall(again, ROWS, QUERIES, 10, SearchParams(recall_target=0.95)) >= 0.95
     assert built(Plaid(), ROWS, Warm(again, np.arange(len(ROWS)))).table == index.table
     with pytest.raises(InvalidArgument):
-        INDEX.tuned(np.zeros((3, DIM), np.float32), get_kernels())
+        of(Plaid()).tuned(np.zeros((3, DIM), np.float32), get_kernels())
 
 
 @pytest.mark.parametrize("n", [0, 1, 30])
@@ -171,11 +175,11 @@ def test_corrupted_arrays_are_refused() -> None:
 def test_tokens_of_unlike_lengths_keep_their_scales() -> None:
     lengths = np.random.default_rng(9).uniform(0.1, 10, len(ROWS.tokens)).astype(np.float16)
     unlike = TokenRows(ROWS.offsets, ROWS.tokens * lengths[:, None])
-    assert INDEX_CODED.arrays()["tokens.scales"].dtype == np.uint8
+    assert of(Plaid(tokens="residual2")).arrays()["tokens.scales"].dtype == np.uint8
     held = built(Plaid(tokens="residual2"), unlike).arrays()
     assert held["tokens.scales"].dtype == np.float16
     assert "tokens.scale_values" not in held
-    values = INDEX_CODED.arrays()["tokens.scale_values"]
+    values = of(Plaid(tokens="residual2")).arrays()["tokens.scale_values"]
     assert values[0] == 0
     assert (np.diff(np.log(values[1:])) < np.log(4) / 254 + 1e-6).all()
 
@@ -192,7 +196,7 @@ def test_scales_of_bytes_are_the_nearest() -> None:
 
 def test_indexes_of_version_1_are_read() -> None:
     """Lists held rows of 32 bits, and each token had a scale of 16."""
-    index = INDEX_CODED
+    index = of(Plaid(tokens="residual2"))
     arrays = dict(index.arrays())
     starts = np.concatenate([[0], np.cumsum(arrays.pop("tokens.list_sizes"))]).astype(np.int64)
     lists = unpacked_lists(starts, arrays.pop("tokens.lists"), len(ROWS))
@@ -212,4 +216,4 @@ def test_indexes_of_version_1_are_read() -> None:
 
 def test_prefixes_are_refused() -> None:
     with pytest.raises(InvalidArgument):
-        INDEX.search(get_kernels(), QUERIES, 5, None, SearchParams(truncate_dim=8))
+        of(Plaid()).search(get_kernels(), QUERIES, 5, None, SearchParams(truncate_dim=8))
