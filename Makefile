@@ -7,6 +7,10 @@ MODELS := tests/engine/test_model.py tests/engine/test_ragged_model.py tests/eng
 	tests/engine/test_alias_model.py
 DATA ?= ../shared/data/dense-minilm-100k-384-angular.hdf5
 
+# Bytecode is kept whatever the environment says: otherwise each of hundreds of processes, servers of tests and the like,
+# compiles all that it imports.
+export PYTHONDONTWRITEBYTECODE =
+
 NATIVE := $(shell find native -type f \( -name '*.cpp' -o -name '*.h' -o -name 'CMakeLists.txt' \) 2>/dev/null)
 NATIVE_STYLED := $(filter %.cpp %.h,$(NATIVE)) $(shell find vecstore -name '*.cu' -o -name '*.cuh')
 
@@ -42,16 +46,24 @@ $(VENV)/.made: pyproject.toml
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NEEDS = $(BIN)/python tools/requirements.py
 ITSELF = $(PIP) --no-build-isolation --no-deps --editable .
+# Where the C++ build fails, pip installs the package without its extension and says nothing. Users have a working package
+# and are told; for developers, whose tests of native code would be skipped, it is an error where there is a compiler.
+HAS_NATIVE = $(BIN)/python -c "import vecstore.kernels._native" 2>/dev/null
+HAS_COMPILER = command -v $${CXX:-g++} >/dev/null
 $(VENV)/.users: $(VENV)/.made $(NATIVE)
 	$(NEEDS) all demo > $(VENV)/users.txt
 	$(PIP) --requirement $(VENV)/users.txt
 	$(ITSELF)
+	@$(HAS_NATIVE) || echo "vecstore is installed WITHOUT its native extension: all works, slower (for it: a C++20 compiler, make clean, and again)"
 	@touch $@
 
 $(VENV)/.developers: $(VENV)/.made $(NATIVE)
 	$(NEEDS) dev > $(VENV)/developers.txt
 	$(PIP) --no-compile --requirement $(VENV)/developers.txt  # most of it is never imported
 	$(ITSELF)
+	@$(HAS_NATIVE) || ! $(HAS_COMPILER) \
+	  || { echo "the native extension is NOT built, though there is a compiler; its build says:"; \
+	       $(ITSELF) --verbose --verbose 2>&1 | grep -iE -A4 "error|failed" | tail -n 40; exit 1; }
 	@touch $@ $(VENV)/.users
 
 demo: $(VENV)/.users

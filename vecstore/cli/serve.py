@@ -12,6 +12,7 @@ import typer
 
 from vecstore.config import load_settings
 from vecstore.errors import FailedPrecondition
+from vecstore.kernels.select import available_backends
 
 CHILD = (sys.executable, "-m", "vecstore.cli.child")
 REST_READY = "REST on "
@@ -57,6 +58,9 @@ def serve(
 
     if server.rest and not gateway_is_there():
         typer.echo("without REST, which needs: pip install 'vecstore[gateway]'", err=True)
+    backend = available_backends()[0]
+    if backend != "native":
+        typer.echo(f"without the native extension: kernels run on {backend}, slower (see README, Install)", err=True)
     if server.readers:
         from vecstore.server.supervisor import serve_processes
 
