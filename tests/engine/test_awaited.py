@@ -14,6 +14,7 @@ from index_support import INDEXED, ROWS_MIN, ToyIVF, load, schema
 from vecstore.engine.collection import Collection
 from vecstore.engine.database import Database
 from vecstore.engine.maintenance import Maintenance
+from vecstore.engine.requested import Requested
 from vecstore.errors import Cancelled, DeadlineExceeded, InvalidArgument, VecstoreError
 from vecstore.index.registry import BUILT
 from vecstore.index_spec import IVF
@@ -31,14 +32,14 @@ def db(reopen: Callable[..., Database], monkeypatch: pytest.MonkeyPatch) -> Data
 @pytest.fixture
 def held(db: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Until it is set, nothing is indexed."""
-    go, plain = threading.Event(), Maintenance._index_written
+    go, plain = threading.Event(), Requested.index_written
 
-    def later(self: Maintenance, collection: object, operation: object) -> None:
+    def later(self: Requested, collection: object, operation: object) -> None:
         while not go.wait(0.01):
             operation.progress("seal", 0, 1)  # type: ignore[attr-defined]
         plain(self, collection, operation)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Maintenance, "_index_written", later)
+    monkeypatch.setattr(Requested, "index_written", later)
     yield go
     go.set()
 
@@ -149,14 +150,14 @@ def test_on_a_loop_it_takes_no_thread_and_one_who_goes_leaves_the_others(db: Dat
 def test_merges_have_their_turn_however_many_wait(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     done, over = [], threading.Event()
 
-    def index(self: Maintenance, collection: Collection, operation: object) -> None:
+    def index(self: Requested, collection: Collection, operation: object) -> None:
         done.append("wait")
         if done.count("wait") < 10:
-            self.index_written(collection)  # there is always someone who waits
+            db._maintenance.index_written(collection)  # there is always someone who waits
         else:
             over.set()
 
-    monkeypatch.setattr(Maintenance, "_index_written", index)
+    monkeypatch.setattr(Requested, "index_written", index)
     monkeypatch.setattr(Maintenance, "_tend_sealed", lambda *_: bool(done.append("merge")))
     waiting(db, 0, 1)
     assert over.wait(30)

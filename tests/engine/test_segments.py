@@ -16,6 +16,7 @@ from vecstore.config import Settings, Storage
 from vecstore.engine import changes, keys, maintenance, stepper
 from vecstore.engine.database import Database
 from vecstore.engine.search import search_view
+from vecstore.engine.segment_work import SegmentWork
 from vecstore.errors import NotFound, ResourceExhausted
 from vecstore.query.builder import F
 from vecstore.schema import FieldKind
@@ -154,14 +155,14 @@ def test_a_dropped_collection_is_gone_and_its_name_free(db: Database, reopen: Ca
 
 def test_an_operation_can_be_cancelled_and_loses_nothing(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     held, go = threading.Event(), threading.Event()
-    real = maintenance.Maintenance._seal
+    real = SegmentWork.seal
 
-    def slow(self: maintenance.Maintenance, collection: object, operation: object) -> None:
+    def slow(self: SegmentWork, collection: object, operation: object) -> None:
         held.set()
         assert go.wait(30)
         real(self, collection, operation)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(maintenance.Maintenance, "_seal", slow)
+    monkeypatch.setattr(SegmentWork, "seal", slow)
     monkeypatch.setattr(stepper, "RETRY_S", 0.05)
     put(db, range(600))
     assert held.wait(30)
@@ -178,7 +179,7 @@ def test_writers_are_held_back_while_sealing_is_far_behind(
 ) -> None:
     monkeypatch.setattr(maintenance, "BACKLOG_WAIT_S", 0.2)
     stop = threading.Event()
-    monkeypatch.setattr(maintenance.Maintenance, "_seal", lambda *_: stop.wait(30))
+    monkeypatch.setattr(SegmentWork, "seal", lambda *_: stop.wait(30))
     db = reopen(Settings(storage=Storage(seal_bytes=10_000, disk_reserve_bytes=0)))
     db.create_collection("c", SCHEMA)
     collection = db.collection("c")
