@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -97,14 +98,16 @@ def test_unknown_calls_do_not_answer_without_a_key(guarded: Client) -> None:
 
 
 def test_denied_calls_read_no_body(guarded: Client) -> None:
-    """The stream ends with the refusal although its sender has not sent anything, and never does."""
+    """The stream ends with the refusal although its sender has only begun, and waits."""
     stream = guarded.channel.stream_stream("/vecstore.v1.Points/UpsertStream")
+    refused = threading.Event()
 
-    def nothing() -> Iterator[bytes]:
+    def begun() -> Iterator[bytes]:
         yield b""
-        raise AssertionError("the refused stream was read")
+        refused.wait(60)
 
-    code, error = failure(stream, nothing())
+    code, error = failure(stream, begun())
+    refused.set()
     assert (code, error.reason) == ("UNAUTHENTICATED", "UNAUTHENTICATED")
     assert KEY not in error.message
 
