@@ -6,7 +6,7 @@ Rooflines are measured on the device itself in the same run: the bandwidth of a 
 of each type. A scan's share is of whichever bounds it: bytes of codes read once a batch, or multiply-adds; its time is
 the whole call's, from the host's queries to the host's answers. Every answer is compared with the host's kernels on the
 first rows of the same arrays; a difference ends the run with an error. `--device numpy` runs the same lines on the
-processor, to try the command.
+processor, to try the command. The specification's own rows, as few measurements as they need: `-m bench.device.spec`.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ import numpy as np
 
 from bench.device import codes, scans
 from bench.device.building import building
+from bench.device.lists import lists
 from bench.device.roofline import roofline
 from bench.device.selection import selection
 from vecstore.kernels.device import devices
 from vecstore.kernels.device.array_device import ArrayDevice
+from vecstore.kernels.device.arrays import to_bfloat16
 from vecstore.kernels.device.backend import DeviceKernels
 from vecstore.kernels.device.choice import Always
 from vecstore.kernels.device.resident import Resident
 from vecstore.kernels.select import get_kernels
 
-PARTS = ("dense", "bits", "tables", "rows", "maxsim", "selection", "build")
+PARTS = ("dense", "bits", "tables", "rows", "lists", "maxsim", "selection", "build")
 
 
 def measure(device: Any, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -48,7 +50,7 @@ def measure(device: Any, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         with device.working():
             vectors = device.get(device.xp.random.standard_normal((n, given.dim)).astype(np.float32))
     if "dense" in parts:
-        yield scans.products_alone(device, limits, vectors, queries[: max(batches)])
+        yield scans.products_alone(device, limits, to_bfloat16(vectors), queries[: max(batches)])
         yield from scans.dense(kernels, host, limits, vectors, queries, k, batches)
     if "bits" in parts:
         rows, asked = np.packbits(vectors > 0, axis=1), np.packbits(queries > 0, axis=1)
@@ -57,6 +59,10 @@ def measure(device: Any, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield from codes.tables(device, resident, kernels, host, limits, n, queries, k, batches)
     if "rows" in parts:
         yield from codes.rows(kernels, host, limits, n, queries, k, batches)
+    if "lists" in parts:
+        yield from lists(
+            device, resident, kernels, host, limits, 4 * n, given.dim, k, [nq for nq in batches if nq >= 16]
+        )
     if "maxsim" in parts:
         yield from codes.late_interaction(kernels, host, limits, n // 10, k, [nq for nq in batches if nq <= 64])
     resident.drop_all()

@@ -57,17 +57,22 @@ def _training(device: Any, host: Any, vectors: np.ndarray) -> Iterator[dict[str,
     yield _line("covariance", len(vectors), covariance, len(few), seconds(lambda: Moments(dim).add(few), ROUNDS))
 
 
-def _encoding(device: Any, vectors: np.ndarray) -> Iterator[dict[str, Any]]:
-    dim = vectors.shape[1]
+def quantizers(few: np.ndarray) -> Iterator[tuple[Any, Any]]:
+    """Every kind, trained on float32 rows (n, dim), with its specification."""
+    dim = few.shape[1]
     specs = [
         index_spec.RaBitQ(1), index_spec.RaBitQ(4), index_spec.SAQ(4), index_spec.LloydMax(4), index_spec.Binary(),
         index_spec.Int8(), index_spec.Int4(), index_spec.Float8("e4m3"), index_spec.BFloat16(),
     ]  # fmt: skip
     if importlib.util.find_spec("faiss") is not None:
         specs += [index_spec.PQ(dim // 4, 4), index_spec.PQ(dim // 8, 8)]
-    few = vectors[:HOST_ROWS]
     for spec in specs:
-        quantizer = QUANTIZERS[str(type(spec).__struct_config__.tag)].train(spec, Metric.DOT, few, None, 0)
+        yield spec, QUANTIZERS[str(type(spec).__struct_config__.tag)].train(spec, Metric.DOT, few, None, 0)
+
+
+def _encoding(device: Any, vectors: np.ndarray) -> Iterator[dict[str, Any]]:
+    few = vectors[:HOST_ROWS]
+    for spec, quantizer in quantizers(few):
 
         def encode(rows: np.ndarray, encoder: Any = quantizer.encode) -> list[dict[str, np.ndarray]]:
             return [

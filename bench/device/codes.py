@@ -49,7 +49,7 @@ def rows_of(rng: np.random.Generator, kind: str, n: int, dim: int) -> RowCodes:
     )
 
 
-def _table_scan(kernels: Any, codes: TableCodes, queries: np.ndarray, k: int) -> Found:
+def table_scan(kernels: Any, codes: TableCodes, queries: np.ndarray, k: int) -> Found:
     nq = len(queries)
     found = np.empty((nq, k), np.int64), np.empty((nq, k), np.float32)
     zeros = np.zeros((nq, 1), np.float32)
@@ -58,7 +58,7 @@ def _table_scan(kernels: Any, codes: TableCodes, queries: np.ndarray, k: int) ->
     return found
 
 
-def _row_scan(kernels: Any, codes: RowCodes, queries: np.ndarray, k: int) -> Found:
+def row_scan(kernels: Any, codes: RowCodes, queries: np.ndarray, k: int) -> Found:
     nq = len(queries)
     found = np.empty((nq, k), np.int64), np.empty((nq, k), np.float32)
     zeros, counters = np.zeros((nq, 1), np.float32), np.empty((nq, 3), np.int64)
@@ -85,9 +85,9 @@ def tables(
     for name, most in (("tables", 1 << 20), ("products", 0)):
         device.few_tables = most
         resident.drop_all()  # and what was recorded of the other way
-        check(f"one bit by {name}", _table_scan(kernels, few, queries[:8], k), _table_scan(host, few, queries[:8], k))
+        check(f"one bit by {name}", table_scan(kernels, few, queries[:8], k), table_scan(host, few, queries[:8], k))
         for nq in [nq for nq in batches if name == "products" or nq <= 64]:
-            taken = seconds(lambda nq=nq: _table_scan(kernels, codes, queries[:nq], k))  # type: ignore[misc]
+            taken = seconds(lambda nq=nq: table_scan(kernels, codes, queries[:nq], k))  # type: ignore[misc]
             yield limits.line(f"1 bit by {name}", nq, nbytes, 2.0 * nq * n * dim, taken, "float16")
     device.few_tables = standard
 
@@ -98,10 +98,24 @@ def rows(
     rng, dim = np.random.default_rng(2), queries.shape[1]
     for kind in ("nibble", "int8"):
         codes, few = rows_of(rng, kind, n, dim), rows_of(rng, kind, 20_000, dim)
-        check(kind, _row_scan(kernels, few, queries[:8], k), _row_scan(host, few, queries[:8], k))
+        check(kind, row_scan(kernels, few, queries[:8], k), row_scan(host, few, queries[:8], k))
         for nq in batches:
-            taken = seconds(lambda nq=nq, codes=codes: _row_scan(kernels, codes, queries[:nq], k))  # type: ignore[misc]
+            taken = seconds(lambda nq=nq, codes=codes: row_scan(kernels, codes, queries[:nq], k))  # type: ignore[misc]
             yield limits.line(f"scan {kind}", nq, codes.blocks.nbytes, 2.0 * nq * n * dim, taken, "int8")
+
+
+def documents(rng: np.random.Generator, n: int, low: int, high: int, dtype: type = np.float16) -> TokenRows:
+    """n times `low` to `high - 1` tokens of 128 dimensions and unit length."""
+    offsets = np.concatenate([[0], np.cumsum(rng.integers(low, high, n))]).astype(np.int64)
+    tokens = rng.standard_normal((int(offsets[-1]), 128), dtype=np.float32)
+    tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
+    return TokenRows(offsets, kept(tokens.astype(dtype)))
+
+
+def maxsim_scan(kernels: Any, rows: TokenRows, queries: TokenRows, k: int) -> Found:
+    found = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
+    kernels.maxsim_scan(queries, rows, None, *found)
+    return found
 
 
 def late_interaction(
@@ -109,22 +123,12 @@ def late_interaction(
 ) -> Iterator[dict[str, Any]]:
     """Documents of 16 to 48 tokens, queries of 32, 128 dimensions."""
     rng = np.random.default_rng(3)
-
-    def some(n: int, low: int, high: int, dtype: type = np.float16) -> TokenRows:
-        offsets = np.concatenate([[0], np.cumsum(rng.integers(low, high, n))]).astype(np.int64)
-        tokens = rng.standard_normal((int(offsets[-1]), 128), dtype=np.float32)
-        tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
-        return TokenRows(offsets, kept(tokens.astype(dtype)))
-
-    def scan(by: Any, rows: TokenRows, queries: TokenRows) -> Found:
-        found = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
-        by.maxsim_scan(queries, rows, None, *found)
-        return found
-
-    docs, few, queries = some(n, 16, 49), some(3000, 16, 49), some(max(batches), 32, 33, np.float32)
-    check("maxsim", scan(kernels, few, queries[0:4]), scan(host, few, queries[0:4]))
+    docs, few = documents(rng, n, 16, 49), documents(rng, 3000, 16, 49)
+    queries = documents(rng, max(batches), 32, 33, np.float32)
+    asked = queries[0:4]
+    check("maxsim", maxsim_scan(kernels, few, asked, k), maxsim_scan(host, few, asked, k))
     for nq in batches:
         asked = queries[0:nq]
-        taken = seconds(lambda asked=asked: scan(kernels, docs, asked))  # type: ignore[misc]
+        taken = seconds(lambda asked=asked: maxsim_scan(kernels, docs, asked, k))  # type: ignore[misc]
         flops = 2.0 * len(asked.tokens) * docs.tokens.size
         yield limits.line("maxsim float16", nq, docs.tokens.nbytes, flops, taken, "float16")

@@ -59,11 +59,11 @@ def dense(
             yield limits.line(f"scan {name}", nq, array.nbytes, 2.0 * nq * array.size, taken, name)
 
 
-def products_alone(device: Any, limits: Roofline, vectors: np.ndarray, queries: np.ndarray) -> dict[str, Any]:
-    """The products of a bfloat16 scan, chunk by chunk, and nothing else."""
+def products_alone(device: Any, limits: Roofline, stored: np.ndarray, queries: np.ndarray) -> dict[str, Any]:
+    """The products of a scan of bfloat16 rows (n, dim) uint16, chunk by chunk, and nothing else."""
     nq, dim = queries.shape
     with device.working():
-        rows, asked = device.put(to_bfloat16(vectors)), device.put(to_bfloat16(queries))
+        rows, asked = device.put(stored), device.put(to_bfloat16(queries))
         step = chunk_rows(device, nq)
 
         def run() -> None:
@@ -72,7 +72,7 @@ def products_alone(device: Any, limits: Roofline, vectors: np.ndarray, queries: 
             device.finish()
 
         taken = seconds(run)
-    return limits.line("products bfloat16", nq, rows.nbytes, 2.0 * nq * len(vectors) * dim, taken, "bfloat16")
+    return limits.line("products bfloat16", nq, rows.nbytes, 2.0 * nq * len(stored) * dim, taken, "bfloat16")
 
 
 def bits(

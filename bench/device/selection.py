@@ -25,7 +25,8 @@ def selection(device: Any, n: int, nq: int, k: int) -> dict[str, Any]:
             first = nearest.chunks(n, step).__next__().stop
             nearest.take(xp.ascontiguousarray(scores[0][:, :first]), Terms(ones, zeros))
             rest = xp.ascontiguousarray(scores[0][:, first:])
-            nearest.take(rest, Terms(ones, zeros, first=first))
+            if rest.size:
+                nearest.take(rest, Terms(ones, zeros, first=first))
             for at, part in enumerate(scores[1:], 1):
                 nearest.take(part, Terms(ones, zeros, first=at * step))
             nearest.close()
