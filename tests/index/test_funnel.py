@@ -11,7 +11,8 @@ from vecstore.index.base import SearchParams
 from vecstore.index.flat import FlatIndex
 from vecstore.index.funnel import FunnelIndex
 from vecstore.index.registry import built_index
-from vecstore.kernels.numpy_backend import NumpyKernels, widen
+from vecstore.kernels.numpy_backend import NumpyKernels
+from vecstore.kernels.numpy_rows import widen
 from vecstore.kernels.select import get_kernels
 from vecstore.schema import DataType, Metric, VectorField, VectorKind
 

@@ -141,7 +141,7 @@ def _walk(
 
 @njit(nogil=True, cache=True)
 def search_queries(
-    graph: Any,  # numba_backend.NumbaGraph.arrays
+    graph: Any,  # the arrays of an open graph
     is_l2: bool,
     prepared: Any,
     queries: Any,  # as rescoring wants them

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels.base import DenseRows, Float32Array, Int64Array, Kernels
+from vecstore.kernels.base import DenseRows, Float32Array, Int64Array
 from vecstore.kernels.graph import HEADER, LINE, GraphArrays, Walk
 from vecstore.kernels.graph_queries import CodeQueries, Prepared
 from vecstore.kernels.stop import check_stop
@@ -34,13 +34,13 @@ class PythonGraph:
     arrays: GraphArrays
     queries: CodeQueries
 
-    def rescore(self, kernels: Kernels, query: Float32Array) -> Rescore:
-        """By the stored rows, for one query (1, dim)."""
+    def rescore(self, rerank: Callable[..., None], query: Float32Array) -> Rescore:
+        """By the stored rows, for one query (1, dim), with the `rerank` of some kernels."""
 
         def distances_of(rows: Int64Array) -> Float32Array:
             distances = np.empty(len(rows), np.float32)
             arrays = self.rows, self.inverse_norms, rows[None], distances[None]
-            kernels.rerank(self.metric, query, *arrays)
+            rerank(self.metric, query, *arrays)
             return distances
 
         return distances_of

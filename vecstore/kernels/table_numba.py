@@ -106,7 +106,7 @@ def _keep(distances: Any, rows: Any, lowers: Any, distance: float, row: int, low
 
 @njit(nogil=True, cache=True)
 def scan_query(
-    codes: Any,  # numba_backend._table_arguments
+    codes: Any,  # codes_numba_backend._table_arguments
     query: Any,
     probes: Any,
     list_add: Any,
