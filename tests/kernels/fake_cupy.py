@@ -189,7 +189,12 @@ def made(folder: Path) -> dict[str, types.ModuleType]:
 
     def copied(function: Callable[..., Any]) -> Callable[..., Any]:
         """What comes from the host is another array here, which does not keep the host's."""
-        return lambda one, *args: (function if isinstance(one, Array) else np.array)(one, *args).view(Array)
+
+        def maker(one: Any, *args: Any) -> Any:
+            _arrive()
+            return (function if isinstance(one, Array) else np.array)(one, *args).view(Array)
+
+        return maker
 
     for name in ("empty", "zeros", "ones", "full", "concatenate", "arange", "where", "sort"):
         setattr(cupy, name, ours(getattr(np, name)))
