@@ -1,13 +1,17 @@
-"""`python crash_child.py DIRECTORY POINT WHEN NTH SEED`: writes to DIRECTORY/db and dies at the given step.
+"""`python crash_child.py`, then a line `DIRECTORY POINT WHEN NTH SEED` for each child, which writes to DIRECTORY/db and
+dies at the given step. Its exit status is printed: 0 when the step was never reached.
 
-Ends with 0 when the step was never reached. POINT "none" just writes, and dies with work left for the next open.
+POINT "none" just writes, and dies with work left for the next open. Children are forked: to import everything takes
+longer than what they do.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import shlex
 import sys
+import traceback
 from pathlib import Path
 
 from crash_engine import new_ledgers, open_client, write_some
@@ -51,4 +55,14 @@ def main(directory: Path, name: str, when: str, nth: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
+    for line in sys.stdin:
+        directory, name, when, nth, seed = shlex.split(line)
+        child = os.fork()
+        if child == 0:
+            try:
+                main(Path(directory), name, when, int(nth), int(seed))
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

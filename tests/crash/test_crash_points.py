@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,18 +19,31 @@ from faults.children import REPOSITORY
 CHILD = Path(__file__).with_name("crash_child.py")
 
 
-def run_child(directory: Path, name: str, when: str = "before", nth: int = 1, seed: int = 0) -> int:
-    """Its exit status."""
+@pytest.fixture(scope="module")
+def run_child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., int]]:
+    """run_child(directory, point, when, nth, seed): its exit status."""
     environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}"}
-    command = [sys.executable, str(CHILD), str(directory), name, when, str(nth), str(seed)]
-    child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
-    assert child.returncode in (0, EXIT), f"the child ended with {child.returncode}\n{child.stderr[-4000:]}"
-    return child.returncode
+    log = tmp_path_factory.mktemp("children") / "stderr"
+    command, pipes = [sys.executable, str(CHILD)], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(command, env=environment, stderr=errors, text=True, **pipes) as parent,
+    ):
+
+        def run(directory: Path, name: str, when: str = "before", nth: int = 1, seed: int = 0) -> int:
+            assert parent.stdin is not None
+            assert parent.stdout is not None
+            print(shlex.join([str(directory), name, when, str(nth), str(seed)]), file=parent.stdin, flush=True)
+            status = int(parent.stdout.readline())
+            assert status in (0, EXIT), f"the child ended with {status}\n{log.read_text()[-4000:]}"
+            return status
+
+        yield run
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("name", POINTS)
-def test_a_crash_at_any_step_loses_nothing(tmp_path: Path, name: str, when: str) -> None:
+def test_a_crash_at_any_step_loses_nothing(tmp_path: Path, run_child: Callable[..., int], name: str, when: str) -> None:
     seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
     choose = random.Random(seed)
     nth = choose.randint(1, POINTS[name].reach)
@@ -51,7 +66,7 @@ def test_a_crash_at_any_step_loses_nothing(tmp_path: Path, name: str, when: str)
     client.close()
 
 
-def test_killed_again_and_again_while_it_recovers(tmp_path: Path) -> None:
+def test_killed_again_and_again_while_it_recovers(tmp_path: Path, run_child: Callable[..., int]) -> None:
     """T5: recovery may be cut off at any of its steps, several times in a row."""
     seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
     print(f"SEED={seed}")

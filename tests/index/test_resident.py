@@ -33,7 +33,9 @@ def test_a_large_mapped_array_moves_and_can_be_read_again(tmp_path: Path, monkey
 
 def test_memory_of_this_process_is_not_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HUGE_FROM", 1 << 16)
-    values = np.arange(1 << 20, dtype=np.uint32)
+    room = np.empty((1 << 22) + LINE, np.uint8)
+    values = room[-room.ctypes.data % LINE :][: 1 << 22].view(np.uint32)
+    values[:] = np.arange(1 << 20)
     assert resident(values) is values
     values.flags.writeable = False
     out = resident(values)
