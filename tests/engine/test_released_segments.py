@@ -4,6 +4,7 @@ which take disk, memory and descriptors for as long as it lives."""
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import vecstore
 from vecstore import F
 from vecstore.config import Settings, Storage
+from vecstore.engine.collection import Collection
 from vecstore.engine.sealed import SealedSegment
 
 N, DIM, ROUNDS = 400, 16, 4
@@ -68,3 +70,26 @@ def test_replaced_segments_go_at_once(kind: str, without_collections: None) -> N
             docs.query(rows(kind, rng, 1)[0], using="v", k=3, explain=True)
         alive = [one for one in gc.get_objects() if type(one) is SealedSegment and id(one) not in before]
         assert 0 < len(alive) <= KEPT
+
+
+@pytest.mark.parametrize("kind", ["exact", "graph"])
+def test_a_dropped_collection_goes_at_once(kind: str, without_collections: None) -> None:
+    """A server leaves what it started with out of Python's searches for cycles (`memory/cycles.py`)."""
+    before = {id(one) for one in gc.get_objects() if type(one) in (Collection, SealedSegment)}
+    with vecstore.connect(":memory:", settings=Settings(storage=Storage(maintenance=False))) as db:
+        docs = db.create_collection("c", **fields(kind))
+        rng = np.random.default_rng(3)
+        docs.upsert(list(range(N)), {"v": rows(kind, rng, N)})
+        docs.compact()
+        docs.query(rows(kind, rng, 1)[0], using="v", k=3)
+        assert left(before)
+        db.delete_collection("c")
+        until = time.monotonic() + 10  # the committer's thread lets go of it a moment later
+        while left(before) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert not left(before)
+
+
+def left(before: set[int]) -> list[str]:
+    found = [one for one in gc.get_objects() if type(one) in (Collection, SealedSegment)]
+    return [type(one).__name__ for one in found if id(one) not in before]

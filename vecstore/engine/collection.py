@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,7 +81,13 @@ class Collection:
         return GrowingSegment(self._uid("growing"), self.schema.vectors, self.schema.fields)
 
     def open_segment(self, header: SegmentHeader) -> SealedSegment:
-        return SealedSegment(header, self.schema.vectors, self._blobs, self._uid("sealed"), lambda: self.on_damage())
+        mine = weakref.ref(self)  # a segment that held its collection would keep a dropped one mapped
+
+        def damaged() -> None:
+            if (collection := mine()) is not None:
+                collection.on_damage()
+
+        return SealedSegment(header, self.schema.vectors, self._blobs, self._uid("sealed"), damaged)
 
     # --- changes: committer's thread, or recovery ---
 

@@ -28,6 +28,7 @@ from vecstore.gateway.listener import Listener, rest_socket
 from vecstore.gateway.openapi import document
 from vecstore.gateway.routes import ROUTES
 from vecstore.memory.budget import budget, planned
+from vecstore.memory.cycles import settle
 from vecstore.memory.room import ROOM
 from vecstore.observe.calls import Observer
 from vecstore.observe.logs import configure_logging
@@ -110,6 +111,7 @@ async def _serve_alone(
         services = Services(transport, settings, Access.from_settings(settings.server), admission, executor, observer)
         listener = listener_of(services, Certificates.from_settings(settings.server))
         await listener.start()
+        settle()
         try:
             if on_ready is not None:
                 on_ready(listener.port)

@@ -23,6 +23,7 @@ from vecstore.config import Settings
 from vecstore.engine.database import Database
 from vecstore.engine.follower import Follower
 from vecstore.errors import FailedPrecondition, Unavailable, VecstoreError
+from vecstore.memory.cycles import settle
 from vecstore.memory.malloc import return_freed
 from vecstore.observe.logs import configure_logging
 from vecstore.observe.tracing import Tracing, tracing_from_environment
@@ -98,6 +99,7 @@ async def _run(role: Role, tracing: Tracing | None, beside: Beside | None) -> No
             raise SystemExit(1) from None
         if isinstance(database, Follower):
             _watch_writer(database, server, loop)
+        settle()
         _say(Started(server.door_port))
         await stopping.wait()
         logging.getLogger("vecstore.server").info("%s is draining", role.name)

@@ -17,6 +17,7 @@ from vecstore.access import Access
 from vecstore.access.exposure import check_exposure
 from vecstore.config import Settings
 from vecstore.engine.database import Database
+from vecstore.memory.cycles import settle
 from vecstore.memory.malloc import return_freed
 from vecstore.observe.logs import configure_logging
 from vecstore.observe.tracing import Tracing, tracing_from_environment
@@ -65,6 +66,7 @@ async def _serve(
             loop.add_signal_handler(number, stopping.set)
         loop.add_signal_handler(signal.SIGHUP, access.reload)
         await server.start()
+        settle()
         if on_ready is not None:
             on_ready(server.port, server.door_port)
         await stopping.wait()
