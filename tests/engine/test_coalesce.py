@@ -12,8 +12,9 @@ import pytest
 from engine_support import put, vectors_of
 
 from vecstore.engine import coalesce, left_out, search
-from vecstore.engine.coalesce import Coalescer, Patience
+from vecstore.engine.coalesce import Coalescer
 from vecstore.engine.database import Database
+from vecstore.engine.patience import Patience
 from vecstore.errors import DeadlineExceeded, InvalidArgument
 from vecstore.hits import Hits
 from vecstore.index.base import SearchParams
@@ -97,20 +98,6 @@ def test_answers_are_the_same_on_the_loop_and_in_threads(
     assert [result[0].id for result in results] == list(range(160))
 
 
-def test_a_batch_is_judged_by_what_the_last_ones_took() -> None:
-    patience = Patience()
-    assert patience.query_s is None
-    patience.timed(0.016, 16)
-    assert patience.query_s == pytest.approx(0.001)
-    patience.timed(1.0, 1)  # another program had the processor
-    assert patience.query_s == pytest.approx(0.00125)
-    patience.timed(0.0005, 1)
-    assert patience.query_s == pytest.approx(0.0005)
-    for _ in range(20):
-        patience.timed(0.004, 1)
-    assert patience.query_s == pytest.approx(0.004)
-
-
 @pytest.mark.parametrize(("query_s", "inline"), [(0.0001, True), (0.1, False)])
 def test_slow_queries_leave_the_loop_free(
     db: Database, monkeypatch: pytest.MonkeyPatch, query_s: float, inline: bool
@@ -133,23 +120,6 @@ def test_slow_queries_leave_the_loop_free(
 
     gather(db, run)
     assert (threads == {threading.get_ident()}) is inline
-
-
-def test_waiting_is_given_up_for_a_lone_caller_and_kept_for_many() -> None:
-    lone = Patience()
-    vain = 0
-    for _ in range(1_000):
-        target = lone.target()
-        vain += target > 1
-        lone.learn(target, 1)
-    assert 5 <= vain <= 25  # tried now and then, in case others came
-    many = Patience()
-    sizes = []
-    for _ in range(40):
-        sizes.append(many.target())
-        many.learn(sizes[-1], min(sizes[-1], 12))  # twelve callers
-    assert sizes[-20:].count(12) >= 15
-    assert 24 in sizes[-20:]  # whether there are more by now
 
 
 def test_a_bad_request_fails_alone(db: Database) -> None:
@@ -210,7 +180,7 @@ def test_a_batch_ends_early_when_all_its_callers_have_gone(db: Database, monkeyp
 
     async def run(coalescer: Coalescer) -> None:
         monkeypatch.setattr(db.reader, "run", endless)
-        monkeypatch.setattr(Patience, "target", lambda self: 3)
+        monkeypatch.setattr(Patience, "target", lambda self, shortage: 3)
         callers = [asyncio.ensure_future(coalescer.query(request(n))) for n in range(3)]
         while not sizes:
             await asyncio.sleep(0.001)

@@ -15,8 +15,8 @@ from gateway_support import DOCS, client_of, fill, serving
 from waiting import wait_until
 
 from vecstore.engine import coalesce
-from vecstore.engine.coalesce import Patience
 from vecstore.engine.database import Database
+from vecstore.engine.patience import Patience
 from vecstore.kernels.stop import Stopped, check_stop
 from vecstore.server.running import ServerHandle
 
@@ -99,7 +99,7 @@ def test_others_of_a_batch_are_answered(served: Served, monkeypatch: pytest.Monk
     monkeypatch.setattr(database.reader, "run", slow)
     monkeypatch.setattr(coalesce, "INLINE_S", 0)
     monkeypatch.setattr(coalesce, "WINDOW_S", 10)
-    monkeypatch.setattr(Patience, "target", lambda self: 3)
+    monkeypatch.setattr(Patience, "target", lambda self, shortage: 3)
     before = cancelled(handle, "query_points")
     first, second, third = (ask(handle, "/query", body) for body in (QUERY, OTHER, QUERY))
     with first, third:

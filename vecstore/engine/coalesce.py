@@ -23,8 +23,10 @@ from vecstore.engine.database import Database
 from vecstore.engine.in_thread import in_thread
 from vecstore.engine.params import field_of
 from vecstore.engine.parts import PARTS, Parts, carrying
+from vecstore.engine.patience import Patience
 from vecstore.engine.reached import named, reached
 from vecstore.engine.read_path import batch_key, stop_after
+from vecstore.engine.shortage import Shortage
 from vecstore.hits import Hits
 from vecstore.kernels.stop import Stop
 from vecstore.rows import Rows, TextRows, concat
@@ -34,8 +36,6 @@ WINDOW_S = 0.002
 INLINE_S = 0.005  # what a batch may take on the loop; the kernels use every core meanwhile
 COMPONENTS_PER_S = 10 << 30  # of a scan, about; by it a batch is judged before any of its kind has been timed
 KEYS_REMEMBERED = 1_000
-PROBE_EVERY = 16  # batches
-SKIP_MAX = 256  # queries
 LEAST_S = 1e-3  # of a query's time that waiting for a write leaves
 
 Key = tuple[Any, ...]
@@ -63,50 +63,6 @@ class _Waiting:
             self.future.set_exception(self.stop.error())
 
 
-class Patience:
-    """Learns how many queries a batch should wait for, from how many came while earlier ones waited.
-
-    A caller that sends one query after another never sends while it waits, so that waiting for it is in vain: after a
-    vain wait the next queries go ahead, twice as many each time, up to SKIP_MAX. After a wait that brought others, the
-    next batch waits for as many, and now and then for twice as many, in case more callers came.
-
-    `query_s` is the least that a query of these took lately, in seconds; None before the first."""
-
-    __slots__ = ("_batches", "_growing", "_left", "_skip", "_target", "query_s")
-
-    def __init__(self) -> None:
-        self._target = 1
-        self._skip = 1
-        self._left = 1
-        self._batches = 0
-        self._growing = True  # until a wait brought fewer than wanted
-        self.query_s: float | None = None
-
-    def target(self) -> int:
-        """The number of queries to wait for; 1 is not to wait."""
-        if self._target > 1:
-            return self._target
-        self._left -= 1
-        return 1 if self._left >= 0 else 2
-
-    def learn(self, target: int, size: int) -> None:
-        """A batch that waited for `target` queries got `size`."""
-        self._batches += 1
-        if size > 1:
-            self._skip = 1
-            self._growing = size >= target and (self._growing or size > target or self._batches % PROBE_EVERY == 0)
-            self._target = 2 * size if self._growing else size
-        elif target > 1:
-            self._target, self._growing = 1, True
-            self._skip = self._left = min(2 * self._skip, SKIP_MAX)
-
-    def timed(self, seconds: float, size: int) -> None:
-        """A batch of `size` took so long. On a busy machine any batch may take long, so that only several in a row
-        count: the time kept follows a longer one by a quarter at most."""
-        took = seconds / size
-        self.query_s = took if self.query_s is None else min(took, 1.25 * self.query_s)
-
-
 @dataclass(slots=True)
 class _Queue:
     """Queries with one key that wait, and the task that runs them."""
@@ -131,6 +87,7 @@ class Coalescer:
     def __init__(self, database: Database, executor: Executor) -> None:
         self._database = database
         self._executor = executor
+        self._shortage = Shortage()
         self._queues: dict[Key, _Queue] = {}
         self._patience: LRUCache[Key, Patience] = LRUCache(KEYS_REMEMBERED)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -168,7 +125,7 @@ class Coalescer:
         patience = self._patience.get(key)
         if patience is None:
             patience = self._patience[key] = Patience()
-        target = patience.target()
+        target = patience.target(self._shortage.now())
         if target == 1 and self._is_small(collection, request, 1, patience):
             with stop:
                 return self._timed(patience, collection, request, vectors)[0]  # alone, and quick
@@ -189,7 +146,7 @@ class Coalescer:
             batch = [waiting for waiting in batch if self._is_wanted(waiting)]
             if batch:
                 await self._answer(collection, batch, patience)
-            target = patience.target()
+            target = patience.target(self._shortage.now())
         del self._queues[key]
 
     async def _gather(self, queue: _Queue, target: int) -> None:
