@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from vecstore.kernels import encode
 from vecstore.kernels.base import Float32Array, Int64Array
+from vecstore.kernels.places import in_parts
 from vecstore.kernels.select import get_kernels
 from vecstore.tokens import TokenRows
 
@@ -83,13 +84,24 @@ class FdeEncoder:
         for low, high in _runs(rows.offsets, self.fde):
             part = rows[low:high]
             tokens = part.tokens.astype(np.float32)
-            signs = encode.project(tokens, self._directions)
-            if self._matrix is None:
-                projected = np.tile(tokens, (1, self.fde.repetitions))
-            else:
-                projected = encode.project(tokens, self._matrix)
+            signs, projected = self._projected(tokens)
             out[low:high] = self._folded(_cells(signs, projected, part.offsets, self.fde, documents))
         return out
+
+    def _projected(self, tokens: Float32Array) -> tuple[Float32Array, Float32Array]:
+        """On the device that a build has entered, to the same bits; what is projected is put in its cells here."""
+
+        def work(some: Float32Array, _: None) -> dict[str, Float32Array]:
+            made = {"signs": encode.project(some, self._directions)}
+            if self._matrix is not None:
+                made["projected"] = encode.project(some, self._matrix)
+            return made
+
+        parts = [made for _, made in in_parts(tokens, None, work)]
+        whole = parts[0] if len(parts) == 1 else {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+        if self._matrix is None:
+            whole["projected"] = np.tile(tokens, (1, self.fde.repetitions))
+        return whole["signs"], whole["projected"]
 
     def _folded(self, vectors: Float32Array) -> Float32Array:
         if self._fold is None:
