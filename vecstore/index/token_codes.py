@@ -1,9 +1,11 @@
 """Tokens in fewer bits: what is learned from a sample, codes of all of them, and both as stored arrays.
 
 Centroids are spherical k-means of unit tokens, held as bytes; residuals from them have one set of levels for all
-dimensions, Lloyd's for one dimension from quantiles on (ColBERTv2 takes the quantiles). A code's scale gives it the
-token's component along itself, |x|^2 / <x, code>, as RaBitQ does, so that products are right on average. Scales
-of tokens of about one length differ so little that a byte says which of 256 values each has.
+dimensions, Lloyd's for one dimension from quantiles on (ColBERTv2 takes the quantiles). A code's scale brings it as
+near to its token as it gets, <x, code> / |code|^2, so that what is lost makes it shorter; all are multiplied by what
+makes tokens' components along themselves right on average. RaBitQ's |x|^2 / <x, code>, by which each is right, errs the
+most for the worst codes, and the largest of many products is taken here. Scales of tokens of about one length differ so
+little that a byte says which of 256 values each has.
 """
 
 from __future__ import annotations
@@ -128,7 +130,8 @@ def encode_rows(rows: TokenRows, learned: Learned, progress: Progress, listed: b
     homes = np.empty(total, np.uint16)
     bits = cast(Bits, learned.bits or 8)
     codes = np.empty((total, code_bytes(dim, bits) if learned.bits else 0), np.uint8)
-    scales: NDArray[Any] = np.empty(total, np.float32 if learned.centroids is None else np.float16)
+    scales = np.empty(total, np.float32)
+    told = 0.0  # squared cosines of tokens and their codes
     for low, tokens in batches(rows):
         progress("encode", low, total)
         part = slice(low, low + len(tokens))
@@ -138,7 +141,8 @@ def encode_rows(rows: TokenRows, learned: Learned, progress: Progress, listed: b
             continue
         homes[part] = token_encode.nearest_centroids(tokens, learned.centroids, learned.scales)
         if learned.bits:
-            codes[part], scales[part] = _residuals(tokens, homes[part], learned)
+            codes[part], scales[part], shares = _residuals(tokens, homes[part], learned)
+            told += float(shares.sum())
     shared = None
     if learned.centroids is not None and learned.scales is not None:
         count = len(learned.centroids)
@@ -146,13 +150,14 @@ def encode_rows(rows: TokenRows, learned: Learned, progress: Progress, listed: b
         shared = Centroids(homes, learned.centroids, learned.scales, *lists)
     if not learned.bits:
         return TokenCodes(dim, rows.offsets, shared, None)
-    narrow, values_of = (scales, None) if learned.centroids is None else narrowed(scales)
+    narrow, values_of = (scales, None) if learned.centroids is None else narrowed(_halves(scales, told))
     return TokenCodes(dim, rows.offsets, shared, Codes(bits, codes, narrow, learned.levels, learned.step, values_of))
 
 
 def _residuals(
     tokens: Float32Array, homes: NDArray[np.uint16], learned: Learned
-) -> tuple[UInt8Array, NDArray[np.float16]]:
+) -> tuple[UInt8Array, NDArray[np.float64], NDArray[np.float64]]:
+    """Packed codes, scales that bring them nearest to tokens, and squared cosines of both."""
     assert learned.centroids is not None
     assert learned.scales is not None
     lengths = np.sqrt(encode.row_dots(tokens, tokens))
@@ -168,10 +173,16 @@ def _residuals(
         numbers = encode.level_codes(unit - near, np.ones(len(unit), np.float32), bounds).astype(np.uint8)
         values = levels[numbers]
     coded = near + step * values
-    along = encode.row_dots(unit, coded)
-    scales = np.divide(lengths, along, out=np.zeros(len(unit)), where=along > 1e-6)
-    limit = float(np.finfo(np.float16).max)
-    return packed(numbers, learned.bits), np.minimum(scales, limit).astype(np.float16)
+    along, squares = encode.row_dots(unit, coded), encode.row_dots(coded, coded)
+    nearest = np.divide(along, squares, out=np.zeros(len(unit)), where=along > 1e-6)
+    return packed(numbers, learned.bits), lengths * nearest, along * nearest
+
+
+def _halves(scales: Float32Array, told: float) -> NDArray[np.float16]:
+    """Scales by which tokens' components along themselves are right on average."""
+    mean = told / max(1, int(np.count_nonzero(scales)))
+    wide = np.divide(scales, mean or 1.0, dtype=np.float64)
+    return np.minimum(wide, float(np.finfo(np.float16).max)).astype(np.float16)
 
 
 def narrowed(scales: NDArray[np.float16]) -> tuple[NDArray[Any], Float32Array | None]:
