@@ -3,6 +3,7 @@ the collection between them, and what is refused once is refused again."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,8 +16,10 @@ from vecstore.config import Search, Settings, Storage
 from vecstore.engine import kinds, scan
 from vecstore.engine.database import Database
 from vecstore.errors import InvalidArgument
+from vecstore.index import base
+from vecstore.index.base import allowed_count
 from vecstore.kernels.select import available_backends, get_kernels
-from vecstore.types import QueryRequest, Selection
+from vecstore.types import DeleteRequest, QueryRequest, Selection
 
 SETTINGS = Settings(
     search=Search(shadow_sample=0.0),
@@ -139,6 +142,31 @@ def test_a_list_may_hold_something_else_next_time() -> None:
         names[0] = "w"
         with pytest.raises(InvalidArgument, match="'w'"):
             db.query(request)
+
+
+def test_live_rows_are_counted_once_a_view() -> None:
+    with Database.open(None, IN_PLACE) as db:
+        db.create_collection("c", SCHEMA)
+        put(db, list(range(300)))
+        db.write(DeleteRequest("c", list(range(0, 100, 3))))
+        view = db.collection("c").view
+        assert len(db.query(QueryRequest("c", vectors_of([1])[0], "v", k=300))) == view.points == 266
+        (whole,) = kinds.wholes_of(view, "v")
+        assert whole.allowed is not None
+        assert id(whole.allowed) in base._counts
+
+
+def test_a_count_is_known_as_long_as_its_bitmap_lives() -> None:
+    words = np.array([0b1011, 1], np.uint64)
+    assert allowed_count(128, words) == base.keep_count(words) == 4
+    words[0] = 0  # which is not allowed, and which nothing but another count would see
+    assert allowed_count(128, words) == 4
+    assert allowed_count(3, words) == 3
+    assert allowed_count(128, words.copy()) == 1
+    key = id(words)
+    del words
+    gc.collect()
+    assert key not in base._counts
 
 
 def test_kinds_are_bounded_and_go_with_their_view() -> None:

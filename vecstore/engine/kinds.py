@@ -13,13 +13,12 @@ import numpy as np
 
 from vecstore import validate
 from vecstore.config import Limits
-from vecstore.engine import bitmaps
 from vecstore.engine.collection import View
 from vecstore.engine.params import check_params, defaulted, field_of
 from vecstore.engine.segment import SegmentView
 from vecstore.errors import invalid
 from vecstore.given import query_rows
-from vecstore.index.base import SearchParams
+from vecstore.index.base import SearchParams, keep_count
 from vecstore.kernels.base import Bitmap
 from vecstore.rows import GivenRows, Rows
 from vecstore.schema import Schema, VectorField, VectorKind
@@ -86,7 +85,7 @@ def wholes_of(view: View, name: str) -> tuple[Whole, ...]:
         listed = []
         for place, segment in enumerate(view.segments):
             allowed = live_rows(segment, name)
-            n_allowed = segment.n_rows if allowed is None else bitmaps.count_bits(allowed)
+            n_allowed = segment.n_rows if allowed is None else keep_count(allowed)
             if n_allowed:
                 listed.append(Whole(place, segment, allowed, n_allowed))
         found = view.wholes[name] = tuple(listed)

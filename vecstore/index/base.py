@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -71,7 +72,23 @@ def is_left_open(params: SearchParams) -> bool:
 
 def allowed_count(n: int, allowed: Bitmap | None) -> int:
     """How many of n rows may be found."""
-    return n if allowed is None else min(n, int(np.bitwise_count(allowed).sum()))
+    if allowed is None:
+        return n
+    kept = _counts.get(id(allowed))
+    if kept is not None and kept[0]() is allowed:
+        return min(n, kept[1])
+    return min(n, int(np.bitwise_count(allowed).sum()))
+
+
+# By the object. Of ten million rows a count takes more than a walk along a graph.
+_counts: dict[int, tuple[weakref.ref[Bitmap], int]] = {}
+
+
+def keep_count(allowed: Bitmap) -> int:
+    """Count a bitmap that is not changed any more: `allowed_count` knows it for as long as it lives."""
+    count, key = int(np.bitwise_count(allowed).sum()), id(allowed)
+    _counts[key] = weakref.ref(allowed, lambda _: _counts.pop(key, None)), count
+    return count
 
 
 def some_alive(n: int, alive: Bitmap | None, count: int, seed: int) -> Int64Array:
