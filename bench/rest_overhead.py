@@ -27,7 +27,7 @@ import numpy as np
 from bench.grpc_overhead import QUERY, load
 from vecstore.types import QueryRequest
 from vecstore.wire.reads import query_to_pb
-from vecstore.wire.rest.queries import query_to_json
+from vecstore.wire.rest.query_requests import query_to_json
 
 CASES = ("grpc", "rest base64", "rest list")
 QUERIES = 200

@@ -29,7 +29,7 @@ from vecstore.query.filter import Filter, HasId, PointId
 from vecstore.query.fusion import Fusion, FusionMethod
 from vecstore.ranking import OrderBy
 from vecstore.types import QueryRequest
-from vecstore.wire.rest.queries import query_from_json
+from vecstore.wire.rest.query_requests import query_from_json
 
 CANDIDATES = 100
 EFFORT = (

@@ -13,7 +13,7 @@ from vecstore.schema import Schema
 from vecstore.types import Point, ScrollRequest, Selection
 from vecstore.wire.rest.ids import id_from_json
 from vecstore.wire.rest.points import StoredPoint, filter_from_json, stored_to_json
-from vecstore.wire.rest.queries import selector_to_json
+from vecstore.wire.rest.query_requests import selector_to_json
 
 PAGE = 500
 

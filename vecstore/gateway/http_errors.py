@@ -24,11 +24,6 @@ class UnsupportedMediaType(InvalidArgument):
     default_reason = "UNSUPPORTED_MEDIA_TYPE"
 
 
-class HeaderTooLarge(InvalidArgument):
-    http_status = 431
-    default_reason = "LIMIT_EXCEEDED"
-
-
 class ClientGone(Cancelled):
     """There is nobody to tell."""
 

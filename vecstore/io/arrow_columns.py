@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from vecstore.client.payloads import encode_payload
 from vecstore.client.vectors import as_rows
 from vecstore.errors import InvalidArgument
+from vecstore.io.arrow_lists import is_number
 from vecstore.io.arrow_sparse import is_sparse_type, sparse_rows_of
 from vecstore.io.arrow_tokens import is_surely_tokens, is_token_type, token_rows_of
 from vecstore.io.mapping import bad_row
@@ -25,7 +26,7 @@ from vecstore.tokens import TokenRows
 def is_vector_type(kind: Any) -> bool:
     """Whether a column of this type can only be vectors: lists of one length of numbers, lists of such lists, or sparse
     vectors."""
-    dense = bool(pa.types.is_fixed_size_list(kind) and _is_number(kind.value_type))
+    dense = bool(pa.types.is_fixed_size_list(kind) and _is_bit_or_number(kind.value_type))
     return dense or is_surely_tokens(kind) or is_sparse_type(kind)
 
 
@@ -36,15 +37,15 @@ def is_text_type(kind: Any) -> bool:
 def vector_type(kind: Any, column: str) -> tuple[np.dtype[np.generic], int | None]:
     """The numpy dtype of a vector column's values and its width, None when the lists may differ in length."""
     lists = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    if (pa.types.is_fixed_size_list(kind) or lists) and _is_number(kind.value_type):
+    if (pa.types.is_fixed_size_list(kind) or lists) and _is_bit_or_number(kind.value_type):
         dtype = np.bool_ if pa.types.is_boolean(kind.value_type) else kind.value_type.to_pandas_dtype()
         return np.dtype(dtype), None if lists else kind.list_size
     message = f"column {column!r} holds {kind}, neither lists of numbers, or of such lists, nor sparse vectors nor text"
     raise InvalidArgument(message, reason="BAD_COLUMN")
 
 
-def _is_number(kind: Any) -> bool:
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind))
+def _is_bit_or_number(kind: Any) -> bool:
+    return is_number(kind) or bool(pa.types.is_boolean(kind))
 
 
 def vectors_of(array: Any, column: str, path: object, start: int) -> tuple[GivenRows, np.ndarray | None]:

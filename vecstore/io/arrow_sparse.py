@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from vecstore.io.arrow_lists import is_number, lengths_of
 from vecstore.io.mapping import bad_row
 from vecstore.sparse import SparseRows, SparseVector, sparse_rows
 
@@ -20,20 +20,16 @@ def is_sparse_type(kind: Any) -> bool:
     """Whether a column of this type can only be sparse vectors: structs of the lists `indices` and `values`, or maps
     from integers to numbers."""
     if pa.types.is_map(kind):
-        return bool(pa.types.is_integer(kind.key_type) and _is_number(kind.item_type))
+        return bool(pa.types.is_integer(kind.key_type) and is_number(kind.item_type))
     if not pa.types.is_struct(kind) or {one.name for one in kind} != {INDICES, VALUES}:
         return False
     indices, values = kind.field(INDICES).type, kind.field(VALUES).type
     lists = (_is_list(indices), _is_list(values))
-    return all(lists) and pa.types.is_integer(indices.value_type) and _is_number(values.value_type)
+    return all(lists) and pa.types.is_integer(indices.value_type) and is_number(values.value_type)
 
 
 def _is_list(kind: Any) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
-
-
-def _is_number(kind: Any) -> bool:
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
 def sparse_rows_of(array: Any, column: str, path: object, start: int) -> tuple[SparseRows, np.ndarray | None]:
@@ -45,11 +41,11 @@ def sparse_rows_of(array: Any, column: str, path: object, start: int) -> tuple[S
     if pa.types.is_map(array.type):
         entry = pa.struct([("key", array.type.key_type), ("value", array.type.item_type)])
         pairs = array.cast(pa.list_(entry))
-        lengths = _lengths(pairs)
+        lengths = lengths_of(pairs)
         indices, values = pairs.flatten().flatten()
     else:
         first, second = (array.flatten()[array.type.get_field_index(name)] for name in (INDICES, VALUES))
-        lengths, others = _lengths(first), _lengths(second)
+        lengths, others = lengths_of(first), lengths_of(second)
         if (lengths != others).any():
             row = int(np.argmax(lengths != others))
             raise bad_row(path, start + row, f"{column!r} has {lengths[row]} indices and {others[row]} values")
@@ -61,10 +57,6 @@ def sparse_rows_of(array: Any, column: str, path: object, start: int) -> tuple[S
             row = int(np.searchsorted(offsets, entry, side="right")) - 1
             raise bad_row(path, start + row, f"{column!r} has a null among its numbers")
     return SparseRows(offsets, indices.to_numpy(zero_copy_only=False), values.to_numpy(zero_copy_only=False)), present
-
-
-def _lengths(lists: Any) -> np.ndarray:
-    return np.asarray(pc.list_value_length(lists).fill_null(0), dtype=np.int64)
 
 
 def sparse_array(vectors: Sequence[SparseVector | None]) -> Any:

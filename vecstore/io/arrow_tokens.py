@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from vecstore.io.arrow_lists import is_number, lengths_of
 from vecstore.io.mapping import bad_row
 from vecstore.offsets import offsets_of
 from vecstore.tokens import TokenRows
@@ -16,7 +16,7 @@ from vecstore.tokens import TokenRows
 
 def is_token_type(kind: Any) -> bool:
     """Whether a column of this type can be multi-vectors: lists of lists of numbers."""
-    return _is_list(kind) and _is_list(kind.value_type) and _is_number(kind.value_type.value_type)
+    return _is_list(kind) and _is_list(kind.value_type) and is_number(kind.value_type.value_type)
 
 
 def is_surely_tokens(kind: Any) -> bool:
@@ -26,10 +26,6 @@ def is_surely_tokens(kind: Any) -> bool:
 
 def _is_list(kind: Any) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def _is_number(kind: Any) -> bool:
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
 def column_type(dtype: np.dtype[np.generic], dim: int) -> Any:
@@ -44,7 +40,7 @@ def token_rows_of(array: Any, column: str, path: object, start: int) -> tuple[To
     another width than those before it (DIMENSION_MISMATCH); `start` is the number of the array's first row in the file.
     """
     present = None if array.null_count == 0 else np.asarray(array.is_valid())
-    offsets = offsets_of(_lengths(array))
+    offsets = offsets_of(lengths_of(array))
     inner = array.flatten()
 
     def row(token: int) -> int:
@@ -54,7 +50,7 @@ def token_rows_of(array: Any, column: str, path: object, start: int) -> tuple[To
         raise bad_row(
             path, row(int(np.argmin(np.asarray(inner.is_valid())))), f"{column!r} has a null among its tokens"
         )
-    widths = _lengths(inner)
+    widths = lengths_of(inner)
     width = int(widths[0]) if len(widths) else 0
     if (widths != width).any():
         token = int(np.argmax(widths != width))
@@ -66,10 +62,6 @@ def token_rows_of(array: Any, column: str, path: object, start: int) -> tuple[To
         raise bad_row(path, row(token), f"{column!r} has a null among its numbers")
     tokens = values.to_numpy(zero_copy_only=False).reshape(len(inner), width)
     return TokenRows(offsets, tokens), present
-
-
-def _lengths(lists: Any) -> np.ndarray:
-    return np.asarray(pc.list_value_length(lists).fill_null(0), dtype=np.int64)
 
 
 def token_array(vectors: Sequence[np.ndarray | None], dtype: np.dtype[np.generic], dim: int) -> Any:

@@ -17,8 +17,6 @@ from vecstore.errors import NotFound, VecstoreError
 from vecstore.observe.health import Health, answers
 from vecstore.observe.metrics import Metrics
 
-PATHS = ("/metrics", "/livez", "/healthz", "/readyz")
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 Float64Array = NDArray[np.float64]
 
 BITS_MAX = 12  # of a grid
-LLOYD_MAX_BITS = 8
 
 
 def _below(x: Float64Array) -> Float64Array:

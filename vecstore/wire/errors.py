@@ -17,7 +17,6 @@ DETAILS_KEY = "grpc-status-details-bin"  # the trailing metadata that carries go
 # A peer drops trailers above 8 KiB, and messages may quote what the caller sent, so all parts are cut.
 MESSAGE_BYTES_MAX = 1_000
 DETAILS_BYTES_MAX = 1_000
-TYPE_PREFIX = "type.googleapis.com/"
 
 CODES = {code.name: code for code in grpc.StatusCode}
 _NUMBERS = {code.name: code.value[0] for code in grpc.StatusCode}

@@ -51,6 +51,8 @@ from vecstore.wire.rest import schema_updates as u
 from vecstore.wire.rest import schemas as s
 from vecstore.wire.rest import snapshots as w
 from vecstore.wire.rest.ids import id_to_json
+from vecstore.wire.rest.query_answers import groups_from_json, hits_from_json
+from vecstore.wire.rest.query_requests import groups_request_to_json, query_many_to_json, query_to_json
 
 FOREVER_S = 1e9
 
@@ -172,8 +174,8 @@ class AsyncRestTransport:
 
     async def query(self, request: QueryRequest) -> Hits:
         target = Target("POST", collection_path(request.collection, "points", "query"))
-        body = q.query_to_json(request)
-        return q.hits_from_json(await self._call(target, body, q.QueryAnswer, timeout_s=request.timeout_s))
+        body = query_to_json(request)
+        return hits_from_json(await self._call(target, body, q.QueryAnswer, timeout_s=request.timeout_s))
 
     async def facet(self, request: FacetRequest) -> Facets:
         target = Target("POST", collection_path(request.collection, "points", "facet"))
@@ -186,35 +188,35 @@ class AsyncRestTransport:
 
     async def explain(self, request: QueryRequest, *, analyze: bool = False) -> dict[str, Any]:
         target = Target("POST", collection_path(request.collection, "points", "query", "explain"))
-        body = q.ExplainBody(query=q.query_to_json(request), analyze=analyze)
+        body = q.ExplainBody(query=query_to_json(request), analyze=analyze)
         return dict((await self._call(target, body, q.ExplainAnswer, timeout_s=request.timeout_s)).explained)
 
     async def why_not(self, request: QueryRequest, id: PointId) -> tuple[dict[str, Any], int]:
         target = Target("POST", collection_path(request.collection, "points", "query", "why_not"))
-        body = q.WhyNotBody(query=q.query_to_json(request), id=id_to_json(id))
+        body = q.WhyNotBody(query=query_to_json(request), id=id_to_json(id))
         answer = await self._call(target, body, q.WhyNotAnswer, timeout_s=request.timeout_s)
         return answer.report, answer.seq
 
     async def query_groups(self, request: GroupsRequest) -> Groups:
         target = Target("POST", collection_path(request.query.collection, "points", "query", "groups"))
-        body = q.groups_request_to_json(request)
+        body = groups_request_to_json(request)
         answer = await self._call(target, body, q.QueryGroupsAnswer, timeout_s=request.query.timeout_s)
-        return q.groups_from_json(answer)
+        return groups_from_json(answer)
 
     async def query_many(self, request: QueryRequest) -> list[Hits]:
-        return await self._batch(request.collection, q.query_many_to_json(request), request.timeout_s)
+        return await self._batch(request.collection, query_many_to_json(request), request.timeout_s)
 
     async def query_batch(self, requests: Sequence[QueryRequest]) -> list[Hits]:
         """All of one collection."""
         given = [request.timeout_s for request in requests if request.timeout_s is not None]
-        body = q.QueryBatchBody(queries=[q.query_to_json(request) for request in requests])
+        body = q.QueryBatchBody(queries=[query_to_json(request) for request in requests])
         collection = requests[0].collection if requests else ""
         return await self._batch(collection, body, max(given, default=None))
 
     async def _batch(self, collection: str, body: q.QueryBatchBody, timeout_s: float | None) -> list[Hits]:
         target = Target("POST", collection_path(collection, "points", "query", "batch"))
         answer = await self._call(target, body, q.QueryBatchAnswer, timeout_s=timeout_s)
-        return [q.hits_from_json(one) for one in answer.results]
+        return [hits_from_json(one) for one in answer.results]
 
     async def update_collection(self, request: UpdateCollectionRequest) -> UpdatedCollection:
         target, body = Target("PATCH", collection_path(request.collection)), u.update_to_json(request)

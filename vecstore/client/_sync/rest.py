@@ -52,6 +52,8 @@ from vecstore.wire.rest import schema_updates as u
 from vecstore.wire.rest import schemas as s
 from vecstore.wire.rest import snapshots as w
 from vecstore.wire.rest.ids import id_to_json
+from vecstore.wire.rest.query_answers import groups_from_json, hits_from_json
+from vecstore.wire.rest.query_requests import groups_request_to_json, query_many_to_json, query_to_json
 
 FOREVER_S = 1e9
 
@@ -173,8 +175,8 @@ class RestTransport:
 
     def query(self, request: QueryRequest) -> Hits:
         target = Target("POST", collection_path(request.collection, "points", "query"))
-        body = q.query_to_json(request)
-        return q.hits_from_json(self._call(target, body, q.QueryAnswer, timeout_s=request.timeout_s))
+        body = query_to_json(request)
+        return hits_from_json(self._call(target, body, q.QueryAnswer, timeout_s=request.timeout_s))
 
     def facet(self, request: FacetRequest) -> Facets:
         target = Target("POST", collection_path(request.collection, "points", "facet"))
@@ -187,35 +189,35 @@ class RestTransport:
 
     def explain(self, request: QueryRequest, *, analyze: bool = False) -> dict[str, Any]:
         target = Target("POST", collection_path(request.collection, "points", "query", "explain"))
-        body = q.ExplainBody(query=q.query_to_json(request), analyze=analyze)
+        body = q.ExplainBody(query=query_to_json(request), analyze=analyze)
         return dict((self._call(target, body, q.ExplainAnswer, timeout_s=request.timeout_s)).explained)
 
     def why_not(self, request: QueryRequest, id: PointId) -> tuple[dict[str, Any], int]:
         target = Target("POST", collection_path(request.collection, "points", "query", "why_not"))
-        body = q.WhyNotBody(query=q.query_to_json(request), id=id_to_json(id))
+        body = q.WhyNotBody(query=query_to_json(request), id=id_to_json(id))
         answer = self._call(target, body, q.WhyNotAnswer, timeout_s=request.timeout_s)
         return answer.report, answer.seq
 
     def query_groups(self, request: GroupsRequest) -> Groups:
         target = Target("POST", collection_path(request.query.collection, "points", "query", "groups"))
-        body = q.groups_request_to_json(request)
+        body = groups_request_to_json(request)
         answer = self._call(target, body, q.QueryGroupsAnswer, timeout_s=request.query.timeout_s)
-        return q.groups_from_json(answer)
+        return groups_from_json(answer)
 
     def query_many(self, request: QueryRequest) -> list[Hits]:
-        return self._batch(request.collection, q.query_many_to_json(request), request.timeout_s)
+        return self._batch(request.collection, query_many_to_json(request), request.timeout_s)
 
     def query_batch(self, requests: Sequence[QueryRequest]) -> list[Hits]:
         """All of one collection."""
         given = [request.timeout_s for request in requests if request.timeout_s is not None]
-        body = q.QueryBatchBody(queries=[q.query_to_json(request) for request in requests])
+        body = q.QueryBatchBody(queries=[query_to_json(request) for request in requests])
         collection = requests[0].collection if requests else ""
         return self._batch(collection, body, max(given, default=None))
 
     def _batch(self, collection: str, body: q.QueryBatchBody, timeout_s: float | None) -> list[Hits]:
         target = Target("POST", collection_path(collection, "points", "query", "batch"))
         answer = self._call(target, body, q.QueryBatchAnswer, timeout_s=timeout_s)
-        return [q.hits_from_json(one) for one in answer.results]
+        return [hits_from_json(one) for one in answer.results]
 
     def update_collection(self, request: UpdateCollectionRequest) -> UpdatedCollection:
         target, body = Target("PATCH", collection_path(request.collection)), u.update_to_json(request)

@@ -16,7 +16,7 @@ from vecstore.gateway.route import Example, Route
 from vecstore.gateway.routes.collections import COLLECTION
 from vecstore.wire.rest.ids import Unsigned, id_from_json, id_to_json
 from vecstore.wire.rest.points import filter_from_json
-from vecstore.wire.rest.queries import seq_from_json, seqs_from_json
+from vecstore.wire.rest.query_requests import seq_from_json, seqs_from_json
 from vecstore.wire.rest.ranking import fusion_from_json
 
 LIMIT_DEFAULT = 100

@@ -21,7 +21,7 @@ from vecstore.wire.rest import points as p
 from vecstore.wire.rest import reads as r
 from vecstore.wire.rest.conditions import conditioned
 from vecstore.wire.rest.ids import Unsigned, id_from_json
-from vecstore.wire.rest.queries import seq_from_json
+from vecstore.wire.rest.query_requests import seq_from_json
 from vecstore.wire.rest.vectors import VectorEncoding
 
 POINTS = f"{COLLECTION}/points"

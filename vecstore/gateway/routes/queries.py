@@ -15,6 +15,8 @@ from vecstore.types import QueryRequest
 from vecstore.wire.given import check_kind
 from vecstore.wire.rest import queries as q
 from vecstore.wire.rest.ids import id_from_json
+from vecstore.wire.rest.query_answers import groups_to_json, hits_to_json
+from vecstore.wire.rest.query_requests import groups_request_from_json, query_from_json
 
 READ = Action.READ
 HITS_ON_LOOP = 200  # an answer with more is built in a thread: it would hold up the event loop
@@ -22,13 +24,13 @@ HITS_ON_LOOP = 200  # an answer with more is built in a thread: it would hold up
 
 async def query(call: Call) -> q.QueryAnswer:
     body: q.QueryBody = call.body
-    request = q.query_from_json(call.collection, body, call.limits)
+    request = query_from_json(call.collection, body, call.limits)
     request.explain = body.explain
     await _check(call, request, "nearest")
     hits = await call.transport.query(request)
     if len(hits) <= HITS_ON_LOOP:
-        return q.hits_to_json(hits, body.vector_encoding)
-    return await call.in_thread(q.hits_to_json, hits, body.vector_encoding)
+        return hits_to_json(hits, body.vector_encoding)
+    return await call.in_thread(hits_to_json, hits, body.vector_encoding)
 
 
 async def query_batch(call: Call) -> q.QueryBatchAnswer:
@@ -41,8 +43,7 @@ async def query_batch(call: Call) -> q.QueryBatchAnswer:
 
     def read() -> list[QueryRequest]:
         return [
-            q.query_from_json(call.collection, one, call.limits, f"queries[{place}].")
-            for place, one in enumerate(given)
+            query_from_json(call.collection, one, call.limits, f"queries[{place}].") for place, one in enumerate(given)
         ]
 
     requests = await call.in_thread(read)
@@ -51,26 +52,26 @@ async def query_batch(call: Call) -> q.QueryBatchAnswer:
     answers = await call.transport.query_batch(requests)
 
     def write() -> list[q.QueryAnswer]:
-        return [q.hits_to_json(hits, one.vector_encoding) for hits, one in zip(answers, given, strict=True)]
+        return [hits_to_json(hits, one.vector_encoding) for hits, one in zip(answers, given, strict=True)]
 
     return q.QueryBatchAnswer(results=await call.in_thread(write))
 
 
 async def query_groups(call: Call) -> q.QueryGroupsAnswer:
-    request = q.groups_request_from_json(call.collection, call.body, call.limits)
+    request = groups_request_from_json(call.collection, call.body, call.limits)
     await _check(call, request.query, "nearest")
     groups = await call.transport.query_groups(request)
-    return await call.in_thread(q.groups_to_json, groups, call.body.query.vector_encoding)
+    return await call.in_thread(groups_to_json, groups, call.body.query.vector_encoding)
 
 
 async def explain(call: Call) -> q.ExplainAnswer:
-    request = q.query_from_json(call.collection, call.body.query, call.limits)
+    request = query_from_json(call.collection, call.body.query, call.limits)
     await _check(call, request, "nearest")
     return q.ExplainAnswer(explained=await call.transport.explain(request, analyze=call.body.analyze))
 
 
 async def why_not(call: Call) -> q.WhyNotAnswer:
-    request = q.query_from_json(call.collection, call.body.query, call.limits)
+    request = query_from_json(call.collection, call.body.query, call.limits)
     await _check(call, request, "nearest")
     report, seq = await call.transport.why_not(request, id_from_json(call.body.id))
     return q.WhyNotAnswer(report=report, seq=seq)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-from vecstore.errors import InvalidArgument, invalid, limit_exceeded
+from vecstore.errors import InvalidArgument, invalid
 from vecstore.types import Durability
 
 
@@ -42,10 +42,3 @@ def payload_bytes(raw: msgspec.Raw | msgspec.UnsetType) -> bytes | None:
         return None
     encoded = bytes(raw)
     return None if encoded == NULL else encoded
-
-
-def check_integer(value: int, path: str, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> int:
-    """JSON has integers of any size."""
-    if not low <= value <= high:
-        raise limit_exceeded("int64", value, high if value > high else low, path=path)
-    return value

@@ -22,15 +22,8 @@ from vecstore.wire.rest.points import (
     point_from_json,
     points_to_json,
 )
-from vecstore.wire.rest.queries import (
-    Selector,
-    Seqs,
-    TimeoutMs,
-    selection,
-    selector_to_json,
-    seq_from_json,
-    seqs_from_json,
-)
+from vecstore.wire.rest.queries import Selector, Seqs, TimeoutMs
+from vecstore.wire.rest.query_requests import selection, selector_to_json, seq_from_json, seqs_from_json
 from vecstore.wire.rest.ranking import Int64
 from vecstore.wire.rest.vectors import VectorEncoding
 
