@@ -17,7 +17,7 @@ from vecstore.server.running import ServerHandle
 KEY = "k" * 32
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def alone() -> Iterator[tuple[httpx.Client, ServerHandle]]:
     with serving(api_key=KEY) as (handle, _):
         command = [sys.executable, "-m", "vecstore.cli.main", "gateway", "--rest-port", "0"]
