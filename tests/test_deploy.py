@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import vecstore
 from vecstore.config import Server, Settings
 from vecstore.engine.database import Database
-from vecstore.server.running import start_server
+from vecstore.gateway.serving import start_server
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
@@ -47,10 +46,7 @@ def dashboard() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """Sample names and their labels, of a server that has been asked all kinds of things."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = Settings(server=Server(port=0, metrics_port=port))
+    settings = Settings(server=Server(port=0, rest_port=0))
     with Database.open(tmp_path_factory.mktemp("data"), settings) as database, start_server(database) as handle:
         with vecstore.connect(f"grpc://127.0.0.1:{handle.port}") as client:
             docs = client.create_collection("docs", vectors=vecstore.Dense(4))
@@ -58,7 +54,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
             docs.query(np.ones(4, np.float32))
             docs.compact()
         database.probes.on_recall("docs", "", 0.9)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{handle.rest_port}/metrics", timeout=20) as answer:
             text = answer.read().decode()
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):

@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from engine_support import batch_of
 from index_support import INDEXED, ROWS_MIN, ToyIVF, load, schema
+from waiting import wait_until
 
+from vecstore.engine.awaited import Awaited
 from vecstore.engine.collection import Collection
 from vecstore.engine.database import Database
 from vecstore.engine.maintenance import Maintenance
@@ -103,12 +105,19 @@ def test_those_who_come_before_it_begins_wait_for_one_operation(db: Database, he
 
 
 @pytest.mark.parametrize("end", [Database.close, lambda db: db.end_waits("the server is shutting down")])
-def test_an_end_ends_those_who_wait(db: Database, held: threading.Event, end: Callable[[Database], None]) -> None:
+def test_an_end_ends_those_who_wait(
+    db: Database, held: threading.Event, monkeypatch: pytest.MonkeyPatch, end: Callable[[Database], None]
+) -> None:
+    join, joined = Awaited.join, []
+
+    def noted(self: Awaited, collection: Collection) -> object:
+        joined.append(join(self, collection))
+        return joined[-1]
+
+    monkeypatch.setattr(Awaited, "join", noted)
     with ThreadPoolExecutor(2) as pool:
         writes = [pool.submit(waiting, db, n, n + 1) for n in (1, 2)]
-        while db.collection_info("c").seq < 2 or not waits(db):
-            threading.Event().wait(0.005)
-        threading.Event().wait(0.05)
+        wait_until(lambda: len(joined) == 2)
         end(db)
         for write in writes:
             with pytest.raises(Cancelled, match="durable and visible as seq=") as told:

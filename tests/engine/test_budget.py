@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 from engine_support import settle
+from waiting import wait_until
 
 from vecstore.config import MIB, Limits, Search, Settings, Storage
 from vecstore.engine import prepare
@@ -196,12 +196,7 @@ def test_many_small_collections_are_bounded_together() -> None:
         def growing() -> int:
             return sum(gauges.bytes_growing for gauges in db.gauges().values())
 
-        done = threading.Event()
-        for _ in range(200):
-            if growing() <= budget.BACKLOG_SEGMENTS * 400_000:
-                break
-            done.wait(0.05)
-        assert growing() <= budget.BACKLOG_SEGMENTS * 400_000
+        wait_until(lambda: growing() <= budget.BACKLOG_SEGMENTS * 400_000)
         assert all(db.gauges()[f"c{number}"].points == 200 + number for number in range(12))
 
 

@@ -143,7 +143,7 @@ def test_connections_max(small: Client) -> None:
     codes = []
     for client in clients:
         try:
-            codes.append(len(client.points.Query(query(), timeout=5).points))
+            codes.append(len(client.points.Query(query(), timeout=30).points))
         except grpc.RpcError as error:
             codes.append(error.code().name)
     assert codes == [5, 5, "UNAVAILABLE", "UNAVAILABLE"]

@@ -219,13 +219,12 @@ def test_what_is_no_request_of_ours(watched: Watched, monkeypatch: pytest.Monkey
     assert watched.get("/livez", "POST")[0] == 405
     status, body, headers = watched.get("/livez", "HEAD")
     assert (status, body, headers["content-length"]) == (200, b"", "19")
-    monkeypatch.setattr(listener_module, "HEAD_S", 0.2)
     for sent in (b"GET / nothing\r\n\r\n", b"\x16\x03\x01\r\n\r\n"):
         assert raw(watched.port, sent).startswith(b"HTTP/1.1 400")
+    monkeypatch.setattr(listener_module, "HEAD_S", 0.2)
     for sent in (b"GET /livez HTTP/1.1\r\n", b"GET /" + b"x" * 70_000, b""):  # slow, giant, silent
-        began = time.monotonic()
         assert raw(watched.port, sent) == b""
-        assert time.monotonic() - began < 5
+    monkeypatch.undo()
     assert watched.get("/livez")[0] == 200
 
 

@@ -87,8 +87,8 @@ def test_callers_that_give_up_free_their_place(held: tuple[Client, Gate]) -> Non
     running = [client.points.Count.future(count, timeout=30) for _ in range(RUNNING)]
     until(lambda: gate.entered == RUNNING)
     for _ in range(3 * QUEUED):
-        assert failure(client.points.Count, count, timeout=0.05)[0] == "DEADLINE_EXCEEDED"
-    until(lambda: failure(client.points.Count, count, timeout=0.1)[0] == "DEADLINE_EXCEEDED")
+        # A busy server may not have heard yet that the last ones have gone.
+        until(lambda: failure(client.points.Count, count, timeout=0.05)[0] == "DEADLINE_EXCEEDED")
     gate.opened.set()
     assert all(call.result().count == 5 for call in running)
     assert client.points.Count(count).count == 5
