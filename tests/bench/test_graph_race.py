@@ -87,7 +87,7 @@ def test_a_race_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(tops) == 2
     assert all(top["qps"] > 0 and top["single_qps"] > 0 for top in tops)
     assert tops[0]["build_1_s"] == tops[1]["build_1_s"], "built once"
-    assert tops[0]["resident_mib"] >= 0
+    assert tops[0]["resident_mib"] > -5  # of a process that may give some back
     assert {"command", "machine", "versions"} <= set(tops[0])
     assert SPEC in capsys.readouterr().out
     assert len(list(tmp_path.glob("*.png"))) == 1
