@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
 
 from bench import results
 from bench.multi_race import load
@@ -18,12 +19,13 @@ from vecstore.index.token_codes import encode_rows, learn, widened
 from vecstore.index.token_pool import pooled
 from vecstore.kernels.fde import Fde, FdeEncoder
 from vecstore.kernels.select import get_kernels
-from vecstore.kernels.token_encode import nearest_centroids
+from vecstore.kernels.token_encode import nearest_centroids, pool_tokens
 from vecstore.tokens import TokenRows
 
 COLUMNS = ["what", "figure", "unit"]
 SCANNED = 20  # queries of a scan
 POOL_TOKENS, POOL_ROWS = 100, 1_000
+BESIDE_ROWS, BESIDE_SCIPY, BESIDE_DIM = 400, 40, 128  # documents that ours and scipy pool, in turns
 
 
 def nothing(_phase: str, _done: int, _total: int) -> None:
@@ -63,6 +65,9 @@ def costs(path: str, rows: int, threads: int, out: str) -> list[dict[str, Any]]:
     found.append(("pooling by 2", len(held) / best_of(lambda: pooled(held, 2, 1, nothing), 2), "documents/s"))
     rate = len(long) / best_of(lambda: pooled(long, 2, 1, nothing), 2)
     found.append((f"pooling by 2, {POOL_TOKENS} tokens each", rate, "documents/s"))
+    ours, scipys = pooling_beside_scipy()
+    found += [(f"pooling by 2, {POOL_TOKENS} tokens of {BESIDE_DIM}, float32", ours, "us/document")]
+    found += [("the same by scipy's linkage and fcluster, numpy's cosines and means", scipys, "us/document")]
     around = results.surroundings()
     records = [
         {"bench": "multi_costs", "data": Path(path).stem, "threads": threads, "what": what, "unit": unit,
@@ -74,14 +79,39 @@ def costs(path: str, rows: int, threads: int, out: str) -> list[dict[str, Any]]:
     return records
 
 
-def best_of(call: Callable[[], object], rounds: int = 3) -> float:
+def best_of(call: Callable[[], object], rounds: int = 3, clock: Callable[[], float] = time.process_time) -> float:
     """CPU seconds of the process, so that rates are those of a core, whatever else runs."""
     taken = []
     for _ in range(rounds):
-        began = time.process_time()
+        began = clock()
         call()
-        taken.append(time.process_time() - began)
+        taken.append(clock() - began)
     return min(taken)
+
+
+def pooling_beside_scipy(rounds: int = 7) -> tuple[float, float]:
+    """Microseconds of the calling thread a document, the least of rounds in turns; the first token stays."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((BESIDE_ROWS, POOL_TOKENS // 3, BESIDE_DIM))
+    homes = rng.integers(0, POOL_TOKENS // 3, (BESIDE_ROWS, POOL_TOKENS))
+    noise = 0.6 * rng.standard_normal((BESIDE_ROWS, POOL_TOKENS, BESIDE_DIM))
+    tokens = centres[np.arange(BESIDE_ROWS)[:, None], homes] + noise
+    tokens = (tokens / np.linalg.norm(tokens, axis=2, keepdims=True)).astype(np.float32)
+    held = 1 + (POOL_TOKENS - 1) // 2
+    cuts = [np.arange(BESIDE_ROWS + 1) * each for each in (POOL_TOKENS, held)]
+
+    def ours() -> None:
+        pool_tokens(tokens.reshape(-1, BESIDE_DIM), cuts[0], 1, cuts[1])
+
+    def scipys() -> None:
+        for own in tokens[:BESIDE_SCIPY, 1:]:
+            apart = (1 - own @ own.T)[np.triu_indices(len(own), 1)]
+            labels = fcluster(linkage(apart, "ward"), held - 1, "maxclust")
+            np.stack([own[labels == label].mean(axis=0) for label in range(1, labels.max() + 1)])
+
+    turns = [[best_of(call, 1, time.thread_time) for call in (ours, scipys)] for _ in range(rounds)]
+    taken = np.min(turns, axis=0) * 1e6
+    return float(taken[0] / BESIDE_ROWS), float(taken[1] / BESIDE_SCIPY)
 
 
 def blas_scores(tokens: np.ndarray, offsets: np.ndarray, queries: np.ndarray) -> np.ndarray:
