@@ -17,22 +17,27 @@ class ExtraSums {
 
     // The numbers at `shift` in bytes row[0..nbytes), times weights laid out as ExtraDotFn says. Returns how many.
     std::size_t add(const std::uint8_t* row, std::size_t nbytes, int shift, int mask, const float* weights) {
+        ExtraSums sums = *this;  // in registers: in memory, each addition would wait for the last one's store
         std::size_t i = 0;
         for (; i + 64 <= nbytes; i += 64) {
-            add_chunk<0>(row + i, shift, mask, weights + i);
-            add_chunk<1>(row + i + 16, shift, mask, weights + i + 16);
-            add_chunk<2>(row + i + 32, shift, mask, weights + i + 32);
-            add_chunk<3>(row + i + 48, shift, mask, weights + i + 48);
+            sums.add_chunk<0>(row + i, shift, mask, weights + i);
+            sums.add_chunk<1>(row + i + 16, shift, mask, weights + i + 16);
+            sums.add_chunk<2>(row + i + 32, shift, mask, weights + i + 32);
+            sums.add_chunk<3>(row + i + 48, shift, mask, weights + i + 48);
         }
-        if (i + 16 <= nbytes) add_chunk<0>(row + i, shift, mask, weights + i);
-        if (i + 32 <= nbytes) add_chunk<1>(row + i + 16, shift, mask, weights + i + 16);
-        if (i + 48 <= nbytes) add_chunk<2>(row + i + 32, shift, mask, weights + i + 32);
+        if (i + 16 <= nbytes) sums.add_chunk<0>(row + i, shift, mask, weights + i);
+        if (i + 32 <= nbytes) sums.add_chunk<1>(row + i + 16, shift, mask, weights + i + 16);
+        if (i + 48 <= nbytes) sums.add_chunk<2>(row + i + 32, shift, mask, weights + i + 32);
         const std::size_t whole = nbytes / 16 * 16;
-        if (whole == nbytes) return whole;
-        std::uint8_t few[16] = {};
-        if (nbytes < 16) __builtin_memcpy(few + 16 - nbytes, row, nbytes);
-        add_chunk<3>(nbytes < 16 ? few : row + nbytes - 16, shift, mask, weights + whole);
-        return whole + 16;
+        std::size_t taken = whole;
+        if (whole < nbytes) {
+            std::uint8_t few[16] = {};
+            if (nbytes < 16) __builtin_memcpy(few + 16 - nbytes, row, nbytes);
+            sums.add_chunk<3>(nbytes < 16 ? few : row + nbytes - 16, shift, mask, weights + whole);
+            taken += 16;
+        }
+        *this = sums;
+        return taken;
     }
 
     float total() const {

@@ -6,8 +6,8 @@
 //                                          queries, lower bounds where it has them, and which are below the gate
 //   expect(place), if it wants             prefetches the beginning of the list that comes next
 //   kRefines: refine(query, place, add, radius) -> Refined, the full estimate of one place, called for survivors only,
-//             and prefetch(place); without it finish(query, place, add, radius) -> Refined, an estimate without
-//             rounding
+//             estimate(place, add, sum), the first one, and prefetch(place); without it finish(query, place, add,
+//             radius) -> Refined, an estimate without rounding
 //   place_bytes()                          bytes that scoring one place reads
 // Places are rows in list order, each list padded to whole blocks of 32.
 #pragma once
@@ -59,6 +59,8 @@ class ListScan {
     static constexpr std::size_t kTileQueries = 32;      // share one pass over a flat index
     static constexpr std::size_t kRunBytes = 48 * 1024;  // stays in the second-level cache for all of them
 
+    static constexpr std::size_t kFirstBlocks = 4;
+
     bool shares_one_list() const {
         for (std::size_t q = 0; q < probes_.nq; ++q)
             if (probes_.nprobe != 1 || probes_.lists[q] != probes_.lists[0]) return false;
@@ -86,7 +88,8 @@ class ListScan {
     // Part `part` of `parts` of the lists that a tile's first query probes: if there are several, they probe the same.
     void scan(ListTile<Scorer>& tile, std::size_t first, std::size_t part, std::size_t parts,
               std::size_t queries) const {
-        const std::size_t step = run_blocks();
+        // The first runs are short: the sooner there is a bound, the fewer places are found.
+        std::size_t step = Scorer::kRefines ? std::min(kFirstBlocks, run_blocks()) : run_blocks();
         StopPoll poll;
         std::size_t total = 0;
         const std::int32_t* lists = probes_.lists + first * probes_.nprobe;
@@ -107,9 +110,10 @@ class ListScan {
                     scorer_.expect(static_cast<std::size_t>(layout_.offsets[lists[p + 1]]) * kBlockRows);
             const std::size_t from = begin > passed ? std::min(begin - passed, list_blocks) : 0;
             const std::size_t to = std::min(list_blocks, end - passed);
-            for (std::size_t b = from; b < to; b += step) {
+            for (std::size_t b = from, next = 0; b < to; b = next, step = std::min(2 * step, run_blocks())) {
+                next = std::min(to, b + step);
                 const std::size_t place = (list_first + b) * kBlockRows;
-                const std::size_t run_end = (list_first + std::min(to, b + step)) * kBlockRows;
+                const std::size_t run_end = (list_first + next) * kBlockRows;
                 const std::size_t count = std::min(run_end, list_end) - place;
                 poll(count * scorer_.place_bytes() * queries);
                 tile.scan(p, place, count);

@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <limits>
+#include <memory>
 
 #include "list_nearest.h"
 #include "scan.h"
@@ -64,12 +65,15 @@ class ListTile {
           queries_(queries),
           nearest_(queries, ListNearest(output.k, output.m, output.bounded, !Scorer::kRefines)),
           together_(std::max(kTogether, kTogetherOfEach * output.k)),
+          soon_(Scorer::kRefines ? queries : 0),
           waiting_(Scorer::kRefines ? queries : 0),
           blocks_(places / kBlockRows + 1),
           hit_blocks_(std::min(queries, Scorer::kTogether) * blocks_),
           near_(hit_blocks_.size()),
-          est_(hit_blocks_.size() * kBlockRows),
-          lower_(scorer.has_lower() || Scorer::kRefines ? est_.size() : 0) {}
+          est_(std::make_unique_for_overwrite<float[]>(hit_blocks_.size() * kBlockRows)) {
+        if (scorer.has_lower() || Scorer::kRefines)
+            lower_ = std::make_unique_for_overwrite<float[]>(hit_blocks_.size() * kBlockRows);
+    }
 
     // Queries first..first + count - 1 come.
     void begin(std::size_t first, std::size_t count) {
@@ -83,32 +87,39 @@ class ListTile {
 
     // The places of a run, in the list that each query probes as its p-th.
     void scan(std::size_t p, std::size_t place, std::size_t places) {
+        if constexpr (Scorer::kRefines)
+            for (std::size_t i = 0; i < count_; ++i) settle(i);
         for (std::size_t i = 0; i < count_; i += Scorer::kTogether)
             score(i, std::min(count_ - i, Scorer::kTogether), p, place, places);
-        if constexpr (Scorer::kRefines)
-            for (std::size_t i = 0; i < count_; ++i) refine_until(i, kWaiting * together_);
     }
 
     void finish() {
         for (std::size_t i = 0; i < count_; ++i) {
-            if constexpr (Scorer::kRefines)
-                refine_until(i, 0);
-            else
+            if constexpr (Scorer::kRefines) {
+                settle(i, 1);
+                refine_all(i, waiting_[i]);
+            } else {
                 nearest_[i].finish([&](std::size_t place, std::size_t p) {
                     const std::size_t probe = (first_ + i) * probes_.nprobe + p;
                     return scorer_.finish(queries_[i], place, probes_.add[probe], probes_.radius[probe]);
                 });
+            }
         }
     }
 
     ListNearest& nearest(std::size_t i) { return nearest_[i]; }
 
  private:
-    // Few rows are near enough in the end, but nobody knows yet which. So found places wait until there are many, then
-    // those of the least lower bounds are refined, which shows most of the others to be too far.
-    static constexpr std::size_t kTogether = 32;       // refined together, at least
+    // Few rows are near enough in the end, but nobody knows yet which. So of what is found only that is refined soon
+    // whose estimate itself is near enough, and likely to say how near is; the others wait till the end, when most of
+    // them are known to be too far.
+    static constexpr std::size_t kTogether = 32;       // refined together, at least, to have a first bound
     static constexpr std::size_t kTogetherOfEach = 2;  // for each row that is wanted
-    static constexpr std::size_t kWaiting = 8;         // times as many may wait
+    static constexpr std::size_t kFirst = 4;           // times as many are waited for before
+    static constexpr std::size_t kWaiting = 64;        // times as many may wait
+    static constexpr float kSure = 0.25F;              // of its bound's width that an estimate has to be within
+    static constexpr std::size_t kSoon = 12;           // that many gather: memory gives them together sooner
+    static constexpr std::size_t kAhead = 32;          // asked of memory before the first of them is refined
 
     // A place that may be near enough, not yet refined.
     struct Found {
@@ -125,10 +136,10 @@ class ListTile {
         BlockHits hits[Scorer::kTogether];
         for (std::size_t q = 0; q < n; ++q) {
             const std::size_t probe = (first_ + i + q) * probes_.nprobe + p;
-            float* const est = est_.data() + q * blocks_ * kBlockRows;
+            float* const est = est_.get() + q * blocks_ * kBlockRows;
             runs[q] = {place, places, probes_.add[probe], probes_.radius[probe], nearest_[i + q].gate()};
             hits[q] = {0, hit_blocks_.data() + q * blocks_, near_.data() + q * blocks_, est,
-                       lower_.empty() ? est : lower_.data() + q * blocks_ * kBlockRows};
+                       lower_ ? lower_.get() + q * blocks_ * kBlockRows : est};
         }
         scorer_.score(queries_.data() + i, runs, n, hits);
         for (std::size_t q = 0; q < n; ++q) {
@@ -148,27 +159,56 @@ class ListTile {
 
     void find(std::size_t i, std::size_t p, std::size_t place, float est, float lower) {
         if (layout_.allowed != nullptr && !layout_.allows(layout_.rows[place])) return;
-        if constexpr (Scorer::kRefines)
-            waiting_[i].push_back({lower, est, static_cast<std::uint32_t>(p), static_cast<std::uint32_t>(place)});
-        else if (lower < nearest_[i].gate())
+        const float gate = nearest_[i].gate();
+        if constexpr (Scorer::kRefines) {
+            const Found one{lower, est, static_cast<std::uint32_t>(p), static_cast<std::uint32_t>(place)};
+            const std::size_t probe = (first_ + i) * probes_.nprobe + p;
+            const auto near = [&] {
+                const float distance = scorer_.estimate(place, probes_.add[probe], est);
+                return distance + kSure * (distance - lower) < gate;
+            };
+            const bool soon = !scorer_.has_lower() || (gate < std::numeric_limits<float>::infinity() && near());
+            (soon ? soon_ : waiting_)[i].push_back(one);
+        } else if (lower < gate) {
             nearest_[i].add(layout_.rows[place], place, p, est, est - lower);
+        }
     }
 
-    // Refines the nearest of what waits until at most `most` others do.
-    void refine_until(std::size_t i, std::size_t most) {
+    // Refines what has gathered to be refined soon, and of what waits as much as a first bound takes.
+    void settle(std::size_t i, std::size_t most = kSoon) {
+        if (soon_[i].size() >= most) refine_all(i, soon_[i]);
         std::vector<Found>& waiting = waiting_[i];
-        while (waiting.size() > most) {
-            const std::size_t n = scorer_.has_lower() ? std::min(together_, waiting.size()) : waiting.size();
-            const auto rest = waiting.begin() + static_cast<std::ptrdiff_t>(n);
-            if (rest != waiting.end()) std::nth_element(waiting.begin(), rest, waiting.end());
-            for (auto one = waiting.begin(); one != rest; ++one) scorer_.prefetch(one->place);
-            for (auto one = waiting.begin(); one != rest; ++one)
-                if (one->lower < nearest_[i].gate()) refine(i, *one);
-            const float gate = nearest_[i].gate();
-            waiting.erase(std::copy_if(rest, waiting.end(), waiting.begin(),
-                                       [gate](const Found& one) { return one.lower < gate; }),
-                          waiting.end());
+        while (nearest_[i].gate() == std::numeric_limits<float>::infinity() && waiting.size() >= kFirst * together_)
+            refine_least(i, together_);
+        if (waiting.size() <= kWaiting * together_) return;
+        drop_far(i);
+        while (waiting.size() > kWaiting / 2 * together_) refine_least(i, waiting.size() / 8);
+    }
+
+    void refine_least(std::size_t i, std::size_t n) {
+        std::vector<Found>& waiting = waiting_[i];
+        const auto rest = waiting.end() - static_cast<std::ptrdiff_t>(n);
+        std::nth_element(waiting.begin(), rest, waiting.end(), [](const Found& a, const Found& b) { return b < a; });
+        std::vector<Found> least(rest, waiting.end());
+        waiting.erase(rest, waiting.end());
+        refine_all(i, least);
+        drop_far(i);
+    }
+
+    void refine_all(std::size_t i, std::vector<Found>& found) {
+        const auto near = [&](const Found& one) { return one.lower < nearest_[i].gate(); };
+        for (std::size_t at = 0; at < found.size(); at += kAhead) {
+            const std::size_t end = std::min(at + kAhead, found.size());
+            for (std::size_t f = at; f < end; ++f)
+                if (near(found[f])) scorer_.prefetch(found[f].place);
+            for (std::size_t f = at; f < end; ++f)
+                if (near(found[f])) refine(i, found[f]);
         }
+        found.clear();
+    }
+
+    void drop_far(std::size_t i) {
+        std::erase_if(waiting_[i], [gate = nearest_[i].gate()](const Found& one) { return one.lower >= gate; });
     }
 
     void refine(std::size_t i, const Found& one) {
@@ -188,10 +228,10 @@ class ListTile {
     std::vector<typename Scorer::Query> queries_;
     std::vector<ListNearest> nearest_;
     std::size_t together_;
-    std::vector<std::vector<Found>> waiting_;
+    std::vector<std::vector<Found>> soon_, waiting_;
     std::size_t blocks_;                            // of a run, and one more
     std::vector<std::uint32_t> hit_blocks_, near_;  // (kTogether, blocks_)
-    std::vector<float> est_, lower_;                // (kTogether, blocks_, 32)
+    std::unique_ptr<float[]> est_, lower_;          // (kTogether, blocks_, 32)
 };
 
 }  // namespace vecstore

@@ -1,6 +1,7 @@
 // Leaf routines over nibble codes. Included once by each instruction set's file, after its lanes_*.h and
 // `block_sums(blocks, count, groups, bytes, out)`, which adds up the looked-up bytes of each row, and
-// `query_sums(block, groups, asks, nq, out)`, the same of one block for at most kSumQueries queries.
+// `near_blocks(run, asks, nq, found)`, which calls found(q, sums, block) for at least those blocks that hold a row near
+// to query q, in order.
 #pragma once
 
 #include "elements.h"
@@ -13,6 +14,7 @@ namespace {
 struct BlockFactors {
     alignas(64) float scale[32], add[32], error[32], spread[32];
 
+    BlockFactors() = default;
     BlockFactors(const TableRun& run, std::size_t block) {
         const std::size_t column = 32 * (run.half_factors ? 2 : 4);
         const std::uint8_t* from = run.factors + block * run.columns * column;
@@ -62,23 +64,23 @@ inline void finish_sums(const TableAsk& ask, const std::int32_t* sums, const Blo
 // One query reads two blocks at a time, several queries read a block together.
 template <bool kLower, bool kSums>
 inline void estimate_run(const TableRun& run, const TableAsk* asks, std::size_t nq) {
-    constexpr std::size_t kMost = kSumQueries > 2 ? kSumQueries : 2;
-    alignas(64) std::int32_t sums[kMost * 32];
-    const std::size_t block_bytes = run.groups * 128;
-    for (std::size_t b = 0; b < run.count; ++b) {
-        const BlockFactors factors(run, b);
-        if (nq == 1) {
+    if (nq == 1) {
+        alignas(64) std::int32_t sums[2 * 32];
+        const std::size_t block_bytes = run.groups * 128;
+        for (std::size_t b = 0; b < run.count; ++b) {
             const std::size_t count = b + 2 <= run.count ? 2 : 1;
             if (b % 2 == 0) block_sums(run.blocks + b * block_bytes, count, run.groups, asks->tables->bytes, sums);
-            finish_sums<kLower, kSums>(*asks, sums + b % 2 * 32, factors, b);
-            continue;
+            finish_sums<kLower, kSums>(*asks, sums + b % 2 * 32, BlockFactors(run, b), b);
         }
-        for (std::size_t q = 0; q < nq; q += kSumQueries) {
-            const std::size_t count = nq - q < kSumQueries ? nq - q : kSumQueries;
-            query_sums(run.blocks + b * block_bytes, run.groups, asks + q, count, sums);
-            for (std::size_t i = 0; i < count; ++i) finish_sums<kLower, kSums>(asks[q + i], sums + i * 32, factors, b);
-        }
+        return;
     }
+    BlockFactors factors;
+    std::size_t of = run.count;
+    near_blocks<kLower>(run, asks, nq, [&](std::size_t q, const std::int32_t* sums, std::size_t b) {
+        if (b != of) factors = BlockFactors(run, b);
+        of = b;
+        finish_sums<kLower, kSums>(asks[q], sums, factors, b);
+    });
 }
 
 inline void table_estimates(const TableRun& run, const TableAsk* asks, std::size_t nq) {

@@ -94,7 +94,7 @@ class TableScorer {
  public:
     using Query = TableQuery;
     static constexpr bool kRefines = kWithExtra;
-    static constexpr std::size_t kTogether = 8;
+    static constexpr std::size_t kTogether = 32;
 
     TableScorer(const Ops& ops, const TableCodes& codes, const TableQueries& queries, float eps)
         : ops_(ops), codes_(codes), queries_(queries), eps_(eps) {}
@@ -132,6 +132,15 @@ class TableScorer {
         for (std::size_t b = 0; b < kExpectedBytes; b += 64) __builtin_prefetch(codes + b);
         __builtin_prefetch(codes_.factors + block * block_factor_bytes());
         __builtin_prefetch(codes_.layout.rows + place);
+    }
+
+    // The first estimate of a place, from the sum that the first stage found.
+    float estimate(std::size_t place, float add, float sum) const {
+        const std::uint8_t* factors = codes_.factors + place / kBlockRows * block_factor_bytes();
+        const auto at = [&](int column) {
+            return factor(factors, codes_.half_factors, column * kBlockRows + place % kBlockRows);
+        };
+        return refined(add, 0, sum, at, std::min(codes_.columns, 2)).distance;
     }
 
     void prefetch(std::size_t place) const {

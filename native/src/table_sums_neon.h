@@ -46,12 +46,7 @@ inline void block_sums(const std::uint8_t* blocks, std::size_t count, std::size_
     }
 }
 
-constexpr std::size_t kSumQueries = 1;
-
-inline void query_sums(const std::uint8_t* block, std::size_t groups, const TableAsk* asks, std::size_t,
-                       std::int32_t* out) {
-    block_sums(block, 1, groups, asks->tables->bytes, out);
-}
-
 }  // namespace
 }  // namespace vecstore
+
+#include "table_sums_each.h"  // takes block_sums

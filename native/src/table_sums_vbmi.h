@@ -7,6 +7,8 @@
 
 #include <utility>
 
+#include "table_cuts_avx512.h"
+
 namespace vecstore {
 namespace {
 
@@ -27,7 +29,11 @@ struct Places {
 inline __m512i add_entries(__m512i sum, const Places& places, __m512i low_tables, __m512i high_tables) {
     const __m512i low = _mm512_permutexvar_epi8(places.low, low_tables);
     const __m512i high = _mm512_permutexvar_epi8(places.high, high_tables);
-    return _mm512_dpbusd_epi32(sum, _mm512_add_epi8(low, high), _mm512_set1_epi8(1));
+    const __m512i both = _mm512_add_epi8(low, high), ones = _mm512_set1_epi8(1);
+    asm("vpdpbusd %2, %1, %0"
+        : "+v"(sum)
+        : "v"(both), "v"(ones));  // GCC 12 copies and spills sums around the intrinsic
+    return sum;
 }
 
 // The two blocks are read as two streams, which memory serves badly: what comes is asked for in order.
@@ -65,10 +71,11 @@ constexpr std::size_t kSumQueries = 8;
 // A block's places serve all queries. Sums are named by constants throughout: only then do compilers keep them in
 // registers.
 template <int... q>
-inline void sums_of(const std::uint8_t* block, std::size_t groups, const TableAsk* asks, std::int32_t* out,
-                    std::integer_sequence<int, q...>) {
-    __m512i first_rows[] = {(static_cast<void>(q), _mm512_setzero_si512())...};
-    __m512i last_rows[] = {(static_cast<void>(q), _mm512_setzero_si512())...};
+inline std::uint32_t sums_of(const std::uint8_t* block, std::size_t groups, const TableAsk* asks, const QueryCut* cuts,
+                             const RowCuts& rows, std::int32_t* out, std::integer_sequence<int, q...>) {
+    const __m512i start = _mm512_castps_si512(_mm512_set1_ps(QueryCut::kSumBase));
+    __m512i first_rows[] = {(static_cast<void>(q), start)...};
+    __m512i last_rows[] = {(static_cast<void>(q), start)...};
     const std::uint8_t* const tables[] = {asks[q].tables->bytes...};
     for (std::size_t g = 0; g < groups; ++g) {
         const Places first(block + g * 128), last(block + g * 128 + 64);
@@ -81,20 +88,67 @@ inline void sums_of(const std::uint8_t* block, std::size_t groups, const TableAs
         };
         (add(tables[q], first_rows[q], last_rows[q]), ...);
     }
-    (_mm512_storeu_si512(out + 32 * q, first_rows[q]), ...);
-    (_mm512_storeu_si512(out + 32 * q + 16, last_rows[q]), ...);
+    const __m512i near_rows[] = {
+        _mm512_or_si512(rows.near(0, first_rows[q], cuts[q]), rows.near(1, last_rows[q], cuts[q]))...};
+    __m512i any = _mm512_setzero_si512();
+    ((any = _mm512_or_si512(any, near_rows[q])), ...);
+    if (rows.known && _mm512_movepi32_mask(any) == 0) return 0;
+    std::uint32_t near = 0;
+    ((near |= std::uint32_t{!rows.known || _mm512_movepi32_mask(near_rows[q]) != 0} << q), ...);
+    (_mm512_storeu_si512(out + 32 * q, _mm512_sub_epi32(first_rows[q], start)), ...);
+    (_mm512_storeu_si512(out + 32 * q + 16, _mm512_sub_epi32(last_rows[q], start)), ...);
+    return near;
 }
 
 template <int kQueries>
-void sums_of(const std::uint8_t* block, std::size_t groups, const TableAsk* asks, std::int32_t* out) {
-    sums_of(block, groups, asks, out, std::make_integer_sequence<int, kQueries>());
+std::uint32_t sums_of(const std::uint8_t* block, std::size_t groups, const TableAsk* asks, const QueryCut* cuts,
+                      const RowCuts& rows, std::int32_t* out) {
+    return sums_of(block, groups, asks, cuts, rows, out, std::make_integer_sequence<int, kQueries>());
 }
 
-inline void query_sums(const std::uint8_t* block, std::size_t groups, const TableAsk* asks, std::size_t nq,
-                       std::int32_t* out) {
-    static constexpr void (*kOf[kSumQueries])(const std::uint8_t*, std::size_t, const TableAsk*, std::int32_t*) = {
+inline std::uint32_t query_sums(const std::uint8_t* block, std::size_t groups, const TableAsk* asks,
+                                const QueryCut* cuts, const RowCuts& rows, std::size_t nq, std::int32_t* out) {
+    static constexpr std::uint32_t (*kOf[kSumQueries])(const std::uint8_t*, std::size_t, const TableAsk*,
+                                                       const QueryCut*, const RowCuts&, std::int32_t*) = {
         sums_of<1>, sums_of<2>, sums_of<3>, sums_of<4>, sums_of<5>, sums_of<6>, sums_of<7>, sums_of<8>};
-    kOf[nq - 1](block, groups, asks, out);
+    return kOf[nq - 1](block, groups, asks, cuts, rows, out);
+}
+
+inline void prefetch(const std::uint8_t* from, std::size_t bytes) {
+    for (std::size_t line = 0; line < bytes; line += 64) __builtin_prefetch(from + line);
+}
+
+// Calls found(q, sums, block) for blocks that may hold a row near to query q, in order. Queries go through a run a few
+// at a time, who stay in the first-level cache; meanwhile what follows the run comes into it.
+template <bool kLower, class Found>
+inline void near_blocks(const TableRun& run, const TableAsk* asks, std::size_t nq, const Found& found) {
+    constexpr std::size_t kBlocks = 32;  // whose cuts are at hand
+    alignas(64) std::int32_t sums[kSumQueries * 32];
+    QueryCut cuts[kSumQueries];
+    RowCuts rows[kBlocks];
+    const std::size_t passes = (nq + kSumQueries - 1) / kSumQueries;
+    const std::size_t block_bytes = run.groups * 128, factor_bytes = run.columns * 32 * (run.half_factors ? 2 : 4);
+    const std::uint8_t* next = run.blocks + run.count * block_bytes;
+    for (std::size_t first = 0; first < run.count; first += kBlocks) {
+        const std::size_t end = first + kBlocks < run.count ? first + kBlocks : run.count;
+        for (std::size_t b = first; b < end; ++b) {
+            prefetch(run.factors + (b + run.count) * factor_bytes, factor_bytes);
+            rows[b - first] = RowCuts(run, b);
+        }
+        for (std::size_t q = 0; q < nq; q += kSumQueries) {
+            const std::size_t count = nq - q < kSumQueries ? nq - q : kSumQueries;
+            for (std::size_t i = 0; i < count; ++i) cuts[i] = QueryCut(asks[q + i], kLower);
+            for (std::size_t b = first; b < end; ++b, next += block_bytes / passes) {
+                prefetch(next, block_bytes / passes);
+                std::uint32_t near =
+                    query_sums(run.blocks + b * block_bytes, run.groups, asks + q, cuts, rows[b - first], count, sums);
+                for (; near != 0; near &= near - 1) {
+                    const auto i = static_cast<std::size_t>(__builtin_ctz(near));
+                    found(q + i, sums + i * 32, b);
+                }
+            }
+        }
+    }
 }
 
 }  // namespace
