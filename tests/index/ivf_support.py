@@ -54,12 +54,6 @@ def recall(found: np.ndarray, truth: np.ndarray) -> float:
     return float((found[:, :, None] == truth[:, None, :]).any(axis=1).mean())
 
 
-def bitmap(mask: np.ndarray) -> np.ndarray:
-    bits = np.zeros((len(mask) + 63) // 64 * 64, bool)
-    bits[: len(mask)] = mask
-    return np.packbits(bits, bitorder="little").view(np.uint64)
-
-
 class ResidualCodes(Codes):
     def __init__(self, metric: Metric, arrays: Mapping[str, np.ndarray], lists: Lists) -> None:
         self.metric, self.arrays, self.lists = metric, arrays, lists
@@ -128,4 +122,4 @@ class Residuals(Quantizer):
         return cls(metric, int(arrays["dim"][0]))
 
 
-__all__ = ["Progress", "Residuals", "bitmap", "clustered", "dense", "exact", "recall", "silent", "stored"]
+__all__ = ["Progress", "Residuals", "clustered", "dense", "exact", "recall", "silent", "stored"]

@@ -13,12 +13,6 @@ TEXT = VectorField(kind=VectorKind.TEXT, dim=0, metric=Metric.BM25, analysis=Ana
 VOCABULARY = np.unique(np.random.default_rng(9).integers(0, 2**32, 500, dtype=np.uint64)).astype(np.uint32)
 
 
-def start() -> np.random.Generator:
-    seed = int(np.random.default_rng().integers(1 << 31))
-    print("seed", seed)
-    return np.random.default_rng(seed)
-
-
 def rows_for(field: VectorField, rng: np.random.Generator, n: int, mean: float = 20) -> SparseRows:
     """Rows whose commonest indices come first in the vocabulary; whole numbers for text."""
     weights = 1 / np.arange(1, len(VOCABULARY) + 1)
@@ -40,9 +34,3 @@ def queries_for(
 ) -> SparseRows | TermQueries:
     weights = rows_for(SPARSE, rng, nq, 5).astype(np.float32)
     return TermQueries(weights, mean_length) if field.kind is VectorKind.TEXT else weights
-
-
-def bitmap(mask: np.ndarray) -> np.ndarray:
-    padded = np.zeros(-(-len(mask) // 64) * 64, np.uint8)
-    padded[: len(mask)] = mask
-    return np.packbits(padded, bitorder="little").view(np.uint64)

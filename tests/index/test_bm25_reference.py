@@ -5,7 +5,7 @@ from __future__ import annotations
 import bm25s
 import numpy as np
 import pytest
-from sparse_index_support import start
+from seeds import seeded
 
 from vecstore.index.inverted import InvertedIndex
 from vecstore.index.inverted_growing import GrowingInverted
@@ -22,7 +22,7 @@ from vecstore.text.tokenize import tokens
 @pytest.mark.parametrize("name", ["flat", "inverted", "growing"])
 @pytest.mark.parametrize(("k1", "b"), [(1.2, 0.75), (0.9, 0.4), (2.0, 0.0), (1.5, 1.0)])
 def test_scores_are_those_of_bm25s(name: str, k1: float, b: float) -> None:
-    rng = start()
+    rng = seeded()
     words = np.array([f"w{i}" for i in range(400)])
     share = 1 / np.arange(1, 401)
     texts = [" ".join(rng.choice(words, rng.integers(1, 80), p=share / share.sum())) for _ in range(700)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from masks import bitmap
 
 from vecstore import index_spec
 from vecstore.errors import Corruption, InvalidArgument
@@ -48,12 +49,6 @@ def make(
     )
     assert seen[-1][1] == seen[-1][2]
     return index, FlatIndex(field, rows, norms)
-
-
-def words(mask: np.ndarray) -> np.ndarray:
-    padded = np.zeros(-(-len(mask) // 64) * 64, bool)
-    padded[: len(mask)] = mask
-    return np.packbits(padded, bitorder="little").view(np.uint64)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -121,15 +116,15 @@ def test_only_allowed_rows() -> None:
     funnel, flat = make(nested(1000, 9), Metric.COSINE, (16, 64))
     queries = nested(4, 10)
     mask = np.random.default_rng(0).random(1000) < 0.2
-    found = funnel.search(get_kernels(), queries, 10, words(mask))
+    found = funnel.search(get_kernels(), queries, 10, bitmap(mask))
     assert mask[found.rows].all()
     assert found.counters["rows_scanned"] == 4 * mask.sum()
     few = np.zeros(1000, bool)
     few[[3, 500, 999]] = True
-    found, truth = (index.search(get_kernels(), queries, 5, words(few)) for index in (funnel, flat))
+    found, truth = (index.search(get_kernels(), queries, 5, bitmap(few)) for index in (funnel, flat))
     assert found.rows.tolist() == truth.rows.tolist()
     assert found.distances.tolist() == truth.distances.tolist()
-    nothing = funnel.search(get_kernels(), queries, 5, words(np.zeros(1000, bool)))
+    nothing = funnel.search(get_kernels(), queries, 5, bitmap(np.zeros(1000, bool)))
     assert (nothing.rows == -1).all()
     assert np.isposinf(nothing.distances).all()
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from masks import bitmap
 
 from vecstore.errors import Corruption
 from vecstore.index import graph_calibration, graph_plan
@@ -65,12 +66,6 @@ def exact(rows: np.ndarray, queries: np.ndarray, k: int, metric: Metric, allowed
 
 def recall(distances: np.ndarray, truth: np.ndarray) -> float:
     return float((distances <= truth[:, -1:] + 1e-4 * np.abs(truth[:, -1:]) + 1e-6).mean())
-
-
-def bitmap(mask: np.ndarray) -> Bitmap:
-    padded = np.zeros(-(-len(mask) // 64) * 64, bool)
-    padded[: len(mask)] = mask
-    return np.packbits(padded, bitorder="little").view(np.uint64)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,9 @@ import threading
 
 import numpy as np
 import pytest
-from sparse_index_support import SPARSE, TEXT, bitmap, queries_for, rows_for, start
+from masks import bitmap
+from seeds import seeded
+from sparse_index_support import SPARSE, TEXT, queries_for, rows_for
 
 from vecstore.index.inverted_growing import SIZES, GrowingInverted, GrowingView
 from vecstore.index.sparse_flat import SparseFlatIndex
@@ -27,7 +29,7 @@ def _equal(field: VectorField, view: GrowingView, rows: SparseRows, rng: np.rand
 
 @pytest.mark.parametrize("field", [SPARSE, TEXT], ids=["sparse", "text"])
 def test_it_finds_what_a_scan_finds_at_every_size(field: VectorField) -> None:
-    rng = start()
+    rng = seeded()
     rows = rows_for(field, rng, 6000, 10)
     growing, n = GrowingInverted(field, get_kernels()), 0
     while n < 6000:
@@ -60,7 +62,7 @@ def test_windows_are_few_and_rows_are_put_into_lists_seldom() -> None:
 
 
 def test_statistics_of_texts_at_every_size() -> None:
-    rng = start()
+    rng = seeded()
     rows = rows_for(TEXT, rng, 1400)
     growing = GrowingInverted(TEXT, get_kernels())
     terms = np.unique(rows.indices)[::2].copy()
@@ -78,7 +80,7 @@ def test_statistics_of_texts_at_every_size() -> None:
 @pytest.mark.parametrize("field", [SPARSE, TEXT], ids=["sparse", "text"])
 def test_readers_see_their_rows_while_others_come(field: VectorField) -> None:
     """One writer, several readers: each answer is that of a scan of the rows that the reader took."""
-    rng = start()
+    rng = seeded()
     rows = rows_for(field, rng, 9000, 6)
     growing = GrowingInverted(field, get_kernels())
     seen, failures, done = [0], [], threading.Event()
@@ -107,7 +109,7 @@ def test_readers_see_their_rows_while_others_come(field: VectorField) -> None:
 
 
 def test_a_view_opens_without_lists() -> None:
-    rng = start()
+    rng = seeded()
     for field in (SPARSE, TEXT):
         rows = rows_for(field, rng, 300)
         view = GrowingView.from_arrays(field, rows, {})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sparse_index_support import SPARSE, TEXT, bitmap, queries_for, rows_for, start
+from masks import bitmap
+from seeds import seeded
+from sparse_index_support import SPARSE, TEXT, queries_for, rows_for
 
 from vecstore.errors import Cancelled, Corruption, InvalidArgument
 from vecstore.index import inverted
@@ -30,7 +32,7 @@ def build(field: VectorField, rows: SparseRows) -> InvertedIndex:
 @pytest.mark.parametrize("field", [SPARSE, TEXT], ids=["sparse", "text"])
 @pytest.mark.parametrize("masked", [None, 0.5, 0.02])
 def test_it_finds_what_a_scan_finds(field: VectorField, masked: float | None) -> None:
-    rng = start()
+    rng = seeded()
     rows = rows_for(field, rng, 1500)
     index = build(field, rows)
     opened = InvertedIndex.from_arrays(field, rows, index.arrays())
@@ -51,7 +53,7 @@ def test_it_finds_what_a_scan_finds(field: VectorField, masked: float | None) ->
 
 @pytest.mark.parametrize("masked", [None, 0.5])
 def test_statistics_of_texts(masked: float | None) -> None:
-    rng = start()
+    rng = seeded()
     rows = rows_for(TEXT, rng, 1000)
     index, flat = build(TEXT, rows), SparseFlatIndex(TEXT, rows)
     np.testing.assert_array_equal(index.lengths, flat.lengths)
@@ -63,7 +65,7 @@ def test_statistics_of_texts(masked: float | None) -> None:
 
 
 def test_few_rows_can_be_told_apart_by_their_codes() -> None:
-    rng = start()
+    rng = seeded()
     rows = rows_for(SPARSE, rng, 1500)
     found = build(SPARSE, rows).search(get_kernels(), queries_for(SPARSE, rng, 50), 5, None)
     assert found.counters["rows_scored"] < 50 * 100

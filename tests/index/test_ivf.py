@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ivf_support import Residuals, bitmap, clustered, dense, exact, recall, silent, stored
+from ivf_support import Residuals, clustered, dense, exact, recall, silent, stored
+from masks import bitmap
 
 from vecstore.errors import Cancelled, Corruption, Unimplemented
 from vecstore.index.base import SearchParams

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ivf_support import bitmap, clustered, dense, exact, recall, silent, stored
+from ivf_support import clustered, dense, exact, recall, silent, stored
+from masks import bitmap
 
 from vecstore.index.base import SearchParams, Warm
 from vecstore.index.coded import IVFIndex

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from masks import bitmap
+from seeds import seeded
 
 from vecstore.errors import Corruption
 from vecstore.index import costs
@@ -27,12 +29,6 @@ OLD_NAMES = ("part_records", "part_blocks", "part_codes", "term_records", "recor
 
 def quiet(phase: str, done: int, total: int) -> None:
     pass
-
-
-def seeded() -> np.random.Generator:
-    seed = int(np.random.default_rng().integers(1 << 31))
-    print("seed", seed)
-    return np.random.default_rng(seed)
 
 
 def made(parts: list[dict[int, float]], dtype: str = "float32") -> SparseRows:
@@ -74,11 +70,6 @@ def exact(rows: SparseRows, queries: SparseRows, k: int, allowed: Any = None) ->
 def accuracy(found: Any, wanted: Any) -> float:
     limit = wanted.distances[:, -1:]
     return float((found.distances <= limit).mean())
-
-
-def bitmap(mask: np.ndarray) -> np.ndarray:
-    packed = np.packbits(mask, bitorder="little")
-    return np.pad(packed, (0, -len(packed) % 8)).view(np.uint64)
 
 
 def same(found: Any, wanted: Any) -> None:

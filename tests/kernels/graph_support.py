@@ -4,7 +4,8 @@ whole."""
 from __future__ import annotations
 
 import numpy as np
-from oracle import bitmap, inverse_norms, to_storage
+from masks import bitmap
+from oracle import inverse_norms, to_storage
 
 from vecstore.kernels.base import Kernels
 from vecstore.kernels.graph import HEADER, LINE, BuildParams, ByteRows, GraphArrays, Walk

@@ -60,13 +60,6 @@ def distances(metric: Metric, queries: np.ndarray, rows: np.ndarray) -> tuple[np
     return 1 - products * scale, relative * magnitudes * scale + 4 * EPS
 
 
-def bitmap(mask: np.ndarray) -> np.ndarray:
-    """A boolean mask as uint64 words, least significant bit first."""
-    padded = np.zeros(-(-len(mask) // 64) * 64, np.uint8)
-    padded[: len(mask)] = mask
-    return np.packbits(padded, bitorder="little").view(np.uint64)
-
-
 def outputs(nq: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     return np.full((nq, k), -7, np.int64), np.full((nq, k), np.nan, np.float32)
 

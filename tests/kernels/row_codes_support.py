@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from oracle import EPS, bitmap
+from masks import bitmap
+from oracle import EPS
 
 from vecstore.kernels.base import CodeKind, Kernels, RowCodes
 

@@ -59,22 +59,3 @@ def exact(
                 errors[place] += abs(weights[index] * part)
                 matched[place] = True
     return distances, errors * (8 + len(weights) / 4) * EPS, matched
-
-
-def check_answer(
-    rows: np.ndarray, found: np.ndarray, exact_distances: np.ndarray, errors: np.ndarray, answers: np.ndarray
-) -> None:
-    """One query's places: right distances in order, ties by row, nothing nearer left out; `answers` says which rows
-    may be found."""
-    count = min(len(rows), int(answers.sum()))
-    assert (rows[count:] == -1).all()
-    assert np.isposinf(found[count:]).all()
-    rows, found = rows[:count], found[:count]
-    assert len(set(rows.tolist())) == count
-    assert answers[rows].all()
-    assert (np.abs(found - exact_distances[rows]) <= errors[rows]).all()
-    assert all((a, i) < (b, j) for a, i, b, j in zip(found, rows, found[1:], rows[1:], strict=False))
-    left_out = answers.copy()
-    left_out[rows] = False
-    if count and left_out.any():
-        assert found[-1] <= (exact_distances + errors)[left_out].min() + errors[rows[-1]]

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from oracle import EPS, bitmap
+from masks import bitmap
+from oracle import EPS
 
 from vecstore.kernels.base import Kernels, TableCodes
 

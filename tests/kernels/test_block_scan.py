@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import oracle
 import pytest
+from masks import bitmap
 
 from vecstore.kernels.block_scan import numpy_block_scan
 from vecstore.schema import Metric
@@ -56,7 +57,7 @@ def test_equals_a_scan_with_a_zeroed_query(
         if not zeroed.any() and metric is Metric.COSINE:
             exact, allowed_error = np.ones((1, n)), np.zeros((1, n))
         for allowed in (np.ones(n, bool), mask):
-            words = None if allowed.all() else oracle.bitmap(allowed)
+            words = None if allowed.all() else bitmap(allowed)
             for scan in scans:
                 out = oracle.outputs(4, 9)
                 scan(queries, blocks, norms, kept, words, *out)

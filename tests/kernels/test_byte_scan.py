@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from oracle import EPS, bitmap, check_top_k
+from masks import bitmap
+from oracle import EPS, check_top_k
 
 from vecstore.kernels.base import ByteCodes, Kernels
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import oracle
 import pytest
+from masks import bitmap
 
 from vecstore.kernels.base import Kernels
 from vecstore.schema import Metric
@@ -20,7 +21,7 @@ def test_as_a_copy(any_kernels: Kernels, dtype: str, columns: tuple[int, int]) -
     low, high = columns
     wide = oracle.to_storage(rng.standard_normal((700, 96)), dtype)
     rows, copy = wide[:, low:high], wide[:, low:high].copy()
-    allowed = oracle.bitmap(rng.random(700) < 0.5)
+    allowed = bitmap(rng.random(700) < 0.5)
     candidates = rng.integers(-1, 700, (5, 30))
     norms = np.empty(700, np.float32), np.empty(700, np.float32)
     any_kernels.inverse_norms(rows, norms[0])

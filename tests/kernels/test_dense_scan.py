@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracle import bitmap, check_top_k, distances, inverse_norms, outputs, to_storage
+from masks import bitmap
+from oracle import check_top_k, distances, inverse_norms, outputs, to_storage
 
 from vecstore.kernels.base import Kernels
 from vecstore.schema import Metric

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import row_codes_support
 import table_support
-from oracle import bitmap
+from masks import bitmap
 from test_byte_scan import _codes as byte_codes
 
 from vecstore.kernels.base import Kernels

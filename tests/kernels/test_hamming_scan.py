@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracle import bitmap, outputs
+from masks import bitmap
+from oracle import outputs
 
 from vecstore.kernels.base import Kernels
 

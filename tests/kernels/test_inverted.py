@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import oracle
 import pytest
+from masks import bitmap
+from seeds import seeded
 from sparse_support import random_rows, random_saturation
 
 from vecstore.kernels.base import Kernels
@@ -50,21 +52,15 @@ def check_equal(
     return counters
 
 
-def start() -> np.random.Generator:
-    seed = int(np.random.default_rng().integers(1 << 31))
-    print("seed", seed)
-    return np.random.default_rng(seed)
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("signed", ["none", "rows", "queries", "both"])
 @pytest.mark.parametrize("masked", [None, 0.5, 0.02, 0.0])
 def test_search_finds_what_a_scan_finds(any_kernels: Kernels, dtype: str, signed: str, masked: float | None) -> None:
-    rng = start()
+    rng = seeded()
     rows = random_rows(rng, 700, HASHED, 15, dtype, signed in ("rows", "both"))
     queries = random_rows(rng, 8, HASHED, 9, signed=signed in ("queries", "both"))
     opened = windows(any_kernels, rows, None, [128, 576, 640])
-    allowed = None if masked is None else oracle.bitmap(rng.random(700) < masked)
+    allowed = None if masked is None else bitmap(rng.random(700) < masked)
     for k in (1, 10, 150, 900):
         check_equal(any_kernels, opened, queries, rows, None, allowed, k)
 
@@ -72,7 +68,7 @@ def test_search_finds_what_a_scan_finds(any_kernels: Kernels, dtype: str, signed
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_values_that_no_byte_holds(any_kernels: Kernels, dtype: str) -> None:
     """Values of many sizes, so that the codes of most are coarse."""
-    rng = start()
+    rng = seeded()
     rows = random_rows(rng, 640, HASHED, 30)
     values = np.minimum(np.exp(rng.normal(0, 2, rows.nnz)), np.finfo(np.float16).max).astype(dtype)
     rows = SparseRows(rows.offsets, rows.indices, values)
@@ -89,12 +85,12 @@ def test_texts_are_weighed_by_another_mean_length(
     any_kernels: Kernels, drift: float | None, masked: float | None
 ) -> None:
     """What windows were made with bounds what counts now; without a slope then or now it does not."""
-    rng = start()
+    rng = seeded()
     rows = random_rows(rng, 700, HASHED, 20, "float32")
     then = random_saturation(rng, 700)
     now = replace(then, slope=0.0 if drift is None else float(np.float32(then.slope * drift)))
     queries = random_rows(rng, 6, HASHED, 4, empty=0)
-    allowed = None if masked is None else oracle.bitmap(rng.random(700) < masked)
+    allowed = None if masked is None else bitmap(rng.random(700) < masked)
     opened = windows(any_kernels, rows, then, [320, 640])
     for k in (1, 20):
         check_equal(any_kernels, opened, queries, rows, now, allowed, k)
@@ -103,18 +99,18 @@ def test_texts_are_weighed_by_another_mean_length(
 
 
 def test_rows_that_came_later_and_views_of_earlier_rows(any_kernels: Kernels) -> None:
-    rng = start()
+    rng = seeded()
     rows = random_rows(rng, 900, HASHED, 15)
     queries = random_rows(rng, 5, HASHED, 9)
     opened = windows(any_kernels, rows, None, [256, 512, 640])
     for n in (900, 641, 640, 639, 600, 500, 256, 255, 1, 0):
-        for allowed in (None, oracle.bitmap(rng.random(n) < 0.6)):
+        for allowed in (None, bitmap(rng.random(n) < 0.6)):
             check_equal(any_kernels, opened, queries, rows[:n], None, allowed, 30)
 
 
 def test_extreme_values(any_kernels: Kernels) -> None:
     """Scores that float32 cannot hold are found as a scan finds them."""
-    rng = start()
+    rng = seeded()
     for low, high in ((1e30, 3e38), (1e-44, 1e-38), (0.0, 0.0), (1e-20, 1e18)):
         rows = random_rows(rng, 200, HASHED[:40], 8, signed=True)
         sizes = rng.uniform(low, high, rows.nnz).astype(np.float32) * np.sign(rows.values)
@@ -126,7 +122,7 @@ def test_extreme_values(any_kernels: Kernels) -> None:
 
 
 def test_queries_of_many_terms(any_kernels: Kernels) -> None:
-    rng = start()
+    rng = seeded()
     many = np.arange(0, 60_000, 3, dtype=np.uint32)
     rows = random_rows(rng, 300, many, 200)
     for count in (300, 9_000):
@@ -177,13 +173,13 @@ def _rare_and_common(rng: np.random.Generator, n: int) -> SparseRows:
 
 @pytest.mark.parametrize("masked", [None, 0.7])
 def test_common_terms_are_not_read_where_rare_ones_decide(native_isa: Any, masked: float | None) -> None:
-    rng = start()
+    rng = seeded()
     kernels = native_isa(pytest.importorskip("vecstore.kernels.native_backend").supported_isas()[0])
     rows = _rare_and_common(rng, 16_384)
     opened = windows(kernels, rows, None, [4096, 8192, 12_288, 16_384])
     terms = np.array([0, 3, 6, 12, 17, 25, 29], np.uint32) * np.uint32(1_000_003)
     query = SparseRows(np.array([0, 7]), terms, np.ones(7, np.float32))
-    allowed = None if masked is None else oracle.bitmap(rng.random(16_384) < masked)
+    allowed = None if masked is None else bitmap(rng.random(16_384) < masked)
     counters = check_equal(kernels, opened, query, rows, None, allowed, 5)
     assert counters[0, 0] < 4 * 4096  # of 3 x 16,384 codes of common terms
     rare = SparseRows(np.array([0, 4]), terms[3:], np.ones(4, np.float32))
@@ -196,7 +192,7 @@ def test_common_terms_are_not_read_where_rare_ones_decide(native_isa: Any, maske
 
 
 def test_threads_do_not_change_answers(kernels: Kernels) -> None:
-    rng = start()
+    rng = seeded()
     rows = SparseRows.concat([random_rows(rng, 1000, HASHED, 40)] * 40)
     opened = windows(kernels, rows, None, [4096 * i for i in range(1, 10)] + [40_000])
     queries = random_rows(rng, 2, HASHED, 9, empty=0)
@@ -208,7 +204,7 @@ def test_threads_do_not_change_answers(kernels: Kernels) -> None:
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("normed", [False, True])
 def test_backends_build_the_same_windows(any_kernels: Kernels, signed: bool, normed: bool) -> None:
-    rng = start()
+    rng = seeded()
     rows = random_rows(rng, 1000, HASHED, 25, "float16", signed)
     values = (rows.values * rng.random(rows.nnz)).astype(np.float16) if not normed else np.abs(rows.values)
     rows = SparseRows(rows.offsets, rows.indices, values)
@@ -228,7 +224,7 @@ def test_backends_build_the_same_windows(any_kernels: Kernels, signed: bool, nor
 
 def test_codes_bound_values() -> None:
     """The law of the codes: the least with |value| <= |step| * code."""
-    rng = start()
+    rng = seeded()
     rows = random_rows(rng, 500, HASHED, 25, signed=True)
     rows = SparseRows(rows.offsets, rows.indices, (rows.values * np.exp(rng.normal(0, 1, rows.nnz))).astype(np.float32))
     window = NumpyKernels().build_window(0, rows, None)
@@ -253,12 +249,12 @@ def test_codes_bound_values() -> None:
 
 
 def test_document_frequency_counts_rows(any_kernels: Kernels) -> None:
-    rng = start()
+    rng = seeded()
     rows = random_rows(rng, 700, HASHED, 20, signed=True)
     opened = windows(any_kernels, rows, None, [192, 512])
     terms = np.unique(np.append(rng.choice(HASHED, 60), [7, 2**32 - 5])).astype(np.uint32)
     for n in (700, 512, 400):
-        for allowed in (None, oracle.bitmap(rng.random(n) < 0.5)):
+        for allowed in (None, bitmap(rng.random(n) < 0.5)):
             counts, expected = np.full(len(terms), -7, np.int64), np.empty(len(terms), np.int64)
             any_kernels.inverted_document_frequency(opened, terms, rows[:n], allowed, counts)
             NumpyKernels().sparse_document_frequency(terms, rows[:n], allowed, expected)
@@ -339,7 +335,7 @@ def test_a_full_window_at_once(backend: str) -> None:
     """Local row numbers use all of their 16 bits."""
     if backend not in available_backends():
         pytest.skip(f"{backend} is not installed")
-    rng = start()
+    rng = seeded()
     part = random_rows(rng, 4096, HASHED, 6)
     rows = SparseRows.concat([part] * 17)
     rows = SparseRows(rows.offsets, rows.indices, (rows.values * rng.random(rows.nnz)).astype(np.float32))

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from oracle import bitmap, inverse_norms, outputs, to_storage
+from masks import bitmap
+from oracle import inverse_norms, outputs, to_storage
 
 from vecstore.kernels.base import Kernels
 from vecstore.schema import Metric

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import oracle
 import pytest
+from masks import bitmap
+from seeds import seeded
 from sparse_support import random_rows, random_saturation
 
 from vecstore.index.seismic_parts import Kept, build_parts
@@ -21,12 +23,6 @@ HASHED[-1] = 2**32 - 1
 
 
 TERMS = {"two bytes": 60_000, "three bytes": 90_000}
-
-
-def seeded() -> np.random.Generator:
-    seed = int(np.random.default_rng().integers(1 << 31))
-    print("seed", seed)
-    return np.random.default_rng(seed)
 
 
 def packed_rows(rows: SparseRows, components: str = "delta8") -> PackedRows:
@@ -98,7 +94,7 @@ def test_searches_give_the_bits_of_plain_rows(any_kernels: Kernels, form: str, v
     mine = packed_rows(rows, form)
     queries = random_rows(rng, 5, terms if rng.random() < 0.5 else np.union1d(terms, [5, 2**31]), 12)
     saturation = random_saturation(rng, n) if rng.random() < 0.5 else None
-    allowed = None if rng.random() < 0.5 else oracle.bitmap(rng.random(n) < 0.5)
+    allowed = None if rng.random() < 0.5 else bitmap(rng.random(n) < 0.5)
     k = int(rng.choice([1, 10, 400]))
     candidates = rng.integers(-1, n, (5, 40))
     asked = np.unique(np.append(queries.indices, terms[:3]))

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from oracle import bitmap, outputs
+from masks import bitmap
+from oracle import outputs
 
 from vecstore.index.mih_tables import build_tables
 from vecstore.kernels.base import Kernels, MihTables

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import oracle
 import pytest
+from masks import bitmap
+from seeds import seeded
 from sparse_support import random_rows
 
 from vecstore.index.seismic_parts import Kept, build_parts, padded
@@ -24,12 +26,6 @@ from vecstore.sparse import SparseRows
 SMALL = np.arange(90, dtype=np.uint32)
 WIDE = np.unique(np.random.default_rng(0).integers(0, 2**32, 500, dtype=np.uint64)).astype(np.uint32)
 ALL = Kept(0.0, 1 << 40)
-
-
-def seeded() -> np.random.Generator:
-    seed = int(np.random.default_rng().integers(1 << 31))
-    print("seed", seed)
-    return np.random.default_rng(seed)
 
 
 def arrays_of(rng: np.random.Generator, rows: SparseRows, kept: Kept = ALL, summary: str = "mean") -> SeismicArrays:
@@ -59,7 +55,7 @@ def test_backends_find_the_same(kernels: Kernels, terms: np.ndarray, masked: flo
     queries = random_rows(rng, 9, terms, 6)
     kept = Kept(float(rng.choice([0.0, 0.4])), int(rng.choice([5, 1 << 40])))
     arrays = arrays_of(rng, rows, kept, str(rng.choice(["mean", "max"])))
-    allowed = None if masked is None else oracle.bitmap(rng.random(n) < masked)
+    allowed = None if masked is None else bitmap(rng.random(n) < masked)
     for _ in range(4):
         k = int(rng.choice([1, 3, 40]))
         visit = Visit(
@@ -84,7 +80,7 @@ def test_asked_for_all_a_search_is_exact(any_kernels: Kernels, summary: str, ter
     queries = SparseRows(queries.offsets, queries.indices, rng.random(queries.nnz, np.float32) * 10 + np.float32(1e-6))
     arrays = arrays_of(rng, rows, summary=summary)
     for mask in (None, rng.random(n) < 0.3):
-        allowed = None if mask is None else oracle.bitmap(mask)
+        allowed = None if mask is None else bitmap(mask)
         for k in (1, 10, 100):
             visit = Visit(k, 2, 1.0, all=True, bounded=summary == "max")
             out, distances, _ = searched(any_kernels, arrays, rows, queries, visit, k, allowed)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import oracle
 import pytest
-from sparse_support import check_answer, exact, random_rows, random_saturation
+from masks import bitmap
+from oracle import check_top_k
+from sparse_support import exact, random_rows, random_saturation
 
 from vecstore.kernels.base import Kernels
 from vecstore.kernels.numpy_backend import NumpyKernels
@@ -35,11 +37,11 @@ def test_scan_agrees_with_float64(
     mask = np.ones(len(rows), bool) if masked is None else rng.random(len(rows)) < masked
     saturation = random_saturation(rng, len(rows)) if not signed and rng.random() < 0.5 else None
     found_rows, found = oracle.outputs(6, int(rng.choice([1, 7, 400])))
-    allowed = None if masked is None else oracle.bitmap(mask)
+    allowed = None if masked is None else bitmap(mask)
     any_kernels.sparse_scan(queries, rows, saturation, allowed, found_rows, found)
     for q, query in enumerate(queries):
         distances, errors, matched = exact(query, rows, saturation)
-        check_answer(found_rows[q], found[q], distances, errors, mask & matched)
+        check_top_k(found_rows[q], found[q], distances, errors, mask & matched)
 
 
 def _bits(kernels: Kernels, *arguments: object, k: int) -> tuple[bytes, bytes]:
@@ -60,7 +62,7 @@ def test_backends_give_the_same_bits(kernels: Kernels, terms: int, normed: bool)
     queries = random_rows(rng, 5, vocabulary, terms, signed=not normed)
     queries = SparseRows(queries.offsets, queries.indices, queries.values * rng.random(queries.nnz, np.float32))
     saturation = random_saturation(rng, 500) if normed else None
-    allowed = oracle.bitmap(rng.random(500) < 0.7)
+    allowed = bitmap(rng.random(500) < 0.7)
     arguments = (queries, rows, saturation, allowed)
     assert _bits(kernels, *arguments, k=50) == _bits(NumpyKernels(), *arguments, k=50)
 
@@ -123,7 +125,7 @@ def test_document_frequency_counts_rows(any_kernels: Kernels) -> None:
     terms = np.unique(np.append(rng.choice(vocabulary, 50), [7, 2**32 - 5])).astype(np.uint32)
     for mask in (None, rng.random(300) < 0.5):
         counts = np.full(len(terms), -7, np.int64)
-        any_kernels.sparse_document_frequency(terms, rows, None if mask is None else oracle.bitmap(mask), counts)
+        any_kernels.sparse_document_frequency(terms, rows, None if mask is None else bitmap(mask), counts)
         alive = [rows.row(place) for place in range(300) if mask is None or mask[place]]
         expected = [sum(term in row.indices for row in alive) for term in terms]
         assert counts.tolist() == expected

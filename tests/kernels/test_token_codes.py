@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from oracle import bitmap, outputs
+from masks import bitmap
+from oracle import outputs
 
 from vecstore.kernels import token_encode
 from vecstore.kernels.base import Kernels
