@@ -28,6 +28,8 @@ MEASURING = SearchParams(recall_target=0.95)
 STEP = 0.5  # of the way from the median to the limit: beyond the limit, the power grows with each
 STEPS_MAX = 12  # the margin grows no more
 FAR_STEP = 0.25  # of what a batch is held to at once: few numbers, for which plans are known
+LEFT = 0.08  # of a batch may stay one step beyond: the mean loses little, and calibrations have met 1 - FAMILIAR
+LOST_MAX = 0.006  # by the mean, at most
 BATCH = 8  # queries that tell what others with them are like
 ALIKE = 0.75  # of them are unfamiliar: then a batch is asked for more at once
 MET_MAX = 64
@@ -89,18 +91,27 @@ def search_promised(
         return found
     found.basis, found.counters["queries_unfamiliar"] = "unfamiliar", int(np.count_nonzero(steps))
     caution, recall = index.caution(k, n_allowed, params), found.recall
-    if not params.recall_target:
-        found.recall = caution.kept_in_mean(recall, steps)
-        return found
-    held = np.full(len(kth), recall)
-    for step in np.unique(steps[steps > 0]).tolist():
-        some, got = np.flatnonzero(steps == step), recall
-        if not ahead or caution.is_farther(params.recall_target, step, ahead):
-            target = replace(params, recall_target=caution.raised(params.recall_target, step))
-            got = _again(index, kernels, queries, k, allowed, target, first, some, found) or 0.0
-        held[some] = caution.kept(got, step)
+    held = caution.kept_by_each(recall, steps)
+    if params.recall_target:
+        again = steps > 0
+        if np.count_nonzero(again) <= (1 - ALIKE) * len(again):
+            again &= _worth(beyond, recall - held, recall - caution.kept(recall, 1))
+        for step in np.unique(steps[again]).tolist():
+            if not ahead or caution.is_farther(params.recall_target, step, ahead):
+                some = np.flatnonzero(again & (steps == step))
+                target = replace(params, recall_target=caution.raised(params.recall_target, step))
+                got = _again(index, kernels, queries, k, allowed, target, first, some, found) or 0.0
+                held[some] = caution.kept(got, step)
     found.recall = float(held.mean())
     return found
+
+
+def _worth(beyond: NDArray[np.floating], lost: NDArray[np.floating], one_step: float) -> NDArray[np.bool_]:
+    """All but those nearest to the familiar that together cost the mean of the batch little: a call for a few queries
+    shares no work, and what is promised is a mean."""
+    order, worth = np.argsort(beyond, kind="stable"), np.empty(len(beyond), np.bool_)
+    worth[order] = np.cumsum(lost[order]) > len(lost) * min(LEFT * one_step, LOST_MAX)
+    return worth
 
 
 def _remember(familiar: Familiar, k: int, params: SearchParams, steps: NDArray[np.floating], caution: Caution) -> None:

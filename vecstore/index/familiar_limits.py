@@ -40,11 +40,12 @@ class Caution:
         power, nines = self._of(steps)
         return float(max(0.0, 1 - ((1 - recall) * math.exp(nines)) ** (1 / power)))
 
-    def kept_in_mean(self, recall: float, steps: NDArray[np.floating]) -> float:
+    def kept_by_each(self, recall: float, steps: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(nq,), `kept` for each of the steps (nq,)."""
         powers = np.minimum(1 + self.power * steps, POWER_MAX)
         nines = np.minimum(self.nines * steps, NINES_MAX)
-        kept = 1 - ((1 - recall) * np.exp(nines)) ** (1 / powers)
-        return float(np.maximum(kept, 0, dtype=np.float64).mean())
+        kept: NDArray[np.float64] = 1 - ((1 - recall) * np.exp(nines)) ** (1 / powers)
+        return np.maximum(kept, 0, dtype=np.float64)
 
     def is_farther(self, target: float, steps: float, ahead: float) -> bool:
         """Whether a query is to be searched again that was held to what is enough `ahead` steps beyond."""
