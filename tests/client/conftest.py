@@ -14,6 +14,8 @@ import pytest
 
 import vecstore
 from vecstore.config import Server, Settings
+from vecstore.engine.ended import Ended
+from vecstore.storage.memory import MemoryKV
 
 WAYS = ["memory-sync", "memory-async", "dir-sync", "dir-async", "grpc-sync", "grpc-async", "http-sync", "http-async"]
 
@@ -94,6 +96,7 @@ class Shared:
         for one in self.database.list_collections():
             self.database.delete_collection(one.name)
         assert self.database.list_collections() == []
+        self.database._ended = Ended(MemoryKV())  # seqs begin at 0 again
 
     def close(self) -> None:
         self.server.stop(0)

@@ -68,9 +68,9 @@ def test_time_that_runs_out_is_told_with_the_seq(
                 break
         assert (late.value.reason, late.value.metadata["seq"]) == ("NOT_INDEXED_YET", str(docs.info().seq))
         assert docs.count() == 8
-        client.delete_collection("docs")
-    if shared is not None:  # the slot that others had meanwhile is free
-        wait_until(lambda: shared.server._server._admission.running == 0)
+    if shared is not None:
+        shared.empty()
+        wait_until(lambda: shared.server._server._admission.running == 0)  # the slot that others had is free
 
 
 def _never(self: Maintenance, collection: Any) -> Any:

@@ -1,7 +1,8 @@
 """T25: what others do in their collections does not show in anything that a key for its own gets to see.
 
 A script of one tenant is run twice, alone and beside another tenant whose names and ids it guesses, and what it was
-told must be the same, but for what is drawn at random. TENANT_SCRIPTS=n: so many scripts (300 take some minutes).
+told must be the same, but for what is drawn at random. Every other call of both goes over REST, the rest over gRPC.
+TENANT_SCRIPTS=n: so many scripts (300 take some minutes).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,8 @@ from vecstore.access.keys import new_key
 from vecstore.config import Server, Settings, Storage
 from vecstore.engine.database import Database
 from vecstore.errors import VecstoreError
+from vecstore.gateway.serving import start_server
 from vecstore.index_text import parse_index
-from vecstore.server.running import start_server
 
 DIM, STEPS = 8, 60
 OURS, THEIRS = ("ours-a", "ours-b"), ("theirs-a", "theirs-b")
@@ -46,24 +48,27 @@ def test_a_tenant_learns_nothing_of_another(tmp_path: Path) -> None:
 
 def transcript(keys: Path, seed: int, with_them: bool) -> list[Any]:
     settings = Settings(
-        server=Server(port=0, api_key="root", keys_file=str(keys)),
+        server=Server(port=0, rest_port=0, api_key="root", keys_file=str(keys)),
         storage=Storage(index_rows_min=20, maintenance=False),
     )
     key, record = new_key("us", "admin", ("ours-*",))
     change_keys(keys, lambda known: (*known, record))
     database = Database.open(None, settings)
     handle = start_server(database, settings)
-    target = f"grpc://127.0.0.1:{handle.port}"
+    doors = (f"grpc://127.0.0.1:{handle.port}", f"http://127.0.0.1:{handle.rest_port}")
     choose, other = random.Random(seed), random.Random(seed + 1)
     said = []
     try:
-        with vecstore.connect(target, api_key=key) as us, vecstore.connect(target, api_key="root") as them:
+        with ExitStack() as stack:
+            us, them = (
+                [stack.enter_context(vecstore.connect(door, api_key=one)) for door in doors] for one in (key, "root")
+            )
             for name in OURS:
-                create(us, name, choose)
-            for _ in range(STEPS):
-                for _ in range(2 if with_them else 0):
-                    step(them, THEIRS, other, guesses=())
-                said.append(step(us, OURS, choose, guesses=THEIRS))
+                create(us[0], name, choose)
+            for number in range(STEPS):
+                for door in them if with_them else ():
+                    step(door, THEIRS, other, guesses=())
+                said.append(step(us[number % 2], OURS, choose, guesses=THEIRS))
     finally:
         handle.stop(0)
         database.close()

@@ -19,6 +19,7 @@ from vecstore.engine import aliases, changes, keys
 from vecstore.engine.builder import Builder
 from vecstore.engine.collection import Collection, View
 from vecstore.engine.committer import Change, Committer
+from vecstore.engine.ended import Ended
 from vecstore.engine.estimates import check_subject, estimated
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.gauges import Gauges, collection_gauges
@@ -139,6 +140,7 @@ class Database(Reading, Writing, Upkeep, Keeping):
         self._indexing = Indexing(settings.storage, self._list)
         self._collections: dict[str, Collection] = {}
         self._aliases: dict[str, str] = {}  # what each stands for; replaced whole
+        self._ended = Ended(storage.kv)
         self._next_number = 0
         self._lock = threading.Lock()  # one change of the set of collections or of a schema at a time
         self._closed = False
@@ -212,7 +214,7 @@ class Database(Reading, Writing, Upkeep, Keeping):
             number = self._next_number
             self._next_number += 1
             record = CollectionRecord(number, name, with_defaults(schema, Auto()), time.time())
-            collection = Collection(record, Manifest(), self._storage.blobs)
+            collection = Collection(record, Manifest(sealed_seq=self._ended.seq(name)), self._storage.blobs)
             ops = [
                 changes.put_collection(collection.record),
                 changes.put_manifest(number, collection.manifest),
@@ -266,7 +268,11 @@ class Database(Reading, Writing, Upkeep, Keeping):
                 collection.record = record
                 collection.failed = aliases.no_collection(name)
 
-            self._committer.exclusive(lambda: Change([changes.put_collection(record)], apply))
+            def decide() -> Change:
+                ended = self._ended.dropped(record, collection.view.seq)
+                return Change([changes.put_collection(record), *ended], apply)
+
+            self._committer.exclusive(decide)
             self._collections = {key: value for key, value in self._collections.items() if key != name}
             if self.reader.shadow is not None:
                 self.reader.shadow.forget(name)

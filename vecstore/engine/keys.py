@@ -9,6 +9,7 @@ _TOMBSTONE = struct.Struct(">IQQ")
 COLLECTIONS_LOW, COLLECTIONS_HIGH = b"collection/", b"collection0"
 MANIFESTS_LOW, MANIFESTS_HIGH = b"manifest/", b"manifest0"
 ALIASES_LOW, ALIASES_HIGH = b"alias/", b"alias0"
+ENDED_LOW, ENDED_HIGH = b"ended/", b"ended0"
 NEXT_COLLECTION = b"next-collection"  # decimal; collection numbers are never used again
 
 
@@ -22,6 +23,10 @@ def manifest(number: int) -> bytes:
 
 def alias(name: str) -> bytes:
     return b"alias/" + name.encode()
+
+
+def ended(name: str) -> bytes:
+    return b"ended/" + name.encode()
 
 
 def receipt(number: int, seq: int) -> bytes:
