@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 from uuid import UUID
 
+import numpy as np
+
+from vecstore.errors import InvalidArgument
+from vecstore.query.datetimes import parse_datetime, to_microseconds
 from vecstore.query.filter import PointId
 from vecstore.query.formula import Expression
 from vecstore.rows import GivenRows
 
+FLOAT_BITS = 1_023  # of an integer that a float holds
 Example: TypeAlias = PointId | GivenRows  # a stored point, whose vector is meant, or one vector as in `QueryRequest`
 
 
@@ -51,14 +58,36 @@ class OrderBy:
     """By the number at a payload key, or the moment where `datetime`; equal ones by id. Points without one are left
     out; of several, the smallest counts, or the largest where `descending`.
 
-    `start_from` is the first value (microseconds since 1970 UTC for moments); with `after`, points with that value come
-    after this id: the value and id of an answer's last point go on from there."""
+    `start_from` is the first value, for moments a date and time as payloads have it, or microseconds since 1970 UTC;
+    with `after`, points with that value come after this id: the value and id of an answer's last point go on from
+    there. Raises InvalidArgument (BAD_ARGUMENT) for what is neither."""
 
     key: str
     descending: bool = False
-    start_from: float | None = None
+    start_from: float | str | dt.datetime | None = None
     after: PointId | None = None
     datetime: bool = False
+
+    def __post_init__(self) -> None:
+        start: Any = self.start_from
+        if isinstance(start, str | dt.datetime):
+            start = parse_datetime(start) if isinstance(start, str) else to_microseconds(start)
+            object.__setattr__(self, "datetime", True)
+        elif isinstance(start, np.generic):
+            start = start.item()
+        if self.start_from is not None:
+            if isinstance(start, bool) or not isinstance(start, int | float):
+                message = f"order_by.start_from={self.start_from!r:.40} is neither a number nor a date and time"
+                raise InvalidArgument(
+                    message, reason="BAD_ARGUMENT", field_violations=[("order_by.start_from", message)]
+                )
+            big = isinstance(start, int) and start.bit_length() > FLOAT_BITS
+            object.__setattr__(self, "start_from", math.inf if big else float(start))
+
+    @property
+    def start(self) -> float | None:
+        """`start_from`, which is a number here."""
+        return self.start_from  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from typing import Any
 
@@ -108,6 +109,24 @@ def test_orders_samples_facets_and_matrices(docs: Any) -> None:
     refused(lambda: docs.distance_matrix([1], filter=F("n").eq(1)), "ids")
     with pytest.raises(NotFound, match="point 777 does not exist"):
         docs.distance_matrix([3, 777])
+
+
+def test_pages_go_on_from_the_moment_that_a_payload_has(docs: Any) -> None:
+    """Not from the score, which is rounded to float32: here all moments have one."""
+    moments = {place: f"2026-05-01T00:00:{place % 5:02}.{place:06}Z" for place in range(0, N, 2)}
+    for place, at in moments.items():
+        docs.set_payload({"at": at}, [place])
+    for descending in (False, True):
+        expected = sorted(moments, key=lambda place: (moments[place], place), reverse=descending)
+        page = docs.query(OrderBy("at", descending, datetime=True), 7)
+        found = page.ids.tolist()
+        while len(page) == 7:
+            page = docs.query(OrderBy("at", descending, start_from=page[-1].payload["at"], after=page[-1].id), 7)
+            found += page.ids.tolist()
+        assert found == expected
+    start = datetime.datetime(2026, 5, 1, 0, 0, 4, tzinfo=datetime.UTC)
+    assert docs.query(OrderBy("at", start_from=start), 1).ids.tolist() == [4]
+    refused(lambda: docs.query(OrderBy("at", start_from="noon")), "order_by.start_from")
 
 
 def test_formulas(docs: Any) -> None:

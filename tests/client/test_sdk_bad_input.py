@@ -8,7 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vecstore import RRF, Binary, Dense, InvalidArgument, NotFound, Prefetch, VecstoreError
+from vecstore import (
+    DBSF,
+    RRF,
+    Binary,
+    Dense,
+    InvalidArgument,
+    NearestId,
+    NotFound,
+    OrderBy,
+    Prefetch,
+    Query,
+    Sample,
+    VecstoreError,
+)
 
 GOOD = np.eye(3, 4, dtype=np.float32)
 
@@ -84,6 +97,34 @@ BAD_READS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "a bad id": ("BAD_ID", lambda c: c.get([1.5])),
 }
 
+LEG = Prefetch(vector=np.ones(4), using="v")
+WRONG_TYPES: dict[str, Callable[[Any], object]] = {
+    "order_by.key": lambda c: c.query(OrderBy(5)),  # type: ignore[arg-type]
+    "order_by.start_from": lambda c: c.query(OrderBy("n", start_from=[1])),  # type: ignore[arg-type]
+    "order_by.start_from=True": lambda c: c.query(OrderBy("n", start_from=True)),
+    "order_by.start_from='yesterday'": lambda c: c.query(OrderBy("at", start_from="yesterday")),
+    "order_by.after": lambda c: c.query(OrderBy("n", start_from=1, after=1.5)),  # type: ignore[arg-type]
+    "order_by.descending": lambda c: c.query(OrderBy("n", descending="yes")),  # type: ignore[arg-type]
+    "queries[0]: order_by.key": lambda c: c.query_batch([Query(OrderBy(5), 3)]),  # type: ignore[arg-type]
+    "sample.seed": lambda c: c.query(Sample("x")),  # type: ignore[arg-type]
+    "nearest_id": lambda c: c.query(NearestId(1.5), using="v"),  # type: ignore[arg-type]
+    "fusion": lambda c: c.query(prefetch=[LEG], fusion="rrf"),
+    "fusion.weights[0]": lambda c: c.query(prefetch=[LEG], fusion=DBSF(["x"])),  # type: ignore[list-item]
+    "prefetch[0]: score_threshold": lambda c: c.query(
+        prefetch=[Prefetch(vector=np.ones(4), using="v", score_threshold="a")],  # type: ignore[arg-type]
+        fusion=DBSF(),
+    ),
+    "score_threshold": lambda c: c.query(np.ones(4), using="v", score_threshold="a"),
+    "mmr": lambda c: c.query(np.ones(4), using="v", mmr="x"),
+    "group_by": lambda c: c.query_groups(np.ones(4), using="v", group_by=5),
+    "key": lambda c: c.facet(5),
+    "with_payload": lambda c: c.query(np.ones(4), using="v", with_payload=3),
+    "with_vectors": lambda c: c.query(np.ones(4), using="v", with_vectors=[3]),
+    "timeout_s": lambda c: c.query(np.ones(4), using="v", timeout_s="x"),
+    "timeout_s=-1": lambda c: c.query(np.ones(4), using="v", timeout_s=-1),
+    "explain": lambda c: c.query(np.ones(4), using="v", explain="x"),
+}
+
 BAD_SCHEMAS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "name": ("BAD_NAME", lambda db: db.create_collection("../up", vectors=Dense(4))),
     "vector name": ("BAD_NAME", lambda db: db.create_collection("x", vectors={"a b": Dense(4)})),
@@ -145,6 +186,18 @@ def test_bad_reads(db: Any) -> None:
         except BaseException as error:
             error.add_note(f"case: {name}")
             raise
+
+
+def test_values_of_wrong_types_are_named(db: Any) -> None:
+    """By the same words, whatever would carry them."""
+    docs = db.create_collection("docs", vectors={"v": Dense(4)})
+    for name, call in WRONG_TYPES.items():
+        with pytest.raises(InvalidArgument) as refused:
+            call(docs)
+        assert refused.value.message.startswith(name), refused.value
+        assert refused.value.reason in ("BAD_ARGUMENT", "BAD_ID")
+    numbers = docs.query(np.ones(4), np.int64(2), using="v", score_threshold=np.float32(1), timeout_s=np.float32(5))
+    assert len(numbers) == 0
 
 
 def test_bad_schemas_create_nothing(db: Any) -> None:

@@ -8,8 +8,8 @@ from typing import Any, TypedDict
 
 from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.rankings import VECTORS, as_ranking
-from vecstore.client.requests import as_count, as_number, as_timeout, search_params, select
-from vecstore.client.stages import Prefetch, as_prefetches
+from vecstore.client.requests import as_count, as_flag, as_number, as_timeout, bad_argument, search_params, select
+from vecstore.client.stages import Prefetch, as_prefetches, checked_fusion
 from vecstore.client.vectors import as_query, only_vector
 from vecstore.config import Limits
 from vecstore.query.fusion import Fusion
@@ -117,7 +117,10 @@ def query_request(
     rows, ranking = as_ranking(vector, schema, given.get("using"), limits, len(prefetch))
     request = request_of(name, limits, rows, k, min_seq, timeout_s, given)
     request.prefetch, request.ranking = prefetch, ranking
-    request.fusion, request.mmr, request.explain = given.get("fusion"), given.get("mmr"), given.get("explain", False)
+    request.fusion, request.mmr = checked_fusion(given.get("fusion")), given.get("mmr")
+    if not isinstance(request.mmr, Mmr | None):
+        raise bad_argument("mmr", f"mmr={request.mmr!r:.80} must be MMR(...)")
+    request.explain = as_flag("explain", given.get("explain", False))
     return request
 
 

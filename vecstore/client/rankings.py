@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vecstore.client.requests import as_count, as_flag, as_text
 from vecstore.client.vectors import as_query, only_vector
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument
@@ -55,7 +56,7 @@ def as_ranking(
     if type(given) in VECTORS:
         return as_query(given, schema.vectors[only_vector(schema, using)]), None
     if given is None or isinstance(given, NearestId | OrderBy | Sample):
-        return None, given
+        return None, _checked(given)
     if isinstance(given, Mapping) and given.keys() == {"formula"}:
         given = parse_formula(given["formula"], limits)
     if isinstance(given, Expression):
@@ -75,6 +76,33 @@ def as_ranking(
     if isinstance(given, Discover):
         return None, _discover(given, field)
     return as_query(given, field), None
+
+
+def _checked(given: NearestId | OrderBy | Sample | None) -> NearestId | OrderBy | Sample | None:
+    """The same, of the types that every transport can carry."""
+    match given:
+        case NearestId(id):
+            return NearestId(_id("nearest_id", id))
+        case OrderBy(key, descending, start, after, datetime):
+            return OrderBy(
+                as_text("order_by.key", key),
+                as_flag("order_by.descending", descending),
+                start,
+                None if after is None else _id("order_by.after", after),
+                as_flag("order_by.datetime", datetime),
+            )
+        case Sample(seed):
+            return Sample(None if seed is None else as_count("sample.seed", seed))
+    return None
+
+
+def _id(path: str, given: Any) -> Any:
+    if isinstance(given, np.integer):
+        return int(given)
+    if isinstance(given, bool) or not is_id(given):
+        problem = f"{path}={given!r:.80} is no id: an int, a UUID or a string"
+        raise InvalidArgument(problem, reason="BAD_ID", field_violations=[(path, problem)])
+    return given
 
 
 def _recommend(given: Recommend, field: VectorField) -> RecommendRanking:

@@ -38,7 +38,7 @@ def _chosen(name: str, value: Any) -> bool | list[str]:
         return bool(value)
     names = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
     if not all(isinstance(one, str) for one in names):
-        raise _bad_argument(name, f"{name}={value!r:.80} must be True, False or a list of names")
+        raise bad_argument(name, f"{name}={value!r:.80} must be True, False or a list of names")
     return names
 
 
@@ -94,14 +94,14 @@ def _made_params(
     return SearchParams(
         nprobe=0 if nprobe is None else as_count("nprobe", _positive("nprobe", nprobe)),
         oversampling=0.0 if oversampling is None else _positive("oversampling", oversampling),
-        rescore=_flag("rescore", rescore),
-        exact=_flag("exact", exact),
+        rescore=as_flag("rescore", rescore),
+        exact=as_flag("exact", exact),
         truncate_dim=0 if truncate_dim is None else as_count("truncate_dim", _positive("truncate_dim", truncate_dim)),
         recall_target=0.0 if recall is None else _positive("recall", recall),
         ef=0 if ef is None else as_count("ef", _positive("ef", ef)),
         block_factor=0.0 if block_factor is None else _positive("block_factor", block_factor),
-        indexed_only=_flag("indexed_only", indexed_only),
-        allow_partial=_flag("allow_partial", allow_partial),
+        indexed_only=as_flag("indexed_only", indexed_only),
+        allow_partial=as_flag("allow_partial", allow_partial),
     )
 
 
@@ -109,7 +109,7 @@ def _positive(name: str, value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise _bad_argument(name, f"{name}={value!r:.80} must be a number above 0; leave it out for the index's choice")
+        raise bad_argument(name, f"{name}={value!r:.80} must be a number above 0; leave it out for the index's choice")
     return value
 
 
@@ -119,24 +119,30 @@ def as_number(name: str, value: Any) -> float | None:
         value = value.item()
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
-    raise _bad_argument(name, f"{name}={value!r:.80} must be a number")
+    raise bad_argument(name, f"{name}={value!r:.80} must be a number")
 
 
 def as_timeout(given: Any, otherwise: float) -> float:
     """Seconds, above 0. Raises InvalidArgument (BAD_ARGUMENT)."""
     seconds = as_number("timeout_s", given)
     if seconds is not None and not seconds > 0:
-        raise _bad_argument("timeout_s", f"timeout_s={given!r:.80} must be above 0")
+        raise bad_argument("timeout_s", f"timeout_s={given!r:.80} must be above 0")
     return otherwise if seconds is None else seconds
 
 
-def _flag(name: str, value: Any) -> bool:
+def as_text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise bad_argument(name, f"{name}={value!r:.80} must be a string")
+    return value
+
+
+def as_flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
-        raise _bad_argument(name, f"{name}={value!r:.80} must be True or False")
+        raise bad_argument(name, f"{name}={value!r:.80} must be True or False")
     return bool(value)
 
 
-def _bad_argument(name: str, message: str) -> InvalidArgument:
+def bad_argument(name: str, message: str) -> InvalidArgument:
     return invalid("BAD_ARGUMENT", message, name)
 
 
@@ -159,4 +165,4 @@ def as_count(name: str, value: object) -> int:
             raise TypeError
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise _bad_argument(name, f"{name}={value!r:.80} must be an integer") from None
+        raise bad_argument(name, f"{name}={value!r:.80} must be an integer") from None

@@ -8,7 +8,7 @@ from typing import Any
 
 from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.rankings import as_ranking
-from vecstore.client.requests import as_count, as_number, search_params
+from vecstore.client.requests import as_count, as_number, bad_argument, search_params
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument
 from vecstore.query.fusion import Fusion, FusionMethod
@@ -44,23 +44,42 @@ class Prefetch:
 
 def RRF(k: int = 60, weights: Sequence[float] = ()) -> Fusion:  # noqa: N802 (reads as a type where queries are written)
     """Reciprocal rank fusion: the sum of weight / (k + rank), ranks from 1."""
-    return Fusion(FusionMethod.RRF, as_count("k", k), tuple(weights))
+    return Fusion(FusionMethod.RRF, as_count("k", k), _weights(weights))
 
 
 def DBSF(weights: Sequence[float] = ()) -> Fusion:  # noqa: N802
     """Distribution-based score fusion: the weighted sum of (score - (mean - 3 sd)) / (6 sd)."""
-    return Fusion(FusionMethod.DBSF, weights=tuple(weights))
+    return Fusion(FusionMethod.DBSF, weights=_weights(weights))
 
 
 def RelativeScore(weights: Sequence[float] = ()) -> Fusion:  # noqa: N802
     """Relative score fusion: the weighted sum of (score - min) / (max - min)."""
-    return Fusion(FusionMethod.RELATIVE, weights=tuple(weights))
+    return Fusion(FusionMethod.RELATIVE, weights=_weights(weights))
+
+
+def _weights(given: Sequence[float]) -> tuple[float, ...]:
+    if isinstance(given, str) or not hasattr(given, "__iter__"):
+        raise bad_argument("fusion.weights", f"fusion.weights={given!r:.80} must be a list of numbers")
+    return tuple(_number(f"fusion.weights[{leg}]", weight) for leg, weight in enumerate(given))
+
+
+def _number(name: str, value: Any) -> float:
+    number = as_number(name, value)
+    if number is None:
+        raise bad_argument(name, f"{name}=None must be a number")
+    return number
+
+
+def checked_fusion(given: Any) -> Fusion | None:
+    if not isinstance(given, Fusion | None):
+        raise bad_argument("fusion", f"fusion={given!r:.80} must be RRF(), DBSF() or RelativeScore()")
+    return given
 
 
 def MMR(diversity: float = 0.5, candidates: int = 100) -> Mmr:  # noqa: N802
     """Of `candidates`, those that are near the query and unlike each other (maximal marginal relevance): `diversity` 0
     is only near, 1 only unlike."""
-    return Mmr(diversity, as_count("candidates", candidates))
+    return Mmr(_number("diversity", diversity), as_count("candidates", candidates))
 
 
 def as_prefetches(given: Sequence[Prefetch], schema: Schema, limits: Limits) -> tuple[PrefetchRequest, ...]:
@@ -88,7 +107,7 @@ def _prefetch(given: Prefetch, schema: Schema, limits: Limits, path: str) -> Pre
             as_number("score_threshold", given.score_threshold),
             params,
             below,
-            given.fusion,
+            checked_fusion(given.fusion),
             ranking,
         )
     except InvalidArgument as error:

@@ -31,8 +31,8 @@ def ordered(view: View, allowed: Mapping[int, Bitmap], order: OrderBy, k: int) -
         np.minimum.at(best, rows, sign * found)
         own = np.flatnonzero(best < np.inf)
         found = best[own]
-        if order.start_from is not None:
-            own, found = _from(segment, own, found, sign * order.start_from, order.after)
+        if order.start is not None:
+            own, found = _from(segment, own, found, sign * order.start, order.after)
         first = _first(found, k, segment.segment.sorted_by_id)
         keys.append(key_of(place, own[first]))
         values.append(found[first])

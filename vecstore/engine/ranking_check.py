@@ -76,7 +76,7 @@ def check_unscored(ranking: OrderBy | Sample, schema: Schema, limits: Limits) ->
             raise invalid("BAD_ARGUMENT", f"sample.seed={seed!r:.40} must be an integer of 0..2^63-1", "sample.seed")
         return ranking
     check_key(ranking.key, "order_by.key")
-    start = ranking.start_from
+    start = ranking.start
     if start is not None and not (is_number(start) and math.isfinite(start)):
         raise invalid("BAD_ARGUMENT", f"order_by.start_from={start!r:.40} is not finite", "order_by.start_from")
     if ranking.after is not None:

@@ -109,8 +109,8 @@ def _discover_from_pb(message: pb.Discover, path: str) -> Discover:
 
 def _order_to_pb(order: OrderBy, message: pb.OrderBy) -> None:
     message.key, message.descending, message.datetime = order.key, order.descending, order.datetime
-    if order.start_from is not None:
-        message.start_from = order.start_from
+    if order.start is not None:
+        message.start_from = order.start
     if order.after is not None:
         set_id(message.after, order.after)
 

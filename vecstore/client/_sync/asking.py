@@ -13,7 +13,7 @@ from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.fusing import as_listed
 from vecstore.client.query import Asked, BatchOptions, QueryOptions, check_batch_options, request_of
 from vecstore.client.query_batches import Query, are_queries, as_requests, check_no_options, cut_requests, further
-from vecstore.client.requests import as_count, as_timeout
+from vecstore.client.requests import as_count, as_text, as_timeout
 from vecstore.client.stages import RRF, hybrid_stages
 from vecstore.client.vectors import Ids, as_ids, as_queries, only_vector
 from vecstore.errors import VecstoreError
@@ -83,9 +83,9 @@ class Asking(Handle):
 
         Values are strings, integers and booleans; a point with an array is in the group of each of its values, one
         without such a value is left out."""
-        size = as_count("group_size", group_size)
+        by, size = as_text("group_by", group_by), as_count("group_size", group_size)
         return self._queried(
-            self._transport.query_groups, lambda query: GroupsRequest(query, group_by, size), vector, k, options
+            self._transport.query_groups, lambda query: GroupsRequest(query, by, size), vector, k, options
         )
 
     def explain(
@@ -111,7 +111,7 @@ class Asking(Handle):
         """The `limit` most frequent values of a payload key among the points that match, with exact counts: strings,
         integers and booleans. A point counts once for each of its values."""
         where = as_filter(filter, self._limits)
-        request = FacetRequest(self.name, key, where, as_count("limit", limit), self._asked, self._seen)
+        request = FacetRequest(self.name, as_text("key", key), where, as_count("limit", limit), self._asked, self._seen)
         return (self._transport.facet(request)).counts
 
     def distance_matrix(
@@ -128,7 +128,7 @@ class Asking(Handle):
         `sample` of those that match; the same one for the same `seed`."""
         listed, where = None if ids is None else as_ids(ids), as_filter(filter, self._limits)
         time_s = as_timeout(timeout_s, self._timeout_s)
-        count = as_count("sample", sample)
+        count, seed = as_count("sample", sample), None if seed is None else as_count("seed", seed)
         request = MatrixRequest(self.name, using, listed, where, count, seed, self._asked, time_s, self._seen)
         return self._transport.matrix(request)
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 
 from vecstore.config import Limits
+from vecstore.errors import InvalidArgument
 from vecstore.index.base import DEFAULT_PARAMS, SearchParams, params_of
 from vecstore.query.formula_format import format_formula
 from vecstore.query.formula_parse import parse_formula
@@ -132,7 +133,7 @@ class OrderBySpec(Body):
 
     key: str
     descending: bool = False
-    start_from: float | None = None
+    start_from: float | str | None = None
     after: Id | None = None
     datetime: bool = False
 
@@ -185,7 +186,10 @@ def ranking_from_json(given: Any, limits: Limits, path: str) -> Ranking | None:
     if given.order_by is not None:
         order = given.order_by
         after = None if order.after is None else id_from_json(order.after)
-        return OrderBy(order.key, order.descending, order.start_from, after, order.datetime)
+        try:
+            return OrderBy(order.key, order.descending, order.start_from, after, order.datetime)
+        except InvalidArgument as error:
+            raise error.at(path.removesuffix(".")) if path else error from None
     if given.sample is not None:
         if given.sample.seed is not None and given.sample.seed > U64_MAX:
             raise bad_argument(f"{path}sample.seed", f"is {given.sample.seed}, outside 0..2^64-1", "LIMIT_EXCEEDED")
@@ -259,9 +263,10 @@ def ranking_to_json(ranking: Ranking | None) -> dict[str, Any]:
         case Discover(target, context):
             pairs = [ContextPair(positive=_to_json(near), negative=_to_json(far)) for near, far in context]
             return {"discover": DiscoverSpec(target=None if target is None else _to_json(target), context=pairs)}
-        case OrderBy(key, descending, start_from, after, datetime):
+        case OrderBy(key, descending, _, after, datetime):
             last: int | str | StringId | None = None if after is None else id_to_json(after)
-            spec = OrderBySpec(key=key, descending=descending, start_from=start_from, after=last, datetime=datetime)
+            start = ranking.start
+            spec = OrderBySpec(key=key, descending=descending, start_from=start, after=last, datetime=datetime)
             return {"order_by": spec}
         case Sample(seed):
             return {"sample": SampleSpec(seed=seed)}
