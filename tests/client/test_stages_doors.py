@@ -50,7 +50,11 @@ def test_multi_vectors_come_back_and_are_found(docs: Any) -> None:
     assert [one.ids.tolist() for one in both] == [ranked(maxsim(one), 5) for one in (query, TOKENS[4])]
 
 
-@pytest.mark.parametrize("fusion", [RRF(7), DBSF((2, 1)), RelativeScore()], ids=lambda one: one.method.value)
+@pytest.mark.parametrize(
+    "fusion",
+    [RRF(7), RRF(7, (3, 0.5), weigh_ranks=True), DBSF((2, 1)), RelativeScore()],
+    ids=lambda one: one.method.value,
+)
 def test_hybrid_is_prefetches_fused(docs: Any, fusion: Any) -> None:
     legs = [Prefetch(vector=DENSE[5], using="dense", k=30), Prefetch(vector=TERMS[9], using="terms", k=30)]
     composed = docs.query(prefetch=legs, fusion=fusion, k=10, filter=F("n").gte(1))
@@ -66,7 +70,8 @@ def test_hybrid_is_prefetches_fused(docs: Any, fusion: Any) -> None:
         assert hit.legs == {leg: scores[hit.id] for leg, scores in enumerate(found) if hit.id in scores}
     if fusion.method.value == "rrf":
         ranks = [{i: rank for rank, i in enumerate(scores, 1)} for scores in found]
-        total = {i: sum(1 / (7 + own[i]) for own in ranks if i in own) for own in ranks for i in own}
+        weighed = list(zip(ranks, fusion.weights or (1, 1), strict=True))
+        total = {i: sum(1 / (7 + own[i] / weight) for own, weight in weighed if i in own) for own in ranks for i in own}
         np.testing.assert_allclose(hybrid.scores, sorted(total.values(), reverse=True)[:10], rtol=1e-6)
 
 

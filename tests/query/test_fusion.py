@@ -63,6 +63,28 @@ def test_fused_scores_are_those_of_the_formulas(name: str, weights: tuple[float,
             assert math.isnan(score) if key not in one else score == pytest.approx(one[key])
 
 
+def test_weights_may_divide_the_ranks_as_qdrant_has_it() -> None:
+    """Its rrf is 1 / ((p + 1) / w + k - 1) at places p from 0, 0 where w is 0: so its k is ours and one."""
+    lists, weights = LISTS["overlapping"], (3.0, 0.5)
+    for theirs in (2, 61):
+        expected: dict[int, float] = {}
+        for scores, weight in zip(lists, weights, strict=True):
+            for place, key in enumerate(sorted(scores, key=lambda key: -scores[key])):
+                expected[key] = expected.get(key, 0.0) + 1 / ((place + 1) / weight + theirs - 1)
+        fused, _ = fuse([listed(one) for one in lists], Fusion(FusionMethod.RRF, theirs - 1, weights, True))
+        assert dict(zip(fused.keys.tolist(), fused.scores.tolist(), strict=True)) == pytest.approx(expected)
+        assert fused.keys.tolist() == sorted(expected, key=lambda key: -expected[key])
+    # Three of the first for each of the second, and what has no weight stays, last.
+    apart = [listed({key: -float(key) for key in range(9)}), listed({key: -float(key) for key in range(20, 23)})]
+    assert fuse(apart, Fusion(FusionMethod.RRF, 1, (3.0, 1.0), True))[0].keys.tolist() == [
+        0, 1, 2, 20, 3, 4, 5, 21, 6, 7, 8, 22,
+    ]  # fmt: skip
+    assert fuse(apart, Fusion(FusionMethod.RRF, 1, (0.0, 1.0), True))[0].keys.tolist()[:3] == [20, 21, 22]
+    without, _ = fuse([listed(one) for one in lists], Fusion(FusionMethod.RRF, 60))
+    ones, _ = fuse([listed(one) for one in lists], Fusion(FusionMethod.RRF, 60, (), True))
+    assert ones.scores.tolist() == without.scores.tolist()
+
+
 @pytest.mark.parametrize(
     ("method", "single", "equal"),
     [(FusionMethod.RRF, 1 / 61, [1 / 61, 1 / 62]), (FusionMethod.DBSF, 0.5, [0.5, 0.5]),

@@ -217,10 +217,15 @@ QUERY_VECTORS = st.one_of(
     TEXT.map(lambda text: TextRows([text])),
 )
 FUSIONS = st.builds(
-    lambda method, k, weights: Fusion(method, k if method is FusionMethod.RRF else Fusion().k, tuple(weights)),
+    lambda method, k, weights, weigh: (
+        Fusion(method, k, tuple(weights), weigh)
+        if method is FusionMethod.RRF
+        else Fusion(method, weights=tuple(weights))
+    ),
     st.sampled_from(FusionMethod),
     st.integers(1, 2**63 - 1),
     st.lists(FINITE, max_size=3),
+    st.booleans(),
 )
 LEAVES = st.one_of(
     st.builds(Number, FINITE),

@@ -8,7 +8,7 @@ from typing import Any
 
 from vecstore.client.filters import FilterLike, as_filter
 from vecstore.client.rankings import as_ranking
-from vecstore.client.requests import as_count, as_number, bad_argument, search_params
+from vecstore.client.requests import as_count, as_flag, as_number, bad_argument, search_params
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument
 from vecstore.query.fusion import Fusion, FusionMethod
@@ -42,9 +42,12 @@ class Prefetch:
     allow_partial: bool = False
 
 
-def RRF(k: int = 60, weights: Sequence[float] = ()) -> Fusion:  # noqa: N802 (reads as a type where queries are written)
-    """Reciprocal rank fusion: the sum of weight / (k + rank), ranks from 1."""
-    return Fusion(FusionMethod.RRF, as_count("k", k), _weights(weights))
+def RRF(  # noqa: N802 (reads as a type where queries are written)
+    k: int = 60, weights: Sequence[float] = (), *, weigh_ranks: bool = False
+) -> Fusion:
+    """Reciprocal rank fusion: the sum of weight / (k + rank), ranks from 1; with `weigh_ranks` of
+    1 / (k + rank / weight), so that weights 3 and 1 take three of one list for each of the other."""
+    return Fusion(FusionMethod.RRF, as_count("k", k), _weights(weights), as_flag("weigh_ranks", weigh_ranks))
 
 
 def DBSF(weights: Sequence[float] = ()) -> Fusion:  # noqa: N802

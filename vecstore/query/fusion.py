@@ -1,6 +1,8 @@
 """Fusing ranked lists into one. A point that a list does not hold gets nothing from it.
 
-    rrf       sum of w / (k + rank), ranks from 1 (Cormack, Clarke & Buettcher 2009)
+    rrf       sum of w / (k + rank), ranks from 1 (Cormack, Clarke & Buettcher 2009); with `weigh_ranks` of
+              1 / (k + rank / w), nothing where w is 0: weights 3 and 1 take three of one list for each of the other.
+              Qdrant's rrf is the latter, with a k larger by one
     dbsf      sum of w * (s - (mean - 3 sd)) / (6 sd), sd with n - 1 (distribution-based score fusion); 1/2 where a
               list has one score, or one value only
     relative  sum of w * (s - min) / (max - min) (relative score fusion); 1 for a list of one score, 1/2 for several
@@ -33,6 +35,7 @@ class Fusion:
     method: FusionMethod = FusionMethod.RRF
     k: int = 60  # rrf: the larger, the less the first ranks count
     weights: tuple[float, ...] = ()
+    weigh_ranks: bool = False  # rrf: weights divide the ranks
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def fuse(lists: Sequence[Listed], fusion: Fusion) -> tuple[Listed, Float32Array]
     for leg, one in enumerate(lists):
         own = places[start : start + len(one.keys)]
         start += len(one.keys)
-        total[own] += _weight(fusion, leg) * _contributions(one.scores.astype(np.float64), fusion)
+        total[own] += _contributions(one.scores.astype(np.float64), fusion, _weight(fusion, leg))
         legs[own, leg] = one.scores
     order = np.argsort(-total, kind="stable")
     return Listed(keys[order], total[order].astype(np.float32)), legs[order]
@@ -63,10 +66,17 @@ def _weight(fusion: Fusion, leg: int) -> float:
     return fusion.weights[leg] if fusion.weights else 1.0
 
 
-def _contributions(scores: np.ndarray, fusion: Fusion) -> np.ndarray:
+def _contributions(scores: np.ndarray, fusion: Fusion, weight: float) -> np.ndarray:
+    ranks = np.arange(1, len(scores) + 1)
+    if weight == 0:
+        return np.zeros(len(scores))
+    if fusion.weigh_ranks and fusion.method is FusionMethod.RRF:
+        return np.asarray(1.0 / (fusion.k + ranks / weight))
+    return weight * (1.0 / (fusion.k + ranks) if fusion.method is FusionMethod.RRF else _normalised(scores, fusion))
+
+
+def _normalised(scores: np.ndarray, fusion: Fusion) -> np.ndarray:
     n = len(scores)
-    if fusion.method is FusionMethod.RRF:
-        return 1.0 / (fusion.k + np.arange(1, n + 1))
     if not n:
         return scores
     if fusion.method is FusionMethod.DBSF:

@@ -84,6 +84,7 @@ def _fusion_to_pb(fusion: Fusion, message: pb.Fusion) -> None:
     if fusion.method is FusionMethod.RRF:
         message.rrf.SetInParent()
         set_int(message.rrf, "k", fusion.k)
+        message.rrf.weigh_ranks = fusion.weigh_ranks
     elif fusion.method is FusionMethod.DBSF:
         message.dbsf.SetInParent()
     else:
@@ -136,7 +137,8 @@ def _fusion_from_pb(message: pb.Fusion, path: str) -> Fusion:
         problem = f"{path} names no method: give rrf, dbsf or relative"
         raise invalid("BAD_ARGUMENT", problem, path)
     weights = tuple(message.weights)
-    return Fusion(FusionMethod(method), message.rrf.k if message.rrf.HasField("k") else Fusion().k, weights)
+    k = message.rrf.k if message.rrf.HasField("k") else Fusion().k
+    return Fusion(FusionMethod(method), k, weights, message.rrf.weigh_ranks)
 
 
 def legs_to_pb(legs: Mapping[int, float], point: pb.ScoredPoint) -> None:

@@ -522,10 +522,12 @@ class Fusion(_message.Message):
     def __init__(self, rrf: _Optional[_Union[ReciprocalRank, _Mapping]] = ..., dbsf: _Optional[_Union[ScoreDistribution, _Mapping]] = ..., relative: _Optional[_Union[RelativeScore, _Mapping]] = ..., weights: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class ReciprocalRank(_message.Message):
-    __slots__ = ("k",)
+    __slots__ = ("k", "weigh_ranks")
     K_FIELD_NUMBER: _ClassVar[int]
+    WEIGH_RANKS_FIELD_NUMBER: _ClassVar[int]
     k: int
-    def __init__(self, k: _Optional[int] = ...) -> None: ...
+    weigh_ranks: bool
+    def __init__(self, k: _Optional[int] = ..., weigh_ranks: _Optional[bool] = ...) -> None: ...
 
 class ScoreDistribution(_message.Message):
     __slots__ = ()

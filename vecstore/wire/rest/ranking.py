@@ -44,9 +44,10 @@ FormulaSpec = Annotated[
 
 
 class ReciprocalRank(Body):
-    """The sum of weight / (k + rank), ranks from 1."""
+    """The sum of weight / (k + rank), ranks from 1; with `weigh_ranks` of 1 / (k + rank / weight)."""
 
     k: Int64 = 60
+    weigh_ranks: bool = False
 
 
 class ScoreDistribution(Body):
@@ -163,7 +164,8 @@ def fusion_from_json(given: FusionSpec | FusionName, path: str) -> Fusion:
     named = [method for method in FusionMethod if getattr(given, method.value) is not None]
     if len(named) != 1:
         raise bad_argument(path, f"names {len(named) or 'no'} methods: give one of rrf, dbsf and relative")
-    return Fusion(named[0], Fusion().k if given.rrf is None else given.rrf.k, tuple(given.weights))
+    rank = ReciprocalRank() if given.rrf is None else given.rrf
+    return Fusion(named[0], rank.k, tuple(given.weights), rank.weigh_ranks)
 
 
 def mmr_from_json(given: Diversity | None) -> Mmr | None:
@@ -238,7 +240,7 @@ def fusion_to_json(fusion: Fusion | None) -> FusionSpec | None:
         return None
     spec = FusionSpec(weights=list(fusion.weights))
     if fusion.method is FusionMethod.RRF:
-        spec.rrf = ReciprocalRank(k=fusion.k)
+        spec.rrf = ReciprocalRank(k=fusion.k, weigh_ranks=fusion.weigh_ranks)
     elif fusion.method is FusionMethod.DBSF:
         spec.dbsf = ScoreDistribution()
     else:
