@@ -56,7 +56,7 @@ class Operation:
                 return
             info.finished_at, info.eta_s = time.time(), None
             if error is None:
-                info.state, info.phase = OperationState.DONE, "done"
+                info.state, info.phase, info.done = OperationState.DONE, "done", info.total
             elif isinstance(error, Cancelled):
                 info.state, info.phase = OperationState.CANCELLED, "cancelled"
             else:
