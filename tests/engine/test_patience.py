@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vecstore.engine.patience import PROBE_LAST, RECENT, Patience
+from vecstore.engine.patience import PROBE_FIRST, PROBE_LAST, Patience
 
 
 def asked_by(patience: Patience, callers: int, batches: int, shortage: float = 0.0) -> list[int]:
@@ -64,5 +64,12 @@ def test_who_is_late_where_cores_are_short_is_waited_for() -> None:
     asked_by(patience, 12, 6)
     patience.learn(12, 12)
     patience.learn(12, 7)
-    assert (patience.target(), patience.target(0.5), patience.target(0.75), patience.target(1.0)) == (7, 7, 9, 12)
-    assert asked_by(patience, 7, RECENT, 1.0) == [12] * (RECENT - 1) + [7]  # but not for ever
+    assert (patience.target(), patience.target(0.5), patience.target(0.75), patience.target(1.0)) == (7, 7, 8, 11)
+    assert asked_by(patience, 7, 6, 1.0) == [11, 10, 9, 8, 7, 7]  # but not for ever
+
+
+def test_batches_that_a_stall_made_small_grow_again() -> None:
+    patience = Patience()
+    asked_by(patience, 12, 2_000)  # it has tried for more in vain for long
+    patience.learn(patience.target(), 2)
+    assert asked_by(patience, 12, PROBE_FIRST + 4)[-1] == 12
