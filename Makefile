@@ -15,7 +15,7 @@ NATIVE := $(shell find native -type f \( -name '*.cpp' -o -name '*.h' -o -name '
 NATIVE_STYLED := $(filter %.cpp %.h,$(NATIVE)) $(shell find vecstore -name '*.cu' -o -name '*.cuh')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench proto verify-proto clients console verify-web format torture clean
+.PHONY: help demo test check bench proto verify-proto clients console verify-web format torture races clean
 
 help:
 	@echo "make demo          start a server, load 4,000 texts, then documents, ask it questions, stop"
@@ -26,6 +26,7 @@ help:
 	@echo "make clients       regenerate the TypeScript client's types; make console builds the web console; both need Node"
 	@echo "make format        rewrite the sources in the project's format"
 	@echo "make torture       crashes and models for longer (ROUNDS=$(ROUNDS))"
+	@echo "make races         look for races in the kernels of GPUs, compiled for the processor, by ThreadSanitizer"
 	@echo "make clean         remove what was built"
 
 # A virtual environment with the build requirements, so that rebuilding the extension needs no isolation and is incremental.
@@ -114,6 +115,11 @@ format: $(VENV)/.developers
 
 torture: $(VENV)/.developers
 	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q --timeout 7200 tests/crash $(MODELS)
+
+races: $(VENV)/.developers
+	TSAN_OPTIONS=ignore_noninstrumented_modules=1 LD_PRELOAD=$$($${CXX:-g++} -print-file-name=libtsan.so) \
+	  OPENBLAS_NUM_THREADS=1 setarch -R $(BIN)/python -m pytest -q --capture no --timeout 1800 \
+	  tests/kernels/test_device_*.py -k "device and not numpy and not descending and not shuffled"
 
 clean:
 	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache bench/results

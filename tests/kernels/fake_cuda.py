@@ -2,19 +2,22 @@
 
 A thread is a fiber that runs until it waits for others (__syncthreads, a shuffle) or ends, so that what threads share
 is tested too. Kernels without a wait run as a loop. In which order blocks and threads come is `Library.turns`'s to say;
-shuffled, a thread also gives way at each atomic. Races between two waits only a GPU can show (compute-sanitizer).
+shuffled, a thread also gives way at each atomic. Races between two waits are looked for by race_cuda.py.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import race_cuda
 
 PRELUDE = r"""
 #include <algorithm>
@@ -35,7 +38,7 @@ struct uint4 { unsigned x, y, z, w; };
 struct int4 { int x, y, z, w; };
 struct float4 { float x, y, z, w; };
 static uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
-static Place blockIdx, blockDim, gridDim, threadIdx;
+// PLACE
 static float dynamic_shared[1 << 15];
 static int __clzll(unsigned long long value) { return value ? __builtin_clzll(value) : 64; }
 static double widened(float value) { return value; }
@@ -53,6 +56,9 @@ static unsigned short half_bits(float value) {
   memcpy(&out, &half, 2);
   return out;
 }
+"""
+PLACE = "static Place blockIdx, blockDim, gridDim, threadIdx;\n"
+THREADS = r"""
 static void give_way();
 template <class T> static T atomicAdd(T* at, T add) {
   give_way();
@@ -97,7 +103,7 @@ template <class T> static T __shfl_xor_sync(unsigned, T value, int mask) {
   return other;
 }
 """
-LAUNCHER = r"""
+INVOKE = r"""
 static void* arguments_now;
 template <class... A, size_t... I> static void invoke(void (*kernel)(A...), void** from, std::index_sequence<I...>) {
   kernel(*(A*)from[I]...);
@@ -106,6 +112,8 @@ template <class... A> static void invoke(void (*kernel)(A...), void** from) {
   invoke(kernel, from, std::index_sequence_for<A...>());
 }
 static void (*body)(void**);
+"""
+RUN = r"""
 static void fiber() {  // one block after another, for as long as the process lives
   if (!_setjmp(fibers[threadIdx.x]->state)) _longjmp(scheduler, 1);
   for (;;) {
@@ -163,6 +171,7 @@ static void run(int gx, int gy, int bx, bool waits, void** from, void (*kernel)(
 }
 extern "C" void take_turns(int how) { turns = how; }
 """
+FLAGS = ["-O2"]
 WAITS = re.compile(r"__syncthreads|__shfl")
 
 
@@ -177,9 +186,11 @@ class Library:
             for name in names
         )
         source, library = folder / "kernels.cpp", folder / "kernels.so"
-        source.write_text(PRELUDE + code + LAUNCHER + entries)
+        how: Any = race_cuda if "libtsan" in os.environ.get("LD_PRELOAD", "") else sys.modules[__name__]
+        prelude = PRELUDE.replace("// PLACE\n", how.PLACE) + how.THREADS
+        source.write_text(prelude + code + INVOKE + how.RUN + entries)
         if not library.exists():
-            flags = ["-O2", "-w", "-ffp-contract=off", "-shared", "-fPIC"]
+            flags = [*how.FLAGS, "-w", "-ffp-contract=off", "-shared", "-fPIC"]
             subprocess.run(["g++", *options, *flags, source, "-o", library], check=True)
         self._library = ctypes.CDLL(str(library))
 
