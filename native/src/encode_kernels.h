@@ -249,8 +249,52 @@ void nearest_codes(const float* rows, std::size_t n, const float* columns, const
     }
 }
 
+// kRows rows share the loads of the feedback; `wanted` (kRows, dim) begins as the cells.
+template <std::size_t kRows>
+inline void shaped_rows(const float* cells, std::size_t dim, const float* feedback, float* wanted,
+                        std::uint8_t* codes) {
+    for (std::size_t e = dim; e-- > 0;) {
+        float missing[kRows];
+        for (std::size_t r = 0; r < kRows; ++r) {
+            float x = wanted[r * dim + e];
+            x = x < 0 ? 0.0f : x > 255 ? 255.0f : x;
+            x = (x + 0x1.8p23f) - 0x1.8p23f;  // to nearest, ties to even
+            codes[r * dim + e] = static_cast<std::uint8_t>(x);
+            const float less = cells[r * dim + e] - x;
+            missing[r] = less < -4 ? -4.0f : less > 4 ? 4.0f : less;
+        }
+        const float* const factors = feedback + e * (e - 1) / 2;
+        std::size_t d = 0;
+        for (; d + kWidth <= e; d += kWidth) {
+            const Vec factor = load(factors + d);
+#pragma GCC unroll 4
+            for (std::size_t r = 0; r < kRows; ++r) {
+                float* const at = wanted + r * dim + d;
+                store(at, load(at) + factor * missing[r]);
+            }
+        }
+        for (; d < e; ++d)
+            for (std::size_t r = 0; r < kRows; ++r) wanted[r * dim + d] += factors[d] * missing[r];
+    }
+}
+
+void shaped_codes(const float* cells, std::size_t n, std::size_t dim, const float* feedback, std::uint8_t* codes) {
+    constexpr std::size_t kRows = 4;
+    float* const wanted = new float[kRows * dim];
+    std::size_t i = 0;
+    for (; i + kRows <= n; i += kRows) {
+        __builtin_memcpy(wanted, cells + i * dim, kRows * dim * sizeof(float));
+        shaped_rows<kRows>(cells + i * dim, dim, feedback, wanted, codes + i * dim);
+    }
+    for (; i < n; ++i) {
+        __builtin_memcpy(wanted, cells + i * dim, dim * sizeof(float));
+        shaped_rows<1>(cells + i * dim, dim, feedback, wanted, codes + i * dim);
+    }
+    delete[] wanted;
+}
+
 constexpr EncodeOps encode_ops(const char* isa) {
-    return {isa, project, row_dots, grid_steps, grid_codes, level_codes, nearest_codes};
+    return {isa, project, row_dots, grid_steps, grid_codes, level_codes, nearest_codes, shaped_codes};
 }
 
 }  // namespace

@@ -34,6 +34,10 @@ struct EncodeOps {
     // v; products are summed over the part in ascending order. `size` is a multiple of 16, at most 256.
     void (*nearest_codes)(const float* rows, std::size_t n, const float* columns, const float* half_squares,
                           std::size_t m, std::size_t subdim, std::size_t size, std::uint8_t* codes);
+    // codes[i, d] = cells[i, d] rounded, from the last d on, after what rounding those behind it changed was given to
+    // it: feedback[e * (e - 1) / 2 + d] times the cell e less its code.
+    void (*shaped_codes)(const float* cells, std::size_t n, std::size_t dim, const float* feedback,
+                         std::uint8_t* codes);
 };
 
 // How many steps grid_steps tries: 8 or 16 equal ratios, because a ratio's square root is exact everywhere. From 6 bits

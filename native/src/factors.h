@@ -31,6 +31,10 @@ inline void finish_block(float* out, const float* scale, const float* add, float
 inline void finish(float* products, std::size_t nblocks, const RowFactors& factors, float query_scale, float list_add) {
     const std::size_t column_bytes = 32 * (factors.half ? 2 : 4);
     const bool adds = factors.columns > 1;
+    if (factors.columns == 0) {
+        for (std::size_t i = 0; i < 32 * nblocks; ++i) products[i] = list_add + query_scale * products[i];
+        return;
+    }
     for (std::size_t b = 0; b < nblocks; ++b) {
         const std::uint8_t* const of_block = factors.data + b * factors.columns * column_bytes;
         if (!factors.half) {

@@ -135,9 +135,9 @@ CodeKind kind_of(int kind, const Input& blocks, std::size_t dim) {
     return codes;
 }
 
-void row_scan_of(int kind, Input offsets, Input counts, Input rows, Input blocks, Input factors, Input levels,
-                 Input queries, Input probes, Input list_add, Input allowed, Output out_rows, Output out_distances,
-                 Output out_counters) {
+void row_scan_of(int kind, int query_bytes, Input offsets, Input counts, Input rows, Input blocks, Input factors,
+                 Input levels, Input queries, Input probes, Input list_add, Input allowed, Output out_rows,
+                 Output out_distances, Output out_counters) {
     check("queries", queries, kFloat32, {kAny, kAny});
     const std::size_t nq = queries.shape(0);
     RowCodes codes{};
@@ -146,10 +146,13 @@ void row_scan_of(int kind, Input offsets, Input counts, Input rows, Input blocks
     const std::size_t nblocks = blocks.shape(0);
     codes.layout = layout_of(offsets, counts, rows, nblocks, allowed);
     codes.blocks = data_of<std::uint8_t>(blocks);
+    codes.fine = query_bytes == 2;
+    if (query_bytes != 1 && !(codes.fine && codes.kind == CodeKind::int8))
+        fail("query_bytes must be 1, or 2 for int8 codes");
     codes.factors = {data_of<std::uint8_t>(factors), is_half("factors", factors), 0};
     check_shape("factors", factors, {nblocks, kAny, kBlockRows});
     codes.factors.columns = static_cast<int>(factors.shape(1));
-    if (codes.factors.columns < 1 || codes.factors.columns > 3) fail("factors must have 1 to 3 columns");
+    if (codes.factors.columns > 3) fail("factors must have 0 to 3 columns");
     if (codes.kind == CodeKind::nibble) {
         check("levels", levels, kInt8, {16});
         codes.levels = data_of<std::int8_t>(levels);
@@ -194,9 +197,10 @@ void bind_codes(nb::module_& m) {
           optional("extra_runs"), optional("extra_dims"), optional("extra_steps"), array("queries"), array("probes"),
           array("list_add"), array("list_radius"), nb::arg("k"), nb::arg("eps"), optional("allowed"), array("out_rows"),
           array("out_distances"), array("out_counters"), Release());
-    m.def("row_scan", &row_scan_of, nb::arg("kind"), array("offsets"), array("counts"), array("rows"), array("blocks"),
-          array("factors"), optional("levels"), array("queries"), array("probes"), array("list_add"),
-          optional("allowed"), array("out_rows"), array("out_distances"), array("out_counters"), Release());
+    m.def("row_scan", &row_scan_of, nb::arg("kind"), nb::arg("query_bytes"), array("offsets"), array("counts"),
+          array("rows"), array("blocks"), array("factors"), optional("levels"), array("queries"), array("probes"),
+          array("list_add"), optional("allowed"), array("out_rows"), array("out_distances"), array("out_counters"),
+          Release());
     m.def("byte_scan", &byte_scan_of, array("offsets"), array("counts"), array("rows"), array("codes"),
           array("factors"), array("table_dims"), array("table_values"), array("queries"), array("probes"),
           array("list_add"), optional("allowed"), array("out_rows"), array("out_distances"), array("out_counters"),

@@ -94,6 +94,18 @@ void nearest_codes(Input rows, Input columns, Input half_squares, Output codes) 
     });
 }
 
+void shaped_codes(Input cells, Input feedback, Output codes) {
+    check("cells", cells, kFloat32, {kAny, kAny});
+    const std::size_t dim = cells.shape(1);
+    check("feedback", feedback, kFloat32, {dim == 0 ? 0 : dim * (dim - 1) / 2});
+    check("codes", codes, kUInt8, {cells.shape(0), dim});
+    const EncodeOps& ops = current_encode_ops();
+    for_row_pieces(cells.shape(0), dim * dim / 8, [&](std::size_t begin, std::size_t end) {
+        ops.shaped_codes(data_of<float>(cells) + begin * dim, end - begin, dim, data_of<float>(feedback),
+                         to<std::uint8_t>(codes) + begin * dim);
+    });
+}
+
 void gather(Input codes, Input fields, Output out) {
     check("codes", codes, kUInt16, {kAny, kAny});
     check("fields", fields, kInt32, {kAny, 5});
@@ -125,6 +137,7 @@ void bind_encode(nb::module_& m) {
           Release());
     m.def("nearest_codes", &nearest_codes, array("rows"), array("columns"), array("half_squares"), array("codes"),
           Release());
+    m.def("shaped_codes", &shaped_codes, array("cells"), array("feedback"), array("codes"), Release());
     m.def("gather_bits", &gather, array("codes"), array("fields"), array("out"), Release());
 }
 

@@ -79,7 +79,7 @@ class RowScan {
         void prepare(const RowScan& scan) {
             nearest.assign(scan.nq_, TopK(scan.output_.m));
             scanned.assign(scan.nq_, 0);
-            distances.resize(scan.queries_.tile() * scan.out_stride());
+            distances.resize(scan.queries_.tile() * scan.queries_.parts() * scan.out_stride());
         }
     };
 

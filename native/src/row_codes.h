@@ -14,6 +14,7 @@ struct RowCodes {
     const std::uint8_t* blocks;
     RowFactors factors;
     const std::int8_t* levels;  // (16,), nibbles only
+    bool fine;                  // queries of two bytes, int8 only
 };
 
 // Bytes of a block of 32 rows.

@@ -14,7 +14,9 @@ namespace vecstore {
 class CodeQueries {
  public:
     CodeQueries(const Ops& ops, const RowCodes& codes, const float* queries, std::size_t nq)
-        : ops_(ops), codes_(codes), tile_(rounded() ? ops.code_dots.tile : ops.query_tile) {
+        : ops_(ops),
+          codes_(codes),
+          tile_(rounded() ? std::max<std::size_t>(1, ops.code_dots.tile / parts()) : ops.query_tile) {
         if (rounded()) {
             round(queries, nq);
         } else {
@@ -25,6 +27,8 @@ class CodeQueries {
     }
 
     std::size_t tile() const { return tile_; }
+    // Rows of products that one query takes while they are made: of two bytes, one for each.
+    std::size_t parts() const { return codes_.fine ? 2 : 1; }
     float scale(std::size_t query) const { return scales_[query]; }
 
     // Gathers queries that share a pass.
@@ -32,13 +36,16 @@ class CodeQueries {
      public:
         Tile(const CodeQueries& all, const std::uint32_t* queries, std::size_t count) : all_(all), count_(count) {
             if (all.rounded()) {
-                bytes_.resize(count * all.stride_);
-                sums_.resize(count);
-                for (std::size_t i = 0; i < count; ++i) {
-                    std::copy_n(all.bytes_.data() + queries[i] * all.stride_, all.stride_,
-                                bytes_.data() + i * all.stride_);
-                    sums_[i] = all.sums_[queries[i]];
-                }
+                const std::size_t parts = all.parts();
+                bytes_.resize(count * parts * all.stride_);
+                sums_.resize(count * parts);
+                for (std::size_t p = 0; p < parts; ++p)
+                    for (std::size_t i = 0; i < count; ++i) {
+                        const std::size_t from = queries[i] * parts + p, to = p * count + i;
+                        std::copy_n(all.bytes_.data() + from * all.stride_, all.stride_,
+                                    bytes_.data() + to * all.stride_);
+                        sums_[to] = all.sums_[from];
+                    }
             } else {
                 padded_ = count == 1 ? 1 : all.tile_;
                 floats_.resize(padded_ * all.stride_);
@@ -49,7 +56,8 @@ class CodeQueries {
 
         std::size_t count() const { return count_; }
 
-        // Products with `nblocks` whole blocks from `block` on: out[i * out_stride + row].
+        // Products with `nblocks` whole blocks from `block` on: out[i * out_stride + row]. `out` has room for the parts
+        // of all queries.
         void dots(std::size_t block, std::size_t nblocks, float* out, std::size_t out_stride) const {
             const RowCodes& codes = all_.codes_;
             const std::size_t block_bytes = code_block_bytes(codes.kind, codes.dim);
@@ -57,8 +65,9 @@ class CodeQueries {
             if (all_.rounded()) {
                 const ByteQueries queries{bytes_.data(), all_.stride_, sums_.data(), codes.levels};
                 const CodeDots& by = all_.ops_.code_dots;
-                (codes.kind == CodeKind::int8 ? by.bytes : by.nibbles)(queries, count_, first, nblocks, out,
-                                                                       out_stride);
+                (codes.kind == CodeKind::int8 ? by.bytes : by.nibbles)(queries, count_ * all_.parts(), first, nblocks,
+                                                                       out, out_stride);
+                if (codes.fine) join(nblocks * kBlockRows, out, out_stride);
                 return;
             }
             const RowBlock rows{first, block_bytes / kBlockRows, nullptr, nblocks * kBlockRows};
@@ -66,6 +75,15 @@ class CodeQueries {
         }
 
      private:
+        // 128 times a float is exact, so that this rounds once, fused or not.
+        void join(std::size_t rows, float* out, std::size_t out_stride) const {
+            for (std::size_t i = 0; i < count_; ++i) {
+                float* const high = out + i * out_stride;
+                const float* const low = out + (count_ + i) * out_stride;
+                for (std::size_t r = 0; r < rows; ++r) high[r] = 128.0f * high[r] + low[r];
+            }
+        }
+
         const CodeQueries& all_;
         std::size_t count_;
         std::size_t padded_ = 0;
@@ -94,24 +112,35 @@ class CodeQueries {
     // To bytes with a scale for each query, padded with zeros to whole groups of 8 dims. For nibbles a group's even
     // dims come first: they are the low halves of a row's four bytes.
     void round(const float* queries, std::size_t nq) {
+        const float largest = codes_.fine ? 127.0f * 128 + 63 : 127.0f;
         stride_ = (codes_.dim + 7) / 8 * 8;
-        bytes_.assign(nq * stride_, 0);
-        sums_.assign(nq, 0);
+        bytes_.assign(nq * parts() * stride_, 0);
+        sums_.assign(nq * parts(), 0);
         scales_.assign(nq, 0);
         for (std::size_t q = 0; q < nq; ++q) {
             const float* const query = queries + q * codes_.dim;
             float most = 0;
             for (std::size_t d = 0; d < codes_.dim; ++d) most = std::max(most, std::abs(query[d]));
-            scales_[q] = most / 127;
+            scales_[q] = most / largest;
             if (!(scales_[q] > 0)) continue;  // all zero, or too small to divide by
             for (std::size_t d = 0; d < codes_.dim; ++d) {
                 // Adding 1.5 * 2^23 leaves no bits for a fraction: rounds to nearest, ties to even.
                 const float nearest = (query[d] / scales_[q] + 0x1.8p23f) - 0x1.8p23f;
-                const float steps = std::clamp(nearest, -127.0f, 127.0f);
-                bytes_[q * stride_ + place(d)] = static_cast<std::int8_t>(steps);
-                sums_[q] += static_cast<std::int32_t>(steps);
+                const auto steps = static_cast<std::int32_t>(std::clamp(nearest, -largest, largest));
+                if (!codes_.fine) {
+                    set(q, d, steps);
+                    continue;
+                }
+                const std::int32_t high = (steps + 64) >> 7;  // so that the low part is in -64..63
+                set(2 * q, d, high);
+                set(2 * q + 1, d, steps - 128 * high);
             }
         }
+    }
+
+    void set(std::size_t part, std::size_t d, std::int32_t steps) {
+        bytes_[part * stride_ + place(d)] = static_cast<std::int8_t>(steps);
+        sums_[part] += steps;
     }
 
     std::size_t place(std::size_t d) const {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from masks import bitmap
 from oracle import EPS
@@ -14,7 +16,13 @@ EXACT = ("int8", "nibble")
 
 
 def random_codes(
-    rng: np.random.Generator, kind: CodeKind, dim: int, counts: list[int], columns: int, half: bool = False
+    rng: np.random.Generator,
+    kind: CodeKind,
+    dim: int,
+    counts: list[int],
+    columns: int,
+    half: bool = False,
+    query_bytes: Literal[1, 2] = 1,
 ) -> RowCodes:
     """Lists of the given sizes over shuffled row numbers; padding holds noise."""
     sizes = np.array(counts, np.int64)
@@ -35,7 +43,7 @@ def random_codes(
     rows = rng.permutation(nblocks * LANES).astype(np.uint32)
     factors = rng.standard_normal((nblocks, columns, LANES)).astype(np.float16 if half else np.float32)
     levels = rng.integers(-128, 128, 16).astype(np.int8)
-    return RowCodes(kind, offsets, sizes, rows, blocks, factors, levels if kind == "nibble" else None)
+    return RowCodes(kind, offsets, sizes, rows, blocks, factors, levels if kind == "nibble" else None, query_bytes)
 
 
 def value(codes: RowCodes, place: int, dim: int) -> np.ndarray:
@@ -72,6 +80,11 @@ def reference(
     if codes.kind in EXACT:
         step = np.float32(np.abs(query).max()) / np.float32(127)
         asked = np.clip(np.rint(query / step), -127, 127).astype(np.float64) if step else np.zeros(len(query))
+    if codes.query_bytes == 2:
+        step = np.float32(np.abs(query).max()) / np.float32(16319)
+        asked = np.rint(query / step).astype(np.float64) if step else np.zeros(len(query))
+        high = np.floor((asked + 64) / 128)
+        low = asked - 128 * high
     rows, distances, errors = [], [], []
     for p, listed in enumerate(probes.tolist()):
         for within in range(codes.counts[listed] if listed >= 0 else 0):
@@ -80,8 +93,11 @@ def reference(
             if mask is not None and not (row < len(mask) and mask[row]):
                 continue
             values = value(codes, place, len(query))
-            scale, add = [*codes.factors[place // LANES, :, place % LANES].astype(np.float32), np.float32(0)][:2]
+            own = codes.factors[place // LANES, :, place % LANES].astype(np.float32).tolist()
+            scale, add = (np.float32(x) for x in ([*own, 0] if own else [1, 0])[:2])
             product = np.float32(asked @ values)
+            if codes.query_bytes == 2:
+                product = np.float32(128) * np.float32(high @ values) + np.float32(low @ values)
             rows.append(row)
             distances.append((list_add[p] + add) + scale * (step * product))
             terms = np.abs(asked * values).sum() * abs(scale) + abs(list_add[p]) + abs(add)

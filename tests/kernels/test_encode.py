@@ -67,6 +67,28 @@ def test_native_encoding_has_the_bits_of_numpy(native: Kernels, dim: int) -> Non
     assert np.array_equal(packed, numpy_twin("gather_bits", np.zeros_like(packed), codes, fields))
 
 
+@pytest.mark.parametrize("dim", DIMS)
+def test_shaped_codes_have_the_bits_of_numpy(native: Kernels, dim: int) -> None:
+    seed = 300 + dim
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    cells = rng.uniform(-40, 300, (37, dim)).astype(np.float32)
+    cells[3] = np.rint(cells[3]) + np.float32(0.5)  # ties, where nothing was fed back yet
+    cells[5, ::2] *= np.float32(1e30)
+    feedback = rng.standard_normal(dim * (dim - 1) // 2).astype(np.float32)
+    feedback[::7] *= np.float32(1e6)
+    codes = encode.shaped_codes(cells, feedback)
+    assert np.array_equal(codes, numpy_twin("shaped_codes", np.empty_like(codes), cells, feedback))
+    assert np.array_equal(
+        codes, np.concatenate([encode.shaped_codes(cells[at : at + 5], feedback) for at in range(0, 37, 5)])
+    )
+    last = codes[:, -1]
+    assert np.array_equal(last, np.rint(np.clip(cells[:, -1], 0, 255)))
+    if dim > 1:
+        wanted = cells[:, -2] + feedback[-1] * np.clip(cells[:, -1] - last, -4, 4)
+        assert np.array_equal(codes[:, -2], np.rint(np.clip(wanted, 0, 255)))
+
+
 def test_batches_and_threads_do_not_change_a_bit(native: Kernels) -> None:
     rng = np.random.default_rng(5)
     rows = rows_of(rng, 3000, 96)

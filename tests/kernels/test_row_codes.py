@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from row_codes_support import EXACT, KINDS, LANES, random_codes, reference, scan
@@ -53,6 +55,26 @@ def test_values_and_order(any_kernels: Kernels, kind: CodeKind, dim: int) -> Non
         check(any_kernels, codes, queries, probes, list_add, m)
 
 
+@pytest.mark.parametrize("dim", [1, 19, 48, 130])
+def test_queries_of_two_bytes(any_kernels: Kernels, dim: int) -> None:
+    rng = np.random.default_rng(100 + dim)
+    codes = random_codes(rng, "int8", dim, COUNTS, dim % 3, query_bytes=2)
+    for nq, m in [(1, 10), (1, 400), (3, 30), (9, 5)]:
+        queries, probes, list_add = random_queries(rng, nq, dim, 3)
+        queries[-1] *= np.float32(1e-45)  # too small to divide by
+        check(any_kernels, codes, queries, probes, list_add, m)
+
+
+def test_codes_without_factors(any_kernels: Kernels) -> None:
+    rng = np.random.default_rng(17)
+    codes = random_codes(rng, "int8", 24, COUNTS, 0)
+    queries, probes, list_add = random_queries(rng, 5, 24, 4)
+    check(any_kernels, codes, queries, probes, list_add, 20, rng.random(250) < 0.5)
+    nibbles = random_codes(rng, "nibble", 24, COUNTS, 1, query_bytes=2)
+    with pytest.raises(ValueError, match="query_bytes"):
+        scan(any_kernels, nibbles, queries, probes, list_add, 20)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5])
 def test_masks(any_kernels: Kernels, kind: CodeKind, share: float) -> None:
@@ -64,11 +86,11 @@ def test_masks(any_kernels: Kernels, kind: CodeKind, share: float) -> None:
     check(any_kernels, codes, queries[:1], probes[:1], list_add[:1], 20, mask)
 
 
-@pytest.mark.parametrize("kind", EXACT)
-def test_extremes_do_not_saturate(any_kernels: Kernels, kind: CodeKind) -> None:
+@pytest.mark.parametrize(("kind", "query_bytes"), [*((kind, 1) for kind in EXACT), ("int8", 2)])
+def test_extremes_do_not_saturate(any_kernels: Kernels, kind: CodeKind, query_bytes: Literal[1, 2]) -> None:
     """The largest products of either sign, next to each other, through dims enough to leave 16 bits many times over."""
     dim = 1024
-    codes = random_codes(np.random.default_rng(0), kind, dim, [64], 1)
+    codes = random_codes(np.random.default_rng(0), kind, dim, [64], 1, query_bytes=query_bytes)
     codes.blocks[:] = np.array([0, 255], np.uint8)[np.arange(4) % 2]
     codes.blocks[0] = 0
     codes.blocks[1, :, ::2] = 255

@@ -72,9 +72,10 @@ def exact(metric: Metric, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
     [("float16", 4.3e-8), ("bfloat16", 2.8e-6), ("e4m3", 7.0e-4), ("e5m2", 2.8e-3), ("int8", 3.9e-5)],
 )
 def test_angle_lost_by_each_format(name: str, expected: float) -> None:
-    """pq-fastscan, section 1 (int8's figure is for ranges of the 200 rows themselves; wider ranges lose more)."""
+    """pq-fastscan, section 1 (int8's figure is for ranges of the 200 rows themselves; wider ranges lose more), each
+    dimension rounded by itself, as int8 does it under L2."""
     rows = unit_rows(1, 200, 768)
-    quantizer = train(name, Metric.DOT, rows)
+    quantizer = train(name, Metric.L2 if name == "int8" else Metric.DOT, rows)
     decoded = quantizer.decode(quantizer.encode(rows, None), None).astype(np.float64)
     wide = rows.astype(np.float64)
     cosines = (decoded * wide).sum(1) / np.linalg.norm(decoded, axis=1) / np.linalg.norm(wide, axis=1)
@@ -124,7 +125,7 @@ def test_stored_and_opened(name: str, metric: Metric) -> None:
     for key, array in encoded.items():
         assert np.concatenate([part[key] for part in parts]).tobytes() == array.tobytes()
     packed = quantizer.pack(encoded, lists)
-    stored = packed["blocks"].nbytes + packed["factors"].nbytes
+    stored = sum(packed[array].nbytes for array in ("blocks", "factors") if array in packed)
     places = len(packed["rows"])
     padded = {"int8": 24 - 20, "int8 clipped": 24 - 20}.get(name, 0)
     assert stored / places == pytest.approx(quantizer.code_bytes + padded)
@@ -210,6 +211,8 @@ def test_arrays_that_do_not_fit_are_corruption(name: str) -> None:
                 quantizer.open(arrays, lists)
     for key, array in quantizer.arrays().items():
         for damaged in (None, array[:0], array.astype(np.complex64)):
+            if damaged is None and key == "feedback":
+                continue  # as earlier versions wrote int8
             arrays = {other: value for other, value in quantizer.arrays().items() if other != key}
             if damaged is not None:
                 arrays[key] = damaged

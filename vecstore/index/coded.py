@@ -263,6 +263,9 @@ class CodedIndex(BuiltIndex):
             return self._scan(kernels, queries, vectors, allowed, probes, k, m)
 
         coarse, calibration = self.learned.coarse, self.calibration
+        rescored = rescore and self._rescorer is not None
+        if not rescored and (coder := self.learned.quantizer) is not None and not coder.has_bounds:
+            how = replace(how, m=k)  # nothing chooses among more; codes of bytes then take the query's finer form
         if had is None:
             found = ivf_search.candidates(coarse, calibration, how, vectors, k, scan, kernels)
         else:

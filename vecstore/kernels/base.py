@@ -87,7 +87,9 @@ class RowCodes:
     int8 and nibble blocks hold four bytes of each row side by side; byte b holds nibble 2b low and 2b + 1 high, as in
     TableCodes. For these two kinds the query is rounded too: step = max |query| / 127, and est is computed in float32
     as (list_add + add) + scale * (step * <rounded query, values>) from an exact integer product, so that every backend
-    gives the same bits.
+    gives the same bits. With two `query_bytes` it is rounded to 128 * high + low instead, step = max |query| / 16319,
+    high in -127..127 and low in -64..63; the product is then 128 * <high, values> + <low, values>, each exact before
+    it becomes a float32.
     """
 
     kind: CodeKind
@@ -95,8 +97,9 @@ class RowCodes:
     counts: Int64Array  # (nlist,) rows of each list
     rows: NDArray[np.uint32]  # (nblocks * 32,) the segment's row of each place, any value in padding
     blocks: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float16]
-    factors: Factors  # (nblocks, 1 to 3, 32): scale; add, else 0; the third is not read
+    factors: Factors  # (nblocks, 0 to 3, 32): scale, else 1; add, else 0; the third is not read
     levels: NDArray[np.int8] | None = None  # (16,), nibble only
+    query_bytes: Literal[1, 2] = 1  # 2: int8 only
 
 
 @dataclass(frozen=True, slots=True)

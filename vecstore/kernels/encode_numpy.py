@@ -119,6 +119,18 @@ def nearest_codes(rows: Float32Array, columns: Float32Array, half_squares: Float
             codes[start : start + _BATCH, j] = np.argmin(half_squares[j] - products, axis=1)
 
 
+def shaped_codes(cells: Float32Array, feedback: Float32Array, codes: UInt8Array) -> None:
+    dim = cells.shape[1]
+    for start in range(0, len(cells), _BATCH):
+        asked = np.ascontiguousarray(cells[start : start + _BATCH].T)
+        wanted = asked.copy()
+        for i in reversed(range(dim)):
+            code = np.rint(np.clip(wanted[i], 0, 255))
+            codes[start : start + _BATCH, i] = code
+            missing = np.clip(asked[i] - code, -4, 4).astype(np.float32)
+            wanted[:i] += feedback[i * (i - 1) // 2 : i * (i + 1) // 2, None] * missing
+
+
 def gather_bits(codes: NDArray[np.uint16], fields: NDArray[np.int32], out: UInt8Array) -> None:
     for byte, dim, shift, mask, position in fields.tolist():
         out[:, byte] |= ((codes[:, dim] >> shift & mask) << position).astype(np.uint8)

@@ -190,7 +190,7 @@ class NativeKernels(NativeSparse):
     ) -> None:
         c = codes
         _native.row_scan(
-            _CODE_KINDS[c.kind], c.offsets, c.counts, c.rows, c.blocks, c.factors, c.levels,
+            _CODE_KINDS[c.kind], c.query_bytes, c.offsets, c.counts, c.rows, c.blocks, c.factors, c.levels,
             queries, probes, list_add, allowed, out_rows, out_distances, out_counters,
         )  # fmt: skip
 

@@ -54,7 +54,12 @@ def _check_row_codes(codes: RowCodes, dim: int) -> None:
         raise ValueError(f"offsets must ascend within 0 and the {nblocks} blocks")
     if (codes.counts < 0).any() or (codes.counts > lengths * _BLOCK).any():
         raise ValueError("counts of rows do not fit the blocks of their lists")
-    _check_factors("factors", codes.factors, 1, (nblocks, None, _BLOCK))
+    if codes.factors.shape[1:2] == (0,):
+        _check("factors", codes.factors, np.float32, (nblocks, 0, _BLOCK))
+    else:
+        _check_factors("factors", codes.factors, 1, (nblocks, None, _BLOCK))
+    if codes.query_bytes not in (1, 2) or (codes.query_bytes == 2 and codes.kind != "int8"):
+        raise ValueError(f"query_bytes is {codes.query_bytes}, expected 1, or 2 for int8 codes")
     if codes.kind == "nibble":
         if codes.levels is None:
             raise ValueError("nibble codes need levels")

@@ -17,6 +17,7 @@ from vecstore.kernels.stop import check_stop
 _BLOCK = 32
 _PART = 64  # blocks decoded at once
 _STOP_BLOCKS = 256  # scored between two looks at whether to stop
+FINE = 127 * 128 + 63  # the largest number that two bytes of a query make
 
 # Products of the query, rounded where the kind asks for it, with all rows of the listed blocks: (blocks, 32).
 Products = Callable[[RowCodes, NDArray[Any], Int64Array], Float32Array]
@@ -44,6 +45,17 @@ def round_query(query: Float32Array) -> tuple[NDArray[np.int8], np.float32]:
     if not step > 0:  # all zero, or too small to divide by
         return np.zeros(len(query), np.int8), np.float32(0)
     return np.clip(np.rint(query / step), -127, 127).astype(np.int8), step
+
+
+def round_query_finely(query: Float32Array) -> tuple[NDArray[np.int8], NDArray[np.int8], np.float32]:
+    """The query as high and low bytes, 128 * high + low, and their step."""
+    step = np.float32(np.abs(query).max(initial=0)) / np.float32(FINE)
+    if not step > 0:
+        nothing = np.zeros(len(query), np.int8)
+        return nothing, nothing, np.float32(0)
+    whole = np.clip(np.rint(query / step), -FINE, FINE).astype(np.int32)
+    high = (whole + 64) >> 7
+    return high.astype(np.int8), (whole - 128 * high).astype(np.int8), step
 
 
 def values(codes: RowCodes, blocks: Int64Array, dim: int) -> NDArray[np.float64]:
@@ -97,7 +109,10 @@ def scan_query(
 
     step = np.float32(1)
     asked: NDArray[Any] = query
-    if codes.kind in ("int8", "nibble"):
+    low: NDArray[np.int8] | None = None
+    if codes.query_bytes == 2:
+        asked, low, step = round_query_finely(query)
+    elif codes.kind in ("int8", "nibble"):
         asked, step = round_query(query)
     factors = codes.factors[blocks].astype(np.float32)
     base = list_add[probe][:, None]
@@ -106,9 +121,13 @@ def scan_query(
     sums = np.empty((len(blocks), _BLOCK), np.float32)
     for start in range(0, len(blocks), _STOP_BLOCKS):
         check_stop()
-        sums[start : start + _STOP_BLOCKS] = products(codes, asked, blocks[start : start + _STOP_BLOCKS])
+        part = slice(start, start + _STOP_BLOCKS)
+        sums[part] = products(codes, asked, blocks[part])
+        if low is not None:
+            sums[part] = np.float32(128) * sums[part] + products(codes, low, blocks[part])
     with np.errstate(over="ignore", invalid="ignore"):
-        distances = (base + factors[:, 0] * (step * sums))[keep]
+        scaled = step * sums
+        distances = (base + (factors[:, 0] * scaled if factors.shape[1] else scaled))[keep]
     distances[np.isnan(distances)] = np.inf
     rows = codes.rows.reshape(-1, _BLOCK)[blocks][keep].astype(np.int64)
     if len(rows) > 4 * len(out_rows) > 0:  # sort only what can be among the best, ties included

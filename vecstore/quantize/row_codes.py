@@ -7,7 +7,7 @@ What a code y stands for is affine in each dim, mid + weight * y; `Folding` move
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +31,11 @@ def pack_rows(
     kind: CodeKind,
     lists: Lists,
     codes: np.ndarray,  # (n, dim): numbers, bytes or nibbles
-    factors: Float32Array,  # (n, 1 or 2): scale; add
+    factors: Float32Array | None,  # (n, 1 or 2): scale; add
 ) -> dict[str, np.ndarray]:
     """Per-row arrays, in row order, to the arrays of the scan layout."""
     if kind == "nibble":
+        assert factors is not None
         return table_codes.pack(lists, codes, factors)
     offsets, places = block_offsets(lists)
     nblocks, dim = int(offsets[-1]), codes.shape[1]
@@ -46,13 +47,12 @@ def pack_rows(
         shaped = shaped.reshape(nblocks, BLOCK, width // 4, 4).transpose(0, 2, 1, 3)
     rows = np.zeros(nblocks * BLOCK, np.uint32)
     rows[places] = lists.rows
-    placed = np.zeros((nblocks * BLOCK, factors.shape[1]), np.float32)
-    placed[places] = factors[lists.rows]
-    return {
-        "rows": rows,
-        "blocks": np.ascontiguousarray(shaped),
-        "factors": np.ascontiguousarray(placed.reshape(nblocks, BLOCK, -1).transpose(0, 2, 1)),
-    }
+    packed = {"rows": rows, "blocks": np.ascontiguousarray(shaped)}
+    if factors is not None:
+        placed = np.zeros((nblocks * BLOCK, factors.shape[1]), np.float32)
+        placed[places] = factors[lists.rows]
+        packed["factors"] = np.ascontiguousarray(placed.reshape(nblocks, BLOCK, -1).transpose(0, 2, 1))
+    return packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +93,10 @@ class RowSearch(Codes):
         arrays: Mapping[str, np.ndarray],
         lists: Lists,
         levels: NDArray[np.int8] | None = None,
+        bare: bool = False,
     ) -> None:
-        """`levels` (16,) are what nibbles stand for. Raises Corruption when an array is missing or its shape does not
-        follow from `lists` and `dim`."""
+        """`levels` (16,) are what nibbles stand for; `bare` codes have no factors. Raises Corruption when an array is
+        missing or its shape does not follow from `lists` and `dim`."""
         offsets, places = block_offsets(lists)
         n = int(offsets[-1])
         groups = -(-dim // 8) * (2 if kind == "int8" else 1)
@@ -105,9 +106,14 @@ class RowSearch(Codes):
             raise Corruption("the codes are of other rows than their lists")
         blocks = _checked(arrays, "blocks", [(n, *block)], code_dtype(kind))
         shapes: list[tuple[int, ...]] = [(n, columns, BLOCK) for columns in (1, 2, 3)]
-        factors = _checked(arrays, "factors", shapes, np.dtype(np.float32), np.dtype(np.float16))
+        if bare:
+            factors = np.empty((n, 0, BLOCK), np.float32)
+        else:
+            factors = _checked(arrays, "factors", shapes, np.dtype(np.float32), np.dtype(np.float16))
         self._folding = folding
         self.codes = RowCodes(kind, offsets, np.diff(lists.offsets), rows, blocks, factors, levels)
+        # Candidates that are scored again need no more of a query than a byte; answers do where dims differ in range.
+        self._answering = replace(self.codes, query_bytes=2) if kind == "int8" else self.codes
 
     def search(
         self,
@@ -119,14 +125,13 @@ class RowSearch(Codes):
         allowed: Bitmap | None,
         eps: float,
     ) -> Found:
-        """`k` and `eps` do not matter: the codes have no bounds."""
+        """`eps` does not matter: the codes have no bounds."""
         rows = np.empty((len(queries), m), np.int64)
         distances = np.empty((len(queries), m), np.float32)
         counted = np.zeros((len(queries), 3), np.int64)
         start = self._folding.start(queries, probes)
-        kernels.row_scan(
-            self.codes, self._folding.queries(queries), probes.lists, start, allowed, rows, distances, counted
-        )
+        codes = self._answering if m <= k else self.codes
+        kernels.row_scan(codes, self._folding.queries(queries), probes.lists, start, allowed, rows, distances, counted)
         return Found(rows, distances, {"rows_scanned": int(counted[:, 0].sum())})
 
 

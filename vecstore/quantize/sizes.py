@@ -34,7 +34,9 @@ def code_sizes(spec: Quantizer, metric: Metric, dim: int, *, unit: bool) -> tupl
             return 2 * dim + FACTORS, 0
         case Float8():
             return dim + FACTORS, 0
-        case Int8():
+        case Int8(clip=clip):
+            if metric is not Metric.L2 and clip <= 0:
+                return _up(dim, 8), 8 * dim + 2 * dim * (dim - 1)
             return _up(dim, 8) + (FACTORS if metric is Metric.L2 else 4), 8 * dim
         case Int4():
             return _up(dim, 8) / 2 + FACTORS, 8 * dim

@@ -114,7 +114,7 @@ struct CodeDots {
 };
 
 struct RowFactors {
-    const std::uint8_t* data;  // (nblocks, columns, 32): scale; add
+    const std::uint8_t* data;  // (nblocks, columns, 32): scale, else 1; add, else 0
     bool half;
     int columns;
 };

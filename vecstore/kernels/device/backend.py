@@ -193,7 +193,7 @@ class DeviceKernels:
         def make() -> Held:
             return upload_rows(self._device, codes)
 
-        visits = scans.Visits(probes, list_add, None, 1, 0.0, allowed)
+        visits = scans.Visits(probes, list_add, None, 1, 0.0, allowed, codes.query_bytes)
         self._scan_codes(codes, codes.blocks, "rows", make, queries, ask, visits, outputs, host)
 
     def byte_scan(

@@ -56,10 +56,11 @@ class Visits:
     k: int
     eps: float
     allowed: Bitmap | None
+    way: int = 0  # tells batches apart that are alike but for how the codes are asked
 
     def of(self, part: slice) -> Visits:
         radius = None if self.radius is None else self.radius[part]
-        return Visits(self.probes[part], self.add[part], radius, self.k, self.eps, self.allowed)
+        return Visits(self.probes[part], self.add[part], radius, self.k, self.eps, self.allowed, self.way)
 
     def by_list(self, values: Float32Array, nlist: int, rest: float) -> Float32Array:
         """(m, nlist): a value of each visited list, `rest` elsewhere."""
@@ -95,7 +96,7 @@ def scan(
             return _queued(device, held, ask, asked, parts, None, places, visits.k)[:2]
 
         inputs = tuple(map(padded, inputs))
-        key = (places, visits.k, len(inputs[0]), len(inputs), blocks.first, blocks.count)
+        key = (places, visits.k, visits.way, len(inputs[0]), len(inputs), blocks.first, blocks.count)
         found, within = device.replayed(held["plans"], key, inputs, queue)
         of_lists: NDArray[Any] = counts
     else:

@@ -18,6 +18,7 @@ from vecstore.kernels.device.arrays import LANES, Device
 from vecstore.kernels.device.blocks import Blocks
 from vecstore.kernels.device.parts import in_parts
 from vecstore.kernels.device.uploads import FINER, FLOAT8_UNIT
+from vecstore.kernels.row_numpy import FINE
 
 ALIGNED = 16  # columns: what tensor cores want of a row
 TABLE_BYTES = 48 << 10  # of a query's tables, in a block's shared memory
@@ -136,9 +137,10 @@ class AskedRows:
     def __init__(self, device: Device, codes: RowCodes, held: Mapping[str, Any], queries: Any) -> None:
         xp = device.xp
         self._device, self._kind, self._held, self._dim = device, codes.kind, held, queries.shape[1]
+        self._fine = codes.query_bytes == 2
         if codes.kind in ("int8", "nibble"):
             self._stride = -(-self._dim // ALIGNED) * ALIGNED
-            self._array, self._step = _rounded(xp, queries, self._stride)
+            self._array, self._step = (_rounded_finely if self._fine else _rounded)(xp, queries, self._stride)
             self.unpacked = self._stride
         else:
             self._array, self._step = in_parts(xp, queries, np.uint16 if codes.kind == "bfloat16" else np.float16)
@@ -149,7 +151,12 @@ class AskedRows:
 
     def products(self, blocks: Blocks, queries: Any | None) -> tuple[Any, Any]:
         asked = lines_of(self._device.xp, self._array, queries, self._nq)
-        return self._device.products(self._unpacked(blocks), asked), self._step
+        found = self._device.products(self._unpacked(blocks), asked)
+        if self._fine:
+            both = found.astype(np.float32)
+            some = len(both) // 2
+            found = np.float32(128) * both[:some] + both[some:]
+        return found, self._step
 
     def _unpacked(self, blocks: Blocks) -> Any:
         stored, values = self._held["blocks"], self._held.get("values")
@@ -173,6 +180,21 @@ class AskedBytes:
         if "finer" in held:
             device.unpack_bytes(held["codes"], blocks, held["finer"], out, spread.finer_at)
         return device.products(out, lines_of(device.xp, spread.array, queries, self._nq)), spread.step
+
+
+def _rounded_finely(xp: Any, queries: Any, stride: int) -> tuple[Any, Any]:
+    """High bytes of all queries, then low bytes (2m, stride), and their steps (m,), as `row_numpy.round_query_finely`
+    rounds them."""
+    m, dim = queries.shape
+    step = xp.abs(queries).max(axis=1).astype(np.float32) / np.float32(FINE)
+    positive = step > 0
+    units = xp.clip(xp.rint(queries / xp.where(positive, step, np.float32(1))[:, None]), -FINE, FINE)
+    whole = xp.where(positive[:, None], units, 0).astype(np.int32)
+    high = (whole + 64) >> 7
+    out = xp.zeros((2 * m, stride), np.int8)
+    out[:m, :dim] = high.astype(np.int8)
+    out[m:, :dim] = (whole - 128 * high).astype(np.int8)
+    return out, xp.where(positive, step, np.float32(0))
 
 
 def _rounded(xp: Any, queries: Any, stride: int) -> tuple[Any, Any]:

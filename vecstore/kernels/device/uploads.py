@@ -47,7 +47,9 @@ def upload_table(device: Device, codes: TableCodes) -> dict[str, Any]:
 
 def upload_rows(device: Device, codes: RowCodes) -> dict[str, Any]:
     held = upload_lists(device, codes.offsets, codes.counts, codes.rows)
-    held |= {"blocks": device.put(codes.blocks), **upload_factors(device, _by_place(codes.factors))}
+    held |= {"blocks": device.put(codes.blocks)}
+    if codes.factors.shape[1]:
+        held |= upload_factors(device, _by_place(codes.factors))
     if codes.kind in ("e4m3", "e5m2"):
         held["values"] = device.put((float8_values(codes.kind) / FLOAT8_UNIT).astype(np.float16))
     if codes.levels is not None:
