@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from vecstore import index_spec
+from vecstore.index import token_codes
 from vecstore.index.registry import built_index
 from vecstore.kernels import token_encode
 from vecstore.kernels.device.array_device import ArrayDevice
 from vecstore.kernels.device.arrays import Device
 from vecstore.kernels.fde import Fde, FdeEncoder
-from vecstore.kernels.places import at
+from vecstore.kernels.places import at, by_batches
 from vecstore.kernels.select import get_kernels
 from vecstore.schema import Metric, VectorField, VectorKind
 from vecstore.tokens import TokenRows
@@ -36,7 +37,7 @@ def made_on(device: Device, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return call
 
-    for name in ("project", "products"):
+    for name in ("project", "products", "row_dots"):
         monkeypatch.setattr(device, name, watched(name))
     return asked
 
@@ -54,25 +55,21 @@ def test_nearest_centroids(device: Device, dim: int, monkeypatch: pytest.MonkeyP
     wanted = token_encode.nearest_centroids(tokens, centroids, scales)
     assert wanted.max() < 40
     asked = made_on(device, monkeypatch)
-    with at(device):
-        token_encode.nearest_centroids(tokens[:9], centroids, scales)
-        assert asked == []  # too few
-        monkeypatch.setattr(token_encode, "_LEAST", 1)
-        found = token_encode.nearest_centroids(tokens, centroids, scales)
+    with at(device) as place:
+        found = device.get(token_encode.nearest_centroids(place.put(tokens), centroids, scales))
     assert asked == ["products"] * 3  # parts of 1,024
     assert found.dtype == wanted.dtype
     np.testing.assert_array_equal(found, wanted)
 
 
-def test_centroids_that_do_not_fit_are_the_host_s(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_centroids_that_do_not_fit_are_the_host_s() -> None:
     class Full(ArrayDevice):
         def products(self, rows: Any, queries: Any) -> Any:
             raise MemoryError
 
-    monkeypatch.setattr(token_encode, "_LEAST", 1)
     tokens, centroids = np.eye(5, 8, dtype=np.float32), (128 + 100 * np.eye(5, 8)).astype(np.uint8)
     with at(Full()):
-        found = token_encode.nearest_centroids(tokens, centroids, np.ones(5, np.float32))
+        found = by_batches(tokens, lambda some: token_encode.nearest_centroids(some, centroids, np.ones(5, np.float32)))
     assert found.tolist() == [0, 1, 2, 3, 4]
 
 
@@ -93,16 +90,19 @@ def test_fixed_dimensional_encodings(device: Device, fields: dict[str, int], mon
 @pytest.mark.parametrize(
     "spec",
     [
-        index_spec.Plaid(centroids=8, tokens="residual2"),
+        *(
+            index_spec.Plaid(centroids=8, tokens=tokens)
+            for tokens in ("stored", "residual1", "residual2", "residual4", "residual8")
+        ),
         index_spec.Muvera(repetitions=2, k_sim=2, quantizer=index_spec.Int8(), tokens="int8"),
     ],
-    ids=lambda spec: type(spec).__name__,
+    ids=lambda spec: f"{type(spec).__name__} {spec.tokens}",
 )
 def test_an_index_is_the_host_s(device: Device, spec: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_encode, "_LEAST", 1)
     rng = np.random.default_rng(4)
-    rows = TokenRows.of([rng.standard_normal((1 + n % 4, 24)) for n in range(60)], 24, np.float32)
-    field = VectorField(VectorKind.MULTI, dim=24, metric=Metric.DOT, index=spec)
+    rows = TokenRows.of([rng.standard_normal((1 + n % 4, 26)) for n in range(60)], 26, np.float32)
+    rows.tokens[3] = 0
+    field = VectorField(VectorKind.MULTI, dim=26, metric=Metric.DOT, index=spec)
 
     def build() -> dict[str, np.ndarray]:
         built = built_index(spec).build(field, spec, rows, None, get_kernels(), lambda *_: None)
@@ -113,9 +113,28 @@ def test_an_index_is_the_host_s(device: Device, spec: Any, monkeypatch: pytest.M
     asked = made_on(device, monkeypatch)
     with at(device):
         found = build()
-    assert asked
+    assert ("row_dots" in asked) == (getattr(spec, "tokens", "") != "stored")  # codes are made there
+    assert ("products" in asked) == isinstance(spec, index_spec.Plaid)
     assert found.keys() == wanted.keys()
     for name, array in wanted.items():
         assert type(found[name]) is np.ndarray, name
         if name != "header":  # with what was measured
             np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
+def test_codes_that_fit_in_parts_are_the_host_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Small(ArrayDevice):
+        def row_dots(self, a: Any, b: Any) -> Any:
+            if len(a) > 40:
+                raise MemoryError
+            return super().row_dots(a, b)
+
+    monkeypatch.setattr("vecstore.kernels.places._LEAST", 10)
+    rng = np.random.default_rng(5)
+    rows = TokenRows.of([rng.standard_normal((3, 8)) for _ in range(70)], 8, np.float32)
+    learned = token_codes.learn(rows.tokens, 4, 2, lambda *_: None)
+    wanted = token_codes.stored_arrays(token_codes.encode_rows(rows, learned, lambda *_: None))
+    with at(Small()):
+        found = token_codes.stored_arrays(token_codes.encode_rows(rows, learned, lambda *_: None))
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)

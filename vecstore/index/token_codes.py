@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -24,6 +25,7 @@ from vecstore.index.kmeans import normalize, update
 from vecstore.index_spec import TokenStore
 from vecstore.kernels import encode, token_encode
 from vecstore.kernels.base import Float32Array, UInt8Array
+from vecstore.kernels.places import ahead, by_batches, in_parts, like, quotients, xp_of
 from vecstore.kernels.select import get_kernels
 from vecstore.kernels.token_lists import packed_lists
 from vecstore.kernels.tokens import Bits, Centroids, Codes, TokenCodes, code_bytes
@@ -73,15 +75,18 @@ def learn(sample: Float32Array, centroids: int, bits: int, progress: Progress, s
     coded, scales = _as_bytes(found)
     for iteration in range(ITERATIONS):
         progress("train centroids", iteration, ITERATIONS)
-        homes = token_encode.nearest_centroids(unit, coded, scales).astype(np.int64)
+        homes = _homes(unit, coded, scales)
         coded, scales = _as_bytes(update(Metric.DOT, unit, None, homes, centroids))
     levels, step = np.full(16, 128, np.uint8), 1.0
     if bits:
         some = unit[: max(1, _LEVEL_SAMPLE // unit.shape[1])]
-        homes = token_encode.nearest_centroids(some, coded, scales).astype(np.int64)
-        residuals = (some - widened(coded, scales, unit.shape[1])[homes]).ravel()
+        residuals = (some - widened(coded, scales, unit.shape[1])[_homes(some, coded, scales)]).ravel()
         levels, step = _levels(residuals.astype(np.float64), bits)
     return Learned(bits, coded, scales, levels, step)
+
+
+def _homes(unit: Float32Array, coded: UInt8Array, scales: Float32Array) -> NDArray[np.int64]:
+    return by_batches(unit, lambda some: token_encode.nearest_centroids(some, coded, scales)).astype(np.int64)
 
 
 def widened(coded: UInt8Array, scales: Float32Array, dim: int) -> Float32Array:
@@ -130,19 +135,17 @@ def encode_rows(rows: TokenRows, learned: Learned, progress: Progress, listed: b
     homes = np.empty(total, np.uint16)
     bits = cast(Bits, learned.bits or 8)
     codes = np.empty((total, code_bytes(dim, bits) if learned.bits else 0), np.uint8)
-    scales = np.empty(total, np.float32)
+    scales, shares = np.empty(total, np.float32), np.zeros(_BATCH)
     told = 0.0  # squared cosines of tokens and their codes
-    for low, tokens in batches(rows):
+    encode_some = partial(_encoded, learned, _near(learned, dim))
+    for low, tokens in ahead(batches(rows)):
         progress("encode", low, total)
-        part = slice(low, low + len(tokens))
-        if learned.centroids is None or learned.scales is None:
-            values, scales[part] = rounded(tokens)
-            codes[part] = packed((values + 128).astype(np.uint8), 8)
-            continue
-        homes[part] = token_encode.nearest_centroids(tokens, learned.centroids, learned.scales)
-        if learned.bits:
-            codes[part], scales[part], shares = _residuals(tokens, homes[part], learned)
-            told += float(shares.sum())
+        for part, found in in_parts(tokens, None, encode_some):
+            own = slice(low + part.start, low + part.stop)
+            homes[own] = found.get("homes", 0)
+            if learned.bits:
+                codes[own], scales[own], shares[part] = found["codes"], found["scales"], found.get("shares", 0)
+        told += float(shares[: len(tokens)].sum())
     shared = None
     if learned.centroids is not None and learned.scales is not None:
         count = len(learned.centroids)
@@ -154,15 +157,27 @@ def encode_rows(rows: TokenRows, learned: Learned, progress: Progress, listed: b
     return TokenCodes(dim, rows.offsets, shared, Codes(bits, codes, narrow, learned.levels, learned.step, values_of))
 
 
-def _residuals(
-    tokens: Float32Array, homes: NDArray[np.uint16], learned: Learned
-) -> tuple[UInt8Array, NDArray[np.float64], NDArray[np.float64]]:
-    """Packed codes, scales that bring them nearest to tokens, and squared cosines of both."""
-    assert learned.centroids is not None
-    assert learned.scales is not None
+def _near(learned: Learned, dim: int) -> Float32Array | None:
+    if learned.centroids is None or learned.scales is None:
+        return None
+    return widened(learned.centroids, learned.scales, dim)
+
+
+def _encoded(learned: Learned, near: Float32Array | None, tokens: Float32Array, _: object) -> dict[str, Any]:
+    """Of tokens (t, dim), where they are: their centroids, codes and scales, and squared cosines of both."""
+    if learned.centroids is None or learned.scales is None or near is None:
+        values, scales = rounded(tokens)
+        return {"codes": packed((values + 128).astype(np.uint8), 8), "scales": scales}
+    homes = token_encode.nearest_centroids(tokens, learned.centroids, learned.scales)
+    if not learned.bits:
+        return {"homes": homes}
+    return {"homes": homes, **_residuals(tokens, like(tokens, near)[homes.astype(np.int64)], learned)}
+
+
+def _residuals(tokens: Float32Array, near: Float32Array, learned: Learned) -> dict[str, Any]:
+    """Packed codes of tokens near points (t, dim), scales that bring them nearest, and squared cosines of both."""
     lengths = np.sqrt(encode.row_dots(tokens, tokens))
     unit = (tokens / np.maximum(lengths, 1e-30)[:, None]).astype(np.float32)
-    near = widened(learned.centroids, learned.scales, tokens.shape[1])[homes.astype(np.int64)]
     step = np.float32(learned.step)
     if learned.bits == 8:
         numbers = (np.clip(np.rint((unit - near) / step), -127, 127) + 128).astype(np.uint8)
@@ -170,12 +185,13 @@ def _residuals(
     else:
         levels = learned.levels[: 1 << learned.bits].astype(np.float32) - np.float32(128)
         bounds = ((levels[1:] + levels[:-1]) / 2 * step).astype(np.float32)
-        numbers = encode.level_codes(unit - near, np.ones(len(unit), np.float32), bounds).astype(np.uint8)
-        values = levels[numbers]
-    coded = near + step * values
+        ones = xp_of(unit).ones(len(unit), np.float32)
+        numbers = encode.level_codes(unit - near, ones, bounds).astype(np.uint8)
+        values = like(unit, levels)[numbers]
+    coded = near + values * step
     along, squares = encode.row_dots(unit, coded), encode.row_dots(coded, coded)
-    nearest = np.divide(along, squares, out=np.zeros(len(unit)), where=along > 1e-6)
-    return packed(numbers, learned.bits), lengths * nearest, along * nearest
+    nearest = quotients(along, squares, along > 1e-6, 0)
+    return {"codes": packed(numbers, learned.bits), "scales": lengths * nearest, "shares": along * nearest}
 
 
 def _halves(scales: Float32Array, told: float) -> NDArray[np.float16]:
@@ -202,15 +218,16 @@ def narrowed(scales: NDArray[np.float16]) -> tuple[NDArray[Any], Float32Array | 
 
 
 def packed(numbers: UInt8Array, bits: int) -> UInt8Array:
-    """Fields (t, dim) in planes, see `kernels.tokens`; 8 bits are padded with 128."""
+    """Fields (t, dim) in planes, see `kernels.tokens`, where they are; 8 bits are padded with 128."""
     total, dim = numbers.shape
     width = code_bytes(dim, bits)
     planes = 8 // bits
-    room = np.full((total, planes * width), 128 if bits == 8 else 0, np.uint8)
+    xp = xp_of(numbers)
+    room = xp.full((total, planes * width), 128 if bits == 8 else 0, np.uint8)
     room[:, :dim] = numbers
-    out = np.zeros((total, width), np.uint8)
+    out: UInt8Array = xp.zeros((total, width), np.uint8)
     for plane in range(planes):
-        out |= room[:, plane * width : (plane + 1) * width] << (plane * bits)
+        out |= room[:, plane * width : (plane + 1) * width] << np.uint8(plane * bits)
     return out
 
 

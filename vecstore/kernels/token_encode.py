@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels import token_pool_numpy
 from vecstore.kernels.base import Float32Array, Int64Array, UInt8Array
-from vecstore.kernels.device.arrays import Device
-from vecstore.kernels.places import entered
+from vecstore.kernels.places import Place, place_of
 from vecstore.kernels.select import get_kernels
 from vecstore.kernels.tokens_numpy import exact_products, rounded
 
 _BLOCK = 1 << 10  # tokens whose products with all centroids are held at once
-_LEAST = 1 << 22  # products that are worth a device
-log = logging.getLogger("vecstore.device")
 
 
 def nearest_centroids(tokens: Float32Array, centroids: UInt8Array, scales: Float32Array) -> NDArray[np.uint16]:
     """The centroid (T,) of the largest <b, c> * scale with each token (T, dim), of equal ones the first; b is the token
-    rounded to bytes and c a centroid's bytes - 128, as in `kernels.tokens`."""
-    place = entered()
-    if place is not None and len(tokens) * len(centroids) >= _LEAST:
-        try:
-            return _on_device(place.device, tokens, centroids, scales)
-        except MemoryError:
-            log.warning("products with %d centroids do not fit into %s", len(centroids), place.device.name)
+    rounded to bytes and c a centroid's bytes - 128, as in `kernels.tokens`. Of tokens on a device, there."""
+    if (place := place_of(tokens)) is not None:
+        return _on_device(place, tokens, centroids, scales)
     homes = np.empty(len(tokens), np.uint16)
     if get_kernels().name == "native":
         from vecstore.kernels import _native as native
@@ -43,19 +33,20 @@ def nearest_centroids(tokens: Float32Array, centroids: UInt8Array, scales: Float
     return homes
 
 
-def _on_device(device: Device, tokens: Float32Array, centroids: UInt8Array, scales: Float32Array) -> NDArray[np.uint16]:
+def _on_device(place: Place, tokens: Float32Array, centroids: UInt8Array, scales: Float32Array) -> NDArray[np.uint16]:
     """Products of bytes are exact, and each factor is rounded by itself: the same bits."""
-    there, by = device.put((centroids ^ 128).view(np.int8)), device.put(scales)
+    device, xp = place.device, place.device.xp
+    there, by = place.held(centroids, lambda: device.put((centroids ^ 128).view(np.int8))), device.put(scales)
     step = max(_BLOCK, device.score_bytes // (4 * len(centroids)))
-    found = []
+    homes = xp.empty(len(tokens), np.uint16)
     for low in range(0, len(tokens), step):
         bytes_, steps = rounded(tokens[low : low + step])
-        wide = np.zeros((len(bytes_), centroids.shape[1]), np.int8)
-        wide[:, : bytes_.shape[1]] = bytes_
-        products = device.products(there, device.put(wide)).astype(np.float32)
-        nearest: Any = (device.put(steps[:, None]) * products * by).argmax(axis=1)
-        found.append(device.get(nearest).astype(np.uint16))
-    return np.concatenate(found)
+        wide = xp.zeros((len(bytes_), centroids.shape[1]), np.int8)
+        wide[:, : bytes_.shape[1]] = bytes_.astype(np.int8)
+        products = device.products(there, wide).astype(np.float32)
+        homes[low : low + step] = (steps[:, None] * products * by).argmax(axis=1).astype(np.uint16)
+    found: NDArray[np.uint16] = homes
+    return found
 
 
 def pool_tokens(tokens: Float32Array, offsets: Int64Array, kept: int, out_offsets: Int64Array) -> Float32Array:

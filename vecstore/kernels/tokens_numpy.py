@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vecstore.kernels.base import Float32Array, Int64Array
 from vecstore.kernels.checks import _check
 from vecstore.kernels.maxsim_checks import check_offsets
+from vecstore.kernels.places import quotients
 from vecstore.kernels.stop import check_stop
 from vecstore.kernels.token_lists import unpacked_lists
 from vecstore.kernels.tokens import CENTROIDS_MAX, Centroids, Codes, TokenCodes, centroid_bytes, code_bytes
@@ -112,9 +113,9 @@ class PythonTokens:
 
 
 def rounded(tokens: NDArray[Any]) -> tuple[NDArray[np.int32], Float32Array]:
-    """Bytes (m, dim) of float32 tokens, and what a unit of each is worth (m,)."""
-    top = np.abs(tokens).max(axis=1, initial=0).astype(np.float32)
-    inverse = np.divide(np.float32(127), top, out=np.zeros_like(top), where=top > 0)
+    """Bytes (m, dim) of float32 tokens, and what a unit of each is worth (m,), where the tokens are (`places`)."""
+    top = np.abs(tokens).max(axis=1).astype(np.float32)
+    inverse = quotients(np.float32(127), top, top > 0, 0)
     steps: Float32Array = top / np.float32(127)
     return np.rint(tokens * inverse[:, None]).astype(np.int32), steps
 
