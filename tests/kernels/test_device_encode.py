@@ -89,6 +89,19 @@ def test_nearest_parts_ties_by_number(device: Device, m: int, subdim: int, size:
     _same(device, lambda rows: encode.nearest_codes(rows, columns, half_squares), rows)
 
 
+@pytest.mark.parametrize(("dim", "shared"), [(1, 1 << 15), (9, 1 << 15), (300, 1 << 15), (300, 64)])
+def test_bytes_that_take_over_what_others_miss(
+    device: Device, dim: int, shared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        type(device).shaped_codes.__globals__, "SHARED", shared
+    )  # bytes: longer rows are held elsewhere
+    rng = np.random.default_rng(16)
+    cells = rng.uniform(-20, 275, (30, dim)).astype(np.float32)
+    feedback = rng.uniform(-0.3, 0.3, dim * (dim - 1) // 2).astype(np.float32)
+    _same(device, lambda cells: encode.shaped_codes(cells, feedback), cells)
+
+
 def test_bits_gathered_in_any_order(device: Device) -> None:
     rng = np.random.default_rng(15)
     codes = rng.integers(0, 1 << 12, (40, 20)).astype(np.uint16)

@@ -117,12 +117,9 @@ def nearest_codes(rows: Float32Array, columns: Float32Array, half_squares: Float
 
 def shaped_codes(cells: Float32Array, feedback: Float32Array) -> UInt8Array:
     """Bytes (n, dim) of cells (n, dim), the last one first: each is rounded, and what that added or took away is given
-    to the cells before it, cell j by the factor feedback[i * (i - 1) / 2 + j]. Errors of more than 4 steps count as 4.
-
-    The host serves arrays on a device, too: each byte depends on all after it."""
+    the cells before it, cell j by the factor feedback[i * (i - 1) / 2 + j]. Errors of over 4 steps count as 4."""
     if (place := place_of(cells)) is not None:
-        codes: UInt8Array = place.put(shaped_codes(place.device.get(cells), feedback))
-        return codes
+        return place.device.shaped_codes(cells, like(cells, feedback))
     codes = np.empty(cells.shape, np.uint8)
     if _native():
         from vecstore.kernels import _native as native

@@ -46,6 +46,11 @@ class ArrayEncode:
         encode_numpy.nearest_codes(rows, columns, half_squares, out)
         return out
 
+    def shaped_codes(self, cells: Any, feedback: Any) -> Any:
+        out = np.empty(cells.shape, np.uint8)
+        encode_numpy.shaped_codes(cells, feedback, out)
+        return out
+
     def gather_bits(self, codes: Any, fields: Any, starts: Any) -> Any:
         out = np.zeros((len(codes), len(starts) - 1), np.uint8)
         bytes_ = np.repeat(np.arange(len(starts) - 1), np.diff(starts))

@@ -64,6 +64,14 @@ class CupyEncode:
         self.module.each("nearest_codes", n * m, *arguments)
         return out
 
+    def shaped_codes(self, cells: Any, feedback: Any) -> Any:
+        (n, dim), shared = cells.shape, 4 * cells.shape[1]
+        spare = cupy.empty((n, dim), np.float32) if shared > SHARED else None
+        out = cupy.empty((n, dim), np.uint8)
+        arguments = (contiguous(cells), feedback, out, spare, np.int32(dim))
+        self.module.launch("shaped_codes", (n,), *arguments, shared=0 if shared > SHARED else shared)
+        return out
+
     def gather_bits(self, codes: Any, fields: Any, starts: Any) -> Any:
         (n, dim), nbytes = codes.shape, len(starts) - 1
         out = cupy.empty((n, nbytes), np.uint8)

@@ -24,5 +24,7 @@ class Encoder(Protocol):
 
     def nearest_codes(self, rows: Any, columns: Any, half_squares: Any) -> NDArray[np.uint8]: ...
 
+    def shaped_codes(self, cells: Any, feedback: Any) -> NDArray[np.uint8]: ...
+
     def gather_bits(self, codes: Any, fields: Any, starts: Any) -> NDArray[np.uint8]:
         """With int32 fields (f, 4) of dim, shift, mask and position, those of byte b from starts[b] on."""

@@ -194,6 +194,25 @@ extern "C" __global__ void nearest_codes(const float* rows, const float* columns
     codes[row * m + j] = (u8)number;
 }
 
+// Bytes of cells, the last one first; what rounding misses goes to the cells before. A block a row, `spare` (n, dim) as
+// in hadamard.
+extern "C" __global__ void shaped_codes(const float* cells, const float* feedback, u8* codes, float* spare, int dim) {
+    const long long first = (long long)blockIdx.x * dim;
+    const float* own = cells + first;
+    float* wanted = spare ? spare + first : dynamic_shared;
+    for (int i = threadIdx.x; i < dim; i += blockDim.x) wanted[i] = own[i];
+    __syncthreads();
+    for (int i = dim - 1; i >= 0; --i) {
+        const float code = rintf(fminf(fmaxf(wanted[i], 0.0f), 255.0f));
+        const float missing = fminf(fmaxf(__fsub_rn(own[i], code), -4.0f), 4.0f);
+        const float* factors = feedback + (long long)i * (i - 1) / 2;
+        for (int j = threadIdx.x; j < i; j += blockDim.x)
+            wanted[j] = __fadd_rn(wanted[j], __fmul_rn(factors[j], missing));
+        if (threadIdx.x == 0) codes[first + i] = (u8)code;
+        __syncthreads();
+    }
+}
+
 // Bytes put together from bits of codes; fields (dim, shift, mask, position) of byte b from starts[b] on. A thread a
 // byte.
 extern "C" __global__ void gather_bits(const u16* codes, const int4* fields, const int* starts, u8* out, long long n,
