@@ -14,7 +14,7 @@ from vecstore.config import Search, Settings, Storage
 from vecstore.engine import placement
 from vecstore.engine.placement import Placement
 from vecstore.errors import InvalidArgument
-from vecstore.kernels.device import devices
+from vecstore.kernels.device import choice, devices
 from vecstore.kernels.device.array_device import ArrayDevice
 from vecstore.kernels.device.choice import Always
 from vecstore.kernels.select import get_kernels
@@ -108,6 +108,35 @@ def test_answers_are_those_of_the_host(gpus: list[Counting]) -> None:
         answers(db)
         assert db.info()["devices"]["cuda:1"]["uploads"] == kept["uploads"]
         assert "cuda:0" not in db.info()["devices"]
+
+
+def test_first_batches_of_every_kind_are_the_host_s_and_tried_behind(
+    monkeypatch: pytest.MonkeyPatch, gpus: list[Counting]
+) -> None:
+    made: list[choice.Choice] = []
+
+    class Kept(choice.Choice):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+
+    monkeypatch.setattr(Placement, "choice", Kept)
+    monkeypatch.setattr(choice, "SIZES", (1, 4))
+    failed: list[str] = []
+    monkeypatch.setattr(choice.log, "exception", lambda message, *args: failed.append(message % args))
+    with filled(":memory:", None) as host, filled(":memory:", "cuda:1") as db:
+        by_host, by_any = answers(host), answers(db)
+        made[0].wait()
+        again = answers(db)
+    for case, wanted in by_host.items():
+        for found in (by_any[case], again[case]):
+            assert alike(found, wanted) or (case.startswith("lists") and len(set(found[0]) & set(wanted[0])) >= 6), case
+    assert failed == []
+    assert len(made) == 1
+    tried = {(work.name, work.filtered) for work in made[0].sooner}
+    assert tried >= {(name, True) for name in ("scan", "hamming", "maxsim")}
+    assert tried >= {(name, False) for name in ("scan", "hamming", "maxsim", "table", "rows")}
+    assert all(set(sizes) == {1, 4} for sizes in made[0].sooner.values())
 
 
 def test_auto_spreads_segments_over_the_devices(gpus: list[Counting]) -> None:

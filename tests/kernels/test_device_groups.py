@@ -14,6 +14,7 @@ from masks import bitmap
 from test_byte_scan import _codes as byte_codes
 
 from vecstore.kernels.base import Kernels
+from vecstore.kernels.device import choice
 from vecstore.kernels.device import codes as scans
 from vecstore.kernels.device.array_device import ArrayDevice
 from vecstore.kernels.device.arrays import Device
@@ -81,6 +82,23 @@ def scans_of(kind: Any, nq: int, nprobe: int, mask: np.ndarray | None, eps: floa
         return found
 
     return scan
+
+
+@pytest.mark.parametrize("kind", ["table", "bytes", "float16"])
+def test_a_batch_is_tried_on_both_and_its_answers_stay(
+    either: Device, made: list[int], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "SIZES", (1, 30))
+    failed: list[str] = []
+    monkeypatch.setattr(choice.log, "exception", lambda message, *args: failed.append(message))
+    kernels, scan = DeviceKernels(NumpyKernels(), Transient(either)), scans_of(kind, 9, 2, None, 0.5)
+    found = scan(kernels)
+    kernels.choice.wait()
+    for some, wanted in zip(found, scan(NumpyKernels()), strict=True):
+        np.testing.assert_array_equal(some, wanted)
+    assert failed == []
+    assert [set(sizes) for sizes in kernels.choice.sooner.values()] == [{1, 30}]
+    assert made
 
 
 @pytest.mark.parametrize("price", [0, 2000])

@@ -1,8 +1,8 @@
 """Where a vector field is searched: by the host's kernels, or with a device beside them.
 
 A field names its device ("cuda:0", or "auto" for any there is, segments spread over all); the machine may have none,
-and then everything is as without. A segment's arrays are uploaded by the first query that a device answers, and the
-least used make room for others.
+and then everything is as without. A segment's arrays are uploaded by the first query that a device answers, or to
+measure who answers sooner, and the least used make room for others.
 """
 
 from __future__ import annotations
@@ -70,6 +70,9 @@ class Placement:
         }
 
     def close(self) -> None:
+        for kernels in self._opened.values():
+            if kernels is not None:
+                kernels.close()
         for resident in self._residents.values():
             resident.drop_all()
 

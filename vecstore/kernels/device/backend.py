@@ -1,4 +1,4 @@
-"""The kernels protocol with a device beside the host: whole scans go to whichever answers the batch sooner.
+"""The kernels protocol with a device beside the host: whole scans go to whichever answers the batch sooner (choice.py).
 
 Walks, postings, single candidates and everything over arrays that can change stay with the host, whose kernels this
 object otherwise is.
@@ -27,7 +27,7 @@ from vecstore.kernels.base import (
 from vecstore.kernels.checks import check_byte_scan, check_hamming_scan, check_rerank, check_scan, check_table_scan
 from vecstore.kernels.device import codes as scans
 from vecstore.kernels.device import dense, hamming, maxsim
-from vecstore.kernels.device.choice import Choice
+from vecstore.kernels.device.choice import Choice, Trial, Work, work_of
 from vecstore.kernels.device.layouts import AskedBytes, AskedRows, AskedTable
 from vecstore.kernels.device.nearest import MOST
 from vecstore.kernels.device.resident import Resident
@@ -39,21 +39,19 @@ from vecstore.tokens import TokenRows
 
 Held = Mapping[str, Any]
 NONE = np.empty(0, np.int64)
-Batch = Callable[[slice], None]  # answers these of the queries
-OnDevice = Callable[
-    [slice, Held], Int64Array
-]  # the same on the device; those of them, from 0, that it leaves to the host
+Part = slice | Int64Array  # of the queries; where they are listed, answers go nowhere
+Batch = Callable[[Part], None]  # answers them
+OnDevice = Callable[[Part, Held], Int64Array]  # the same on the device; those of them, from 0, that are the host's
 
 
 class DeviceKernels:
     reads_whole = True  # uploads whole columns: who verifies rows as they are read has to verify all of them
 
     def __init__(self, host: Kernels, resident: Resident, choice: type[Choice] = Choice) -> None:
-        """`choice` is made for each array that is uploaded."""
         self._host = host
         self._resident = resident
         self._device = resident.device
-        self._choice = choice
+        self.choice = choice()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._host, name)
@@ -75,17 +73,18 @@ class DeviceKernels:
         check_scan(metric, queries, rows, inverse_norms, allowed, out_rows, out_distances)
         norms = inverse_norms if metric is Metric.COSINE else None
 
-        def host(part: slice) -> None:
+        def host(part: Part) -> None:
             self._host.scan(metric, queries[part], rows, norms, allowed, out_rows[part], out_distances[part])
 
-        def device(part: slice, held: Held) -> Int64Array:
+        def device(part: Part, held: Held) -> Int64Array:
             own = (queries[part], self._on_device(norms), allowed, out_rows[part], out_distances[part])
             return dense.scan(self._device, held, metric, *own)
 
         def make() -> Held:
             return dense.upload(self._device, rows)
 
-        self._answer(rows, "dense", make, out_rows.shape, host, device)
+        work = work_of("scan", rows, len(rows), allowed)
+        self._answer(work, rows, "dense", make, out_rows.shape, host, device)
 
     def hamming_scan(
         self,
@@ -97,16 +96,17 @@ class DeviceKernels:
     ) -> None:
         check_hamming_scan(queries, rows, allowed, out_rows, out_distances)
 
-        def host(part: slice) -> None:
+        def host(part: Part) -> None:
             self._host.hamming_scan(queries[part], rows, allowed, out_rows[part], out_distances[part])
 
-        def device(part: slice, held: Held) -> Int64Array:
+        def device(part: Part, held: Held) -> Int64Array:
             return hamming.scan(self._device, held, queries[part], allowed, out_rows[part], out_distances[part])
 
         def make() -> Held:
             return hamming.upload(self._device, rows)
 
-        self._answer(rows, "hamming", make, out_rows.shape, host, device)
+        work = work_of("hamming", rows, len(rows), allowed)
+        self._answer(work, rows, "hamming", make, out_rows.shape, host, device)
 
     def rerank(
         self,
@@ -121,10 +121,10 @@ class DeviceKernels:
         check_rerank(metric, queries, rows, inverse_norms, candidates, out_distances)
         norms = inverse_norms if metric is Metric.COSINE else None
 
-        def host(part: slice) -> None:
+        def host(part: Part) -> None:
             self._host.rerank(metric, queries[part], rows, norms, candidates[part], out_distances[part])
 
-        def device(part: slice, held: Held) -> Int64Array:
+        def device(part: Part, held: Held) -> Int64Array:
             asked = (queries[part], self._on_device(norms), candidates[part])
             dense.rerank(self._device, held, metric, *asked, out_distances[part])
             return NONE
@@ -135,7 +135,8 @@ class DeviceKernels:
         def make() -> Held:
             return dense.upload(self._device, rows)
 
-        self._answer(rows, "dense", make, (len(queries), 1), host, device)
+        work = work_of("rerank", rows, candidates.shape[1], None)
+        self._answer(work, rows, "dense", make, (len(queries), 1), host, device)
 
     def table_scan(
         self,
@@ -156,8 +157,9 @@ class DeviceKernels:
             codes, queries, probes, list_add, list_radius, k, eps, allowed, out_rows, out_distances, out_counters
         )
 
-        def host(part: slice) -> None:
-            asked, own = (queries[part], probes[part], list_add[part], list_radius[part]), outputs.of(part)
+        def host(part: Part) -> None:
+            lists, own = scans.lists_of(probes, part, len(codes.counts)), outputs.of(part)
+            asked = (queries[part], lists, list_add[part], list_radius[part])
             self._host.table_scan(codes, *asked, k, eps, allowed, own.rows, own.distances, own.counters)
 
         def ask(held: Held, asked: Any) -> scans.Asked:
@@ -183,8 +185,9 @@ class DeviceKernels:
         outputs = scans.Outputs(out_rows, out_distances, out_counters)
         check_row_scan(codes, queries, probes, list_add, allowed, out_rows, out_distances, out_counters)
 
-        def host(part: slice) -> None:
-            asked, own = (queries[part], probes[part], list_add[part]), outputs.of(part)
+        def host(part: Part) -> None:
+            lists, own = scans.lists_of(probes, part, len(codes.counts)), outputs.of(part)
+            asked = (queries[part], lists, list_add[part])
             self._host.row_scan(codes, *asked, allowed, own.rows, own.distances, own.counters)
 
         def ask(held: Held, asked: Any) -> scans.Asked:
@@ -210,8 +213,9 @@ class DeviceKernels:
         outputs = scans.Outputs(out_rows, out_distances, out_counters)
         check_byte_scan(codes, queries, probes, list_add, allowed, out_rows, out_distances, out_counters)
 
-        def host(part: slice) -> None:
-            asked, own = (queries[part], probes[part], list_add[part]), outputs.of(part)
+        def host(part: Part) -> None:
+            lists, own = scans.lists_of(probes, part, len(codes.counts)), outputs.of(part)
+            asked = (queries[part], lists, list_add[part])
             self._host.byte_scan(codes, *asked, allowed, own.rows, own.distances, own.counters)
 
         def ask(held: Held, asked: Any) -> scans.Asked:
@@ -233,16 +237,17 @@ class DeviceKernels:
     ) -> None:
         check_maxsim_scan(queries, rows, allowed, out_rows, out_distances)
 
-        def host(part: slice) -> None:
+        def host(part: Part) -> None:
             self._host.maxsim_scan(queries[part], rows, allowed, out_rows[part], out_distances[part])
 
-        def device(part: slice, held: Held) -> Int64Array:
+        def device(part: Part, held: Held) -> Int64Array:
             return maxsim.scan(self._device, held, queries[part], allowed, out_rows[part], out_distances[part])
 
         def make() -> Held:
             return maxsim.upload(self._device, rows)
 
-        self._answer(rows.tokens, "tokens", make, out_rows.shape, host, device)
+        work = work_of("maxsim", rows.tokens, len(rows.tokens), allowed)
+        self._answer(work, rows.tokens, "tokens", make, out_rows.shape, host, device)
 
     def _scan_codes(
         self,
@@ -256,10 +261,17 @@ class DeviceKernels:
         outputs: scans.Outputs,
         host: Batch,
     ) -> None:
-        def device(part: slice, held: Held) -> Int64Array:
+        def device(part: Part, held: Held) -> Int64Array:
             own = outputs.of(part)
             lost = scans.scan(
-                self._device, held, codes.offsets, codes.counts, queries[part], partial(ask, held), visits.of(part), own
+                self._device,
+                held,
+                codes.offsets,
+                codes.counts,
+                queries[part],
+                partial(ask, held),
+                visits.of(part, len(codes.counts)),
+                own,
             )
             if "extra" in held:
                 own.counters[:, 1] = own.counters[:, 0]
@@ -267,7 +279,9 @@ class DeviceKernels:
                 own.counters[:, 2] = np.minimum(own.counters[:, 0], own.rows.shape[1])
             return lost
 
-        self._answer(array, kind, make, outputs.rows.shape, host, device)
+        met = len(array) * visits.probes.shape[1] // max(1, len(codes.counts))
+        work = work_of(kind, array, met, visits.allowed)
+        self._answer(work, array, kind, make, outputs.rows.shape, host, device)
 
     def _on_device(self, norms: Float32Array | None) -> Any | None:
         if norms is None:
@@ -276,8 +290,12 @@ class DeviceKernels:
             return self._device.put(norms)
         return self._resident.of(norms, "norms", lambda: {"norms": self._device.put(norms)})["norms"]
 
+    def close(self) -> None:
+        self.choice.close()
+
     def _answer(
         self,
+        work: Work,
         array: np.ndarray,
         kind: str,
         make: Callable[[], Held],
@@ -287,16 +305,33 @@ class DeviceKernels:
     ) -> None:
         """Answers of (queries, places)."""
         everything, places = slice(0, shape[0]), shape[1]
-        worth = array.size > 0 and array.size >= self._choice.least
+        worth = array.size > 0 and array.size >= self.choice.least
         if not (shape[0] and 0 < places <= MOST and worth and self._resident.keeps(array)):
             return host(everything)
-        with self._device.working():
-            try:
-                held = self._resident.of(array, kind, lambda: {**make(), "choice": self._choice()})
-            except MemoryError:
-                return host(everything)
-            choice: Choice = held["choice"]
-            choice.answer(shape[0], lambda: _in_parts(everything, held, host, device), lambda: host(everything))
+        by_device = self.choice.by_device(work, shape[0])
+        if by_device:
+            with self._device.working():
+                try:
+                    held = self._resident.of(array, kind, make)
+                except MemoryError:
+                    return host(everything)
+                return _in_parts(everything, held, host, device)
+        try:
+            host(everything)
+        finally:  # also where the host alone is too slow for the query's deadline
+            if by_device is None:
+                self.choice.measure(work, Trial(shape[0], self._tried(array, kind, make, host, device), host))
+
+    def _tried(
+        self, array: np.ndarray, kind: str, make: Callable[[], Held], host: Batch, device: OnDevice
+    ) -> Callable[[Int64Array], None]:
+        def answer(some: Int64Array) -> None:
+            with self._device.working():
+                lost = device(some, self._resident.of(array, kind, make))
+                if len(lost):
+                    host(some[lost])
+
+        return answer
 
 
 def _in_parts(part: slice, held: Held, host: Batch, device: OnDevice) -> None:

@@ -42,7 +42,7 @@ class Outputs:
     distances: Float32Array
     counters: Int64Array
 
-    def of(self, queries: slice) -> Outputs:
+    def of(self, queries: slice | Int64Array) -> Outputs:
         return Outputs(self.rows[queries], self.distances[queries], self.counters[queries])
 
 
@@ -58,9 +58,10 @@ class Visits:
     allowed: Bitmap | None
     way: int = 0  # tells batches apart that are alike but for how the codes are asked
 
-    def of(self, part: slice) -> Visits:
+    def of(self, part: slice | Int64Array, nlist: int) -> Visits:
         radius = None if self.radius is None else self.radius[part]
-        return Visits(self.probes[part], self.add[part], radius, self.k, self.eps, self.allowed, self.way)
+        probes = lists_of(self.probes, part, nlist)
+        return Visits(probes, self.add[part], radius, self.k, self.eps, self.allowed, self.way)
 
     def by_list(self, values: Float32Array, nlist: int, rest: float) -> Float32Array:
         """(m, nlist): a value of each visited list, `rest` elsewhere."""
@@ -68,6 +69,17 @@ class Visits:
         asked, places = np.nonzero(self.probes >= 0)
         out[asked, self.probes[asked, places]] = values[asked, places]
         return out
+
+
+def lists_of(probes: NDArray[np.int32], part: slice | Int64Array, nlist: int) -> NDArray[np.int32]:
+    """The lists (m, nprobe) that a run of queries visits. Where they are listed, for a trial, a query that comes again
+    visits other lists, as another query would."""
+    own = probes[part]
+    if isinstance(part, slice):
+        return own
+    again = np.arange(len(own), dtype=np.int32)[:, None] // max(1, len(probes))
+    moved: NDArray[np.int32] = np.where(own >= 0, (own + again * own.shape[1]) % max(1, nlist), own).astype(np.int32)
+    return moved
 
 
 def scan(

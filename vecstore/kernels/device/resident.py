@@ -37,6 +37,7 @@ class Resident:
         self.uploads = 0
         self.evictions = 0
         self._lock = threading.RLock()  # the end of an array may be noticed while we hold it
+        self._making: dict[Key, threading.Lock] = {}  # of uploads under way
         self._held: OrderedDict[Key, tuple[Mapping[str, Any], int]] = OrderedDict()
         self._roots: dict[int, tuple[weakref.ref[np.ndarray], set[Key]]] = {}
 
@@ -57,20 +58,40 @@ class Resident:
         """What `make` uploads for this immutable array, from memory where it is there. Raises MemoryError."""
         key = _key(array, kind)
         with self._lock:
-            found = self._held.get(key)
+            found = self._found(key)
             if found is not None:
-                self._held.move_to_end(key)
-                return found[0]
-            made = self._made(make)
-            size = sum(int(part.nbytes) for part in made.values() if hasattr(part, "nbytes"))
-            self.uploads += 1
-            if size > self.budget:
-                return made
-            self._make_room(size)
-            self._held[key] = (made, size)
-            self.bytes += size
-            self._watch(_root(array), key)
-            return made
+                return found
+            making = self._making.setdefault(key, threading.Lock())
+        with making:  # the same array once; searches of others go on
+            with self._lock:
+                found = self._found(key)
+            if found is not None:
+                return found
+            try:
+                made = self._made(make)
+                with self._lock:
+                    self._hold(key, made, array)
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
+        return made
+
+    def _found(self, key: Key) -> Mapping[str, Any] | None:
+        if key not in self._held:
+            return None
+        self._held.move_to_end(key)
+        return self._held[key][0]
+
+    def _hold(self, key: Key, made: Mapping[str, Any], array: np.ndarray) -> None:
+        size = sum(int(part.nbytes) for part in made.values() if hasattr(part, "nbytes"))
+        self.uploads += 1
+        if size > self.budget or key in self._held:
+            return
+        while self._held and self.bytes + size > self.budget:
+            self._evict()
+        self._held[key] = (made, size)
+        self.bytes += size
+        self._watch(_root(array), key)
 
     @property
     def arrays(self) -> int:
@@ -90,13 +111,10 @@ class Resident:
                 self.device.finish()
                 return made
             except MemoryError:
-                if not self._held:
-                    raise
-                self._evict()
-
-    def _make_room(self, size: int) -> None:
-        while self._held and self.bytes + size > self.budget:
-            self._evict()
+                with self._lock:
+                    if not self._held:
+                        raise
+                    self._evict()
 
     def _evict(self) -> None:
         _, (_, size) = self._held.popitem(last=False)
