@@ -113,8 +113,9 @@ def test_an_index_is_the_host_s(device: Device, spec: Any, monkeypatch: pytest.M
     asked = made_on(device, monkeypatch)
     with at(device):
         found = build()
-    assert ("row_dots" in asked) == (getattr(spec, "tokens", "") != "stored")  # codes are made there
-    assert ("products" in asked) == isinstance(spec, index_spec.Plaid)
+    plaid = isinstance(spec, index_spec.Plaid)
+    assert ("products" in asked, "project" in asked) == (plaid, not plaid)
+    assert ("row_dots" in asked) == (plaid and spec.tokens != "stored")  # of codes, which are made there
     assert found.keys() == wanted.keys()
     for name, array in wanted.items():
         assert type(found[name]) is np.ndarray, name
