@@ -85,6 +85,18 @@ def test_codes_of_earlier_versions_keep_their_factor() -> None:
     np.testing.assert_allclose(found, -queries @ decoded.T, rtol=0, atol=4e-5)
 
 
+def test_rows_get_the_codes_that_disturb_their_order_less() -> None:
+    """Where dimensions are independent and of unlike ranges, near rows are told apart by what a factor corrects."""
+    rng = np.random.default_rng(4)
+    rows = rng.standard_normal((N, DIM)) * np.exp(1.2 * rng.standard_normal(DIM)) + rng.standard_normal(DIM)
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    chosen = Int8Quantizer.train(index_spec.Int8(), Metric.DOT, rows, None, 0)
+    assert chosen.shaping is None
+    assert chosen.clipped == 0
+    assert Int8Quantizer.from_arrays(Metric.DOT, chosen.arrays()).code_bytes == DIM + 4
+    assert Int8Quantizer.train(index_spec.Int8(), Metric.DOT, _embeddings(1, N), None, 0).shaping is not None
+
+
 @pytest.mark.parametrize("rows", [np.zeros((5, DIM)), np.ones((5, DIM)), np.eye(3, DIM), 1e-20 * np.eye(3, DIM)])
 def test_rows_that_tell_little(rows: np.ndarray) -> None:
     """Zero, constant and few rows, and rows far outside the ranges that these leave."""

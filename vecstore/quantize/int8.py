@@ -2,8 +2,9 @@
 
 Codes are of the row itself, not of a residual, so that they serve any list and also rescore candidates. Under L2,
 distances are those of the decoded rows. Under DOT a row is its code and nothing else: what rounding one dimension adds
-is given to the others, so that the error is small where queries like the rows would see it (`shaping`). Codes with
-`clip`, and all of earlier versions, have a factor that makes the decoded row as long as the row. Ranges leave out the
+is given to the others, so that the error is small where queries like the rows would see it (`shaping`). Or it has a
+factor that makes the decoded row as long as the row: with `clip`, in earlier versions, and where that disturbs the
+order of a sample's near rows less, as where dimensions are independent and of unlike ranges. Ranges leave out the
 share `clip` of a sample at each end; how many numbers were cut off since is kept: it grows when new rows drift away
 from the sample.
 """
@@ -27,7 +28,7 @@ from vecstore.kernels.places import contiguous, like, quotients
 from vecstore.quantize.base import Codes, Encoded, Lists, Quantizer, in_batches
 from vecstore.quantize.row_codes import Folding, RowSearch, pack_rows
 from vecstore.quantize.scalar import need_sample, read_dim
-from vecstore.quantize.shaping import feedback
+from vecstore.quantize.shaping import feedback, judged, near_error
 from vecstore.schema import Metric
 
 _BATCH = 8192
@@ -130,11 +131,15 @@ class Int8Quantizer(RangeQuantizer):
         cls, spec: QuantizerSpec, metric: Metric, sample: Float32Array, centroids: Float32Array | None, seed: int
     ) -> Self:
         assert isinstance(spec, index_spec.Int8)
-        fitted = cls._fit(metric, sample, spec.clip)
+        scaled = cls._fit(metric, sample, spec.clip)
         if metric is Metric.L2 or spec.clip > 0:  # what is cut off makes rows shorter: they need their factor
-            return fitted
-        low, step = fitted.low - _MARGIN * 255 * fitted.step, fitted.step * (1 + 2 * _MARGIN)
-        return cls(metric, low, step, fitted._seen, feedback(sample, step))
+            return scaled
+        low, step = scaled.low - _MARGIN * 255 * scaled.step, scaled.step * (1 + 2 * _MARGIN)
+        shaped = cls(metric, low, step, scaled._seen, feedback(sample, step))
+        rows = judged(sample)
+        chosen = min((shaped, scaled), key=lambda one: near_error(rows, one.decode(one.encode(rows, None), None)))
+        chosen._seen[:] = 0  # the sample's rows are encoded again, or none of the index
+        return chosen
 
     def arrays(self) -> dict[str, np.ndarray]:
         return super().arrays() | ({} if self.shaping is None else {"feedback": self.shaping})

@@ -21,6 +21,7 @@ from vecstore.kernels.base import Float32Array
 _ANY_DIRECTION = 0.3  # of the mean variance; more where the sample is too small to tell directions apart
 _LARGEST = 1e6  # of a factor: a dimension that hardly varies cannot make up for the others
 _LEAST_SHARE = 1e-6  # of what any direction weighs beside all of them
+_JUDGED, _QUERIES, _NEAREST = 4096, 256, 40  # rows that codes are judged by, those that ask, and what each is near to
 
 
 def feedback(sample: Float32Array, step: Float32Array) -> Float32Array:
@@ -37,3 +38,23 @@ def feedback(sample: Float32Array, step: Float32Array) -> Float32Array:
     steps = step.astype(np.float64)
     factors = lower * steps[:, None] / (np.diag(lower) * steps)
     return np.clip(factors[np.tril_indices(dim, -1)], -_LARGEST, _LARGEST).astype(np.float32)
+
+
+def judged(sample: Float32Array) -> Float32Array:
+    """The rows of a sample (n, dim) that `near_error` is taken over."""
+    return sample[:: -(-len(sample) // _JUDGED)]
+
+
+def near_error(rows: Float32Array, decoded: Float32Array) -> float:
+    """Mean square of what codes change in the scores of rows near a row, less what they change in all of these: how
+    much they disturb the order of the nearest. Rows and what their codes stand for, (n, dim)."""
+    asking = np.arange(0, len(rows), -(-len(rows) // _QUERIES))
+    near = min(_NEAREST, len(rows) - 1)
+    if near < 2:
+        return 0.0
+    queries = rows[asking]
+    scores = queries @ rows.T
+    scores[np.arange(len(asking)), asking] = -np.inf  # a row is not its own neighbour
+    found = np.argpartition(-scores, near - 1, axis=1)[:, :near]
+    missed = np.einsum("qd,qnd->qn", queries, (decoded - rows)[found])
+    return float(np.square(missed - missed.mean(axis=1, keepdims=True)).mean())
