@@ -73,12 +73,11 @@ def load(rows: int | None) -> tuple[Database, np.ndarray]:
 
 def load_indexed(rows: int, folder: Path) -> tuple[Database, np.ndarray]:
     """A database in `folder`/ours, its like in `folder`/served, and queries like its rows."""
-    readers.build(folder / "ours", rows, np.random.default_rng(7))
+    rng = np.random.default_rng(7)
+    centres = rng.standard_normal((256, readers.DIM), dtype=np.float32)
+    readers.build(folder / "ours", rows, centres, rng)
     shutil.copytree(folder / "ours", folder / "served")
-    centres = np.random.default_rng(7).standard_normal((256, readers.DIM), dtype=np.float32)  # what it began with
-    rng = np.random.default_rng(8)
-    queries = centres[rng.integers(0, 256, QUERIES)] + rng.standard_normal((QUERIES, readers.DIM), dtype=np.float32)
-    return Database.open(folder / "ours", Settings(server=Server(port=0))), queries
+    return Database.open(folder / "ours", Settings(server=Server(port=0))), readers.near(centres, QUERIES, rng)
 
 
 def dense(table: Any) -> np.ndarray:

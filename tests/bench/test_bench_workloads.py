@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from bench import grpc_overhead
 from bench.__main__ import main
+from vecstore.types import QueryRequest
 
 
 def lines(path: Path) -> list[dict]:
@@ -37,3 +39,10 @@ def test_seal(tmp_path: Path) -> None:
     (record,) = lines(out)
     assert record["p99_ratio"] > 0
     assert record["searches_during"] > 0
+
+
+def test_indexed_rows_of_the_overhead_of_grpc(tmp_path: Path) -> None:
+    database, queries = grpc_overhead.load_indexed(400, tmp_path)
+    with database:
+        assert len(database.query(QueryRequest("bench", queries[0])).ids) == 10
+    assert (tmp_path / "served").is_dir()
