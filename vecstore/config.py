@@ -95,6 +95,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_key: str = ""
     tls_client_ca: str = ""  # clients must have a certificate by it
     readers: int = 0  # processes that answer reads beside the one that writes; 0: one process does both
+    pin_readers: bool = True  # each keeps to its share of the cores
     snapshots_dir: str = ""  # where snapshots are kept under their names; empty: `snapshots` in the database's folder
     restore_dir: str = ""  # where they are restored to; empty: `restored` in the database's folder
     drain_s: float = 10.0

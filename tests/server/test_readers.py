@@ -30,6 +30,7 @@ from vecstore.client._sync.client import Client
 from vecstore.client.channel import stubs
 from vecstore.errors import IoFailed, NotFound, PermissionDenied, Unavailable
 from vecstore.pb.v1 import points_pb2 as pb
+from vecstore.server.cores import shares
 from vecstore.server.supervisor import hold_port
 
 DIM = 8
@@ -322,6 +323,31 @@ def test_the_processes_are_told_apart(server: ServerProcess) -> None:
         for service in ("", "vecstore.writer"):
             answer = asked.Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_readers_share_the_cores(server: ServerProcess) -> None:
+    with connected(server) as client:
+        found = pids(client)
+    cores = sorted(os.sched_getaffinity(0))
+    for name, share in zip(("reader-1", "reader-2"), shares(cores, 2), strict=True):
+        assert sorted(os.sched_getaffinity(found[name])) == list(share)
+        assert os.sched_getscheduler(found[name]) == os.SCHED_BATCH
+    assert sorted(os.sched_getaffinity(found["writer"])) == cores
+    assert os.sched_getscheduler(found["writer"]) == os.SCHED_OTHER
+
+
+@pytest.mark.parametrize(
+    ("cores", "readers", "expected"),
+    [
+        ([0, 1], 2, [(0,), (1,)]),
+        ([3, 5, 7], 2, [(3,), (5, 7)]),
+        ([0, 1, 2, 3, 4, 5, 6, 7], 3, [(0, 1), (2, 3, 4), (5, 6, 7)]),
+        ([4], 3, [(4,), (4,), (4,)]),
+        ([0, 1], 3, [(0,), (1,), (0,)]),
+    ],
+)
+def test_shares_of_cores(cores: list[int], readers: int, expected: list[tuple[int, ...]]) -> None:
+    assert shares(cores, readers) == expected
 
 
 def test_segments_are_in_memory_once(server: ServerProcess) -> None:

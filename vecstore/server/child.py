@@ -28,6 +28,7 @@ from vecstore.memory.malloc import return_freed
 from vecstore.observe.logs import configure_logging
 from vecstore.observe.tracing import Tracing, tracing_from_environment
 from vecstore.server.app import GrpcServer
+from vecstore.server.cores import keep_to
 from vecstore.server.doors import Beside, Place
 
 WRITER = "writer"
@@ -35,12 +36,13 @@ RETRY_S = 0.05
 
 
 class Role(msgspec.Struct, frozen=True):
-    """Which process to be. `name` is "writer" or a reader's own."""
+    """Which process to be. `name` is "writer" or a reader's own, `cores` what it keeps to, if to any."""
 
     name: str
     path: str
     socket: str  # of the writer
     settings: Settings
+    cores: tuple[int, ...] = ()
 
 
 class Started(msgspec.Struct, frozen=True, tag=True):
@@ -66,6 +68,8 @@ def run(role: Role, beside: Beside | None) -> None:
     configure_logging(role.settings.server)
     return_freed()
     _raise_files()
+    if role.cores:
+        keep_to(role.cores)
     tracing = tracing_from_environment()
     try:
         uvloop.run(_run(role, tracing, beside))

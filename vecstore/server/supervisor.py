@@ -26,6 +26,7 @@ from vecstore.errors import FailedPrecondition, IoFailed, VecstoreError
 from vecstore.memory.budget import LEAST, budget, planned
 from vecstore.observe.logs import configure_logging
 from vecstore.server.child import WRITER, Failed, Role, Started
+from vecstore.server.cores import shares
 from vecstore.server.running import OnReady
 from vecstore.wire.errors import error_of
 
@@ -151,11 +152,8 @@ async def _serve(
         if not await _ready_or_stopped([writer], stopping):
             return
         readers = [
-            Child(
-                Role(f"reader-{number}", str(path), writer_socket, _of_reader(settings, port, rest_port, number)),
-                command,
-            )
-            for number in range(1, server.readers + 1)
+            Child(_reader(number, cores, path, writer_socket, settings, (port, rest_port)), command)
+            for number, cores in enumerate(shares(sorted(os.sched_getaffinity(0)), server.readers), 1)
         ]
         children += readers
         if not await _ready_or_stopped(readers, stopping):
@@ -225,13 +223,15 @@ def _of_writer(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, storage=msgspec.structs.replace(settings.storage, feed=True))
 
 
-def _of_reader(settings: Settings, port: int, rest_port: int, number: int) -> Settings:
-    """Its ports, its share of the cores, a metrics port of its own."""
+def _reader(
+    number: int, cores: tuple[int, ...], path: Path, writer_socket: str, settings: Settings, ports: tuple[int, int]
+) -> Role:
+    """A reader with its share of the cores, and a metrics port of its own."""
     server, search = settings.server, settings.search
     metrics_port = server.metrics_port + number if server.metrics_port else 0
-    threads = search.threads or max(1, len(os.sched_getaffinity(0)) // server.readers)
-    return msgspec.structs.replace(
+    own = msgspec.structs.replace(
         settings,
-        server=msgspec.structs.replace(server, port=port, rest_port=rest_port, metrics_port=metrics_port),
-        search=msgspec.structs.replace(search, threads=threads),
+        server=msgspec.structs.replace(server, port=ports[0], rest_port=ports[1], metrics_port=metrics_port),
+        search=msgspec.structs.replace(search, threads=search.threads or len(cores)),
     )
+    return Role(f"reader-{number}", str(path), writer_socket, own, cores if server.pin_readers else ())
