@@ -2,7 +2,7 @@
 
 Where clients and readers fill all cores, a reader that the system moves about pushes the others out of the caches, and
 each call that arrives interrupts whoever runs. On two cores, readers that keep to one each and do not interrupt
-answer a quarter more (docs/RESULTS.md, readers).
+answer a fifth more (docs/RESULTS.md, readers).
 """
 
 from __future__ import annotations
