@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,6 +17,11 @@ import yaml
 import vecstore
 
 ROOT = Path(__file__).resolve().parent.parent
+TOP_LEVEL = {
+    ".ci", ".clang-format", ".gitignore", ".pre-commit-config.yaml", "CONTRIBUTING.md", "Dockerfile", "LICENSE",
+    "Makefile", "README.md", "SECURITY.md", "bench", "clients", "console", "deploy", "docker-compose.yml", "docs",
+    "examples", "native", "proto", "pyproject.toml", "tests", "tools", "vecstore",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +178,14 @@ def test_readme_names_the_two_commands() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "make demo" in readme
     assert "make test" in readme
+
+
+def test_nothing_that_a_run_left_behind_is_kept() -> None:
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("not a checkout of git")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip(f"git does not list this checkout: {listed.stderr.strip()}")
+    kept = listed.stdout.split("\0")[:-1]
+    assert {name.partition("/")[0] for name in kept} - TOP_LEVEL == set()
+    assert [name for name in kept if name.endswith((".whl", ".sst", ".so", ".pyc"))] == []
