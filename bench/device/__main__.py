@@ -12,8 +12,6 @@ processor, to try the command. The specification's own rows, as few measurements
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,11 +19,10 @@ import numpy as np
 
 from bench.device import codes, scans
 from bench.device.building import building
+from bench.device.command import opened, tell
 from bench.device.lists import lists
 from bench.device.roofline import roofline
 from bench.device.selection import selection
-from vecstore.kernels.device import devices
-from vecstore.kernels.device.array_device import ArrayDevice
 from vecstore.kernels.device.arrays import to_bfloat16
 from vecstore.kernels.device.backend import DeviceKernels
 from vecstore.kernels.device.choice import Always
@@ -86,17 +83,8 @@ def main() -> None:
     unknown = set(given.only.split(",")) - set(PARTS)
     if unknown:
         read.error(f"--only: unknown {', '.join(sorted(unknown))}; parts are {', '.join(PARTS)}")
-    device: Any = ArrayDevice() if given.device == "numpy" else devices.open_device(given.device)
-    if device is None:
-        sys.exit(f"no device {given.device} here: {devices.count()} found by CuPy (pip install 'vecstore[gpu]')")
-    for line in measure(device, given):
-        shown = (
-            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in line.items()
-        )
-        print("  ".join(shown).removeprefix("what "), flush=True)
-        if given.out:
-            with open(given.out, "a", encoding="utf-8") as file:
-                file.write(json.dumps({"device": device.name, **line}) + "\n")
+    device = opened(given.device)
+    tell(measure(device, given), device, given.out)
 
 
 if __name__ == "__main__":

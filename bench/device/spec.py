@@ -9,8 +9,6 @@ the same run, as in `bench.device`. `--device numpy --rows 20000 --dim 64 --size
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,11 +17,11 @@ import numpy as np
 
 from bench.device import codes, scans
 from bench.device.building import quantizers
+from bench.device.command import opened, tell
 from bench.device.lists import lists
 from bench.device.roofline import Roofline, roofline, seconds
 from bench.device.selection import selection
-from vecstore.kernels.device import devices, hamming
-from vecstore.kernels.device.array_device import ArrayDevice
+from vecstore.kernels.device import hamming
 from vecstore.kernels.device.arrays import to_bfloat16
 from vecstore.kernels.device.backend import DeviceKernels
 from vecstore.kernels.device.choice import Always
@@ -196,17 +194,8 @@ def main() -> None:
     read.add_argument("--limit", type=float, default=360, help="seconds after which no row is begun")
     read.add_argument("--out", help="also write the lines as JSON")
     given = read.parse_args()
-    device: Any = ArrayDevice() if given.device == "numpy" else devices.open_device(given.device)
-    if device is None:
-        sys.exit(f"no device {given.device} here: {devices.count()} found by CuPy (pip install 'vecstore[gpu]')")
-    for line in measure(device, given):
-        shown = (
-            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in line.items()
-        )
-        print("  ".join(shown), flush=True)
-        if given.out:
-            with open(given.out, "a", encoding="utf-8") as file:
-                file.write(json.dumps({"device": device.name, **line}, default=bool) + "\n")
+    device = opened(given.device)
+    tell(measure(device, given), device, given.out)
 
 
 if __name__ == "__main__":
