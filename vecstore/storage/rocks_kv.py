@@ -4,9 +4,10 @@ Positions. Each batch carries its position under a reserved key, so that after a
 which batches survived.
 
 Full disk. A batch that RocksDB refused for want of space raises ResourceExhausted and is not visible. RocksDB then
-refuses everything, so once there is room again the next write reopens it. The reopening replays the log and writes it
-to tables, so every accepted batch has survived and is durable. The refused batch may have reached the log whole: then
-it is undone, from values kept when it was refused, before anything else is written. `generation` counts reopenings.
+refuses everything, so once there is room again a write reopens it: the next one, or the refused one itself where the
+disk was full only when a flush in the background met it. The reopening replays the log and writes it to tables, so
+every accepted batch has survived and is durable. The refused batch may have reached the log whole: then it is undone,
+from values kept when it was refused, before anything else is written. `generation` counts reopenings.
 
 Failed fsync. Final: every later write raises IoFailed, reads go on.
 """
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from rocksdict import Rdict, RdictIter, WriteBatch
 
-from vecstore.errors import FailedPrecondition, VecstoreError
+from vecstore.errors import FailedPrecondition, ResourceExhausted, VecstoreError
 from vecstore.storage import format, witness
 from vecstore.storage.disk_space import DiskSpace
 from vecstore.storage.interfaces import Delete, DeleteRange, Family, Op, Put
@@ -165,10 +166,20 @@ class RocksKV:
             self._space.check(size, use_reserve=use_reserve)
             if self._refused is not None:
                 self._recover(self._refused)
-            position = self._position + 1
-            with self._database.using():
-                self._apply(position, encode, undo)
-                self._position = position
+            try:
+                return self._apply_next(encode, undo)
+            except ResourceExhausted:
+                if self._refused is None:
+                    raise
+                # Often RocksDB refuses for what a flush in the background met a while ago: there may be room by now.
+                self._recover(self._refused)
+                return self._apply_next(encode, undo)
+
+    def _apply_next(self, encode: Callable[[int], WriteBatch], undo: Callable[[], list[Op]]) -> int:
+        position = self._position + 1
+        with self._database.using():
+            self._apply(position, encode, undo)
+            self._position = position
         return position
 
     def _apply(self, position: int, encode: Callable[[int], WriteBatch], undo: Callable[[], list[Op]]) -> None:
