@@ -144,9 +144,7 @@ def test_a_write_refused_for_a_flush_that_met_a_full_disk_a_while_ago_goes_throu
     storage.close()
 
 
-def test_a_refused_batch_that_reached_the_log_whole_is_undone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refused_batch_that_reached_the_log_whole_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log holds the batch, RocksDB says it does not: the next write finds it after reopening and takes it back."""
     storage = open_storage(tmp_path / "db", StorageSettings())
     kv = storage.kv
@@ -161,13 +159,15 @@ def test_a_refused_batch_that_reached_the_log_whole_is_undone(
     undo = kv._undo
     before = undo([Put(Family.META, b"a", b"new"), Put(Family.META, b"b", b"new")])
     kv._undo = lambda batch: before  # what a RocksDB that did not apply the batch would have read
+
     def full(space: DiskSpace, need_bytes: int) -> None:
         raise ResourceExhausted("planned by the test", reason="DISK_FULL")
 
     database.write = write_then_refuse
-    with monkeypatch.context() as patched, pytest.raises(ResourceExhausted):
+    with monkeypatch.context() as patched:
         patched.setattr(DiskSpace, "probe", full)
-        kv.write([Put(Family.META, b"a", b"new"), Put(Family.META, b"b", b"new")])
+        with pytest.raises(ResourceExhausted):
+            kv.write([Put(Family.META, b"a", b"new"), Put(Family.META, b"b", b"new")])
     del database.write
     kv._undo = undo
     kv.durable(kv.write([Put(Family.META, b"c", b"3")]))
