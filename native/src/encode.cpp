@@ -10,11 +10,17 @@ namespace vecstore {
 const EncodeOps& current_encode_ops() {
     static const EncodeOps baseline = baseline_encode_ops();
 #if defined(__x86_64__)
-    // Only names of instruction sets that this CPU has come from current_ops.
-    static const EncodeOps avx2 = avx2_encode_ops(), avx512 = avx512_encode_ops();
+    // Only names of instruction sets that this CPU has come from current_ops, and only their tables are asked for: even
+    // to list functions may take a wide register.
     const std::string_view isa = current_ops().isa;
-    if (isa == "avx512") return avx512;
-    if (isa == "avx2") return avx2;
+    if (isa == "avx512") {
+        static const EncodeOps avx512 = avx512_encode_ops();
+        return avx512;
+    }
+    if (isa == "avx2") {
+        static const EncodeOps avx2 = avx2_encode_ops();
+        return avx2;
+    }
 #endif
     return baseline;
 }

@@ -136,12 +136,17 @@ std::size_t checked(const TokenRows& rows, std::size_t total, std::int64_t row) 
 const MaxSimOps& current_maxsim_ops() {
     static const MaxSimOps baseline = baseline_maxsim_ops();
 #if defined(__x86_64__)
-    // Only names of instruction sets that this CPU has come from current_ops.
-    static const MaxSimOps avx2 = avx2_maxsim_ops();
-    static const MaxSimOps avx512 = __builtin_cpu_supports("avx512vnni") ? vnni_maxsim_ops() : avx512_maxsim_ops();
+    // Only names of instruction sets that this CPU has come from current_ops, and only their tables are asked for: even
+    // to list functions may take a wide register.
     const std::string_view isa = current_ops().isa;
-    if (isa == "avx512") return avx512;
-    if (isa == "avx2") return avx2;
+    if (isa == "avx512") {
+        static const MaxSimOps avx512 = __builtin_cpu_supports("avx512vnni") ? vnni_maxsim_ops() : avx512_maxsim_ops();
+        return avx512;
+    }
+    if (isa == "avx2") {
+        static const MaxSimOps avx2 = avx2_maxsim_ops();
+        return avx2;
+    }
 #endif
     return baseline;
 }

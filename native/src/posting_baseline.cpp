@@ -19,11 +19,17 @@ PostingOps baseline_posting_ops() { return {"baseline", add_list, add_dense, at_
 const PostingOps& current_posting_ops() {
     static const PostingOps baseline = baseline_posting_ops();
 #if defined(__x86_64__)
-    // Only names of instruction sets that this CPU has come from current_ops.
-    static const PostingOps avx2 = avx2_posting_ops(), avx512 = avx512_posting_ops();
+    // Only names of instruction sets that this CPU has come from current_ops, and only their tables are asked for: even
+    // to list functions may take a wide register.
     const std::string_view isa = current_ops().isa;
-    if (isa == "avx512") return avx512;
-    if (isa == "avx2") return avx2;
+    if (isa == "avx512") {
+        static const PostingOps avx512 = avx512_posting_ops();
+        return avx512;
+    }
+    if (isa == "avx2") {
+        static const PostingOps avx2 = avx2_posting_ops();
+        return avx2;
+    }
 #endif
     return baseline;
 }

@@ -39,12 +39,18 @@ SeismicOps scalar_seismic_ops() { return {"scalar", find_parts, add_codes, add_r
 const SeismicOps& current_seismic_ops() {
     static const SeismicOps scalar = scalar_seismic_ops();
 #if defined(__x86_64__)
-    // Only names of instruction sets that this CPU has come from current_ops.
+    // Only names of instruction sets that this CPU has come from current_ops, and only their tables are asked for: even
+    // to list functions may take a wide register.
     const std::string_view isa = current_ops().isa;
-    static const SeismicOps avx2 = avx2_seismic_ops(), vbmi2 = vbmi2_seismic_ops();
     static const bool has_vbmi2 = __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("bmi2");
-    if (isa == "avx512") return has_vbmi2 ? vbmi2 : avx2;
-    if (isa == "avx2") return avx2;
+    if (isa == "avx512" && has_vbmi2) {
+        static const SeismicOps vbmi2 = vbmi2_seismic_ops();
+        return vbmi2;
+    }
+    if (isa == "avx512" || isa == "avx2") {
+        static const SeismicOps avx2 = avx2_seismic_ops();
+        return avx2;
+    }
 #endif
     return scalar;
 }

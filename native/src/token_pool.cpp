@@ -16,11 +16,17 @@ namespace {
 const PoolOps& current_pool_ops() {
     static const PoolOps baseline = baseline_pool_ops();
 #if defined(__x86_64__)
-    // Only names of instruction sets that this CPU has come from current_ops.
-    static const PoolOps avx2 = avx2_pool_ops(), avx512 = avx512_pool_ops();
+    // Only names of instruction sets that this CPU has come from current_ops, and only their tables are asked for: even
+    // to list functions may take a wide register.
     const std::string_view isa = current_ops().isa;
-    if (isa == "avx512") return avx512;
-    if (isa == "avx2") return avx2;
+    if (isa == "avx512") {
+        static const PoolOps avx512 = avx512_pool_ops();
+        return avx512;
+    }
+    if (isa == "avx2") {
+        static const PoolOps avx2 = avx2_pool_ops();
+        return avx2;
+    }
 #endif
     return baseline;
 }

@@ -58,10 +58,17 @@ UnpackOps baseline_unpack_ops() { return {unpack<std::uint8_t>, unpack<std::uint
 const UnpackOps& current_unpack_ops() {
     static const UnpackOps baseline = baseline_unpack_ops();
 #if defined(__x86_64__)
-    static const UnpackOps avx2 = avx2_unpack_ops(), avx512 = avx512_unpack_ops();
+    // Only names of instruction sets that this CPU has come from current_ops, and only their tables are asked for: even
+    // to list functions may take a wide register.
     const std::string_view isa = current_ops().isa;
-    if (isa == "avx512") return avx512;
-    if (isa == "avx2") return avx2;
+    if (isa == "avx512") {
+        static const UnpackOps avx512 = avx512_unpack_ops();
+        return avx512;
+    }
+    if (isa == "avx2") {
+        static const UnpackOps avx2 = avx2_unpack_ops();
+        return avx2;
+    }
 #endif
     static const UnpackOps scalar{unpack_one_by_one<std::uint8_t>, unpack_one_by_one<std::uint16_t>};
     return std::string_view(current_ops().isa) == "scalar" ? scalar : baseline;
