@@ -162,6 +162,37 @@ def test_time_spent_waiting_counts(db: Database, monkeypatch: pytest.MonkeyPatch
     assert isinstance(late, DeadlineExceeded)
 
 
+def test_a_collection_made_anew_answers_for_itself(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A query of it does not join those that wait for the dropped one of its name."""
+    put(db, range(10))
+    monkeypatch.setattr(coalesce, "INLINE_S", 0)
+    schema, go, began = db.collection_info("c").schema, threading.Event(), threading.Event()
+    real = db.reader.run
+
+    def slow(*arguments: object) -> object:
+        began.set()
+        assert go.wait(10)
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(db.reader, "run", slow)
+
+    async def run(coalescer: Coalescer) -> list[Hits]:
+        before = asyncio.ensure_future(coalescer.query(request(1)))
+        while not began.is_set():
+            await asyncio.sleep(0.001)
+        db.delete_collection("c")
+        db.create_collection("c", schema)
+        put(db, [77])
+        after = asyncio.ensure_future(coalescer.query(request(1)))
+        await asyncio.sleep(0.05)
+        go.set()
+        return await asyncio.gather(before, after)
+
+    before, after = gather(db, run)  # type: ignore[misc]
+    assert before[0].id == 1
+    assert after.ids.tolist() == [77]
+
+
 def test_a_batch_ends_early_when_all_its_callers_have_gone(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     put(db, range(10))
     monkeypatch.setattr(coalesce, "INLINE_S", 0)

@@ -115,7 +115,7 @@ class Coalescer:
         if request.min_seq:
             await reached(collection, request.min_seq, stop.deadline)
             request = dataclasses.replace(request, min_seq=0)  # fulfilled: no reason to keep it apart
-        key = batch_key(request)
+        key = (id(collection), *batch_key(request))  # not the name alone: it may be of another collection by now
         queue = self._queues.get(key)
         loop = asyncio.get_running_loop()
         if queue is not None:
@@ -158,8 +158,9 @@ class Coalescer:
         queue.enough = None
 
     async def _answer(self, collection: Collection, batch: Sequence[_Waiting], patience: Patience) -> None:
-        inline = self._is_small(collection, batch[0].request, len(batch), patience)
+        inline = False
         try:
+            inline = self._is_small(collection, batch[0].request, len(batch), patience)
             if inline:
                 results = self._run(collection, batch, patience, _last_of(batch))
             else:
