@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -42,6 +43,19 @@ def test_answers_carry_their_tags_and_errors_stay_with_their_query(fresh: Client
 def test_a_message_that_is_no_query_ends_the_stream(fresh: Client) -> None:
     stream = fresh.channel.stream_stream("/vecstore.v1.Points/QueryStream")
     assert failure(stream, iter([b"\xff\xff\xff"]))[0] == "INVALID_ARGUMENT"
+
+
+def test_it_is_ended_at_once_and_not_with_the_next_message(fresh: Client) -> None:
+    told = threading.Event()
+
+    def messages() -> Iterator[bytes]:
+        yield b"\xff\xff\xff"
+        told.wait(30)
+
+    stream = fresh.channel.stream_stream("/vecstore.v1.Points/QueryStream")
+    code, _ = failure(stream, messages(), timeout=10)
+    told.set()
+    assert code == "INVALID_ARGUMENT"
 
 
 def test_batches_are_acknowledged_in_order(fresh: Client) -> None:

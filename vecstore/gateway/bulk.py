@@ -101,17 +101,23 @@ def _points_of(lines: list[bytes], start: int, limits: Limits, schema: Schema) -
 async def _lines(call: Call) -> AsyncIterator[bytes]:
     """Lines that are not empty. Raises InvalidArgument (LIMIT_EXCEEDED) for one that is too long."""
     bound = call.limits.message_bytes_max
-    rest = b""
+    rest: list[bytes] = []  # of a line: put together once, or a long one would be copied with every piece of it
+    size = 0
     assert call.chunks is not None
     async for chunk in call.chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
+        *ends, last = chunk.split(b"\n")
+        for end in ends:
+            line = b"".join([*rest, end])
+            rest, size = [], 0
             if line.strip():
                 yield line
-        if len(rest) > bound:
-            raise too_large(len(rest), bound)
-    if rest.strip():
-        yield rest
+        rest.append(last)
+        size += len(last)
+        if size > bound:
+            raise too_large(size, bound)
+    line = b"".join(rest)
+    if line.strip():
+        yield line
 
 
 class _Feed:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 
-async def next_message(context: Any, draining: asyncio.Event, other: asyncio.Task[Any] | None = None) -> bytes | None:
+async def next_message(context: Any, draining: asyncio.Event, other: asyncio.Future[Any] | None = None) -> bytes | None:
     """The next message, or None at the end, when the server drains, or when `other` has ended (it raises then)."""
     drained = asyncio.ensure_future(draining.wait())
     reading = asyncio.ensure_future(context.read())

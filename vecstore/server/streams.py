@@ -62,7 +62,7 @@ class Streams:
     async def query(self, context: Context, principal: Principal) -> None:
         window = asyncio.Semaphore(QUERY_WINDOW)
         writing = asyncio.Lock()
-        failed: list[BaseException] = []
+        failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
         async def answer(data: bytes) -> None:
             try:
@@ -70,16 +70,17 @@ class Streams:
                 async with writing:
                     await context.write(response)
             except Exception as error:
-                failed.append(error)
+                if not failed.done():
+                    failed.set_result(error)  # whoever waits for the next message is told
             finally:
                 window.release()
 
         async with asyncio.TaskGroup() as group:
-            while not failed and (data := await self._read(context)) is not None:
+            while not failed.done() and (data := await self._read(context, failed)) is not None:
                 await window.acquire()
                 group.create_task(answer(data))
-        if failed:
-            raise failed[0]
+        if failed.done():
+            raise failed.result()
         self._check_draining()
 
     async def _answer(self, data: bytes, principal: Principal, context: Context) -> bytes:
@@ -195,7 +196,7 @@ class Streams:
             self._check_draining()
             await asyncio.sleep(WATCH_INTERVAL_S)
 
-    async def _read(self, context: Context, other: asyncio.Task[Any] | None = None) -> bytes | None:
+    async def _read(self, context: Context, other: asyncio.Future[Any] | None = None) -> bytes | None:
         return await next_message(context, self._admission.draining, other)
 
     def _renewed(self, principal: Principal, name: str) -> Principal:
