@@ -98,6 +98,7 @@ def test_one_field_each(ask: Callable[..., Any], target: Path, tmp_path: Path) -
         (["--fusion", "dbsf"], DBSF()),
         (["--fusion", "relative"], RelativeScore()),
         (["--fusion", "dbsf", "--weights", "3,0.5,1"], DBSF((3, 0.5, 1))),
+        (["--weights", "3,0.5,1", "--weigh-ranks"], RRF(weights=(3, 0.5, 1), weigh_ranks=True)),
     ],
 )
 def test_several_are_fused(ask: Callable[..., Any], target: Path, options: list[Any], fusion: Any) -> None:
@@ -264,6 +265,8 @@ REFUSED = [
     ([], "give a query"),
     (["--text", "fox", "--fusion", "rrf"], "needs several"),
     (["--text", "fox", "--weights", "1"], "--fusion"),
+    (["--text", "fox", "--sparse", "{}", "--weigh-ranks"], "--weights"),
+    (["--text", "fox", "--sparse", "{}", "--fusion", "dbsf", "--weights", "1,2", "--weigh-ranks"], "--fusion rrf"),
     (["--text", "fox", "--descending"], "does not go with --text"),
     (["--text", "fox", "--strategy", "best_score"], "does not go with --text"),
     (["--text", "fox", "--candidates", "5"], "--mmr"),

@@ -84,6 +84,14 @@ def query(
         str | None,
         typer.Option(metavar="NUMBERS", rich_help_panel=RANKING, help="Of the fusion, between commas, one for each."),
     ] = None,
+    weigh_ranks: Annotated[
+        bool,
+        typer.Option(
+            "--weigh-ranks",
+            rich_help_panel=RANKING,
+            help="Of rrf: --weights divide the ranks, so that 3,1 takes three of one list for each of the other.",
+        ),
+    ] = False,
     formula: Annotated[
         str | None,
         typer.Option(

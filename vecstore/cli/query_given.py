@@ -44,7 +44,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "order_by": ("order_by",), "facet": ("facet",), "request": ("request",),
 }  # fmt: skip
 GOES_WITH: dict[str, set[str]] = {
-    "vector": {*SEARCH, "fusion", "weights", "formula", "candidates", "mmr"},
+    "vector": {*SEARCH, "fusion", "weights", "weigh_ranks", "formula", "candidates", "mmr"},
     "id": {*SEARCH, "mmr", "candidates"},
     "recommend": {*SEARCH, "strategy"},
     "order_by": {*SHOWN, "descending"} - {"threshold"},
@@ -52,7 +52,10 @@ GOES_WITH: dict[str, set[str]] = {
     "request": {"explain", "plan", "why_not", "group_by", "group_size"},
 }
 ALWAYS = {"collection", "target", "as_json"}
-NEEDS = {"weights": ("fusion",), "group_size": ("group_by",), "candidates": ("fusion", "formula", "mmr")}
+NEEDS = {
+    "weights": ("fusion",), "weigh_ranks": ("weights",), "group_size": ("group_by",),
+    "candidates": ("fusion", "formula", "mmr"),
+}  # fmt: skip
 EXCLUDES = {
     "formula": {"fusion", "mmr"},
     "why_not": {"explain", "plan", "group_by", "payload"},
@@ -87,6 +90,8 @@ def way_of(ctx: typer.Context) -> str:
         raise typer.BadParameter("names one field of several: write FIELD=VALUE", param_hint=_flag("using"))
     if "fusion" in given and legs < 2:
         raise typer.BadParameter("needs several vectors or texts", param_hint=_flag("fusion"))
+    if "weigh_ranks" in given and ctx.params["fusion"] not in (None, FusionMethod.RRF):
+        raise typer.BadParameter("is of --fusion rrf", param_hint=_flag("weigh_ranks"))
     return way
 
 
@@ -153,7 +158,8 @@ def _prefetch(leg: Leg, params: Mapping[str, Any], effort: Any) -> Prefetch:
 
 def _fusion(params: Mapping[str, Any]) -> Fusion:
     method = params["fusion"] or FusionMethod.RRF
-    return Fusion(method, weights=numbers_between_commas(params["weights"], "--weights"))
+    weights = numbers_between_commas(params["weights"], "--weights")
+    return Fusion(method, weights=weights, weigh_ranks=params["weigh_ranks"])
 
 
 def _mmr(params: Mapping[str, Any]) -> Any:
