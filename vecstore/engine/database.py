@@ -26,6 +26,7 @@ from vecstore.engine.gauges import Gauges, collection_gauges
 from vecstore.engine.header import CollectionRecord, Manifest
 from vecstore.engine.indexing import Indexing
 from vecstore.engine.keeping import Keeping
+from vecstore.engine.leap import leap_where_restored
 from vecstore.engine.maintenance import Maintenance
 from vecstore.engine.observed import decoded
 from vecstore.engine.operations import Operations
@@ -72,6 +73,7 @@ class Database(Reading, Writing, Upkeep, Keeping):
         settings = planned(settings)
         self._begin(storage, settings, embedders)
         recovered = recover(storage, settings.storage)
+        leap_where_restored(storage, recovered, self._ended)
         self._collections.update((c.record.name, c) for c in recovered if not c.record.dropping)
         self._aliases.update(aliases.read_table(storage.kv, recovered))
         self._next_number = max((c.number for c in recovered), default=0) + 1

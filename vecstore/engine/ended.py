@@ -35,10 +35,15 @@ class Ended:
             if key != keys.ended(record.name) or record.seq < 0:
                 raise Corruption(f"the record under {key!r} is of a collection {record.name!r:.80}, seq {record.seq}")
             self._of[record.name] = record
+        self.leapt = int(kv.get(Family.META, keys.LEAPT) or 0)  # what all went past together
 
     def seq(self, name: str) -> int:
-        """0 where nothing is known of a collection of this name."""
-        return self._of[name].seq if name in self._of else 0
+        """0 where nothing is known of a collection of this name, and no seqs leapt."""
+        return max(self.leapt, self._of[name].seq if name in self._of else 0)
+
+    @property
+    def last(self) -> int:
+        return max((self.leapt, *(one.seq for one in self._of.values())))
 
     def dropped(self, record: CollectionRecord, seq: int) -> list[Op]:
         """What stores that a collection ended at `seq`."""

@@ -110,11 +110,13 @@ class CollectionRecord(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """The live segments. Every write up to `sealed_seq` is in them and gone from the log."""
+    """The live segments. Every write up to `sealed_seq` is in them and gone from the log. Seqs leap from the first to
+    the second of each of `leaps` (`engine.leap`)."""
 
     sealed_seq: int = 0
     next_segment: int = 1
     segments: tuple[SegmentHeader, ...] = ()
+    leaps: tuple[tuple[int, int], ...] = ()
 
 
 def encode_meta(value: msgspec.Struct) -> bytes:

@@ -10,6 +10,7 @@ COLLECTIONS_LOW, COLLECTIONS_HIGH = b"collection/", b"collection0"
 MANIFESTS_LOW, MANIFESTS_HIGH = b"manifest/", b"manifest0"
 ALIASES_LOW, ALIASES_HIGH = b"alias/", b"alias0"
 ENDED_LOW, ENDED_HIGH = b"ended/", b"ended0"
+LEAPT = b"leapt"  # decimal; no seq of a collection made from now on is at or below it
 NEXT_COLLECTION = b"next-collection"  # decimal; collection numbers are never used again
 
 

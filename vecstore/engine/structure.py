@@ -37,6 +37,8 @@ def check_manifest(manifest: Manifest, record: CollectionRecord) -> None:
         raise Corruption(f"the manifest's segments {ids[:20]} are not distinct or not below {manifest.next_segment}")
     if not 0 <= manifest.sealed_seq <= NUMBER_MAX or manifest.next_segment > NUMBER_MAX:
         raise Corruption(f"sealed_seq={manifest.sealed_seq} or next_segment={manifest.next_segment} is not possible")
+    if any(not 0 <= before < after <= NUMBER_MAX for before, after in manifest.leaps):
+        raise Corruption(f"leaps of seqs {manifest.leaps[:20]} are not possible")
     for header in manifest.segments:
         try:
             _check_header(header, record.schema, keys.segment_prefix(record.number, header.id))

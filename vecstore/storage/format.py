@@ -9,6 +9,7 @@ A database directory holds
     cache/          one mapped file for each blob, rebuilt from rocksdb/ when missing or damaged
     staging/        blobs on their way in; emptied at open
     checkpoints/    half-built indexes; removed when nothing is left to build
+    RESTORED        empty: it was made of a snapshot, and has not been opened since
 
 A snapshot has FORMAT.json, rocksdb/ and
 
@@ -36,6 +37,7 @@ ARRAY_ALIGNMENT: Final = 64
 
 FORMAT_FILE: Final = "FORMAT.json"
 SNAPSHOT_FILE: Final = "SNAPSHOT.json"
+RESTORED_FILE: Final = "RESTORED"
 LOCK_FILE: Final = "LOCK"
 FEED_SOCKET: Final = "feed.sock"
 ROCKSDB_DIRECTORY: Final = "rocksdb"

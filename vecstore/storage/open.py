@@ -13,8 +13,9 @@ from vecstore.errors import Corruption, InvalidArgument
 from vecstore.memory.budget import planned
 from vecstore.storage.disk_space import DiskSpace
 from vecstore.storage.feed import Feeds, Joined
+from vecstore.storage.files import fsync_directory
 from vecstore.storage.follower_blobs import FollowerBlobs
-from vecstore.storage.format import CHECKPOINTS_DIRECTORY
+from vecstore.storage.format import CHECKPOINTS_DIRECTORY, RESTORED_FILE
 from vecstore.storage.interfaces import KV, BlobRef, Blobs
 from vecstore.storage.memory import MemoryBlobs, MemoryKV
 from vecstore.storage.reclaim import Reclaimer
@@ -41,6 +42,20 @@ class Storage:
     def checkpoints_dir(self) -> Path | None:
         """Where builds of indexes say how far they are; it may not be there. None in memory."""
         return None if self.path is None else self.path / CHECKPOINTS_DIRECTORY
+
+    @property
+    def restored(self) -> bool:
+        """Whether the directory was made of a snapshot, and nobody has said yet that the seqs go on elsewhere."""
+        return self.path is not None and (self.path / RESTORED_FILE).exists()
+
+    def forget_restored(self) -> None:
+        """Raises IoFailed."""
+        assert self.path is not None
+        try:
+            (self.path / RESTORED_FILE).unlink(missing_ok=True)
+            fsync_directory(self.path)
+        except OSError as error:
+            raise from_os(error, f"removing {RESTORED_FILE}") from None
 
     def open_feeds(
         self,

@@ -132,6 +132,7 @@ def restore_snapshot(source: Path, destination: Path, progress: Progress) -> Sna
                 done += size
                 progress("bytes copied", done, record.total_bytes)
         fsync_directory(partial / format.ROCKSDB_DIRECTORY)
+        replace_file(partial / format.RESTORED_FILE, b"")
     return record
 
 
