@@ -58,7 +58,7 @@ from vecstore.types import (
 )
 from vecstore.version import __version__
 
-SHOWN_S = 2.0  # what a change of a schema waits at most for processes that follow
+SHOWN_S = 10.0  # what a change of a schema waits at most for processes that follow: as long as they may stay silent
 R = TypeVar("R")
 
 
