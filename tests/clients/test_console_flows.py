@@ -23,6 +23,8 @@ from vecstore.gateway.serving import start_server
 KEY = "k" * 32
 ROWS = 1_200
 LARGEST = (1 << 64) - 1
+DRAWN = "new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))"  # what is due by now
+HTTP = httpx.Client(timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +106,7 @@ def filled(browser: Any, base: str, words: Path) -> None:
         assert "is no JSON" in told[0]
         assert "has 3 dimensions, not 384" in told[1]
         page.get_by_text(f"{ROWS:,} points", exact=True).first.wait_for()
-    schema = httpx.get(f"{base}/v1/collections/words").json()["schema"]
+    schema = HTTP.get(f"{base}/v1/collections/words").json()["schema"]
     assert schema["vectors"]["dense"]["dim"] == 384
     assert schema["vectors"]["body"]["kind"] == "text"
     assert schema["fields"] == {"pos": "keyword"}
@@ -132,7 +134,7 @@ def results(page: Any) -> list[str]:
 def test_what_was_imported_is_all_there(filled: None, base: str, sample: Sample) -> None:
     for place in (0, 699, ROWS - 1):
         body = {"ids": [sample.ids[place]], "with_vectors": True}
-        (point,) = httpx.post(f"{base}/v1/collections/words/points/get", json=body).json()["points"]
+        (point,) = HTTP.post(f"{base}/v1/collections/words/points/get", json=body).json()["points"]
         assert point["payload"] == sample.payloads[place]
         np.testing.assert_allclose(point["vectors"]["dense"], sample.dense[place], atol=1e-6)
 
@@ -150,7 +152,7 @@ def test_search_by_text_filter_and_explain(filled: None, page: Any, base: str) -
     page.locator(".results tbody tr:nth-child(7):last-child").wait_for()
     where = {"must": [{"key": "pos", "match": {"value": "verb"}}]}
     query = {"nearest": "a part of the body", "using": "body"}
-    asked = httpx.post(f"{base}/v1/collections/words/points/query", json={**query, "filter": where, "limit": 7}).json()
+    asked = HTTP.post(f"{base}/v1/collections/words/points/query", json={**query, "filter": where, "limit": 7}).json()
     assert results(page) == [one["id"] for one in asked["points"]]
     assert results(page) != everything[:7]
     tree = page.locator(".tree").first.inner_text()
@@ -182,7 +184,7 @@ def test_search_by_vector_and_by_point_and_of_two_fields(filled: None, page: Any
         {"nearest": sample.bodies[17], "using": "body", "limit": 100},
     ]
     body = {"prefetch": legs, "fusion": "rrf", "limit": 10}
-    asked = httpx.post(f"{base}/v1/collections/words/points/query", json=body).json()
+    asked = HTTP.post(f"{base}/v1/collections/words/points/query", json=body).json()
     assert results(page) == [one["id"] for one in asked["points"]]
     page.get_by_role("button", name="Random").click()
     page.locator(".field small", has_text='"lemma"').wait_for()
@@ -230,6 +232,7 @@ def test_the_map_shows_points_in_colours(filled: None, page: Any, base: str, sam
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     for step in range(60):
         page.mouse.move(middle[0] + 4 * step, middle[1] + 2 * step)
+        page.evaluate(DRAWN)
         if page.locator(".tip").count():
             break
     named = page.locator(".tip b").first.inner_text()
@@ -253,13 +256,13 @@ def test_points_are_browsed_and_deleted(filled: None, page: Any, base: str, samp
     page.get_by_role("heading", name="Delete point").wait_for()
     page.locator("dialog").get_by_role("button", name="Delete").click()
     page.get_by_text(f"{ROWS - 1:,} points, 50 shown").wait_for()
-    gone = httpx.get(f"{base}/v1/collections/words/points/{victim}")
+    gone = HTTP.get(f"{base}/v1/collections/words/points/{victim}")
     assert gone.status_code == 404
 
 
 def test_lines_of_csv_keep_quotes_numbers_and_large_ids(page: Any, base: str, tmp_path: Path) -> None:
     schema = {"vectors": {"v": {"dim": 2}, "body": {"kind": "text"}}, "fields": {"code": "keyword"}}
-    httpx.put(f"{base}/v1/collections/table", json={"schema": schema}).raise_for_status()
+    HTTP.put(f"{base}/v1/collections/table", json={"schema": schema}).raise_for_status()
     table = tmp_path / "table.csv"
     table.write_text(
         "id,v,body,code,count,note\r\n"
@@ -269,7 +272,7 @@ def test_lines_of_csv_keep_quotes_numbers_and_large_ids(page: Any, base: str, tm
     page.goto(f"{base}/#/c/table/import")
     drop(page, table)
     page.get_by_role("cell", name="2 points").wait_for()
-    told = httpx.post(f"{base}/v1/collections/table/points/scroll", json={"with_vectors": ["v"]}).json()["points"]
+    told = HTTP.post(f"{base}/v1/collections/table/points/scroll", json={"with_vectors": ["v"]}).json()["points"]
     assert [(one["id"], one["vectors"]["v"], one["payload"]) for one in told] == [
         (LARGEST, [1, 0], {"code": "007", "count": LARGEST, "note": 'a "whale", and\na captain'}),
         ("a, b", [0, 1], {"code": "1e3", "count": -2.5, "note": True}),
@@ -296,18 +299,17 @@ def test_everything_can_be_done_by_keyboard(filled: None, page: Any, base: str) 
     page.get_by_role("heading", name=f"Point {first}").wait_for()
     page.keyboard.press("Escape")
     page.locator("dialog").wait_for(state="detached")
-    assert page.evaluate("document.activeElement.textContent") == first
+    page.wait_for_function("first => document.activeElement.textContent === first", arg=first)
     page.goto(f"{base}/#/c/words/map")
     page.get_by_role("button", name="Draw").press("Enter")
-    canvas = page.locator("canvas")
+    canvas = page.locator("canvas:not([data-drawn='0'])")
     canvas.focus()
-    picture = "canvas => canvas.toDataURL()"
-    seen = {canvas.evaluate(picture)}
+    page.evaluate(DRAWN)
+    picture, seen = "canvas => canvas.toDataURL()", []
     for key in ("+", "ArrowLeft", "-", "ArrowUp"):
+        seen.append(canvas.evaluate(picture))
         page.keyboard.press(key)
-        page.wait_for_timeout(80)
-        seen.add(canvas.evaluate(picture))
-    assert len(seen) == 5
+        page.wait_for_function("seen => !seen.includes(document.querySelector('canvas').toDataURL())", arg=seen)
 
 
 def test_documents_are_dropped_and_asked(page: Any, base: str, tmp_path: Path) -> None:
@@ -333,19 +335,19 @@ def test_documents_are_dropped_and_asked(page: Any, base: str, tmp_path: Path) -
 def test_metrics_are_drawn_with_the_recall_of_live_queries(filled: None, page: Any, base: str, sample: Sample) -> None:
     page.goto(f"{base}/#/metrics")
     page.get_by_text("Calls per second").wait_for()
-    for _ in range(2):
-        for vector in sample.queries[:20]:
-            query = {"nearest": vector.tolist(), "using": "dense", "limit": 5}
-            assert httpx.post(f"{base}/v1/collections/words/points/query", json=query).status_code == 200
-        page.wait_for_timeout(2_500)
-    assert page.locator(".chart canvas").count() >= 2
-    plotted = """canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
-      .data.some((one, at) => at % 4 === 0 && one === 0x2a)"""
-    assert page.locator(".chart canvas").first.evaluate(plotted)
+    for vector in sample.queries[:20]:
+        query = {"nearest": vector.tolist(), "using": "dense", "limit": 5}
+        assert HTTP.post(f"{base}/v1/collections/words/points/query", json=query).status_code == 200
+    page.locator(".chart canvas").nth(1).wait_for()
+    page.wait_for_function("""() => {
+      const canvas = document.querySelector(".chart canvas");
+      const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return data.some((one, at) => at % 4 === 0 && one === 0x2a);
+    }""")
 
 
 def test_deleting_a_collection_asks_for_its_name(page: Any, base: str) -> None:
-    httpx.put(f"{base}/v1/collections/old", json={"schema": {"vectors": {"v": {"dim": 2}}}}).raise_for_status()
+    HTTP.put(f"{base}/v1/collections/old", json={"schema": {"vectors": {"v": {"dim": 2}}}}).raise_for_status()
     page.goto(base)
     page.get_by_role("button", name="Delete old").click()
     button = page.locator("dialog").get_by_role("button", name="Delete")
@@ -353,7 +355,7 @@ def test_deleting_a_collection_asks_for_its_name(page: Any, base: str) -> None:
     page.get_by_label("Type old to confirm").fill("old")
     button.click()
     page.get_by_role("link", name="old", exact=True).wait_for(state="detached")
-    assert httpx.get(f"{base}/v1/collections/old").status_code == 404
+    assert HTTP.get(f"{base}/v1/collections/old").status_code == 404
 
 
 def test_a_key_is_asked_for_and_kept_in_the_tab_only(browser: Any) -> None:

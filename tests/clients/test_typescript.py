@@ -90,6 +90,6 @@ def test_a_program_once_through(tools_installed: None, tmp_path: Path) -> None:
 
 def run(program: Path, *arguments: str) -> Any:
     command = [str(NODE), "--input-type=commonjs", "--eval", RUN, str(program), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
