@@ -7,7 +7,8 @@ import pytest
 
 from vecstore.index import costs
 
-hypothesis.settings.register_profile("untimed", deadline=None)  # timings decide no test
+# Timings decide no test.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 
 

@@ -16,7 +16,7 @@ def test_documents_are_put_in_over_rest_and_asked() -> None:
     for needed in ("httpx", "semantic_text_splitter", "uvicorn"):
         pytest.importorskip(needed, reason="the demonstration of documents needs the extras of `all`")
     done = subprocess.run(
-        [sys.executable, "-m", "vecstore.cli.demo_documents"], capture_output=True, text=True, timeout=110, check=False
+        [sys.executable, "-m", "vecstore.cli.demo_documents"], capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Once more: unchanged." in done.stdout
@@ -26,7 +26,7 @@ def test_documents_are_put_in_over_rest_and_asked() -> None:
 
 def test_demo_is_exact_and_readable() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "vecstore.cli.demo"], capture_output=True, text=True, timeout=110, check=False
+        [sys.executable, "-m", "vecstore.cli.demo"], capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     recalls = re.findall(r"│\s+([01]\.\d{4}) │", done.stdout)

@@ -54,7 +54,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
             docs.query(np.ones(4, np.float32))
             docs.compact()
         database.probes.on_recall("docs", "", 0.9)
-        with urllib.request.urlopen(f"http://127.0.0.1:{handle.rest_port}/metrics", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{handle.rest_port}/metrics", timeout=60) as answer:
             text = answer.read().decode()
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):

@@ -45,7 +45,7 @@ def test_the_tour_goes_on_over_http(tmp_path: Path) -> None:
         run(BLOCKS[0].replace('"./data"', f'"{server.url}"'), tmp_path)
         commands = commands.replace("127.0.0.1:7333", f"127.0.0.1:{port}")
         commands = commands.replace("curl ", r"curl -sS --fail-with-body -w '\n' ")
-        done = subprocess.run(["bash", "-ec", commands], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(["bash", "-ec", commands], capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [hit["id"] for hit in json.loads(done.stdout.splitlines()[-1])["points"]] == [1]
 

@@ -187,7 +187,7 @@ def test_serve_until_sigterm_with_a_key(run: Callable[..., Any], target: Path) -
             locked = run("stats", "docs", "-t", target)
             assert "error: DIRECTORY_LOCKED: " in locked.stderr
             server.send_signal(signal.SIGTERM)
-            assert server.wait(30) == 0
+            assert server.wait(60) == 0
         finally:
             server.kill()
     with vecstore.connect(target) as db:
@@ -197,7 +197,7 @@ def test_serve_until_sigterm_with_a_key(run: Callable[..., Any], target: Path) -
 def test_serve_refuses_to_be_open_to_all(tmp_path: Path) -> None:
     pytest.importorskip("grpc", reason="needs the server extra")
     with vecstore_process("serve", tmp_path / "db", "--host", "0.0.0.0") as server:
-        out, err = server.communicate(timeout=30)
+        out, err = server.communicate(timeout=240)
     assert server.returncode == 1
     assert err.startswith("error: BAD_CONFIG: ")
     assert out == ""
@@ -206,7 +206,7 @@ def test_serve_refuses_to_be_open_to_all(tmp_path: Path) -> None:
 def test_a_bad_configuration_is_named(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text("[limits]\nk_maximum = 3\n", encoding="utf-8")
     with vecstore_process("serve", tmp_path / "db", "--config", tmp_path / "c.toml") as server:
-        _, err = server.communicate(timeout=30)
+        _, err = server.communicate(timeout=240)
     assert server.returncode == 1
     assert "error: BAD_CONFIG: " in err
     assert "k_maximum" in err

@@ -32,7 +32,7 @@ NEEDS = {
 
 def run(name: str, *args: str) -> str:
     command = [sys.executable, str(EXAMPLES / name), *args]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

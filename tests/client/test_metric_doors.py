@@ -18,6 +18,7 @@ import vecstore
 from vecstore import Binary, ByMetric, Dense, F, InvalidArgument, Prefetch, Unimplemented, register_metric
 from vecstore.engine import by_metric
 from vecstore.formula import score
+from vecstore.kernels.stop import current_stop
 
 SEED, N, DIM = 20261127, 300, 8
 RNG = np.random.default_rng(SEED)
@@ -183,7 +184,9 @@ def test_a_slow_function_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -
 
     def slow(queries: np.ndarray, rows: np.ndarray) -> Any:
         calls.append(len(rows))
-        time.sleep(0.01)
+        stop = current_stop()
+        assert stop is not None
+        time.sleep(max(0.0, stop.deadline - time.monotonic()))
         return np.zeros((1, len(rows)))
 
     monkeypatch.setattr(by_metric, "BLOCK_BYTES", 1)
@@ -191,9 +194,12 @@ def test_a_slow_function_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -
     with vecstore.connect(":memory:") as db:
         docs = db.create_collection("docs", Dense(DIM, metric="l2"))
         docs.upsert(range(N), VECTORS)
-        with pytest.raises(vecstore.DeadlineExceeded):
-            docs.query(ByMetric(QUERY, "slow"), timeout_s=0.5)
-    assert 0 < len(calls) < N // 4
+        for timeout_s in (0.2, 2, 20):  # a busy machine may not come to begin in the first
+            with pytest.raises(vecstore.DeadlineExceeded):
+                docs.query(ByMetric(QUERY, "slow"), timeout_s=timeout_s)
+            if calls:
+                break
+    assert len(calls) == 1
 
 
 def test_what_is_asked_wrongly_is_told(docs: Any) -> None:
@@ -228,4 +234,4 @@ def test_the_example_of_the_documents_runs(tmp_path: Path) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     (block,) = [one for one in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "register_metric" in one]
     (tmp_path / "example.py").write_text(block, encoding="utf-8")
-    subprocess.run([sys.executable, str(tmp_path / "example.py")], check=True, timeout=120)
+    subprocess.run([sys.executable, str(tmp_path / "example.py")], check=True, timeout=240)

@@ -80,7 +80,7 @@ def test_rest_has_it_by_name(shared: Any) -> None:
     with vecstore.connect(f"http://127.0.0.1:{shared.ports['http']}") as client:
         fill(client)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{shared.ports['http']}", timeout=20) as http:
+        with httpx.Client(base_url=f"http://127.0.0.1:{shared.ports['http']}", timeout=60) as http:
             query = {"nearest": ROWS[0].tolist(), "limit": 2}
             path = "/v1/collections/docs/points/query"
             asked: list[tuple[str, Any, Callable[[Any], Any]]] = [

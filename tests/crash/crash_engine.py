@@ -19,7 +19,7 @@ TINY = Storage(seal_rows=120, merge_factor=3, in_place_rows=250, disk_reserve_by
 
 
 def client_of(database: Database) -> Client:
-    return Client(database, target="embedded", timeout_s=30.0)
+    return Client(database, target="embedded", timeout_s=60)
 
 
 def open_client(path: Path, **storage: object) -> Client:

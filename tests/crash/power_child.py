@@ -28,7 +28,7 @@ def main(directory: Path, seed: int) -> None:
             passing.upsert([1, 2], [[1, 0, 0, 0], [0, 1, 0, 0]])
             client.delete_collection("passing")
         if turn == 2:
-            assert database.wait_operation(database.create_snapshot("a").id, 30).error is None
+            assert database.wait_operation(database.create_snapshot("a").id, 60).error is None
             (directory / "snapshot").write_text(json.dumps(database.list_snapshots()[0].points))
     client.close()
 

@@ -16,7 +16,7 @@ def main(directory: Path, what: str, target: str, when: str, nth: int) -> None:
     database = Database.open(directory, Settings(storage=TINY))
     arm(CrashPoint(target), when, nth)
     operation = database.create_snapshot("a") if what == "take" else database.restore_snapshot("good", "a")
-    print(database.wait_operation(operation.id, 30))
+    print(database.wait_operation(operation.id, 60))
     database.close()
 
 

@@ -31,7 +31,7 @@ def run_child(scenario: str, directory: Path, ledgers: Path) -> None:
         "LEDGERS": str(ledgers),
     }
     command = [sys.executable, str(CHILD), scenario, str(directory), str(seed)]
-    child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110)
+    child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert child.returncode == 0, f"the child ended with {child.returncode}\n{child.stderr[-4000:]}"
 
 

@@ -31,7 +31,7 @@ os._exit(0)
 @pytest.mark.parametrize("seal_rows", [1_000_000, 6_000])
 def test_first_answer_after_a_crash(tmp_path: Path, seal_rows: int) -> None:
     child = start_python(WRITE, tmp_path / "db", seal_rows)
-    output = child.communicate(timeout=100)
+    output = child.communicate(timeout=240)
     assert child.returncode == 0, output
     rows = np.random.default_rng(8).standard_normal((ROWS, DIM), dtype=np.float32)
     query = rows[4321]

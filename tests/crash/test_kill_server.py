@@ -49,8 +49,8 @@ class Seen:
 
 def connect(server: ServerProcess) -> Client:
     """A client that never sends anything twice: a request without an answer stays one request."""
-    transport = GrpcTransport(server.address, timeout_s=20.0, settings=Settings(), retry=RetryPolicy(attempts=1))
-    return Client(transport, target=server.address, timeout_s=20.0)
+    transport = GrpcTransport(server.address, timeout_s=60, settings=Settings(), retry=RetryPolicy(attempts=1))
+    return Client(transport, target=server.address, timeout_s=60)
 
 
 def write_until_killed(server: ServerProcess, ledger: Ledger, seed: int, failures: list[BaseException]) -> None:

@@ -40,7 +40,7 @@ def record(tmp_path: Path, seed: int) -> tuple[Path, list[Step]]:
         "VECSTORE_TRACE_ROOT": str(root),
     }
     child = subprocess.run(
-        [sys.executable, str(CHILD), str(root), str(seed)], env=environment, capture_output=True, text=True, timeout=100
+        [sys.executable, str(CHILD), str(root), str(seed)], env=environment, capture_output=True, text=True, timeout=240
     )
     assert child.returncode == 0, child.stderr[-4000:]
     return root, read_trace(trace)
@@ -97,7 +97,7 @@ def check_opened(target: Path, created: bool) -> None:
             else found.keys() <= {"a"}
         )
         for name in found:
-            assert database.wait_operation(database.restore_snapshot(name, "restored").id, 30).error is None
+            assert database.wait_operation(database.restore_snapshot(name, "restored").id, 60).error is None
     finally:
         client.close()
 

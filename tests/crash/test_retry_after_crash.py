@@ -24,7 +24,7 @@ STEPS = [("log write", "after"), ("log fsync", "after"), ("apply in memory", "be
 def test_a_write_with_a_lost_answer_is_done_once(tmp_path: Path, name: str, when: str, nth: int) -> None:
     environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}"}
     command = [sys.executable, str(CHILD), str(tmp_path / "db"), name, when, str(nth)]
-    child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+    child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert child.returncode == EXIT, child.stderr[-4000:]
     undisturbed = open_client(tmp_path / "other", maintenance=False)
     wanted = writes(undisturbed)

@@ -37,7 +37,7 @@ RESTORING = [
 def dies(directory: Path, what: str, target: str, when: str, nth: int) -> None:
     environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}"}
     command = [sys.executable, str(CHILD), str(directory), what, target, when, str(nth)]
-    child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+    child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert child.returncode == EXIT, f"{child.stdout[-1000:]}{child.stderr[-4000:]}"
 
 
@@ -47,7 +47,7 @@ def directory(tmp_path: Path) -> Path:
     client.create_collection("docs", vecstore.Dense(2)).upsert(range(300), [[n, 1] for n in range(300)])
     client.close()
     with Database.open(tmp_path / "db", Settings(storage=TINY)) as database:
-        database.wait_operation(database.create_snapshot("good").id, 30)
+        database.wait_operation(database.create_snapshot("good").id, 60)
     return tmp_path / "db"
 
 
@@ -58,7 +58,7 @@ def test_a_snapshot_is_whole_or_not_there(directory: Path) -> None:
     with Database.open(directory, Settings(storage=TINY)) as database:
         assert list((directory / "snapshots").glob(".*")) == []
         assert [info.name for info in database.list_snapshots()] == ["good"]
-        assert database.wait_operation(database.create_snapshot("a").id, 30).error is None
+        assert database.wait_operation(database.create_snapshot("a").id, 60).error is None
         assert database.list_snapshots()[0].points == {"docs": 300}
 
 
@@ -68,7 +68,7 @@ def test_a_restored_database_is_whole_or_not_there(directory: Path) -> None:
         assert list((directory / "restored").glob("[!.]*")) == [], step
     with Database.open(directory, Settings(storage=TINY)) as database:
         assert list((directory / "restored").glob(".*")) == []
-        assert database.wait_operation(database.restore_snapshot("good", "a").id, 30).error is None
+        assert database.wait_operation(database.restore_snapshot("good", "a").id, 60).error is None
     client = open_client(directory / "restored" / "a")
     assert client.collection("docs").count() == 300
     client.close()

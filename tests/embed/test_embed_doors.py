@@ -41,7 +41,7 @@ class Awaited:
         def call(*args: Any, **kwargs: Any) -> Any:
             found = method(*args, **kwargs)
             if asyncio.iscoroutine(found):
-                found = asyncio.run_coroutine_threadsafe(found, self._loop).result(30)
+                found = asyncio.run_coroutine_threadsafe(found, self._loop).result(60)
             return Awaited(found, self._loop) if isinstance(found, HANDLES) else found
 
         return call
@@ -62,7 +62,7 @@ class Doors:
             self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
             self._thread.start()
             opening = vecstore.connect_async(path or ":memory:", embedders=embedders)
-            self.client = Awaited(asyncio.run_coroutine_threadsafe(opening, self._loop).result(30), self._loop)
+            self.client = Awaited(asyncio.run_coroutine_threadsafe(opening, self._loop).result(60), self._loop)
         else:
             self.client = vecstore.connect(path or ":memory:", embedders=embedders)
 
@@ -258,7 +258,7 @@ def test_a_slow_embedder_stalls_neither_reads_nor_writes_of_others() -> None:
     assert all(thread.is_alive() for thread in threads)
     gate.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert docs.count() == 13
     doors.close()
 

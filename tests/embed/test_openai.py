@@ -74,9 +74,10 @@ class Endpoint:
             self.busy += 1
             self.busiest = max(self.busiest, self.busy)
         time.sleep(self.delay_s)
+        answer = planned(body)
         with self._lock:
             self.busy -= 1
-        return planned(body)
+        return answer
 
     def close(self) -> None:
         self._server.shutdown()
@@ -135,7 +136,8 @@ def test_rows_come_in_the_order_of_the_texts(endpoint: Endpoint, embedder: Calla
 
 def test_so_many_requests_at_a_time_and_no_more(endpoint: Endpoint, embedder: Callable[..., OpenAIEmbedder]) -> None:
     far = embedder(batch_texts=1, requests_in_flight=3, dimensions=27)
-    endpoint.delay_s = 0.05
+    three = threading.Barrier(3)
+    endpoint.plan = [lambda body: (three.wait(60), good(body))[1]] * 9
     far.embed([f"{n}" for n in range(9)], Role.QUERY, FOREVER)
     assert endpoint.busiest == 3
 
@@ -190,23 +192,24 @@ def test_retry_after_is_waited_for(endpoint: Endpoint, embedder: Callable[..., O
 
 
 def test_no_wait_goes_past_the_deadline(endpoint: Endpoint, embedder: Callable[..., OpenAIEmbedder]) -> None:
-    endpoint.plan = [status(429, {"Retry-After": "60"})]
+    endpoint.plan = [status(429, {"Retry-After": "600"})]  # for which the test's own time would not do
     started = time.monotonic()
     with pytest.raises(Unavailable, match="status 429 after 1 attempt"):
-        embedder(dimensions=27).embed(["x"], Role.QUERY, started + 30)
-    assert time.monotonic() - started < 30
+        embedder(dimensions=27).embed(["x"], Role.QUERY, started + 300)
     with pytest.raises(DeadlineExceeded):
         embedder(dimensions=27).embed(["x"], Role.QUERY, started)
 
 
 def test_a_slow_answer_is_cut_off(endpoint: Endpoint, embedder: Callable[..., OpenAIEmbedder]) -> None:
-    endpoint.delay_s = 30
-    started = time.monotonic()
-    with pytest.raises(Unavailable, match="no answer within timeout_s"):
-        embedder(dimensions=27, retries=0).embed(["x"], Role.QUERY, started + 0.2)
+    endpoint.delay_s = 1_000
+    for wait_s in (0.2, 2, 20):  # a busy machine may not come to send in the first
+        with pytest.raises((Unavailable, DeadlineExceeded)) as late:
+            embedder(dimensions=27, retries=0).embed(["x"], Role.QUERY, time.monotonic() + wait_s)
+        if isinstance(late.value, Unavailable):
+            break
+    assert "no answer within timeout_s" in str(late.value)
     with pytest.raises(Unavailable, match=r"timeout_s=0\.1"):
         embedder(dimensions=27, timeout_s=0.1, retries=0).embed(["x"], Role.QUERY, FOREVER)
-    assert time.monotonic() - started < 30
 
 
 def test_nobody_there_is_told(embedder: Callable[..., OpenAIEmbedder], endpoint: Endpoint) -> None:

@@ -185,7 +185,7 @@ def test_a_crash_at_the_end_of_a_build_leaves_the_old_index_or_the_new(
     indexed.close()
     paths = [str(Path(__file__).parent)]
     script = CHILD.format(paths=paths, directory=str(tmp_path / "data"), after=after)
-    assert subprocess.run([sys.executable, "-c", script], timeout=120).returncode == 9
+    assert subprocess.run([sys.executable, "-c", script], timeout=240).returncode == 9
     still = Settings(storage=Storage(**{**_fields(STORAGE), "maintenance": False}))
     db = reopen(still)
     (header,) = db.collection("c").manifest.segments

@@ -61,8 +61,8 @@ def test_what_may_be_partial_ends_with_its_own_time(db: Database, monkeypatch: p
             time.sleep(0.001)
 
     monkeypatch.setattr(search, "search_segment", endless)
-    monkeypatch.setattr(left_out, "RESERVE", 0.9)
-    monkeypatch.setattr(left_out, "RESERVE_MAX_S", 10.0)
+    monkeypatch.setattr(left_out, "RESERVE", 0.99)  # so that the answer comes in time from a busy machine
+    monkeypatch.setattr(left_out, "RESERVE_MAX_S", 1e3)
     partial = SearchParams(allow_partial=True)
 
     async def run(coalescer: Coalescer) -> None:
@@ -71,8 +71,8 @@ def test_what_may_be_partial_ends_with_its_own_time(db: Database, monkeypatch: p
             assert quality is not None
             assert quality.timed_out
 
-        third = asyncio.ensure_future(caller(60.0))
-        await asyncio.gather(caller(2.0), caller(2.0))
+        third = asyncio.ensure_future(caller(900.0))
+        await asyncio.gather(caller(30.0), caller(30.0))
         assert not third.done()
         third.cancel()
         await asyncio.wait([third])
@@ -143,7 +143,7 @@ def test_time_spent_waiting_counts(db: Database, monkeypatch: pytest.MonkeyPatch
     real = db.reader.run
 
     def slow(*arguments: object) -> object:
-        assert go.wait(10)
+        assert go.wait(60)
         return real(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(db.reader, "run", slow)
@@ -223,5 +223,5 @@ def test_a_batch_ends_early_when_all_its_callers_have_gone(db: Database, monkeyp
         await asyncio.gather(*callers, return_exceptions=True)
 
     gather(db, run)
-    assert stopped.wait(30)
+    assert stopped.wait(60)
     assert sizes == [3]

@@ -40,10 +40,10 @@ def test_what_is_written_meanwhile_is_left_to_the_next(monkeypatch: pytest.Monke
 
         for low in (0, 100, 200):
             put(database, low, low + 100)
-            assert database.wait_operation(database.compact("docs").id, 30).state is OperationState.DONE
+            assert database.wait_operation(database.compact("docs").id, 60).state is OperationState.DONE
             put(database, low + 50, low + 60)
         monkeypatch.setattr(SegmentWork, "merge", merge)
-        done = database.wait_operation(database.compact("docs").id, 30)
+        done = database.wait_operation(database.compact("docs").id, 60)
         assert done.error is None
         assert merges >= 1
         assert len(database.stats("docs")["segments"]) == 1 + merges  # the one of all, and what was sealed beside

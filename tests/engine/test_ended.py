@@ -31,8 +31,8 @@ def put(db: Database, name: str, *ids: int) -> int:
 
 
 def test_a_client_reads_a_collection_that_another_made_anew() -> None:
-    with vecstore.connect(":memory:", timeout_s=5) as one:
-        other = vecstore.Client(one._transport, target=":memory:", timeout_s=5)
+    with vecstore.connect(":memory:", timeout_s=60) as one:
+        other = vecstore.Client(one._transport, target=":memory:", timeout_s=60)
         docs = one.create_collection("c", vecstore.Dense(2))
         for id in range(5):
             docs.upsert([id], [[1, id]])

@@ -55,7 +55,7 @@ def db(request: pytest.FixtureRequest) -> Any:
         vectors = {name: VectorBatch(VECTORS[low:high]) for name in fields}
         db.write(UpsertRequest("c", PointBatch(list(range(low, high)), vectors, payloads)))
         if not low:
-            db.wait_operation(db.compact("c").id, 30)
+            db.wait_operation(db.compact("c").id, 60)
     yield db
     db.close()
 

@@ -79,7 +79,7 @@ def db(request: pytest.FixtureRequest, reopen: Callable[..., Database]) -> Datab
         batch = PointBatch(list(range(low, high)), {"v": VectorBatch(VECTORS[low:high])}, payloads)
         db.write(UpsertRequest("c", batch))
         if not low:
-            db.wait_operation(db.compact("c").id, 30)
+            db.wait_operation(db.compact("c").id, 60)
     return db
 
 

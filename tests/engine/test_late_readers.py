@@ -48,7 +48,7 @@ class Overtaken:
             self._left -= not self._depth
             if not self._left and not self._depth:
                 self.waits.set()
-                assert self.go.wait(30)
+                assert self.go.wait(60)
             self._depth += 1
         self._lock.acquire()
 
@@ -73,7 +73,7 @@ def overtaken(segment: SealedSegment, read: Callable[[], Any], change: Callable[
     lock.reader = threading.Thread(target=run)
     lock.reader.start()
     try:
-        assert lock.waits.wait(30)
+        assert lock.waits.wait(60)
         assert not outcome, f"the reader did not come to the lock: {outcome}"
         change()
     finally:
@@ -178,14 +178,14 @@ def test_verify_finds_nothing_wrong_with_what_is_merged_away_meanwhile(
 
     def slow(ref: Any) -> None:
         reached.set()
-        assert go.wait(30)
+        assert go.wait(60)
         real(ref)
 
     monkeypatch.setattr(blobs, "verify", slow)
     operation = unread.verify("c")
-    assert reached.wait(30)
+    assert reached.wait(60)
     unread.write(DeleteRequest("c", list(range(N // 2))))
     settle(unread, unread.compact("c"))
     go.set()
-    info = unread.wait_operation(operation.id, 30)
+    info = unread.wait_operation(operation.id, 60)
     assert info.state is OperationState.DONE, info

@@ -192,10 +192,11 @@ def test_groups_do_not_begin_anew_when_time_is_up(slow: Database) -> None:
     assert [len(group.hits) for group in grouped.groups] == [1] * 5
 
 
-def test_time_is_left_for_what_comes_after(db: Database) -> None:
+def test_time_is_left_for_what_comes_after(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is searched with less than that, and a Stop around the search goes on to its own end."""
     view = db.collection("c").view.segments[0]
-    for timeout_s, searched in ((0.001, False), (30.0, True)):
+    monkeypatch.setattr(left_out, "RESERVE_MAX_S", 30.0)
+    for timeout_s, searched in ((0.001, False), (300.0, True)):
         left, stop = left_out.LeftOut(PARTIAL, STORAGE), Stop(timeout_s)
         done = []
         with stop:
@@ -203,7 +204,7 @@ def test_time_is_left_for_what_comes_after(db: Database) -> None:
                 inner = left_out.current_stop()
                 assert inner is not None
                 inner.check()
-                assert 0.2 > stop.deadline - inner.deadline >= (0.002 if timeout_s < 0.01 else 0.09)
+                assert 31 > stop.deadline - inner.deadline >= 20  # less what a busy machine takes in between
                 done.append(True)
             assert (bool(done), left.timed_out) == (searched, not searched)
             if searched:

@@ -169,7 +169,7 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(key=st.sampled_from(["n", "s", "b"]), kind=st.sampled_from(FieldKind))
     def index_field(self, key: str, kind: FieldKind) -> None:
         operation = self.db.create_field_index(FieldIndexRequest("c", key, kind))
-        assert self.db.wait_operation(operation.id, 30).state is OperationState.DONE
+        assert self.db.wait_operation(operation.id, 60).state is OperationState.DONE
         self.fields[key] = kind
         REACHED["index field"] += 1
 
@@ -180,7 +180,7 @@ class EngineMachine(RuleBasedStateMachine):
     @rule()
     def compact(self) -> None:
         operation = self.db.compact("c")
-        assert self.db.wait_operation(operation.id, 30).state is OperationState.DONE
+        assert self.db.wait_operation(operation.id, 60).state is OperationState.DONE
         stats = self.db.stats("c")
         assert stats["deleted"] == 0
         assert stats["rows"] == len(self.model)

@@ -51,7 +51,7 @@ def test_what_followers_see_is_counted_and_tuned_on_by_the_writer(
             monkeypatch.setattr(shadow, "_recall", lambda sampled: 0.5)
             for vector in live:
                 assert query(follower, vector, params=SearchParams(recall_target=0.9)).quality.est_recall > 0.8
-                assert shadow.wait_idle(30)
+                assert shadow.wait_idle(60)
             wait_until(lambda: len(told) == ASKED)
             assert told[-1] == ("c", "v", 0.5)
             wait_until(lambda: any(one.kind == "tune" for one in writer.list_operations()))
@@ -66,7 +66,7 @@ def test_what_followers_see_is_counted_and_tuned_on_by_the_writer(
             monkeypatch.setattr(scan, "FEW_ROWS", 20)
             for vector in questions(3):
                 query(follower, vector, params=SearchParams(nprobe=3))
-                assert shadow.wait_idle(30)
+                assert shadow.wait_idle(60)
             wait_until(lambda: len(told) == ASKED + 3)
             (seen,) = writer.stats("c")["observed_recall"]
             assert (seen["checked"], seen["strategy"]) == (3, "ivf")

@@ -54,7 +54,7 @@ def db(request: pytest.FixtureRequest) -> Any:
         payloads: list[bytes | None] = [msgspec.json.encode(one) for one in PAYLOADS[low:high]]
         db.write(UpsertRequest("c", PointBatch(IDS[low:high], {"v": VectorBatch(VECTORS[low:high])}, payloads)))
         if not low:
-            db.wait_operation(db.compact("c").id, 30)
+            db.wait_operation(db.compact("c").id, 60)
     db.write(DeleteRequest("c", [IDS[i] for i in DEAD]))
     yield db
     db.close()
@@ -144,7 +144,7 @@ def test_the_same_sample_whatever_the_segments(reopen: Callable[..., Database]) 
     db.create_collection("s", Schema({"v": VectorField(VectorKind.DENSE, DIM, Metric.L2)}))
     db.write(UpsertRequest("s", PointBatch(IDS, {"v": VectorBatch(VECTORS)})))
     before = list(db.query(QueryRequest("s", ranking=Sample(seed=3), k=20)).ids)
-    db.wait_operation(db.compact("s").id, 30)
+    db.wait_operation(db.compact("s").id, 60)
     assert list(db.query(QueryRequest("s", ranking=Sample(seed=3), k=20)).ids) == before
 
 

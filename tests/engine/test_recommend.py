@@ -62,7 +62,7 @@ def db() -> Any:
         payloads: list[bytes | None] = [msgspec.json.encode({"n": i % 3}) for i in range(low, high)]
         db.write(UpsertRequest("c", PointBatch(list(range(low, high)), vectors, payloads)))
         if not low:
-            db.wait_operation(db.compact("c").id, 30)
+            db.wait_operation(db.compact("c").id, 60)
     db.write(UpsertRequest("c", PointBatch([N - 1], {"dot": VectorBatch(DENSE[N - 1 :])})))
     yield db
     db.close()

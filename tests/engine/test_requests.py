@@ -307,7 +307,7 @@ def test_in_memory_offers_the_same(reopen: Callable[..., Database]) -> None:
         settle(db, db.compact("c"))
         assert [segment["kind"] for segment in db.stats("c")["segments"]] == ["sealed"]
         assert db.query(QueryRequest("c", vectors_of([5])[0], "v", k=1))[0].id == 5
-        assert db.wait_operation(db.verify().id, 30).error is None
+        assert db.wait_operation(db.verify().id, 60).error is None
 
 
 def test_a_closed_database_answers_nothing(tmp_path: Path) -> None:

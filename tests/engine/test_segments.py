@@ -159,17 +159,17 @@ def test_an_operation_can_be_cancelled_and_loses_nothing(db: Database, monkeypat
 
     def slow(self: SegmentWork, collection: object, operation: object) -> None:
         held.set()
-        assert go.wait(30)
+        assert go.wait(60)
         real(self, collection, operation)  # type: ignore[arg-type]
 
     monkeypatch.setattr(SegmentWork, "seal", slow)
     monkeypatch.setattr(stepper, "RETRY_S", 0.05)
     put(db, range(600))
-    assert held.wait(30)
+    assert held.wait(60)
     seal = db.list_operations("c")[0]
     db.cancel_operation(seal.id)
     go.set()
-    assert db.wait_operation(seal.id, 30).state is OperationState.CANCELLED
+    assert db.wait_operation(seal.id, 60).state is OperationState.CANCELLED
     wait_until(lambda: kinds(db) == ["sealed"])  # tried again, since it is still due
     check_all(db, list(range(600)))
 
@@ -179,7 +179,7 @@ def test_writers_are_held_back_while_sealing_is_far_behind(
 ) -> None:
     monkeypatch.setattr(maintenance, "BACKLOG_WAIT_S", 0.2)
     stop = threading.Event()
-    monkeypatch.setattr(SegmentWork, "seal", lambda *_: stop.wait(30))
+    monkeypatch.setattr(SegmentWork, "seal", lambda *_: stop.wait(60))
     db = reopen(Settings(storage=Storage(seal_bytes=10_000, disk_reserve_bytes=0)))
     db.create_collection("c", SCHEMA)
     collection = db.collection("c")
@@ -258,11 +258,11 @@ def test_work_that_is_queued_when_its_collection_is_dropped_ends(
 
     def hold() -> None:
         reached.set()
-        assert go.wait(30)
+        assert go.wait(60)
 
     monkeypatch.setattr(db._maintenance, "_tend_growing", lambda _: False)
     db._maintenance._want(hold)
-    assert reached.wait(30)
+    assert reached.wait(60)
     if work == "compact":
         before = db.compact("c")
         db._committer.exclusive(lambda: changes.freeze(collection))
@@ -273,7 +273,7 @@ def test_work_that_is_queued_when_its_collection_is_dropped_ends(
     after = db._maintenance.compact(collection).info()
     go.set()
     for operation in (before, after):
-        info = db.wait_operation(operation.id, 30)
+        info = db.wait_operation(operation.id, 60)
         assert info.state is OperationState.FAILED
         assert "COLLECTION_NOT_FOUND" in str(info.error)
     assert db._storage.kv.get(Family.META, keys.manifest(collection.number)) is None

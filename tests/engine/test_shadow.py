@@ -53,7 +53,7 @@ def test_what_is_seen_is_the_recall_that_queries_got(watched: Database) -> None:
         truth = query(watched, vector, params=SearchParams(exact=True))
         recalls.append(np.isin(got.ids, truth.ids).mean())
         assert watched.reader.shadow is not None
-        assert watched.reader.shadow.wait_idle(30)
+        assert watched.reader.shadow.wait_idle(60)
     (seen,) = watched.stats("c")["observed_recall"]
     assert (seen["collection"], seen["using"], seen["strategy"]) == ("c", "v", "ivf")
     assert seen["checked"] == len(asked)  # exact answers are not checked
@@ -71,7 +71,7 @@ def test_what_does_not_fit_is_dropped(watched: Database, monkeypatch: pytest.Mon
     shadow = watched.reader.shadow
     assert shadow is not None
     held = []
-    monkeypatch.setattr(shadow, "_recall", lambda sampled: held.append(sampled) or shadow._closing.wait(30) or None)
+    monkeypatch.setattr(shadow, "_recall", lambda sampled: held.append(sampled) or shadow._closing.wait(60) or None)
     asked = questions(WAITING_MAX + 10)
     wanted = asked.copy()
     for vector in asked:
@@ -99,7 +99,7 @@ def test_live_queries_that_got_too_little_are_tuned_on(watched: Database, monkey
     for place, vector in enumerate(live):
         assert not [one for one in watched.list_operations() if one.kind == "tune"], place
         query(watched, vector, params=params)
-        assert shadow.wait_idle(30)
+        assert shadow.wait_idle(60)
     (operation,) = [one for one in watched.list_operations() if one.kind == "tune"]
     assert watched.wait_operation(operation.id, 60).state is OperationState.DONE
     (segment,) = watched.collection("c").sealed.values()
@@ -115,7 +115,7 @@ def test_queries_that_name_their_effort_are_checked_and_not_tuned_on(watched: Da
     watched.reader.shadow.on_checked = lambda checked: kept.append(checked.query is not None)
     for params in (SearchParams(nprobe=1), SearchParams(recall_target=0.9), SearchParams()):
         query(watched, questions(1)[0], params=params)
-        assert watched.reader.shadow.wait_idle(30)
+        assert watched.reader.shadow.wait_idle(60)
     assert kept == [False, True, True]
 
 
@@ -133,11 +133,11 @@ def test_the_first_queries_of_a_field_are_checked_by_default_and_then_a_share(
     settle(db, db.compact("c"))
     for vector in questions(12):
         query(db, vector, params=SearchParams(nprobe=3))
-        assert shadow.wait_idle(30)
+        assert shadow.wait_idle(60)
     assert [seen["checked"] for seen in db.observed_recall("c")] == [5]
     monkeypatch.setattr(shadow_module._RANDOM, "random", lambda: 0.005)
     query(db, questions(1)[0], params=SearchParams(nprobe=3))
-    assert shadow.wait_idle(30)
+    assert shadow.wait_idle(60)
     assert [seen["checked"] for seen in db.observed_recall("c")] == [6]
 
 
@@ -156,7 +156,7 @@ def test_queries_unlike_the_rows_are_tuned_on_although_they_got_enough(
     index.familiar = Familiar(Metric.COSINE, (-1.0, -1.0, -1.0), (-1.0, -1.0, -1.0))
     for place, vector in enumerate(questions(60)):
         assert query(watched, vector, params=SearchParams(recall_target=0.9)).quality.basis == "unfamiliar", place
-        assert shadow.wait_idle(30)
+        assert shadow.wait_idle(60)
     assert told == [20, 60]  # after 20 and, of those since, 40
     near = Seen()
     for _ in range(40):
@@ -175,7 +175,7 @@ def test_queries_that_come_too_fast_to_be_checked_are_tuned_on(
     shadow = watched.reader.shadow
     assert shadow is not None
     goes_on, told = threading.Event(), []
-    monkeypatch.setattr(shadow, "_recall", lambda sampled: goes_on.wait(30) and None)
+    monkeypatch.setattr(shadow, "_recall", lambda sampled: goes_on.wait(60) and None)
     monkeypatch.setattr(shadow, "_first", 50)
     shadow.observed.on_short = lambda collection, name, queries: told.append(np.array(queries))
     (segment,) = watched.collection("c").sealed.values()
@@ -191,7 +191,7 @@ def test_queries_that_come_too_fast_to_be_checked_are_tuned_on(
     assert len(shadow._notes) >= 70
     assert told == []
     goes_on.set()
-    assert shadow.wait_idle(30)
+    assert shadow.wait_idle(60)
     assert len(told) == 1
     assert len(told[0]) == 60
     assert watched.observed_recall() == []  # nothing is known of what they got
@@ -213,7 +213,7 @@ def test_a_field_may_be_noted_while_a_collection_is_forgotten(watched: Database)
 
     shadow._noted = Noted({("c", "v"): 1})
     shadow.forget("c")
-    noting.join(30)
+    noting.join(60)
     assert shadow._noted == {("other", "v"): 1}
 
 
@@ -232,12 +232,12 @@ def test_closing_ends_a_check_that_runs(watched: Database, monkeypatch: pytest.M
 
     monkeypatch.setattr(shadow_module, "search_view", endless)
     query(watched, questions(1)[0], params=SearchParams(nprobe=3))
-    assert shadow.wait_idle(30)
+    assert shadow.wait_idle(60)
     assert (shadow.dropped, shadow._checked) == (1, {("c", "v"): 1})
     going.clear()
     monkeypatch.setattr(shadow_module, "CHECK_S", 1e6)
     query(watched, questions(1)[0], params=SearchParams(nprobe=3))
-    assert going.wait(30)
+    assert going.wait(60)
     watched.close()
 
 

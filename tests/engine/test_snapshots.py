@@ -196,7 +196,7 @@ def test_names_are_names_and_never_paths(tmp_path: Path, name: str) -> None:
 
 
 def wait(db: Database, operation: Any) -> None:
-    ended = db.wait_operation(operation.id, 30)
+    ended = db.wait_operation(operation.id, 60)
     assert ended.state is OperationState.DONE, ended
 
 
@@ -243,7 +243,7 @@ def test_a_snapshot_that_is_cancelled_leaves_nothing(tmp_path: Path, monkeypatch
                 db.cancel_operation(info.id)
 
         monkeypatch.setattr(db._storage.kv, "checkpoint", cancelled)
-        ended = db.wait_operation(db.create_snapshot("a").id, 30)
+        ended = db.wait_operation(db.create_snapshot("a").id, 60)
         assert ended.state is OperationState.CANCELLED
         assert db.list_snapshots() == []
         assert left_over(tmp_path / "db" / "snapshots") == []

@@ -47,7 +47,7 @@ def fill(db: Database, name: str, cuts: list[int]) -> None:
     for low, high in pairwise(cuts):
         write(db, name, slice(low, high))
         if not low:
-            db.wait_operation(db.compact(name).id, 30)
+            db.wait_operation(db.compact(name).id, 60)
 
 
 def write(db: Database, name: str, part: slice) -> None:

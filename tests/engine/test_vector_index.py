@@ -162,12 +162,12 @@ def test_update_index_rebuilds_while_queries_and_writes_go_on(
 
     def hold() -> None:
         held.set()
-        assert go.wait(30)
+        assert go.wait(60)
 
     monkeypatch.setattr(ToyIVF, "before_step", staticmethod(hold))
     before = index_columns(indexed)
     operation = change(indexed, OTHER)
-    assert held.wait(30)
+    assert held.wait(60)
     assert strategies(indexed) == ["toy_ivf", "exact_scan"]  # the old one serves
     put(indexed, range(3_000, 3_600))  # sealed meanwhile, too: sealing does not wait for the index
     wait_until(
@@ -238,14 +238,14 @@ def test_a_build_can_be_cancelled(indexed: Database, monkeypatch: pytest.MonkeyP
 
     def hold() -> None:
         held.set()
-        assert go.wait(30)
+        assert go.wait(60)
 
     monkeypatch.setattr(ToyIVF, "before_step", staticmethod(hold))
     operation = change(indexed, OTHER)
-    assert held.wait(30)
+    assert held.wait(60)
     indexed.cancel_operation(operation.id)
     go.set()
-    assert indexed.wait_operation(operation.id, 30).state is OperationState.CANCELLED
+    assert indexed.wait_operation(operation.id, 60).state is OperationState.CANCELLED
     time.sleep(0.2)
     assert [one.spec for header in headers(indexed) for one in header.indexes.values()] == [SPEC]
     assert strategies(indexed)[0] == "toy_ivf"
@@ -265,7 +265,7 @@ def test_closing_during_a_build_leaves_the_old_state_and_it_is_taken_up_again(
 
     monkeypatch.setattr(ToyIVF, "before_step", staticmethod(hold))
     change(indexed, OTHER)
-    assert held.wait(30)
+    assert held.wait(60)
     again = reopen(INDEXED)
     assert recall(again, questions(10), nprobe=32) == 1.0
     wait_until(lambda: [one.spec for header in headers(again) for one in header.indexes.values()] == [OTHER])
@@ -299,7 +299,7 @@ def test_a_damaged_index_is_served_by_scan_and_built_again(
 
     def hold() -> None:
         held.set()
-        assert go.wait(30)
+        assert go.wait(60)
 
     damage(tmp_path / "data", indexed, array)
     monkeypatch.setattr(ToyIVF, "before_step", staticmethod(hold))
@@ -307,7 +307,7 @@ def test_a_damaged_index_is_served_by_scan_and_built_again(
     assert strategies(again)[0] == "exact_scan"  # finds the damage
     check_exact(again)
     assert "v" in str(again.stats("c")["segments"][0]["damaged"])
-    assert held.wait(30)
+    assert held.wait(60)
     go.set()
     wait_until(lambda: strategies(again)[0] == "toy_ivf")
     assert again.stats("c")["state"] == "ok"

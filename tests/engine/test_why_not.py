@@ -39,7 +39,7 @@ def db(reopen: Callable[..., Database]) -> Database:
         vectors = {"v": VectorBatch(VECTORS[low:high]), "t": VectorBatch(TERMS[low:high])}
         db.write(UpsertRequest("c", PointBatch(list(range(low, high)), vectors, payloads)))
         if not low:
-            db.wait_operation(db.compact("c").id, 30)
+            db.wait_operation(db.compact("c").id, 60)
     db.write(UpsertRequest("c", PointBatch([900], {"t": VectorBatch(TERMS[:1])})))
     return db
 

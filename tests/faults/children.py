@@ -27,6 +27,6 @@ def start_python(source: str, *arguments: object, environment: dict[str, str] | 
 def run_python(source: str, *arguments: object, environment: dict[str, str] | None = None) -> str:
     """Its stdout; fails the test with its stderr unless it ends well."""
     child = start_python(source, *arguments, environment=environment)
-    output, errors = child.communicate(timeout=100)
+    output, errors = child.communicate(timeout=240)
     assert child.returncode == 0, f"child ended with {child.returncode}\n{output}\n{errors}"
     return output

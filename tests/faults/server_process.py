@@ -20,6 +20,7 @@ class ServerProcess:
     """`vecstore serve` on a free port. `settings` are names of the environment without VECSTORE_."""
 
     def __init__(self, data: Path, **settings: object) -> None:
+        settings = {"SERVER_DRAIN_S": 100, **settings}  # a busy machine takes its time
         environment = os.environ | {f"VECSTORE_{name}": str(value) for name, value in settings.items()}
         command = [sys.executable, "-m", "vecstore.cli.main", "serve", str(data), "--port", "0"]
         self._log = data.with_name(data.name + ".log")
@@ -28,7 +29,7 @@ class ServerProcess:
             self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
         self.address = ""
 
-    def wait_ready(self, timeout_s: float = 60.0) -> None:
+    def wait_ready(self, timeout_s: float = 200.0) -> None:
         """Returns when the health service answers SERVING."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -56,7 +57,7 @@ class ServerProcess:
     ) -> None:
         if kind is None and self.process.poll() is None:
             self.process.terminate()
-            assert self.process.wait(60) == 0, self._log.read_text()[-4000:]
+            assert self.process.wait(200) == 0, self._log.read_text()[-4000:]
         self._end()
 
     def _end(self) -> None:

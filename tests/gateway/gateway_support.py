@@ -38,7 +38,7 @@ def serving(limits: Limits | None = None, **server: Any) -> Iterator[tuple[Serve
 
 def client_of(handle: ServerHandle, **options: Any) -> httpx.Client:
     headers = {"accept-encoding": "identity", **options.pop("headers", {})}
-    return httpx.Client(base_url=f"http://127.0.0.1:{handle.rest_port}", headers=headers, timeout=20, **options)
+    return httpx.Client(base_url=f"http://127.0.0.1:{handle.rest_port}", headers=headers, timeout=60, **options)
 
 
 def send(client: httpx.Client, route: Route, example: Example, **options: Any) -> httpx.Response:

@@ -26,11 +26,11 @@ def alone() -> Iterator[tuple[httpx.Client, ServerHandle]]:
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line.startswith("serving grpc://"), line
-            with httpx.Client(base_url=line.rsplit(" ", 1)[1].strip(), timeout=20) as client:
+            with httpx.Client(base_url=line.rsplit(" ", 1)[1].strip(), timeout=60) as client:
                 fill(client)
                 yield client, handle
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
 
 
 def test_answers_and_refusals_are_the_servers(alone: tuple[httpx.Client, ServerHandle]) -> None:
@@ -38,7 +38,7 @@ def test_answers_and_refusals_are_the_servers(alone: tuple[httpx.Client, ServerH
     query = {"nearest": [0.1, 0.2, 0.3, 0.4], "using": "text", "explain": True, "with_vectors": True}
     answer = client.post(f"{DOCS}/points/query", json=query).json()
     direct = httpx.post(
-        f"http://127.0.0.1:{handle.rest_port}{DOCS}/points/query", json=query, headers={"api-key": KEY}, timeout=20
+        f"http://127.0.0.1:{handle.rest_port}{DOCS}/points/query", json=query, headers={"api-key": KEY}, timeout=60
     ).json()
     assert answer["points"] == direct["points"]
     assert answer["explain"].keys() == direct["explain"].keys()

@@ -34,14 +34,14 @@ def small() -> Iterator[ServerHandle]:
 
 @pytest.fixture(scope="module")
 def impatient() -> Iterator[ServerHandle]:
-    with serving(Limits(receive_deadline_s=0.5, rpcs_in_flight_max=2, rpcs_queued_max=2)) as (handle, database):
+    with serving(Limits(receive_deadline_s=2, rpcs_in_flight_max=2, rpcs_queued_max=2)) as (handle, database):
         database.create_collection("docs", Schema({"text": VectorField(VectorKind.DENSE, 4, Metric.COSINE)}))
         yield handle
 
 
 def raw(handle: ServerHandle) -> socket.socket:
-    found = socket.create_connection(("127.0.0.1", handle.rest_port or 0), timeout=30)
-    found.settimeout(30)
+    found = socket.create_connection(("127.0.0.1", handle.rest_port or 0), timeout=60)
+    found.settimeout(60)
     return found
 
 

@@ -52,7 +52,7 @@ def test_writes_passed_on_by_readers_wait_for_them(tmp_path: Path, monkeypatch: 
         Database.open(tmp_path / "db", settings) as database,
         running.start_server(database, settings, beside=lambda inside: beside(replace(inside, place=place))),
         httpx.Client(
-            transport=httpx.HTTPTransport(uds=f"{place.socket}.rest"), base_url="http://127.0.0.1", timeout=20
+            transport=httpx.HTTPTransport(uds=f"{place.socket}.rest"), base_url="http://127.0.0.1", timeout=60
         ) as client,
     ):
         path = "/v1/collections/docs"

@@ -39,7 +39,7 @@ def ask(handle: ServerHandle, path: str, body: Any, method: str = "POST") -> soc
     data = json.dumps(body).encode()
     lines = [f"{method} {DOCS}/points{path} HTTP/1.1", "host: 127.0.0.1", "content-type: application/json",
              f"content-length: {len(data)}", "", ""]  # fmt: skip
-    made = socket.create_connection(("127.0.0.1", handle.rest_port or 0), timeout=30)
+    made = socket.create_connection(("127.0.0.1", handle.rest_port or 0), timeout=60)
     made.sendall("\r\n".join(lines).encode() + data)
     return made
 
@@ -76,10 +76,10 @@ def test_a_read_ends_when_its_client_has_gone(served: Served, monkeypatch: pytes
     method = {"query": "query_points", "query/batch": "query_batch", "count": "count_points"}[path]
     before = cancelled(handle, method)
     with ask(handle, f"/{path}", BODIES[path]):
-        assert heard.get(timeout=30) == "begun"
+        assert heard.get(timeout=60) == "begun"
         time.sleep(0.1)
         assert heard.empty()
-    assert heard.get(timeout=30) == "stopped"  # long before its deadline
+    assert heard.get(timeout=60) == "stopped"  # long before its deadline
     wait_until(lambda: cancelled(handle, method) == before + 1)
     wait_until(lambda: number(handle, "vecstore_requests_open") == 0)
 
@@ -121,7 +121,7 @@ def test_a_write_is_finished(served: Served, monkeypatch: pytest.MonkeyPatch) ->
 
     def slow(request: Any) -> Any:
         begun.set()
-        assert go.wait(30)
+        assert go.wait(60)
         return submit(request)
 
     def written() -> float:
@@ -131,7 +131,7 @@ def test_a_write_is_finished(served: Served, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(database, "submit", slow)
     before = written()
     with ask(handle, "", {"points": [{"id": 4711, "payload": {"n": 1}}]}, "PUT"):
-        assert begun.wait(30)
+        assert begun.wait(60)
     time.sleep(0.1)
     go.set()
     wait_until(lambda: written() == before + 1)

@@ -289,7 +289,7 @@ def running(target: str, *arguments: str, **environ: str) -> Iterator[str]:
         assert line.startswith("serving "), process.communicate()[1]
         yield line.split()[-1]
         process.send_signal(signal.SIGTERM)
-        errors = process.communicate(timeout=20)[1]
+        errors = process.communicate(timeout=240)[1]
         assert (process.returncode, "Traceback" in errors) == (0, False), errors
     finally:
         process.kill()
@@ -300,7 +300,7 @@ def running(target: str, *arguments: str, **environ: str) -> Iterator[str]:
 async def over_http(url: str, key: str | None = None, mode: Any = "auto") -> AsyncIterator[Client]:
     headers = {} if key is None else {"authorization": f"Bearer {key}"}
     async with (
-        httpx2.AsyncClient(headers=headers, timeout=20) as http,
+        httpx2.AsyncClient(headers=headers, timeout=60) as http,
         Client(streamable_http_client(url, http_client=http), mode=mode) as client,
     ):
         yield client

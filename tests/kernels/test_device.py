@@ -267,12 +267,12 @@ def test_an_upload_keeps_only_those_waiting_who_want_it() -> None:
 
     def slowly() -> Mapping[str, Any]:
         begun.set()
-        assert go_on.wait(30)
+        assert go_on.wait(60)
         return {"rows": columns[0]}
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(resident.of, columns[0], "dense", slowly)
-        assert begun.wait(30)
+        assert begun.wait(60)
         second = pool.submit(resident.of, columns[0], "dense", slowly)
         try:
             assert _uploads(resident, columns[1]) == 1

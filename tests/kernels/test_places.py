@@ -57,7 +57,7 @@ def test_the_next_comes_over_while_one_is_worked_on() -> None:
 
     with at(Watched()):
         for number, _ in ahead(batches(2)):
-            assert second.wait(30), number  # without another being asked for
+            assert second.wait(60), number  # without another being asked for
 
 
 class Full(ArrayDevice):

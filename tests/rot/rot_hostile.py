@@ -177,7 +177,7 @@ def use(path: Path) -> tuple[bool, list[str]]:
                 operation = client._transport.compact(name)
             except VecstoreError:
                 continue
-            ended = client._transport.wait_operation(operation.id, 20)
+            ended = client._transport.wait_operation(operation.id, 60)
             if ended.finished_at is None or (ended.error and not ended.error.split(":")[0].isupper()):
                 wrong.append(f"compact: {ended}")
         again, more = ask(client)
@@ -199,7 +199,7 @@ def ask(client: Client) -> tuple[bool, list[str]]:
                 wrong.append(f"{question}: {error}")
         except Exception as error:
             wrong.append(f"{question}: {type(error).__name__}: {error}")
-    operation = client.verify(timeout_s=20)
+    operation = client.verify(timeout_s=60)
     if operation.finished_at is None or (operation.error and not operation.error.split(":")[0].isupper()):
         wrong.append(f"verify: {operation}")
     return detected or operation.error is not None, wrong

@@ -40,7 +40,7 @@ class Client:
         self.operations = operations_pb2_grpc.OperationsStub(self.channel)
 
     def raw(self, method: str, data: bytes = b"", **options: Any) -> bytes:
-        return self.channel.unary_unary(method)(data, **{"timeout": 20, **options})
+        return self.channel.unary_unary(method)(data, **{"timeout": 60, **options})
 
     def create(self, name: str = "docs", schema: Schema = SCHEMA) -> None:
         request = collections_pb2.CreateCollectionRequest(name=name, schema=schema_to_pb(schema))
@@ -72,7 +72,7 @@ def query(**fields: Any) -> points_pb2.QueryRequest:
 
 def failure(call: Callable[..., Any], *arguments: Any, **named: Any) -> tuple[str, VecstoreError]:
     """The status code's name and the error of a call that must fail."""
-    named.setdefault("timeout", 20)
+    named.setdefault("timeout", 60)
     try:
         answer = call(*arguments, **named)
         if hasattr(answer, "__iter__"):

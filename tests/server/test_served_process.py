@@ -69,7 +69,7 @@ def test_keys_tls_and_json_lines(tmp_path: Path) -> None:
             assert info["key"] == {"name": "second", "role": "read"}
             assert info["uptime_s"] > 0
             server.send_signal(signal.SIGTERM)
-            logged = earlier + server.communicate(timeout=30)[1]
+            logged = earlier + server.communicate(timeout=240)[1]
             assert server.returncode == 0
         finally:
             server.kill()

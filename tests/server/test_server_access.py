@@ -117,7 +117,7 @@ def outcome(served: Served, name: str, who: str | None, collection: str = "docs"
     data = request_for(name, collection)
     call = getattr(served.client.channel, kind)(f"/{method.containing_service.full_name}/{method.name}")
     try:
-        answer = call(iter([data]) if method.client_streaming else data, metadata=meta(who), timeout=20)
+        answer = call(iter([data]) if method.client_streaming else data, metadata=meta(who), timeout=60)
         if method.server_streaming:
             answers = list(answer)
             if name in PER_MESSAGE:
@@ -187,7 +187,7 @@ def test_requests_are_whole_before_they_are_refused(served: Served) -> None:
     both = points_pb2.QueryBatchRequest(queries=[query(), query(collection="other")])
     assert failure(points.QueryBatch, both, metadata=key)[0] == "PERMISSION_DENIED"
     stream = [points_pb2.QueryStreamRequest(tag=n, query=query(collection=c)) for n, c in ((1, "docs"), (2, "other"))]
-    errors = {answer.tag: answer.error.reason for answer in points.QueryStream(iter(stream), metadata=key, timeout=20)}
+    errors = {answer.tag: answer.error.reason for answer in points.QueryStream(iter(stream), metadata=key, timeout=60)}
     assert errors == {1: "", 2: "PERMISSION_DENIED"}
     text = {"vectors": {"text": {"dense": {"values": [1.0, 0, 0, 0]}}}}
     batches = [points_pb2.UpsertRequest(collection=c, points=[point(4711, **text)]) for c in ("docs", "other")]
@@ -264,7 +264,7 @@ def test_a_revoked_key_ends_streams_too(served: Served, monkeypatch: pytest.Monk
         yield points_pb2.QueryStreamRequest(tag=2, query=query())
 
     answers: list[Any] = []
-    for answer in served.client.points.QueryStream(queries(), metadata=meta(key), timeout=20):
+    for answer in served.client.points.QueryStream(queries(), metadata=meta(key), timeout=60):
         answers.append(answer)  # noqa: PERF402
     assert [answer.error.reason for answer in answers] == ["", "UNAUTHENTICATED"]
     assert failure(served.client.points.Query, query(), metadata=meta(key))[0] == "UNAUTHENTICATED"
@@ -287,7 +287,7 @@ def test_a_key_that_loses_its_role_ends_writes(served: Served, monkeypatch: pyte
         yield points_pb2.UpsertRequest(collection="docs", points=[point(2, **text)])
 
     def run() -> None:
-        answers.extend(served.client.points.UpsertStream(batches(), metadata=meta(key), timeout=20))
+        answers.extend(served.client.points.UpsertStream(batches(), metadata=meta(key), timeout=60))
 
     with pytest.raises(grpc.RpcError) as refused:
         run()

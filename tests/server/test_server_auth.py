@@ -63,7 +63,7 @@ def call(client: Client, method: str, client_streams: bool, server_streams: bool
     kind = ("stream" if client_streams else "unary") + "_" + ("stream" if server_streams else "unary")
     request: Any = iter([]) if client_streams else b""
     try:
-        answer = getattr(client.channel, kind)(method)(request, metadata=metadata, timeout=20)
+        answer = getattr(client.channel, kind)(method)(request, metadata=metadata, timeout=60)
         if server_streams and "Health" not in method:
             list(answer)
         elif server_streams:

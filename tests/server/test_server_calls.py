@@ -57,7 +57,7 @@ def test_metric_and_kind_have_defaults(fresh: Client) -> None:
 def test_field_indexes_and_operations(fresh: Client) -> None:
     request = cpb.CreateFieldIndexRequest(collection="docs", key="n", kind="FIELD_KIND_INTEGER")
     operation = fresh.collections.CreateFieldIndex(request)
-    states = list(fresh.operations.Watch(opb.WatchOperationRequest(id=operation.id), timeout=20))
+    states = list(fresh.operations.Watch(opb.WatchOperationRequest(id=operation.id), timeout=60))
     assert states[-1].state == opb.OPERATION_STATE_DONE
     assert fresh.operations.Get(opb.GetOperationRequest(id=operation.id)) == states[-1]
     listed = fresh.operations.List(opb.ListOperationsRequest(collection="docs")).operations
@@ -77,7 +77,7 @@ def test_field_indexes_and_operations(fresh: Client) -> None:
 def test_maintenance(fresh: Client, call: str) -> None:
     kind = {"Compact": cpb.CompactCollectionRequest, "Verify": cpb.VerifyRequest}[call]
     operation = getattr(fresh.collections, call)(kind(collection="docs"))
-    last = list(fresh.operations.Watch(opb.WatchOperationRequest(id=operation.id), timeout=20))[-1]
+    last = list(fresh.operations.Watch(opb.WatchOperationRequest(id=operation.id), timeout=60))[-1]
     assert (last.state, last.error) == (opb.OPERATION_STATE_DONE, "")
     assert len(payloads(fresh)) == 5
 

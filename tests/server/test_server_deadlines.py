@@ -37,28 +37,31 @@ def impatient() -> Iterator[Client]:
         client.channel.close()
 
 
-def delay(database: Database, name: str, seconds: float) -> None:
-    inner = getattr(database, name)
+def hold(database: Database, name: str) -> threading.Event:
+    """Calls of `name` wait for the event."""
+    inner, go = getattr(database, name), threading.Event()
 
-    def delayed(request: Any) -> Any:
-        time.sleep(seconds)
+    def held(request: Any) -> Any:
+        go.wait(60)
         return inner(request)
 
-    setattr(database, name, delayed)
+    setattr(database, name, held)
+    return go
 
 
 def test_a_call_without_a_deadline_gets_one(slow: tuple[Client, Database]) -> None:
     client, database = slow
-    delay(database, "count", 1.0)
+    go = hold(database, "count")
     code, error = failure(client.points.Count, pb.CountRequest(collection="docs"), timeout=None)
+    go.set()
     assert (code, error.reason) == ("DEADLINE_EXCEEDED", "QUERY_TIMEOUT")
     assert "deadline_default_s=0.3" in error.message
 
 
 def test_a_longer_deadline_of_the_caller_is_kept(slow: tuple[Client, Database]) -> None:
     client, database = slow
-    delay(database, "count", 0.8)
-    assert client.points.Count(pb.CountRequest(collection="docs"), timeout=10).count == 5
+    threading.Timer(0.8, hold(database, "count").set).start()
+    assert client.points.Count(pb.CountRequest(collection="docs"), timeout=60).count == 5
 
 
 def test_the_engine_hears_of_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,9 +122,9 @@ def test_a_caller_who_goes_away_frees_the_thread(endless: tuple[queue.Queue[str]
     heard, client = endless
     message = query() if name == "Query" else pb.QueryBatchRequest(queries=[query(), query()])
     call = getattr(client.points, name).future(message, timeout=60)
-    assert heard.get(timeout=30) == "begun"
+    assert heard.get(timeout=60) == "begun"
     call.cancel()
-    assert heard.get(timeout=30) == "stopped"
+    assert heard.get(timeout=60) == "stopped"
 
 
 @pytest.mark.parametrize("name", ["Query", "QueryBatch"])
@@ -133,11 +136,11 @@ def test_an_expired_query_says_how_long_it_took(endless: tuple[queue.Queue[str],
         code, error = failure(getattr(client.points, name), message, timeout=60)
         assert (code, error.reason) == ("DEADLINE_EXCEEDED", "QUERY_TIMEOUT")
         elapsed_ms = float(error.metadata["elapsed_ms"])
-        assert timeout_ms - 10 <= elapsed_ms < timeout_ms + 20_000  # the loop's clock counts whole milliseconds
+        assert elapsed_ms >= timeout_ms - 10  # the loop's clock counts whole milliseconds
         assert float(error.metadata["timeout_s"]) == timeout_ms / 1000
         if not heard.empty():
             break
-    assert [heard.get(timeout=30), heard.get(timeout=30)] == ["begun", "stopped"]
+    assert [heard.get(timeout=60), heard.get(timeout=60)] == ["begun", "stopped"]
 
 
 def test_a_request_that_does_not_arrive_is_given_up(impatient: Client) -> None:
@@ -145,11 +148,11 @@ def test_a_request_that_does_not_arrive_is_given_up(impatient: Client) -> None:
     over = threading.Event()
 
     def never() -> Iterator[bytes]:
-        over.wait(30)
+        over.wait(60)
         yield b""
 
     call = impatient.channel.stream_unary("/vecstore.v1.Points/Query")
-    code, error = failure(call, never(), timeout=20)
+    code, error = failure(call, never(), timeout=60)
     over.set()
     assert code == "DEADLINE_EXCEEDED"
     assert "receive_deadline_s=0.3" in error.message
@@ -162,7 +165,7 @@ def test_a_call_that_ends_without_a_message(client: Client) -> None:
 
 def test_a_connection_that_says_nothing_is_closed(impatient: Client) -> None:
     port = int(impatient.channel._channel.target().rpartition(b":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(b"PRI * HTTP/2.0\r\n")  # the preface begins, and never ends
         while connection.recv(4096):  # what the server says first, then the end
             pass

@@ -30,14 +30,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def status(client: Client, service: str = "") -> str:
     stub = health_pb2_grpc.HealthStub(client.channel)
-    answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
+    answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=60)
     return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
 
 
 def listed(client: Client) -> list[str]:
     stub = reflection_pb2_grpc.ServerReflectionStub(client.channel)
     requests = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
-    answer = next(iter(stub.ServerReflectionInfo(requests, timeout=10)))
+    answer = next(iter(stub.ServerReflectionInfo(requests, timeout=60)))
     return sorted(service.name for service in answer.list_services_response.service)
 
 
@@ -50,7 +50,7 @@ def test_reflection(client: Client) -> None:
     assert [name for name in listed(client) if name.startswith("vecstore")] == SERVICES
     stub = reflection_pb2_grpc.ServerReflectionStub(client.channel)
     asked = reflection_pb2.ServerReflectionRequest(file_containing_symbol="vecstore.v1.Points")
-    answer = next(iter(stub.ServerReflectionInfo(iter([asked]), timeout=10)))
+    answer = next(iter(stub.ServerReflectionInfo(iter([asked]), timeout=60)))
     assert answer.file_descriptor_response.file_descriptor_proto
 
 
@@ -64,7 +64,7 @@ def test_reflection_can_be_off() -> None:
 
 def one_then_wait(event: threading.Event) -> Iterator[pb.QueryStreamRequest]:
     yield pb.QueryStreamRequest(tag=1, query=query())
-    event.wait(30)
+    event.wait(60)
 
 
 def rest_of(stream: Any, timeout: float) -> list[Any]:
@@ -81,15 +81,15 @@ def test_draining_lets_open_calls_finish_and_refuses_new_ones() -> None:
 
         def held(request: Any) -> Any:
             entered.set()
-            opened.wait(30)
+            opened.wait(60)
             return inner(request)
 
         database.count = held  # type: ignore[method-assign]
-        open_call = client.points.Count.future(pb.CountRequest(collection="docs"), timeout=30)
-        assert entered.wait(10)
-        idle = client.points.QueryStream(one_then_wait(opened), timeout=30)
+        open_call = client.points.Count.future(pb.CountRequest(collection="docs"), timeout=60)
+        assert entered.wait(60)
+        idle = client.points.QueryStream(one_then_wait(opened), timeout=60)
         assert next(idle).tag == 1
-        stopping = threading.Thread(target=handle.stop, args=(20,))
+        stopping = threading.Thread(target=handle.stop, args=(60,))
         stopping.start()
         while status(client) != "NOT_SERVING":
             time.sleep(0.01)
@@ -100,7 +100,7 @@ def test_draining_lets_open_calls_finish_and_refuses_new_ones() -> None:
         assert stopping.is_alive()
         opened.set()
         assert open_call.result().count == 5
-        stopping.join(20)
+        stopping.join(60)
         assert not stopping.is_alive()
         assert failure(client.points.Query, query())[0] == "UNAVAILABLE"
         client.channel.close()
@@ -115,12 +115,12 @@ def test_calls_that_outlast_the_drain_are_cut_off() -> None:
 
         def held(request: Any) -> Any:
             entered.set()
-            go.wait(30)
+            go.wait(60)
             return inner(request)
 
         database.count = held  # type: ignore[method-assign]
-        call = client.points.Count.future(pb.CountRequest(collection="docs"), timeout=30)
-        assert entered.wait(20)
+        call = client.points.Count.future(pb.CountRequest(collection="docs"), timeout=60)
+        assert entered.wait(60)
         stopping = threading.Thread(target=handle.stop, args=(0.1,))
         stopping.start()
         assert call.exception().code().name in ("UNAVAILABLE", "CANCELLED")
@@ -139,7 +139,7 @@ PROGRAM = """
 import sys
 from vecstore.config import Server, Settings
 from vecstore.server.running import serve
-serve(sys.argv[1], Settings(server=Server(port=0, drain_s=5)), lambda port, _: print(port, flush=True))
+serve(sys.argv[1], Settings(server=Server(port=0, drain_s=60)), lambda port, _: print(port, flush=True))
 """
 
 
@@ -157,7 +157,7 @@ def test_signals_drain_under_load_and_close_the_database(tmp_path: Path, number:
     def write(start: int) -> None:
         for number in range(start, start + 100_000):
             try:
-                client.points.Upsert(pb.UpsertRequest(collection="docs", points=[point(number)]), timeout=20)
+                client.points.Upsert(pb.UpsertRequest(collection="docs", points=[point(number)]), timeout=60)
             except grpc.RpcError as error:
                 codes.add(error.code().name)
                 return
@@ -169,9 +169,9 @@ def test_signals_drain_under_load_and_close_the_database(tmp_path: Path, number:
     while len(acknowledged) < 50:
         time.sleep(0.01)
     process.send_signal(number)
-    _, log = process.communicate(timeout=30)
+    _, log = process.communicate(timeout=240)
     for writer in writers:
-        writer.join(30)
+        writer.join(60)
     client.channel.close()
     assert process.returncode == 0, log
     assert codes <= {"UNAVAILABLE"}

@@ -219,7 +219,7 @@ def test_at_the_bound_and_past_it(small: Client, limit: str, call: str, request_
         assert error.field_violations
         after = small.state(), [c.name for c in small.collections.List(cpb.ListCollectionsRequest()).collections]
         assert after == before
-    call_of(small, call)(request_of(bound), timeout=20)
+    call_of(small, call)(request_of(bound), timeout=60)
 
 
 @pytest.mark.parametrize("value", [0, -1, 2**31, 2**63 - 1, -(2**63)])

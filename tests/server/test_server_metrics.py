@@ -34,7 +34,7 @@ class Watched(NamedTuple):
     port: int
 
     def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, bytes, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
             answer = connection.getresponse()
@@ -106,7 +106,7 @@ def test_open_calls_are_seen(watched: Watched) -> None:
 
     def queries() -> Iterator[Any]:
         yield points_pb2.QueryStreamRequest(tag=1, query=query())
-        stop.wait(20)
+        stop.wait(60)
 
     answers = watched.client.points.QueryStream(queries())
     next(answers)
@@ -199,7 +199,7 @@ def test_a_server_that_stops_is_not_ready(watched: Watched) -> None:
 
     watched.database.count = held  # type: ignore[method-assign]
     open_call = watched.client.points.Count.future(points_pb2.CountRequest(collection="docs"), timeout=60)
-    assert entered.wait(30)
+    assert entered.wait(60)
     list_of = watched.client.points.QueryStream(queries())
     wait_until(lambda: watched.metrics()['vecstore_requests_open{state="streams"}'] > 0)
     call = watched.client.points.UpsertStream(queries())  # ends when told to drain
@@ -229,7 +229,7 @@ def test_what_is_no_request_of_ours(watched: Watched, monkeypatch: pytest.Monkey
 
 
 def raw(port: int, sent: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sender:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sender:
         try:
             sender.sendall(sent)
             return sender.makefile("rb").read()
@@ -278,7 +278,7 @@ def test_metrics_over_tls(tmp_path: Path) -> None:
     context = ssl.create_default_context()
     authority.configure_trust(context)
     with measured(tls_cert=file, tls_key=file) as (_, _, port):
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=context)
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=context)
         connection.request("GET", "/livez")
         assert connection.getresponse().status == 200
         connection.close()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from server_support import Client, failure, point, query, serving
+from waiting import wait_until
 
 from vecstore.config import Limits
 from vecstore.engine.database import Database
@@ -32,7 +33,7 @@ class Gate:
         def held(request: Any) -> Any:
             with self._lock:
                 self.entered += 1
-            self.opened.wait(30)
+            self.opened.wait(60)
             return inner(request)
 
         database.count = held  # type: ignore[method-assign]
@@ -50,26 +51,21 @@ def held() -> Iterator[tuple[Client, Gate]]:
         client.channel.close()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def test_slots_and_queue_fill_and_the_next_is_refused(held: tuple[Client, Gate]) -> None:
     client, gate = held
     count = pb.CountRequest(collection="docs")
-    calls = [client.points.Count.future(count, timeout=30) for _ in range(RUNNING)]
-    until(lambda: gate.entered == RUNNING)
-    calls += [client.points.Count.future(count, timeout=30) for _ in range(QUEUED)]
+    calls = [client.points.Count.future(count, timeout=60) for _ in range(RUNNING)]
+    wait_until(lambda: gate.entered == RUNNING)
+    calls += [client.points.Count.future(count, timeout=60) for _ in range(QUEUED)]
+
+    patience = itertools.count(1)
 
     def refused() -> bool:
         # The queued calls may still be on their way: until they are counted, a further one would wait with them.
-        probe = client.points.Query.future(query(), timeout=0.3)
+        probe = client.points.Query.future(query(), timeout=0.3 * next(patience))
         return probe.exception().code().name == "RESOURCE_EXHAUSTED"
 
-    until(refused)
+    wait_until(refused)
     assert gate.entered == RUNNING  # the queued ones have not begun
     code, error = failure(client.points.Query, query())
     assert (code, error.reason) == ("RESOURCE_EXHAUSTED", "OVERLOADED")
@@ -84,11 +80,11 @@ def test_slots_and_queue_fill_and_the_next_is_refused(held: tuple[Client, Gate])
 def test_callers_that_give_up_free_their_place(held: tuple[Client, Gate]) -> None:
     client, gate = held
     count = pb.CountRequest(collection="docs")
-    running = [client.points.Count.future(count, timeout=30) for _ in range(RUNNING)]
-    until(lambda: gate.entered == RUNNING)
+    running = [client.points.Count.future(count, timeout=60) for _ in range(RUNNING)]
+    wait_until(lambda: gate.entered == RUNNING)
     for _ in range(3 * QUEUED):
         # A busy server may not have heard yet that the last ones have gone.
-        until(lambda: failure(client.points.Count, count, timeout=0.05)[0] == "DEADLINE_EXCEEDED")
+        wait_until(lambda: failure(client.points.Count, count, timeout=0.05)[0] == "DEADLINE_EXCEEDED")
     gate.opened.set()
     assert all(call.result().count == 5 for call in running)
     assert client.points.Count(count).count == 5
@@ -101,7 +97,7 @@ def test_streams_do_not_take_the_calls_places(held: tuple[Client, Gate]) -> None
 
     def idle() -> Iterator[pb.QueryStreamRequest]:
         yield pb.QueryStreamRequest(tag=1, query=query())
-        stop.wait(30)
+        stop.wait(60)
 
     streams = [client.points.QueryStream(idle(), timeout=60) for _ in range(RUNNING + QUEUED)]
     assert all(next(stream).tag == 1 for stream in streams)
@@ -118,7 +114,7 @@ def test_many_callers_are_all_answered_or_refused(held: tuple[Client, Gate]) -> 
 
     def one(_: int) -> str:
         try:
-            return str(len(client.points.Query(query(limit=2), timeout=20).points))
+            return str(len(client.points.Query(query(limit=2), timeout=60).points))
         except Exception as error:
             return error.code().name  # type: ignore[attr-defined, no-any-return]
 
@@ -141,8 +137,8 @@ def test_bytes_of_requests_are_bounded_together() -> None:
         )
         unknown = b"\xc2\x3e" + bytes([0xE0, 0xA7, 0x04]) + bytes(70_624)  # field 1000, which nobody knows
         large = pb.CountRequest(collection="docs").SerializeToString() + unknown
-        running = [count.future(large, timeout=30) for _ in range(2)]
-        until(lambda: gate.entered == 2)
+        running = [count.future(large, timeout=60) for _ in range(2)]
+        wait_until(lambda: gate.entered == 2)
         code, error = failure(count, large)
         assert (code, error.reason) == ("RESOURCE_EXHAUSTED", "OVERLOADED")
         assert "request_bytes_held_max=150000" in error.message
@@ -179,9 +175,5 @@ def test_what_the_memory_has_no_room_for_is_refused_and_small_things_go_on(monke
         assert client.points.Query(query()).points
         held[0] -= 1
         assert client.points.Upsert(large).seq == before[0] + 3
-        for _ in range(100):  # the answer may be here before the room is given back
-            if not ROOM.taken:
-                break
-            time.sleep(0.01)
-        assert ROOM.taken == 0
+        wait_until(lambda: not ROOM.taken)  # the answer may be here before the room is given back
         client.channel.close()

@@ -29,7 +29,7 @@ def test_answers_carry_their_tags_and_errors_stay_with_their_query(fresh: Client
         6: query(limit=0),
     }
     requests = [pb.QueryStreamRequest(tag=tag, query=bad.get(tag, query(limit=tag % 5 + 1))) for tag in range(100)]
-    answers = {answer.tag: answer for answer in fresh.points.QueryStream(iter(requests), timeout=30)}
+    answers = {answer.tag: answer for answer in fresh.points.QueryStream(iter(requests), timeout=60)}
     assert sorted(answers) == list(range(100))
     for tag, answer in answers.items():
         if tag in bad:
@@ -60,7 +60,7 @@ def test_it_is_ended_at_once_and_not_with_the_next_message(fresh: Client) -> Non
 
 def test_batches_are_acknowledged_in_order(fresh: Client) -> None:
     batches = [pb.UpsertRequest(collection="docs", points=[point(10 * n + i) for i in range(10)]) for n in range(1, 31)]
-    acks = list(fresh.points.UpsertStream(iter(batches), timeout=30))
+    acks = list(fresh.points.UpsertStream(iter(batches), timeout=60))
     assert [ack.batch for ack in acks] == list(range(30))
     assert all(ack.result.changed == 10 for ack in acks)
     seqs = [ack.result.seq for ack in acks]
@@ -74,7 +74,7 @@ def test_a_bad_batch_ends_the_stream_and_is_named(fresh: Client) -> None:
     seen: list[int] = []
 
     def run() -> None:
-        seen.extend(ack.batch for ack in fresh.points.UpsertStream(iter([good, bad]), timeout=20))
+        seen.extend(ack.batch for ack in fresh.points.UpsertStream(iter([good, bad]), timeout=60))
 
     code, error = failure(lambda timeout: run())
     assert (code, error.reason) == ("INVALID_ARGUMENT", "DIMENSION_MISMATCH")
@@ -84,5 +84,5 @@ def test_a_bad_batch_ends_the_stream_and_is_named(fresh: Client) -> None:
 
 
 def test_a_stream_that_sends_nothing_ends_at_once(fresh: Client) -> None:
-    assert list(fresh.points.QueryStream(iter([]), timeout=10)) == []
-    assert list(fresh.points.UpsertStream(iter([]), timeout=10)) == []
+    assert list(fresh.points.QueryStream(iter([]), timeout=60)) == []
+    assert list(fresh.points.UpsertStream(iter([]), timeout=60)) == []

@@ -54,7 +54,7 @@ def settings_of(files: Files, **more: str) -> dict[str, str]:
 
 
 def names(port: int, scheme: str = "grpcs", **options: object) -> list[str]:
-    with vecstore.connect(f"{scheme}://127.0.0.1:{port}", timeout_s=2, api_key="k", **options) as client:
+    with vecstore.connect(f"{scheme}://127.0.0.1:{port}", timeout_s=60, api_key="k", **options) as client:
         return [info.name for info in client.list_collections()]
 
 

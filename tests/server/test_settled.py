@@ -22,7 +22,7 @@ serve(None, msgspec.structs.replace(settings, server=msgspec.structs.replace(set
 
 
 def test_what_is_there_at_the_start_is_not_searched() -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=240, check=True)
     left_out, searched = map(int, done.stdout.split())
     assert left_out > 10_000
     assert searched < left_out / 10

@@ -39,7 +39,9 @@ def contents(store: Storage) -> dict[tuple[Family, bytes], bytes]:
     return {(f, key): value for f in Family for key, value in store.kv.scan(f, b"\x01", b"\xff" * 4)}
 
 
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(batches=st.lists(st.lists(OPS, max_size=6), max_size=8))
 def test_batches_apply_in_order_as_in_a_dictionary(store: Storage, batches: list[list[Op]]) -> None:
     store.kv.write([DeleteRange(family, b"\x01", b"\xff" * 5) for family in Family])

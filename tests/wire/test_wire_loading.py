@@ -28,7 +28,7 @@ def told(folder: Path, script: str, core: bytes = NAMES, **environment: str) -> 
     inherited["PYTHONPATH"] = os.pathsep.join(path for path in (str(folder), inherited.get("PYTHONPATH")) if path)
     command = [sys.executable, "-c", f"{script}\n{write}"]
     return subprocess.run(
-        command, env=inherited | environment, capture_output=True, text=True, check=True, timeout=60
+        command, env=inherited | environment, capture_output=True, text=True, check=True, timeout=240
     ).stdout.split()
 
 
