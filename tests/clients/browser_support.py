@@ -12,7 +12,7 @@ import pytest
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",  # which is small in a container
 ]  # fmt: skip
 PATIENCE_MS = 120_000  # a busy machine may take ten times as long as an idle one
 
