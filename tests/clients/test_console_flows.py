@@ -309,7 +309,8 @@ def test_everything_can_be_done_by_keyboard(filled: None, page: Any, base: str) 
     for key in ("+", "ArrowLeft", "-", "ArrowUp"):
         seen.append(canvas.evaluate(picture))
         page.keyboard.press(key)
-        page.wait_for_function("seen => !seen.includes(document.querySelector('canvas').toDataURL())", arg=seen)
+        redrawn = "seen => !seen.includes(document.querySelector('canvas').toDataURL())"
+        page.wait_for_function(redrawn, arg=seen, polling=100)
 
 
 def test_documents_are_dropped_and_asked(page: Any, base: str, tmp_path: Path) -> None:
@@ -339,11 +340,14 @@ def test_metrics_are_drawn_with_the_recall_of_live_queries(filled: None, page: A
         query = {"nearest": vector.tolist(), "using": "dense", "limit": 5}
         assert HTTP.post(f"{base}/v1/collections/words/points/query", json=query).status_code == 200
     page.locator(".chart canvas").nth(1).wait_for()
-    page.wait_for_function("""() => {
+    plotted = """() => {
       const canvas = document.querySelector(".chart canvas");
-      const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", {willReadFrequently: true});
+      copy.drawImage(canvas, 0, 0);  // Chromium warns of reading one often that is to be shown
+      const {data} = copy.getImageData(0, 0, canvas.width, canvas.height);
       return data.some((one, at) => at % 4 === 0 && one === 0x2a);
-    }""")
+    }"""
+    page.wait_for_function(plotted, polling=200)
 
 
 def test_deleting_a_collection_asks_for_its_name(page: Any, base: str) -> None:
