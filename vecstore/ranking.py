@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -17,7 +17,7 @@ from vecstore.query.filter import PointId
 from vecstore.query.formula import Expression
 from vecstore.rows import GivenRows
 
-FLOAT_BITS = 1_023  # of an integer that a float holds
+LARGEST = sys.float_info.max  # what larger numbers count as
 Example: TypeAlias = PointId | GivenRows  # a stored point, whose vector is meant, or one vector as in `QueryRequest`
 
 
@@ -81,8 +81,8 @@ class OrderBy:
                 raise InvalidArgument(
                     message, reason="BAD_ARGUMENT", field_violations=[("order_by.start_from", message)]
                 )
-            big = isinstance(start, int) and start.bit_length() > FLOAT_BITS
-            object.__setattr__(self, "start_from", math.inf if big else float(start))
+            within = min(max(start, -LARGEST), LARGEST) if start == start else start
+            object.__setattr__(self, "start_from", float(within))
 
     @property
     def start(self) -> float | None:

@@ -94,6 +94,26 @@ def test_pages_follow_each_other(db: Database, descending: bool, group: int | No
     assert [hit.id for hit in rest] == [IDS[i] for i in later]
 
 
+@pytest.mark.parametrize("indexed", [False, True])
+def test_integers_beyond_float64_have_their_place(indexed: bool) -> None:
+    huge = int("1" + "0" * 400)
+    values = [3, huge, -huge, 2, huge, int("1" + "0" * 300), -huge]
+    fields = {"n": FieldKind.INTEGER} if indexed else {}
+    with Database.open(None) as db:
+        db.create_collection("c", Schema({"v": VectorField(VectorKind.DENSE, 1, Metric.L2)}, fields))
+        payloads: list[bytes | None] = [b'{"n": %d}' % one for one in values]
+        db.write(UpsertRequest("c", PointBatch(list(range(7)), payloads=payloads)))
+        for descending, wanted in ((False, [2, 6, 3, 0, 5, 1, 4]), (True, [1, 4, 5, 0, 3, 2, 6])):
+            hits = db.query(QueryRequest("c", ranking=OrderBy("n", descending)))
+            assert hits.ids.tolist() == wanted
+            assert np.isfinite(hits.scores).all()
+            paged: list[int] = []
+            while len(paged) < 7:
+                order = OrderBy("n", descending, values[paged[-1]], paged[-1]) if paged else OrderBy("n", descending)
+                paged += db.query(QueryRequest("c", ranking=order, k=1)).ids.tolist()
+            assert paged == wanted
+
+
 def test_moments_are_in_order(db: Database) -> None:
     moments = {i: parse_datetime(PAYLOADS[i]["at"]) or 0 for i in LIVE}
     expected = sorted(LIVE, key=lambda i: (-moments[i], encode_id(IDS[i])))

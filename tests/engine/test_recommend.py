@@ -266,3 +266,30 @@ def test_texts_are_examples_by_their_words(reopen: Callable[..., Database]) -> N
         best, worst = plain[0][hit.id], plain[4].get(hit.id, 0.0)
         assert hit.score == pytest.approx(squash(best) if best > worst else -squash(worst))
     assert set(hits.ids.tolist()) == set(near) - {4}
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_points_without_the_vector_are_like_nothing(sealed: bool) -> None:
+    """Neither those that a prefetch found by another field, nor those whose multi-vector has no token."""
+    with Database.open(None) as db:
+        db.create_collection("c", SCHEMA)
+        some = np.arange(8) % 2 == 0
+        tokens = [TOKENS[i] if some[i] else np.empty((0, 3), np.float32) for i in range(8)]
+        vectors = {"dot": VectorBatch(DENSE[:8]), "tokens": VectorBatch(TokenRows.of(tokens, 3, np.float32))}
+        vectors["l2"] = VectorBatch(np.where(some[:, None], DENSE[:8], 0), some)
+        db.write(UpsertRequest("c", PointBatch(list(range(8)), vectors)))
+        if sealed:
+            db.wait_operation(db.compact("c").id, 30)
+        every = [Prefetch(DENSE[0], "dot", k=100)]
+        of = {"l2": [DENSE[20], DENSE[21]], "tokens": [TokenRows.of([TOKENS[i]], 3, np.float32) for i in (20, 21)]}
+        for field, (one, other) in of.items():
+            for ranking in (
+                Recommend((one,), (other,), Strategy.BEST_SCORE),
+                Recommend((one,), (), Strategy.SUM_SCORES),
+                Recommend((), (one, other), Strategy.BEST_SCORE),
+                Discover(one, ((other, one),)),
+                Discover(None, ((one, other),)),
+            ):
+                for prefetch in ([], every):
+                    hits = db.query(QueryRequest("c", using=field, ranking=ranking, k=100, prefetch=prefetch))
+                    assert sorted(hits.ids.tolist()) == [0, 2, 4, 6], (field, ranking, prefetch)

@@ -17,7 +17,9 @@ from vecstore.engine.search import Ranked, ordered_ties
 from vecstore.engine.segment import SegmentView
 from vecstore.kernels.base import Bitmap, Int64Array
 from vecstore.query.filter import PointId
-from vecstore.ranking import OrderBy, Sample
+from vecstore.ranking import LARGEST, OrderBy, Sample
+
+SCORE_MAX = float(np.finfo(np.float32).max)  # an infinite one could not be fused, nor written as JSON
 
 
 def ordered(view: View, allowed: Mapping[int, Bitmap], order: OrderBy, k: int) -> Ranked:
@@ -27,6 +29,7 @@ def ordered(view: View, allowed: Mapping[int, Bitmap], order: OrderBy, k: int) -
     for place, words in allowed.items():
         segment = view.segments[place]
         rows, found = number_values(segment, words, order.key, order.datetime)
+        found = np.clip(found, -LARGEST, LARGEST)  # integers beyond float64 are numbers, too
         best = np.full(segment.n_rows, np.inf)
         np.minimum.at(best, rows, sign * found)
         own = np.flatnonzero(best < np.inf)
@@ -40,7 +43,7 @@ def ordered(view: View, allowed: Mapping[int, Bitmap], order: OrderBy, k: int) -
     at = np.argsort(all_values, kind="stable")
     all_keys, all_values = all_keys[at], all_values[at]
     at = ordered_ties(view, ranked_of(all_keys, all_values), k)[:k]  # type: ignore[arg-type]  # only compared
-    return ranked_of(all_keys[at], all_values[at].astype(np.float32))
+    return ranked_of(all_keys[at], np.clip(all_values[at], -SCORE_MAX, SCORE_MAX).astype(np.float32))
 
 
 def _from(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -92,6 +93,20 @@ def rows_within(segments: tuple[SegmentView, ...], keys: Int64Array) -> dict[int
         bitmaps.set_rows(words, rows_of(keys[at]))
         within[place] = words
     return within
+
+
+def with_vectors(segments: tuple[SegmentView, ...], name: str, keys: Int64Array, *, multi: bool) -> Int64Array:
+    """Those whose row has the vector, of a multi-vector a token: what is not there is like nothing."""
+    kept = np.ones(len(keys), bool)
+    for place, at in by_segment(keys):
+        segment, rows = segments[place], rows_of(keys[at])
+        present = segment.segment.present(name, segment.n_rows)
+        has = np.ones(len(rows), bool) if present is None else bitmaps.are_set(present, rows)
+        if multi:
+            stored: Any = segment.segment.vectors(name, segment.n_rows)
+            has &= stored.offsets[rows + 1] > stored.offsets[rows]
+        kept[at] = has
+    return keys[kept]
 
 
 def every_key(words: Mapping[int, Bitmap]) -> Int64Array:

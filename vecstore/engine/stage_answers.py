@@ -17,7 +17,7 @@ from vecstore.engine.filtering import Filtering
 from vecstore.engine.formulas import Candidates
 from vecstore.engine.number_columns import NumberColumns
 from vecstore.engine.ordered import ordered, sampled
-from vecstore.engine.recommend import ByExamples, every_key, rows_within
+from vecstore.engine.recommend import ByExamples, every_key, rows_within, with_vectors
 from vecstore.engine.row_keys import keys_of, ranked_of
 from vecstore.engine.scan import Queries
 from vecstore.engine.search import Plan, Ranked, allowed_by_segment, ordered_ties, search_view
@@ -31,7 +31,7 @@ from vecstore.query.filter import Filter
 from vecstore.query.formula import Expression, terms_of, text_of
 from vecstore.query.fusion import Listed, fuse
 from vecstore.ranking import ByExample, ByMetric, NearestId, OrderBy, Recommend, Sample, examples_of
-from vecstore.schema import larger_is_nearer, score_of
+from vecstore.schema import VectorKind, larger_is_nearer, score_of
 
 EXACT = SearchParams(exact=True)
 TERMS_SHOWN = 100  # answers whose terms explain lists
@@ -137,14 +137,17 @@ class StageAnswers:
                 qualities.append(ranked.quality)
             return ranked
 
+        def having(keys: Int64Array) -> Int64Array:
+            return with_vectors(self.view.segments, name, keys, multi=field.kind is VectorKind.MULTI)
+
         def allowed() -> Int64Array:
-            return every_key(allowed_by_segment(self.view, name, where, self.filtering))
+            return having(every_key(allowed_by_segment(self.view, name, where, self.filtering)))
 
         queries = self.terms.prepared(self.kernels, self.view, name, field, examples.rows)
         by = ByExamples(self.view, field.metric, queries, scorer_of(ranking), examples.own, search, allowed)
         if plan is not None:
             plan.searched = searched
-        best = _cut(by.best(stage.k, _union(lists) if stage.stages else None), stage)
+        best = _cut(by.best(stage.k, having(_union(lists)) if stage.stages else None), stage)
         best.quality = min(qualities, key=lambda one: one.est_recall or 0.0, default=NOTHING)
         return best
 
