@@ -169,6 +169,8 @@ def check_vectors(
         raise invalid("BAD_VECTOR", f"{path} must be two-dimensional, got {rows.ndim} dimensions", path)
     if len(rows) != count:
         raise invalid("BAD_VECTOR", f"{path} has {len(rows)} rows for {count} points", path)
+    if rows.shape[1] == 0 and present is not None and not present.any():  # as the wire has columns without a row
+        return np.zeros((count, field.storage_width), field.storage_dtype)
     _check_width(rows.shape[1], field, path)
     if field.kind is VectorKind.BINARY:
         if rows.dtype != np.uint8:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
 import pytest
 
 from vecstore import Batch, Dense, F, InvalidArgument, Multi, Sparse, Text
+from vecstore.types import PointBatch, UpsertRequest, VectorBatch
 
 RNG = np.random.default_rng(20261127)
 ROWS = RNG.standard_normal((20, 8)).astype(np.float32)
@@ -49,6 +51,19 @@ def test_vectors_of_every_kind_are_replaced_and_the_rest_is_kept(docs: Any) -> N
     assert docs.query("shark", using="body").ids.tolist() == [2]
     assert docs.query("word1", using="body").ids.tolist() == [1]
     assert docs.query({7: 1.0}, using="terms").ids.tolist() == [2, 7]
+
+
+def test_a_batch_may_have_no_row_of_a_field(docs: Any) -> None:
+    """As a chunk of a file does, where the vectors of its points are missing."""
+    batch = PointBatch([1, 40], {"v": VectorBatch(np.zeros((2, 8), np.float32), np.zeros(2, bool))})
+    written = docs._transport.write(UpsertRequest("docs", batch))
+    assert (docs._run(written) if inspect.iscoroutine(written) else written).changed == 2
+    assert [one.vectors for one in docs.get([1, 40], with_vectors=True)] == [{}, {}]
+
+
+def test_a_timeout_may_be_as_long_as_one_likes(docs: Any) -> None:
+    for timeout_s in (1e7, 1e12, 1e300):
+        assert docs.query(ROWS[3], using="v", k=1, timeout_s=timeout_s).ids.tolist() == [3]
 
 
 def test_vectors_of_every_kind_are_taken_away(docs: Any) -> None:

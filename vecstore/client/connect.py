@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from vecstore.client._async.client import AsyncClient
 from vecstore.client._sync.client import Client
+from vecstore.client.requests import LONGEST_S
 from vecstore.client.tls import Tls, read_tls
 from vecstore.client.transport import AsyncTransport, Transport
 from vecstore.config import Settings
@@ -200,7 +201,7 @@ def _timeout(timeout_s: float | None, settings: Settings) -> float:
     timeout = settings.limits.deadline_default_s if timeout_s is None else timeout_s
     if not timeout > 0:
         raise InvalidArgument(f"timeout_s={timeout} must be above 0", reason="BAD_ARGUMENT")
-    return timeout
+    return min(timeout, LONGEST_S)
 
 
 def _no_embedders(embedders: Mapping[str, EmbedderLike] | None) -> None:

@@ -16,6 +16,7 @@ from vecstore.schema import FieldKind
 from vecstore.types import FieldIndexRequest, OperationInfo, OperationState, Selection, WriteMode
 
 PARAMS_REMEMBERED = 256
+LONGEST_S = 1e6  # a longer time is as good as this one, which every clock and encoding can take: 11 days
 _DEFAULT_SELECTION = Selection()
 
 
@@ -127,7 +128,7 @@ def as_timeout(given: Any, otherwise: float) -> float:
     seconds = as_number("timeout_s", given)
     if seconds is not None and not seconds > 0:
         raise bad_argument("timeout_s", f"timeout_s={given!r:.80} must be above 0")
-    return otherwise if seconds is None else seconds
+    return otherwise if seconds is None else min(seconds, LONGEST_S)
 
 
 def as_text(name: str, value: Any) -> str:

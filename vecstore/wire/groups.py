@@ -5,6 +5,7 @@ from __future__ import annotations
 from vecstore.config import Limits
 from vecstore.grouping import Group, Groups, GroupsRequest
 from vecstore.pb.v1 import points_pb2 as pb
+from vecstore.types import Selection
 from vecstore.wire.query_parts import set_int
 from vecstore.wire.reads import (
     explain_from_pb,
@@ -46,9 +47,10 @@ def groups_to_pb(groups: Groups, encoding: int) -> pb.QueryGroupsResponse:
     return message
 
 
-def groups_from_pb(message: pb.QueryGroupsResponse) -> Groups:
+def groups_from_pb(message: pb.QueryGroupsResponse, select: Selection | None = None) -> Groups:
     groups = [
-        Group(value_from_pb(one.value, "value", 1), scored_from_pb(one.points, message.seq)) for one in message.groups
+        Group(value_from_pb(one.value, "value", 1), scored_from_pb(one.points, message.seq, select=select))
+        for one in message.groups
     ]
     how = explain_from_pb(message), quality_from_pb(message), usage_from_pb(message)
     return Groups(groups, message.seq, *how)

@@ -317,22 +317,25 @@ def _vectors_to_pb(vectors: Mapping[str, StoredVector], message: Any) -> None:
 # ---- answers from the wire
 
 
-def points_from_answer(messages: Sequence[pb.Point]) -> list[Point]:
-    return [Point(id_from_pb(m.id), m.seq, _payload_json(m), _vectors(m)) for m in messages]
+# `select` is what was asked for: a message does not say whether a point has no vectors or none were wanted.
 
 
-def get_result_from_pb(message: pb.GetPointsResponse) -> tuple[list[Point], int]:
-    return points_from_answer(message.points), message.seq
+def points_from_answer(messages: Sequence[pb.Point], select: Selection | None = None) -> list[Point]:
+    return [Point(id_from_pb(m.id), m.seq, _payload_json(m), _vectors(m, select)) for m in messages]
 
 
-def scroll_result_from_pb(message: pb.ScrollResponse) -> ScrollResult:
+def get_result_from_pb(message: pb.GetPointsResponse, select: Selection | None = None) -> tuple[list[Point], int]:
+    return points_from_answer(message.points, select), message.seq
+
+
+def scroll_result_from_pb(message: pb.ScrollResponse, select: Selection | None = None) -> ScrollResult:
     after = id_from_pb(message.next_after) if message.HasField("next_after") else None
-    return ScrollResult(points_from_answer(message.points), after, message.seq, message.collection)
+    return ScrollResult(points_from_answer(message.points, select), after, message.seq, message.collection)
 
 
-def hits_from_pb(message: pb.QueryResponse) -> Hits:
+def hits_from_pb(message: pb.QueryResponse, select: Selection | None = None) -> Hits:
     how = explain_from_pb(message), quality_from_pb(message), usage_from_pb(message)
-    return scored_from_pb(message.points, message.seq, *how)
+    return scored_from_pb(message.points, message.seq, *how, select=select)
 
 
 def scored_from_pb(
@@ -341,12 +344,14 @@ def scored_from_pb(
     explain: dict[str, Any] | None = None,
     quality: Quality | None = None,
     usage: Usage | None = None,
+    *,
+    select: Selection | None = None,
 ) -> Hits:
     columns = PointColumns(
         id_array([id_from_pb(point.id) for point in points]),
         np.array([point.seq for point in points], dtype=np.uint64),
         [_payload_json(point) for point in points],
-        [_vectors(point) for point in points],
+        [_vectors(point, select) for point in points],
     )
     scores = np.array([point.score for point in points], dtype=np.float32)
     legs = [legs_from_pb(point) for point in points] if any(point.legs for point in points) else None
@@ -381,10 +386,10 @@ def _payload_json(message: pb.Point | pb.ScoredPoint) -> bytes | None:
     return _encode(fields_from_pb(message.payload)) if message.payload else None
 
 
-def _vectors(message: pb.Point | pb.ScoredPoint) -> dict[str, StoredVector] | None:
+def _vectors(message: pb.Point | pb.ScoredPoint, select: Selection | None) -> dict[str, StoredVector] | None:
     vectors: Mapping[str, common_pb2.Vector] = message.vectors
     if not vectors:
-        return None
+        return {} if select is not None and select.vectors else None
     return {name: _stored_vector(vector_from_pb(vector, name), name) for name, vector in vectors.items()}
 
 

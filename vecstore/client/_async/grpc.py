@@ -155,10 +155,10 @@ class AsyncGrpcTransport:
         return write_result_from_pb(answer)
 
     async def get(self, request: GetRequest) -> tuple[list[Point], int]:
-        return get_result_from_pb(await self._call(self._points.Get, get_to_pb(request)))
+        return get_result_from_pb(await self._call(self._points.Get, get_to_pb(request)), request.select)
 
     async def scroll(self, request: ScrollRequest) -> ScrollResult:
-        return scroll_result_from_pb(await self._call(self._points.Scroll, scroll_to_pb(request)))
+        return scroll_result_from_pb(await self._call(self._points.Scroll, scroll_to_pb(request)), request.select)
 
     async def count(self, request: CountRequest) -> tuple[int, int]:
         answer = await self._call(self._points.Count, count_to_pb(request))
@@ -166,7 +166,8 @@ class AsyncGrpcTransport:
 
     async def query(self, request: QueryRequest) -> Hits:
         timeout_s = rpc_deadline_s(request.timeout_s)
-        return hits_from_pb(await self._call(self._points.Query, query_to_pb(request), timeout_s=timeout_s))
+        answer = await self._call(self._points.Query, query_to_pb(request), timeout_s=timeout_s)
+        return hits_from_pb(answer, request.select)
 
     async def facet(self, request: FacetRequest) -> Facets:
         return facets_from_pb(await self._call(self._points.Facet, facet_to_pb(request)))
@@ -190,18 +191,19 @@ class AsyncGrpcTransport:
     async def query_groups(self, request: GroupsRequest) -> Groups:
         timeout_s = rpc_deadline_s(request.query.timeout_s)
         message = groups_request_to_pb(request)
-        return groups_from_pb(await self._call(self._points.QueryGroups, message, timeout_s=timeout_s))
+        answer = await self._call(self._points.QueryGroups, message, timeout_s=timeout_s)
+        return groups_from_pb(answer, request.query.select)
 
     async def query_many(self, request: QueryRequest) -> list[Hits]:
         timeout_s = rpc_deadline_s(request.timeout_s)
         answer = await self._call(self._points.QueryBatch, query_many_to_pb(request), timeout_s=timeout_s)
-        return [hits_from_pb(one) for one in answer.results]
+        return [hits_from_pb(one, request.select) for one in answer.results]
 
     async def query_batch(self, requests: Sequence[QueryRequest]) -> list[Hits]:
         given = [request.timeout_s for request in requests if request.timeout_s is not None]
         message = points_pb2.QueryBatchRequest(queries=map(query_to_pb, requests))
         answer = await self._call(self._points.QueryBatch, message, timeout_s=rpc_deadline_s(max(given, default=None)))
-        return [hits_from_pb(one) for one in answer.results]
+        return [hits_from_pb(one, asked.select) for one, asked in zip(answer.results, requests, strict=True)]
 
     async def update_collection(self, request: UpdateCollectionRequest) -> UpdatedCollection:
         message = update_to_pb(request)

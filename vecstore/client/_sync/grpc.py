@@ -156,10 +156,10 @@ class GrpcTransport:
         return write_result_from_pb(answer)
 
     def get(self, request: GetRequest) -> tuple[list[Point], int]:
-        return get_result_from_pb(self._call(self._points.Get, get_to_pb(request)))
+        return get_result_from_pb(self._call(self._points.Get, get_to_pb(request)), request.select)
 
     def scroll(self, request: ScrollRequest) -> ScrollResult:
-        return scroll_result_from_pb(self._call(self._points.Scroll, scroll_to_pb(request)))
+        return scroll_result_from_pb(self._call(self._points.Scroll, scroll_to_pb(request)), request.select)
 
     def count(self, request: CountRequest) -> tuple[int, int]:
         answer = self._call(self._points.Count, count_to_pb(request))
@@ -167,7 +167,8 @@ class GrpcTransport:
 
     def query(self, request: QueryRequest) -> Hits:
         timeout_s = rpc_deadline_s(request.timeout_s)
-        return hits_from_pb(self._call(self._points.Query, query_to_pb(request), timeout_s=timeout_s))
+        answer = self._call(self._points.Query, query_to_pb(request), timeout_s=timeout_s)
+        return hits_from_pb(answer, request.select)
 
     def facet(self, request: FacetRequest) -> Facets:
         return facets_from_pb(self._call(self._points.Facet, facet_to_pb(request)))
@@ -191,18 +192,19 @@ class GrpcTransport:
     def query_groups(self, request: GroupsRequest) -> Groups:
         timeout_s = rpc_deadline_s(request.query.timeout_s)
         message = groups_request_to_pb(request)
-        return groups_from_pb(self._call(self._points.QueryGroups, message, timeout_s=timeout_s))
+        answer = self._call(self._points.QueryGroups, message, timeout_s=timeout_s)
+        return groups_from_pb(answer, request.query.select)
 
     def query_many(self, request: QueryRequest) -> list[Hits]:
         timeout_s = rpc_deadline_s(request.timeout_s)
         answer = self._call(self._points.QueryBatch, query_many_to_pb(request), timeout_s=timeout_s)
-        return [hits_from_pb(one) for one in answer.results]
+        return [hits_from_pb(one, request.select) for one in answer.results]
 
     def query_batch(self, requests: Sequence[QueryRequest]) -> list[Hits]:
         given = [request.timeout_s for request in requests if request.timeout_s is not None]
         message = points_pb2.QueryBatchRequest(queries=map(query_to_pb, requests))
         answer = self._call(self._points.QueryBatch, message, timeout_s=rpc_deadline_s(max(given, default=None)))
-        return [hits_from_pb(one) for one in answer.results]
+        return [hits_from_pb(one, asked.select) for one, asked in zip(answer.results, requests, strict=True)]
 
     def update_collection(self, request: UpdateCollectionRequest) -> UpdatedCollection:
         message = update_to_pb(request)
