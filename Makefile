@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ROUNDS ?= 500
 MODELS := tests/engine/test_model.py tests/engine/test_ragged_model.py tests/engine/test_follower_model.py \
-	tests/engine/test_alias_model.py
+	tests/engine/test_alias_model.py tests/query/test_query_model.py
 DATA ?= ../shared/data/dense-minilm-100k-384-angular.hdf5
 
 # Bytecode is kept whatever the environment says: otherwise each of hundreds of processes, servers of tests and the like,
