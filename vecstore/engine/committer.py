@@ -7,6 +7,7 @@ So nothing is visible before it is durable, and a failed batch leaves no trace i
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -28,7 +29,7 @@ from vecstore.engine.receipts import Receipt, receipt_of
 from vecstore.engine.records import log_puts
 from vecstore.engine.resolve import resolve
 from vecstore.engine.writes import Resolved, Write, fingerprint, only_deletes, reads_state
-from vecstore.errors import ResourceExhausted, Unavailable, VecstoreError
+from vecstore.errors import FailedPrecondition, ResourceExhausted, Unavailable, VecstoreError
 from vecstore.memory.budget import budget
 from vecstore.query.bitmaps import from_sorted_rows
 from vecstore.storage.arrays import pack
@@ -94,6 +95,7 @@ class Committer:
         self._queued_bytes = 0
         self._changed = threading.Condition()
         self._closed = False
+        self._pid = os.getpid()
         self._thread = threading.Thread(target=self._run, name="vecstore-commit", daemon=True)
         self._thread.start()
 
@@ -101,6 +103,7 @@ class Committer:
         self, collection: Collection, write: Write, durable: bool, key: str | None = None
     ) -> Future[WriteResult]:
         """Queue a write; waits while too many bytes are queued. One with a `key` that is known is not done again."""
+        self.check_process()
         pending = _Pending(collection, write, durable, Future(), key, 0 if key is None else fingerprint(write))
         pending.future.set_running_or_notify_cancel()  # a queued write cannot be taken back
         with self._changed:
@@ -111,10 +114,25 @@ class Committer:
 
     def exclusive(self, decide: Callable[[], Change]) -> Any:
         """Run `decide` between groups, commit what it returns durably, and return what its `apply` returns."""
+        self.check_process()
         item = _Exclusive(decide, Future())
         with self._changed:
             self._enqueue(item)
         return item.future.result()
+
+    @property
+    def forked(self) -> bool:
+        """Whether this process is a fork of the one that opened the database: it has the memory, but no thread."""
+        return os.getpid() != self._pid
+
+    def check_process(self) -> None:
+        """Raises FailedPrecondition (FORKED): what nobody takes up would be waited for without end."""
+        if self.forked:
+            message = (
+                f"the database was opened by process {self._pid}, of which this one is a fork: it may read, but only"
+                f" that process writes. Open it after the fork, or serve it"
+            )
+            raise FailedPrecondition(message, reason="FORKED")
 
     def _enqueue(self, item: _Pending | _Exclusive) -> None:
         if self._closed:

@@ -181,6 +181,8 @@ class Database(Reading, Writing, Upkeep, Keeping):
             if self._closed:
                 return
             self._closed = True
+        if self._committer.forked:
+            return  # files and threads are the other process's
         if self._feeds is not None:
             self._feeds.close()  # first: maintenance may wait for followers
         self._maintenance.close()

@@ -102,6 +102,7 @@ class Maintenance:
 
     def index_written(self, collection: Collection) -> Operation:
         """Seal and index what the collection's view shows now, together with others who ask for it."""
+        self._committer.check_process()
         if self._closing:
             raise Cancelled("the database was closed")
         operation = self._awaited.join(collection)
@@ -126,6 +127,7 @@ class Maintenance:
         return operation
 
     def _want(self, work: Callable[[], None]) -> None:
+        self._committer.check_process()
         self._wanted.append(work)
         self._upkeep.wake()
 
