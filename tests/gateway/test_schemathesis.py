@@ -41,7 +41,7 @@ def test_what_is_made_up_is_answered_as_the_document_says(tmp_path: Path) -> Non
             str(Path(sys.executable).with_name("schemathesis")), "run",
             f"http://127.0.0.1:{handle.rest_port}/openapi.json",
             "--phases=fuzzing", f"--max-examples={EXAMPLES}", f"--checks={CHECKS}", "--seed=20261127",
-            "--generation-database=none", "--no-color", "--suppress-health-check=all",
+            "--generation-database=none", "--no-color", "--suppress-health-check=all", "--request-timeout=120",
         ]  # fmt: skip
         # 504 is what a request asks for that gives itself a millisecond.
         expected = '["2xx", "4xx", "504"]'

@@ -310,7 +310,7 @@ def answer(url: str, **headers: str) -> tuple[int, str]:
     """Of a request by hand."""
     hello = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
     accept = {"accept": "application/json, text/event-stream"}
-    response = httpx2.post(url, json=hello, headers={**accept, **headers})
+    response = httpx2.post(url, json=hello, headers={**accept, **headers}, timeout=60)
     return response.status_code, response.text
 
 
