@@ -14,8 +14,7 @@ namespace {
 struct BlockFactors {
     alignas(64) float scale[32], add[32], error[32], spread[32];
 
-    BlockFactors() = default;
-    BlockFactors(const TableRun& run, std::size_t block) {
+    void read(const TableRun& run, std::size_t block) {
         const std::size_t column = 32 * (run.half_factors ? 2 : 4);
         const std::uint8_t* from = run.factors + block * run.columns * column;
         widen_factors(from, run.half_factors, scale);
@@ -64,20 +63,21 @@ inline void finish_sums(const TableAsk& ask, const std::int32_t* sums, const Blo
 // One query reads two blocks at a time, several queries read a block together.
 template <bool kLower, bool kSums>
 inline void estimate_run(const TableRun& run, const TableAsk* asks, std::size_t nq) {
+    BlockFactors factors;
     if (nq == 1) {
         alignas(64) std::int32_t sums[2 * 32];
         const std::size_t block_bytes = run.groups * 128;
         for (std::size_t b = 0; b < run.count; ++b) {
             const std::size_t count = b + 2 <= run.count ? 2 : 1;
             if (b % 2 == 0) block_sums(run.blocks + b * block_bytes, count, run.groups, asks->tables->bytes, sums);
-            finish_sums<kLower, kSums>(*asks, sums + b % 2 * 32, BlockFactors(run, b), b);
+            factors.read(run, b);
+            finish_sums<kLower, kSums>(*asks, sums + b % 2 * 32, factors, b);
         }
         return;
     }
-    BlockFactors factors;
     std::size_t of = run.count;
     near_blocks<kLower>(run, asks, nq, [&](std::size_t q, const std::int32_t* sums, std::size_t b) {
-        if (b != of) factors = BlockFactors(run, b);
+        if (b != of) factors.read(run, b);
         of = b;
         finish_sums<kLower, kSums>(asks[q], sums, factors, b);
     });

@@ -6,8 +6,8 @@
 namespace vecstore {
 namespace {
 
-template <bool kLower, class Found>
-inline void near_blocks(const TableRun& run, const TableAsk* asks, std::size_t nq, const Found& found) {
+template <class Found>
+inline void sums_of_each(const TableRun& run, const TableAsk* asks, std::size_t nq, const Found& found) {
     alignas(64) std::int32_t sums[32];
     for (std::size_t b = 0; b < run.count; ++b) {
         for (std::size_t q = 0; q < nq; ++q) {

@@ -50,3 +50,14 @@ inline void block_sums(const std::uint8_t* blocks, std::size_t count, std::size_
 }  // namespace vecstore
 
 #include "table_sums_each.h"  // takes block_sums
+
+namespace vecstore {
+namespace {
+
+template <bool kLower, class Found>
+inline void near_blocks(const TableRun& run, const TableAsk* asks, std::size_t nq, const Found& found) {
+    sums_of_each(run, asks, nq, found);
+}
+
+}  // namespace
+}  // namespace vecstore

@@ -200,6 +200,27 @@ def test_queries_of_one_list_answer_together_as_alone(
     assert together == [b"".join(part) for part in zip(*alone, strict=True)]
 
 
+@pytest.mark.parametrize("m", [9, 96, 512, 520])  # sixteen bits hold the sums of up to 512 nibbles
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_queries_of_one_list_answer_together_without_low_bits(
+    native_isa: Callable[[str], Kernels], isa: str, columns: int, m: int
+) -> None:
+    rng = np.random.default_rng(14)
+    queries = _queries(rng, 11, 64)
+    codes = random_codes(rng, [1500], m, 64, width=2, columns=columns)
+    codes.factors[:, 0] = -np.abs(codes.factors[:, 0])
+    codes.blocks[20] = 0xFF
+    rising = np.broadcast_to(np.arange(16, dtype=np.float32), codes.table_values.shape).copy()
+    kernels = native_isa(isa)
+    kernels.set_threads(1)
+    for asked, values in ((queries, codes.table_values), (np.abs(queries), rising)):
+        of = replace(codes, table_values=values)
+        together = _over_one_list(kernels, of, asked)
+        alone = [_over_one_list(kernels, of, asked[q : q + 1]) for q in range(len(asked))]
+        assert together == [b"".join(part) for part in zip(*alone, strict=True)]
+    kernels.set_threads(0)
+
+
 def test_instruction_sets_refine_the_same_rows(native_isa: Callable[[str], Kernels]) -> None:
     from vecstore.kernels.native_backend import supported_isas
 
