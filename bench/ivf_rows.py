@@ -1,8 +1,9 @@
 """What lists are worth, on real data: `python -m bench.ivf_rows FILE [--spec S] [--only kmeans,rules,...] [--rows N]`.
 
-Each part prints the rows of one claim of the IVF chapter: k-means and balance beside faiss, recall and rows scanned by
-nprobe beside faiss, rules of probing and searches at equal recall, calibrated recall targets, drift with and without
-adapted lists, deletes and compaction, and a table of nprobe and oversampling. Times are CPU time of one thread.
+Each part prints the rows of one claim of the IVF chapter: k-means and balance beside faiss, the nearest centroid by
+bounds beside a scan, recall and rows scanned by nprobe beside faiss, rules of probing and searches at equal recall,
+calibrated recall targets, drift with and without adapted lists, deletes and compaction, and a table of nprobe and
+oversampling. Times are CPU time of one thread.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import numpy as np
 
 from bench.datasets import Dataset, load, nearest
 from bench.indexes import make
+from vecstore.index import nearest as by_bounds
 from vecstore.index import probing
 from vecstore.index.balance import balanced
 from vecstore.index.base import SearchParams, Warm
 from vecstore.index.coded import CodedIndex
-from vecstore.index.kmeans import assign_all, imbalance, inertia, kmeans
+from vecstore.index.kmeans import assign, assign_all, batches, imbalance, inertia, kmeans
 from vecstore.index.learned import list_count
 from vecstore.index_spec import IVF
 from vecstore.index_text import parse_index
@@ -70,6 +72,38 @@ def show_kmeans(data: Dataset, truth: np.ndarray) -> None:
         for name, centroids in (("ours", ours), ("faiss", other), ("balanced", even)):
             counts = np.bincount(assign_all(metric, data.train, centroids, kernels), minlength=nlist)
             print(f"    imbalance of all rows, {name}: {imbalance(counts):.3f}")
+
+
+def show_assignment(data: Dataset, truth: np.ndarray) -> None:
+    """Also of 768 dimensions and 4,096 lists, as random features of the rows: products with random directions, bent."""
+    rng = np.random.default_rng(0)
+    bent = np.tanh(data.train[: 16 * 4096] @ rng.standard_normal((data.dim, 768), dtype=np.float32))
+    for rows, nlist in ((data.train, list_count(IVF(), len(data.train))), (bent, 4096)):
+        for metric in (Metric.L2, Metric.DOT):
+            _assignment(metric, rows, nlist)
+
+
+def _assignment(metric: Metric, rows: np.ndarray, nlist: int) -> None:
+    kernels, asked = get_kernels(), rows[:8192]
+    centroids, view = kmeans(metric, rows, nlist, kernels, silent, iterations=3), by_bounds.View.fit(rows)
+    assert view is not None
+    seen = by_bounds.see(view, metric, asked)  # once for all iterations
+    ways: list[Callable[[], np.ndarray | None]] = [
+        lambda: np.concatenate([assign(metric, part, centroids, kernels)[0][:, 0] for part in batches(asked)]),
+        lambda: by_bounds.nearest(metric, asked, centroids, kernels, view, seen),
+    ]
+    kernels.set_threads(1)
+    times, found = np.empty((5, 2)), [way() for way in ways]
+    for turn in range(5):
+        for number, way in enumerate(ways):
+            start = time.thread_time()
+            way()
+            times[turn, number] = (time.thread_time() - start) / len(asked) * 1e6
+    kernels.set_threads(0)
+    scan, bounded = np.median(times, axis=0)
+    same = "left to a scan" if found[1] is None else f"{(found[0] == found[1]).mean():.6f} the same"
+    print(f"assignment {metric}, {nlist} lists of {rows.shape[1]} dimensions: a scan {scan:.1f} us a row, by bounds "
+          f"({view.basis.shape[1]} directions) {bounded:.1f}: {scan / bounded:.2f} x; {same}", flush=True)  # fmt: skip
 
 
 def show_faiss(data: Dataset, truth: np.ndarray) -> None:
@@ -219,7 +253,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file")
     parser.add_argument("--spec", default="ivf | rabitq(bits=4)")
-    parser.add_argument("--only", default="kmeans,faiss,rules,targets,pairs,table,updates")
+    parser.add_argument("--only", default="kmeans,assignment,faiss,rules,targets,pairs,table,updates")
     parser.add_argument("--rows", type=int, default=0, help="the first rows only, with their own ground truth")
     given = parser.parse_args()
     data = load(given.file)
@@ -231,6 +265,7 @@ def main() -> None:
         truth = nearest("cosine", data.train, data.test, K)
     parts: dict[str, Callable[[], None]] = {
         "kmeans": lambda: show_kmeans(data, truth),
+        "assignment": lambda: show_assignment(data, truth),
         "faiss": lambda: show_faiss(data, truth),
         "rules": lambda: show_rules(data, truth),
         "targets": lambda: show_targets(data, truth, given.spec),

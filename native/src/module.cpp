@@ -14,6 +14,7 @@
 #include "dispatch.h"
 #include "hadamard.h"
 #include "hamming_scan.h"
+#include "nearest.h"
 #include "stop.h"
 
 using namespace vecstore;
@@ -59,6 +60,26 @@ void scan(int metric, Input queries, Input rows, Input inverse_norms, Input allo
     const TopKOutput output = top_k_output(queries.shape(0), out_rows, out_distances);
     if (output.k == 0 || queries.shape(0) == 0) return;
     dense_scan(by, data_of<float>(queries), queries.shape(0), dense, output);
+}
+
+std::size_t nearest(int metric, Input queries, Input rows, Input query_bounds, Input row_bounds, Input base,
+                    Output out_rows, Output out_distances) {
+    check("queries", queries, kFloat32, {kAny, kAny});
+    check("rows", rows, kFloat32, {kAny, queries.shape(1)});
+    const std::size_t nq = queries.shape(0), n = rows.shape(0);
+    check("query_bounds", query_bounds, kFloat32, {nq, kAny});
+    check("row_bounds", row_bounds, kFloat32, {n, query_bounds.shape(1)});
+    check("base", base, kFloat32, {nq});
+    check("out_rows", out_rows, kInt64, {nq});
+    check("out_distances", out_distances, kFloat32, {nq});
+    const DenseRows dense = dense_rows(rows, queries.shape(1));
+    if (metric != 0 && metric != 1) fail("metric must be 0 (l2) or 1 (dot)");
+    if (n == 0 || n > 0xffffffffu) fail("rows must be 1 to 2^32 - 1, not " + std::to_string(n));
+    if (nq == 0) return 0;
+    const NearestBounds bounds{query_bounds.shape(1), data_of<float>(query_bounds), data_of<float>(row_bounds),
+                               data_of<float>(base)};
+    return nearest_rows(static_cast<Metric>(metric), data_of<float>(queries), nq, dense, bounds,
+                        static_cast<std::int64_t*>(out_rows.data()), static_cast<float*>(out_distances.data()));
 }
 
 void hamming(Input queries, Input rows, Input allowed, Output out_rows, Output out_distances) {
@@ -155,6 +176,8 @@ NB_MODULE(_native, m) {
     const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
     m.def("scan", &scan, nb::arg("metric"), array("queries"), array("rows"), optional("inverse_norms"),
           optional("allowed"), array("out_rows"), array("out_distances"), Release());
+    m.def("nearest", &nearest, nb::arg("metric"), array("queries"), array("rows"), array("query_bounds"),
+          array("row_bounds"), array("base"), array("out_rows"), array("out_distances"), Release());
     m.def("hamming_scan", &hamming, array("queries"), array("rows"), optional("allowed"), array("out_rows"),
           array("out_distances"), Release());
     m.def("rerank", &rerank, nb::arg("metric"), array("queries"), array("rows"), optional("inverse_norms"),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vecstore.errors import Corruption
 from vecstore.index import probing
-from vecstore.index.kmeans import ON_DEVICE, assign
+from vecstore.index.kmeans import ON_DEVICE, assign_all
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
 from vecstore.kernels.device.clusters import closest
 from vecstore.kernels.device.dense import upload
@@ -94,7 +94,7 @@ class Coarse:
             return homes
         if entered() is not None and len(rows) >= ON_DEVICE:
             return by_batches(rows, lambda some: self.home(some, kernels))
-        return assign(self.metric, rows, self.centroids, kernels)[0][:, 0]
+        return assign_all(self.metric, rows, self.centroids, kernels)
 
     def rank(self, queries: Float32Array, n: int, kernels: Kernels) -> Ranked:
         """The n nearest lists of each query."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.index.base import Progress
+from vecstore.index.nearest import Seen, View, nearest, see, worth
 from vecstore.kernels.base import Float32Array, Int64Array, Kernels
 from vecstore.kernels.device.clusters import Clusters
 from vecstore.kernels.places import entered
@@ -41,6 +42,14 @@ def assign(
 
 def assign_all(metric: Metric, rows: Float32Array, centroids: Float32Array, kernels: Kernels) -> Int64Array:
     """The nearest centroid of each row (n,)."""
+    if worth(rows, centroids) and (view := View.fit(rows)) is not None:
+        found = nearest(metric, rows, centroids, kernels, view)
+        if found is not None:
+            return found
+    return _by_scan(metric, rows, centroids, kernels)
+
+
+def _by_scan(metric: Metric, rows: Float32Array, centroids: Float32Array, kernels: Kernels) -> Int64Array:
     parts = [assign(metric, part, centroids, kernels)[0][:, 0] for part in batches(rows)]
     return np.concatenate([np.empty(0, np.int64), *parts])
 
@@ -76,6 +85,7 @@ class Members:
         self._metric, self._sample, self._kernels = metric, sample, kernels
         self._weights = row_weights(metric, sample)
         self._clusters: Clusters | None = None
+        self._view: tuple[View, Seen] | None = None
         place = entered()
         if place is not None and len(sample) >= ON_DEVICE:
             self._clusters = self._there(lambda: Clusters(place.device, metric, sample, self._weights))
@@ -84,7 +94,16 @@ class Members:
         """The nearest centroid of each row (n,)."""
         clusters = self._clusters
         homes = None if clusters is None else self._there(lambda: clusters.homes(centroids))
-        return assign_all(self._metric, self._sample, centroids, self._kernels) if homes is None else homes
+        return self._near(centroids) if homes is None else homes
+
+    def _near(self, centroids: Float32Array) -> Int64Array:
+        sample, found = self._sample, None
+        if worth(sample, centroids):
+            if self._view is None and (view := View.fit(sample)) is not None:
+                self._view = view, see(view, self._metric, sample)
+            if self._view is not None:
+                found = nearest(self._metric, sample, centroids, self._kernels, *self._view)
+        return _by_scan(self._metric, sample, centroids, self._kernels) if found is None else found
 
     def means(self, lists: Int64Array, nlist: int) -> Float32Array:
         """The centroids (nlist, dim) of the rows assigned to each list; empty ones take over half of the widest."""

@@ -50,14 +50,15 @@ def learn(
     chain = Chain.fit(spec.transforms, vectors, source.metric, unit)
     vectors = by_batches(vectors, chain.apply) if chain.steps and len(vectors) else chain.apply(vectors)
     nlist = list_count(spec, len(source))
-    coarse = (
-        around_mean(source.metric, vectors) if nlist == 1 else _lists(source.metric, vectors, nlist, kernels, progress)
-    )
+    if nlist == 1:
+        coarse, homes = around_mean(source.metric, vectors), np.zeros(len(vectors), np.int64)
+    else:
+        coarse, homes = _lists(source.metric, vectors, nlist, kernels, progress)
     quantizer = None
     if spec.quantizer is not None:
         progress("train codes", 0, 1)
         kind = quantizer_kind(spec)
-        origins = coarse.origins(coarse.home(vectors, kernels))
+        origins = coarse.origins(homes)
         quantizer = kind.train(spec.quantizer, source.metric, vectors, origins, SEED)
     return Learned(chain, coarse, quantizer)
 
@@ -119,13 +120,17 @@ def around_mean(metric: Metric, vectors: Float32Array) -> Coarse:
     return Coarse(metric, mean, length)
 
 
-def _lists(metric: Metric, vectors: Float32Array, nlist: int, kernels: Kernels, progress: Progress) -> Coarse:
+def _lists(
+    metric: Metric, vectors: Float32Array, nlist: int, kernels: Kernels, progress: Progress
+) -> tuple[Coarse, Int64Array]:
+    """And the list of each row (n,)."""
     centroids = kmeans(metric, vectors, nlist, kernels, progress, SEED)
     centroids = balanced(metric, vectors, centroids, kernels, progress)
     flat = Coarse(metric, centroids, np.ones(len(centroids), np.float32))
+    homes = flat.home(vectors, kernels)
     if metric is Metric.L2:
-        return flat
-    return Coarse(metric, centroids, direction_scales(flat, vectors, flat.home(vectors, kernels)))
+        return flat, homes
+    return Coarse(metric, centroids, direction_scales(flat, vectors, homes)), homes
 
 
 def direction_scales(coarse: Coarse, vectors: Float32Array, homes: Int64Array) -> Float32Array:

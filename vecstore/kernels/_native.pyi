@@ -14,6 +14,16 @@ def scan(
     out_rows: _Array,
     out_distances: _Array,
 ) -> None: ...
+def nearest(
+    metric: int,
+    queries: _Array,
+    rows: _Array,
+    query_bounds: _Array,
+    row_bounds: _Array,
+    base: _Array,
+    out_rows: _Array,
+    out_distances: _Array,
+) -> int: ...
 def hamming_scan(
     queries: _Array, rows: _Array, allowed: _Array | None, out_rows: _Array, out_distances: _Array
 ) -> None: ...

@@ -157,6 +157,20 @@ class Kernels(SparseKernels, SeismicKernels, Protocol):
     ) -> None:
         """Exact k nearest rows by l2, dot or cosine."""
 
+    def nearest(
+        self,
+        metric: Metric,
+        queries: Float32Array,  # (nq, dim)
+        rows: Float32Array,  # (n, dim), n > 0
+        query_bounds: Float32Array,  # (nq, width), all finite, as are their products with row_bounds
+        row_bounds: Float32Array,  # (n, width)
+        base: Float32Array,  # (nq,)
+        out_rows: Int64Array,  # (nq,)
+        out_distances: Float32Array,  # (nq,)
+    ) -> int:
+        """The nearest row by l2 or dot, with the bits of `scan` for k = 1, where no distance is below
+        base - <query_bounds, row_bounds>. Returns how many pairs were compared in full."""
+
     def hamming_scan(
         self,
         queries: UInt8Array,  # (nq, nbytes)

@@ -59,6 +59,20 @@ def _check_top_k(nq: int, n: int, allowed: _Any | None, out_rows: _Any, out_dist
     _check("out_distances", out_distances, np.float32, (nq, out_rows.shape[1]))
 
 
+def check_nearest(
+    queries: _Any, rows: _Any, query_bounds: _Any, row_bounds: _Any, base: _Any, out_rows: _Any, out_distances: _Any
+) -> None:
+    nq, n = len(queries), len(rows)
+    _check("rows", rows, np.float32, (None, None))
+    if n == 0:
+        raise ValueError("rows must be 1 to 2^32 - 1, not 0")
+    _check("query_bounds", query_bounds, np.float32, (nq, None))
+    _check("row_bounds", row_bounds, np.float32, (n, query_bounds.shape[1]))
+    _check("base", base, np.float32, (nq,))
+    _check("out_rows", out_rows, np.int64, (nq,))
+    _check("out_distances", out_distances, np.float32, (nq,))
+
+
 def check_scan(
     metric: Metric,
     queries: _Any,

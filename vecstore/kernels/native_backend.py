@@ -104,6 +104,19 @@ class NativeKernels(NativeSparse):
     ) -> None:
         _native.scan(_code(metric), queries, rows, inverse_norms, allowed, out_rows, out_distances)
 
+    def nearest(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: Float32Array,
+        query_bounds: Float32Array,
+        row_bounds: Float32Array,
+        base: Float32Array,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> int:
+        return _native.nearest(_code(metric), queries, rows, query_bounds, row_bounds, base, out_rows, out_distances)
+
     def hamming_scan(
         self,
         queries: UInt8Array,

@@ -24,6 +24,7 @@ from vecstore.kernels.checks import (
     check_hamming_scan,
     check_inverse_norms,
     check_mih_search,
+    check_nearest,
     check_rerank,
     check_scan,
 )
@@ -93,6 +94,22 @@ class NumbaRows(NumbaThreads):
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         check_inverse_norms(rows, out)
         loops.inverse_norms_of(as_typed(rows), rows.shape[1], out)
+
+    def nearest(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: Float32Array,
+        query_bounds: Float32Array,
+        row_bounds: Float32Array,
+        base: Float32Array,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> int:
+        """By a scan, without looking at bounds."""
+        check_nearest(queries, rows, query_bounds, row_bounds, base, out_rows, out_distances)
+        self.scan(metric, queries, rows, None, None, out_rows[:, None], out_distances[:, None])
+        return len(queries) * len(rows)
 
     def hamming_scan(
         self,

@@ -22,6 +22,7 @@ from vecstore.kernels.checks import (
     check_hamming_scan,
     check_inverse_norms,
     check_mih_search,
+    check_nearest,
     check_rerank,
     check_scan,
 )
@@ -82,6 +83,22 @@ class NumpyRows:
             norms = np.linalg.norm(widen(rows[block]), axis=1)
             inverses = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
             out[block] = np.minimum(inverses, _FLOAT32_MAX)
+
+    def nearest(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: Float32Array,
+        query_bounds: Float32Array,
+        row_bounds: Float32Array,
+        base: Float32Array,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> int:
+        """By a scan, without looking at bounds."""
+        check_nearest(queries, rows, query_bounds, row_bounds, base, out_rows, out_distances)
+        self.scan(metric, queries, rows, None, None, out_rows[:, None], out_distances[:, None])
+        return len(queries) * len(rows)
 
     def hamming_scan(
         self,
