@@ -77,14 +77,14 @@ def show_kmeans(data: Dataset, truth: np.ndarray) -> None:
 def show_assignment(data: Dataset, truth: np.ndarray) -> None:
     """Also of 768 dimensions and 4,096 lists, as random features of the rows: products with random directions, bent."""
     rng = np.random.default_rng(0)
-    bent = np.tanh(data.train[: 16 * 4096] @ rng.standard_normal((data.dim, 768), dtype=np.float32))
+    bent = np.tanh(data.train[: 8 * 4096] @ rng.standard_normal((data.dim, 768), dtype=np.float32))
     for rows, nlist in ((data.train, list_count(IVF(), len(data.train))), (bent, 4096)):
         for metric in (Metric.L2, Metric.DOT):
             _assignment(metric, rows, nlist)
 
 
 def _assignment(metric: Metric, rows: np.ndarray, nlist: int) -> None:
-    kernels, asked = get_kernels(), rows[:8192]
+    kernels, asked = get_kernels(), rows[:4096]
     centroids, view = kmeans(metric, rows, nlist, kernels, silent, iterations=3), by_bounds.View.fit(rows)
     assert view is not None
     seen = by_bounds.see(view, metric, asked)  # once for all iterations

@@ -22,11 +22,17 @@ constexpr std::size_t kMostTiles = 8;
 const NearestOps& current_nearest_ops() {
     static const NearestOps baseline = baseline_nearest_ops();
 #if defined(__x86_64__)
-    // Only names of instruction sets that this CPU has come from current_ops.
-    static const NearestOps avx2 = avx2_nearest_ops(), avx512 = avx512_nearest_ops();
+    // Only names of instruction sets that this CPU has come from current_ops, and only their tables are asked for: even
+    // to list functions may take a wide register.
     const std::string_view isa = current_ops().isa;
-    if (isa == "avx512") return avx512;
-    if (isa == "avx2") return avx2;
+    if (isa == "avx512") {
+        static const NearestOps avx512 = avx512_nearest_ops();
+        return avx512;
+    }
+    if (isa == "avx2") {
+        static const NearestOps avx2 = avx2_nearest_ops();
+        return avx2;
+    }
 #endif
     return baseline;
 }
