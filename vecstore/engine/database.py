@@ -316,6 +316,7 @@ class Database(Reading, Writing, Upkeep, Keeping):
             "indexes": (self._indexing.used(), self._indexing.budget),
             "resident_vectors": (self._storage.blobs.resident_bytes(), self.settings.storage.resident_vectors_bytes),
             "filter_cache": (self._filtering.cached_bytes, self.settings.search.filter_cache_bytes),
+            "number_cache": (self._staged.cached_bytes, self.settings.search.number_cache_bytes),
             "process": (held_bytes(), budget(self.settings)),
         }
 

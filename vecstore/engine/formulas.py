@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from vecstore.engine import bitmaps
 from vecstore.engine.collection import View
 from vecstore.engine.filtering import Filtering
-from vecstore.engine.number_columns import NumberColumns, smallest
+from vecstore.engine.key_values import best_at
+from vecstore.engine.number_columns import NumberColumns
 from vecstore.engine.row_keys import by_segment, rows_of
 from vecstore.engine.segment import SegmentView
 from vecstore.kernels.base import Float32Array, Int64Array
 from vecstore.query.formula import Expression, FieldValue, GeoDistance, Leaf, Matches, Score
 from vecstore.query.formula_eval import evaluate
 from vecstore.query.match import EARTH_RADIUS_M, point_of
+
+MICROSECONDS = 1e6  # of a second, in which indexes and payloads give moments
 
 Column = NDArray[np.float64]
 
@@ -47,12 +50,14 @@ class Candidates:
             return _filled(self.legs[:, leaf.prefetch].astype(np.float64), leaf.default)
         if isinstance(leaf, FieldValue):
             numbers = self._read(lambda segment, rows: self.numbers.values(segment, rows, leaf.key, leaf.datetime))
+            if leaf.datetime:
+                numbers /= MICROSECONDS
             return _filled(numbers, leaf.default)
         if isinstance(leaf, Matches):
             allowed = self.filtering.allowed
             return self._read(lambda segment, rows: bitmaps.are_set(allowed(segment, leaf.filter), rows))
         read = partial(metres, leaf)
-        return _filled(self._read(lambda segment, rows: smallest(segment, rows, leaf.key, read)), leaf.default)
+        return _filled(self._read(lambda segment, rows: best_at(segment, rows, leaf.key, read)), leaf.default)
 
     def _read(self, read: Callable[[SegmentView, Int64Array], np.ndarray]) -> Column:
         """What `read` gives for the rows of each segment, as a new array."""

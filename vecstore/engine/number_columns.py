@@ -1,68 +1,82 @@
-"""The numbers at payload keys for some rows of a view. Where a sealed segment has an index on the key, a whole column
-is made once and kept, so that later queries read what they need at once; else the rows' payloads are read."""
+"""The numbers at payload keys for some rows of a view, kept as a column for each key and segment.
+
+Rows of a segment never change: an update writes a new row and hides the old one, a merge makes a new segment. So what
+was read of a row holds for as long as its segment is there, whatever is written. A sealed segment's column is made at
+once where it has an index on the key; else rows are read from their payloads as they are asked for, each once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.engine import bitmaps
-from vecstore.engine.number_values import moment_of, number_of, number_values
-from vecstore.engine.segment import STOP_ROWS, SegmentView, decode_payload
+from vecstore.engine.key_values import best_at
+from vecstore.engine.number_values import has_numbers, indexed_numbers, reader_of
+from vecstore.engine.segment import SegmentView
 from vecstore.engine.segment_cache import SegmentCache
 from vecstore.kernels.base import Int64Array
-from vecstore.kernels.stop import check_stop
-from vecstore.query.path import found_at, parse_path, values_of
-from vecstore.schema import FieldKind
 
-CACHE_BYTES = 64 << 20
-MICROSECONDS = 1e6  # of a second, in which indexes and payloads give moments
+ROWS_MIN = 1_024  # of a growing segment's column, which doubles as the segment does
+MANY = 8  # where more than one row in so many is asked for, an index gives all of them sooner than payloads give these
 
 Column = NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Threads fill it together: a row's number is there before the row is `known`, and whoever fills one twice writes
+    the same."""
+
+    numbers: Column
+    known: NDArray[np.bool_]
+
+    @property
+    def nbytes(self) -> int:
+        return self.numbers.nbytes + self.known.nbytes
 
 
 class NumberColumns:
     """Threads may share one object."""
 
-    def __init__(self) -> None:
-        self._cache: SegmentCache[Column] = SegmentCache(CACHE_BYTES, lambda one: one.nbytes)
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._cache: SegmentCache[_Kept] = SegmentCache(bytes_max, lambda one: max(1, one.nbytes))
 
-    def values(self, view: SegmentView, rows: Int64Array, key: str, datetime: bool) -> Column:
-        """The smallest number of each row (or moment, in seconds since 1970), a new array; NaN where there is none."""
-        column = self._column(view, key, datetime)
-        if column is not None:
-            return column[rows]
-        return smallest(view, rows, key, moment_of) / MICROSECONDS if datetime else smallest(view, rows, key, number_of)
+    @property
+    def cached_bytes(self) -> int:
+        return self._cache.size
 
-    def _column(self, view: SegmentView, key: str, datetime: bool) -> Column | None:
-        index = view.field_index(key)
-        if index is None or not view.segment.sorted_by_id or index.number_entries() is None:
-            return None
-        if (index.kind is FieldKind.DATETIME) != datetime:
-            return None
-        column = self._cache.get(view.segment, (key, datetime))
-        if column is None:
-            rows, values = number_values(view, bitmaps.all_set(view.n_rows), key, datetime)
-            column = np.full(view.n_rows, np.inf)
-            np.minimum.at(column, rows, values)
-            missing = np.ones(view.n_rows, bool)
-            missing[rows] = False
-            column[missing] = np.nan
-            if datetime:
-                column /= MICROSECONDS
-            self._cache.put(view.segment, (key, datetime), column)
-        return column
+    def values(self, view: SegmentView, rows: Int64Array, key: str, datetime: bool, largest: bool = False) -> Column:
+        """The smallest number of each row, or the largest, or moment in microseconds since 1970 where `datetime`: (n,),
+        a new array, NaN where there is none. Raises Corruption for a payload that cannot be read."""
+        what = key, datetime, largest
+        kept = self._cache.get(view.segment, what)
+        if kept is None or len(kept.known) < view.n_rows:
+            kept = self._grown(view, what, kept)
+        known = kept.known[rows]
+        if not known.all():
+            self._fill(view, kept, rows[~known], what)
+        return kept.numbers[rows]
 
+    def _grown(self, view: SegmentView, what: tuple[str, bool, bool], old: _Kept | None) -> _Kept:
+        rows = view.n_rows if view.segment.sorted_by_id else max(ROWS_MIN, 1 << (view.n_rows - 1).bit_length())
+        # Memory that nothing is written to is not taken, so that a few rows of a large segment cost little.
+        kept = _Kept(np.zeros(rows), np.zeros(rows, np.bool_))
+        if old is not None:
+            known = old.known.copy()  # before the numbers
+            kept.numbers[: len(known)] = old.numbers
+            kept.known[: len(known)] = known
+        self._cache.put(view.segment, what, kept)
+        return kept
 
-def smallest(view: SegmentView, rows: Int64Array, key: str, read: Callable[[object], float | None]) -> Column:
-    """The smallest of what `read` makes of each row's values; NaN where it makes nothing of them."""
-    path, found = parse_path(key), np.full(len(rows), np.nan)
-    for place, encoded in enumerate(view.segment.take_payloads(rows)):
-        if place % STOP_ROWS == 0:
-            check_stop()
-        if encoded:
-            numbers = [read(value) for value in values_of(found_at(decode_payload(encoded), path))]
-            found[place] = min((one for one in numbers if one is not None), default=np.nan)
-    return found
+    def _fill(self, view: SegmentView, kept: _Kept, rows: Int64Array, what: tuple[str, bool, bool]) -> None:
+        key, datetime, largest = what
+        at_once = view.segment.sorted_by_id and kept.nbytes <= self._bytes_max
+        if has_numbers(view, key, datetime) and (at_once or len(rows) * MANY > view.n_rows):
+            kept.numbers[: view.n_rows] = indexed_numbers(view, *what)
+            kept.known[: view.n_rows] = True
+        else:
+            kept.numbers[rows] = best_at(view, rows, key, reader_of(datetime), largest)
+            kept.known[rows] = True

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.engine import bitmaps
 from vecstore.engine.collection import View
 from vecstore.engine.ids import encode_id
-from vecstore.engine.number_values import number_values
+from vecstore.engine.number_columns import NumberColumns
 from vecstore.engine.recommend import every_key
 from vecstore.engine.row_keys import by_segment, key_of, ranked_of, rows_of
 from vecstore.engine.search import Ranked, ordered_ties
@@ -22,18 +23,17 @@ from vecstore.ranking import LARGEST, OrderBy, Sample
 SCORE_MAX = float(np.finfo(np.float32).max)  # an infinite one could not be fused, nor written as JSON
 
 
-def ordered(view: View, allowed: Mapping[int, Bitmap], order: OrderBy, k: int) -> Ranked:
+def ordered(view: View, numbers: NumberColumns, allowed: Mapping[int, Bitmap], order: OrderBy, k: int) -> Ranked:
     """The first k of the allowed rows, by place of the segment. Distances are the values, negated when descending."""
     sign = -1.0 if order.descending else 1.0
     keys, values = [np.empty(0, np.int64)], [np.empty(0)]
     for place, words in allowed.items():
         segment = view.segments[place]
-        rows, found = number_values(segment, words, order.key, order.datetime)
-        found = np.clip(found, -LARGEST, LARGEST)  # integers beyond float64 are numbers, too
-        best = np.full(segment.n_rows, np.inf)
-        np.minimum.at(best, rows, sign * found)
-        own = np.flatnonzero(best < np.inf)
-        found = best[own]
+        own = bitmaps.set_bits(words)
+        found = numbers.values(segment, own, order.key, order.datetime, order.descending)
+        found = sign * np.clip(found, -LARGEST, LARGEST)  # integers beyond float64 are numbers, too
+        there = ~np.isnan(found)
+        own, found = own[there], found[there]
         if order.start is not None:
             own, found = _from(segment, own, found, sign * order.start, order.after)
         first = _first(found, k, segment.segment.sorted_by_id)

@@ -71,7 +71,7 @@ class StageAnswers:
     ) -> Ranked:
         allowed = self._allowed(None, stage, where, lists)
         if isinstance(ranking, OrderBy):
-            return ordered(self.view, allowed, ranking, stage.k)
+            return ordered(self.view, self.numbers, allowed, ranking, stage.k)
         return sampled(self.view, allowed, ranking, stage.k)
 
     def by_metric(

@@ -34,7 +34,12 @@ class StagedReader:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._numbers = NumberColumns()
+        self._numbers = NumberColumns(reader.settings.search.number_cache_bytes)
+
+    @property
+    def cached_bytes(self) -> int:
+        """Of numbers at payload keys."""
+        return self._numbers.cached_bytes
 
     def check(self, collection: Collection, request: QueryRequest) -> Stage:
         """Everything about a request that can be wrong."""
