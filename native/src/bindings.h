@@ -32,6 +32,7 @@ struct Type {
 };
 
 constexpr Type kFloat32{nb::dlpack::dtype_code::Float, 32, "float32"};
+constexpr Type kFloat64{nb::dlpack::dtype_code::Float, 64, "float64"};
 constexpr Type kFloat16{nb::dlpack::dtype_code::Float, 16, "float16"};
 constexpr Type kUInt16{nb::dlpack::dtype_code::UInt, 16, "uint16"};
 constexpr Type kInt8{nb::dlpack::dtype_code::Int, 8, "int8"};
@@ -105,6 +106,9 @@ void bind_binary(nb::module_& m);
 
 // Adds reading from files.
 void bind_files(nb::module_& m);
+
+// Adds rank expressions.
+void bind_formula(nb::module_& m);
 
 // Adds encoding.
 void bind_encode(nb::module_& m);

@@ -193,6 +193,7 @@ NB_MODULE(_native, m) {
     bind_codes(m);
     bind_encode(m);
     bind_files(m);
+    bind_formula(m);
     bind_graph(m);
     bind_maxsim(m);
     bind_tokens(m);
