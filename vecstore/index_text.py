@@ -32,6 +32,12 @@ def _by_tag(union: Any) -> dict[str, type[msgspec.Struct]]:
 
 _TRANSFORMS, _STRUCTURES, _QUANTIZERS = _by_tag(Transform), _by_tag(Index), _by_tag(Quantizer)
 _STAGES = {**_TRANSFORMS, **_STRUCTURES, **_QUANTIZERS}
+# What other databases call what is here.
+_MEANT = {
+    "hnsw": "graph(degree=..., ef=...)", "diskann": "graph", "vamana": "graph", "ivfflat": "ivf", "ivf_flat": "ivf",
+    "ivf_pq": "ivf | pq", "ivf_sq": "ivf | int8", "ivf_rq": "ivf | rabitq", "ivf_rabitq": "ivf | rabitq", "sq": "int8",
+    "bq": "binary", "scalar": "int8", "product": "pq", "none": "flat", "brute_force": "flat",
+}  # fmt: skip
 LENGTH_MAX = 1_000
 _PARTS = ("quantizer", "transforms", "rerank")  # of a structure: stages of their own
 
@@ -204,7 +210,8 @@ def _assemble(text: str, stages: list[_Stage]) -> Index:
             raise _bad(text, stage.at, "transforms, then one structure, one quantizer and one rerank")
         else:
             known = ", ".join([*_STAGES, "rerank"])
-            raise _bad(text, stage.at, f"one of {known}")
+            meant = _MEANT.get(stage.name)
+            raise _bad(text, stage.at, f"{meant}, or one of {known}" if meant else f"one of {known}")
     if transforms:
         parts["transforms"] = transforms
     owner, values = structure or (stages[0], {"type": str(Flat.__struct_config__.tag)})

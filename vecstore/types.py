@@ -202,8 +202,15 @@ class Point:
     def payload(self) -> dict[str, Any] | None:
         return None if self.payload_json is None else msgspec.json.decode(self.payload_json)
 
+    def __repr__(self) -> str:
+        """The payload as it is read, and of the rest what is there."""
+        ranked = {"score": self.score, "legs": self.legs} if isinstance(self, Hit) else {}
+        parts = {"id": self.id, **ranked, "payload": self.payload, "vectors": self.vectors}
+        shown = ", ".join(f"{name}={value!r}" for name, value in parts.items() if value is not None)
+        return f"{type(self).__name__}({shown})"
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, repr=False)
 class Hit(Point):
     """`legs` are the point's scores in those of the prefetches of a fusion that found it, by the prefetch's place."""
 

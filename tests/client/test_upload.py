@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import vecstore
-from vecstore import Dense, InvalidArgument, PointBatch
+from vecstore import Dense, InvalidArgument, Multi, PointBatch, Sparse, Text
 
 ROWS = np.random.default_rng(5).standard_normal((1000, 8)).astype(np.float32)
 
@@ -31,6 +31,21 @@ def test_dictionaries_arrays_and_batches(docs: Any) -> None:
     assert docs.query(ROWS[999], k=1).ids.tolist() == [999]
     batch = PointBatch(["x"], {"v": vecstore.types.VectorBatch(ROWS[:1])})
     assert docs.upload([batch]).points == 1
+
+
+def test_points_as_they_are_read_are_written(db: Any) -> None:
+    """So a collection is copied into one of another index, with texts and all."""
+    fields = {"text": Text(), "sparse": Sparse(), "dense": Dense(4, datatype="float16"), "multi": Multi(4)}
+    old = db.create_collection("old", fields)
+    vectors = {"text": ["a white whale", "bread"], "dense": np.eye(4)[:2], "sparse": [{3: 1.0}, None]}
+    old.upsert([1, "b"], {**vectors, "multi": [np.eye(4), None]}, [{"n": 2**70}, None])
+    new = db.create_collection("new", {**fields, "dense": Dense(4, datatype="float16", index="flat")})
+    before = list(old.scroll(with_vectors=True))
+    assert new.upload(before).points == 2
+    after = list(new.scroll(with_vectors=True))
+    assert [(one.id, one.payload) for one in after] == [(1, {"n": 2**70}), ("b", {})]
+    assert [set(one.vectors) for one in after] == [set(one.vectors) for one in before]
+    assert new.query("whales", using="text").scores.tolist() == old.query("whales", using="text").scores.tolist()
 
 
 def test_requests_are_cut_by_bytes(docs: Any) -> None:

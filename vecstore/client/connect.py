@@ -24,6 +24,8 @@ from vecstore.wire.loading import load_grpc
 PORTS = {"grpc": 7334, "grpcs": 7334, "http": 7333, "https": 7333}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)\Z", re.DOTALL)
 
+_ADDRESS = re.compile(r"[\w.-]+:\d{2,5}\Z")  # host:port
+
 
 class Server(NamedTuple):
     """Where a server is: `address` is host:port."""
@@ -174,6 +176,9 @@ def _server_address(target: str | Path) -> Server | None:
             raise InvalidArgument(
                 "target is empty; give a directory, :memory: or grpc://host:port", reason="BAD_TARGET"
             )
+        if isinstance(target, str) and _ADDRESS.match(target) and not Path(target).exists():
+            message = f"target {target!r} has no scheme: write grpc://{target} for a server, ./{target} for a directory"
+            raise InvalidArgument(message, reason="BAD_TARGET")
         return None
     scheme, address = match[1].lower(), match[2].rstrip("/")
     port = PORTS.get(scheme)

@@ -11,6 +11,7 @@ from vecstore.errors import InvalidArgument
 from vecstore.index_check import IndexLike, read_index
 from vecstore.schema import NEAREST, DataType, FieldKind, Metric, Schema, SearchDefaults, VectorField, VectorKind
 
+_ENUMS = {"kind": tuple(VectorKind), "metric": tuple(Metric), "datatype": tuple(DataType)}
 DEFAULT_VECTOR = "default"  # the name of a collection's vector field when it is given without one
 
 VectorSpec: TypeAlias = VectorField | Mapping[str, Any]
@@ -108,6 +109,10 @@ def vector_field(spec: VectorSpec, kind: VectorKind = VectorKind.DENSE) -> Vecto
     values.setdefault("metric", NEAREST[kind])
     if kind in (VectorKind.SPARSE, VectorKind.TEXT) or values.get("embedder"):
         values.setdefault("dim", 0)
+    for name, known in _ENUMS.items():
+        if values.get(name, known[0]) not in known:
+            message = f"{name}={values[name]!r:.80} of a vector field is not one of {', '.join(known)}"
+            raise InvalidArgument(message, reason="BAD_SCHEMA")
     index = read_index(values.pop("index", None))
     try:
         return msgspec.structs.replace(msgspec.convert(values, VectorField), index=index)
@@ -157,5 +162,6 @@ def _named(group: VectorSpecs | None, kind: VectorKind) -> dict[str, VectorField
     if isinstance(group, VectorField) or single:
         return {DEFAULT_VECTOR: vector_field(group, kind)}
     if not isinstance(group, Mapping):
-        raise InvalidArgument(f"vectors must be fields by name, not {group!r}", reason="BAD_SCHEMA")
+        message = f"vectors must be a field such as Dense(384), or fields by name, not {group!r:.80}"
+        raise InvalidArgument(message, reason="BAD_SCHEMA")
     return {str(name): vector_field(spec, kind) for name, spec in group.items()}

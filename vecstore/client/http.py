@@ -152,7 +152,11 @@ def error_of_http(error: httpx.HTTPError, timeout_s: float) -> VecstoreError:
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return DeadlineExceeded(f"no answer within timeout_s={timeout_s:g}")
     said = str(error) or type(error).__name__
-    return Unavailable(f"the server cannot be reached: {said}")
+    try:
+        where = f"the server at {error.request.url.copy_with(raw_path=b'/')}"
+    except RuntimeError:  # of what failed before there was a request
+        where = "the server"
+    return Unavailable(f"{where} cannot be reached: {said}")
 
 
 def write_call(request: WriteRequest) -> tuple[Target, msgspec.Struct]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, TypedDict
 
 from vecstore.client.filters import FilterLike, as_filter
+from vecstore.client.options import unknown_option
 from vecstore.client.rankings import VECTORS, as_ranking
 from vecstore.client.requests import as_count, as_flag, as_number, as_timeout, bad_argument, search_params, select
 from vecstore.client.stages import Prefetch, as_prefetches, checked_fusion
@@ -99,11 +100,13 @@ def _are_plain(values: Sequence[object]) -> bool:
 def check_query_options(given: QueryOptions) -> None:
     """Raises TypeError for an option that there is not."""
     for option in given.keys() - QueryOptions.__annotations__.keys():
-        raise TypeError(f"a query has no option {option!r}")
+        raise unknown_option("a query", option, QueryOptions.__annotations__)
 
 
 def check_batch_options(given: BatchOptions) -> None:
     for option in given.keys() - BatchOptions.__annotations__.keys():
+        if option not in QueryOptions.__annotations__:
+            raise unknown_option("a batch of vectors", option, BatchOptions.__annotations__)
         raise TypeError(f"a batch of vectors has no option {option!r}; one of Query objects may have it in each")
 
 

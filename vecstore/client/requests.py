@@ -98,7 +98,7 @@ def _made_params(
         rescore=as_flag("rescore", rescore),
         exact=as_flag("exact", exact),
         truncate_dim=0 if truncate_dim is None else as_count("truncate_dim", _positive("truncate_dim", truncate_dim)),
-        recall_target=0.0 if recall is None else _positive("recall", recall),
+        recall_target=0.0 if recall is None else _share("recall", _positive("recall", recall)),
         ef=0 if ef is None else as_count("ef", _positive("ef", ef)),
         block_factor=0.0 if block_factor is None else _positive("block_factor", block_factor),
         indexed_only=as_flag("indexed_only", indexed_only),
@@ -111,6 +111,12 @@ def _positive(name: str, value: Any) -> Any:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         raise bad_argument(name, f"{name}={value!r:.80} must be a number above 0; leave it out for the index's choice")
+    return value
+
+
+def _share(name: str, value: float) -> float:
+    if value > 1:
+        raise bad_argument(name, f"{name}={value!r:.80} must be above 0 and at most 1")
     return value
 
 

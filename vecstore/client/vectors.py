@@ -102,7 +102,8 @@ def as_query(vector: Any, field: VectorField) -> GivenRows:
         return as_ragged_query(vector, field)
     rows = as_rows(vector, field, "vector")
     if rows.ndim != 1:
-        raise _bad("vector", f"must have one dimension, not shape {rows.shape}")
+        several = ": query_batch takes several" if rows.ndim == 2 else ""
+        raise _bad("vector", f"must have one dimension, not shape {rows.shape}{several}")
     return rows if rows.dtype == np.uint8 else rows.astype(np.float32, copy=False)
 
 
@@ -114,7 +115,7 @@ def as_queries(matrix: Any, field: VectorField) -> GivenRows:
         return as_ragged(matrix, field, "vectors")
     rows = as_rows(matrix, field, "vectors")
     if rows.ndim != 2:
-        raise _bad("vectors", f"must have two dimensions, not shape {rows.shape}")
+        raise _bad("vectors", f"must have two dimensions, one row for each query, not shape {rows.shape}")
     return rows if rows.dtype == np.uint8 else rows.astype(np.float32, copy=False)
 
 
@@ -134,7 +135,9 @@ def build_batch(
             batch.vectors[str(name)] = _column(values, field, str(name), len(batch.ids))
     if payloads is not None:
         if isinstance(payloads, Mapping | bytes | str) or len(payloads) != len(batch.ids):
-            message = f"payloads must be a list of {len(batch.ids)} payloads, one for each id"
+            given = f"{len(payloads)} for {len(batch.ids)} ids" if isinstance(payloads, Sequence) else "something else"
+            given = f"a {type(payloads).__name__}" if isinstance(payloads, Mapping | bytes | str) else given
+            message = f"payloads must be a list with one payload for each id, not {given}"
             raise invalid("BAD_PAYLOAD", message, "payloads")
         batch.payloads = encode_payloads(payloads)
     return batch

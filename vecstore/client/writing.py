@@ -8,6 +8,7 @@ from typing import Any, Literal, TypedDict
 import numpy as np
 
 from vecstore.client.filters import FilterLike, as_filter
+from vecstore.client.options import unknown_option
 from vecstore.config import Limits
 from vecstore.errors import InvalidArgument, invalid
 from vecstore.types import Durability, IfMatch, Indexed
@@ -43,7 +44,7 @@ class WriteOptions(MatchOptions, total=False):
 def check_options(given: Any, known: type[MatchOptions]) -> None:
     """Raises TypeError for an option that there is not."""
     for option in given.keys() - known.__annotations__.keys():
-        raise TypeError(f"a write has no option {option!r}")
+        raise unknown_option("a write", option, known.__annotations__)
 
 
 def if_match_of(given: MatchOptions, limits: Limits, count: int | None) -> IfMatch | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import msgspec
 
@@ -19,6 +19,8 @@ from vecstore.schema import Schema, VectorField, VectorKind
 THREADS = 4  # for each embedder, that wait for it or run it: a slow one holds up no other, and no read or write
 EMBEDDED = (VectorKind.DENSE, VectorKind.SPARSE, VectorKind.MULTI)
 
+KINDS = tuple(str(kind.__struct_config__.tag) for kind in get_args(EmbedderSettings))
+
 EmbedderLike: TypeAlias = Embedder | EmbedderSettings | Mapping[str, Any]
 
 
@@ -27,6 +29,8 @@ def read_embedders(given: Mapping[str, EmbedderLike]) -> dict[str, Embedder | Em
     read: dict[str, Embedder | EmbedderSettings] = {}
     for name, one in given.items():
         if isinstance(one, Mapping):
+            if (kind := one.get("kind")) not in KINDS:
+                raise bad_settings(name, f"kind={kind!r:.80} is not one of {', '.join(KINDS)}")
             try:
                 read[name] = msgspec.convert(dict(one), EmbedderSettings, strict=False)
             except msgspec.ValidationError as error:

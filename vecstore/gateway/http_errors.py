@@ -49,7 +49,7 @@ def too_large(size: int | str, bound: int) -> BodyTooLarge:
 
 
 def unsupported(what: str, given: str, known: Iterable[str]) -> UnsupportedMediaType:
-    return UnsupportedMediaType(f"{what} {given[:100]!r} is not known here: {', '.join(known)}")
+    return UnsupportedMediaType(f"{what} {given[:100]!r} is not known here; send one of: {', '.join(known)}")
 
 
 def foreign_origin(origin: str) -> PermissionDenied:

@@ -139,6 +139,10 @@ class Filter(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         alternatives = self._any_of()  # none of them holds
         return Filter(must_not=alternatives)
 
+    def __bool__(self) -> bool:
+        """Refused: `a and b` would be `b` alone, and `not a` False."""
+        raise TypeError("a filter is neither true nor false: combine filters with & | ~, not with and, or, not")
+
     def _only(self, group: str) -> bool:
         return all(name == group or not getattr(self, name) for name in self.__struct_fields__)
 

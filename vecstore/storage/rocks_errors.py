@@ -19,7 +19,8 @@ def disk_full(detail: str) -> ResourceExhausted:
 
 def locked(directory: str) -> FailedPrecondition:
     return FailedPrecondition(
-        f"database directory {directory} is open in another process or database object",
+        f"database directory {directory} is open in another process or database object; for several at a time, "
+        "let `vecstore serve` open it and connect to that",
         reason="DIRECTORY_LOCKED",
     )
 
