@@ -105,6 +105,10 @@ def test_stats_collections_operations_and_verify(run: Callable[..., Any], target
     assert json.loads(run("stats", "docs", "-t", target, "--json").stdout)["points"] == 50
 
 
+def test_the_version(run: Callable[..., Any]) -> None:
+    assert run("--version").stdout == f"vecstore {vecstore.__version__}\n"
+
+
 def test_info_here_and_of_a_target(run: Callable[..., Any], target: Path) -> None:
     done = run("info")
     assert done.exit_code == 0, done.output

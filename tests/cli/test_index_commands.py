@@ -28,6 +28,7 @@ def test_create_index_and_show(run: Callable[..., Any], tmp_path: Path) -> None:
     changed = run("index", "docs", "SQ8", "-t", target)
     assert changed.exit_code == 0, changed.output
     assert "update_index" in changed.stdout
+    assert "flat | int8: 50 rows by flat\nSegments that grow, or have fewer rows" in changed.stdout
     stats = json.loads(run("stats", "docs", "-t", target, "--json").stdout)
     assert stats["vectors"]["default"]["index"] == "flat | int8"
     assert "flat | int8" in run("stats", "docs", "-t", target).stdout
@@ -38,6 +39,8 @@ def test_create_index_and_show(run: Callable[..., Any], tmp_path: Path) -> None:
     assert refused.exit_code == 1
     assert "BAD_INDEX_SPEC" in refused.stderr
     assert run("create", "bits", "-t", target, "--dim", 64, "--binary", "--vector-index", "mih").exit_code == 0
+    tokens = run("create", "tokens", "-t", target, "--dim", 16, "--multi")
+    assert (tokens.exit_code, tokens.stdout) == (0, "tokens: default: multi 16 maxsim\n")
 
 
 def test_import_with_an_index_and_query_with_parameters(run: Callable[..., Any], tmp_path: Path) -> None:

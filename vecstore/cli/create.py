@@ -32,13 +32,15 @@ def create(
     dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")] = None,
     binary: Annotated[bool, typer.Option("--binary", help="Bits, compared by Hamming distance.")] = False,
     sparse: Annotated[bool, typer.Option("--sparse", help="Indices and weights, compared by inner product.")] = False,
+    multi: Annotated[bool, typer.Option("--multi", help="Any number of token vectors, compared by MaxSim.")] = False,
     text: Annotated[bool, typer.Option("--text", help="Texts, ranked by BM25.")] = False,
     language: Annotated[str | None, typer.Option(help='Of texts: stemmer and stop words; "none" for neither.')] = None,
     vector_index: VectorIndex = None,
     index: Annotated[list[str] | None, typer.Option(help="FIELD=KIND, a payload index.")] = None,
 ) -> None:
     """Create a collection with one vector field."""
-    kinds = [name for name, given in (("binary", binary), ("sparse", sparse), ("text", text)) if given]
+    flags = {"binary": binary, "sparse": sparse, "multi": multi, "text": text}
+    kinds = [name for name, given in flags.items() if given]
     if len(kinds) > 1:
         raise typer.BadParameter(f"goes without --{kinds[0]}", param_hint=f"--{kinds[1]}")
     kind = kinds[0] if kinds else "dense"
@@ -74,6 +76,19 @@ def update_index(
         handle = db.get_collection(collection)
         name = only_field(handle.schema().vectors, using)
         show_operations([handle.update_index(name, chosen, wait=wait)])
+        if wait:
+            show_served(handle.stats()["vectors"][name])
+
+
+def show_served(field: dict[str, Any]) -> None:
+    """What answers for a field's rows by now: an index is not for those that are few, or still growing."""
+    served = ", ".join(f"{rows:,} rows by {how}" for how, rows in field["served_by"].items())
+    typer.echo(f"{field['index']}: {served or 'no rows yet'}")
+    if field["index"] not in ("auto", "flat") and field["served_by"].get("flat"):
+        typer.echo(
+            "Segments that grow, or have fewer rows than storage.index_rows_min, are scanned exactly; "
+            "`vecstore compact` seals and merges them."
+        )
 
 
 def tune(
