@@ -66,8 +66,8 @@ class AsyncAsking(AsyncHandle):
         points were skipped.
 
         The answer is a sequence of `Hit` (`id`, `score`, `payload`, `vectors`) with the arrays `ids` (n,), uint64 or
-        objects, and `scores` (n,), float32. Raises InvalidArgument (DIMENSION_MISMATCH, VECTOR_NAME_UNKNOWN, NAN_OR_INF,
-        BAD_FILTER, LIMIT_EXCEEDED, ...), NotFound (COLLECTION_NOT_FOUND, POINT_NOT_FOUND), DeadlineExceeded
+        objects, and `scores` (n,), float32. Raises InvalidArgument (DIMENSION_MISMATCH, VECTOR_NAME_UNKNOWN,
+        NAN_OR_INF, BAD_FILTER, LIMIT_EXCEEDED, ...), NotFound (COLLECTION_NOT_FOUND, POINT_NOT_FOUND), DeadlineExceeded
         (QUERY_TIMEOUT), and TypeError for an option that there is not.
         """
         return await self._by_schema(self._ask, vector, k, options)
