@@ -70,7 +70,12 @@ class Hits(Sequence[Hit]):
 
     @classmethod
     def of(
-        cls, hits: Iterable[Hit], seq: int = 0, explain: dict[str, Any] | None = None, quality: Quality | None = None
+        cls,
+        hits: Iterable[Hit],
+        seq: int = 0,
+        explain: dict[str, Any] | None = None,
+        quality: Quality | None = None,
+        usage: Usage | None = None,
     ) -> Hits:
         """From hits one by one."""
         listed = list(hits)
@@ -82,7 +87,7 @@ class Hits(Sequence[Hit]):
         )
         scores = np.array([hit.score for hit in listed], dtype=np.float32)
         legs = [hit.legs or {} for hit in listed] if any(hit.legs is not None for hit in listed) else None
-        return cls(Answers(columns, scores, seq, explain, legs, quality), 0, len(listed))
+        return cls(Answers(columns, scores, seq, explain, legs, quality, usage), 0, len(listed))
 
     @property
     def seq(self) -> int:

@@ -30,7 +30,7 @@ from vecstore.types import (
     VectorBatch,
     WriteResult,
 )
-from vecstore.wire import columns, facets, filters, groups, ids, reads, schemas, vectors, writes
+from vecstore.wire import answers, columns, facets, filters, groups, ids, reads, schemas, vectors, writes
 from vecstore.wire.values import fields_from_pb, set_fields
 
 M = TypeVar("M", bound=Message)
@@ -161,8 +161,8 @@ def test_queries(request: QueryRequest) -> None:
 
 @given(values.HITS_OF_QUERIES)
 def test_hits(hits: Hits) -> None:
-    answer = reads.hits_to_pb(hits, common_pb2.PAYLOAD_ENCODING_JSON)
-    back = reads.hits_from_pb(sent(answer))
+    answer = answers.hits_to_pb(hits, common_pb2.PAYLOAD_ENCODING_JSON)
+    back = answers.hits_from_pb(sent(answer))
     check(list(back), list(hits))
     check((back.seq, back.explain, back.ids.dtype), (hits.seq, hits.explain, hits.ids.dtype))
 
@@ -202,15 +202,15 @@ def test_matrices(answer: Any) -> None:
 
 @given(values.SCROLL_RESULTS)
 def test_scroll_results(result: Any) -> None:
-    answer = reads.scroll_result_to_pb(result, common_pb2.PAYLOAD_ENCODING_JSON)
-    check(reads.scroll_result_from_pb(sent(answer)), result)
+    answer = answers.scroll_result_to_pb(result, common_pb2.PAYLOAD_ENCODING_JSON)
+    check(answers.scroll_result_from_pb(sent(answer)), result)
 
 
 @given(st.lists(st.tuples(values.IDS, values.PAYLOADS.filter(bool)), max_size=4))
 def test_payloads_of_answers_as_maps(drawn: list[tuple[Any, dict[str, Any]]]) -> None:
     hits = [values.Hit(point_id, 1, msgspec.json.encode(payload)) for point_id, payload in drawn]
-    answer = reads.hits_to_pb(Hits.of(hits, 1), common_pb2.PAYLOAD_ENCODING_UNSPECIFIED)
-    back = reads.hits_from_pb(sent(answer))
+    answer = answers.hits_to_pb(Hits.of(hits, 1), common_pb2.PAYLOAD_ENCODING_UNSPECIFIED)
+    back = answers.hits_from_pb(sent(answer))
     check([hit.payload for hit in back], [payload for _, payload in drawn])
     assert not any(point.HasField("payload_json") for point in answer.points)
 

@@ -24,19 +24,12 @@ from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.schema import Schema
 from vecstore.server.admission import Admission
 from vecstore.types import PayloadOp, QueryRequest, WriteRequest, WriteResult
+from vecstore.wire.answers import hits_to_pb, points_to_pb, scroll_result_to_pb
 from vecstore.wire.facets import facet_from_pb, facets_to_pb, matrix_request_from_pb, matrix_to_pb
 from vecstore.wire.given import check_kind
 from vecstore.wire.groups import groups_request_from_pb, groups_to_pb
 from vecstore.wire.ids import id_from_pb
-from vecstore.wire.reads import (
-    count_from_pb,
-    get_from_pb,
-    hits_to_pb,
-    points_to_pb,
-    query_from_pb,
-    scroll_from_pb,
-    scroll_result_to_pb,
-)
+from vecstore.wire.reads import count_from_pb, get_from_pb, query_from_pb, scroll_from_pb
 from vecstore.wire.values import set_fields
 from vecstore.wire.writes import (
     delete_from_pb,

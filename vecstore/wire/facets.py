@@ -8,9 +8,9 @@ from vecstore.config import Limits
 from vecstore.facets import FacetRequest, Facets, Matrix, MatrixRequest
 from vecstore.hits import id_array
 from vecstore.pb.v1 import points_pb2 as pb
-from vecstore.wire.filters import filter_from_pb, filter_to_pb
+from vecstore.wire.filters import filter_to_pb, given_filter
 from vecstore.wire.ids import column_from_pb, column_to_pb
-from vecstore.wire.query_parts import set_int
+from vecstore.wire.parts import set_int
 from vecstore.wire.reads import seqs_from_pb
 from vecstore.wire.values import set_value, value_from_pb
 
@@ -28,7 +28,7 @@ def facet_to_pb(request: FacetRequest) -> pb.FacetRequest:
 
 
 def facet_from_pb(message: pb.FacetRequest, limits: Limits) -> FacetRequest:
-    where = filter_from_pb(message.filter, limits) if message.HasField("filter") else None
+    where = given_filter(message, limits)
     limit = message.limit if message.HasField("limit") else 10
     return FacetRequest(message.collection, message.key, where, limit, message.min_seq, seqs_from_pb(message))
 
@@ -69,7 +69,7 @@ def matrix_request_from_pb(message: pb.DistanceMatrixRequest, limits: Limits) ->
         message.collection,
         message.using or None,
         column_from_pb(message.ids) if has("ids") else None,
-        filter_from_pb(message.filter, limits) if has("filter") else None,
+        given_filter(message, limits),
         message.sample if has("sample") else 100,
         message.seed if has("seed") else None,
         message.min_seq,

@@ -134,6 +134,11 @@ def filter_from_pb(message: pb.Filter, limits: Limits, path: str = "filter") -> 
     return _Reader(limits).read(message, path, 1)
 
 
+def given_filter(message: Any, limits: Limits, path: str = "filter") -> f.Filter | None:
+    """The filter of a request, None where it has none. Raises as `filter_from_pb`."""
+    return filter_from_pb(message.filter, limits, path) if message.HasField("filter") else None
+
+
 class _Reader:
     """Reads one filter, counting its terms."""
 

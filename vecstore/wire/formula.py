@@ -21,7 +21,7 @@ from vecstore.query.formula import (
 )
 from vecstore.query.formula_check import DEPTH_CEILING, bad_formula
 from vecstore.wire.filters import filter_from_pb, filter_to_pb
-from vecstore.wire.query_parts import set_int
+from vecstore.wire.parts import set_int
 
 _OPERATORS: dict[str, Any] = {op: pb.Operator.Value(f"OPERATOR_{op.upper()}") for op in ARITY}
 _OPERATOR_NAMES = {number: op for op, number in _OPERATORS.items()}

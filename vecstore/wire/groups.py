@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from vecstore.config import Limits
 from vecstore.grouping import Group, Groups, GroupsRequest
+from vecstore.hits import Hits
 from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.types import Selection
-from vecstore.wire.query_parts import set_int
-from vecstore.wire.reads import (
-    explain_from_pb,
-    explain_to_pb,
-    quality_from_pb,
-    quality_to_pb,
-    query_from_pb,
-    query_to_pb,
-    scored_from_pb,
-    scored_to_pb,
-    usage_from_pb,
-    usage_to_pb,
-)
+from vecstore.wire.answers import how_from_pb, how_to_pb, scored_from_pb, scored_to_pb
+from vecstore.wire.parts import set_int
+from vecstore.wire.reads import query_from_pb, query_to_pb
 from vecstore.wire.values import set_value, value_from_pb
 
 SIZE_DEFAULT = 3
@@ -41,16 +32,13 @@ def groups_to_pb(groups: Groups, encoding: int) -> pb.QueryGroupsResponse:
         one = message.groups.add()
         set_value(one.value, group.value)
         scored_to_pb(group.hits, encoding, one.points)
-    explain_to_pb(groups.explain, message)
-    quality_to_pb(groups.quality, message)
-    usage_to_pb(groups.usage, message)
+    how_to_pb(groups, message)
     return message
 
 
 def groups_from_pb(message: pb.QueryGroupsResponse, select: Selection | None = None) -> Groups:
     groups = [
-        Group(value_from_pb(one.value, "value", 1), scored_from_pb(one.points, message.seq, select=select))
+        Group(value_from_pb(one.value, "value", 1), Hits.of(scored_from_pb(one.points, select), message.seq))
         for one in message.groups
     ]
-    how = explain_from_pb(message), quality_from_pb(message), usage_from_pb(message)
-    return Groups(groups, message.seq, *how)
+    return Groups(groups, message.seq, *how_from_pb(message))

@@ -24,7 +24,7 @@ from vecstore.ranking import (
 from vecstore.wire.formula import formula_from_pb, formula_to_pb
 from vecstore.wire.given import only
 from vecstore.wire.ids import id_from_pb, set_id
-from vecstore.wire.query_parts import query_vector, set_int
+from vecstore.wire.parts import query_vector, set_int
 from vecstore.wire.vectors import set_vector
 
 _TO_PB = {

@@ -11,9 +11,9 @@ from vecstore.pb.v1 import points_pb2 as pb
 from vecstore.query.fusion import Fusion, FusionMethod
 from vecstore.sparse_check import bad_vector
 from vecstore.types import Mmr, Prefetch, QueryRequest
-from vecstore.wire.filters import filter_from_pb, filter_to_pb
+from vecstore.wire.filters import filter_to_pb, given_filter
 from vecstore.wire.given import only
-from vecstore.wire.query_parts import query_vector, set_int
+from vecstore.wire.parts import query_vector, set_int
 from vecstore.wire.ranking import ranking_from_pb, ranking_to_pb
 from vecstore.wire.vectors import set_vector
 
@@ -121,7 +121,7 @@ def _prefetch_from_pb(message: pb.Prefetch, limits: Limits, path: str, depth: in
     return Prefetch(
         query_vector(message.nearest, f"{path}nearest") if query == "nearest" else None,
         message.using or None,
-        filter_from_pb(message.filter, limits, f"{path}filter") if has("filter") else None,
+        given_filter(message, limits, f"{path}filter"),
         message.limit if has("limit") else LIMIT_DEFAULT,
         message.score_threshold if has("score_threshold") else None,
         params_from_pb(message.params) if has("params") else DEFAULT_PARAMS,

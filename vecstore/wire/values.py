@@ -11,6 +11,7 @@ import msgspec
 from vecstore.errors import InvalidArgument, invalid, limit_exceeded
 from vecstore.pb.v1 import common_pb2 as pb
 
+JSON = pb.PAYLOAD_ENCODING_JSON
 I64_MIN, I64_MAX = -(1 << 63), (1 << 63) - 1
 
 _decode = msgspec.json.Decoder().decode

@@ -42,21 +42,13 @@ from vecstore.types import (
     WriteResult,
 )
 from vecstore.wire.aliases import actions_to_pb, aliases_from_pb
+from vecstore.wire.answers import get_result_from_pb, hits_from_pb, scroll_result_from_pb
 from vecstore.wire.errors import error_from_rpc
 from vecstore.wire.estimates import estimate_to_pb
 from vecstore.wire.facets import facet_to_pb, facets_from_pb, matrix_from_pb, matrix_request_to_pb
 from vecstore.wire.groups import groups_from_pb, groups_request_to_pb
 from vecstore.wire.ids import id_to_pb
-from vecstore.wire.reads import (
-    count_to_pb,
-    get_result_from_pb,
-    get_to_pb,
-    hits_from_pb,
-    query_many_to_pb,
-    query_to_pb,
-    scroll_result_from_pb,
-    scroll_to_pb,
-)
+from vecstore.wire.reads import count_to_pb, get_to_pb, query_many_to_pb, query_to_pb, scroll_to_pb
 from vecstore.wire.schema_updates import update_to_pb, updated_from_pb
 from vecstore.wire.schemas import (
     collection_from_pb,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from vecstore.grouping import Group, Groups
-from vecstore.hits import Answers, Hits, PointColumns, id_array
+from vecstore.hits import Hits
 from vecstore.quality import Quality
+from vecstore.types import Hit
 from vecstore.usage import Usage
 from vecstore.wire.rest.base import payload_bytes
 from vecstore.wire.rest.ids import id_from_json, id_to_json
@@ -79,40 +79,26 @@ def quality_to_json(quality: Quality | None) -> AnswerQuality | None:
     )  # fmt: skip
 
 
-def usage_from_json(given: AnswerUsage | None) -> Usage | None:
-    return None if given is None else Usage(**msgspec.structs.asdict(given))
-
-
-def quality_from_json(given: AnswerQuality | None) -> Quality | None:
-    return None if given is None else Quality(**msgspec.structs.asdict(given))
-
-
-def scored_from_json(
-    points: list[ScoredPoint],
-    seq: int,
-    explain: dict[str, Any] | None = None,
-    quality: Quality | None = None,
-    usage: Usage | None = None,
-) -> Hits:
-    columns = PointColumns(
-        id_array([id_from_json(point.id) for point in points]),
-        np.array([point.seq for point in points], dtype=np.uint64),
-        [payload_bytes(point.payload) for point in points],
-        [stored_vectors(point.vectors) for point in points],
-    )
-    scores = np.array([point.score for point in points], dtype=np.float32)
-    legs = None
-    if any(point.legs is not None for point in points):
-        legs = [{leg.prefetch: leg.score for leg in point.legs or ()} for point in points]
-    return Hits(Answers(columns, scores, seq, explain, legs, quality, usage), 0, len(points))
+def _scored_from_json(points: list[ScoredPoint]) -> list[Hit]:
+    return [
+        Hit(
+            id_from_json(p.id), p.seq, payload_bytes(p.payload), stored_vectors(p.vectors), p.score,
+            None if p.legs is None else {leg.prefetch: leg.score for leg in p.legs},
+        )
+        for p in points
+    ]  # fmt: skip
 
 
 def hits_from_json(answer: QueryAnswer) -> Hits:
-    how = answer.explain, quality_from_json(answer.quality), usage_from_json(answer.usage)
-    return scored_from_json(answer.points, answer.seq, *how)
+    return Hits.of(_scored_from_json(answer.points), answer.seq, *_how_from(answer))
 
 
 def groups_from_json(answer: QueryGroupsAnswer) -> Groups:
-    groups = [Group(one.value, scored_from_json(one.points, answer.seq)) for one in answer.groups]
-    how = answer.explain, quality_from_json(answer.quality), usage_from_json(answer.usage)
-    return Groups(groups, answer.seq, *how)
+    groups = [Group(one.value, Hits.of(_scored_from_json(one.points), answer.seq)) for one in answer.groups]
+    return Groups(groups, answer.seq, *_how_from(answer))
+
+
+def _how_from(answer: QueryAnswer | QueryGroupsAnswer) -> tuple[Any, Quality | None, Usage | None]:
+    quality = None if answer.quality is None else Quality(**msgspec.structs.asdict(answer.quality))
+    usage = None if answer.usage is None else Usage(**msgspec.structs.asdict(answer.usage))
+    return answer.explain, quality, usage
