@@ -19,6 +19,7 @@ from bench import contest, races, results
 from bench.contest import Built, Entrant, Point
 from bench.graph_ours import DEFAULT, OurIndex
 from vecstore.index.base import SearchParams
+from vecstore.memory.remembered import Remembered
 
 K = 10
 TARGETS = (0.9, 0.93, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.993, 0.995, 0.997)
@@ -31,7 +32,8 @@ def measured(data: contest.Data, library: OurIndex) -> list[Point]:
     """Rates are of CPU time; the settings of a point say its steps and codes too."""
     ending = library.index
     fixed = copy.copy(ending)
-    fixed._plans, fixed.table = {}, msgspec.structs.replace(ending.table, reach=(), deep=(), least=())
+    fixed.table = msgspec.structs.replace(ending.table, reach=(), deep=(), least=())
+    fixed._plans = Remembered(64)
     asked = [(family, index, SearchParams(recall_target=target)) for target in TARGETS
              for family, index in zip(FAMILIES, (fixed, ending), strict=True)]  # fmt: skip
 

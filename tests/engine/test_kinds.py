@@ -14,6 +14,7 @@ from engine_support import IN_PLACE, SCHEMA, put, vectors_of
 import vecstore
 from vecstore.config import Search, Settings, Storage
 from vecstore.engine import kinds, scan
+from vecstore.engine.collection import KINDS_REMEMBERED
 from vecstore.engine.database import Database
 from vecstore.errors import InvalidArgument
 from vecstore.index import base
@@ -173,10 +174,10 @@ def test_kinds_are_bounded_and_go_with_their_view() -> None:
     with Database.open(None, IN_PLACE) as db:
         db.create_collection("c", SCHEMA)
         put(db, list(range(300)))
-        for k in range(1, 2 * kinds.KINDS_MAX):
+        for k in range(1, 2 * KINDS_REMEMBERED):
             assert len(db.query(QueryRequest("c", vectors_of([1])[0], "v", k=k))) == k
         view = db.collection("c").view
-        assert 0 < len(view.kinds) <= kinds.KINDS_MAX
+        assert 0 < len(view.kinds) <= KINDS_REMEMBERED
         put(db, [300])
         assert not db.collection("c").view.kinds
         assert len(db.query(QueryRequest("c", vectors_of([1])[0], "v", k=301))) == 301

@@ -21,6 +21,7 @@ from vecstore.index.recall_axis import TARGETS
 from vecstore.index_spec import SAQ, Graph, RaBitQ
 from vecstore.kernels.base import Bitmap, Float32Array
 from vecstore.kernels.select import get_kernels
+from vecstore.memory.remembered import Remembered
 from vecstore.schema import DataType, Metric, VectorField, VectorKind
 
 DIM, N, K = 40, 3_000, 10
@@ -313,7 +314,8 @@ def test_walks_end_where_calibration_says(monkeypatch: pytest.MonkeyPatch) -> No
     )
     made, truth = built(rows, metric=Metric.L2), exact(rows, asked, K, Metric.L2)
     fixed = copy.copy(made)
-    fixed._plans, fixed.table = {}, msgspec.structs.replace(made.table, reach=(), deep=(), least=())
+    fixed.table = msgspec.structs.replace(made.table, reach=(), deep=(), least=())
+    fixed._plans = Remembered(64)
     for target in (0.9, 0.97):
         params = SearchParams(recall_target=target)
         assert made._plan(K, params, len(rows)).narrow.reach > 0

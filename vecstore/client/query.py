@@ -13,6 +13,7 @@ from vecstore.client.requests import as_count, as_flag, as_number, as_timeout, b
 from vecstore.client.stages import Prefetch, as_prefetches, checked_fusion
 from vecstore.client.vectors import as_query, only_vector
 from vecstore.config import Limits
+from vecstore.memory.remembered import Remembered
 from vecstore.query.fusion import Fusion
 from vecstore.rows import GivenRows
 from vecstore.schema import Schema, VectorField
@@ -57,7 +58,7 @@ class Asked:
     Threads may share one object."""
 
     def __init__(self) -> None:
-        self._requests: dict[Any, tuple[Schema, VectorField, QueryRequest]] = {}
+        self._requests: Remembered[Any, tuple[Schema, VectorField, QueryRequest]] = Remembered(REQUESTS_REMEMBERED)
 
     def request(
         self,
@@ -80,10 +81,8 @@ class Asked:
         if known is None or known[0] is not schema or type(vector) not in VECTORS:
             made = query_request(name, schema, limits, vector, k, min_seq, timeout_s, given)
             if made.vector is not None and not made.is_staged and _are_plain((k, *given.values())):
-                if len(self._requests) >= REQUESTS_REMEMBERED:
-                    self._requests.clear()
                 field = schema.vectors[only_vector(schema, made.using)]
-                self._requests[key] = schema, field, replace(made, vector=None)
+                self._requests.keep(key, (schema, field, replace(made, vector=None)))
             return made
         _, field, like = known
         return QueryRequest(

@@ -25,10 +25,12 @@ from vecstore.engine.segment import SegmentView
 from vecstore.engine.writes import Resolved
 from vecstore.errors import VecstoreError
 from vecstore.kernels.base import Bitmap
+from vecstore.memory.remembered import Remembered
 from vecstore.query.filter import PointId
 from vecstore.schema import Schema
 from vecstore.storage.interfaces import Blobs
 
+KINDS_REMEMBERED = 64  # of queries, of a view
 _uids = itertools.count(1)  # never given twice in a process: caches go by them
 
 
@@ -41,7 +43,9 @@ class View:
     segments: tuple[SegmentView, ...]
     points: int = 0  # live ones
     # What queries found out that holds as long as the view does (`engine.kinds`).
-    kinds: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    kinds: Remembered[Any, Any] = field(
+        default_factory=lambda: Remembered(KINDS_REMEMBERED), init=False, repr=False, compare=False
+    )
     wholes: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
 

@@ -24,7 +24,6 @@ from vecstore.rows import GivenRows, Rows
 from vecstore.schema import Schema, VectorField, VectorKind
 from vecstore.types import QueryRequest, Selection
 
-KINDS_MAX = 64  # of a view; then they are begun anew
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -72,9 +71,7 @@ def kind_of(view: View, request: QueryRequest, limits: Limits) -> Kind:
     # What is equal to an integer may be none, and is refused.
     if kind is None or type(k) is not int or type(offset) is not int:
         kind = _checked(view, request, limits)
-        if len(view.kinds) >= KINDS_MAX:
-            view.kinds.clear()
-        view.kinds[key] = kind
+        view.kinds.keep(key, kind)
     return kind
 
 

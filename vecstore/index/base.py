@@ -44,6 +44,7 @@ def params_of(*values: Any) -> SearchParams:
 
 
 STALE_SHARE = 0.1  # of an index's rows: when as many have died since its tables of recall were measured, these are old
+PLANS_REMEMBERED = 256  # of an index, by what was asked for
 EXACT_SCAN = "exact_scan"
 
 

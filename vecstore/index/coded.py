@@ -17,6 +17,7 @@ from vecstore.index.asked import open_asked
 from vecstore.index.base import (
     DEFAULT_PARAMS,
     EXACT_SCAN,
+    PLANS_REMEMBERED,
     BuiltIndex,
     Candidates,
     Progress,
@@ -43,10 +44,10 @@ from vecstore.index.stored_rows import StoredRows
 from vecstore.index_queried import as_queried
 from vecstore.index_spec import IVF, Flat
 from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels
+from vecstore.memory.remembered import Remembered
 from vecstore.quantize.base import Codes, Found, Lists, Probes
 from vecstore.schema import Metric, VectorField
 
-_PLANS_MAX = 256
 FAR_LISTS = 0.6  # by how much the logarithm of the lists that are visited grows a step beyond the familiar
 
 
@@ -70,7 +71,7 @@ class CodedIndex(BuiltIndex):
         self.calibration = uncalibrated()
         self._source = source
         self._asked: Float32Array | None = None  # the user's queries that the calibration was measured on
-        self._plans: dict[tuple[int, SearchParams, int], ivf_search.Plan] = {}
+        self._plans: Remembered[tuple[int, SearchParams, int], ivf_search.Plan] = Remembered(PLANS_REMEMBERED)
         self._code_arrays, self._copy_arrays = code_arrays, copy_arrays
         self._exact = FlatIndex(source.field, source.rows, source.inverse_norms)
         stored = RowRescorer(source.field.metric, source.rows, source.inverse_norms)
@@ -127,7 +128,7 @@ class CodedIndex(BuiltIndex):
 
     def tuned(self, queries: np.ndarray | None, kernels: Kernels, alive: Bitmap | None = None) -> Self:
         index = copy.copy(self)
-        index._plans = {}
+        index._plans = Remembered(PLANS_REMEMBERED)
         if queries is not None:
             index._asked = np.ascontiguousarray(queries, np.float32)
         held_out = some_alive(self.ntotal, alive, QUERIES, SEED)
@@ -235,14 +236,12 @@ class CodedIndex(BuiltIndex):
         key = (k, params, matches)
         known = self._plans.get(key)
         if known is None:
-            if len(self._plans) >= _PLANS_MAX:
-                self._plans.clear()
             share = min(1.0, matches / self.measured_rows)
             known = ivf_search.plan(self.calibration, self.learned.coarse.nlist, self._nprobe, k, params, share)
             if matches == self.ntotal and is_left_open(params):
                 pays = costs.scan_pays(partial(self._cost, known, matches, 1.0), matches, self.field.row_bytes)
                 known = replace(known, pays=pays)
-            self._plans[key] = known
+            self._plans.keep(key, known)
         return known
 
     def _candidates(

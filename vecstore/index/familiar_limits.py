@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vecstore.errors import Corruption
 from vecstore.kernels.base import Float32Array
+from vecstore.memory.remembered import Remembered
 from vecstore.schema import Metric
 
 KS = (1, 10, 100)
@@ -70,16 +71,17 @@ class Familiar:
     usual: tuple[float, ...]
     limits: tuple[float, ...]
     met: dict[Any, float] = field(default_factory=dict, compare=False)
-    _known: dict[float, tuple[float, float]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _known: Remembered[float, tuple[float, float]] = field(
+        default_factory=lambda: Remembered(KS_REMEMBERED), init=False, repr=False, compare=False
+    )
 
     def bounds(self, k: float) -> tuple[float, float]:
         """The limit, as a float32 since distances are, and what is between it and the median, above 0."""
         known = self._known.get(k)
         if known is None:
-            if len(self._known) >= KS_REMEMBERED:
-                self._known.clear()
             limit = self.limit(k)
-            known = self._known[k] = float(np.float32(limit)), max(1e-12, limit - self._along(k, self.usual))
+            between = max(1e-12, limit - self._along(k, self.usual))
+            known = self._known.keep(k, (float(np.float32(limit)), between))
         return known
 
     def limit(self, k: float) -> float:

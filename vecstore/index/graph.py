@@ -19,6 +19,7 @@ from vecstore.index.asked import open_asked
 from vecstore.index.base import (
     DEFAULT_PARAMS,
     EXACT_SCAN,
+    PLANS_REMEMBERED,
     BuiltIndex,
     Candidates,
     Progress,
@@ -48,13 +49,13 @@ from vecstore.index_spec import SAQ, Flat, Graph
 from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels, UInt8Array
 from vecstore.kernels.graph import COUNTERS, LINE, GraphArrays, OpenGraph, UInt32Array, Walk
 from vecstore.kernels.places import ahead, in_parts
+from vecstore.memory.remembered import Remembered
 from vecstore.schema import Metric, VectorField
 
 VERSION = 1
 SEED = 0
 _NO_PLAN: tuple[Any, ...] = (None, 0, 0, None, 0.0)
 _RESCORED = COUNTERS.index("rows_rescored")
-_PLANS_MAX = 256
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,7 +100,7 @@ class GraphIndex(BuiltIndex):
         self._source = source
         self._asked: Float32Array | None = None  # the user's queries that the table was measured on
         self._open: dict[str, OpenGraph] = {}
-        self._plans: dict[tuple[int, SearchParams, int, float], Plan] = {}
+        self._plans: Remembered[tuple[int, SearchParams, int, float], Plan] = Remembered(PLANS_REMEMBERED)
         self._last = _NO_PLAN  # of these the one that was asked for last: hashing takes a while
 
     @classmethod
@@ -146,7 +147,7 @@ class GraphIndex(BuiltIndex):
 
     def tuned(self, queries: np.ndarray | None, kernels: Kernels, alive: Bitmap | None = None) -> Self:
         index = copy.copy(self)
-        index._plans, index._last = {}, _NO_PLAN
+        index._plans, index._last = Remembered(PLANS_REMEMBERED), _NO_PLAN
         if queries is not None:
             index._asked = np.ascontiguousarray(queries, np.float32)
         index._calibrate(some_alive(self.ntotal, alive, QUERIES, SEED), kernels, alive)
@@ -244,9 +245,7 @@ class GraphIndex(BuiltIndex):
         key = (k, params, matches, factor)
         known = self._plans.get(key)
         if known is None:
-            if len(self._plans) >= _PLANS_MAX:
-                self._plans.clear()
-            known = self._plans[key] = plan(self.table, self._asked_of(k, params, matches, factor))
+            known = self._plans.keep(key, plan(self.table, self._asked_of(k, params, matches, factor)))
         self._last = (params, k, matches, known, factor)
         return known
 

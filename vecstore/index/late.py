@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -11,19 +12,19 @@ import numpy as np
 
 from vecstore.errors import Corruption, InvalidArgument
 from vecstore.index import late_calibration
-from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, SearchParams, allowed_count
+from vecstore.index.base import DEFAULT_PARAMS, PLANS_REMEMBERED, BuiltIndex, Candidates, SearchParams, allowed_count
 from vecstore.index.late_calibration import LateTable, calibrated, uncalibrated
 from vecstore.index.maxsim_flat import MaxSimFlatIndex
 from vecstore.index.rerank import smallest
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
+from vecstore.memory.remembered import Remembered
 from vecstore.schema import VectorField
 from vecstore.tokens import TokenRows
 
 DEFAULT_RECALL = 0.98
 # Rows scored by all their tokens for what a search of candidates costs besides those it scores so.
 SCAN_ROWS = 128
-_PLANS_MAX = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class LateIndex(BuiltIndex):
         self._with_tokens = int(np.count_nonzero(np.diff(rows.offsets)))
         self._exact = MaxSimFlatIndex(field, rows)
         self._open: dict[str, OpenTokens] = {}
-        self._plans: dict[tuple[int, SearchParams, int], Plan] = {}
+        self._plans: Remembered[tuple[int, SearchParams, int], Plan] = Remembered(PLANS_REMEMBERED)
         self._asked: TokenRows | None = None  # the user's queries that the table was measured on
 
     @abstractmethod
@@ -123,9 +124,7 @@ class LateIndex(BuiltIndex):
         key = (k, params, matches)
         known = self._plans.get(key)
         if known is None:
-            if len(self._plans) >= _PLANS_MAX:
-                self._plans.clear()
-            known = self._plans[key] = self._planned(k, params, matches)
+            known = self._plans.keep(key, self._planned(k, params, matches))
         return known
 
     def _planned(self, k: int, params: SearchParams, matches: int) -> Plan:
@@ -184,14 +183,15 @@ class LateIndex(BuiltIndex):
         by_codes = coded if self._coded else None
         self.table = calibrated(self._rows, queries, own, self.efforts, first, by_codes, kernels, alive)
 
-    def _tune(self, queries: Any | None, kernels: Kernels, alive: Bitmap | None) -> Self:
+    def tuned(self, queries: Any | None, kernels: Kernels, alive: Bitmap | None = None) -> Self:
         if queries is not None and (not isinstance(queries, TokenRows) or queries.dim != self.field.dim):
             raise InvalidArgument(f"queries to tune by must be rows of tokens of {self.field.dim} components")
-        self._plans = {}
+        index = copy.copy(self)
+        index._plans = Remembered(PLANS_REMEMBERED)
         if queries is not None:
-            self._asked = queries.astype(np.float32)
-        self._calibrate(kernels, alive)
-        return self
+            index._asked = queries.astype(np.float32)
+        index._calibrate(kernels, alive)
+        return index
 
     def _asked_arrays(self) -> dict[str, np.ndarray]:
         if self._asked is None:

@@ -3,7 +3,6 @@ ranked again by the whole encodings where these are held, then by codes of token
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import ClassVar, Self
 
@@ -106,9 +105,6 @@ class MuveraIndex(LateIndex):
         index._calibrate(kernels)
         progress("calibrate", 1, 1)
         return index
-
-    def tuned(self, queries: object | None, kernels: Kernels, alive: Bitmap | None = None) -> Self:
-        return copy.copy(self)._tune(queries, kernels, alive)
 
     def _calibrate(self, kernels: Kernels, alive: Bitmap | None = None) -> None:
         self._tune_first(kernels, alive)

@@ -6,7 +6,6 @@ and candidates scored by byte tables (native/src/centroid_search.cpp).
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar, Self
@@ -87,9 +86,6 @@ class PlaidIndex(LateIndex):
         index._calibrate(kernels)
         progress("calibrate", 1, 1)
         return index
-
-    def tuned(self, queries: object | None, kernels: Kernels, alive: Bitmap | None = None) -> Self:
-        return copy.copy(self)._tune(queries, kernels, alive)
 
     def _learned(self) -> Learned | None:
         shared, coded = self._shared(), self._codes().codes

@@ -21,7 +21,7 @@ from vecstore.kernels import encode
 from vecstore.kernels.base import Float32Array
 from vecstore.kernels.places import contiguous, quotients, xp_of
 from vecstore.quantize.base import Encoded
-from vecstore.quantize.estimates import Residuals, halves_suffice, ratios, scale_and_add, stored
+from vecstore.quantize.estimates import Residuals, decoded, halves_suffice, ratios, scale_and_add, stored
 from vecstore.quantize.itq import train_itq
 from vecstore.quantize.projected import ProjectedQuantizer
 from vecstore.quantize.table_codes import Tables
@@ -128,9 +128,6 @@ class BinaryQuantizer(ProjectedQuantizer):
     def project(self, rows: Float32Array) -> Float32Array:
         return self._map.apply(rows)
 
-    def project_back(self, projected: Float32Array) -> Float32Array:
-        return projected @ self.project(np.eye(self.dim, dtype=np.float32)).T
-
     def encode_residuals(self, residuals: Residuals) -> Encoded:
         positive = residuals.projected >= 0
         values = np.where(positive, np.float32(1), np.float32(-1))
@@ -146,8 +143,7 @@ class BinaryQuantizer(ProjectedQuantizer):
     def decode_residuals(self, encoded: Encoded) -> Float32Array:
         positive = encoded["nibbles"][:, :, None] >> np.arange(4, dtype=np.uint8) & np.uint8(1)
         values = 2 * positive.reshape(len(positive), -1)[:, : self.bits].astype(np.float32) - 1
-        by = np.float32(-2 if self.metric is Metric.L2 else -1)
-        return values * (encoded["factors"][:, :1].astype(np.float32) / by)
+        return decoded(self.metric, values, encoded["factors"])
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {

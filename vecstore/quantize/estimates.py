@@ -57,6 +57,11 @@ def scale_and_add(
     return -ratio, crossing - residuals.centroid_dots
 
 
+def decoded(metric: Metric, values: Float32Array, factors: Factors) -> Float32Array:
+    """Residuals (n, dims) from `values`, which their codes stand for, and the first of their factors, the scale."""
+    return values * (factors[:, :1].astype(np.float32) / np.float32(-2 if metric is Metric.L2 else -1))
+
+
 def rotated_error(metric: Metric, residuals: Residuals, values: Float32Array, ratio: Float64Array) -> Float64Array:
     """Standard deviation of the estimate over random rotations, for |q - c| = 1: |r| sqrt((1 / a^2 - 1) / (D - 1))
     where a is the cosine of residual and code; twice that for L2."""

@@ -20,7 +20,7 @@ from vecstore.kernels.base import Float32Array, UInt8Array
 from vecstore.kernels.places import like, quotients
 from vecstore.quantize.base import Encoded, Lists
 from vecstore.quantize.codebooks import lloyd_max
-from vecstore.quantize.estimates import Residuals, halves_suffice, ratios, rotated_error, scale_and_add, stored
+from vecstore.quantize.estimates import Residuals, decoded, halves_suffice, ratios, rotated_error, scale_and_add, stored
 from vecstore.quantize.projected import ProjectedQuantizer
 from vecstore.quantize.rabitq import stored_rotation
 from vecstore.quantize.row_codes import Folding, RowSearch, byte_levels
@@ -60,9 +60,6 @@ class LloydMax(ProjectedQuantizer):
     def project(self, rows: Float32Array) -> Float32Array:
         return self._rotation.apply(rows)
 
-    def project_back(self, projected: Float32Array) -> Float32Array:
-        return projected @ self._rotation.apply(np.eye(self.dim, dtype=np.float32)).T
-
     def level_numbers(self, rotated: Float32Array) -> encode.UInt16Array:
         """The nearest level of each coordinate of rotated residuals (n, dims), whose length stands for sqrt(dims)."""
         lengths = np.sqrt(encode.row_dots(rotated, rotated))
@@ -82,9 +79,7 @@ class LloydMax(ProjectedQuantizer):
 
     def decode_residuals(self, encoded: Encoded) -> Float32Array:
         values = self.levels[self.numbers_of(encoded["nibbles"])]
-        return values * (
-            encoded["factors"][:, :1].astype(np.float32) / np.float32(-2 if self.metric is Metric.L2 else -1)
-        )
+        return decoded(self.metric, values, encoded["factors"])
 
     def scanned(self, arrays: Mapping[str, np.ndarray], lists: Lists) -> TableSearch | RowSearch:
         """At 4 bits a nibble is one coordinate, and all have the same levels: these stay in one register, and products

@@ -28,9 +28,9 @@ class ProjectedQuantizer(Quantizer):
     def project(self, rows: Float32Array) -> Float32Array:
         """The linear map that rows, centroids and queries go through, (n, dim) to (n, dims)."""
 
-    @abstractmethod
     def project_back(self, projected: Float32Array) -> Float32Array:
         """Its transpose."""
+        return projected @ self.project(np.eye(self.dim, dtype=np.float32)).T
 
     @abstractmethod
     def encode_residuals(self, residuals: Residuals) -> Encoded: ...

@@ -20,7 +20,7 @@ from vecstore.kernels.base import Float32Array
 from vecstore.kernels.places import xp_of
 from vecstore.quantize.base import Encoded
 from vecstore.quantize.codebooks import grid_step
-from vecstore.quantize.estimates import Residuals, halves_suffice, ratios, rotated_error, scale_and_add, stored
+from vecstore.quantize.estimates import Residuals, decoded, halves_suffice, ratios, rotated_error, scale_and_add, stored
 from vecstore.quantize.grid import Grid
 from vecstore.quantize.projected import ProjectedQuantizer
 from vecstore.schema import Metric
@@ -58,9 +58,6 @@ class RaBitQ(ProjectedQuantizer):
     def project(self, rows: Float32Array) -> Float32Array:
         return self._rotation.apply(rows)
 
-    def project_back(self, projected: Float32Array) -> Float32Array:
-        return projected @ self._rotation.apply(np.eye(self.dim, dtype=np.float32)).T
-
     def encode_residuals(self, residuals: Residuals) -> Encoded:
         codes = self.grid_codes(residuals.projected)
         encoded: Encoded = {
@@ -85,8 +82,7 @@ class RaBitQ(ProjectedQuantizer):
 
     def decode_residuals(self, encoded: Encoded) -> Float32Array:
         values = self._grid.values(self._grid.codes(encoded["nibbles"], encoded.get("extra")))
-        scale = encoded.get("extra_factors", encoded["factors"])[:, :1].astype(np.float32)
-        return values * (scale / np.float32(-2 if self.metric is Metric.L2 else -1))
+        return decoded(self.metric, values, encoded.get("extra_factors", encoded["factors"]))
 
     def _factors(self, residuals: Residuals, values: Float32Array, half: bool) -> np.ndarray:
         ratio = ratios(residuals, values)

@@ -23,7 +23,7 @@ from vecstore.kernels.encode import Float64Array
 from vecstore.kernels.places import like, quotients, xp_of
 from vecstore.quantize.base import Encoded
 from vecstore.quantize.codebooks import BITS_MAX
-from vecstore.quantize.estimates import Residuals, halves_suffice, ratios, scale_and_add, stored
+from vecstore.quantize.estimates import Residuals, decoded, halves_suffice, ratios, scale_and_add, stored
 from vecstore.quantize.grid import Grid
 from vecstore.quantize.projected import ProjectedQuantizer
 from vecstore.quantize.saq_layout import Layout, code_bytes, fitted
@@ -132,8 +132,7 @@ class SAQ(ProjectedQuantizer):
 
     def decode_residuals(self, encoded: Encoded) -> Float32Array:
         values = self._grid.values(self._grid.codes(encoded["nibbles"], encoded.get("extra")))
-        scale = encoded.get("extra_factors", encoded["factors"])[:, :1].astype(np.float32)
-        return values * (scale / np.float32(-2 if self.metric is Metric.L2 else -1))
+        return decoded(self.metric, values, encoded.get("extra_factors", encoded["factors"]))
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {

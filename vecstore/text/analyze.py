@@ -17,6 +17,7 @@ import numpy as np
 import xxhash
 
 from vecstore.errors import InvalidArgument, invalid
+from vecstore.memory.remembered import Remembered
 from vecstore.schema import Analysis
 from vecstore.sparse import SparseRows
 from vecstore.text.stop_words import LISTS, extra_missing, stop_words
@@ -75,10 +76,11 @@ def term_number(term: str) -> int:
     return xxhash.xxh3_64_intdigest(term.encode()) & 0xFFFFFFFF
 
 
-class _Numbers(dict[str, int]):
+class _Numbers(Remembered[str, int]):
     """Term numbers of tokens of one language, computed when first asked for. Threads may share one."""
 
     def __init__(self, language: str, without_stop_words: bool) -> None:
+        super().__init__(_REMEMBERED)
         self._language = language
         self._stop = stop_words(language) if without_stop_words else frozenset()
         self._local = threading.local()  # a stemmer serves one thread
@@ -86,9 +88,7 @@ class _Numbers(dict[str, int]):
     def __missing__(self, token: str) -> int:
         number = _STOP if token in self._stop else term_number(self._stem(token))
         if len(token) <= _REMEMBERED_LENGTH:
-            if len(self) >= _REMEMBERED:
-                self.clear()
-            self[token] = number
+            self.keep(token, number)
         return number
 
     def _stem(self, token: str) -> str:
