@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
-from math import ceil
 from typing import Any, ClassVar, Self
 
 import msgspec
@@ -19,6 +18,7 @@ import numpy as np
 
 from vecstore.errors import Corruption
 from vecstore.index import costs
+from vecstore.index.asked import open_asked_sparse
 from vecstore.index.base import (
     DEFAULT_PARAMS,
     EXACT_SCAN,
@@ -31,47 +31,28 @@ from vecstore.index.base import (
     allowed_count,
     some_alive,
 )
-from vecstore.index.header import read_header
 from vecstore.index.resident import resident
-from vecstore.index.seismic_calibration import QUERIES, UNCALIBRATED, FactorTable, calibrated, drawn
+from vecstore.index.seismic_calibration import QUERIES, UNCALIBRATED, calibrated, drawn
 from vecstore.index.seismic_forward import forward_arrays, forward_copy, more_than, open_forward, rescore
+from vecstore.index.seismic_header import VERSION, Header, open_header
 from vecstore.index.seismic_order import similar_order, sketches
-from vecstore.index.seismic_parts import Kept, build_parts
+from vecstore.index.seismic_parts import Kept, build_parts, coded_entries
+from vecstore.index.seismic_plan import FIRST_BLOCKS, Planner
 from vecstore.index.seismic_terms import count_terms, least_kept, smallest_value
 from vecstore.index.seismic_versions import OLD_VERSIONS, of_today
 from vecstore.index.sparse_flat import SparseFlatIndex, check_sparse_rows
 from vecstore.index_spec import Seismic
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.seismic import BLOCK, COUNTERS, TERMS_MAX, OpenSeismic, SeismicArrays, Visit
-from vecstore.kernels.seismic_records import counts_of
 from vecstore.kernels.select import get_kernels
-from vecstore.kernels.sparse_checks import check_queries
 from vecstore.packed_sparse import PackedRows, StoredRows
 from vecstore.schema import VectorField
 from vecstore.sparse import SparseRows
 
-VERSION = 3
 SEED = 0
-DEFAULT_RECALL = 0.98
-SHARE = 0.95  # of a query's weight whose terms find candidates; all score them
-FIRST_BLOCKS = 8
-DEPTH, DEPTH_PRUNED = 1.5, 4.0  # rows scored in full, as a multiple of k; more where codes are missing
-FACTORS_REMEMBERED = 1_000
 LIST_FACTOR = 6.0
 _ARRAYS = tuple(SeismicArrays.__slots__)
 _REFUSED = COUNTERS.index("weights_refused")
-_NO_PLAN: tuple[SearchParams | None, int, int, Visit, float | None] = (None, 0, 0, Visit(1, 1, 1.0), None)
-
-
-class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    version: int
-    n: int
-    nnz: int
-    spec: Seismic
-    coded: int  # entries that have a code: less than nnz where some were left out
-    negative: bool  # a stored value is below 0: no blocks, every search is exact
-    table: FactorTable
-    step: float = 1.0  # of the values of a copy that are bytes
 
 
 class SeismicIndex(BuiltIndex):
@@ -101,8 +82,7 @@ class SeismicIndex(BuiltIndex):
         self._pruned = header.coded < header.nnz
         self._asked: SparseRows | None = None  # the user's queries that the table was measured on
         self._open: dict[str, OpenSeismic] = {}
-        self._last = _NO_PLAN
-        self._factors: dict[tuple[float, int], float] = {}  # by recall and k, for this table
+        self._planner = Planner(header.table, self.ntotal, self._pruned)
 
     @classmethod
     def build(
@@ -127,7 +107,7 @@ class SeismicIndex(BuiltIndex):
             order = similar_order(sketches(rows, terms, counts, progress), kernels, progress)
         kept = _kept(spec, rows, len(terms))
         arrays = build_parts(rows, order, terms, counts, kept, spec.summary, progress)
-        coded = _coded(arrays)
+        coded = coded_entries(arrays)
         step = 1.0 if forward is None else forward.step
         header = Header(VERSION, len(rows), rows.nnz, spec, coded, negative, UNCALIBRATED, step)
         index = cls(field, rows, spec, arrays, header, forward)
@@ -143,8 +123,6 @@ class SeismicIndex(BuiltIndex):
 
     def tuned(self, queries: Any | None, kernels: Kernels, alive: Bitmap | None = None) -> Self:
         index = copy.copy(self)
-        index._last = _NO_PLAN
-        index._factors = {}
         if queries is not None:
             index._asked = SparseRows(queries.offsets, queries.indices, queries.values.astype(np.float32))
         index._calibrate(kernels, alive)
@@ -171,11 +149,11 @@ class SeismicIndex(BuiltIndex):
             if factor is None:
                 found = self._exactly(kernels, queries, k, alive)
             else:
-                found = self._found(kernels, queries, k, alive, self._visit(k, count, factor))
+                found = self._found(kernels, queries, k, alive, self._planner.visit(k, count, factor))
             return found.rows, found.distances
 
         self.header = msgspec.structs.replace(self.header, table=calibrated(search, asked, own, count))
-        self._factors.clear()
+        self._planner = Planner(self.header.table, self.ntotal, self._pruned)
 
     def search(
         self,
@@ -203,7 +181,7 @@ class SeismicIndex(BuiltIndex):
             found = self._exactly(kernels, queries, k, allowed)
             found.recall = 1.0
             return found
-        visit, recall = self._plan(k, matches, params)
+        visit, recall = self._planner.plan(k, matches, params)
         found = self._found(kernels, queries, k, allowed, visit, params.rescore)
         found.recall = recall if params.rescore or self._copy_is_exact else None
         found.est_us = None if cost is None else round(cost / 1e3, 1)
@@ -216,42 +194,13 @@ class SeismicIndex(BuiltIndex):
         only = params.exact or bool(params.truncate_dim) or self.header.negative or matches <= k
         first = only or (matches < self.ntotal and by_rows <= by_blocks)
         exact = Way(EXACT_SCAN, by_rows / 1e3, 1.0, first)
-        return (
-            [exact] if only else [Way(self.name, by_blocks / 1e3, self._plan(k, matches, params)[1], not first), exact]
-        )
+        if only:
+            return [exact]
+        return [Way(self.name, by_blocks / 1e3, self._planner.plan(k, matches, params)[1], not first), exact]
 
     def _costs(self, matches: int) -> tuple[float, float]:
         by_rows = costs.sparse_exact(matches, self.header.nnz / max(1, self.ntotal))
         return by_rows, costs.sparse_blocks(self.ntotal)
-
-    def _plan(self, k: int, matches: int, params: SearchParams) -> tuple[Visit, float | None]:
-        """What to visit, and the recall that this promises."""
-        last = self._last
-        if last[1] == k and last[2] == matches and (last[0] is params or last[0] == params):
-            return last[3], last[4]
-        target, table = params.recall_target or DEFAULT_RECALL, self.header.table
-        factor = params.block_factor or self._factor(target, k)
-        recall = table.recall_of(factor, k) if params.block_factor else table.recall_for(target, k)
-        visit = self._visit(k, matches, factor)
-        if params.nprobe:
-            visit, recall = replace(visit, terms=min(params.nprobe, TERMS_MAX), share=1.0), None
-        if params.oversampling:
-            visit, recall = replace(visit, depth=max(k, ceil(k * params.oversampling))), None
-        self._last = params, k, matches, visit, recall
-        return visit, recall
-
-    def _factor(self, recall: float, k: int) -> float:
-        known = self._factors.get((recall, k))
-        if known is None:
-            if len(self._factors) >= FACTORS_REMEMBERED:
-                self._factors.clear()
-            known = self._factors[recall, k] = self.header.table.factor(recall, k)
-        return known
-
-    def _visit(self, k: int, matches: int, factor: float) -> Visit:
-        depth = ceil(k * (DEPTH_PRUNED if self._pruned else DEPTH))
-        first = max(FIRST_BLOCKS, ceil(2 * depth * self.ntotal / (BLOCK * max(1, matches))))
-        return Visit(depth, first, factor, TERMS_MAX, SHARE)
 
     def _found(
         self,
@@ -324,7 +273,7 @@ class SeismicIndex(BuiltIndex):
     @classmethod
     def from_arrays(cls, field: VectorField, rows: StoredRows, arrays: Mapping[str, np.ndarray]) -> Self:
         check_sparse_rows(field, rows)
-        header = _open_header(rows, arrays)
+        header = open_header(rows, arrays)
         if header.version in OLD_VERSIONS:
             arrays = of_today(header.version, arrays, len(rows))
             header = msgspec.structs.replace(header, version=VERSION)
@@ -337,7 +286,7 @@ class SeismicIndex(BuiltIndex):
             raise Corruption("a seismic index lacks its copy of the rows")
         index = cls(field, rows, header.spec, parts, header, forward)
         index._check()
-        index._asked = _open_asked(arrays)
+        index._asked = open_asked_sparse(arrays)
         return index
 
     def _check(self) -> None:
@@ -348,16 +297,9 @@ class SeismicIndex(BuiltIndex):
             self._opened(get_kernels())
         except ValueError as error:
             raise Corruption(f"the arrays of a seismic index do not fit together: {error}") from None
-        coded = _coded(self._arrays)
+        coded = coded_entries(self._arrays)
         if coded != self.header.coded:
             raise Corruption(f"a seismic index has codes of {coded} entries, its header says {self.header.coded}")
-
-
-def _coded(arrays: SeismicArrays) -> int:
-    """Entries that have a code."""
-    words, step = arrays.part_records, 1 << 20
-    every = (np.arange(low, min(low + step, len(words))) for low in range(0, len(words), step))
-    return sum(int(counts_of(arrays, some).sum()) for some in every)
 
 
 def _kept(spec: Seismic, rows: StoredRows, terms: int) -> Kept:
@@ -365,24 +307,3 @@ def _kept(spec: Seismic, rows: StoredRows, terms: int) -> Kept:
         return Kept(0.0, max(1, len(rows)))
     factor = LIST_FACTOR if spec.list_factor == "auto" else spec.list_factor
     return Kept(least_kept(rows, spec.postings * terms), max(1, int(spec.postings * factor)))
-
-
-def _open_header(rows: StoredRows, arrays: Mapping[str, np.ndarray]) -> Header:
-    header = read_header(arrays, Header, "a seismic index")
-    got, wanted = (header.version, header.n, header.nnz), (VERSION, len(rows), rows.nnz)
-    if got[1:] != wanted[1:] or header.version not in (*OLD_VERSIONS, VERSION):
-        raise Corruption(f"a seismic index is of (version, rows, entries) {got}, its segment of {wanted}")
-    header.table.check()
-    return header
-
-
-def _open_asked(arrays: Mapping[str, np.ndarray]) -> SparseRows | None:
-    named = {name: arrays.get(f"asked.{name}") for name in ("offsets", "indices", "values")}
-    if all(array is None for array in named.values()):
-        return None
-    try:
-        asked = SparseRows(**named)  # type: ignore[arg-type]
-        check_queries(asked)
-    except (ValueError, AttributeError, TypeError) as error:
-        raise Corruption(f"the queries of a seismic index are damaged: {error}") from None
-    return asked

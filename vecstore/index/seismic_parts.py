@@ -14,7 +14,7 @@ from vecstore.index.resident import aligned_empty
 from vecstore.kernels.base import Float32Array, Int64Array, UInt8Array
 from vecstore.kernels.graph import UInt32Array
 from vecstore.kernels.seismic import BLOCK, DENSE_SHARE, PADDING, SeismicArrays
-from vecstore.kernels.seismic_records import encoded, placed
+from vecstore.kernels.seismic_records import counts_of, encoded, placed
 from vecstore.packed_sparse import StoredRows, places_of
 
 Summary = Literal["mean", "max"]
@@ -179,3 +179,10 @@ def _parts(entries: Entries, terms: UInt32Array, summary: Summary) -> Parts:
     named = terms[entries.terms[firsts]]
     numbers = blocks[starts].astype(np.uint32)
     return Parts(named, scales, counts, numbers, standing, made.words, made.sizes, made.records)
+
+
+def coded_entries(arrays: SeismicArrays) -> int:
+    """Entries that have a code."""
+    words, step = arrays.part_records, 1 << 20
+    every = (np.arange(low, min(low + step, len(words))) for low in range(0, len(words), step))
+    return sum(int(counts_of(arrays, some).sum()) for some in every)
