@@ -37,10 +37,12 @@ from vecstore.index.familiar_limits import Caution, along, familiar_arrays, open
 from vecstore.index.flat import FlatIndex
 from vecstore.index.prefixes import Prefixes
 from vecstore.index.rerank import smallest
+from vecstore.index.stored_arrays import take
 from vecstore.index.stored_rows import as_float32
 from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels
 from vecstore.schema import Metric, VectorField
 
+_NAME = "a funnel"
 SEED = 0
 _QUERIES = 256
 _PLACES = 1 << 21  # of candidates held at a time where many queries are measured
@@ -264,20 +266,20 @@ class FunnelIndex(BuiltIndex):
     @classmethod
     def from_arrays(cls, field: VectorField, rows: DenseRows, arrays: Mapping[str, np.ndarray]) -> Self:
         FlatIndex.from_arrays(field, rows, arrays)  # checks the rows and their norms
-        dims = _take(arrays, "dims", np.dtype(np.int64), None).tolist()
-        oversampling = float(_take(arrays, "oversampling", np.dtype(np.float64), (1,))[0])
+        dims = take(arrays, "dims", np.int64, (None,), _NAME).tolist()
+        oversampling = float(take(arrays, "oversampling", np.float64, (1,), _NAME)[0])
         try:
             _check_spec(index_spec.Funnel(tuple(dims), oversampling), field.dim)
         except InvalidArgument as error:
             raise Corruption(f"a stored funnel: {error.message}") from None
         stages = []
         for place, (low, high) in enumerate(zip([0, *dims], dims, strict=False)):
-            components: Any = _take(arrays, f"components.{place}", rows.dtype, (len(rows), high - low))
+            components = take(arrays, f"components.{place}", rows.dtype, (len(rows), high - low), _NAME)
             norms = None
             if field.metric is Metric.COSINE:
-                norms = _take(arrays, f"inverse_norms.{place}", np.dtype(np.float32), (len(rows),))
+                norms = take(arrays, f"inverse_norms.{place}", np.float32, (len(rows),), _NAME)
             stages.append(Stage(low, high, components, norms))
-        table = open_table(arrays, "a funnel", len(rows), len(rows))
+        table = open_table(arrays, _NAME, len(rows), len(rows))
         index = cls(field, rows, arrays.get("inverse_norms"), stages, oversampling, table)
         index._asked = open_asked(arrays.get("asked"), field.dim)
         index.familiar = open_familiar(field.metric, arrays)
@@ -291,14 +293,3 @@ def _check_spec(spec: index_spec.Funnel, dim: int) -> None:
     if not 1 <= spec.oversampling < np.inf:
         message = f"funnel.oversampling={spec.oversampling} must be at least 1"
         raise InvalidArgument(message, reason="BAD_INDEX_SPEC")
-
-
-def _take(
-    arrays: Mapping[str, np.ndarray], name: str, dtype: np.dtype[Any], shape: tuple[int, ...] | None
-) -> np.ndarray:
-    array = arrays.get(name)
-    if array is None:
-        raise Corruption(f"a funnel lacks its array {name}")
-    if array.dtype != dtype or array.ndim != len(shape or (0,)) or (shape is not None and array.shape != shape):
-        raise Corruption(f"array {name} of a funnel is {array.dtype} of shape {array.shape}, not {dtype} of {shape}")
-    return array

@@ -18,7 +18,6 @@ from vecstore.index import costs, graph_codes
 from vecstore.index.asked import open_asked
 from vecstore.index.base import (
     DEFAULT_PARAMS,
-    EXACT_SCAN,
     PLANS_REMEMBERED,
     BuiltIndex,
     Candidates,
@@ -36,38 +35,26 @@ from vecstore.index.graph_build import DEGREE, neighbours_of
 from vecstore.index.graph_calibration import QUERIES, WalkTable, calibrated, uncalibrated
 from vecstore.index.graph_codes import GraphCodes
 from vecstore.index.graph_connect import connect
-from vecstore.index.graph_plan import SCAN_DEPTH, Asked, Plan, plan, ways, without_end
+from vecstore.index.graph_header import NAME, VERSION, Header, open_header
+from vecstore.index.graph_plan import Asked, Plan, plan, ways
 from vecstore.index.graph_rows import entries
-from vecstore.index.header import read_header
+from vecstore.index.graph_search import STRATEGIES, candidates
 from vecstore.index.learned import SAMPLE_MIN, within
 from vecstore.index.rerank import smallest
 from vecstore.index.rerank_copy import make_copy, open_copy, rescorer
 from vecstore.index.resident import aligned_empty, resident
+from vecstore.index.stored_arrays import take
 from vecstore.index.stored_rows import StoredRows
 from vecstore.index_queried import as_queried
 from vecstore.index_spec import SAQ, Flat, Graph
 from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels, UInt8Array
-from vecstore.kernels.graph import COUNTERS, LINE, GraphArrays, OpenGraph, UInt32Array, Walk
+from vecstore.kernels.graph import LINE, GraphArrays, OpenGraph, UInt32Array
 from vecstore.kernels.places import ahead, in_parts
 from vecstore.memory.remembered import Remembered
 from vecstore.schema import Metric, VectorField
 
-VERSION = 1
 SEED = 0
 _NO_PLAN: tuple[Any, ...] = (None, 0, 0, None, 0.0)
-_RESCORED = COUNTERS.index("rows_rescored")
-
-
-class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    version: int
-    n: int
-    dim: int
-    metric: Metric
-    spec: Graph
-    table: WalkTable
-
-
-_STRATEGIES = {"walk": "", "detours": "graph_detours", "scan": "graph_scan", "exact": EXACT_SCAN}
 
 
 class GraphIndex(BuiltIndex):
@@ -186,55 +173,16 @@ class GraphIndex(BuiltIndex):
     ) -> Candidates:
         if how.how == "exact":
             return self._exact.search(kernels, queries, k, allowed, params)
+        graph = self._opened(kernels)
         if not params.rescore or self._rescorer is None:
-            return self._found(kernels, queries, k, how, 0, allowed)
+            return candidates(kernels, graph, self.ntotal, queries, k, how, 0, allowed)
         if self._rescored_in_walk:
-            return self._found(kernels, queries, k, how, how.rescored, allowed)
-        found = self._found(kernels, queries, how.rescored, how, 0, allowed)
+            return candidates(kernels, graph, self.ntotal, queries, k, how, how.rescored, allowed)
+        found = candidates(kernels, graph, self.ntotal, queries, how.rescored, how, 0, allowed)
         near = self._rescorer.distances(queries, found.rows, kernels)
         rows, distances = smallest(found.rows, near, k)
         counters = found.counters | {"rows_rescored": found.rows.size}
         return Candidates(rows, distances, counters, found.recall, found.strategy)
-
-    def _found(
-        self, kernels: Kernels, queries: Float32Array, k: int, how: Plan, rescored: int, allowed: Bitmap | None
-    ) -> Candidates:
-        """k candidates for each query."""
-        nq = len(queries)
-        rows, distances = np.empty((nq, k), np.int64), np.empty((nq, k), np.float32)
-        counters = np.empty((nq, len(COUNTERS)), np.int64)
-        if how.how == "scan":
-            kernels.graph_scan(self._opened(kernels), queries, rescored, allowed, rows, distances, counters)
-            return Candidates(rows, distances, _counted(counters, how.how), how.recall, _STRATEGIES["scan"])
-        walk = Walk(how.ef, rescored, how.how == "detours", how.narrow)
-        kernels.graph_search(self._opened(kernels), queries, walk, allowed, rows, distances, counters)
-        found = Candidates(rows, distances, _counted(counters, how.how), how.recall, _STRATEGIES[how.how])
-        if allowed is not None:
-            thin = rows[:, -1] < 0
-            if rescored:
-                thin |= counters[:, _RESCORED] < rescored
-            which = np.flatnonzero(thin)
-            if len(which) and how.narrow.reach:
-                asked = np.ascontiguousarray(queries[which])
-                _replace(found, which, self._found(kernels, asked, k, without_end(how), rescored, allowed))
-            elif len(which):
-                self._scan_instead(kernels, queries, rescored, allowed, found, which)
-        elif rows[:, -1].min() < 0:
-            self._scan_instead(kernels, queries, rescored, None, found, np.flatnonzero(rows[:, -1] < 0))
-        return found
-
-    def _scan_instead(
-        self, kernels: Kernels, queries: Float32Array, rescored: int, allowed: Bitmap | None, found: Candidates,
-        which: Int64Array,
-    ) -> None:  # fmt: skip
-        """For queries whose walk met too few allowed rows: these lie away from the query, and the nearest of them may
-        be anywhere."""
-        rows = np.empty((len(which), found.rows.shape[1]), np.int64)
-        distances, counters = np.empty(rows.shape, np.float32), np.empty((len(which), len(COUNTERS)), np.int64)
-        asked = np.ascontiguousarray(queries[which])
-        deep = min(SCAN_DEPTH * rescored, self.ntotal)
-        kernels.graph_scan(self._opened(kernels), asked, deep, allowed, rows, distances, counters)
-        _replace(found, which, Candidates(rows, distances, _counted(counters, "scan")))
 
     def _plan(self, k: int, params: SearchParams, matches: int, factor: float = 1.0) -> Plan:
         """`factor` is what stored rows cost (`costs.row_factor`)."""
@@ -264,7 +212,7 @@ class GraphIndex(BuiltIndex):
         found = []
         for cost, one in ways(self.table, self._asked_of(k, params, matches, factor)):
             recall = chosen.recall if one.how == chosen.how else one.recall  # which perhaps ends early
-            found.append(Way(_STRATEGIES[one.how] or self.name, cost / 1e3, recall, one.how == how))
+            found.append(Way(STRATEGIES[one.how] or self.name, cost / 1e3, recall, one.how == how))
         return found
 
     def _opened(self, kernels: Kernels) -> OpenGraph:
@@ -296,39 +244,24 @@ class GraphIndex(BuiltIndex):
 
     @classmethod
     def from_arrays(cls, field: VectorField, rows: np.ndarray, arrays: Mapping[str, np.ndarray]) -> Self:
-        header = _open_header(field, len(rows), arrays)
+        header = open_header(field, len(rows), arrays)
         header.table.check(len(rows))
         FlatIndex.from_arrays(field, rows, arrays)  # checks the rows and their norms
         norms = arrays.get("inverse_norms") if field.metric is Metric.COSINE else None
         source = StoredRows(field, rows, norms)
         codes = graph_codes.open_codes(within(arrays, "coder."), field.dim)
         n = len(rows)
-        coded = _take(arrays, "codes", np.uint8, (n, codes.lines * LINE))
-        lists = _take(arrays, "neighbours", np.uint32, (n, None))
-        starts = _take(arrays, "entries", np.uint32, (None,))
+        coded = take(arrays, "codes", np.uint8, (n, codes.lines * LINE), NAME)
+        lists = take(arrays, "neighbours", np.uint32, (n, None), NAME)
+        starts = take(arrays, "entries", np.uint32, (None,), NAME)
         if n and (not len(starts) or max(int(lists.max(initial=0)), int(starts.max())) >= n):
-            raise Corruption(f"the neighbours or entries of a graph index point past its {n} rows")
+            raise Corruption(f"the neighbours or entries of {NAME} point past its {n} rows")
         copied = open_copy(_coded_spec(header.spec), source, within(arrays, "rerank."))
         spec = as_queried(header.spec, field.index)
         index = cls(source, spec, codes, coded, lists, starts, copied, header.table)
         index._asked = open_asked(arrays.get("asked"), field.dim)
         index.familiar = open_familiar(field.metric, arrays)
         return index
-
-
-def _replace(found: Candidates, which: Int64Array, again: Candidates) -> None:
-    """Some queries' answers by those of another search."""
-    found.rows[which], found.distances[which] = again.rows, again.distances
-    for name, count in again.counters.items():
-        found.counters[name] = found.counters.get(name, 0) + count
-
-
-def _counted(counters: Int64Array, how: str) -> dict[str, int]:
-    hops, scored, kept, rescored = (counters[0] if len(counters) == 1 else counters.sum(axis=0)).tolist()
-    return {
-        "hops": hops, "codes_scored": scored, "candidates_kept": kept, "rows_rescored": rescored,
-        "rows_scanned": scored, f"by_{how}": len(counters),
-    }  # fmt: skip
 
 
 def _coded_spec(spec: Graph) -> Flat:
@@ -348,20 +281,3 @@ def _encoded(source: StoredRows, codes: GraphCodes, progress: Progress) -> UInt8
         for part, made in in_parts(rows, None, lambda some, _: {"codes": codes.encode(some, source.metric, packed)}):
             out[low + part.start : low + part.stop] = made["codes"]
     return out
-
-
-def _open_header(field: VectorField, n: int, arrays: Mapping[str, np.ndarray]) -> Header:
-    header = read_header(arrays, Header, "a graph index")
-    got, wanted = (header.version, header.n, header.dim, header.metric), (VERSION, n, field.dim, field.metric)
-    if got != wanted:
-        raise Corruption(f"a graph index is of (version, rows, dim, metric) {got}, its segment of {wanted}")
-    return header
-
-
-def _take(arrays: Mapping[str, np.ndarray], name: str, dtype: type[np.generic], shape: tuple[int | None, ...]) -> Any:
-    array = arrays.get(name)
-    fits = array is not None and array.dtype == dtype and array.ndim == len(shape)
-    if array is None or not fits or any(w is not None and g != w for g, w in zip(array.shape, shape, strict=True)):
-        got = "missing" if array is None else f"{array.dtype} of shape {array.shape}"
-        raise Corruption(f"array {name} of a graph index is {got}, not {np.dtype(dtype)} of {shape}")
-    return array

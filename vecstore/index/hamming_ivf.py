@@ -29,10 +29,12 @@ from vecstore.index.familiar import measured
 from vecstore.index.familiar_limits import Caution, familiar_arrays, open_familiar
 from vecstore.index.flat import check_rows, scan_radius
 from vecstore.index.majority import nearest_centroids, train_centroids
+from vecstore.index.stored_arrays import take
 from vecstore.index_spec import HammingIVF
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels, UInt8Array
 from vecstore.schema import Metric, VectorField
 
+_NAME = "a hamming_ivf index"
 DEFAULT_RECALL = 0.95  # what nprobe="auto" asks of the table
 SEED = 0
 _GROWTH_MAX = 2  # lists wanted over lists learned before, up to which a merge trains nothing
@@ -189,9 +191,9 @@ class HammingIvfIndex(BuiltIndex):
         check_rows(field, rows)
         spec = field.index if isinstance(field.index, HammingIVF) else HammingIVF()
         lists = _open_lists(arrays, rows)
-        index = cls(spec, rows, lists, open_table(arrays, "a hamming_ivf index", len(lists.centroids), len(rows)))
+        index = cls(spec, rows, lists, open_table(arrays, _NAME, len(lists.centroids), len(rows)))
         if "asked" in arrays:
-            index._asked = _take(arrays, "asked", np.uint8, (-1, rows.shape[1]))
+            index._asked = take(arrays, "asked", np.uint8, (None, rows.shape[1]), _NAME)
         index.familiar = open_familiar(Metric.HAMMING, arrays)
         return index
 
@@ -212,26 +214,15 @@ def list_count(spec: HammingIVF, n: int) -> int:
     return max(1, min(spec.nlist, n))  # a segment may be smaller than the spec expects
 
 
-def _take(arrays: Mapping[str, np.ndarray], name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> Any:
-    """The array of that name; -1 in `shape` stands for any length of at least 1."""
-    array = arrays.get(name)
-    if array is None:
-        raise Corruption(f"a hamming_ivf index lacks its array {name}")
-    fits = array.ndim == len(shape) and all(
-        got == want or (want == -1 and got >= 1) for got, want in zip(array.shape, shape, strict=True)
-    )
-    if array.dtype != np.dtype(dtype) or not fits:
-        raise Corruption(f"array {name} is {array.dtype} of shape {array.shape}, not {np.dtype(dtype)} of {shape}")
-    return array
-
-
 def _open_lists(arrays: Mapping[str, np.ndarray], rows: UInt8Array) -> _Lists:
     n, nbytes = rows.shape
-    centroids = _take(arrays, "centroids", np.uint8, (-1, nbytes))
-    offsets = _take(arrays, "offsets", np.int64, (len(centroids) + 1,))
+    centroids = take(arrays, "centroids", np.uint8, (None, nbytes), _NAME)
+    if not len(centroids):
+        raise Corruption(f"{_NAME} has no centroids")
+    offsets = take(arrays, "offsets", np.int64, (len(centroids) + 1,), _NAME)
     if offsets[0] != 0 or offsets[-1] != n or (np.diff(offsets) < 0).any():
         raise Corruption(f"the offsets of {len(centroids)} lists do not ascend from 0 to {n}")
-    listed = _take(arrays, "list_rows", np.uint32, (n,))
+    listed = take(arrays, "list_rows", np.uint32, (n,), _NAME)
     if n and (np.bincount(np.minimum(listed, n), minlength=n + 1) != np.array([1] * n + [0])).any():
         raise Corruption(f"list_rows does not hold each of {n} rows once")
-    return _Lists(centroids, offsets, listed, _take(arrays, "codes", np.uint8, (n, nbytes)))
+    return _Lists(centroids, offsets, listed, take(arrays, "codes", np.uint8, (n, nbytes), _NAME))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vecstore.errors import Corruption
 from vecstore.index.base import DEFAULT_PARAMS, BuiltIndex, Candidates, Progress, SearchParams, Warm
 from vecstore.index.sparse_flat import SparseQueries, check_sparse_rows
+from vecstore.index.stored_arrays import take
 from vecstore.index.terms import row_lengths, saturation_of
 from vecstore.index.windows import document_frequency, search_windows
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
@@ -24,6 +25,7 @@ from vecstore.kernels.sparse import WINDOW_ROWS, OpenWindow, Saturation, Window
 from vecstore.packed_sparse import StoredRows
 from vecstore.schema import Analysis, VectorField, VectorKind
 
+_NAME = "an inverted index"
 _SIZES = ("n_rows", "nlists", "postings", "ndense")  # of a window, in the array `windows`
 _DTYPES: dict[str, type[np.generic]] = {
     "terms": np.uint32,
@@ -126,7 +128,7 @@ class InvertedIndex(BuiltIndex):
         check_sparse_rows(field, rows)
         lengths = None
         if field.kind is VectorKind.TEXT:
-            lengths = _array(arrays, "lengths", np.float32, (len(rows),))
+            lengths = take(arrays, "lengths", np.float32, (len(rows),), _NAME)
         index = cls(field, rows, list(_cut(arrays)), lengths)
         if sum(window.n_rows for window in index._windows) != len(rows):
             raise Corruption(f"windows of postings are not those of {len(rows)} rows")
@@ -149,25 +151,13 @@ def _windows(rows: StoredRows, saturation: Saturation | None, kernels: Kernels) 
         yield from pool.map(make, firsts)
 
 
-def _array(
-    arrays: Mapping[str, np.ndarray], name: str, dtype: type[np.generic], shape: tuple[int, ...]
-) -> NDArray[Any]:
-    array = arrays.get(name)
-    if array is None:
-        raise Corruption(f"an inverted index lacks its array {name}")
-    if array.dtype != dtype or array.shape != shape:
-        got = f"{array.dtype} of shape {array.shape}"
-        raise Corruption(f"{name} of an inverted index is {got}, it must be {np.dtype(dtype)} of shape {shape}")
-    return array
-
-
 def _cut(arrays: Mapping[str, np.ndarray]) -> Iterator[Window]:
     """The windows, whose arrays are views. Raises Corruption."""
     count = len(arrays["windows"]) if "windows" in arrays else 0
-    sizes = _array(arrays, "windows", np.int64, (count, len(_SIZES)))
+    sizes = take(arrays, "windows", np.int64, (count, len(_SIZES)), _NAME)
     if sizes.size and (sizes.min() < 0 or sizes.max() > 1 << 40):
         raise Corruption("windows of an inverted index have impossible sizes")
-    slopes = _array(arrays, "slopes", np.float32, (count,))
+    slopes = take(arrays, "slopes", np.float32, (count,), _NAME)
     n_rows, nlists, postings, ndense = sizes.T
     first_rows = (np.cumsum(n_rows) - n_rows).tolist()
     padded = (n_rows + 63) // 64 * 64
@@ -181,7 +171,9 @@ def _cut(arrays: Mapping[str, np.ndarray]) -> Iterator[Window]:
         "dense": ndense * padded,
     }
     ends = {name: np.cumsum(length).tolist() for name, length in lengths.items()}
-    whole = {name: _array(arrays, name, dtype, (ends[name][-1] if count else 0,)) for name, dtype in _DTYPES.items()}
+    whole = {
+        name: take(arrays, name, dtype, (ends[name][-1] if count else 0,), _NAME) for name, dtype in _DTYPES.items()
+    }
     for place in range(count):
         parts: dict[str, Any] = {
             name: whole[name][end[place] - lengths[name][place] : end[place]] for name, end in ends.items()
