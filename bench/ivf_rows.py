@@ -179,7 +179,7 @@ def show_pairs(data: Dataset, truth: np.ndarray, spec: str) -> None:
     assert isinstance(index, CodedIndex)
     for target in (0.9, 0.95, 0.98, 0.99):
         ends = SearchParams(recall_target=target)
-        how = index._plan(K, ends, index.ntotal)
+        how = index._planner.plan(K, ends, index.ntotal)
         got, rows, _ = searched(index, data, truth, ends)
         for nprobe in np.unique(np.geomspace(how.about / 2, index.learned.coarse.nlist, 150).astype(int)).tolist():
             fixed = SearchParams(nprobe=nprobe, oversampling=how.m / K)

@@ -15,7 +15,7 @@ from vecstore.index.base import SearchParams
 from vecstore.index.calibration import CAP_FACTOR, Calibration, uncalibrated
 from vecstore.index.coarse import Coarse, Ranked
 from vecstore.index.coded import IVFIndex
-from vecstore.index.ivf_search import plan
+from vecstore.index.ivf_plan import plan
 from vecstore.index.probing import excess
 from vecstore.index.recall_axis import TARGETS
 from vecstore.index_spec import IVF
@@ -64,7 +64,7 @@ def test_searches_end_by_distance_and_say_so() -> None:
     index = IVFIndex.build(field, IVF(), rows, None, get_kernels(), silent)
     queries = rows[:200] + np.float32(0.1) * rng.standard_normal((200, 16)).astype(np.float32)
     params = SearchParams(recall_target=0.98)
-    how = index._plan(10, params, len(rows))
+    how = index._planner.plan(10, params, len(rows))
     assert how.stop > 0
     found = index.search(get_kernels(), queries, 10, None, params)
     assert 0 < found.counters["stopped_early"] <= 200

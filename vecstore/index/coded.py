@@ -6,7 +6,6 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Self
 
 import msgspec
@@ -17,7 +16,6 @@ from vecstore.index.asked import open_asked
 from vecstore.index.base import (
     DEFAULT_PARAMS,
     EXACT_SCAN,
-    PLANS_REMEMBERED,
     BuiltIndex,
     Candidates,
     Progress,
@@ -25,17 +23,17 @@ from vecstore.index.base import (
     Warm,
     Way,
     allowed_count,
-    is_left_open,
     some_alive,
 )
 from vecstore.index.calibrate import calibrate
-from vecstore.index.calibration import EPS, EPS_FINE, FINE_BITS, QUERIES, uncalibrated
+from vecstore.index.calibration import EPS, EPS_FINE, FINE_BITS, QUERIES, Calibration, uncalibrated
 from vecstore.index.coarse import homes_of, make_lists, open_lists
 from vecstore.index.coded_header import VERSION, Header, open_header, spill
 from vecstore.index.exact_lists import ExactLists
 from vecstore.index.familiar import measured
 from vecstore.index.familiar_limits import Caution, along, familiar_arrays, open_familiar
 from vecstore.index.flat import FlatIndex
+from vecstore.index.ivf_plan import Held, Plan, Planner
 from vecstore.index.ivf_update import adapt
 from vecstore.index.learned import SEED, Learned, learn, list_count, open_learned, outgrown, within
 from vecstore.index.rerank import Rescorer, RowRescorer, distinct, smallest
@@ -44,7 +42,6 @@ from vecstore.index.stored_rows import StoredRows
 from vecstore.index_queried import as_queried
 from vecstore.index_spec import IVF, Flat
 from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels
-from vecstore.memory.remembered import Remembered
 from vecstore.quantize.base import Codes, Found, Lists, Probes
 from vecstore.schema import Metric, VectorField
 
@@ -68,10 +65,8 @@ class CodedIndex(BuiltIndex):
         """Without a calibration yet. Raises Corruption when the arrays do not fit together."""
         self.field, self.spec, self.learned, self.lists = source.field, spec, learned, lists
         self.ntotal = len(source)
-        self.calibration = uncalibrated()
         self._source = source
         self._asked: Float32Array | None = None  # the user's queries that the calibration was measured on
-        self._plans: Remembered[tuple[int, SearchParams, int], ivf_search.Plan] = Remembered(PLANS_REMEMBERED)
         self._code_arrays, self._copy_arrays = code_arrays, copy_arrays
         self._exact = FlatIndex(source.field, source.rows, source.inverse_norms)
         stored = RowRescorer(source.field.metric, source.rows, source.inverse_norms)
@@ -88,6 +83,13 @@ class CodedIndex(BuiltIndex):
             copied = sum(array.nbytes for name, array in copy_arrays.items() if name.startswith("row."))
             self.code_bytes = learned.quantizer.code_bytes * self._copies + copied / max(1, self.ntotal)
         self._lists_exact = ExactLists(lists, stored)
+        code_bytes = 0.0 if learned.quantizer is None else learned.quantizer.code_bytes
+        self._held = Held(self.ntotal, learned.coarse.nlist, self._copies, code_bytes, self.field.row_bytes)
+        self._take(uncalibrated())
+
+    def _take(self, calibration: Calibration) -> None:
+        nprobe = self.spec.nprobe if isinstance(self.spec, IVF) and self.spec.nprobe != "auto" else 0
+        self.calibration, self._planner = calibration, Planner(self._held, calibration, nprobe)
 
     @classmethod
     def build(
@@ -128,7 +130,6 @@ class CodedIndex(BuiltIndex):
 
     def tuned(self, queries: np.ndarray | None, kernels: Kernels, alive: Bitmap | None = None) -> Self:
         index = copy.copy(self)
-        index._plans = Remembered(PLANS_REMEMBERED)
         if queries is not None:
             index._asked = np.ascontiguousarray(queries, np.float32)
         held_out = some_alive(self.ntotal, alive, QUERIES, SEED)
@@ -148,7 +149,7 @@ class CodedIndex(BuiltIndex):
                 return self._scan(kernels, asked, truth.queries, alive, probes, k, m)
 
             found = calibrate(self.learned.coarse, scan, homes, truth, kernels)
-            self.calibration = msgspec.structs.replace(found, rows=allowed_count(self.ntotal, alive))
+            self._take(msgspec.structs.replace(found, rows=allowed_count(self.ntotal, alive)))
             self.familiar = measured(self, self.field.metric, kernels, asked, own, alive)
 
     def search(
@@ -162,14 +163,14 @@ class CodedIndex(BuiltIndex):
         matches = allowed_count(self.ntotal, allowed)
         if params.exact or params.truncate_dim or k == 0 or matches <= k:
             return self._exact.search(kernels, queries, k, allowed, params)
-        how = self._plan(k, params, matches)
+        how = self._planner.plan(k, params, matches)
         cost = None
         if how.pays and costs.is_scanned(how.pays, len(queries)) and costs.row_factor(kernels) == 1:
             return self._exact.search(kernels, queries, k, allowed, params)
         if allowed is not None:
             factor = costs.row_factor(kernels)
-            cost = self._cost(how, matches, factor, len(queries))
-            by_rows = costs.exact(matches, self.field.row_bytes, factor, len(queries))
+            cost = self._held.cost(how, matches, factor, len(queries))
+            by_rows = self._held.exact(matches, factor, len(queries))
             if by_rows <= cost and params.rescore:
                 found = self._exact.search(kernels, queries, k, allowed, params)
                 found.est_us = round(by_rows / 1e3, 1)
@@ -182,18 +183,16 @@ class CodedIndex(BuiltIndex):
 
     def caution(self, k: int, matches: int, params: SearchParams) -> Caution:
         """Less where lists end by distance: a query far from all of them visits more by itself."""
-        if not self._plan(k, params, matches).stop:
+        if not self._planner.plan(k, params, matches).stop:
             return super().caution(k, matches, params)
         return Caution(nines=along(k, 0.35, 0.3, 0.12))
 
     def scan_pays(self, k: int, queries: int, params: SearchParams, far: float) -> bool:
-        how = self._plan(k, params, self.ntotal)
+        how = self._planner.plan(k, params, self.ntotal)
         if not (how.pays and how.stop):
             return False
         wider = replace(how, about=round(how.about * math.exp(FAR_LISTS * far)))
-        return costs.exact(self.ntotal, self.field.row_bytes, 1.0, queries) <= self._cost(
-            wider, self.ntotal, 1.0, queries
-        )
+        return self._held.exact(self.ntotal, 1.0, queries) <= self._held.cost(wider, self.ntotal, 1.0, queries)
 
     def search_further(
         self, kernels: Kernels, queries: Float32Array, k: int, allowed: Bitmap | None, params: SearchParams,
@@ -202,11 +201,11 @@ class CodedIndex(BuiltIndex):
         """Of lists without codes, only those that were not visited: what was found before stays; or all rows, where
         that takes less. Codes have to look deeper into all lists."""
         matches = allowed_count(self.ntotal, allowed)
-        how, had = self._plan(k, params, matches), self._plan(k, before, matches)
+        how, had = self._planner.plan(k, params, matches), self._planner.plan(k, before, matches)
         if self._codes is not None or self._copies > 1:
             return self.search(kernels, queries, k, allowed, params)
         factor, nq = costs.row_factor(kernels), len(queries)
-        if costs.exact(matches, self.field.row_bytes, factor, nq) <= self._cost(how, matches, factor, nq):
+        if self._held.exact(matches, factor, nq) <= self._held.cost(how, matches, factor, nq):
             return self._exact.search(kernels, queries, k, allowed, params)
         more = self._candidates(kernels, queries, k, allowed, how, True, had)
         rows = np.concatenate((found.rows, more.rows), axis=1)
@@ -215,34 +214,13 @@ class CodedIndex(BuiltIndex):
         return more
 
     def ways(self, kernels: Kernels, k: int, matches: int, params: SearchParams) -> list[Way]:
-        how, factor = self._plan(k, params, matches), costs.row_factor(kernels)
-        by_lists, by_rows = self._cost(how, matches, factor), costs.exact(matches, self.field.row_bytes, factor)
+        how, factor = self._planner.plan(k, params, matches), costs.row_factor(kernels)
+        by_lists, by_rows = self._held.cost(how, matches, factor), self._held.exact(matches, factor)
         exact = by_rows <= by_lists and params.rescore if matches < self.ntotal else costs.is_scanned(how.pays, 1)
         return [
             Way(self.name, by_lists / 1e3, how.recall, not exact),
             Way(EXACT_SCAN, by_rows / 1e3, 1.0, exact),
         ]
-
-    def _cost(self, how: ivf_search.Plan, matches: int, factor: float, queries: int = 1) -> float:
-        """Of a query among so many by its lists: codes are scored whatever the mask, rows where it allows them."""
-        fixed = costs.lists_fixed(queries)
-        share = min(1.0, (how.about or how.lists) / self.learned.coarse.nlist)
-        if self.learned.quantizer is None:
-            return fixed + share * matches * costs.LIST_ROW * factor
-        codes = costs.by_codes(share * self.ntotal * self._copies, how.m, self.learned.quantizer.code_bytes)
-        return fixed + codes + costs.rescored(how.m, self.field.row_bytes, factor)
-
-    def _plan(self, k: int, params: SearchParams, matches: int) -> ivf_search.Plan:
-        key = (k, params, matches)
-        known = self._plans.get(key)
-        if known is None:
-            share = min(1.0, matches / self.measured_rows)
-            known = ivf_search.plan(self.calibration, self.learned.coarse.nlist, self._nprobe, k, params, share)
-            if matches == self.ntotal and is_left_open(params):
-                pays = costs.scan_pays(partial(self._cost, known, matches, 1.0), matches, self.field.row_bytes)
-                known = replace(known, pays=pays)
-            self._plans.keep(key, known)
-        return known
 
     def _candidates(
         self,
@@ -250,9 +228,9 @@ class CodedIndex(BuiltIndex):
         queries: Float32Array,
         k: int,
         allowed: Bitmap | None,
-        how: ivf_search.Plan,
+        how: Plan,
         rescore: bool,
-        had: ivf_search.Plan | None = None,
+        had: Plan | None = None,
     ) -> Candidates:
         """Of the lists that `had` did not visit, where it is given."""
         unit = self._unit(queries)
@@ -327,10 +305,6 @@ class CodedIndex(BuiltIndex):
         found.counters["queries_topped_up"] = len(short)
         found.counters["rows_scanned"] += exact.counters["rows_scanned"]
 
-    @property
-    def _nprobe(self) -> int:
-        return self.spec.nprobe if isinstance(self.spec, IVF) and self.spec.nprobe != "auto" else 0
-
     def arrays(self) -> dict[str, np.ndarray]:
         field = self.field
         header = Header(VERSION, self.ntotal, field.dim, field.metric, self.spec, self.calibration)
@@ -360,7 +334,7 @@ class CodedIndex(BuiltIndex):
         copied = open_copy(header.spec, source, within(arrays, "rerank."))
         spec = as_queried(header.spec, field.index)
         index = cls(source, spec, learned, lists, within(arrays, "codes."), copied)
-        index.calibration = header.calibration
+        index._take(header.calibration)
         index._asked = open_asked(arrays.get("asked"), field.dim)
         index.familiar = open_familiar(field.metric, arrays)
         return index
