@@ -13,7 +13,7 @@ from index_support import load, query, questions, recall, schema, strategies
 from waiting import wait_until
 
 from vecstore.config import Settings, Storage
-from vecstore.engine import database, maintenance, scan
+from vecstore.engine import collecting, maintenance, scan
 from vecstore.engine.database import Database
 from vecstore.errors import AlreadyExists, Cancelled, InvalidArgument
 from vecstore.index import auto
@@ -192,7 +192,7 @@ def test_a_store_of_before_stays_exact(
 ) -> None:
     """Then, a schema that said nothing meant exact search."""
     with monkeypatch.context() as patched:
-        patched.setattr(database, "with_defaults", lambda schema, _: schema)
+        patched.setattr(collecting, "with_defaults", lambda schema, _: schema)
         db = sealed(settings(maintenance=False))
         assert db.collection("c").schema.vectors["v"].index is None
     db = reopen(settings())
