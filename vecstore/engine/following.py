@@ -19,7 +19,8 @@ from vecstore.engine.collection import Collection
 from vecstore.engine.header import CollectionRecord, Manifest, SegmentHeader, decode_meta
 from vecstore.engine.records import decode_record, join_parts
 from vecstore.engine.recovery import read_tombstones, recover, recover_one
-from vecstore.engine.sealed import SealedSegment, is_dense
+from vecstore.engine.sealed import SealedSegment
+from vecstore.engine.sealed_columns import is_dense
 from vecstore.engine.writes import Resolved
 from vecstore.errors import Corruption, NotFound, Unavailable
 from vecstore.index.base import BuiltIndex

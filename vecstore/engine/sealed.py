@@ -1,14 +1,10 @@
-"""A sealed segment: immutable columns mapped from the blobs on first use, rows ascending by id.
+"""A sealed segment: rows ascending by id, read from its columns, and the indexes of them.
 
-A column whose bytes are damaged is quarantined: what needs it raises Corruption, everything else goes on. A vector
-index is derived data: while it is missing or damaged, the stored vectors are scanned.
+A vector index is derived data: while it is missing or damaged, the stored vectors are scanned.
 """
 
 from __future__ import annotations
 
-import contextlib
-import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -17,12 +13,12 @@ import msgspec
 import numpy as np
 
 from vecstore.engine import bitmaps
-from vecstore.engine.guard import CheckedRows, guarded
-from vecstore.engine.header import Column, IndexColumns, SegmentHeader, is_derived
+from vecstore.engine.guard import guarded
+from vecstore.engine.header import IndexColumns, SegmentHeader
 from vecstore.engine.ids import IdColumn
 from vecstore.engine.placement import Placement
 from vecstore.engine.row_columns import check_stored, column_names, held_rows, one_row
-from vecstore.engine.structure import check_column
+from vecstore.engine.sealed_columns import SealedColumns
 from vecstore.errors import Corruption, Unimplemented
 from vecstore.index.base import BuiltIndex, Index
 from vecstore.index.registry import built_index, flat_class
@@ -34,7 +30,6 @@ from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex, open_field_index
 from vecstore.rows import HeldRows, StoredRagged, StoredVector
 from vecstore.schema import VectorField
-from vecstore.storage.arrays import array_from_blob
 from vecstore.storage.interfaces import Blobs
 
 CODES_SHARE = 8  # scanning codes costs at most such a part of scanning the stored vectors
@@ -49,12 +44,7 @@ class Refused:
     cancelled: bool = False
 
 
-def is_dense(column: str) -> bool:
-    """Whether a column holds the rows of a dense or binary field, which are checked as they are read."""
-    return column.startswith("vector.") and column.count(".") == 1
-
-
-class SealedSegment:
+class SealedSegment(SealedColumns):
     sorted_by_id = True
 
     def __init__(
@@ -66,22 +56,15 @@ class SealedSegment:
         on_damage: Callable[[], None] = lambda: None,
     ) -> None:
         """`on_damage` is called when an index turns out to be damaged, so that it is built again."""
+        super().__init__(header, vectors, blobs)
         self.uid = uid
-        self.header = header
-        self.quarantined: dict[str, str] = {}  # column name -> what is wrong with it
         self.refused: dict[str, Refused] = {}  # vector field -> the spec that could not be built
         self._on_damage = on_damage
-        self._vectors = vectors
-        self._blobs = blobs
-        self._columns = {column.name: column for column in header.columns}
-        self._arrays: dict[str, np.ndarray] = {}  # columns that are mapped and verified
-        self._rows: dict[str, CheckedRows] = {}  # vector fields that are read by rows
         self._ragged_rows: dict[str, StoredRagged] = {}
         self._flat: dict[str, Index] = {}
         self._built: dict[str, BuiltIndex] = {}
         self._fields: dict[str, FieldIndex] = {}
         self._present: dict[str, Bitmap | None] = {}
-        self._lock = threading.RLock()
         self._ids: IdColumn | None = None
         self.pins: list[object] = []  # what keeps columns mapped that are not read yet
 
@@ -109,49 +92,6 @@ class SealedSegment:
         """Settings of the vector fields that may change: where they are searched. What is stored stays as it is."""
         self._vectors = vectors
 
-    def field(self, name: str) -> VectorField:
-        return self._vectors[name]
-
-    @property
-    def data_damaged(self) -> bool:
-        """Whether something is damaged that cannot be built again."""
-        return any(not is_derived(name) for name in self.quarantined)
-
-    def column(self, name: str) -> np.ndarray:
-        """The column's array. Raises Corruption for a quarantined one."""
-        array = self._arrays.get(name)
-        return array if array is not None else self._map(name)
-
-    def hold(self) -> None:
-        """Map what is not derived and not mapped yet, for readers of older views that come after the blobs are gone.
-
-        A reader may have found a column unmapped before this and get the lock only once the blobs are gone: whoever
-        takes the lock looks again at what it guards."""
-        for column in self.header.data_columns:
-            with contextlib.suppress(Corruption):  # it would have been so for them as well
-                if is_dense(column.name):
-                    self.rows(column.name.removeprefix("vector."))
-                else:
-                    self.column(column.name)
-
-    def _map(self, name: str) -> np.ndarray:
-        with self._lock:
-            if name in self._arrays:
-                return self._arrays[name]
-            if name in self.quarantined:
-                raise Corruption(self.quarantined[name])
-            if is_dense(name):
-                checked = self.rows(name.removeprefix("vector."))
-                checked.check_all()
-                self._arrays[name] = checked.rows
-                return checked.rows
-            try:
-                array = self._open(self._columns[name])
-            except Corruption as error:
-                raise self._quarantine(name, error) from error
-            self._arrays[name] = array
-            return array
-
     def lose(self, name: str, why: Corruption) -> None:
         """Set a column aside that another process found damaged, here as there; an index is then built again."""
         with self._lock:
@@ -167,37 +107,6 @@ class SealedSegment:
                     self.quarantined[f"field.{key}"] = why.message
                     return
             self._quarantine(name, why)
-
-    def _quarantine(self, name: str, error: Corruption) -> Corruption:
-        message = f"column {name!r} of segment {self.header.id} is damaged: {error.message}"
-        self.quarantined[name] = message
-        return Corruption(message)
-
-    def rows(self, name: str) -> CheckedRows:
-        """The stored vectors of a field, to be checked before they are read. Raises Corruption."""
-        checked = self._rows.get(name)
-        if checked is None:
-            with self._lock:
-                checked = self._rows.get(name) or self._open_rows(f"vector.{name}")
-                self._rows[name] = checked
-        return checked
-
-    def _open_rows(self, name: str) -> CheckedRows:
-        if name in self.quarantined:
-            raise Corruption(self.quarantined[name])
-        column = self._columns[name]
-        try:
-            blob = self._blobs.map_checked(column.ref)
-            array = array_from_blob(blob.content, column.dtype, column.shape)
-        except Corruption as error:
-            raise self._quarantine(name, error) from error
-        own = weakref.ref(self)  # the segment holds the rows: a cycle would keep dropped files until a collection
-
-        def on_damage(error: Corruption) -> Corruption:
-            segment = own()
-            return error if segment is None else segment._quarantine(name, error)
-
-        return CheckedRows(blob, array, on_damage)
 
     def _by_rows(self, name: str) -> bool:
         """Whether the stored vectors are checked as kernels read them, for an index that reads them in no other way."""
@@ -264,11 +173,6 @@ class SealedSegment:
     def _norms(self, name: str) -> dict[str, np.ndarray]:
         column = f"norms.{name}"
         return {"inverse_norms": self.column(column)} if column in self._columns else {}
-
-    def _open(self, column: Column) -> np.ndarray:
-        array = array_from_blob(self._blobs.map(column.ref), column.dtype, column.shape)
-        check_column(column.name, array, self.header)
-        return array
 
     @property
     def ids(self) -> IdColumn:
