@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faults.children import REPOSITORY
+from faults.disks import tmpfs
 
 import vecstore
 from vecstore.config import Settings, Storage
@@ -37,15 +38,8 @@ def run_child(scenario: str, directory: Path, ledgers: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    mount = tmp_path / "small"
-    mount.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(mount)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip("mounting a small file system is not permitted here")
-    try:
+    with tmpfs(tmp_path / "small") as mount:
         yield mount
-    finally:
-        subprocess.run(["umount", "-l", str(mount)], check=True)
 
 
 def test_a_file_size_limit_refuses_writes_until_it_is_lifted(tmp_path: Path) -> None:

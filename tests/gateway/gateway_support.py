@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
+from served import served
 
-from vecstore.config import Limits, Server, Settings
+from vecstore.config import Limits
 from vecstore.engine.database import Database
 from vecstore.gateway.bulk import NDJSON
 from vecstore.gateway.route import Example, Route
@@ -22,18 +22,10 @@ DOCS = "/v1/collections/docs"
 BY_NAME = {route.name: route for route in ROUTES}
 
 
-@contextlib.contextmanager
-def serving(limits: Limits | None = None, **server: Any) -> Iterator[tuple[ServerHandle, Database]]:
-    settings = Settings(limits=limits or Limits(), server=Server(port=0, rest_port=0, **server))
-    database = Database.open(None, settings)
-    try:
-        handle = start_server(database, settings)
-        try:
-            yield handle, database
-        finally:
-            handle.stop(0)
-    finally:
-        database.close()
+def serving(
+    limits: Limits | None = None, **server: Any
+) -> contextlib.AbstractContextManager[tuple[ServerHandle, Database]]:
+    return served(start_server, limits, port=0, rest_port=0, **server)
 
 
 def client_of(handle: ServerHandle, **options: Any) -> httpx.Client:

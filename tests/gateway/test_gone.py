@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import queue
 import re
 import socket
 import threading
@@ -12,13 +11,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from endless import Endless
 from gateway_support import DOCS, client_of, fill, serving
 from waiting import wait_until
 
 from vecstore.engine import coalesce
 from vecstore.engine.database import Database
 from vecstore.engine.patience import Patience
-from vecstore.kernels.stop import Stopped, check_stop
+from vecstore.kernels.stop import check_stop
 from vecstore.server.running import ServerHandle
 
 QUERY = {"nearest": [0.1, 0.2, 0.3, 0.4], "using": "text", "limit": 1}
@@ -75,27 +75,16 @@ def cancelled(handle: ServerHandle, method: str) -> float:
 @pytest.mark.parametrize("path", sorted(BODIES))
 def test_a_read_ends_when_its_client_has_gone(served: Served, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     handle, database = served
-    heard: queue.Queue[str] = queue.Queue()
-
-    def search(*_arguments: Any) -> Any:
-        heard.put("begun")
-        try:
-            while True:
-                check_stop()
-                time.sleep(0.001)
-        except Stopped:
-            heard.put("stopped")
-            raise
-
+    search = Endless()
     monkeypatch.setattr(database.reader, "count" if path == "count" else "run", search)
     monkeypatch.setattr(coalesce, "INLINE_S", 0)
     method = {"query": "query_points", "query/batch": "query_batch", "count": "count_points"}[path]
     before = cancelled(handle, method)
     with ask(handle, f"/{path}", BODIES[path]):
-        assert heard.get(timeout=60) == "begun"
+        assert search.heard.get(timeout=60) == "begun"
         time.sleep(0.1)
-        assert heard.empty()
-    assert heard.get(timeout=60) == "stopped"  # long before its deadline
+        assert search.heard.empty()
+    assert search.heard.get(timeout=60) == "stopped"  # long before its deadline
     wait_until(lambda: cancelled(handle, method) == before + 1)
     wait_until(lambda: number(handle, "vecstore_requests_open") == 0)
 

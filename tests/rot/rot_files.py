@@ -6,13 +6,12 @@ Prints one JSON line: runs, detected, wrong answers. A process of its own, so th
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import sys
 from pathlib import Path
 
-from rot_support import judge, observe
+from rot_support import judge, observe, report
 
 KINDS = {
     "cache": "cache/*",
@@ -76,9 +75,7 @@ def main(pristine: Path, work: Path, kind: str, seed: int, times: int) -> None:
                 detected += noticed
                 wrong += [f"{how} {path.name}: {mistake}" for mistake in mistakes]
             shutil.rmtree(directory)
-    print(json.dumps({"kind": kind, "runs": runs, "detected": detected, "wrong": wrong}))
-    sys.stdout.flush()
-    os._exit(0)
+    report(kind, runs, detected, wrong)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ exception that is not of the error tree, a signal, a hang or an allocation out o
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import resource
 import shutil
@@ -20,7 +18,7 @@ from typing import Any
 import msgspec
 import numpy as np
 from crash_engine import open_client
-from rot_support import questions
+from rot_support import questions, report
 
 from vecstore.client._sync.client import Client
 from vecstore.config import Storage as StorageSettings
@@ -221,9 +219,7 @@ def main(pristine: Path, work: Path, kind: str, seed: int, times: int) -> None:
         detected += noticed
         wrong += mistakes
         shutil.rmtree(directory)
-    print(json.dumps({"kind": kind, "runs": runs, "detected": detected, "wrong": wrong}))
-    sys.stdout.flush()
-    os._exit(0)
+    report(kind, runs, detected, wrong)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,12 @@ look, as a bug or an attacker would. Prints one JSON line as `rot_files.py` does
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import sys
 from pathlib import Path
 
-from rot_support import judge, observe
+from rot_support import judge, observe, report
 
 from vecstore.config import Storage as StorageSettings
 from vecstore.engine import keys
@@ -88,9 +87,7 @@ def main(pristine: Path, work: Path, kind: str, seed: int, times: int) -> None:
                 detected += noticed
                 wrong += [f"{how} {changed[0].key!r}: {mistake}" for mistake in mistakes]
             shutil.rmtree(directory)
-    print(json.dumps({"kind": kind, "runs": runs, "detected": detected, "wrong": wrong}))
-    sys.stdout.flush()
-    os._exit(0)
+    report(kind, runs, detected, wrong)
 
 
 if __name__ == "__main__":

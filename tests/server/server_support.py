@@ -10,8 +10,9 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from served import served
 
-from vecstore.config import Limits, Server, Settings
+from vecstore.config import Limits
 from vecstore.engine.database import Database
 from vecstore.errors import IoFailed, VecstoreError
 from vecstore.pb.v1 import collections_pb2, collections_pb2_grpc, operations_pb2_grpc, points_pb2, points_pb2_grpc
@@ -82,18 +83,10 @@ def failure(call: Callable[..., Any], *arguments: Any, **named: Any) -> tuple[st
     pytest.fail(f"answered {answer!r:.200}")
 
 
-@contextlib.contextmanager
-def serving(limits: Limits | None = None, **server: Any) -> Iterator[tuple[ServerHandle, Database]]:
-    settings = Settings(limits=limits or Limits(), server=Server(port=0, **server))
-    database = Database.open(None, settings)
-    try:
-        handle = start_server(database, settings)
-        try:
-            yield handle, database
-        finally:
-            handle.stop(0)
-    finally:
-        database.close()
+def serving(
+    limits: Limits | None = None, **server: Any
+) -> contextlib.AbstractContextManager[tuple[ServerHandle, Database]]:
+    return served(start_server, limits, port=0, **server)
 
 
 @contextlib.contextmanager

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from endless import Endless
 from server_support import Client, failure, query, serving
 
 from vecstore.config import Limits
 from vecstore.engine import coalesce
 from vecstore.engine.database import Database
-from vecstore.kernels.stop import Stopped, check_stop, current_stop
+from vecstore.kernels.stop import current_stop
 from vecstore.pb.v1 import points_pb2 as pb
 
 
@@ -100,21 +101,10 @@ def test_a_query_past_its_own_timeout(slow: tuple[Client, Database]) -> None:
 def endless(slow: tuple[Client, Database], monkeypatch: pytest.MonkeyPatch) -> tuple[queue.Queue[str], Client]:
     """Searches that go on until they are stopped, and what is heard of them."""
     client, database = slow
-    heard: queue.Queue[str] = queue.Queue()
-
-    def search(*_arguments: Any) -> Any:
-        heard.put("begun")
-        try:
-            while True:
-                check_stop()
-                time.sleep(0.001)
-        except Stopped:
-            heard.put("stopped")
-            raise
-
+    search = Endless()
     monkeypatch.setattr(database.reader, "run", search)
     monkeypatch.setattr(coalesce, "INLINE_S", 0)
-    return heard, client
+    return search.heard, client
 
 
 @pytest.mark.parametrize("name", ["Query", "QueryBatch"])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 from faults.children import run_python
+from faults.disks import tmpfs
 from faults.preload import build_preload, preload_environment
 
 from vecstore.config import Storage as StorageSettings
@@ -103,12 +103,7 @@ def test_file_size_limit_refuses_writes_and_lifting_it_resumes_them(tmp_path: Pa
 @pytest.mark.parametrize("guarded", [True, False])
 def test_full_file_system_refuses_writes_and_room_resumes_them(tmp_path: Path, guarded: bool) -> None:
     """Guarded, the free space is asked first; unguarded, RocksDB itself meets the full disk."""
-    mount = tmp_path / "small"
-    mount.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(mount)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip("mounting a small file system is not permitted here")
-    try:
+    with tmpfs(tmp_path / "small") as mount:
         source = FILL + (
             "import os, subprocess\n"
             f"mount = {str(mount)!r}\n"
@@ -123,8 +118,6 @@ def test_full_file_system_refuses_writes_and_room_resumes_them(tmp_path: Path, g
         assert accepted > 10
         # A flush in the background may meet the full disk behind the guard: then it is reopened there, too.
         assert generation <= 1 if guarded else generation >= 1
-    finally:
-        subprocess.run(["umount", "-l", str(mount)], check=True)
 
 
 def test_a_write_refused_for_a_flush_that_met_a_full_disk_a_while_ago_goes_through(tmp_path: Path) -> None:
