@@ -1,28 +1,17 @@
 #include "encode.h"
 
 #include <cstring>
-#include <string_view>
 
-#include "dispatch.h"
+#include "ops_choice.h"
 
 namespace vecstore {
 
 const EncodeOps& current_encode_ops() {
-    static const EncodeOps baseline = baseline_encode_ops();
 #if defined(__x86_64__)
-    // Only names of instruction sets that this CPU has come from current_ops, and only their tables are asked for: even
-    // to list functions may take a wide register.
-    const std::string_view isa = current_ops().isa;
-    if (isa == "avx512") {
-        static const EncodeOps avx512 = avx512_encode_ops();
-        return avx512;
-    }
-    if (isa == "avx2") {
-        static const EncodeOps avx2 = avx2_encode_ops();
-        return avx2;
-    }
+    if (isa_is("avx512")) return ops_of<avx512_encode_ops>();
+    if (isa_is("avx2")) return ops_of<avx2_encode_ops>();
 #endif
-    return baseline;
+    return ops_of<baseline_encode_ops>();
 }
 
 void gather_bits(const std::uint16_t* codes, std::size_t n, std::size_t dim, const BitField* fields,

@@ -2,10 +2,9 @@
 
 #include <stdexcept>
 #include <string>
-#include <string_view>
 
 #include "allowed.h"
-#include "dispatch.h"
+#include "ops_choice.h"
 #include "stop.h"
 #include "token_queries.h"
 
@@ -134,21 +133,12 @@ std::size_t checked(const TokenRows& rows, std::size_t total, std::int64_t row) 
 }  // namespace
 
 const MaxSimOps& current_maxsim_ops() {
-    static const MaxSimOps baseline = baseline_maxsim_ops();
 #if defined(__x86_64__)
-    // Only names of instruction sets that this CPU has come from current_ops, and only their tables are asked for: even
-    // to list functions may take a wide register.
-    const std::string_view isa = current_ops().isa;
-    if (isa == "avx512") {
-        static const MaxSimOps avx512 = __builtin_cpu_supports("avx512vnni") ? vnni_maxsim_ops() : avx512_maxsim_ops();
-        return avx512;
-    }
-    if (isa == "avx2") {
-        static const MaxSimOps avx2 = avx2_maxsim_ops();
-        return avx2;
-    }
+    static const bool has_vnni = __builtin_cpu_supports("avx512vnni");
+    if (isa_is("avx512")) return has_vnni ? ops_of<vnni_maxsim_ops>() : ops_of<avx512_maxsim_ops>();
+    if (isa_is("avx2")) return ops_of<avx2_maxsim_ops>();
 #endif
-    return baseline;
+    return ops_of<baseline_maxsim_ops>();
 }
 
 void maxsim_scan(const TokenRows& queries, const TokenRows& rows, const std::uint64_t* allowed,

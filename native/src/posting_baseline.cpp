@@ -1,6 +1,5 @@
-#include <string_view>
 
-#include "dispatch.h"
+#include "ops_choice.h"
 #include "posting_kernels.h"
 
 namespace vecstore {
@@ -17,21 +16,11 @@ std::size_t filter_by_rows(const IndexFilter& filter, const std::uint32_t* indic
 PostingOps baseline_posting_ops() { return {"baseline", add_list, add_dense, at_least_by_largest, filter_by_rows}; }
 
 const PostingOps& current_posting_ops() {
-    static const PostingOps baseline = baseline_posting_ops();
 #if defined(__x86_64__)
-    // Only names of instruction sets that this CPU has come from current_ops, and only their tables are asked for: even
-    // to list functions may take a wide register.
-    const std::string_view isa = current_ops().isa;
-    if (isa == "avx512") {
-        static const PostingOps avx512 = avx512_posting_ops();
-        return avx512;
-    }
-    if (isa == "avx2") {
-        static const PostingOps avx2 = avx2_posting_ops();
-        return avx2;
-    }
+    if (isa_is("avx512")) return ops_of<avx512_posting_ops>();
+    if (isa_is("avx2")) return ops_of<avx2_posting_ops>();
 #endif
-    return baseline;
+    return ops_of<baseline_posting_ops>();
 }
 
 }  // namespace vecstore

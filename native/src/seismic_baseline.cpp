@@ -1,6 +1,5 @@
-#include <string_view>
 
-#include "dispatch.h"
+#include "ops_choice.h"
 #include "seismic_find.h"
 
 namespace vecstore {
@@ -37,22 +36,12 @@ std::size_t collect(const std::uint16_t* sums, std::size_t count, std::uint16_t 
 SeismicOps scalar_seismic_ops() { return {"scalar", find_parts, add_codes, add_records, count_from, collect}; }
 
 const SeismicOps& current_seismic_ops() {
-    static const SeismicOps scalar = scalar_seismic_ops();
 #if defined(__x86_64__)
-    // Only names of instruction sets that this CPU has come from current_ops, and only their tables are asked for: even
-    // to list functions may take a wide register.
-    const std::string_view isa = current_ops().isa;
     static const bool has_vbmi2 = __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("bmi2");
-    if (isa == "avx512" && has_vbmi2) {
-        static const SeismicOps vbmi2 = vbmi2_seismic_ops();
-        return vbmi2;
-    }
-    if (isa == "avx512" || isa == "avx2") {
-        static const SeismicOps avx2 = avx2_seismic_ops();
-        return avx2;
-    }
+    if (isa_is("avx512") && has_vbmi2) return ops_of<vbmi2_seismic_ops>();
+    if (isa_is("avx512") || isa_is("avx2")) return ops_of<avx2_seismic_ops>();
 #endif
-    return scalar;
+    return ops_of<scalar_seismic_ops>();
 }
 
 }  // namespace vecstore

@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <memory>
-#include <string_view>
 #include <vector>
 
-#include "dispatch.h"
+#include "ops_choice.h"
 #include "maxsim.h"
 #include "pool_ops.h"
 #include "scan.h"
@@ -14,21 +13,11 @@ namespace vecstore {
 namespace {
 
 const PoolOps& current_pool_ops() {
-    static const PoolOps baseline = baseline_pool_ops();
 #if defined(__x86_64__)
-    // Only names of instruction sets that this CPU has come from current_ops, and only their tables are asked for: even
-    // to list functions may take a wide register.
-    const std::string_view isa = current_ops().isa;
-    if (isa == "avx512") {
-        static const PoolOps avx512 = avx512_pool_ops();
-        return avx512;
-    }
-    if (isa == "avx2") {
-        static const PoolOps avx2 = avx2_pool_ops();
-        return avx2;
-    }
+    if (isa_is("avx512")) return ops_of<avx512_pool_ops>();
+    if (isa_is("avx2")) return ops_of<avx2_pool_ops>();
 #endif
-    return baseline;
+    return ops_of<baseline_pool_ops>();
 }
 
 // One row's clustering; buffers are kept from row to row.

@@ -1,6 +1,5 @@
-#include <string_view>
 
-#include "dispatch.h"
+#include "ops_choice.h"
 #include "unpack_kernels.h"
 
 #if defined(__ARM_NEON)
@@ -56,22 +55,12 @@ void unpack(const RowGaps& gaps, std::uint32_t* places) {
 UnpackOps baseline_unpack_ops() { return {unpack<std::uint8_t>, unpack<std::uint16_t>}; }
 
 const UnpackOps& current_unpack_ops() {
-    static const UnpackOps baseline = baseline_unpack_ops();
 #if defined(__x86_64__)
-    // Only names of instruction sets that this CPU has come from current_ops, and only their tables are asked for: even
-    // to list functions may take a wide register.
-    const std::string_view isa = current_ops().isa;
-    if (isa == "avx512") {
-        static const UnpackOps avx512 = avx512_unpack_ops();
-        return avx512;
-    }
-    if (isa == "avx2") {
-        static const UnpackOps avx2 = avx2_unpack_ops();
-        return avx2;
-    }
+    if (isa_is("avx512")) return ops_of<avx512_unpack_ops>();
+    if (isa_is("avx2")) return ops_of<avx2_unpack_ops>();
 #endif
     static const UnpackOps scalar{unpack_one_by_one<std::uint8_t>, unpack_one_by_one<std::uint16_t>};
-    return std::string_view(current_ops().isa) == "scalar" ? scalar : baseline;
+    return isa_is("scalar") ? scalar : ops_of<baseline_unpack_ops>();
 }
 
 }  // namespace vecstore
