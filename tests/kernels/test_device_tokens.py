@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vecstore import index_spec
-from vecstore.index import token_codes
+from vecstore.index import token_arrays, token_codes
 from vecstore.index.registry import built_index
 from vecstore.kernels import token_encode
 from vecstore.kernels.device.array_device import ArrayDevice
@@ -134,8 +134,8 @@ def test_codes_that_fit_in_parts_are_the_host_s(monkeypatch: pytest.MonkeyPatch)
     rng = np.random.default_rng(5)
     rows = TokenRows.of([rng.standard_normal((3, 8)) for _ in range(70)], 8, np.float32)
     learned = token_codes.learn(rows.tokens, 4, 2, lambda *_: None)
-    wanted = token_codes.stored_arrays(token_codes.encode_rows(rows, learned, lambda *_: None))
+    wanted = token_arrays.stored_arrays(token_codes.encode_rows(rows, learned, lambda *_: None))
     with at(Small()):
-        found = token_codes.stored_arrays(token_codes.encode_rows(rows, learned, lambda *_: None))
+        found = token_arrays.stored_arrays(token_codes.encode_rows(rows, learned, lambda *_: None))
     for name, array in wanted.items():
         np.testing.assert_array_equal(found[name], array, err_msg=name)

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from vecstore.errors import Corruption
-from vecstore.index import late_calibration, token_codes
+from vecstore.index import late_calibration, token_arrays, token_codes
 from vecstore.index.base import BuiltIndex, Progress, SearchParams, Warm, allowed_count
 from vecstore.index.coded import FlatCodesIndex, IVFIndex
 from vecstore.index.graph import GraphIndex
@@ -21,7 +21,8 @@ from vecstore.index.learned import within
 from vecstore.index.maxsim_flat import check_token_rows
 from vecstore.index.plaid import sampled
 from vecstore.index.rerank import smallest
-from vecstore.index.token_codes import Learned, LearnedFacts
+from vecstore.index.token_arrays import LearnedFacts
+from vecstore.index.token_codes import Learned
 from vecstore.index.token_dedup import without_copies
 from vecstore.index.token_pool import pooled
 from vecstore.index_spec import IVF, Flat, Graph, Muvera, RaBitQ
@@ -62,7 +63,7 @@ class MuveraIndex(LateIndex):
         super().__init__(field, rows, tokens, spec.rerank == "stored", table)
         self.spec, self._encodings, self._dense = spec, encodings, first
         self._encoder = FdeEncoder(fde_of(spec, field.dim))
-        coded = {} if tokens is None else token_codes.stored_arrays(tokens)
+        coded = {} if tokens is None else token_arrays.stored_arrays(tokens)
         held = sum(array.nbytes for array in coded.values())
         self.code_bytes = first.code_bytes + held / max(1, self.ntotal)
 
@@ -155,7 +156,7 @@ class MuveraIndex(LateIndex):
         coded = None if self._tokens is None else self._tokens.codes
         step = 1.0 if coded is None else coded.step
         header = Header(VERSION, GENERATOR, self.ntotal, self.field.dim, self.spec, self.table, step)
-        held = {} if self._tokens is None else token_codes.stored_arrays(self._tokens)
+        held = {} if self._tokens is None else token_arrays.stored_arrays(self._tokens)
         return {
             "header": np.frombuffer(msgspec.json.encode(header), np.uint8),
             **({} if self._encodings is None or not holds_whole(self.spec) else {"encodings": self._encodings}),
@@ -185,7 +186,7 @@ class MuveraIndex(LateIndex):
         tokens = None
         if spec.tokens != "stored":
             facts = LearnedFacts(token_codes.BITS[spec.tokens], header.step, spec.tokens != "int8", listed=False)
-            tokens = token_codes.open_arrays(within(arrays, "tokens."), field.dim, len(rows), facts)
+            tokens = token_arrays.open_arrays(within(arrays, "tokens."), field.dim, len(rows), facts)
         index = cls(field, spec, rows, encodings, first, tokens, header.table)
         index._asked = open_asked(within(arrays, "asked."), field.dim)
         return index

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from vecstore.errors import Corruption
-from vecstore.index import late_calibration, token_codes
+from vecstore.index import late_calibration, token_arrays, token_codes
 from vecstore.index.base import Progress, Warm
 from vecstore.index.header import read_header
 from vecstore.index.late import LateIndex, open_asked
@@ -22,7 +22,8 @@ from vecstore.index.late_calibration import LateTable
 from vecstore.index.learned import within
 from vecstore.index.maxsim_flat import check_token_rows
 from vecstore.index.resident import resident
-from vecstore.index.token_codes import Learned, LearnedFacts
+from vecstore.index.token_arrays import LearnedFacts
+from vecstore.index.token_codes import Learned
 from vecstore.index.token_dedup import without_copies
 from vecstore.index.token_pool import pooled
 from vecstore.index_queried import as_queried
@@ -56,7 +57,7 @@ class PlaidIndex(LateIndex):
     ) -> None:
         super().__init__(field, rows, _in_memory(tokens), spec.rerank == "stored", table)
         self.spec, self._trained_for = spec, trained_for
-        held = sum(array.nbytes for array in token_codes.stored_arrays(tokens).values())
+        held = sum(array.nbytes for array in token_arrays.stored_arrays(tokens).values())
         self.code_bytes = held / max(1, self.ntotal)
 
     @classmethod
@@ -123,7 +124,7 @@ class PlaidIndex(LateIndex):
         header = Header(VERSION, self.ntotal, self.field.dim, self.spec, self.table, self._trained_for, step)
         return {
             "header": np.frombuffer(msgspec.json.encode(header), np.uint8),
-            **{f"tokens.{name}": array for name, array in token_codes.stored_arrays(self._codes()).items()},
+            **{f"tokens.{name}": array for name, array in token_arrays.stored_arrays(self._codes()).items()},
             **self._asked_arrays(),
         }
 
@@ -138,8 +139,8 @@ class PlaidIndex(LateIndex):
         facts = LearnedFacts(token_codes.BITS[header.spec.tokens], header.step, True, True)
         held = within(arrays, "tokens.")
         if header.version == 1:
-            held = token_codes.packed_arrays(held)
-        tokens = token_codes.open_arrays(held, field.dim, len(rows), facts)
+            held = token_arrays.packed_arrays(held)
+        tokens = token_arrays.open_arrays(held, field.dim, len(rows), facts)
         index = cls(field, as_queried(header.spec, field.index), rows, tokens, header.trained_for, header.table)
         index._asked = open_asked(within(arrays, "asked."), field.dim)
         return index

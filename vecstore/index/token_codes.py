@@ -11,7 +11,7 @@ little that a byte says which of 256 values each has.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -19,18 +19,15 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.errors import Corruption
 from vecstore.index.base import Progress
 from vecstore.index.kmeans import normalize, update
 from vecstore.index_spec import TokenStore
 from vecstore.kernels import encode, token_encode
 from vecstore.kernels.base import Float32Array, UInt8Array
 from vecstore.kernels.places import ahead, by_batches, in_parts, like, quotients, xp_of
-from vecstore.kernels.select import get_kernels
 from vecstore.kernels.token_lists import packed_lists
 from vecstore.kernels.tokens import Bits, Centroids, Codes, TokenCodes, code_bytes
 from vecstore.kernels.tokens_numpy import rounded
-from vecstore.offsets import offsets_of
 from vecstore.schema import Metric
 from vecstore.tokens import TokenRows
 
@@ -149,7 +146,7 @@ def encode_rows(rows: TokenRows, learned: Learned, progress: Progress, listed: b
     shared = None
     if learned.centroids is not None and learned.scales is not None:
         count = len(learned.centroids)
-        lists = _lists(rows.offsets, homes, count) if listed else _no_lists(count)
+        lists = _lists(rows.offsets, homes, count) if listed else no_lists(count)
         shared = Centroids(homes, learned.centroids, learned.scales, *lists)
     if not learned.bits:
         return TokenCodes(dim, rows.offsets, shared, None)
@@ -239,70 +236,6 @@ def _lists(offsets: NDArray[np.int64], homes: NDArray[np.uint16], count: int) ->
     return packed_lists(starts.astype(np.int64), keys & 0xFFFFFFFF)
 
 
-def _no_lists(count: int) -> tuple[NDArray[np.int64], UInt8Array]:
+def no_lists(count: int) -> tuple[NDArray[np.int64], UInt8Array]:
+    """Of tokens that are not listed."""
     return np.zeros(count + 1, np.int64), np.empty(0, np.uint8)
-
-
-def stored_arrays(codes: TokenCodes) -> dict[str, np.ndarray]:
-    out: dict[str, np.ndarray] = {"offsets": codes.offsets}
-    if codes.centroids is not None:
-        c = codes.centroids
-        out |= {"homes": c.homes, "centroids": c.centroids, "centroid_scales": c.scales}
-        if len(c.lists) or not len(c.homes):  # not where tokens were not listed
-            out |= {"list_sizes": np.diff(c.list_starts).astype(np.uint32), "lists": c.lists}
-    if codes.codes is not None:
-        k = codes.codes
-        out |= {"codes": k.codes, "scales": k.scales, "levels": k.levels}
-        if k.scale_values is not None:
-            out["scale_values"] = k.scale_values
-    return out
-
-
-def open_arrays(arrays: Mapping[str, np.ndarray], dim: int, n: int, learned: LearnedFacts) -> TokenCodes:
-    """Raises Corruption unless the arrays fit together and `n` rows."""
-
-    def take(*names: str) -> list[Any]:
-        missing = [name for name in names if name not in arrays]
-        if missing:
-            raise Corruption(f"token codes lack their arrays {', '.join(missing)}")
-        return [arrays[name] for name in names]
-
-    shared = coded = None
-    try:
-        if learned.has_centroids:
-            homes, centroids, scales = take("homes", "centroids", "centroid_scales")
-            starts, lists = _no_lists(len(centroids))
-            if learned.listed:
-                sizes, lists = take("list_sizes", "lists")
-                starts = offsets_of(sizes)
-            shared = Centroids(homes, centroids, scales, starts, lists)
-        if learned.bits:
-            codes, scales, levels = take("codes", "scales", "levels")
-            values = take("scale_values")[0] if scales.dtype == np.uint8 else None
-            coded = Codes(cast(Bits, learned.bits), codes, scales, levels, learned.step, values)
-        found = TokenCodes(dim, take("offsets")[0], shared, coded)
-        get_kernels().open_tokens(found)  # checks all of it
-    except ValueError as error:
-        raise Corruption(f"token codes of an index do not fit together: {error}") from None
-    if len(found) != n:
-        raise Corruption(f"token codes are of {len(found)} rows, their segment has {n}")
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class LearnedFacts:
-    """Of what was learned, what the header holds."""
-
-    bits: int
-    step: float
-    has_centroids: bool
-    listed: bool  # the rows at each
-
-
-def packed_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Of version 1, where lists held rows of 32 bits: the arrays in the form of today."""
-    try:
-        starts, lists = packed_lists(arrays["list_offsets"], arrays["list_rows"].astype(np.int64))
-    except (KeyError, IndexError, ValueError) as error:
-        raise Corruption(f"lists of a token index do not fit together: {error}") from None
-    return {**arrays, "list_sizes": np.diff(starts), "lists": lists}

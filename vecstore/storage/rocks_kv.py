@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rocksdict import Rdict, RdictIter, WriteBatch
+from rocksdict import Rdict, WriteBatch
 
 from vecstore.errors import FailedPrecondition, ResourceExhausted, VecstoreError
 from vecstore.storage import format, witness
@@ -28,14 +28,13 @@ from vecstore.storage.disk_space import DiskSpace
 from vecstore.storage.interfaces import Delete, DeleteRange, Family, Op, Put
 from vecstore.storage.reclaim import Reclaimer
 from vecstore.storage.rocks_database import RocksDatabase, number, pairs_from, read_number
-from vecstore.storage.rocks_errors import closed, from_rocks, is_stall
+from vecstore.storage.rocks_errors import from_rocks, is_stall
 from vecstore.storage.rocks_options import SEGMENTS, range_options
+from vecstore.storage.rocks_snapshot import RocksSnapshot
 
 _STALL_WAIT_S = 0.002
 _STALL_LIMIT_S = 20.0
 _REOPEN_BYTES = 16 << 20  # what a reopening writes on top of the logs it replays
-_PAGE_PAIRS = 4_096
-_PAGE_BYTES = 4 << 20
 
 
 @dataclass(slots=True)
@@ -262,49 +261,6 @@ class RocksKV:
         self._refused = None
         with self._sync:
             self._synced = self._position
-
-
-class RocksSnapshot:
-    """Families as of one moment. Let go by the database when it is closed or reopened.
-
-    Made of iterators, each of which sees the state it was made in: the binding's own snapshots scan the latest state.
-    """
-
-    def __init__(self, database: RocksDatabase, families: Iterable[Family]) -> None:
-        self._database = database
-        self._lock = threading.Lock()  # an iterator has one place at a time
-        self._iterators: dict[Family, RdictIter] | None = {f: database.family(f).iter() for f in families}
-        database.track(self)
-
-    def release(self) -> None:
-        self._iterators = None
-
-    def get(self, family: Family, key: bytes) -> bytes | None:
-        page, _ = self._page(family, key, key + b"\x00")
-        return page[0][1] if page else None
-
-    def scan(self, family: Family, low: bytes, high: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """In pages, so that a slow reader does not keep the database from being closed."""
-        at: bytes | None = low
-        while at is not None and at < high:
-            page, at = self._page(family, at, high)
-            yield from page
-
-    def _page(self, family: Family, at: bytes, high: bytes) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
-        """Pairs from `at` on, below `high`, and the key to go on from, None at the end."""
-        page: list[tuple[bytes, bytes]] = []
-        size = 0
-        with self._database.using(), self._lock:
-            if self._iterators is None:
-                raise closed()
-            for key, value in pairs_from(self._iterators[family], at):
-                if key >= high:
-                    break
-                page.append((key, value))
-                size += len(value)
-                if len(page) == _PAGE_PAIRS or size >= _PAGE_BYTES:
-                    return page, key + b"\x00"
-        return page, None
 
 
 def _get(family: Rdict, key: bytes) -> bytes | None:
