@@ -21,13 +21,9 @@ from vecstore.kernels.base import (
     RowCodes,
     TableCodes,
 )
-from vecstore.kernels.checks import (
-    check_byte_scan,
-    check_table_scan,
-)
+from vecstore.kernels.codes_checks import check_byte_scan, check_row_scan, check_table_scan
 from vecstore.kernels.numba_rows import NO_NORMS, NO_WORDS, as_typed
 from vecstore.kernels.numba_threads import LAST_ROW, NumbaThreads
-from vecstore.kernels.row_checks import check_row_scan
 from vecstore.kernels.stop import check_stop
 from vecstore.kernels.stop_alarm import watched
 

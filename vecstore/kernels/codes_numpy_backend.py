@@ -18,11 +18,7 @@ from vecstore.kernels.base import (
     RowCodes,
     TableCodes,
 )
-from vecstore.kernels.checks import (
-    check_byte_scan,
-    check_table_scan,
-)
-from vecstore.kernels.row_checks import check_row_scan
+from vecstore.kernels.codes_checks import check_byte_scan, check_row_scan, check_table_scan
 
 
 class NumpyCodes:

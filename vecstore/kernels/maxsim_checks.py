@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels.checks import _check, _check_shape
+from vecstore.kernels.array_checks import check, check_shape
 from vecstore.kernels.tokens import TokenCodes
 from vecstore.tokens import TokenRows
 
@@ -18,19 +18,19 @@ def check_maxsim_scan(
     queries: TokenRows, rows: TokenRows, allowed: _Any | None, out_rows: _Any, out_distances: _Any
 ) -> None:
     _check_queries(queries)
-    _check_rows(rows, queries.dim)
+    check_rows(rows, queries.dim)
     check_offsets("rows", rows.offsets, len(rows.tokens))
     if allowed is not None:
-        _check("allowed", allowed, np.uint64, ((len(rows) + 63) // 64,))
-    _check("out_rows", out_rows, np.int64, (len(queries), None))
-    _check("out_distances", out_distances, np.float32, out_rows.shape)
+        check("allowed", allowed, np.uint64, ((len(rows) + 63) // 64,))
+    check("out_rows", out_rows, np.int64, (len(queries), None))
+    check("out_distances", out_distances, np.float32, out_rows.shape)
 
 
 def check_maxsim_rerank(queries: TokenRows, rows: TokenRows, candidates: _Any, out_distances: _Any) -> None:
     _check_queries(queries)
-    _check_rows(rows, queries.dim)
-    _check("candidates", candidates, np.int64, (len(queries), None))
-    _check("out_distances", out_distances, np.float32, candidates.shape)
+    check_rows(rows, queries.dim)
+    check("candidates", candidates, np.int64, (len(queries), None))
+    check("out_distances", out_distances, np.float32, candidates.shape)
     check_candidates(rows.offsets, len(rows.tokens), candidates)
 
 
@@ -41,18 +41,18 @@ def check_centroid_search(
         raise ValueError("these tokens have no centroids")
     _check_coded_queries(queries, codes.dim)
     if allowed is not None:
-        _check("allowed", allowed, np.uint64, ((len(codes) + 63) // 64,))
-    _check("out_rows", out_rows, np.int64, (len(queries), None))
-    _check("out_distances", out_distances, np.float32, out_rows.shape)
-    _check("out_counters", out_counters, np.int64, (len(queries), 2))
+        check("allowed", allowed, np.uint64, ((len(codes) + 63) // 64,))
+    check("out_rows", out_rows, np.int64, (len(queries), None))
+    check("out_distances", out_distances, np.float32, out_rows.shape)
+    check("out_counters", out_counters, np.int64, (len(queries), 2))
 
 
 def check_token_rerank(codes: TokenCodes, queries: TokenRows, candidates: _Any, out_distances: _Any) -> None:
     if codes.codes is None:
         raise ValueError("these tokens have no codes")
     _check_coded_queries(queries, codes.dim)
-    _check("candidates", candidates, np.int64, (len(queries), None))
-    _check("out_distances", out_distances, np.float32, candidates.shape)
+    check("candidates", candidates, np.int64, (len(queries), None))
+    check("out_distances", out_distances, np.float32, candidates.shape)
     check_candidates(codes.offsets, int(codes.offsets[-1]), candidates)
 
 
@@ -76,16 +76,16 @@ def check_candidates(offsets: _Any, total: int, candidates: _Any) -> None:
 
 
 def _check_queries(queries: TokenRows) -> None:
-    _check("offsets", queries.offsets, np.int64, (None,))
-    _check("queries", queries.tokens, np.float32, (None, None))
+    check("offsets", queries.offsets, np.int64, (None,))
+    check("queries", queries.tokens, np.float32, (None, None))
     check_offsets("queries", queries.offsets, len(queries.tokens))
 
 
-def _check_rows(rows: TokenRows, dim: int) -> None:
-    _check("offsets", rows.offsets, np.int64, (None,))
+def check_rows(rows: TokenRows, dim: int) -> None:
+    check("offsets", rows.offsets, np.int64, (None,))
     if rows.tokens.dtype not in (np.float32, np.float16):
         raise ValueError(f"tokens must have dtype float32 or float16, not {rows.tokens.dtype}")
-    _check_shape("tokens", rows.tokens, (None, dim))
+    check_shape("tokens", rows.tokens, (None, dim))
 
 
 def check_offsets(name: str, offsets: _Any, total: int) -> None:

@@ -19,7 +19,9 @@ from vecstore.kernels.base import (
     MihTables,
     UInt8Array,
 )
-from vecstore.kernels.checks import (
+from vecstore.kernels.numba_rows import NO_NORMS, NO_WORDS, as_typed, padded_queries
+from vecstore.kernels.numba_threads import LAST_ROW, NumbaThreads, slices
+from vecstore.kernels.rows_checks import (
     check_hamming_list_scan,
     check_hamming_scan,
     check_inverse_norms,
@@ -28,8 +30,6 @@ from vecstore.kernels.checks import (
     check_rerank,
     check_scan,
 )
-from vecstore.kernels.numba_rows import NO_NORMS, NO_WORDS, as_typed, padded_queries
-from vecstore.kernels.numba_threads import LAST_ROW, NumbaThreads, slices
 from vecstore.kernels.stop import check_stop
 from vecstore.kernels.stop_alarm import watched
 from vecstore.schema import Metric

@@ -17,7 +17,8 @@ from vecstore.kernels.base import (
     MihTables,
     UInt8Array,
 )
-from vecstore.kernels.checks import (
+from vecstore.kernels.numpy_rows import blocks_of, distances_of, merge_into, prepared_queries, widen
+from vecstore.kernels.rows_checks import (
     check_hamming_list_scan,
     check_hamming_scan,
     check_inverse_norms,
@@ -26,7 +27,6 @@ from vecstore.kernels.checks import (
     check_rerank,
     check_scan,
 )
-from vecstore.kernels.numpy_rows import blocks_of, distances_of, merge_into, prepared_queries, widen
 from vecstore.kernels.stop import check_stop
 from vecstore.schema import Metric
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels.checks import _check, _check_range
+from vecstore.kernels.array_checks import check, check_range
 from vecstore.kernels.seismic import BLOCK, COUNTERS, DENSE_SHARE, GROUP, ONE, PADDING, SeismicArrays, Visit
 from vecstore.kernels.seismic_records import rows_of
 from vecstore.kernels.sparse_checks import _check_sparse, check_queries
@@ -17,14 +17,14 @@ from vecstore.sparse import SparseRows
 
 def check_seismic(a: SeismicArrays) -> NDArray[Any]:
     """Raises ValueError unless they fit together; returns the block of each part."""
-    _check("rows", a.rows, np.uint32, (None,))
-    _check("terms", a.terms, np.uint32, (None,))
-    _check("scales", a.scales, np.float32, a.terms.shape)
-    _check("term_parts", a.term_parts, np.int64, (len(a.terms) + 1,))
-    _check("part_codes", a.part_codes, np.uint8, (None,))
-    _check("part_records", a.part_records, np.uint16, a.part_codes.shape)
-    _check("record_bases", a.record_bases, np.int64, (-(-len(a.part_codes) // GROUP),))
-    _check("records", a.records, np.uint8, (None,))
+    check("rows", a.rows, np.uint32, (None,))
+    check("terms", a.terms, np.uint32, (None,))
+    check("scales", a.scales, np.float32, a.terms.shape)
+    check("term_parts", a.term_parts, np.int64, (len(a.terms) + 1,))
+    check("part_codes", a.part_codes, np.uint8, (None,))
+    check("part_records", a.part_records, np.uint16, a.part_codes.shape)
+    check("record_bases", a.record_bases, np.int64, (-(-len(a.part_codes) // GROUP),))
+    check("records", a.records, np.uint8, (None,))
     parts, counts = len(a.part_codes), np.diff(a.term_parts)
     _require(bool((np.sort(a.rows) == np.arange(len(a.rows))).all()), "places do not hold each row once")
     _require(len(a.records) >= PADDING, f"records must end with {PADDING} spare bytes")
@@ -34,8 +34,8 @@ def check_seismic(a: SeismicArrays) -> NDArray[Any]:
     _require(bool(inside), "terms do not cover the parts")
     dense = counts * DENSE_SHARE > a.blocks
     wide = np.uint16 if a.part_blocks.dtype == np.uint16 else np.uint32
-    _check("part_blocks", a.part_blocks, wide, (int(counts[~dense].sum()),))
-    _check("block_bits", a.block_bits, np.uint64, (int(dense.sum()), -(-a.blocks // 64)))
+    check("part_blocks", a.part_blocks, wide, (int(counts[~dense].sum()),))
+    check("block_bits", a.block_bits, np.uint64, (int(dense.sum()), -(-a.blocks // 64)))
     spare = a.block_bits[:, -1:] >> np.uint64(a.blocks % 64) if a.blocks % 64 else a.block_bits[:, :0]
     _require(not spare.any(), "a part is of a block past the last")
     held = np.bitwise_count(a.block_bits).sum(axis=1, dtype=np.int64)
@@ -91,10 +91,10 @@ def check_seismic_search(
     if len(rows) != n:
         raise ValueError("the index is over another number of rows")
     if allowed is not None:
-        _check("allowed", allowed, np.uint64, ((n + 63) // 64,))
-    _check("out_rows", out_rows, np.int64, (len(queries), None))
-    _check("out_distances", out_distances, np.float32, out_rows.shape)
-    _check("out_counters", out_counters, np.int64, (len(queries), len(COUNTERS)))
+        check("allowed", allowed, np.uint64, ((n + 63) // 64,))
+    check("out_rows", out_rows, np.int64, (len(queries), None))
+    check("out_distances", out_distances, np.float32, out_rows.shape)
+    check("out_counters", out_counters, np.int64, (len(queries), len(COUNTERS)))
     if out_rows.shape[1] == 0:
         raise ValueError("out_rows must have columns")
     if not visit.block_factor > 0:
@@ -108,13 +108,13 @@ def check_seismic_search(
 def check_sketch_nearest(
     ids: NDArray[Any], weights: NDArray[Any], members: NDArray[Any], centroids: NDArray[Any], out: NDArray[Any]
 ) -> None:
-    _check("ids", ids, np.uint32, (None, None))
-    _check("weights", weights, np.float32, ids.shape)
-    _check("members", members, np.int64, (None,))
-    _check_range("members", members, 0, len(ids) - 1)
-    _check("centroids", centroids, np.float32, (None, None))
-    _check_range("ids", ids, 0, len(centroids) - 1)
-    _check("out", out, np.int32, members.shape)
+    check("ids", ids, np.uint32, (None, None))
+    check("weights", weights, np.float32, ids.shape)
+    check("members", members, np.int64, (None,))
+    check_range("members", members, 0, len(ids) - 1)
+    check("centroids", centroids, np.float32, (None, None))
+    check_range("ids", ids, 0, len(centroids) - 1)
+    check("out", out, np.int32, members.shape)
     if centroids.shape[1] == 0:
         raise ValueError("centroids must have columns")
 

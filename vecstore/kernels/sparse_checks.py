@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels.checks import _check, _check_range, _check_shape, _check_top_k
+from vecstore.kernels.array_checks import check, check_range, check_shape, check_top_k
 from vecstore.kernels.sparse import Saturation
 from vecstore.packed_sparse import PackedRows, StoredRows
 from vecstore.sparse import SparseRows
@@ -22,7 +22,7 @@ def check_sparse_scan(
     out_distances: NDArray[Any],
 ) -> None:
     _check_both(queries, rows, saturation)
-    _check_top_k(len(queries), len(rows), allowed, out_rows, out_distances)
+    check_top_k(len(queries), len(rows), allowed, out_rows, out_distances)
 
 
 def check_sparse_rerank(
@@ -33,21 +33,21 @@ def check_sparse_rerank(
     out_distances: NDArray[Any],
 ) -> None:
     _check_both(queries, rows, saturation)
-    _check("candidates", candidates, np.int64, (len(queries), None))
-    _check_range("candidates", candidates, -1, len(rows) - 1)
-    _check("out_distances", out_distances, np.float32, candidates.shape)
+    check("candidates", candidates, np.int64, (len(queries), None))
+    check_range("candidates", candidates, -1, len(rows) - 1)
+    check("out_distances", out_distances, np.float32, candidates.shape)
 
 
 def check_document_frequency(
     terms: NDArray[Any], rows: StoredRows, allowed: NDArray[Any] | None, out: NDArray[Any]
 ) -> None:
-    _check("terms", terms, np.uint32, (None,))
+    check("terms", terms, np.uint32, (None,))
     if (np.diff(terms.astype(np.int64)) <= 0).any():
         raise ValueError("terms must ascend")
     _check_sparse("row", rows)
     if allowed is not None:
-        _check("allowed", allowed, np.uint64, ((len(rows) + 63) // 64,))
-    _check("out", out, np.int64, terms.shape)
+        check("allowed", allowed, np.uint64, ((len(rows) + 63) // 64,))
+    check("out", out, np.int64, terms.shape)
 
 
 def check_queries(queries: SparseRows) -> None:
@@ -68,17 +68,17 @@ def _check_both(queries: SparseRows, rows: StoredRows, saturation: Saturation | 
     check_queries(queries)
     if saturation is None:
         return
-    _check("lengths", saturation.lengths, np.float32, (len(rows),))
+    check("lengths", saturation.lengths, np.float32, (len(rows),))
     if not (0 <= saturation.base < np.inf and 0 <= saturation.slope < np.inf):
         raise ValueError("base and slope must be finite and not negative")
 
 
 def check_unpack(rows: PackedRows, listed: NDArray[Any], offsets: NDArray[Any], out: NDArray[Any]) -> None:
-    _check("listed", listed, np.int64, (None,))
-    _check_range("listed", listed, 0, len(rows) - 1)
-    _check("offsets", offsets, np.int64, (len(listed) + 1,))
+    check("listed", listed, np.int64, (None,))
+    check_range("listed", listed, 0, len(rows) - 1)
+    check("offsets", offsets, np.int64, (len(listed) + 1,))
     lengths = rows.offsets[listed + 1] - rows.offsets[listed]
-    _check("out", out, np.uint32, (int(lengths.sum()),))
+    check("out", out, np.uint32, (int(lengths.sum()),))
     if offsets[0] != 0 or (np.diff(offsets) != lengths).any():
         raise ValueError("offsets are not those of the rows listed")
 
@@ -86,12 +86,12 @@ def check_unpack(rows: PackedRows, listed: NDArray[Any], offsets: NDArray[Any], 
 def _check_sparse(name: str, rows: StoredRows) -> None:
     if isinstance(rows, PackedRows):
         return  # they were checked when they were made
-    _check(f"{name} offsets", rows.offsets, np.int64, (None,))
+    check(f"{name} offsets", rows.offsets, np.int64, (None,))
     if len(rows.offsets) == 0:
         raise ValueError(f"{name} offsets must have an entry for the end of the last row")
-    _check(f"{name} indices", rows.indices, np.uint32, (None,))
+    check(f"{name} indices", rows.indices, np.uint32, (None,))
     if rows.values.dtype not in (np.float32, np.float16):
         raise ValueError(f"{name} values must have dtype float32 or float16")
-    _check_shape(f"{name} values", rows.values, (rows.nnz,))
+    check_shape(f"{name} values", rows.values, (rows.nnz,))
     if rows.offsets[0] < 0 or rows.offsets[-1] > rows.nnz or (np.diff(rows.offsets) < 0).any():
         raise ValueError(f"{name} offsets must ascend within 0 and the {rows.nnz} entries")

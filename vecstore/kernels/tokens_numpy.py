@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.kernels.array_checks import check
 from vecstore.kernels.base import Float32Array, Int64Array
-from vecstore.kernels.checks import _check
 from vecstore.kernels.maxsim_checks import check_offsets
 from vecstore.kernels.places import quotients
 from vecstore.kernels.stop import check_stop
@@ -162,7 +162,7 @@ def search(
 
 def check_codes(codes: TokenCodes) -> None:
     """Raises ValueError for arrays that do not fit together."""
-    _check("offsets", codes.offsets, np.int64, (None,))
+    check("offsets", codes.offsets, np.int64, (None,))
     total = None
     if codes.centroids is not None:
         total = _check_centroids(codes.centroids, codes.dim)
@@ -177,12 +177,12 @@ def check_codes(codes: TokenCodes) -> None:
 
 def _check_centroids(shared: Centroids, dim: int) -> int:
     """All but what the bytes of lists hold."""
-    _check("homes", shared.homes, np.uint16, (None,))
-    _check("centroids", shared.centroids, np.uint8, (None, centroid_bytes(dim)))
+    check("homes", shared.homes, np.uint16, (None,))
+    check("centroids", shared.centroids, np.uint8, (None, centroid_bytes(dim)))
     count = len(shared.centroids)
-    _check("centroid_scales", shared.scales, np.float32, (count,))
-    _check("list_starts", shared.list_starts, np.int64, (count + 1,))
-    _check("lists", shared.lists, np.uint8, (None,))
+    check("centroid_scales", shared.scales, np.float32, (count,))
+    check("list_starts", shared.list_starts, np.int64, (count + 1,))
+    check("lists", shared.lists, np.uint8, (None,))
     if shared.homes.max(initial=0) >= max(1, count) or count > CENTROIDS_MAX:
         raise ValueError(f"homes hold {shared.homes.max()}, which is no centroid")
     check_offsets("lists", shared.list_starts, len(shared.lists))
@@ -192,15 +192,15 @@ def _check_centroids(shared: Centroids, dim: int) -> int:
 def _check_codes(codes: Codes, dim: int, total: int | None) -> int:
     if codes.bits not in (1, 2, 4, 8):
         raise ValueError("bits must be 1, 2, 4 or 8")
-    _check("codes", codes.codes, np.uint8, (None, code_bytes(dim, codes.bits)))
-    _check("levels", codes.levels, np.uint8, (16,))
+    check("codes", codes.codes, np.uint8, (None, code_bytes(dim, codes.bits)))
+    check("levels", codes.levels, np.uint8, (16,))
     count = len(codes.codes)
     if codes.scale_values is not None:
-        _check("scale_values", codes.scale_values, np.float32, (256,))
-        _check("scales", codes.scales, np.uint8, (count,))
+        check("scale_values", codes.scale_values, np.float32, (256,))
+        check("scales", codes.scales, np.uint8, (count,))
     else:
         half = codes.scales.dtype == np.float16
-        _check("scales", codes.scales, np.float16 if half else np.float32, (count,))
+        check("scales", codes.scales, np.float16 if half else np.float32, (count,))
     if total not in (None, count):
         raise ValueError(f"homes and codes are of {total} and {count} tokens")
     return count

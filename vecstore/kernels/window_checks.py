@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.kernels.checks import _check
+from vecstore.kernels.array_checks import check
 from vecstore.kernels.sparse import INVERTED_COUNTERS, WINDOW_ROWS, OpenWindow, Window
 
 
@@ -21,13 +21,13 @@ def check_window(window: Window) -> None:
         raise ValueError("a window's first row must be a multiple of 64")
     if not 0 <= window.slope < np.inf:
         raise ValueError("slope must be finite and not negative")
-    _check("terms", window.terms, np.uint32, (None,))
-    _check("starts", window.starts, np.uint32, (nlists + 1,))
-    _check("steps", window.steps, np.float32, (nlists,))
-    _check("ids", window.ids, np.uint16, (None,))
-    _check("codes", window.codes, np.uint8, window.ids.shape)
-    _check("dense_lists", window.dense_lists, np.uint32, (None,))
-    _check("dense", window.dense, np.uint8, (len(window.dense_lists), (n + 63) // 64 * 64))
+    check("terms", window.terms, np.uint32, (None,))
+    check("starts", window.starts, np.uint32, (nlists + 1,))
+    check("steps", window.steps, np.float32, (nlists,))
+    check("ids", window.ids, np.uint16, (None,))
+    check("codes", window.codes, np.uint8, window.ids.shape)
+    check("dense_lists", window.dense_lists, np.uint32, (None,))
+    check("dense", window.dense, np.uint8, (len(window.dense_lists), (n + 63) // 64 * 64))
     terms, starts = window.terms.astype(np.int64), window.starts.astype(np.int64)
     if (np.diff(terms) < 0).any():
         raise ValueError("terms of a window must ascend")
@@ -67,4 +67,4 @@ def check_windows(windows: Sequence[OpenWindow], n: int) -> int:
 
 
 def check_counters(out_counters: NDArray[Any], nq: int) -> None:
-    _check("out_counters", out_counters, np.int64, (nq, len(INVERTED_COUNTERS)))
+    check("out_counters", out_counters, np.int64, (nq, len(INVERTED_COUNTERS)))

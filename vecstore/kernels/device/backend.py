@@ -24,7 +24,7 @@ from vecstore.kernels.base import (
     TableCodes,
     UInt8Array,
 )
-from vecstore.kernels.checks import check_byte_scan, check_hamming_scan, check_rerank, check_scan, check_table_scan
+from vecstore.kernels.codes_checks import check_byte_scan, check_row_scan, check_table_scan
 from vecstore.kernels.device import codes as scans
 from vecstore.kernels.device import dense, hamming, maxsim
 from vecstore.kernels.device.choice import Choice, Trial, Work, work_of
@@ -33,7 +33,7 @@ from vecstore.kernels.device.nearest import MOST
 from vecstore.kernels.device.resident import Resident
 from vecstore.kernels.device.uploads import upload_bytes, upload_rows, upload_table
 from vecstore.kernels.maxsim_checks import check_maxsim_scan
-from vecstore.kernels.row_checks import check_row_scan
+from vecstore.kernels.rows_checks import check_hamming_scan, check_rerank, check_scan
 from vecstore.schema import Metric
 from vecstore.tokens import TokenRows
 
