@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 from engine_support import batch_of, settle, vectors_of
 from index_support import load, named_blobs, query, questions, recall, schema, stored_blobs, strategies
+from waiting import wait_until
 
 from vecstore.config import Search, Settings, Storage
 from vecstore.engine import guard, scan
@@ -196,10 +196,8 @@ def test_a_crash_at_the_end_of_a_build_leaves_the_old_index_or_the_new(
     (segment,) = db.collection("c").sealed.values()
     assert bool(missing_vectors(segment, db.collection("c").schema, db._indexing)) is not after
     db = reopen(SETTINGS)
-    end = time.monotonic() + 60
-    while missing_vectors(next(iter(db.collection("c").sealed.values())), db.collection("c").schema, db._indexing):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    collection = db.collection("c")
+    wait_until(lambda: not missing_vectors(next(iter(collection.sealed.values())), collection.schema, db._indexing))
     assert recall(db, asked, nprobe=32) > 0.99
 
 

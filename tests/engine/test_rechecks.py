@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from engine_support import settle
 from index_support import load, query, questions, schema
+from waiting import wait_until
 
 from vecstore.config import Settings, Storage
 from vecstore.engine import scan
@@ -44,10 +44,7 @@ def test_tables_are_measured_again_when_rows_have_died(
     again = reopen(Settings(storage=Storage(**{**vars_of(STORAGE), "maintenance": True})))
     assert query(again, vector, params=ASKED).quality is not None  # opens the index, which is how it is noticed
     again.write(DeleteRequest("c", ids=[300]))
-    deadline = time.monotonic() + 60
-    while tables(again)["stale"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: not tables(again)["stale"])
     assert tables(again)["measured_rows"] in (1_699, 1_700)
     answer = query(again, vector, params=ASKED)
     assert answer.quality.est_recall > 0.85
