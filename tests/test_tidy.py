@@ -121,7 +121,7 @@ def test_the_wall_clock_is_only_shown() -> None:
     """It may jump: what waits, expires or orders goes by a monotonic clock. Keys, which expire at a date, are the
     exception, and a server's Retry-After, which may be one."""
     shown = {
-        "engine/operations.py", "engine/database.py", "engine/snapshots.py", "observe/tracing.py", "storage/feed.py",
+        "engine/operations.py", "engine/collecting.py", "engine/snapshots.py", "observe/tracing.py", "storage/feed.py",
         "access/keys.py", "cli/keys.py", "embed/pace.py",
     }  # fmt: skip
     reads = re.compile(
