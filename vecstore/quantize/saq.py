@@ -30,6 +30,7 @@ from vecstore.quantize.saq_layout import Layout, code_bytes, fitted
 from vecstore.schema import Metric
 from vecstore.transform.arrays import number, stored_number, take
 
+CODE_BYTES_MIN = 4
 STAGED_ABOVE = 2.0  # bits a dimension
 HALF_BITS_MAX = 5.0  # with more, a half float's rounding would show beside the code's own error
 
@@ -64,13 +65,8 @@ class SAQ(ProjectedQuantizer):
         suffices = halves_suffice(metric, sample)
         half = suffices, suffices and spec.bits <= HALF_BITS_MAX
         residuals = sample if centroids is None else sample - centroids
-        room = int(spec.bits * sample.shape[1] / 8) - _factor_bytes(columns, staged, half)
-        if room < 4:
-            raise InvalidArgument(
-                f"SAQ.bits={spec.bits} of {sample.shape[1]} dimensions leaves {max(room, 0)} bytes for a code, "
-                "at least 4 are needed",
-                reason=index_spec.BAD_INDEX_SPEC,
-            )
+        # Of few dimensions, nothing may be left beside the factors: a code has CODE_BYTES_MIN whatever was asked.
+        room = max(CODE_BYTES_MIN, int(spec.bits * sample.shape[1] / 8) - _factor_bytes(columns, staged, half))
         layout = fitted(residuals, sample if columns == 1 else None, room, staged)
         return cls(metric, layout, columns, half)
 
