@@ -9,6 +9,7 @@ import pytest
 
 import vecstore
 from vecstore.config import Settings, Storage
+from vecstore.engine import leap
 from vecstore.engine.changes import freeze, put_manifest
 from vecstore.engine.database import Database
 from vecstore.engine.follower import Follower
@@ -22,6 +23,14 @@ from vecstore.types import CountRequest, PointBatch, ScrollRequest, UpsertReques
 SCHEMA = Schema({"v": VectorField(VectorKind.DENSE, 2, Metric.L2)})
 FED = Settings(storage=Storage(feed=True, maintenance=False, disk_reserve_bytes=0))
 ONE = np.ones((1, 2), np.float32)
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Whose last entry is the microseconds since 1970: a clock that is far behind, unless the test moves it."""
+    moments = [0]
+    monkeypatch.setattr(leap, "_microseconds", lambda: moments[-1])
+    return moments
 
 
 def put(db: Database, name: str, *ids: int) -> int:
@@ -90,6 +99,21 @@ def test_seqs_go_on_beyond_whatever_the_first_may_have_given(tmp_path: Path, sea
     with Database.open(again, FED) as db:
         assert state(db, "c") == ([1, 2, 3, to + 1, to + 2, to + 3], to + 3 + LEAP)
         assert db.verify() is not None
+
+
+def test_what_is_made_of_the_same_snapshot_again_is_beyond_the_one_before(tmp_path: Path, clock: list[int]) -> None:
+    with Database.open(tmp_path / "db", FED) as db:
+        db.create_collection("c", SCHEMA)
+        put(db, "c", 1)
+        assert db.wait_operation(db.create_snapshot("kept").id, 30).error is None
+    last = 1
+    for turn, moment in enumerate([LEAP, LEAP + 100, LEAP + 1_000]):  # the first time, the clock is behind
+        clock.append(moment)
+        vecstore.restore(tmp_path / "db" / "snapshots" / "kept", tmp_path / str(turn))
+        with Database.open(tmp_path / str(turn), FED) as db:
+            assert state(db, "c") == ([1], max(moment, 1 + LEAP))
+            assert put(db, "c", 2) > last
+            last = put(db, "c", 3, 4)
 
 
 def test_leap_on_leap_with_and_without_writes_between(tmp_path: Path) -> None:
