@@ -119,8 +119,8 @@ def test_only_the_command_line_prints() -> None:
 
 def test_the_wall_clock_is_only_shown() -> None:
     """It may jump: what waits, expires or orders goes by a monotonic clock. Keys, which expire at a date, are the
-    exception, a server's Retry-After, which may be one, and the seqs of a restored database, which a late clock lets leap
-    less far."""
+    exception, a server's Retry-After, which may be one, and the seqs of a restored database, which leap less far by a
+    clock that is late."""
     shown = {
         "engine/operations.py", "engine/collecting.py", "engine/snapshots.py", "observe/tracing.py", "storage/feed.py",
         "access/keys.py", "cli/keys.py", "embed/pace.py", "engine/leap.py",
