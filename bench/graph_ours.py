@@ -137,7 +137,7 @@ class OurCollection(GraphLibrary):
 
 def chosen(settings: dict[str, Any]) -> dict[str, Any]:
     """The client takes None where the engine takes 0, and calls a target by another name."""
-    return {name.removesuffix("_target"): value or None for name, value in settings.items()}
+    return {name.removesuffix("_target"): None if value == 0 else value for name, value in settings.items()}
 
 
 def by_recall(knob: str) -> list[tuple[str, list[dict[str, Any]]]]:

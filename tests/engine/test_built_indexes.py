@@ -183,7 +183,8 @@ def test_a_crash_at_the_end_of_a_build_leaves_the_old_index_or_the_new(
 ) -> None:
     asked = questions(10)
     indexed.close()
-    paths = [str(Path(__file__).parent)]
+    here = Path(__file__).parent
+    paths = [str(here), str(here.parent)]
     script = CHILD.format(paths=paths, directory=str(tmp_path / "data"), after=after)
     assert subprocess.run([sys.executable, "-c", script], timeout=240).returncode == 9
     still = Settings(storage=Storage(**{**_fields(STORAGE), "maintenance": False}))

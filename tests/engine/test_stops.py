@@ -13,7 +13,7 @@ import pytest
 
 import vecstore
 from vecstore import MIH, PQ, RRF, Flat, Graph, HammingIVF, Int8, Inverted, Muvera, Plaid, Prefetch, RaBitQ, Seismic
-from vecstore.config import Limits, Settings, Storage
+from vecstore.config import Limits, Search, Settings, Storage
 from vecstore.errors import Cancelled, DeadlineExceeded
 from vecstore.index_spec import IVF
 from vecstore.kernels.select import available_backends, get_kernels
@@ -26,6 +26,7 @@ PLENTY = 1 << 30
 SETTINGS = Settings(
     limits=Limits(deadline_default_s=300.0),  # a first call compiles, which on a busy machine outlasts the usual one
     storage=Storage(in_place_rows=100_000, index_rows_min=500, disk_reserve_bytes=0),
+    search=Search(number_cache_bytes=1),  # each order reads payloads
 )
 SPECS = {
     "flat": Flat(),
