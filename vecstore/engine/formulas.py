@@ -83,5 +83,5 @@ def metres(origin: GeoDistance, value: object) -> float | None:
 def _filled(values: Column, default: float | None) -> Column:
     """In place."""
     if default is not None:
-        values[np.isnan(values)] = default
+        np.copyto(values, default, where=np.isnan(values))
     return values

@@ -31,6 +31,7 @@ class _Kept:
 
     numbers: Column
     known: NDArray[np.bool_]
+    rows_known: int = 0  # all rows before this one are known
 
     @property
     def nbytes(self) -> int:
@@ -55,10 +56,11 @@ class NumberColumns:
         kept = self._cache.get(view.segment, what)
         if kept is None or len(kept.known) < view.n_rows:
             kept = self._grown(view, what, kept)
-        known = kept.known[rows]
-        if not known.all():
-            self._fill(view, kept, rows[~known], what)
-        return kept.numbers[rows]
+        if kept.rows_known < view.n_rows:
+            known = kept.known[rows]
+            if not known.all():
+                self._fill(view, kept, rows[~known], what)
+        return kept.numbers.take(rows)
 
     def _grown(self, view: SegmentView, what: tuple[str, bool, bool], old: _Kept | None) -> _Kept:
         rows = view.n_rows if view.segment.sorted_by_id else max(ROWS_MIN, 1 << (view.n_rows - 1).bit_length())
@@ -77,6 +79,7 @@ class NumberColumns:
         if has_numbers(view, key, datetime) and (at_once or len(rows) * MANY > view.n_rows):
             kept.numbers[: view.n_rows] = indexed_numbers(view, *what)
             kept.known[: view.n_rows] = True
+            kept.rows_known = max(kept.rows_known, view.n_rows)
         else:
             kept.numbers[rows] = best_at(view, rows, key, reader_of(datetime), largest)
             kept.known[rows] = True
