@@ -109,6 +109,22 @@ def test_update_changes_what_is_named(run: Callable[..., Any], tmp_path: Path) -
     assert run(*common, "--default", "dim").exit_code == 2
 
 
+def test_update_adds_and_drops_payload_indexes(run: Callable[..., Any], tmp_path: Path) -> None:
+    target = tmp_path / "db"
+    run("create", "docs", "-t", target, "--dim", 16, "--index", "year=integer")
+    common = ["update", "docs", "-t", target]
+    done = run(*common, "--index", "team=keyword", "--index", "at=datetime", "--drop-index", "year")
+    assert done.stdout.count("create_field ") == 2, done.output
+    with vecstore.connect(str(target)) as db:
+        assert db.get_collection("docs").schema().fields == {"team": "keyword", "at": "datetime"}
+    refused = run(*common, "--recall", 0.9, "--index", "size=inches")
+    assert (refused.exit_code, "inches" in refused.stderr) == (1, True)
+    with vecstore.connect(str(target)) as db:
+        schema = db.get_collection("docs").schema()
+        assert (sorted(schema.fields), schema.vectors["default"].search) == (["at", "team"], None)
+    assert run(*common, "--index", "team").exit_code == 2
+
+
 def test_estimates(run: Callable[..., Any], tmp_path: Path) -> None:
     target = tmp_path / "db"
     shown = run("estimate", "--dim", 64, "--points", 100_000, "--index", "year=integer")

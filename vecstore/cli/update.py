@@ -12,6 +12,7 @@ from vecstore.cli.create import VectorIndex, named, only_field
 from vecstore.cli.inspect import Collection, show_operations
 from vecstore.cli.render import show_json
 from vecstore.cli.target import Json, Target, open_client
+from vecstore.client.requests import field_index
 from vecstore.schema import SearchDefaults
 
 SEARCH = SearchDefaults.__struct_fields__  # in the order of the options
@@ -30,10 +31,12 @@ def update(
     nprobe: Annotated[int | None, typer.Option(help="The same: lists to visit.")] = None,
     oversampling: Annotated[float | None, typer.Option(help="The same: candidates to rescore, times k.")] = None,
     block_factor: Annotated[float | None, typer.Option(help="The same, of sparse fields.")] = None,
+    index: Annotated[list[str] | None, typer.Option(help="KEY=KIND, a payload index, as of `create`.")] = None,
+    drop_index: Annotated[list[str] | None, typer.Option(help="KEY, of a payload index; filters go on.")] = None,
     metadata: Annotated[list[str] | None, typer.Option(help="KEY=JSON (or text); null takes the key away.")] = None,
     default: Annotated[list[str] | None, typer.Option(help=f"Put back to its default: {', '.join(RESETS)}.")] = None,
     if_version: Annotated[int | None, typer.Option(help="Only if the schema is at this version.")] = None,
-    wait: Annotated[bool, typer.Option(help="Wait until an index is built.")] = True,
+    wait: Annotated[bool, typer.Option(help="Wait until indexes are built.")] = True,
     as_json: Json = False,
 ) -> None:
     """Change settings of a collection; what is not named stays."""
@@ -41,6 +44,7 @@ def update(
     field: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
     effort = dict(zip(SEARCH, (recall, ef, nprobe, oversampling, block_factor), strict=True))
     search: dict[str, Any] = {name: value for name, value in effort.items() if value is not None}
+    indexes = [field_index(collection, *named(one, "--index")) for one in index or ()]  # before anything is changed
     own: Any = dict(_metadata(one) for one in metadata) if metadata else UNSET
     for name in default or ():
         if name not in RESETS:
@@ -58,12 +62,16 @@ def update(
         handle = db.get_collection(collection)
         vectors = {only_field(handle.schema().vectors, using): field} if field else {}
         updated = handle.update(vectors=vectors, metadata=own, if_version=if_version, wait=wait)
+        gone = [key for key in drop_index or () if handle.delete_field_index(key)]
+        built = [handle.create_field_index(one.key, one.kind, wait=wait) for one in indexes]
+        info = handle.info() if gone or built else updated.info
+    operations = [one for one in (updated.operation, *built) if one is not None]
     if as_json:
-        show_json(updated)
+        show_json({"info": info, "operations": operations})
         return
-    typer.echo(f"{collection}: version {updated.info.version}")
-    if updated.operation is not None:
-        show_operations([updated.operation])
+    typer.echo(f"{collection}: version {info.version}")
+    if operations:
+        show_operations(operations)
 
 
 def _metadata(text: str) -> tuple[str, Any]:
