@@ -42,6 +42,24 @@ def watched(reopen: Callable[..., Database], monkeypatch: pytest.MonkeyPatch) ->
     return db
 
 
+def test_a_mistake_costs_one_check(watched: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = shadow_module.search_view
+    mistakes = [ZeroDivisionError("planted")]
+
+    def search(*arguments: Any) -> Any:
+        if mistakes:
+            raise mistakes.pop()
+        return answered(*arguments)
+
+    monkeypatch.setattr(shadow_module, "search_view", search)
+    assert watched.reader.shadow is not None
+    for vector in questions(2):
+        query(watched, vector, params=SearchParams(nprobe=8))
+        assert watched.reader.shadow.wait_idle(60)
+    assert watched.reader.shadow.dropped == 1
+    assert watched.stats("c")["observed_recall"][0]["checked"] == 1
+
+
 def test_what_is_seen_is_the_recall_that_queries_got(watched: Database) -> None:
     asked = questions(40)
     recalls: list[float] = []

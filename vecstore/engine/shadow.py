@@ -14,6 +14,7 @@ time. A check that takes longer than CHECK_S is given up.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import random
@@ -44,6 +45,7 @@ WAITING_MAX = 16
 CHECK_S = 10.0  # the time of one check
 TOLERANCE = 1e-5  # relative: scans and rescoring may differ in the last bits of a distance
 EXACT = SearchParams(exact=True)
+log = logging.getLogger("vecstore.shadow")
 _RANDOM = random.Random()  # noqa: S311 - a sample, no secret
 
 
@@ -191,6 +193,9 @@ class Shadow:
                     self._keep(sampled, recall)
             except VecstoreError:
                 self.dropped += 1  # damaged or gone since: whoever asks next is told
+            except Exception:  # a mistake costs this check, not all that come
+                self.dropped += 1
+                log.exception("checking a query of %s failed", sampled.collection)
             finally:
                 self._keep_notes()
                 self._queue.task_done()
