@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import other_databases
 import pytest
 
 import vecstore
@@ -41,7 +42,10 @@ BEFORE = {
     ("QUERIES.md", 1): "docs = filled()\n",
     ("QUERIES.md", 2): "docs = mixed()\n",
 }
+MOVED = "last = docs.get([2_499], with_vectors=True)[0]; assert docs.query(last.vectors['default']).ids[0] == 2_499"
 AFTER = {
+    **{("COMING-FROM.md", number): MOVED for number in (0, 1, 3, 4)},
+    ("COMING-FROM.md", 2): "assert docs.count() == 2_500; assert docs.get(['id0'])[0].payload == {'text': 'a text'}",
     ("COLLECTIONS.md", 0): "assert docs.info().schema.metadata == {'owner': 'search team'}",
     ("COLLECTIONS.md", 1): "assert [a.alias for a in db.list_aliases()] == ['docs', 'docs_before']",
     ("COLLECTIONS.md", 2): "assert found['total']['resident'] > 10_000_000",
@@ -109,4 +113,4 @@ def names_for(db: vecstore.Client) -> dict[str, Any]:
 
     values = {"v": rows[0], "queries": rows[:50], "fill": fill, "filled": filled, "mixed": mixed}
     names = {name: getattr(vecstore, name) for name in vecstore.__all__}
-    return {**names, **values, "vecstore": vecstore, "db": db}
+    return {**names, **values, **other_databases.NAMES, "vecstore": vecstore, "db": db}
