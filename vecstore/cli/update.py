@@ -44,7 +44,9 @@ def update(
     field: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
     effort = dict(zip(SEARCH, (recall, ef, nprobe, oversampling, block_factor), strict=True))
     search: dict[str, Any] = {name: value for name, value in effort.items() if value is not None}
-    indexes = [field_index(collection, *named(one, "--index")) for one in index or ()]  # before anything is changed
+    indexes = [named(one, "--index") for one in index or ()]
+    for key, kind in indexes:
+        field_index(collection, key, kind)  # refuses what is no kind before anything is changed
     own: Any = dict(_metadata(one) for one in metadata) if metadata else UNSET
     for name in default or ():
         if name not in RESETS:
@@ -63,7 +65,7 @@ def update(
         vectors = {only_field(handle.schema().vectors, using): field} if field else {}
         updated = handle.update(vectors=vectors, metadata=own, if_version=if_version, wait=wait)
         gone = [key for key in drop_index or () if handle.delete_field_index(key)]
-        built = [handle.create_field_index(one.key, one.kind, wait=wait) for one in indexes]
+        built = [handle.create_field_index(key, kind, wait=wait) for key, kind in indexes]
         info = handle.info() if gone or built else updated.info
     operations = [one for one in (updated.operation, *built) if one is not None]
     if as_json:
