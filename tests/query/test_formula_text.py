@@ -138,3 +138,14 @@ def test_depth_and_length_are_bounded() -> None:
         parse_formula("1+" * 10_000 + "1", LIMITS)
     with pytest.raises(InvalidArgument, match="not a part"):
         parse_formula({"add": ["score(0)", 1]}, LIMITS)
+
+
+def test_a_text_that_was_read_is_read_for_other_limits_and_elsewhere_anew() -> None:
+    text = "score(0) * (1 + field('a', 0))"
+    assert parse_formula(text, Limits()) is parse_formula(text, Limits())
+    with pytest.raises(InvalidArgument, match="formula_depth_max"):
+        parse_formula(text, Limits(formula_depth_max=2))
+    for path in ("formula", "prefetch[1].formula"):
+        with pytest.raises(InvalidArgument) as refused:
+            parse_formula("score(", Limits(), path)
+        assert path in str(refused.value.metadata) + str(refused.value)

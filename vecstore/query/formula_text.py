@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import threading
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from vecstore.config import Limits
@@ -29,6 +30,7 @@ from vecstore.query.formula_check import DEPTH_CEILING, bad_formula
 from vecstore.query.parse import parse_filter
 
 TEXT_MAX = 16_384  # characters
+KEPT_MAX, KEPT = 1_024, 128  # characters of a text whose tree is kept for the next query with it, and how many are
 _parsing = threading.Lock()  # CPython 3.11 counts the depth of all trees that are being made in one place
 _INT_MAX = 1.7976931348623157e308
 
@@ -52,6 +54,10 @@ def formula_from_text(text: str, limits: Limits, path: str = "formula") -> Expre
     """What it holds is checked with the query. Raises InvalidArgument: BAD_FORMULA with the column, LIMIT_EXCEEDED."""
     if len(text) > TEXT_MAX:
         raise bad_formula(path, f"has {len(text)} characters, the most is {TEXT_MAX}")
+    return _kept(text, limits, path) if len(text) <= KEPT_MAX else _read(text, limits, path)
+
+
+def _read(text: str, limits: Limits, path: str) -> Expression:
     try:
         with _parsing:
             tree = ast.parse(text.strip(), mode="eval")
@@ -60,6 +66,9 @@ def formula_from_text(text: str, limits: Limits, path: str = "formula") -> Expre
     except (ValueError, RecursionError, MemoryError):
         raise bad_formula(path, "is nested too deep, or holds a zero byte") from None
     return _Reader(limits, path).expression(tree.body, 1)
+
+
+_kept = lru_cache(KEPT)(_read)  # trees never change
 
 
 class _Reader:
