@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ROUNDS ?= 500
 MODELS := tests/engine/test_model.py tests/engine/test_ragged_model.py tests/engine/test_follower_model.py \
-	tests/engine/test_alias_model.py tests/query/test_query_model.py
+	tests/engine/test_alias_model.py tests/query/test_query_model.py tests/query/test_filter_oracle.py
 DATA ?= ../shared/data/dense-minilm-100k-384-angular.hdf5
 
 # Bytecode is kept whatever the environment says: otherwise each of hundreds of processes, servers of tests and the like,
@@ -15,7 +15,7 @@ NATIVE := $(shell find native -type f \( -name '*.cpp' -o -name '*.h' -o -name '
 NATIVE_STYLED := $(filter %.cpp %.h,$(NATIVE)) $(shell find vecstore -name '*.cu' -o -name '*.cuh')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench proto verify-proto clients console verify-web format torture races clean
+.PHONY: help demo test check lint types tidy bench proto verify-proto clients console verify-web format torture races clean
 
 help:
 	@echo "make demo          start a server, load 4,000 texts, then documents, ask it questions, stop"
@@ -47,6 +47,9 @@ $(VENV)/.made: pyproject.toml
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NEEDS = $(BIN)/python tools/requirements.py
 ITSELF = $(PIP) --no-build-isolation --no-deps --editable .
+# The C++ is compiled while packages come. The wheel is not needed, its objects are: ITSELF builds in the same folder, and
+# tells of what fails.
+AHEAD = $(BIN)/python -m pip wheel --no-build-isolation --no-deps --wheel-dir build/ahead . >/dev/null 2>&1
 # Where the C++ build fails, pip installs the package without its extension and says nothing. Users have a working package
 # and are told; for developers, whose tests of native code would be skipped, it is an error where there is a compiler.
 HAS_NATIVE = $(BIN)/python -c "import vecstore.kernels._native" 2>/dev/null
@@ -60,7 +63,7 @@ $(VENV)/.users: $(VENV)/.made $(NATIVE)
 
 $(VENV)/.developers: $(VENV)/.made $(NATIVE)
 	$(NEEDS) dev > $(VENV)/developers.txt
-	$(PIP) --no-compile --requirement $(VENV)/developers.txt  # most of it is never imported
+	$(AHEAD) & $(PIP) --no-compile --requirement $(VENV)/developers.txt; came=$$?; wait; exit $$came  # most of it is never imported
 	$(ITSELF)
 	@$(HAS_NATIVE) || ! $(HAS_COMPILER) \
 	  || { echo "the native extension is NOT built, though there is a compiler; its build says:"; \
@@ -71,18 +74,29 @@ demo: $(VENV)/.users
 	$(BIN)/python -m vecstore.cli.demo
 	$(BIN)/python -m vecstore.cli.demo_documents
 
+# Half as many again as there are processors, since tests wait for disks and for each other's processes; at most 4. (`auto`
+# of xdist would be one for two hyperthreads.)
+WORKERS = $(BIN)/python -c "import os; print(min(4, 3 * (os.cpu_count() or 1) // 2))"
 # Several processes test at once: threads of BLAS and OpenMP that spin while they wait would take their cores.
 test: export OPENBLAS_NUM_THREADS = 1
 test: export OMP_WAIT_POLICY = passive
 test: $(VENV)/.developers
-	$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest -q --numprocesses $$($(WORKERS)) --dist worksteal
 
-check: $(VENV)/.developers verify-proto verify-web
+# Beside each other: mypy takes longer than all others together.
+check: $(VENV)/.developers
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target types verify-proto verify-web lint tidy
+
+lint: $(VENV)/.developers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict vecstore
 	$(BIN)/lint-imports
 	@$(BIN)/clang-format --dry-run -Werror $(NATIVE_STYLED)
+
+types: $(VENV)/.developers
+	$(BIN)/mypy --strict vecstore
+
+tidy: $(VENV)/.developers
 	$(BIN)/python -m pytest -q tests/test_tidy.py tests/test_project.py
 
 bench: $(VENV)/.developers
@@ -115,6 +129,7 @@ format: $(VENV)/.developers
 
 torture: $(VENV)/.developers
 	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q --timeout 7200 tests/crash $(MODELS)
+	ROUNDS=$$(($(ROUNDS) / 20)) $(BIN)/python -m pytest -q --timeout 7200 tests/rot  # each in 16 kinds, up to seven ways
 
 races: $(VENV)/.developers
 	TSAN_OPTIONS=ignore_noninstrumented_modules=1 LD_PRELOAD=$$($${CXX:-g++} -print-file-name=libtsan.so) \

@@ -105,7 +105,7 @@ def settled(server: ServerProcess) -> dict[str, int]:
 @pytest.mark.timeout(3600)
 def test_readers_and_writer_are_killed_under_load(tmp_path: Path, rounds_of: Callable[[int], int]) -> None:
     seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
-    rounds = rounds_of(6)
+    rounds = rounds_of(4)
     print(f"SEED={seed} ROUNDS={rounds}")
     choose = random.Random(seed)
     data = tmp_path / "db"

@@ -84,7 +84,7 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(
     tmp_path: Path, rounds_of: Callable[[int], int]
 ) -> None:
     seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
-    rounds = rounds_of(20)
+    rounds = rounds_of(8)
     print(f"SEED={seed} ROUNDS={rounds}")
     choose = random.Random(seed)
     data = tmp_path / "db"
