@@ -32,7 +32,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     made = {}
     for distance in ("angular", "euclidean", "ip", "hamming"):
         made[distance] = str(folder / f"{distance}.hdf5")
-        datasets.synthesize(made[distance], distance, rows=1_200, dim=32, queries=20)
+        datasets.synthesize(made[distance], distance, rows=600, dim=32, queries=20)
     return made
 
 
@@ -40,7 +40,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_each_configuration_is_measured_in_process(name: str, files: dict[str, str]) -> None:
     config = CONFIGS[name]
     data = files["hamming" if config.suits("hamming") else "angular"]
-    single, several = measure(Job(data, "inproc", config, 10, 3, 1, None, 0.2, None))
+    single, several = measure(Job(data, "inproc", config, 10, 3, 1, None, 0.05, None))
     assert set(single) >= NEEDED
     assert (single["clients"], several["clients"]) == (1, 3)
     assert single["recall"] == 1.0
@@ -50,13 +50,13 @@ def test_each_configuration_is_measured_in_process(name: str, files: dict[str, s
 
 @pytest.mark.parametrize("distance", ["euclidean", "ip"])
 def test_each_distance_is_measured_in_process(distance: str, files: dict[str, str]) -> None:
-    (single,) = measure(Job(files[distance], "inproc", CONFIGS["float32"], 10, 1, 1, None, 0.1, None))
+    (single,) = measure(Job(files[distance], "inproc", CONFIGS["float32"], 10, 1, 1, None, 0.05, None))
     assert single["recall_strict"] == 1.0
 
 
 @pytest.mark.parametrize(("distance", "name"), [("angular", "float32-filter-10"), ("hamming", "hamming")])
 def test_it_is_measured_over_grpc(distance: str, name: str, files: dict[str, str]) -> None:
-    single, several = measure(Job(files[distance], "grpc", CONFIGS[name], 10, 4, 1, None, 0.3, None))
+    single, several = measure(Job(files[distance], "grpc", CONFIGS[name], 10, 4, 1, None, 0.1, None))
     assert set(single) >= NEEDED
     assert single["recall_strict"] == 1.0
     assert several["qps"] > 0

@@ -28,7 +28,7 @@ def libraries() -> list[GraphLibrary]:
 def data() -> contest.Data:
     """Gaussian vectors whose later dimensions say less, so that coarse codes have something to find."""
     rng = np.random.default_rng(2)
-    rows, queries = (contest.unit(rng.normal(size=(n, DIM)) / (1 + np.arange(DIM))) for n in (2_000, 30))
+    rows, queries = (contest.unit(rng.normal(size=(n, DIM)) / (1 + np.arange(DIM))) for n in (1_000, 30))
     neighbors = datasets.nearest("dot", rows, queries, 10)
     return contest.Data("made", rows, queries, contest.Truth(rows, queries, neighbors, 10))
 
@@ -44,7 +44,7 @@ def test_a_library_finds_the_nearest(library: GraphLibrary, data: contest.Data, 
         found = library.rows_of(library.batch(data.queries, 10, **settings))
         one_by_one = stacked([library.row_of(one) for one in graph_race.one_by_one(library, data, 10, settings)])
         assert found.shape == (30, 10)
-        assert data.truth.recall(found) > 0.7, "chance is 0.005"
+        assert data.truth.recall(found) > 0.7, "chance is 0.01"
         assert data.truth.recall(one_by_one) == pytest.approx(data.truth.recall(found), abs=0.02)
     finally:
         library.close()

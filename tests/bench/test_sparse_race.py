@@ -23,7 +23,7 @@ from vecstore.io.sparse_files import SparseFile
 from vecstore.sparse import SparseRows
 
 pytest.importorskip("scipy")
-ROWS, QUERIES, K = 2_000, 30, 10
+ROWS, QUERIES, K = 1_000, 30, 10
 THOROUGH = {
     "seismic": {"query_cut": 20, "heap_factor": 0.7, "n_knn": 0, "sorted": True},
     "kannolo": {"ef_search": 200},
@@ -71,7 +71,7 @@ def test_a_library_finds_the_nearest(library: SparseLibrary, data: SparseData, t
     exact = library.system in ("scipy", "vecstore") and "rescore" not in settings
     for answers in (alone, together):
         assert len(answers) == QUERIES
-        assert data.truth.recall(stacked(answers, K)) >= (1.0 if exact else 0.85), "chance is 0.005"
+        assert data.truth.recall(stacked(answers, K)) >= (1.0 if exact else 0.85), "chance is 0.01"
 
 
 def test_the_race_has_its_peers(data: SparseData) -> None:

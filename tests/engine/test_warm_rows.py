@@ -99,8 +99,10 @@ def ids_of_segments(db: Database) -> list[tuple[list[Any], np.ndarray]]:
     ]
 
 
-@pytest.mark.parametrize(("place", "in_place_rows"), [("here", 100_000), ("worker", 0)])
-@pytest.mark.parametrize("kind", ["numbers", "strings", "mixed"])
+@pytest.mark.parametrize(
+    ("kind", "place", "in_place_rows"),
+    [*((kind, "here", 100_000) for kind in ("numbers", "strings", "mixed")), ("mixed", "worker", 0)],
+)
 def test_a_merge_says_where_rows_went(
     reopen: Callable[..., Database], starts: list[Any], kind: str, place: str, in_place_rows: int
 ) -> None:

@@ -18,7 +18,7 @@ from vecstore.index_spec import Int8, Muvera, RaBitQ
 from vecstore.kernels.select import get_kernels
 from vecstore.tokens import TokenRows
 
-ROWS = corpus(1500)
+ROWS = corpus(800)
 QUERIES = queries_from(ROWS, 40)
 SMALL = Muvera(repetitions=8, k_sim=3, projection=8)
 

@@ -18,7 +18,7 @@ from vecstore.kernels.token_lists import unpacked_lists
 from vecstore.kernels.tokens_numpy import PythonTokens
 from vecstore.tokens import TokenRows
 
-ROWS = corpus(2500)
+ROWS = corpus(1200)
 QUERIES = queries_from(ROWS, 60)
 STORES = ["stored", "residual1", "residual2", "residual4", "residual8"]
 

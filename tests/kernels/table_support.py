@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from masks import bitmap
+from once import once
 from oracle import EPS
 
 from vecstore.kernels.base import Kernels, TableCodes
@@ -214,7 +215,8 @@ def check(
     rows, distances, counters = scan(kernels, codes, queries, probes, list_add, list_radius, k, m, eps, mask)
     nibbles, lows = nibble_values(codes), None if codes.extra is None else low_values(codes)
     for q in range(len(queries)):
-        truth = reference(codes, nibbles, lows, queries[q], probes[q], list_add[q], list_radius[q], eps, mask)
+        own = queries[q], probes[q], list_add[q], list_radius[q]
+        truth = once(reference, codes, nibbles, lows, *own, eps, mask)
         check_query(truth, rows[q], distances[q], k, m)
         listed = sum(int(codes.counts[probed]) for probed in probes[q] if probed >= 0)
         assert len(truth.rows) <= counters[q, 0] <= listed

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from graph_support import estimates, random_arrays, random_rows, scan, search
+from once import once
 from oracle import distances
 
 from vecstore.kernels.base import Kernels
@@ -36,7 +37,7 @@ def check_scan_of_all(kernels: Kernels, metric: Metric, arrays: GraphArrays, que
     graph = kernels.open_graph(metric, stored, norms, arrays)
     rows, found, counters = scan(kernels, graph, queries, 0, n)
     for q, query in enumerate(queries):
-        expected = estimates(arrays, metric, query)
+        expected = once(estimates, arrays, metric, query)
         order = np.lexsort((np.arange(n), expected))
         assert rows[q].tolist() == order.tolist()
         assert (found[q] == expected[order]).all()  # to the bit
@@ -83,19 +84,35 @@ def test_queries_at_the_edges(any_kernels: Kernels, metric: Metric) -> None:
     assert search(any_kernels, graph, queries[:0], Walk(20, 10), 5)[0].shape == (0, 5)
 
 
+def ask(
+    kernels: Kernels, graph: OpenGraph, queries: np.ndarray, walk: Walk | int, k: int, mask: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if isinstance(walk, Walk):
+        return search(kernels, graph, queries, walk, k, mask)
+    return scan(kernels, graph, queries, walk, k, mask)
+
+
+def law(
+    metric: Metric, rows: np.ndarray, norms: np.ndarray, arrays: GraphArrays, queries: np.ndarray, walk: Walk | int,
+    k: int, mask: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    kernels = NumpyKernels()
+    return ask(kernels, kernels.open_graph(metric, rows, norms, arrays), queries, walk, k, mask)
+
+
 class Pair:
     """The same graph on a backend and on numpy."""
 
     def __init__(self, kernels: Kernels, metric: Metric, arrays: GraphArrays, rows: np.ndarray, norms: np.ndarray):
-        self.kernels, self.law, self.metric, self.rows = kernels, NumpyKernels(), metric, rows
+        self.kernels, self.metric, self.rows = kernels, metric, rows
         self.graph: OpenGraph = kernels.open_graph(metric, rows, norms, arrays)
-        self.law_graph = self.law.open_graph(metric, rows, norms, arrays)
+        self.given = (metric, rows, norms, arrays)
 
     def check(self, queries: np.ndarray, walk: Walk | int, k: int, mask: np.ndarray | None = None) -> np.ndarray:
         """By a walk, or by a scan with so many rescored. Returns the rows found."""
-        ask, rescored = (search, walk.rescored) if isinstance(walk, Walk) else (scan, walk)
+        rescored = walk.rescored if isinstance(walk, Walk) else walk
         rows, found, counters = ask(self.kernels, self.graph, queries, walk, k, mask)
-        expected = ask(self.law, self.law_graph, queries, walk, k, mask)
+        expected = once(law, *self.given, queries, walk, k, mask)
         assert counters.tolist() == expected[2].tolist()
         used = rows >= 0
         assert (used == (expected[0] >= 0)).all()

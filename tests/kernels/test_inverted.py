@@ -21,6 +21,14 @@ from vecstore.sparse import SparseRows
 HASHED = np.unique(np.random.default_rng(0).integers(0, 2**32, 300, dtype=np.uint64)).astype(np.uint32)
 
 
+# Any two of these meet: whose weights may be negative, the share that a mask lets through, how values are stored.
+PAIRS = [
+    (signed, masked, ("float32", "float16")[(i + j) % 2])
+    for i, signed in enumerate(["none", "rows", "queries", "both"])
+    for j, masked in enumerate([None, 0.5, 0.02, 0.0])
+]
+
+
 def windows(kernels: Kernels, rows: SparseRows, saturation: Saturation | None, cuts: list[int]) -> list[OpenWindow]:
     """Windows that end at the cuts, multiples of 64 but for the last."""
     opened = []
@@ -52,9 +60,7 @@ def check_equal(
     return counters
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
-@pytest.mark.parametrize("signed", ["none", "rows", "queries", "both"])
-@pytest.mark.parametrize("masked", [None, 0.5, 0.02, 0.0])
+@pytest.mark.parametrize(("signed", "masked", "dtype"), PAIRS)
 def test_search_finds_what_a_scan_finds(any_kernels: Kernels, dtype: str, signed: str, masked: float | None) -> None:
     rng = seeded()
     rows = random_rows(rng, 700, HASHED, 15, dtype, signed in ("rows", "both"))

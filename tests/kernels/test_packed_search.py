@@ -78,9 +78,12 @@ def _proven(
     rows, queries = _near_rows(np.random.default_rng(bits), 700, bits, flips)
     tables = build_tables(rows, chunks, lambda *_: None)
     asked = ((1, bits), (20, bits), (120, bits), (50, flips), (50, 0))
-    return rows, queries, tables, {
-        (k, radius): _mih(NumpyKernels(), queries, rows, tables, radius, 1 << 40, k) for k, radius in asked
-    }
+    return (
+        rows,
+        queries,
+        tables,
+        {(k, radius): _mih(NumpyKernels(), queries, rows, tables, radius, 1 << 40, k) for k, radius in asked},
+    )
 
 
 @pytest.mark.parametrize(("bits", "chunks", "flips"), [(8, 1, 1), (64, 5, 6), (128, 12, 9), (104, 9, 3), (256, 24, 11)])

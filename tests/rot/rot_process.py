@@ -13,7 +13,7 @@ from typing import Any
 from faults.children import REPOSITORY
 
 HERE = Path(__file__).resolve().parent
-TIMES = int(os.environ.get("ROUNDS", 3))
+TIMES = int(os.environ.get("ROUNDS", 2))
 
 
 def run_python_file(name: str, *arguments: object, timeout_s: float = 600) -> str:
