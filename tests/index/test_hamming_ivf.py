@@ -79,6 +79,23 @@ def test_more_lists_find_more_and_all_find_everything() -> None:
     assert by_spec.counters["lists_probed"] == 5 * len(QUERIES)
 
 
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_a_further_search_visits_what_was_not_visited(share: float) -> None:
+    index, kernels = _build(ROWS, HammingIVF(nlist=64)), get_kernels()
+    mask = np.random.default_rng(4).random(len(ROWS)) < share
+    allowed = None if share == 1 else np.packbits(mask, bitorder="little").view(np.uint64)
+    before, params = SearchParams(nprobe=4), SearchParams(nprobe=12)
+    first, whole = (index.search(kernels, QUERIES, 10, allowed, one) for one in (before, params))
+    more = index.search_further(kernels, QUERIES, 10, allowed, params, before, first)
+    np.testing.assert_array_equal(more.rows, whole.rows)
+    np.testing.assert_array_equal(more.distances, whole.distances)
+    assert more.recall == whole.recall
+    assert more.counters["rows_scanned"] + first.counters["rows_scanned"] == whole.counters["rows_scanned"]
+    same = index.search_further(kernels, QUERIES, 10, allowed, before, before, first)
+    np.testing.assert_array_equal(same.rows, first.rows)
+    assert (same.recall, same.counters) == (first.recall, {})
+
+
 def test_masks() -> None:
     index = _build(ROWS, HammingIVF(nlist=64))
     rng = np.random.default_rng(2)

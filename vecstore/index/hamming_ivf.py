@@ -29,6 +29,7 @@ from vecstore.index.familiar import measured
 from vecstore.index.familiar_limits import Caution, familiar_arrays, open_familiar
 from vecstore.index.flat import check_rows, scan_radius
 from vecstore.index.majority import nearest_centroids, train_centroids
+from vecstore.index.rerank import smallest
 from vecstore.index.stored_arrays import take
 from vecstore.index_spec import HammingIVF
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels, UInt8Array
@@ -51,15 +52,16 @@ class _Lists:
     codes: UInt8Array  # (n, nbytes)
 
     def scan(
-        self, kernels: Kernels, queries: UInt8Array, k: int, nprobe: int, allowed: Bitmap | None
+        self, kernels: Kernels, queries: UInt8Array, k: int, nprobe: int, allowed: Bitmap | None, had: int = 0
     ) -> tuple[Candidates, int]:
-        """The k nearest rows of each query's nprobe nearest lists, and how many rows were compared."""
+        """The k nearest rows of each query's nprobe nearest lists without the nearest `had`, and how many rows were
+        compared."""
         nearest = np.empty((len(queries), nprobe), np.int64)
         kernels.hamming_scan(queries, self.centroids, None, nearest, np.empty(nearest.shape, np.float32))
         found = Candidates(np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32))
         scanned = np.zeros(len(queries), np.int64)
         kernels.hamming_list_scan(
-            queries, self.codes, self.rows, self.offsets, nearest.astype(np.int32), allowed,
+            queries, self.codes, self.rows, self.offsets, nearest[:, had:].astype(np.int32), allowed,
             found.rows, found.distances, scanned,
         )  # fmt: skip
         return found, int(scanned.sum())
@@ -146,19 +148,44 @@ class HammingIvfIndex(BuiltIndex):
         allowed: Bitmap | None,
         params: SearchParams = DEFAULT_PARAMS,
     ) -> Candidates:
+        return self._visited(kernels, queries, k, allowed, params, 0)
+
+    def search_further(
+        self, kernels: Kernels, queries: NDArray[Any], k: int, allowed: Bitmap | None, params: SearchParams,
+        before: SearchParams, found: Candidates,
+    ) -> Candidates:  # fmt: skip
+        """Only the lists that were not visited: what was found before stays."""
+        spread = self._spread(k, allowed_count(self.ntotal, allowed))
+        had, nprobe = self._nprobe(before, spread), self._nprobe(params, spread)
+        if nprobe <= had:
+            return Candidates(found.rows, found.distances, recall=self._table.recall_of(had, spread))
+        more = self._visited(kernels, queries, k, allowed, params, had)
+        if more.recall == 1:
+            return more
+        rows, distances = ([getattr(one, name) for one in (found, more)] for name in ("rows", "distances"))
+        more.rows, more.distances = smallest(np.concatenate(rows, axis=1), np.concatenate(distances, axis=1), k)
+        return more
+
+    def _spread(self, k: int, count: int) -> float:
+        """The k nearest of a share of the rows are spread over as many lists as the k / share nearest of all."""
+        return max(1, k) * max(1.0, self.measured_rows / max(1, count))
+
+    def _visited(
+        self, kernels: Kernels, queries: NDArray[Any], k: int, allowed: Bitmap | None, params: SearchParams, had: int
+    ) -> Candidates:
+        """Of lists behind the nearest `had`, or exactly."""
         nlist = len(self._lists.centroids)
         count = allowed_count(self.ntotal, allowed)
-        # The k nearest of a share of the rows are spread over as many lists as the k / share nearest of all.
-        spread = max(1, k) * max(1.0, self.measured_rows / max(1, count))
+        spread = self._spread(k, count)
         nprobe = min(self._nprobe(params, spread), nlist)
         # A scan of few allowed rows, or of all lists, costs no more and is exact.
         if params.exact or count * nlist <= self.ntotal * nprobe:
             found = scan_radius(kernels, queries, self._rows, self._rows.shape[1] * 8, k, allowed)
             found.counters = {"lists_probed": 0, "rows_scanned": count * len(queries)}
             return found
-        found, scanned = self._lists.scan(kernels, queries, k, nprobe, allowed)
+        found, scanned = self._lists.scan(kernels, queries, k, nprobe, allowed, had)
         found.recall = 1.0 if nprobe == nlist else self._table.recall_of(nprobe, spread)
-        found.counters = {"lists_probed": nprobe * len(queries), "rows_scanned": scanned}
+        found.counters = {"lists_probed": (nprobe - had) * len(queries), "rows_scanned": scanned}
         return found
 
     def _nprobe(self, params: SearchParams, spread: float) -> int:
