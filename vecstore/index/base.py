@@ -46,6 +46,8 @@ def params_of(*values: Any) -> SearchParams:
 STALE_SHARE = 0.1  # of an index's rows: when as many have died since its tables of recall were measured, these are old
 PLANS_REMEMBERED = 256  # of an index, by what was asked for
 EXACT_SCAN = "exact_scan"
+SHORT = 0.01  # by which a promise may miss a target; by more, all rows are scanned, where they may stay in memory
+SCAN_MOST_NS = 1e9  # of a query: of a scan that keeps a target at all costs
 
 
 @dataclass(slots=True)
@@ -69,6 +71,13 @@ def is_left_open(params: SearchParams) -> bool:
     """Whether nothing but a recall is asked for, so that the way to it is the index's own choice."""
     fixed = params.nprobe or params.oversampling or params.ef or params.truncate_dim or params.exact
     return params.recall_target > 0 and params.rescore and not fixed
+
+
+def falls_short(params: SearchParams, recall: float | None, scan_ns: float) -> bool:
+    """Whether the recall asked for, and nothing else, is more than the calibration reaches, and a scan may keep it."""
+    if recall is None or not is_left_open(params):
+        return False
+    return recall < params.recall_target - SHORT and scan_ns <= SCAN_MOST_NS
 
 
 def allowed_count(n: int, allowed: Bitmap | None) -> int:

@@ -216,7 +216,9 @@ class CodedIndex(BuiltIndex):
     def ways(self, kernels: Kernels, k: int, matches: int, params: SearchParams) -> list[Way]:
         how, factor = self._planner.plan(k, params, matches), costs.row_factor(kernels)
         by_lists, by_rows = self._held.cost(how, matches, factor), self._held.exact(matches, factor)
-        exact = by_rows <= by_lists and params.rescore if matches < self.ntotal else costs.is_scanned(how.pays, 1)
+        exact = factor == 1 and costs.is_scanned(how.pays, 1)
+        if matches < self.ntotal:
+            exact = exact or (by_rows <= by_lists and params.rescore)
         return [
             Way(self.name, by_lists / 1e3, how.recall, not exact),
             Way(EXACT_SCAN, by_rows / 1e3, 1.0, exact),

@@ -30,6 +30,10 @@ DETOUR_HOP = 2_500.0  # the same with the lists behind refused neighbours
 LISTS_FIXED = 80_000.0  # ranking centroids, putting together what lists gave
 LISTS_EACH = 10_000.0  # of it, what is not shared by the queries of a batch
 LIST_ROW = 80.0  # of a list without codes, allowed rows only
+MAXSIM_BYTE = 0.0115  # of a row of tokens, for each token of a query, of which a few are made up
+MAXSIM_TOGETHER = 0.0072  # the same by queries that read rows together
+MAXSIM_CANDIDATE = 0.015  # the same of a candidate, anywhere
+MAXSIM_PADDING = 4  # tokens
 SPARSE_FIXED = 7_500.0  # of scoring sparse rows one by one
 SPARSE_ENTRY = 0.85
 BLOCKS_FIXED = 12_000.0  # of sparse blocks within a mask, k = 10
@@ -70,6 +74,16 @@ def is_scanned(pays: tuple[bool, ...], queries: int) -> bool:
 
 def rescored(count: int, row_bytes: int, factor: float = 1.0) -> float:
     return count * row_bytes * RESCORED_BYTE * factor
+
+
+def maxsim_exact(rows: int, row_bytes: float, tokens: float, queries: int = 1) -> float:
+    """Scoring rows by all of their tokens, for each of so many queries of so many tokens."""
+    byte = MAXSIM_BYTE if queries < TOGETHER else MAXSIM_TOGETHER
+    return rows * row_bytes * byte * (tokens + MAXSIM_PADDING)
+
+
+def maxsim_rescored(count: float, row_bytes: float, tokens: float) -> float:
+    return count * row_bytes * MAXSIM_CANDIDATE * (tokens + MAXSIM_PADDING)
 
 
 def sparse_exact(matches: int, entries: float) -> float:

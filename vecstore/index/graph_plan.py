@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from vecstore.index import costs
-from vecstore.index.base import SearchParams, is_left_open
+from vecstore.index.base import SearchParams, falls_short, is_left_open
 from vecstore.index.graph_calibration import WalkTable
 from vecstore.index.graph_replay import CAP_FACTOR
 from vecstore.kernels.graph import WIDE, Narrow
@@ -33,7 +33,7 @@ class Plan:
     recall: float | None = None  # that the calibration promises
     cost_ns: float | None = None  # of a query, where ways were weighed
     narrow: Narrow = WIDE
-    pays: tuple[bool, ...] = ()  # `costs.scan_pays`, where nothing but a recall is asked for
+    pays: tuple[bool, ...] = ()  # `costs.scan_pays`, where nothing but a recall is asked for, perhaps too high a one
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,13 @@ def plan(table: WalkTable, asked: Asked) -> Plan:
         chosen = _narrowed(table, asked, replace(walk, rescored=min(_effort(table, asked)[1], walk.ef)))
         if not is_left_open(asked.params) or asked.factor != 1:
             return chosen
+        if falls_short(asked.params, chosen.recall, costs.exact(asked.n, asked.row_bytes)):
+            return replace(chosen, pays=(True,))
         cost = next(cost for cost, one in found if one.how == "walk")
         return replace(chosen, pays=costs.scan_pays(lambda queries: cost, asked.n, asked.row_bytes))
-    cost, chosen = min(found, key=lambda way: way[0])
+    by_rows = costs.exact(asked.matches, asked.row_bytes)
+    short = asked.factor == 1 and falls_short(asked.params, _effort(table, asked)[2], by_rows)
+    cost, chosen = min((way for way in found if way[1].how == "exact" or not short), key=lambda way: way[0])
     chosen = replace(chosen, cost_ns=cost)
     if chosen.how != "walk" or asked.matches < NARROW_FROM * asked.n:
         return chosen

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from vecstore.index import costs
-from vecstore.index.base import PLANS_REMEMBERED, SearchParams, is_left_open
+from vecstore.index.base import PLANS_REMEMBERED, SearchParams, falls_short, is_left_open
 from vecstore.index.calibration import CAP_FACTOR, Calibration
 from vecstore.index.recall_axis import TARGETS
 from vecstore.memory.remembered import Remembered
@@ -26,7 +26,7 @@ class Plan:
     recall: float | None = None  # that the calibration promises
     stop: float = 0.0  # 0 for none
     about: int = 0  # lists that are visited on average, where it is no fixed number
-    pays: tuple[bool, ...] = ()  # `costs.scan_pays`, where nothing but a recall is asked for
+    pays: tuple[bool, ...] = ()  # `costs.scan_pays`, where nothing but a recall is asked for, perhaps too high a one
 
 
 def plan(calibration: Calibration, nlist: int, spec_nprobe: int, k: int, params: SearchParams, share: float) -> Plan:
@@ -96,7 +96,9 @@ class Planner:
         held = self.held
         share = min(1.0, matches / (self._calibration.rows or held.n))
         found = plan(self._calibration, held.nlist, self._nprobe, k, params, share)
-        if matches == held.n and is_left_open(params):
+        if falls_short(params, found.recall, held.exact(matches, 1.0)):
+            found = replace(found, pays=(True,))
+        elif matches == held.n and is_left_open(params):
             pays = costs.scan_pays(partial(held.cost, found, matches, 1.0), matches, held.row_bytes)
             found = replace(found, pays=pays)
         return found

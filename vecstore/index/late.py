@@ -11,8 +11,19 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from vecstore.errors import Corruption, InvalidArgument
-from vecstore.index import late_calibration
-from vecstore.index.base import DEFAULT_PARAMS, PLANS_REMEMBERED, BuiltIndex, Candidates, SearchParams, allowed_count
+from vecstore.index import costs, late_calibration
+from vecstore.index.base import (
+    DEFAULT_PARAMS,
+    EXACT_SCAN,
+    PLANS_REMEMBERED,
+    BuiltIndex,
+    Candidates,
+    SearchParams,
+    Way,
+    allowed_count,
+    falls_short,
+    is_left_open,
+)
 from vecstore.index.late_calibration import LateTable, calibrated, uncalibrated
 from vecstore.index.maxsim_flat import MaxSimFlatIndex
 from vecstore.index.rerank import smallest
@@ -25,6 +36,11 @@ from vecstore.tokens import TokenRows
 DEFAULT_RECALL = 0.98
 # Rows scored by all their tokens for what a search of candidates costs besides those it scores so.
 SCAN_ROWS = 128
+CODED_PART = 1 / 3  # of what scoring a row by its stored tokens costs, by codes
+USUAL_TOKENS = 16  # of a query, where a plan has none
+# Queries that lists and graphs are measured by at a time: more would have all rows scanned for them together, and find
+# more than a query alone does.
+FEW = costs.TOGETHER - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +49,7 @@ class Plan:
     depth: int  # candidates of the first stage
     fine: int  # of these, scored by the stored tokens
     recall: float | None = None  # that the calibration promises
+    first_ns: float = 0.0  # of the first stage
 
 
 class LateIndex(BuiltIndex):
@@ -77,7 +94,7 @@ class LateIndex(BuiltIndex):
             raise InvalidArgument(f"truncate_dim={params.truncate_dim} suits dense vectors, these are rows of tokens")
         matches = allowed_count(self.ntotal, allowed)
         how = self._plan(k, params, matches)
-        if params.exact or k == 0 or matches <= max(k, how.fine + SCAN_ROWS):
+        if params.exact or k == 0 or self._is_scanned(kernels, k, how, matches, params, queries):
             return self._exact.search(kernels, queries, k, allowed, params)
         rows, distances, counters = self._first(kernels, queries, how.depth, how.effort, allowed)
         if params.rescore or self._coded:
@@ -86,6 +103,44 @@ class LateIndex(BuiltIndex):
         found = Candidates(rows, distances, counters, how.recall)
         self._top_up(kernels, queries, allowed, found)
         return found
+
+    def _is_scanned(
+        self, kernels: Kernels, k: int, how: Plan, matches: int, params: SearchParams, queries: TokenRows | None
+    ) -> bool:
+        """Whether few rows are allowed, or, where nothing but a recall is asked for, a scan of them is what reaches it
+        or takes less. `queries` None: one as usual."""
+        if matches <= max(k, how.fine + SCAN_ROWS):
+            return True
+        if not (self._stored and is_left_open(params)) or costs.row_factor(kernels) != 1:
+            return False
+        count, tokens = (1, USUAL_TOKENS) if queries is None else (max(1, len(queries)), len(queries.tokens))
+        by_rows, by_index = self._costs(how, matches, tokens / count, count)
+        return by_rows <= by_index or falls_short(params, how.recall, by_rows)
+
+    def _costs(self, how: Plan, matches: int, tokens: float, queries: int = 1) -> tuple[float, float]:
+        """Nanoseconds of a query of so many tokens, among so many queries: of a scan, and of a search."""
+        row_bytes = self._rows.tokens.nbytes / max(1, self._with_tokens)
+        scored = how.fine + (CODED_PART * how.depth if self._coded else 0)
+        by_index = how.first_ns + costs.maxsim_rescored(scored, row_bytes, tokens)
+        return costs.maxsim_exact(matches, row_bytes, tokens, queries), by_index
+
+    def ways(self, kernels: Kernels, k: int, matches: int, params: SearchParams) -> list[Way]:
+        how = self._plan(k, params, matches)
+        by_rows, by_index = self._costs(how, matches, USUAL_TOKENS)
+        exact = self._is_scanned(kernels, k, how, matches, params, None)
+        return [
+            Way(self.name, by_index / 1e3, how.recall, not exact),
+            Way(EXACT_SCAN, by_rows / 1e3, 1.0, exact),
+        ]
+
+    def _first_ns(self, m: int, effort: int, matches: int) -> float:
+        """What the first stage costs a query, where that is much beside scoring what it finds."""
+        return 0.0
+
+    @property
+    def _nested(self) -> bool:
+        """Whether the first stage finds for few candidates the first of what it finds for more."""
+        return True
 
     @property
     def _coded(self) -> bool:
@@ -145,7 +200,8 @@ class LateIndex(BuiltIndex):
             depth = fine = self.ntotal
         if not self._coded:
             fine = depth
-        return Plan(max(1, math.ceil(effort / share)), min(depth, self.ntotal), min(fine, self.ntotal), recall)
+        effort, depth = max(1, math.ceil(effort / share)), min(depth, self.ntotal)
+        return Plan(effort, depth, min(fine, self.ntotal), recall, self._first_ns(depth, effort, matches))
 
     @property
     def _effort(self) -> int:
@@ -172,8 +228,13 @@ class LateIndex(BuiltIndex):
             queries, own = self._asked, np.full(len(self._asked), -1, np.int64)
 
         def first(queries: TokenRows, effort: int, m: int) -> tuple[Int64Array, float]:
-            rows, _, counters = self._first(kernels, queries, m, effort, alive)
-            return np.ascontiguousarray(rows), counters.get("rows_scanned", 0) / max(1, len(queries))
+            step = max(1, len(queries)) if self._nested else FEW
+            found, looked = [], 0
+            for low in range(0, len(queries), step):
+                rows, _, counters = self._first(kernels, queries[low : low + step], m, effort, alive)
+                found.append(rows)
+                looked += counters.get("rows_scanned", 0)
+            return np.concatenate(found), looked / len(queries)
 
         def coded(queries: TokenRows, rows: Int64Array) -> Float32Array:
             out = np.empty(rows.shape, np.float32)
@@ -181,7 +242,8 @@ class LateIndex(BuiltIndex):
             return out
 
         by_codes = coded if self._coded else None
-        self.table = calibrated(self._rows, queries, own, self.efforts, first, by_codes, kernels, alive)
+        measured = self._rows, queries, own, self.efforts, first, by_codes, kernels, alive
+        self.table = calibrated(*measured, nested=self._nested)
 
     def tuned(self, queries: Any | None, kernels: Kernels, alive: Bitmap | None = None) -> Self:
         if queries is not None and (not isinstance(queries, TokenRows) or queries.dim != self.field.dim):

@@ -13,6 +13,7 @@ import numpy as np
 
 from vecstore.errors import Corruption
 from vecstore.index.base import allowed_count, some_alive
+from vecstore.index.late_measure import First, Measured, cheapest, measured
 from vecstore.index.recall_axis import (
     TARGETS,
     is_recalls,
@@ -20,7 +21,6 @@ from vecstore.index.recall_axis import (
     log_between,
     promised,
     recall_at,
-    surely,
 )
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.tokens import TokenRows
@@ -28,11 +28,7 @@ from vecstore.tokens import TokenRows
 KS = (1, 10, 100)
 QUERIES = 256
 QUERY_TOKENS = 12
-DEPTH_MAX = 1024  # candidates that are measured
-INTERACT_COST = 0.02  # of scoring a row by its tokens: looking at one by centroids
-
-# Candidates (nq, m) of queries by the first stage at an effort, and rows looked at for one query.
-First = Callable[[TokenRows, int, int], tuple[Int64Array, float]]
+ENOUGH = 0.99  # no more candidates than this takes are measured
 Coded = Callable[[TokenRows, Int64Array], Float32Array]
 
 
@@ -104,31 +100,38 @@ def queries_of(rows: TokenRows, alive: Bitmap | None = None, seed: int = 0) -> t
 
 def calibrated(
     rows: TokenRows, queries: TokenRows, own: Int64Array, efforts: tuple[int, ...], first: First, coded: Coded | None,
-    kernels: Kernels, alive: Bitmap | None = None,
+    kernels: Kernels, alive: Bitmap | None = None, *, nested: bool = True,
 ) -> LateTable:  # fmt: skip
     """`own` (nq,) is the row that each query was made of, -1 for a user's. Only rows `alive` are to be found, and
-    `first` finds no others."""
+    `first` finds no others; `nested` says whether it finds for few candidates the first of what it finds for more."""
     n = min(int(np.count_nonzero(np.diff(rows.offsets))), allowed_count(len(rows), alive))
     ks = tuple(k for k in KS if 4 * k < n)
     if len(ks) < 2 or not len(queries):
         return uncalibrated()
     limits = _limits(rows, queries, own, ks, kernels, alive)
-    measured = []
-    for effort in efforts:
-        found, looked = first(queries, effort, min(n, DEPTH_MAX))
-        exact = np.empty(found.shape, np.float32)
-        kernels.maxsim_rerank(queries, rows, found, exact)
-        exact[found == own[:, None]] = np.inf
-        fine = None
-        if coded is not None:
-            near = coded(queries, found)
-            near[found == own[:, None]] = np.inf
-            fine = near
-        measured.append((effort, looked, exact, fine))
+
+    def exact(found: Int64Array) -> Float32Array:
+        distances = np.empty(found.shape, np.float32)
+        kernels.maxsim_rerank(queries, rows, found, distances)
+        distances[found == own[:, None]] = np.inf
+        return distances
+
+    def by_codes(found: Int64Array) -> Float32Array:
+        assert coded is not None
+        distances = coded(queries, found)
+        distances[found == own[:, None]] = np.inf
+        return distances
+
+    def is_enough(one: Measured) -> bool:
+        return bool(one.curves(limits[:, -1], ks[-1]).sure[-1] >= ENOUGH)
+
+    scores = None if coded is None else by_codes
+    found = measured(queries, efforts, first, exact, scores, n, is_enough, nested)
     tables: list[list[tuple[int, ...]]] = [[], [], []]
     reached: list[tuple[float, ...]] = []
     for place, k in enumerate(ks):
-        picked = [_cheapest(measured, limits[:, place], k, target) for target in TARGETS]
+        curves = [one.curves(limits[:, place], k) for one in found]
+        picked = [cheapest(found, curves, limits[:, place], k, target) for target in TARGETS]
         for table, values in zip(tables, zip(*(settings for settings, _ in picked), strict=True), strict=True):
             table.append(tuple(np.maximum.accumulate(values).tolist()))
         reached.append(tuple(np.maximum.accumulate([recall for _, recall in picked]).tolist()))
@@ -146,34 +149,3 @@ def _limits(
     distances[found == own[:, None]] = np.inf
     distances.sort(axis=1)
     return distances[:, [k - 1 for k in ks]]
-
-
-def _cheapest(
-    measured: list[tuple[int, float, Float32Array, Float32Array | None]], limits: Float32Array, k: int, target: float
-) -> tuple[tuple[int, int, int], float]:
-    """Effort, depth and fine depth that reach the target at least cost, and the recall there; the most where nothing
-    does."""
-    best: tuple[float, tuple[int, int, int], float] | None = None
-    most = 0.0
-    for effort, looked, exact, coded in measured:
-        wanted = target if coded is None else target + (1 - target) / 2
-        good = exact <= limits[:, None]
-        recalls = np.minimum(np.cumsum(good, axis=1), k) / k
-        sure, curve = surely(recalls), recalls.mean(axis=0)
-        most = float(curve[-1])
-        if sure[-1] < wanted:
-            continue
-        depth = max(k, int(np.argmax(sure >= wanted)) + 1)
-        fine, recall = depth, float(curve[depth - 1])
-        if coded is not None:
-            order = np.argsort(coded[:, :depth], axis=1, kind="stable")
-            ranked = np.minimum(np.cumsum(np.take_along_axis(good[:, :depth], order, axis=1), axis=1), k)
-            fine = max(k, int(np.argmax(surely(ranked / k) >= target)) + 1)
-            recall = float(ranked[:, fine - 1].mean() / k)
-        cost = looked * INTERACT_COST + (depth if coded is None else depth / 3 + fine)
-        if best is None or cost < best[0]:
-            best = cost, (effort, depth, fine), recall
-    if best is None:
-        deepest = measured[-1][2].shape[1]
-        return (measured[-1][0], deepest, deepest), most
-    return best[1:]

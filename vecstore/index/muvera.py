@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from vecstore.errors import Corruption
-from vecstore.index import late_calibration, token_arrays, token_codes
+from vecstore.index import costs, late_calibration, token_arrays, token_codes
 from vecstore.index.base import BuiltIndex, Progress, SearchParams, Warm, allowed_count
 from vecstore.index.coded import FlatCodesIndex, IVFIndex
 from vecstore.index.graph import GraphIndex
@@ -30,6 +30,7 @@ from vecstore.index_spec import Index as IndexSpec
 from vecstore.kernels.allowed import allowed_rows
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.fde import GENERATOR, Fde, FdeEncoder
+from vecstore.kernels.select import get_kernels
 from vecstore.kernels.tokens import TokenCodes
 from vecstore.schema import DataType, Metric, VectorField, VectorKind
 from vecstore.tokens import TokenRows
@@ -39,6 +40,7 @@ SEED = 0
 BITS = 2  # of a component, unless the spec says otherwise: what whole encodings find, to .2 of a hundred
 _BATCH = 512  # rows encoded at once
 RECALLS = (0.8, 0.9, 0.95, 0.98, 0.99)  # of the first stage, by effort - 1
+FIRST_COST = 2.2  # times what codes of other vectors cost: bounds of encodings are wide
 RANKED_AGAIN = 2  # times the candidates: found by codes of encodings, ranked by the whole ones
 
 
@@ -70,6 +72,11 @@ class MuveraIndex(LateIndex):
     @property
     def efforts(self) -> tuple[int, ...]:  # type: ignore[override]
         return (1,) if self.spec.first == "flat" else tuple(range(1, len(RECALLS) + 1))
+
+    @property
+    def _nested(self) -> bool:
+        """Not of lists and graphs, nor of codes whose best are ranked again."""
+        return self._encodings is None
 
     @classmethod
     def build(
@@ -140,9 +147,7 @@ class MuveraIndex(LateIndex):
             every = allowed_rows(allowed, self.ntotal)
             every = every[offsets[every + 1] > offsets[every]]
             return *_unranked(every, (len(queries), m)), {"rows_scanned": 0}
-        target = RECALLS[min(effort, len(RECALLS)) - 1]
-        params = SearchParams(rescore=False) if self.spec.first == "flat" else SearchParams(recall_target=target)
-        found = self._dense.search(kernels, vectors, most, allowed, params)
+        found = self._dense.search(kernels, vectors, most, allowed, self._params(effort))
         rows = np.ascontiguousarray(found.rows)
         rows[(rows >= 0) & (offsets[rows + 1] == offsets[rows])] = -1  # without tokens
         if self._encodings is None:
@@ -151,6 +156,19 @@ class MuveraIndex(LateIndex):
         kernels.rerank(Metric.DOT, vectors, self._encodings, None, rows, distances)
         counters = {"encodings_reranked": int(np.count_nonzero(rows >= 0))}
         return *smallest(rows, distances, m), found.counters | counters
+
+    def _first_ns(self, m: int, effort: int, matches: int) -> float:
+        again = self._encodings is not None
+        most = min(self.ntotal, RANKED_AGAIN * m if again else m)
+        ways = self._dense.ways(get_kernels(), most, matches, self._params(effort))
+        us = next((way.est_us for way in ways if way.chosen), None) or 0.0
+        row_bytes = 2 * self._encoder.fde.length
+        return us * 1e3 * FIRST_COST + costs.rescored(most if again else 0, row_bytes)
+
+    def _params(self, effort: int) -> SearchParams:
+        if self.spec.first == "flat":
+            return SearchParams(rescore=False)
+        return SearchParams(recall_target=RECALLS[min(effort, len(RECALLS)) - 1])
 
     def arrays(self) -> dict[str, np.ndarray]:
         coded = None if self._tokens is None else self._tokens.codes
