@@ -21,9 +21,11 @@ STORAGE = Storage(seal_rows=10_000, index_rows_min=100, in_place_rows=100_000, d
 
 
 def made_up(kind: VectorKind, rng: np.random.Generator) -> IndexData:
-    """Clustered rows, so that what a filter allows may be far from a query."""
+    """Clustered rows, so that what a filter allows may be far from a query, and queries of which half are unlike
+    rows."""
     centres = rng.normal(size=(12, DIM))
     near = [centres[rng.integers(12, size=n)] + rng.normal(scale=0.3, size=(n, DIM)) for n in (ROWS, 30)]
+    near[1][::2] += rng.normal(size=(15, DIM))
     rows, queries = (one.astype(np.float32) for one in near)
     if kind is VectorKind.DENSE:
         return IndexData("dense", VectorField(kind, DIM, Metric.COSINE), rows, None, queries)

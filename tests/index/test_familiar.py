@@ -167,6 +167,23 @@ def test_lists_that_were_visited_are_not_read_again(monkeypatch: pytest.MonkeyPa
     assert recall(index.search_further(kernels, data.unlike, K, None, params, before, first), limits) == 1
 
 
+@pytest.mark.parametrize("text", ["ivf", "hamming_ivf"])
+def test_no_row_answers_twice_where_few_match(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lists held too little of was scanned for: going on from the lists that were visited would find it again."""
+    monkeypatch.setattr(costs, "EXACT_FIXED", 1e15)
+    monkeypatch.setattr(Familiar, "bounds", lambda self, k: (0.1, 0.1))  # all queries are unfamiliar
+    index, data, rng = built(text), data_of(text), np.random.default_rng(SEED)
+    topped_up = 0
+    for query in data.unlike[:40]:
+        matches = np.zeros(-(-N // 64) * 64, np.bool_)
+        matches[rng.choice(N, 2 * K, replace=False)] = True
+        allowed = np.packbits(matches, bitorder="little").view(np.uint64)
+        found = promised(index, query[None], allowed, recall_target=0.8)
+        assert len(np.unique(found.rows)) == K
+        topped_up += found.counters.get("queries_topped_up", 0)
+    assert topped_up or text != "ivf"
+
+
 @pytest.mark.parametrize("text", SPECS)
 def test_queries_like_the_rows_are_searched_once(text: str) -> None:
     data, index = data_of(text), built(text)

@@ -55,7 +55,8 @@ class Candidates:
     """`rows` and `distances` are (nq, k), ascending by (distance, row); unused places hold -1 and +inf.
     `counters`, of all queries, go into explain (rows scanned, blocks skipped, ...) and usage; `strategy` too, which is
     empty for the index's usual way.
-    `recall` is what the calibration promises for the settings used, 1.0 where the answer is exact, None for unknown."""
+    `recall` is what the calibration promises for the settings used, 1.0 where the answer is exact, None for unknown.
+    `scanned` are the queries (m,) that a scan of all rows answered, because the index found too few for them."""
 
     rows: Int64Array
     distances: Float32Array
@@ -65,6 +66,7 @@ class Candidates:
     est_us: float | None = None  # what a query was expected to take, where ways to answer were weighed by that
     basis: str = ""  # what `recall` rests on, as in `quality.Quality`
     is_usual: bool = False  # set by the engine: the strategy is the index's usual way
+    scanned: Int64Array | None = None
 
 
 def is_left_open(params: SearchParams) -> bool:

@@ -304,7 +304,7 @@ class CodedIndex(BuiltIndex):
         short = np.flatnonzero(found.rows[:, -1] < 0)
         exact = self._exact.search(kernels, np.ascontiguousarray(queries[short]), found.rows.shape[1], allowed)
         found.rows[short], found.distances[short] = exact.rows, exact.distances
-        found.counters["queries_topped_up"] = len(short)
+        found.scanned, found.counters["queries_topped_up"] = short, len(short)
         found.counters["rows_scanned"] += exact.counters["rows_scanned"]
 
     def arrays(self) -> dict[str, np.ndarray]:

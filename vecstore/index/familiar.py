@@ -84,6 +84,8 @@ def search_promised(
     kth = found.distances[:, k - 1]
     beyond = (kth / lengths_of(familiar.metric, queries) - limit) / spread
     beyond[(found.rows[:, k - 1] < 0) | (beyond <= 0)] = -STEP  # which includes too few that match
+    if found.scanned is not None:  # and to go on from its lists would find rows again
+        beyond[found.scanned] = -STEP
     steps = np.minimum(np.floor(beyond / STEP) + 1, STEPS_MAX)  # 0: familiar
     if batch:
         _remember(familiar, k, params, steps, index.caution(k, n_allowed, params))

@@ -170,7 +170,7 @@ class LateIndex(BuiltIndex):
         short = np.flatnonzero(found.rows[:, -1] < 0)
         exact = self._exact.search(kernels, queries.take(short), found.rows.shape[1], allowed)
         found.rows[short], found.distances[short] = exact.rows, exact.distances
-        found.counters["queries_topped_up"] = len(short)
+        found.scanned, found.counters["queries_topped_up"] = short, len(short)
 
     def _found_all(self, found: Candidates) -> bool:
         return bool((np.count_nonzero(found.rows >= 0, axis=1) >= self._with_tokens).all())
