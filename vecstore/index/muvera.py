@@ -40,7 +40,6 @@ SEED = 0
 BITS = 2  # of a component, unless the spec says otherwise: what whole encodings find, to .2 of a hundred
 _BATCH = 512  # rows encoded at once
 RECALLS = (0.8, 0.9, 0.95, 0.98, 0.99)  # of the first stage, by effort - 1
-FIRST_COST = 2.2  # times what codes of other vectors cost: bounds of encodings are wide
 RANKED_AGAIN = 2  # times the candidates: found by codes of encodings, ranked by the whole ones
 
 
@@ -163,7 +162,7 @@ class MuveraIndex(LateIndex):
         ways = self._dense.ways(get_kernels(), most, matches, self._params(effort))
         us = next((way.est_us for way in ways if way.chosen), None) or 0.0
         row_bytes = 2 * self._encoder.fde.length
-        return us * 1e3 * FIRST_COST + costs.rescored(most if again else 0, row_bytes)
+        return us * 1e3 + costs.rescored(most if again else 0, row_bytes)
 
     def _params(self, effort: int) -> SearchParams:
         if self.spec.first == "flat":
