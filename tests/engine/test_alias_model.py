@@ -212,4 +212,4 @@ class Machine(RuleBasedStateMachine):
 
 def test_aliases_equal_the_model() -> None:
     expected = ["dropped", "by alias", "switched", "power lost", *(Fault.REFUSE_WRITE, Fault.FAIL_DURABLE)]
-    follow(Machine, 40, 25, REACHED, expected, 1)
+    follow(Machine, 40, 25, REACHED, expected)

@@ -98,4 +98,4 @@ class FollowedMachine(EngineMachine):
 @pytest.mark.timeout(3600)
 def test_a_follower_equals_the_model() -> None:
     expected = ["delete ids", "delete filter", "batch", "index field", "compact", "restart", "query l2", "query dot"]
-    follow(FollowedMachine, 20, 30, test_model.REACHED, expected, 1)
+    follow(FollowedMachine, 20, 30, test_model.REACHED, expected)

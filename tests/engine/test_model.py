@@ -268,4 +268,4 @@ class EngineMachine(RuleBasedStateMachine):
 def test_engine_equals_the_model() -> None:
     expected = [*WRITES, "batch", "again", "index field", "compact", "restart"]
     expected += ["query l2", "query dot", "query bits"]
-    follow(EngineMachine, 30, 40, REACHED, expected, 1)
+    follow(EngineMachine, 30, 40, REACHED, expected)

@@ -232,4 +232,4 @@ class SparseMachine(RuleBasedStateMachine):
 @pytest.mark.timeout(3600)
 def test_fields_of_rows_of_any_length_equal_the_model() -> None:
     expected = ["put", "deleted", "index", "compact", "restart", "query terms", "query tokens", "query body"]
-    follow(SparseMachine, 20, 40, REACHED, expected, 1)
+    follow(SparseMachine, 20, 40, REACHED, expected)
