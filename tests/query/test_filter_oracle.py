@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 from filter_cases import ALL_KINDS, FORMS, KEYS, Rows, filters, index_plans, kinds_in, payloads, rows, vectors_of
-from filter_oracle import oracle
+from filter_oracle import INSTANTS, oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
@@ -55,6 +55,23 @@ def test_one_kind_of_index_on_every_key(kind, form):
         assert list(evaluate(parse_filter(where), Rows(rows, indexes))) == expected_rows(where, rows)
 
     check()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", [FieldKind.INTEGER, FieldKind.FLOAT, FieldKind.DATETIME])
+def test_ranges_that_begin_and_end_at_values(kind, form):
+    """Which random bounds seldom do."""
+    key = KEYS[0]
+    numbers = [*range(-3, 4), 2**53 + 1, -(2**63), 2**63 - 1, *((0.5, 2.0) if kind is FieldKind.FLOAT else ())]
+    values = list(INSTANTS) if kind is FieldKind.DATETIME else numbers
+    instants = [text for text in INSTANTS if not text.startswith("0001")]  # which is no bound
+    bounds = instants if kind is FieldKind.DATETIME else [*values, 0.5, -1.5, 2.0, 2.0**53]
+    held = [{key: value} for value in values]
+    indexes = {key: FORMS[form](key, kind, held)}
+    for bound in bounds:
+        for side in ("gt", "gte", "lt", "lte"):
+            where = {"must": [{"key": key, "range": {side: bound}}]}
+            assert list(evaluate(parse_filter(where), Rows(held, indexes))) == expected_rows(where, held), where
 
 
 @examples(120)
