@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from vecstore.errors import Corruption
 from vecstore.index.recall_axis import TARGETS, log_between, nines, recall_at, surely
 from vecstore.kernels.base import Float32Array, Int64Array
+from vecstore.memory.remembered import Remembered
 
 KS = (1, 10, 100)
 QUERIES = 512
+KS_REMEMBERED = 256
 
 # Rows and distances (nq, k) of the nearest by an effort; None: exactly.
 Search = Callable[[int, int | None], tuple[Int64Array, Float32Array]]
@@ -30,6 +32,9 @@ class EffortTable:
     ks: Int64Array
     efforts: NDArray[np.float64]
     rows: int
+    _known: Remembered[float, list[float]] = field(
+        default_factory=lambda: Remembered(KS_REMEMBERED), init=False, repr=False, compare=False
+    )
 
     def effort_for(self, recall: float, k: float) -> int:
         """Between the measured k, and beyond them, along the logarithms."""
@@ -39,6 +44,10 @@ class EffortTable:
         return recall_at(effort, self._along(k))
 
     def _along(self, k: float) -> list[float]:
+        known = self._known.get(k)
+        return self._known.keep(k, self._worked_out(k)) if known is None else known
+
+    def _worked_out(self, k: float) -> list[float]:
         ks, efforts = np.log(self.ks), np.log(self.efforts)
         if len(ks) > 1 and k > self.ks[-1]:
             slope = np.maximum(0, (efforts[-1] - efforts[-2]) / (ks[-1] - ks[-2]))
