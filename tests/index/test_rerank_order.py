@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from ivf_support import Residuals
 
-from vecstore.index.rerank import CodeRescorer, RowRescorer, narrow, smallest
+from vecstore.index.rerank import CodeRescorer, RowRescorer, narrow
 from vecstore.kernels.select import get_kernels
+from vecstore.kernels.smallest import smallest
 from vecstore.schema import Metric
 
 

@@ -36,12 +36,13 @@ from vecstore.index.flat import FlatIndex
 from vecstore.index.ivf_plan import Held, Plan, Planner
 from vecstore.index.ivf_update import adapt
 from vecstore.index.learned import SEED, Learned, learn, list_count, open_learned, outgrown, within
-from vecstore.index.rerank import Rescorer, RowRescorer, distinct, smallest
+from vecstore.index.rerank import Rescorer, RowRescorer, distinct
 from vecstore.index.rerank_copy import make_copy, open_copy, rescorer
 from vecstore.index.stored_rows import StoredRows
 from vecstore.index_queried import as_queried
 from vecstore.index_spec import IVF, Flat
 from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels
+from vecstore.kernels.smallest import smallest
 from vecstore.quantize.base import Codes, Found, Lists, Probes
 from vecstore.schema import Metric, VectorField
 

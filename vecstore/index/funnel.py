@@ -36,10 +36,10 @@ from vecstore.index.familiar import measured
 from vecstore.index.familiar_limits import Caution, along, familiar_arrays, open_familiar
 from vecstore.index.flat import FlatIndex
 from vecstore.index.prefixes import Prefixes
-from vecstore.index.rerank import smallest
 from vecstore.index.stored_arrays import take
 from vecstore.index.stored_rows import as_float32
 from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels
+from vecstore.kernels.smallest import smallest
 from vecstore.schema import Metric, VectorField
 
 _NAME = "a funnel"

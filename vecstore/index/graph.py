@@ -40,7 +40,6 @@ from vecstore.index.graph_plan import Asked, Plan, plan, ways
 from vecstore.index.graph_rows import entries
 from vecstore.index.graph_search import STRATEGIES, candidates
 from vecstore.index.learned import SAMPLE_MIN, within
-from vecstore.index.rerank import smallest
 from vecstore.index.rerank_copy import make_copy, open_copy, rescorer
 from vecstore.index.resident import aligned_empty, resident
 from vecstore.index.stored_arrays import take
@@ -50,6 +49,7 @@ from vecstore.index_spec import SAQ, Flat, Graph
 from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels, UInt8Array
 from vecstore.kernels.graph import LINE, GraphArrays, OpenGraph, UInt32Array
 from vecstore.kernels.places import ahead, in_parts
+from vecstore.kernels.smallest import smallest
 from vecstore.memory.remembered import Remembered
 from vecstore.schema import Metric, VectorField
 

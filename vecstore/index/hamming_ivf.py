@@ -29,10 +29,10 @@ from vecstore.index.familiar import measured
 from vecstore.index.familiar_limits import Caution, familiar_arrays, open_familiar
 from vecstore.index.flat import check_rows, scan_radius
 from vecstore.index.majority import nearest_centroids, train_centroids
-from vecstore.index.rerank import smallest
 from vecstore.index.stored_arrays import take
 from vecstore.index_spec import HammingIVF
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels, UInt8Array
+from vecstore.kernels.smallest import smallest
 from vecstore.schema import Metric, VectorField
 
 _NAME = "a hamming_ivf index"

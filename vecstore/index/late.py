@@ -26,8 +26,8 @@ from vecstore.index.base import (
 )
 from vecstore.index.late_calibration import LateTable, calibrated, uncalibrated
 from vecstore.index.maxsim_flat import MaxSimFlatIndex
-from vecstore.index.rerank import smallest
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
+from vecstore.kernels.smallest import smallest
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.memory.remembered import Remembered
 from vecstore.schema import VectorField

@@ -20,7 +20,6 @@ from vecstore.index.late_calibration import LateTable
 from vecstore.index.learned import within
 from vecstore.index.maxsim_flat import check_token_rows
 from vecstore.index.plaid import sampled
-from vecstore.index.rerank import smallest
 from vecstore.index.token_arrays import LearnedFacts
 from vecstore.index.token_codes import Learned
 from vecstore.index.token_dedup import without_copies
@@ -31,6 +30,7 @@ from vecstore.kernels.allowed import allowed_rows
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.fde import GENERATOR, Fde, FdeEncoder
 from vecstore.kernels.select import get_kernels
+from vecstore.kernels.smallest import smallest
 from vecstore.kernels.tokens import TokenCodes
 from vecstore.schema import DataType, Metric, VectorField, VectorKind
 from vecstore.tokens import TokenRows
