@@ -101,8 +101,11 @@ inline const std::uint64_t* bitmap_of(const Input& allowed, std::size_t nwords) 
 // Adds the scans over lists of codes.
 void bind_codes(nb::module_& m);
 
-// Adds searches over packed bits, other than the scan.
+// Adds multi-index hashing.
 void bind_binary(nb::module_& m);
+
+// Adds the scans over lists of rows that are no codes.
+void bind_lists(nb::module_& m);
 
 // Adds reading from files.
 void bind_files(nb::module_& m);

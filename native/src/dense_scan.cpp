@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "dense_distances.h"
 #include "dense_queries.h"
 #include "dispatch.h"
 
@@ -18,22 +19,6 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 float inverse_of_square(double square) {
     if (!(square > 0)) return 0;
     return static_cast<float>(std::min<double>(1 / std::sqrt(square), std::numeric_limits<float>::max()));
-}
-
-// Turns the sums of one query into distances in place.
-void finish_distances(Metric metric, const RowBlock& block, const float* inverse_norms, float* out) {
-    if (metric == Metric::dot) {
-        for (std::size_t i = 0; i < block.count; ++i) out[i] = -out[i];
-    } else if (metric == Metric::cosine && block.offsets == nullptr) {
-        for (std::size_t i = 0; i < block.count; ++i) out[i] = 1 - out[i] * inverse_norms[i];
-    } else if (metric == Metric::cosine) {
-        for (std::size_t i = 0; i < block.count; ++i) out[i] = 1 - out[i] * inverse_norms[block.offsets[i]];
-    }
-}
-
-SumsFn sums_of(const Ops& ops, Metric metric, Element element) {
-    const Sum sum = metric == Metric::l2 ? Sum::l2 : Sum::dot;
-    return ops.sums[static_cast<int>(sum)][static_cast<int>(element)];
 }
 
 double element_at(const std::uint8_t* row, Element element, std::size_t d) {

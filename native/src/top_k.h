@@ -32,10 +32,18 @@ inline void write_nearest(std::vector<Neighbour>& items, std::size_t k, std::int
 }
 
 // Keeps a reservoir larger than k and cuts it back to the best k when it fills: O(1) amortised per kept candidate.
-// Rows must come in ascending order: one that ties with the k-th distance is then behind k others and is refused.
+// Where rows come in ascending order, one that ties with the k-th distance is behind k others and need not be added;
+// where they come in any order it has to be.
 class TopK {
  public:
     explicit TopK(std::size_t k) : k_(k), capacity_(k + std::max<std::size_t>(k, 54)) {}
+
+    // For another query.
+    void clear() {
+        items_.clear();
+        bound_ = std::numeric_limits<float>::infinity();
+        bounded_ = false;
+    }
 
     // Until k are held every candidate counts, +inf included; then only those below bound().
     bool takes_all() const { return !bounded_; }

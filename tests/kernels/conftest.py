@@ -91,8 +91,8 @@ def native_isa() -> Iterator[object]:
 
 # What a device does besides the host's kernels.
 ON_DEVICE = {
-    "test_byte_scan", "test_dense_scan", "test_hamming_scan", "test_maxsim", "test_rerank", "test_row_codes",
-    "test_table_scan",
+    "test_byte_scan", "test_dense_lists", "test_dense_scan", "test_hamming_scan", "test_maxsim", "test_rerank",
+    "test_row_codes", "test_table_scan",
 }  # fmt: skip
 # The last bits of a device's matrix products depend on the shape of the batch.
 NOT_ON_DEVICE = {

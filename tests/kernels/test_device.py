@@ -255,6 +255,28 @@ def test_a_host_that_is_too_late_is_not_asked_again() -> None:
     assert found[0][:, 0].tolist() == [0, 1, 2]
 
 
+def test_lists_of_rows_that_are_on_the_device_are_scanned_there() -> None:
+    by_host: list[int] = []
+
+    class Host(NumpyKernels):
+        def dense_list_scan(self, *arguments: Any) -> None:
+            by_host.append(1)
+            super().dense_list_scan(*arguments)
+
+    kernels = DeviceKernels(Host(), Resident(LAW, 1 << 20), Always)
+    column, queries = _column(500), _column(3, seed=7)
+    lists = (np.arange(500, dtype=np.uint32), np.array([0, 200, 500]), np.array([[0, -1], [1, 0], [-1, -1]], np.int32))
+    answers = []
+    for _ in range(2):
+        outputs = np.empty((3, 5), np.int64), np.empty((3, 5), np.float32), np.empty(3, np.int64)
+        kernels.dense_list_scan(Metric.L2, queries, column, None, *lists, None, *outputs)
+        answers.append(outputs)
+        kernels.scan(Metric.L2, queries, column, None, None, *(output.copy() for output in outputs[:2]))
+    assert len(by_host) == 1
+    for mine, expected in zip(answers[1], answers[0], strict=True):
+        np.testing.assert_array_equal(mine, expected)
+
+
 def test_lists_of_queries_that_come_again_are_others() -> None:
     probes = np.array([[0, 2], [1, -1]], np.int32)
     assert lists_of(probes, slice(1, 2), 4).tolist() == [[1, -1]]

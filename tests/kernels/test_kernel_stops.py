@@ -45,6 +45,13 @@ def _hamming_lists(kernels: Kernels, rng: np.random.Generator) -> Callable[[], N
     return lambda: kernels.hamming_list_scan(codes[:1], codes, rows, offsets, probes, None, *outputs(1, 10), scanned)
 
 
+def _dense_lists(kernels: Kernels, rng: np.random.Generator) -> Callable[[], None]:
+    rows, listed = rng.random((100_000, 40), np.float32), np.arange(100_000, dtype=np.uint32)
+    lists = (listed, np.array([0, 100_000]), np.zeros((1, 1), np.int32))
+    scanned = np.empty(1, np.int64)
+    return lambda: kernels.dense_list_scan(Metric.L2, rows[:1], rows, None, *lists, None, *outputs(1, 10), scanned)
+
+
 def _one_list(kernels: Kernels, rng: np.random.Generator) -> Callable[[], None]:
     codes = random_codes(rng, [200_000], 64, 64)
     query, one = rng.random((1, 64), np.float32), np.ones((1, 1), np.float32)
@@ -92,6 +99,7 @@ CALLS: dict[str, tuple[Call, int]] = {
     "batch": (_batch, 100),
     "hamming": (_hamming, 11),
     "hamming_lists": (_hamming_lists, 11),
+    "dense_lists": (_dense_lists, 14),
     "one_list": (_one_list, 6),
     "row_codes": (_row_codes, 5),
     "sparse": (_sparse, 2),

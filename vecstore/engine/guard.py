@@ -22,6 +22,7 @@ import numpy as np
 from vecstore.engine import bitmaps
 from vecstore.errors import Corruption
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
+from vecstore.kernels.dense_lists import list_scan
 from vecstore.kernels.graph import OpenGraph, Walk
 from vecstore.schema import Metric
 from vecstore.storage.format import CHUNK_BYTES
@@ -228,6 +229,29 @@ class _Guard:
         if found < candidates.size:
             places = np.where(candidates < 0, -1, places)
         self._kernels.rerank(metric, queries, rows, norms, places, out_distances)
+
+    def dense_list_scan(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: np.ndarray,
+        inverse_norms: Float32Array | None,
+        list_rows: np.ndarray,
+        offsets: Int64Array,
+        probes: np.ndarray,
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_scanned: Int64Array,
+    ) -> None:
+        """By candidates where they have to be checked or copied first."""
+        lists, outputs = (list_rows, offsets, probes), (out_rows, out_distances, out_scanned)
+        arguments = (metric, queries, rows, inverse_norms, *lists, allowed, *outputs)
+        checked = self._checked
+        if np.may_share_memory(rows, checked.rows) and (checked.frugal or not checked.checked):
+            list_scan(self.rerank, *arguments)
+        else:
+            self._kernels.dense_list_scan(*arguments)
 
     def graph_search(
         self,

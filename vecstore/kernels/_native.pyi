@@ -38,6 +38,19 @@ def hamming_list_scan(
     out_distances: _Array,
     out_scanned: _Array,
 ) -> None: ...
+def dense_list_scan(
+    metric: int,
+    queries: _Array,
+    rows: _Array,
+    inverse_norms: _Array | None,
+    list_rows: _Array,
+    offsets: _Array,
+    probes: _Array,
+    allowed: _Array | None,
+    out_rows: _Array,
+    out_distances: _Array,
+    out_scanned: _Array,
+) -> None: ...
 def mih_search(
     queries: _Array,
     rows: _Array,

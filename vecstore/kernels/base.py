@@ -221,6 +221,23 @@ class Kernels(SparseKernels, SeismicKernels, Protocol):
     ) -> None:
         """Distances to listed rows, in the candidates' order."""
 
+    def dense_list_scan(
+        self,
+        metric: Metric,
+        queries: Float32Array,  # (nq, dim)
+        rows: DenseRows,  # (n, dim)
+        inverse_norms: Float32Array | None,  # (n,), cosine only
+        list_rows: NDArray[np.uint32],  # (places,) the row of each place in lists
+        offsets: Int64Array,  # (nlist + 1,) first place of each list
+        probes: NDArray[np.int32],  # (nq, nprobe), -1 for none
+        allowed: Bitmap | None,  # over the rows
+        out_rows: Int64Array,  # (nq, k)
+        out_distances: Float32Array,  # (nq, k)
+        out_scanned: Int64Array,  # (nq,) places of the probed lists, allowed or not
+    ) -> None:
+        """The k nearest allowed rows of the probed lists by l2, dot or cosine. A row that stands in two lists is found
+        twice."""
+
     def table_scan(
         self,
         codes: TableCodes,

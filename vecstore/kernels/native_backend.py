@@ -169,6 +169,23 @@ class NativeKernels(NativeSparse):
     ) -> None:
         _native.rerank(_code(metric), queries, rows, inverse_norms, candidates, out_distances)
 
+    def dense_list_scan(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: DenseRows,
+        inverse_norms: Float32Array | None,
+        list_rows: NDArray[np.uint32],
+        offsets: Int64Array,
+        probes: NDArray[np.int32],
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_scanned: Int64Array,
+    ) -> None:
+        lists, outputs = (list_rows, offsets, probes), (out_rows, out_distances, out_scanned)
+        _native.dense_list_scan(_code(metric), queries, rows, inverse_norms, *lists, allowed, *outputs)
+
     def table_scan(
         self,
         codes: TableCodes,

@@ -68,12 +68,35 @@ def check_hamming_list_scan(
 ) -> None:
     check_hamming_scan(queries, codes, allowed, out_rows, out_distances)
     check("rows", rows, np.uint32, (len(codes),))
+    _check_probed(len(queries), len(codes), offsets, probes, out_scanned)
+
+
+def check_dense_list_scan(
+    metric: Metric,
+    queries: _Any,
+    rows: _Any,
+    inverse_norms: _Any | None,
+    list_rows: _Any,
+    offsets: _Any,
+    probes: _Any,
+    allowed: _Any | None,
+    out_rows: _Any,
+    out_distances: _Any,
+    out_scanned: _Any,
+) -> None:
+    check_scan(metric, queries, rows, inverse_norms, allowed, out_rows, out_distances)
+    check("list_rows", list_rows, np.uint32, (None,))
+    check_range("list_rows", list_rows, 0, len(rows) - 1)
+    _check_probed(len(queries), len(list_rows), offsets, probes, out_scanned)
+
+
+def _check_probed(nq: int, places: int, offsets: _Any, probes: _Any, out_scanned: _Any) -> None:
     check("offsets", offsets, np.int64, (None,))
-    if len(offsets) and (offsets[0] < 0 or offsets[-1] > len(codes) or (np.diff(offsets) < 0).any()):
-        raise ValueError(f"offsets must ascend within 0 and the {len(codes)} codes")
-    check("probes", probes, np.int32, (len(queries), None))
+    if len(offsets) and (offsets[0] < 0 or offsets[-1] > places or (np.diff(offsets) < 0).any()):
+        raise ValueError(f"offsets must ascend within 0 and the {places} places of lists")
+    check("probes", probes, np.int32, (nq, None))
     check_range("probes", probes, -1, len(offsets) - 2)
-    check("out_scanned", out_scanned, np.int64, (len(queries),))
+    check("out_scanned", out_scanned, np.int64, (nq,))
 
 
 def check_mih_search(

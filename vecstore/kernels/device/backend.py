@@ -25,6 +25,7 @@ from vecstore.kernels.base import (
     UInt8Array,
 )
 from vecstore.kernels.codes_checks import check_byte_scan, check_row_scan, check_table_scan
+from vecstore.kernels.dense_lists import list_scan
 from vecstore.kernels.device import codes as scans
 from vecstore.kernels.device import dense, hamming, maxsim
 from vecstore.kernels.device.choice import Choice, Trial, Work, work_of
@@ -33,7 +34,7 @@ from vecstore.kernels.device.nearest import MOST
 from vecstore.kernels.device.resident import Resident
 from vecstore.kernels.device.uploads import upload_bytes, upload_rows, upload_table
 from vecstore.kernels.maxsim_checks import check_maxsim_scan
-from vecstore.kernels.rows_checks import check_hamming_scan, check_rerank, check_scan
+from vecstore.kernels.rows_checks import check_dense_list_scan, check_hamming_scan, check_rerank, check_scan
 from vecstore.schema import Metric
 from vecstore.tokens import TokenRows
 
@@ -137,6 +138,28 @@ class DeviceKernels:
 
         work = work_of("rerank", rows, candidates.shape[1], None)
         self._answer(work, rows, "dense", make, (len(queries), 1), host, device)
+
+    def dense_list_scan(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: DenseRows,
+        inverse_norms: Float32Array | None,
+        list_rows: NDArray[np.uint32],
+        offsets: Int64Array,
+        probes: NDArray[np.int32],
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_scanned: Int64Array,
+    ) -> None:
+        """By candidates where the rows are on the device, as `rerank`."""
+        lists, outputs = (list_rows, offsets, probes), (out_rows, out_distances, out_scanned)
+        arguments = (metric, queries, rows, inverse_norms, *lists, allowed, *outputs)
+        if not self._resident.holds(rows, "dense"):
+            return self._host.dense_list_scan(*arguments)
+        check_dense_list_scan(*arguments)
+        list_scan(self.rerank, *arguments)
 
     def table_scan(
         self,
