@@ -22,12 +22,15 @@ from vecstore.index.recall_axis import (
     promised,
     recall_at,
 )
+from vecstore.index.scored_once import ScoredOnce
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.tokens import TokenRows
 
 KS = (1, 10, 100)
-QUERIES = 256
-QUERY_TOKENS = 12
+QUERIES = 512
+# Shorter runs of rows' tokens need more candidates than real queries do, whole rows fewer (docs/RESULTS-QUERIES.md).
+QUERY_TOKENS = 20
+QUERY_PART = 0.75  # of a row, at most
 ENOUGH = 0.99  # no more candidates than this takes are measured
 Coded = Callable[[TokenRows, Int64Array], Float32Array]
 
@@ -93,8 +96,9 @@ def queries_of(rows: TokenRows, alive: Bitmap | None = None, seed: int = 0) -> t
     cut = []
     for row in own:
         tokens = rows.row(int(row)).tokens
-        first = int(rng.integers(0, max(1, len(tokens) - QUERY_TOKENS + 1)))
-        cut.append(tokens[first : first + QUERY_TOKENS])
+        count = min(QUERY_TOKENS, math.ceil(QUERY_PART * len(tokens)))
+        first = int(rng.integers(0, len(tokens) - count + 1))
+        cut.append(tokens[first : first + count])
     return TokenRows.of(cut, rows.dim, np.float32), own
 
 
@@ -110,7 +114,7 @@ def calibrated(
         return uncalibrated()
     limits = _limits(rows, queries, own, ks, kernels, alive)
 
-    def exact(found: Int64Array) -> Float32Array:
+    def by_tokens(found: Int64Array) -> Float32Array:
         distances = np.empty(found.shape, np.float32)
         kernels.maxsim_rerank(queries, rows, found, distances)
         distances[found == own[:, None]] = np.inf
@@ -125,8 +129,9 @@ def calibrated(
     def is_enough(one: Measured) -> bool:
         return bool(one.curves(limits[:, -1], ks[-1]).sure[-1] >= ENOUGH)
 
-    scores = None if coded is None else by_codes
-    found = measured(queries, efforts, first, exact, scores, n, is_enough, nested)
+    exact, scores = ScoredOnce(by_tokens), None if coded is None else ScoredOnce(by_codes)
+    most = n - 1  # asked for all rows, a first stage may give them as they are, not ranked
+    found = measured(queries, efforts, first, exact, scores, most, is_enough, nested)
     tables: list[list[tuple[int, ...]]] = [[], [], []]
     reached: list[tuple[float, ...]] = []
     for place, k in enumerate(ks):

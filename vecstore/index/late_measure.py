@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.index.recall_axis import surely
+from vecstore.index.scored_once import Scores
 from vecstore.kernels.base import Float32Array, Int64Array
 from vecstore.tokens import TokenRows
 
@@ -26,8 +27,6 @@ INTERACT_COST = 0.02  # of scoring a row by its tokens: looking at one by centro
 
 # Candidates (nq, m) of queries by the first stage at an effort, and rows looked at for one query.
 First = Callable[[TokenRows, int, int], tuple[Int64Array, float]]
-# Distances (nq, m) of candidates: by stored tokens, by codes; +inf for what is no answer.
-Scores = Callable[[Int64Array], Float32Array]
 
 
 @dataclass(frozen=True, slots=True)
