@@ -20,7 +20,7 @@ from vecstore.engine.observed import Seen
 from vecstore.engine.shadow import WAITING_MAX
 from vecstore.errors import InvalidArgument
 from vecstore.index.base import SearchParams
-from vecstore.index.familiar_limits import Familiar
+from vecstore.index.familiar_limits import AT, Familiar
 from vecstore.index_text import parse_index
 from vecstore.kernels.stop import check_stop
 from vecstore.quality import Quality
@@ -30,6 +30,7 @@ from vecstore.types import OperationState
 pytestmark = pytest.mark.usefixtures("no_scans")
 
 STORAGE = Storage(seal_rows=10_000, in_place_rows=100_000, disk_reserve_bytes=0, index_rows_min=300)
+ALL_UNFAMILIAR = Familiar(Metric.COSINE, ((-1.0,) * 3,) * len(AT), ((-1.0,) * 3,) * len(AT))
 
 
 @pytest.fixture
@@ -171,7 +172,7 @@ def test_queries_unlike_the_rows_are_tuned_on_although_they_got_enough(
     (segment,) = watched.collection("c").sealed.values()
     index = segment.index("v")
     assert index is not None
-    index.familiar = Familiar(Metric.COSINE, (-1.0, -1.0, -1.0), (-1.0, -1.0, -1.0))
+    index.familiar = ALL_UNFAMILIAR
     for place, vector in enumerate(questions(60)):
         assert query(watched, vector, params=SearchParams(recall_target=0.9)).quality.basis == "unfamiliar", place
         assert shadow.wait_idle(60)
@@ -202,7 +203,7 @@ def test_queries_that_come_too_fast_to_be_checked_are_tuned_on(
     asked = questions(WAITING_MAX + 80)
     for vector in asked[:40]:
         query(watched, vector, params=SearchParams(recall_target=0.9))
-    index.familiar = Familiar(Metric.COSINE, (-1.0, -1.0, -1.0), (-1.0, -1.0, -1.0))
+    index.familiar = ALL_UNFAMILIAR
     monkeypatch.setattr(shadow, "_first", 200)
     for vector in asked[40:]:
         query(watched, vector, params=SearchParams(recall_target=0.9))

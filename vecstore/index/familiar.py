@@ -11,6 +11,7 @@ Figures are in docs/RESULTS-QUERIES.md. Tuning on queries like it makes a query 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,20 +20,22 @@ from numpy.typing import NDArray
 
 from vecstore.index import costs
 from vecstore.index.base import BuiltIndex, Candidates, SearchParams, allowed_count, is_left_open
-from vecstore.index.familiar_limits import KS, Caution, Familiar, lengths_of
-from vecstore.kernels.base import Bitmap, Int64Array, Kernels
+from vecstore.index.familiar_limits import AT, KS, Caution, Familiar, lengths_of
+from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.schema import Metric
 
 FAMILIAR = 0.98  # of the calibration's queries are nearer to what they found
-MEASURING = SearchParams(recall_target=0.95)
 STEP = 0.5  # of the way from the median to the limit: beyond the limit, the power grows with each
 STEPS_MAX = 12  # the margin grows no more
 FAR_STEP = 0.25  # of what a batch is held to at once: few numbers, for which plans are known
-LEFT = 0.08  # of a batch may stay one step beyond: the mean loses little, and calibrations have met 1 - FAMILIAR
-LOST_MAX = 0.006  # by the mean, at most
+LEFT = 0.12  # of a batch may stay one step beyond: the mean loses little
+LOST_MAX = 0.003  # by the mean, at most, and what 1 - FAMILIAR lose, which calibrations have met
 BATCH = 8  # queries that tell what others with them are like
 ALIKE = 0.75  # of them are unfamiliar: then a batch is asked for more at once
 MET_MAX = 64
+ENOUGH = 0.9  # of the queries of a calibration find k, where limits are taken from what they find
+FEW = costs.TOGETHER - 1
+TOGETHER = 64  # queries of a calibration
 
 
 def measured(
@@ -45,17 +48,42 @@ def measured(
         return None
     if metric is Metric.COSINE:
         asked = asked / np.maximum(np.sqrt(np.vecdot(asked, asked)), np.float32(1e-15))[:, None]
-    found = index.search(kernels, asked, ks[-1] + (own is not None), alive, MEASURING)
-    distances = found.distances
-    if own is not None:
-        distances = np.sort(np.where(found.rows == own[:, None], np.float32(np.inf), distances), axis=1)
-    lengths = lengths_of(metric, asked)
-    kth = [distances[:, k - 1] / lengths for k in ks]
-    usual, limits = ([float(np.quantile(one, share, method="higher")) for one in kth] for share in (0.5, FAMILIAR))
-    if not np.isfinite(limits).all():
-        return None
-    unknown = [math.nan] * (len(KS) - len(ks))
-    return Familiar(metric, (*usual, *unknown), (*limits, *unknown))
+    lengths, unknown = lengths_of(metric, asked), (math.nan,) * (len(KS) - len(ks))
+    usual: list[tuple[float, ...]] = []
+    limits: list[tuple[float, ...]] = []
+    for recall in reversed(AT):
+        found = [_kth(index, kernels, asked, own, alive, k, recall) / lengths for k in ks]
+        if not all(np.isfinite(one).mean() >= ENOUGH for one in found):  # lists of a few rows hold too few
+            if not limits:
+                return None
+            usual, limits = [usual[0], *usual], [limits[0], *limits]
+            continue
+        for share, to in ((0.5, usual), (FAMILIAR, limits)):
+            at_ks = (float(np.quantile(one[np.isfinite(one)], share, method="higher")) for one in found)
+            to.insert(0, (*at_ks, *unknown))
+    return Familiar(metric, tuple(usual), tuple(limits))
+
+
+def _kth(
+    index: BuiltIndex, kernels: Kernels, asked: Any, own: Int64Array | None, alive: Bitmap | None, k: int, recall: float
+) -> Float32Array:
+    """(nq,) the distances of the last of k that a search for a recall finds. A few at a time where all rows are scanned
+    for many together, which finds nearer ones."""
+    more, params, found = k + (own is not None), SearchParams(recall_target=recall), []
+    low, step = 0, TOGETHER
+    while low < len(asked):
+        part = slice(low, low + step)
+        some = index.search(kernels, asked[part], more, alive, params)
+        if some.recall == 1 and step > FEW:
+            step = FEW
+            continue
+        distances = some.distances
+        if own is not None:
+            distances = np.where(some.rows == own[part, None], np.float32(np.inf), distances)
+            distances.sort(axis=1)
+        found.append(distances[:, k - 1])
+        low += step
+    return np.concatenate(found)
 
 
 def search_promised(
@@ -78,7 +106,7 @@ def search_promised(
     found.basis = "queries" if index.on_queries else "rows"
     if familiar is None or not params.rescore or params.truncate_dim or not n_allowed:
         return found
-    limit, spread = familiar.bounds(k * index.ntotal / n_allowed)
+    limit, spread = familiar.bounds(k * index.ntotal / n_allowed, first.recall_target or found.recall)
     if len(found.rows) == 1 and familiar.metric is not Metric.DOT and found.distances.item(k - 1) <= limit:
         return found  # the usual case, without arrays
     kth = found.distances[:, k - 1]
@@ -89,30 +117,48 @@ def search_promised(
     steps = np.minimum(np.floor(beyond / STEP) + 1, STEPS_MAX)  # 0: familiar
     if batch:
         _remember(familiar, k, params, steps, index.caution(k, n_allowed, params))
-    if steps.max() <= 0:
+    which = np.flatnonzero(steps > 0)
+    if not len(which):
         return found
-    found.basis, found.counters["queries_unfamiliar"] = "unfamiliar", int(np.count_nonzero(steps))
-    caution, recall = index.caution(k, n_allowed, params), found.recall
+    found.basis, found.counters["queries_unfamiliar"] = "unfamiliar", len(which)
+    steps, beyond = steps[which], beyond[which]
+    caution, recall, nq = index.caution(k, n_allowed, params), found.recall, len(found.rows)
     held = caution.kept_by_each(recall, steps)
     if params.recall_target:
-        again = steps > 0
-        if np.count_nonzero(again) <= (1 - ALIKE) * len(again):
-            again &= _worth(beyond, recall - held, recall - caution.kept(recall, 1))
-        for step in np.unique(steps[again]).tolist():
+        again = held < params.recall_target  # an index may promise more than is asked for
+        if np.count_nonzero(again) <= (1 - ALIKE) * nq:
+            little = max(0.0, recall - params.recall_target) + _little(recall - caution.kept(recall, 1))
+            again &= _worth(beyond, recall - held, nq * little)
+        for step, some in _together(steps, again):
             if not ahead or caution.is_farther(params.recall_target, step, ahead):
-                some = np.flatnonzero(again & (steps == step))
                 target = replace(params, recall_target=caution.raised(params.recall_target, step))
-                got = _again(index, kernels, queries, k, allowed, target, first, some, found) or 0.0
-                held[some] = caution.kept(got, step)
-    found.recall = float(held.mean())
+                got = _again(index, kernels, queries, k, allowed, target, first, which[some], found) or 0.0
+                held[some] = caution.kept_by_each(got, steps[some])
+    found.recall = recall + float((held - recall).sum()) / nq
     return found
 
 
-def _worth(beyond: NDArray[np.floating], lost: NDArray[np.floating], one_step: float) -> NDArray[np.bool_]:
-    """All but those nearest to the familiar that together cost the mean of the batch little: a call for a few queries
-    shares no work, and what is promised is a mean."""
+def _together(steps: NDArray[np.floating], again: NDArray[np.bool_]) -> Iterator[tuple[float, Int64Array]]:
+    """Queries to search again, by the steps that they are held to: their own, or, of few, those of the next ones, since
+    a call costs as much as a few queries."""
+    left, different = again, sorted(set(steps[again].tolist()))
+    for step in different:
+        some = np.flatnonzero(left & (steps <= step))
+        if len(some) > FEW or step == different[-1]:
+            yield step, some
+            left = left & (steps > step)
+
+
+def _little(one_step: float) -> float:
+    """What a mean may lose for fewer calls, where a query one step beyond loses so much."""
+    return min(LEFT * one_step, LOST_MAX + (1 - FAMILIAR) * one_step)
+
+
+def _worth(beyond: NDArray[np.floating], lost: NDArray[np.floating], little: float) -> NDArray[np.bool_]:
+    """All but those nearest to the familiar that together lose little: a call for a few queries shares no work, and
+    what is promised is a mean."""
     order, worth = np.argsort(beyond, kind="stable"), np.empty(len(beyond), np.bool_)
-    worth[order] = np.cumsum(lost[order]) > len(lost) * min(LEFT * one_step, LOST_MAX)
+    worth[order] = np.cumsum(lost[order]) > little
     return worth
 
 

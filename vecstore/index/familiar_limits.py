@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import Corruption
+from vecstore.index.recall_axis import nines
 from vecstore.kernels.base import Float32Array
 from vecstore.memory.remembered import Remembered
 from vecstore.schema import Metric
 
 KS = (1, 10, 100)
+AT = (0.8, 0.9, 0.95, 0.99)  # recalls that limits are measured at: what is found for less is farther
 KS_REMEMBERED = 64
 _LOGS = [math.log(k) for k in KS]
-
-
+_NINES = [nines(recall) for recall in AT]
 POWER_MAX = 4.0
 NINES_MAX = 4.0
 
@@ -63,39 +64,42 @@ def along(k: int, *values: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Familiar:
-    """`limits` are distances to the k-th nearest for KS that few queries exceed, `usual` those of the median query; NaN
-    beyond what the rows were enough for. Under DOT they are of queries of unit length. `met` is how far beyond the last
-    batches were, by k and parameters, where these were unfamiliar for the most part."""
+    """`limits` (len(AT), len(KS)) are distances to the k-th of what a search for a recall finds that few queries
+    exceed, `usual` those of the median query; NaN beyond what the rows were enough for. Under DOT they are of queries
+    of unit length. `met` is how far beyond the last batches were, by k and parameters, where these were unfamiliar for
+    the most part."""
 
     metric: Metric
-    usual: tuple[float, ...]
-    limits: tuple[float, ...]
+    usual: tuple[tuple[float, ...], ...]
+    limits: tuple[tuple[float, ...], ...]
     met: dict[Any, float] = field(default_factory=dict, compare=False)
-    _known: Remembered[float, tuple[float, float]] = field(
+    _known: Remembered[tuple[float, float], tuple[float, float]] = field(
         default_factory=lambda: Remembered(KS_REMEMBERED), init=False, repr=False, compare=False
     )
 
-    def bounds(self, k: float) -> tuple[float, float]:
-        """The limit, as a float32 since distances are, and what is between it and the median, above 0."""
-        known = self._known.get(k)
+    def bounds(self, k: float, recall: float) -> tuple[float, float]:
+        """The limit, as a float32 since distances are, and what is between it and the median, above 0, for what a
+        search for such a recall finds."""
+        key = k, recall
+        known = self._known.get(key)
         if known is None:
-            limit = self.limit(k)
-            between = max(1e-12, limit - self._along(k, self.usual))
-            known = self._known.keep(k, (float(np.float32(limit)), between))
+            limit, usual = (_between(k, recall, values) for values in (self.limits, self.usual))
+            known = self._known.keep(key, (float(np.float32(limit)), max(1e-12, limit - usual)))
         return known
 
-    def limit(self, k: float) -> float:
-        return self._along(k, self.limits)
 
-    @staticmethod
-    def _along(k: float, values: tuple[float, ...]) -> float:
-        """Between the measured k, and beyond them, along log k."""
-        at, known = math.log(max(1.0, k)), [value for value in values if value == value]
-        place = next((place for place, one in enumerate(_LOGS[: len(known)]) if one >= at), len(known) - 1)
-        if place == 0:
-            return known[0]
-        slope = (known[place] - known[place - 1]) / (_LOGS[place] - _LOGS[place - 1])
-        return known[place] + max(0.0, slope) * (at - _LOGS[place])
+def _between(k: float, recall: float, values: tuple[tuple[float, ...], ...]) -> float:
+    """Between the measured k and recalls; beyond them, along log k."""
+    return float(np.interp(nines(recall), _NINES, [_along(k, row) for row in values]))
+
+
+def _along(k: float, values: tuple[float, ...]) -> float:
+    at, known = math.log(max(1.0, k)), [value for value in values if value == value]
+    place = next((place for place, one in enumerate(_LOGS[: len(known)]) if one >= at), len(known) - 1)
+    if place == 0:
+        return known[0]
+    slope = (known[place] - known[place - 1]) / (_LOGS[place] - _LOGS[place - 1])
+    return known[place] + max(0.0, slope) * (at - _LOGS[place])
 
 
 def lengths_of(metric: Metric, queries: Any) -> Float32Array | np.float32:
@@ -115,10 +119,10 @@ def open_familiar(metric: Metric, arrays: Mapping[str, np.ndarray]) -> Familiar 
     found = arrays.get("familiar")
     if found is None:
         return None
-    if found.dtype != np.float64 or found.shape != (2, len(KS)) or not np.isfinite(found[:, 0]).all():
-        message = (
-            f"the familiar distances of an index are {found.dtype} {found.shape}, not finite float64 (2, {len(KS)})"
-        )
-        raise Corruption(message)
-    usual, limits = found.tolist()
-    return Familiar(metric, tuple(usual), tuple(limits))
+    if found.shape == (2, len(KS)):  # of before they were measured at more than one recall
+        found = np.repeat(found[:, None], len(AT), axis=1)
+    if found.dtype != np.float64 or found.shape != (2, len(AT), len(KS)) or not np.isfinite(found[:, :, 0]).all():
+        wanted = f"finite float64 (2, {len(AT)}, {len(KS)})"
+        raise Corruption(f"the familiar distances of an index are {found.dtype} {found.shape}, not {wanted}")
+    usual, limits = (tuple(tuple(row) for row in one) for one in found.tolist())
+    return Familiar(metric, usual, limits)
