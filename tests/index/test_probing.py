@@ -103,8 +103,9 @@ def test_predicted_recall_is_measured_recall(metric: Metric) -> None:
         for target in (0.8, 0.9, 0.95, 0.99):
             found = index.search(get_kernels(), queries, k, None, SearchParams(recall_target=target))
             measured = recall(found.rows, truth)
-            assert measured > target - 0.03, (k, target, measured)
-            assert measured < target + 0.1, (k, target, measured)  # lists are visited whole
+            assert found.recall is not None
+            assert found.recall - 0.03 < measured < found.recall + 0.05, (k, target, measured)
+            assert target - 0.001 < found.recall < target + 0.15  # lists are visited whole
 
 
 def test_a_target_of_one_visits_every_list() -> None:

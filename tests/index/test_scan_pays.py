@@ -17,7 +17,7 @@ from vecstore.kernels.select import get_kernels
 from vecstore.schema import Metric, VectorField, VectorKind
 
 N, DIM, SEED = 3_000, 32, 5
-SPECS = ["ivf", "ivf | int8", "flat | rabitq(bits=1)", "graph"]
+SPECS = ["ivf", "ivf | int8", "flat | rabitq(bits=1)", "graph", "funnel(dims=[8])"]
 
 
 class FromFiles:
@@ -101,6 +101,6 @@ def test_a_scan_keeps_a_target_that_the_calibration_does_not_reach(text: str, mo
 def test_scans_cost_less_together() -> None:
     each = [costs.exact(20_000, 1_536, queries=queries) for queries in (1, 3, 4, 8, 50, 500)]
     assert each[0] == each[1] > each[2] > each[3] > each[4] > each[5]
-    pays = costs.scan_pays(lambda queries: (each[0] + each[3]) / 2, 20_000, 1_536)
+    pays = costs.scan_pays(lambda queries: (each[0] + each[3]) / 2, 20_000, 1_536, 10)
     assert [costs.is_scanned(pays, queries) for queries in (1, 3, 8, 50, 10_000)] == [False, False, True, True, True]
     assert not costs.is_scanned((), 50)

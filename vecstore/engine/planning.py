@@ -44,7 +44,7 @@ class Planning:
             found["prefetch"] = [self.described(below, where) for below in stage.stages]
             found["candidates"] = min(self.view.points, sum(below.k for below in stage.stages))
             if stage.by_vector and stage.field is not None:
-                cost = costs.exact(found["candidates"], stage.field.row_bytes)
+                cost = costs.exact(found["candidates"], stage.field.row_bytes, k=stage.k)
                 found["estimated_us"] = round(cost / 1e3, 1)
         elif stage.field is not None:
             found["segments"] = [self._segment(stage, one, where) for one in self.view.segments]
@@ -98,7 +98,7 @@ class Planning:
             return []
         name, k, params = stage.name, min(stage.k, matches), stage.params
         kernels = segment.segment.guard(self.kernels, name)
-        by_rows = costs.exact(matches, stage.field.row_bytes, costs.row_factor(kernels)) / 1e3
+        by_rows = costs.exact(matches, stage.field.row_bytes, costs.row_factor(kernels), k=k) / 1e3
         index = usable(segment, name, matches, params)
         if index is None or params.truncate_dim:
             built = usable(segment, name, segment.n_rows, SearchParams())

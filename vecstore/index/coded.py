@@ -171,7 +171,7 @@ class CodedIndex(BuiltIndex):
         if allowed is not None:
             factor = costs.row_factor(kernels)
             cost = self._held.cost(how, matches, factor, len(queries))
-            by_rows = self._held.exact(matches, factor, len(queries))
+            by_rows = self._held.exact(matches, k, factor, len(queries))
             if by_rows <= cost and params.rescore:
                 found = self._exact.search(kernels, queries, k, allowed, params)
                 found.est_us = round(by_rows / 1e3, 1)
@@ -193,7 +193,7 @@ class CodedIndex(BuiltIndex):
         if not (how.pays and how.stop):
             return False
         wider = replace(how, about=round(how.about * math.exp(FAR_LISTS * far)))
-        return self._held.exact(self.ntotal, 1.0, queries) <= self._held.cost(wider, self.ntotal, 1.0, queries)
+        return self._held.exact(self.ntotal, k, 1.0, queries) <= self._held.cost(wider, self.ntotal, 1.0, queries)
 
     def search_further(
         self, kernels: Kernels, queries: Float32Array, k: int, allowed: Bitmap | None, params: SearchParams,
@@ -206,7 +206,7 @@ class CodedIndex(BuiltIndex):
         if self._codes is not None or self._copies > 1:
             return self.search(kernels, queries, k, allowed, params)
         factor, nq = costs.row_factor(kernels), len(queries)
-        if self._held.exact(matches, factor, nq) <= self._held.cost(how, matches, factor, nq):
+        if self._held.exact(matches, k, factor, nq) <= self._held.cost(how, matches, factor, nq):
             return self._exact.search(kernels, queries, k, allowed, params)
         more = self._candidates(kernels, queries, k, allowed, how, True, had)
         rows = np.concatenate((found.rows, more.rows), axis=1)
@@ -216,7 +216,7 @@ class CodedIndex(BuiltIndex):
 
     def ways(self, kernels: Kernels, k: int, matches: int, params: SearchParams) -> list[Way]:
         how, factor = self._planner.plan(k, params, matches), costs.row_factor(kernels)
-        by_lists, by_rows = self._held.cost(how, matches, factor), self._held.exact(matches, factor)
+        by_lists, by_rows = self._held.cost(how, matches, factor), self._held.exact(matches, k, factor)
         exact = factor == 1 and costs.is_scanned(how.pays, 1)
         if matches < self.ntotal:
             exact = exact or (by_rows <= by_lists and params.rescore)

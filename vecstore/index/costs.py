@@ -8,15 +8,16 @@ them together, so that a scan is the cheapest way for a batch where it is the de
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from vecstore.kernels.base import Kernels
 
-EXACT_FIXED = 4_000.0
+EXACT_FIXED = 2_000.0
 EXACT_BYTE = 0.016  # of a stored row that a mask allows, in order
+REACHED = 50.0  # of a row that is among the k nearest so far, which k log(n / k) are
 TOGETHER = 4  # queries from which on they read rows together: these are scored for each query, and read for all
-SCORED_BYTE = 0.0038
-READ_BYTE = 0.0185
+SCORED_BYTE = 0.0058
+READ_BYTE = 0.035
 RESCORED_BYTE = 0.024  # of a candidate, anywhere
 FOUND = 60.0  # of a code that reaches the best so far, of m among n about m log(n / m): refined, kept, sorted
 FOUND_BYTE = 1.05  # of its code
@@ -27,9 +28,15 @@ CODE_BYTE = 0.025  # of a code in a list
 HOP = 320.0  # of a walk: a candidate's neighbours fetched, scored, inserted
 WALK_FIXED = 4_000.0
 DETOUR_HOP = 2_500.0  # the same with the lists behind refused neighbours
-LISTS_FIXED = 80_000.0  # ranking centroids, putting together what lists gave
-LISTS_EACH = 10_000.0  # of it, what is not shared by the queries of a batch
-LIST_ROW = 80.0  # of a list without codes, allowed rows only
+LISTS_SHARED = 66_000.0  # of lists of codes, by the queries of a batch
+LISTS_EACH = 7_500.0  # putting together what lists gave, of each query
+ROW_LISTS_SHARED = 26_000.0  # the same of lists without codes
+ROW_LISTS_EACH = 2_500.0
+LIST_ROW = 65.0  # of a list without codes, allowed rows only
+LIST_ROW_CACHED = 27.0  # the same where all rows together are few bytes
+CACHED_BYTES = 8 << 20
+FUNNEL_SHARED = 70_000.0  # of a funnel, by the queries of a batch
+FUNNEL_EACH = 4_000.0
 MAXSIM_BYTE = 0.0115  # of a row of tokens, for each token of a query, of which a few are made up
 MAXSIM_TOGETHER = 0.0072  # the same by queries that read rows together
 MAXSIM_CANDIDATE = 0.015  # the same of a candidate, anywhere
@@ -45,27 +52,51 @@ def row_factor(kernels: Kernels) -> float:
     return FROM_FILE if getattr(kernels, "frugal", False) else 1.0
 
 
-def exact(matches: int, row_bytes: int, factor: float = 1.0, queries: int = 1) -> float:
+def exact(matches: int, row_bytes: int, factor: float = 1.0, queries: int = 1, k: int = 10) -> float:
     """Scoring the allowed rows as they are stored, for each of so many queries."""
-    byte = EXACT_BYTE if queries < TOGETHER else SCORED_BYTE + READ_BYTE / queries
-    return EXACT_FIXED + matches * row_bytes * byte * factor
+    return EXACT_FIXED + in_order(matches, row_bytes, queries) * factor + reaching(matches, k) * REACHED
+
+
+def in_order(rows: int, row_bytes: int, queries: int) -> float:
+    """Scoring so many rows, one after another, for each of so many queries."""
+    return rows * row_bytes * (EXACT_BYTE if queries < TOGETHER else SCORED_BYTE + READ_BYTE / queries)
+
+
+def reaching(n: float, m: int) -> float:
+    """How many of n are among the best m of those before them."""
+    return m * max(1.0, math.log(max(1.0, n) / max(1, m)))
 
 
 def by_codes(n: float, m: int, code_bytes: float) -> float:
     """Reading n codes in order for the best m."""
-    reaching = m * max(1.0, math.log(max(1.0, n) / max(1, m)))
-    return n * code_bytes * CODE_BYTE + reaching * (FOUND + code_bytes * FOUND_BYTE)
+    return n * code_bytes * CODE_BYTE + reaching(n, m) * (FOUND + code_bytes * FOUND_BYTE)
 
 
-def lists_fixed(queries: int) -> float:
-    return LISTS_EACH + (LISTS_FIXED - LISTS_EACH) / max(1, queries)
+def code_lists(nlist: int, row_bytes: int, queries: int) -> float:
+    """What lists of codes cost besides these: ranking centroids, putting together what is found."""
+    return LISTS_EACH + LISTS_SHARED / max(1, queries) + in_order(nlist, row_bytes, queries)
 
 
-def scan_pays(cost: Callable[[int], float], n: int, row_bytes: int) -> tuple[bool, ...]:
+def row_lists(matches: float, row_bytes: int, nlist: int, all_bytes: int, k: int, factor: float, queries: int) -> float:
+    """Scoring `matches` rows of lists without codes, of all rows, which take so many bytes."""
+    fixed = ROW_LISTS_EACH + ROW_LISTS_SHARED / max(1, queries) + in_order(nlist, row_bytes, queries)
+    row = LIST_ROW_CACHED if all_bytes <= CACHED_BYTES else LIST_ROW
+    return fixed + matches * row * factor + reaching(matches, k) * REACHED
+
+
+def funnel(matches: int, stages: Sequence[tuple[int, int]], last: tuple[int, int], queries: int) -> float:
+    """Scanning the first of the stages (rows, bytes of each), adding to the sums of what is left in all of them, and
+    scoring the last rows as they are stored."""
+    (first, row_bytes), fixed = stages[0], FUNNEL_EACH + FUNNEL_SHARED / max(1, queries)
+    summed = sum(rows * (FOUND + row_bytes * RESCORED_BYTE) for rows, row_bytes in (*stages, last))
+    return fixed + in_order(matches, row_bytes, queries) + reaching(matches, first) * REACHED + summed
+
+
+def scan_pays(cost: Callable[[int], float], n: int, row_bytes: int, k: int) -> tuple[bool, ...]:
     """Whether a scan of all n rows costs less than the `cost` of a query among so many, by the bits of that number
     (`is_scanned`)."""
     sizes = (1, 1, 2, 4, 8, 16, 32, 64, 128)
-    return tuple(exact(n, row_bytes, queries=size) <= cost(size) for size in sizes)
+    return tuple(exact(n, row_bytes, queries=size, k=k) <= cost(size) for size in sizes)
 
 
 def is_scanned(pays: tuple[bool, ...], queries: int) -> bool:

@@ -10,9 +10,10 @@ adaptive and funnel retrieval).
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
 from typing import Any, ClassVar, Self
 
@@ -20,26 +21,34 @@ import numpy as np
 
 from vecstore import index_spec
 from vecstore.errors import Corruption, InvalidArgument
+from vecstore.index import costs
 from vecstore.index.asked import open_asked
 from vecstore.index.base import (
     DEFAULT_PARAMS,
+    EXACT_SCAN,
+    PLANS_REMEMBERED,
     BuiltIndex,
     Candidates,
     Progress,
     SearchParams,
     Warm,
+    Way,
     allowed_count,
+    falls_short,
+    is_left_open,
     some_alive,
 )
 from vecstore.index.effort_table import EffortTable, calibrated, open_table, uncalibrated
 from vecstore.index.familiar import measured
 from vecstore.index.familiar_limits import Caution, along, familiar_arrays, open_familiar
 from vecstore.index.flat import FlatIndex
+from vecstore.index.funnel_stages import Stage, sizes_of
 from vecstore.index.prefixes import Prefixes
 from vecstore.index.stored_arrays import take
 from vecstore.index.stored_rows import as_float32
 from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array, Kernels
 from vecstore.kernels.smallest import smallest
+from vecstore.memory.remembered import Remembered
 from vecstore.schema import Metric, VectorField
 
 _NAME = "a funnel"
@@ -48,16 +57,6 @@ _QUERIES = 256
 _PLACES = 1 << 21  # of candidates held at a time where many queries are measured
 ALL_SHARE = 8  # where one row in so many is kept for the last stage, all are scanned instead
 CANDIDATES_MIN = 64  # for the last stage, unless the query says how many: short prefixes need more than a multiple of k
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """Components `low` to `high` of every row, and under cosine the inverse norms of components 0 to `high`."""
-
-    low: int
-    high: int
-    rows: DenseRows  # (n, high - low)
-    inverse_norms: Float32Array | None  # (n,)
 
 
 class FunnelIndex(BuiltIndex):
@@ -86,6 +85,7 @@ class FunnelIndex(BuiltIndex):
         self._flat = FlatIndex(field, rows, inverse_norms)
         self._prefixes = Prefixes(field.metric, rows)
         self._table = table or uncalibrated(self.ntotal, self.ntotal)
+        self._pays: Remembered[tuple[int, SearchParams, int], tuple[bool, ...]] = Remembered(PLANS_REMEMBERED)
         self._asked: Float32Array | None = None  # the user's queries that the table was measured on
 
     @classmethod
@@ -125,6 +125,7 @@ class FunnelIndex(BuiltIndex):
 
     def tuned(self, queries: Any | None, kernels: Kernels, alive: Bitmap | None = None) -> Self:
         index = copy.copy(self)
+        index._pays = Remembered(PLANS_REMEMBERED)
         if queries is not None:
             index._asked = np.ascontiguousarray(queries, np.float32)
         index._calibrate(kernels, alive)
@@ -167,18 +168,49 @@ class FunnelIndex(BuiltIndex):
         if params.exact or not stages or self.ntotal == 0:
             return self._flat.search(kernels, queries, k, allowed, replace(params, truncate_dim=target))
         whole = params.rescore and target == self._rows.shape[1]
-        last = self._last_size(k, params, allowed)
-        if last == self.ntotal and whole and params.recall_target:
+        matches = allowed_count(self.ntotal, allowed)
+        last = self._last_size(k, params, matches)
+        scans = last == self.ntotal or self._is_scanned(kernels, k, params, matches, len(queries))
+        if scans and whole and params.recall_target:
             return self._flat.search(kernels, queries, k, allowed, replace(params, truncate_dim=target))
         answer = self._through(kernels, queries, k, allowed, stages, last, params)
         answer.recall = self._table.recall_of(last, k) if whole else None
         return answer
 
-    def _last_size(self, k: int, params: SearchParams, allowed: Bitmap | None) -> int:
+    def ways(self, kernels: Kernels, k: int, matches: int, params: SearchParams) -> list[Way]:
+        last = self._last_size(k, params, matches)
+        exact = bool(params.recall_target) and (last == self.ntotal or self._is_scanned(kernels, k, params, matches, 1))
+        factor, row_bytes = costs.row_factor(kernels), self._rows.strides[0]
+        by_rows = costs.exact(matches, row_bytes, factor, k=k)
+        return [
+            Way(self.name, self._cost(last, matches, 1) / 1e3, self._table.recall_of(last, k), not exact),
+            Way(EXACT_SCAN, by_rows / 1e3, 1.0, exact),
+        ]
+
+    def _is_scanned(self, kernels: Kernels, k: int, params: SearchParams, matches: int, queries: int) -> bool:
+        """Whether a scan takes less, where nothing but a recall is asked for and rows stay in memory."""
+        if not is_left_open(params) or costs.row_factor(kernels) != 1:
+            return False
+        key = k, params, matches
+        pays = self._pays.get(key)
+        if pays is None:
+            last, row_bytes = self._last_size(k, params, matches), self._rows.strides[0]
+            pays = costs.scan_pays(functools.partial(self._cost, last, matches), matches, row_bytes, k)
+            if falls_short(params, self._table.recall_of(last, k), costs.exact(matches, row_bytes, k=k)):
+                pays = (True,)
+            self._pays.keep(key, pays)
+        return costs.is_scanned(pays, queries)
+
+    def _cost(self, last: int, matches: int, queries: int) -> float:
+        sizes = sizes_of(self._stages, last, self.ntotal)
+        stages = [(size, stage.rows.strides[0]) for size, stage in zip(sizes, self._stages, strict=True)]
+        return costs.funnel(matches, stages, (last, self._rows.strides[0]), queries)
+
+    def _last_size(self, k: int, params: SearchParams, matches: int) -> int:
         """Rows for the last stage; all where a recall takes so many that a scan costs no more."""
         if params.recall_target and not params.oversampling:
             last = max(k, self._table.effort_for(params.recall_target, k))
-            few = last * ALL_SHARE < allowed_count(self.ntotal, allowed)
+            few = last * ALL_SHARE < matches
             return last if few and params.recall_target < 1 else self.ntotal
         last = ceil((params.oversampling or self._oversampling) * k)
         return max(k, last if params.oversampling else max(last, CANDIDATES_MIN))
@@ -190,15 +222,15 @@ class FunnelIndex(BuiltIndex):
         """Through the stages, `last` rows to the last."""
         target = params.truncate_dim or self._rows.shape[1]
         last = max(k, last)
-        sizes = [min(last << (len(stages) - 1 - place), self.ntotal) for place in range(len(stages))]
-        found = self._scan(kernels, queries, stages[0], sizes[0], allowed)
-        sums = self._sums(kernels, queries, stages[0], found.rows)
+        sizes = sizes_of(stages, last, self.ntotal)
+        found = stages[0].scan(self._metric, kernels, queries, sizes[0], allowed)
+        sums = stages[0].sums(self._metric, kernels, queries, found.rows)
         rows, distances = found.rows, found.distances
         refined = 0
         for stage, size in zip(stages[1:], sizes[1:], strict=True):
             refined += int((rows >= 0).sum())
-            sums += self._sums(kernels, queries, stage, rows)
-            near = self._distances(queries, stage, rows, sums)
+            sums += stage.sums(self._metric, kernels, queries, rows)
+            near = stage.distances(queries, rows, sums)
             order = np.argsort(near, axis=1, kind="stable")[:, :size]
             rows, sums = np.take_along_axis(rows, order, axis=1), np.take_along_axis(sums, order, axis=1)
             distances = np.take_along_axis(near, order, axis=1)
@@ -208,33 +240,6 @@ class FunnelIndex(BuiltIndex):
             kernels.rerank(self._metric, *self._last(kernels, queries, target), np.ascontiguousarray(rows), distances)
         counters = found.counters | {"rows_refined": refined}
         return Candidates(*smallest(rows, distances, k), counters)
-
-    def _scan(
-        self, kernels: Kernels, queries: Float32Array, stage: Stage, size: int, allowed: Bitmap | None
-    ) -> Candidates:
-        found = Candidates(np.empty((len(queries), size), np.int64), np.empty((len(queries), size), np.float32))
-        short = np.ascontiguousarray(queries[:, : stage.high])
-        kernels.scan(self._metric, short, stage.rows, stage.inverse_norms, allowed, found.rows, found.distances)
-        count = allowed_count(self.ntotal, allowed)
-        found.counters["rows_scanned"] = len(queries) * count
-        return found
-
-    def _sums(self, kernels: Kernels, queries: Float32Array, stage: Stage, rows: Int64Array) -> Float32Array:
-        """What this stage's components add to squared distances, or to negated inner products."""
-        out = np.empty(rows.shape, np.float32)
-        part = np.ascontiguousarray(queries[:, stage.low : stage.high])
-        additive = Metric.L2 if self._metric is Metric.L2 else Metric.DOT
-        kernels.rerank(additive, part, stage.rows, None, np.ascontiguousarray(rows), out)
-        return out
-
-    def _distances(self, queries: Float32Array, stage: Stage, rows: Int64Array, sums: Float32Array) -> Float32Array:
-        """Sums up to a stage as distances between prefixes; +inf for row -1."""
-        if stage.inverse_norms is None:
-            return sums
-        lengths = np.linalg.norm(queries[:, : stage.high], axis=1).astype(np.float32)[:, None]
-        inverse = np.divide(np.float32(1), lengths, out=np.zeros_like(lengths), where=lengths > 0)
-        cosines = np.where(rows >= 0, sums, np.float32(0)) * stage.inverse_norms[np.maximum(rows, 0)] * inverse
-        return np.where(rows >= 0, np.float32(1) + cosines, np.float32(np.inf))
 
     def _last(
         self, kernels: Kernels, queries: Float32Array, target: int
@@ -247,7 +252,7 @@ class FunnelIndex(BuiltIndex):
         return self._prefixes.cut(kernels, queries, target)
 
     def caution(self, k: int, matches: int, params: SearchParams) -> Caution:
-        return Caution(power=along(k, 1.0, 0.75, 0.75))
+        return Caution(power=along(k, 1.0, 0.85, 0.85))
 
     def arrays(self) -> dict[str, np.ndarray]:
         arrays: dict[str, np.ndarray] = {

@@ -57,11 +57,11 @@ def plan(table: WalkTable, asked: Asked) -> Plan:
         chosen = _narrowed(table, asked, replace(walk, rescored=min(_effort(table, asked)[1], walk.ef)))
         if not is_left_open(asked.params) or asked.factor != 1:
             return chosen
-        if falls_short(asked.params, chosen.recall, costs.exact(asked.n, asked.row_bytes)):
+        if falls_short(asked.params, chosen.recall, costs.exact(asked.n, asked.row_bytes, k=asked.k)):
             return replace(chosen, pays=(True,))
         cost = next(cost for cost, one in found if one.how == "walk")
-        return replace(chosen, pays=costs.scan_pays(lambda queries: cost, asked.n, asked.row_bytes))
-    by_rows = costs.exact(asked.matches, asked.row_bytes)
+        return replace(chosen, pays=costs.scan_pays(lambda queries: cost, asked.n, asked.row_bytes, asked.k))
+    by_rows = costs.exact(asked.matches, asked.row_bytes, k=asked.k)
     short = asked.factor == 1 and falls_short(asked.params, _effort(table, asked)[2], by_rows)
     cost, chosen = min((way for way in found if way[1].how == "exact" or not short), key=lambda way: way[0])
     chosen = replace(chosen, cost_ns=cost)
@@ -129,7 +129,7 @@ def ways(table: WalkTable, asked: Asked) -> list[tuple[float, Plan]]:
     by_codes = costs.CODES_FIXED + matches * costs.CODE_ROW + costs.rescored(deep, row_bytes, factor)
     found = [(by_codes, Plan("scan", 0, deep, recall))]
     if asked.params.rescore:
-        found.append((costs.exact(matches, row_bytes, factor), Plan("exact", 0, 0, 1.0)))
+        found.append((costs.exact(matches, row_bytes, factor, k=asked.k), Plan("exact", 0, 0, 1.0)))
     if (asked.params.recall_target or DEFAULT_RECALL) < 1 or _fixed(asked):
         share = min(1.0, matches / (table.rows or n))
         met = min(ef, max(depth, ef // 2), matches)  # that a walk should meet; with fewer, it was in the wrong place

@@ -14,6 +14,8 @@ from vecstore.memory.remembered import Remembered
 
 DEFAULT_RECALL = 0.95  # of the lists that an automatic nprobe visits
 DEFAULT_REACH = 0.995  # of the neighbours in them that come to the rerank
+# Rows, in lists without codes, from which on it is worth seeing by distances how many lists a query visits.
+STOP_FROM = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +68,17 @@ class Held:
     def cost(self, how: Plan, matches: int, factor: float, queries: int = 1) -> float:
         """In nanoseconds, of a query among so many: codes are scored whatever the mask, rows where it allows them.
         `factor` is what stored rows cost (`costs.row_factor`)."""
-        fixed = costs.lists_fixed(queries)
         share = min(1.0, (how.about or how.lists) / self.nlist)
         if not self.code_bytes:
-            return fixed + share * matches * costs.LIST_ROW * factor
+            all_bytes = self.n * self.row_bytes
+            return costs.row_lists(share * matches, self.row_bytes, self.nlist, all_bytes, how.m, factor, queries)
         codes = costs.by_codes(share * self.n * self.copies, how.m, self.code_bytes)
+        fixed = costs.code_lists(self.nlist, self.row_bytes, queries)
         return fixed + codes + costs.rescored(how.m, self.row_bytes, factor)
 
-    def exact(self, matches: int, factor: float, queries: int = 1) -> float:
+    def exact(self, matches: int, k: int, factor: float, queries: int = 1) -> float:
         """Of a query that all allowed rows are read for instead."""
-        return costs.exact(matches, self.row_bytes, factor, queries)
+        return costs.exact(matches, self.row_bytes, factor, queries, k)
 
 
 class Planner:
@@ -96,9 +99,12 @@ class Planner:
         held = self.held
         share = min(1.0, matches / (self._calibration.rows or held.n))
         found = plan(self._calibration, held.nlist, self._nprobe, k, params, share)
-        if falls_short(params, found.recall, held.exact(matches, 1.0)):
+        if found.stop and not held.code_bytes and found.about * matches < STOP_FROM * held.nlist:
+            known = self._calibration.recall_of(found.about, k / max(share, 1e-6))
+            found = replace(found, lists=found.about, stop=0.0, about=0, recall=known or found.recall)
+        if falls_short(params, found.recall, held.exact(matches, k, 1.0)):
             found = replace(found, pays=(True,))
         elif matches == held.n and is_left_open(params):
-            pays = costs.scan_pays(partial(held.cost, found, matches, 1.0), matches, held.row_bytes)
+            pays = costs.scan_pays(partial(held.cost, found, matches, 1.0), matches, held.row_bytes, k)
             found = replace(found, pays=pays)
         return found
