@@ -24,6 +24,7 @@ from vecstore.quantize.base import Found, Lists, Probes
 from vecstore.schema import Metric
 
 STRETCH_MAX = 16  # times as long as the centroid a query is at most made
+_NONE = np.empty((0, 0), np.float32)
 Scanner = Callable[[Probes, int, int], Found]  # lists to visit, k, m: the m best rows by codes, for given queries
 
 
@@ -103,9 +104,15 @@ class Coarse:
         kernels.scan(self.metric, queries, self.centroids, None, None, lists, distances)
         return Ranked(lists, distances, np.vecdot(queries, queries)[:, None])
 
-    def probes(self, ranked: Ranked, keep: NDArray[np.bool_] | None, low: int = 0) -> Probes:
-        """Ranks `low` and up of those lists, without those that `keep` (nq, n - low) drops."""
-        lists, add = ranked.lists[:, low:].astype(np.int32), ranked.distances[:, low:]
+    def probes(self, ranked: Ranked, keep: NDArray[np.bool_] | None, low: int = 0, codes: bool = True) -> Probes:
+        """Ranks `low` and up of those lists, without those that `keep` (nq, n - low) drops; the lists alone where they
+        hold no codes."""
+        lists = ranked.lists[:, low:].astype(np.int32)
+        if keep is not None:
+            lists[~keep] = -1
+        if not codes:
+            return Probes(lists, _NONE, _NONE)
+        add = ranked.distances[:, low:]
         if self.metric is Metric.L2:
             radius = np.sqrt(np.maximum(add, np.float32(0)))
         else:  # |q - s u|^2 = |q|^2 - 2 s <q, u> + s^2
@@ -113,8 +120,6 @@ class Coarse:
             squares = ranked.squares + scales * (scales + 2 * add)
             radius = np.sqrt(np.maximum(squares, np.float32(0)))
             add = add * scales
-        if keep is not None:
-            lists[~keep] = -1
         return Probes(lists, np.ascontiguousarray(add), radius)
 
     def stretched(self, queries: Float32Array, probes: Probes) -> tuple[Float32Array, Probes, Float32Array]:

@@ -178,7 +178,7 @@ class CodedIndex(BuiltIndex):
                 return found
         found = self._candidates(kernels, queries, k, allowed, how, params.rescore)
         found.est_us = None if cost is None else round(cost / 1e3, 1)
-        if found.rows[:, -1].min(initial=0) < 0:
+        if np.count_nonzero(found.rows[:, -1] < 0):
             self._top_up(kernels, queries, allowed, found)
         return found
 
@@ -242,14 +242,14 @@ class CodedIndex(BuiltIndex):
         def scan(probes: Probes, k: int, m: int) -> Found:
             return self._scan(kernels, queries, vectors, allowed, probes, k, m)
 
-        coarse, calibration = self.learned.coarse, self.calibration
+        coarse, calibration, coded = self.learned.coarse, self.calibration, self._codes is not None
         rescored = rescore and self._rescorer is not None
         if not rescored and (coder := self.learned.quantizer) is not None and not coder.has_bounds:
             how = replace(how, m=k)  # nothing chooses among more; codes of bytes then take the query's finer form
         if had is None:
-            found = ivf_search.candidates(coarse, calibration, how, vectors, k, scan, kernels)
+            found = ivf_search.candidates(coarse, calibration, how, vectors, k, scan, kernels, coded)
         else:
-            again = ivf_search.further(coarse, calibration, how, had, vectors, k, scan, kernels)
+            again = ivf_search.further(coarse, calibration, how, had, vectors, k, scan, kernels, coded)
             if again is None:
                 none = np.full((len(queries), 1), -1, np.int64)
                 return Candidates(none, np.full(none.shape, np.inf, np.float32), recall=how.recall)

@@ -31,4 +31,4 @@ class ExactLists:
             by.metric, queries, by.rows, by.inverse_norms, lists.rows, lists.offsets, probes.lists, allowed,
             rows, distances, scanned,
         )  # fmt: skip
-        return Found(rows, distances, {"rows_scanned": int(scanned.sum())})
+        return Found(rows, distances, {"rows_scanned": sum(scanned.tolist())})

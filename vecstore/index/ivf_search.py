@@ -23,20 +23,21 @@ def candidates(
     k: int,
     scan: Scanner,
     kernels: Kernels,
+    codes: bool = True,  # whether lists hold any
 ) -> Found:
     """Up to `how.m` rows for each query, ascending by (estimated distance, row)."""
     ranked = coarse.rank(queries, how.lists, kernels)
     if not how.stop:
-        return scan(coarse.probes(ranked, None), k, how.m)
+        return scan(coarse.probes(ranked, None, codes=codes), k, how.m)
     keep = ranked.distances <= ranked.bounds(coarse.metric, how.stop, calibration.near)
     # Lists come in order, and bounds fall along it: those kept are the first.
     if len(keep) == 1:
         visited = most = int(np.count_nonzero(keep))
-        found = scan(coarse.probes(ranked.nearest(most), None), k, how.m)
+        found = scan(coarse.probes(ranked.nearest(most), None, codes=codes), k, how.m)
     else:
         visited = np.count_nonzero(keep, axis=1)
         most = int(visited.max(initial=1))
-        found = scan(coarse.probes(ranked.nearest(most), keep[:, :most]), k, how.m)
+        found = scan(coarse.probes(ranked.nearest(most), keep[:, :most], codes=codes), k, how.m)
     found.counters["stopped_early"] = int(np.count_nonzero(visited < how.lists))
     return found
 
@@ -50,6 +51,7 @@ def further(
     k: int,
     scan: Scanner,
     kernels: Kernels,
+    codes: bool = True,  # whether lists hold any
 ) -> Found | None:
     """As `candidates`, of the lists that `had` did not visit; None where it visited all."""
     ranked = coarse.rank(queries, how.lists, kernels)
@@ -58,7 +60,7 @@ def further(
     if not len(places):
         return None
     low, high = int(places[0]), int(places[-1]) + 1
-    return scan(coarse.probes(ranked.nearest(high), fresh[:, low:high], low), k, how.m)
+    return scan(coarse.probes(ranked.nearest(high), fresh[:, low:high], low, codes), k, how.m)
 
 
 def _visited(coarse: Coarse, calibration: Calibration, how: Plan, ranked: Ranked) -> NDArray[np.bool_]:
