@@ -10,6 +10,10 @@ struct DenseLists {
     DenseRows rows;
     const std::uint32_t* listed;  // the row of each place
     const std::int64_t* offsets;  // (nlist + 1,)
+
+    std::size_t places(std::int32_t list) const {
+        return list < 0 ? 0 : static_cast<std::size_t>(offsets[list + 1] - offsets[list]);
+    }
 };
 
 // probes is (nq, nprobe), -1 for none; scanned is (nq,). Throws std::invalid_argument for a listed row >= n.

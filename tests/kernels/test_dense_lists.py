@@ -126,12 +126,33 @@ def test_columns_of_wider_rows(any_kernels: Kernels) -> None:
         np.testing.assert_array_equal(mine, expected)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_queries_of_the_same_or_of_other_lists(any_kernels: Kernels, shared: bool) -> None:
+    rng = seeded()
+    rows = rng.standard_normal((1800, 20)).astype(np.float32)
+    lists = _random(rng, rows, [100] * 18, 6, 3)
+    lists.probes[:] = rng.permutation(18)[:3] if shared else rng.permutation(18).reshape(6, 3)
+    if shared:
+        lists.probes[4:, 1] = -1
+    queries = rng.standard_normal((6, 20)).astype(np.float32)
+    exact, error = distances(Metric.L2, queries, rows)
+    mask = rng.random(1800) < 0.8
+    for k in (8, 299, 300_000):  # the last are too many places to keep for more than three queries at once
+        found, near, scanned = _scan(any_kernels, Metric.L2, queries, lists, k, mask)
+        assert scanned.tolist() == [300] * 4 + [200 if shared else 300] * 2
+        for q in range(6):
+            listed = np.zeros(1800, bool)
+            listed[lists.members(q)] = True
+            check_top_k(found[q], near[q], exact[q], error[q], listed & mask)
+
+
 def test_threads_and_batches_agree(kernels: Kernels) -> None:
-    """Enough rows for more threads than queries: lists are cut among them."""
+    """Enough rows for several threads: queries that share lists take turns at each, lists of one query are cut."""
     rng = seeded()
     rows = rng.standard_normal((24_000, 256)).astype(np.float32)
     rows[1::2] = rows[::2]
     lists = _random(rng, rows, [9_000, 0, 2_000, 13_000], 3, 4)
+    lists.probes[1, 0] = -1  # so that a list is one or two queries' alone
     queries = rng.standard_normal((3, 256)).astype(np.float32)
     answers = []
     for threads in (1, 2, 3):
