@@ -32,9 +32,12 @@ LISTS_SHARED = 66_000.0  # of lists of codes, by the queries of a batch
 LISTS_EACH = 7_500.0  # putting together what lists gave, of each query
 ROW_LISTS_SHARED = 26_000.0  # the same of lists without codes
 ROW_LISTS_EACH = 2_500.0
-LIST_ROW = 65.0  # of a list without codes, allowed rows only
-LIST_ROW_CACHED = 27.0  # the same where all rows together are few bytes
-CACHED_BYTES = 8 << 20
+LIST_BYTE = 0.042  # of a row in a list without codes, allowed rows only
+LIST_SCORED_BYTE = 0.013  # the same by queries that read together what lists they share
+LIST_READ_BYTE = 0.078
+CACHED_BYTES = 8 << 20  # of all rows, which stay near then
+LIST_CACHED_BYTE = 0.0175
+LIST_CACHED_TOGETHER = 0.011
 FUNNEL_SHARED = 70_000.0  # of a funnel, by the queries of a batch
 FUNNEL_EACH = 4_000.0
 MAXSIM_BYTE = 0.0115  # of a row of tokens, for each token of a query, of which a few are made up
@@ -77,11 +80,18 @@ def code_lists(nlist: int, row_bytes: int, queries: int) -> float:
     return LISTS_EACH + LISTS_SHARED / max(1, queries) + in_order(nlist, row_bytes, queries)
 
 
-def row_lists(matches: float, row_bytes: int, nlist: int, all_bytes: int, k: int, factor: float, queries: int) -> float:
-    """Scoring `matches` rows of lists without codes, of all rows, which take so many bytes."""
+def row_lists(
+    share: float, matches: int, row_bytes: int, n: int, nlist: int, k: int, factor: float, queries: int
+) -> float:
+    """Scoring a share of the `matches` allowed of n rows, which is in as large a share of the lists."""
     fixed = ROW_LISTS_EACH + ROW_LISTS_SHARED / max(1, queries) + in_order(nlist, row_bytes, queries)
-    row = LIST_ROW_CACHED if all_bytes <= CACHED_BYTES else LIST_ROW
-    return fixed + matches * row * factor + reaching(matches, k) * REACHED
+    if n * row_bytes <= CACHED_BYTES:
+        byte = LIST_CACHED_BYTE if queries < TOGETHER else LIST_CACHED_TOGETHER
+    elif queries < TOGETHER:
+        byte = LIST_BYTE
+    else:  # the lists that any of them visits are read once
+        byte = LIST_SCORED_BYTE + LIST_READ_BYTE * (1 - (1 - share) ** queries) / (queries * share)
+    return fixed + share * matches * row_bytes * byte * factor + reaching(share * matches, k) * REACHED
 
 
 def funnel(matches: int, stages: Sequence[tuple[int, int]], last: tuple[int, int], queries: int) -> float:

@@ -14,8 +14,7 @@ from vecstore.memory.remembered import Remembered
 
 DEFAULT_RECALL = 0.95  # of the lists that an automatic nprobe visits
 DEFAULT_REACH = 0.995  # of the neighbours in them that come to the rerank
-# Rows, in lists without codes, from which on it is worth seeing by distances how many lists a query visits.
-STOP_FROM = 250
+STOP_FROM = 250  # rows in lists without codes: for fewer all queries visit as many lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +69,7 @@ class Held:
         `factor` is what stored rows cost (`costs.row_factor`)."""
         share = min(1.0, (how.about or how.lists) / self.nlist)
         if not self.code_bytes:
-            all_bytes = self.n * self.row_bytes
-            return costs.row_lists(share * matches, self.row_bytes, self.nlist, all_bytes, how.m, factor, queries)
+            return costs.row_lists(share, matches, self.row_bytes, self.n, self.nlist, how.m, factor, queries)
         codes = costs.by_codes(share * self.n * self.copies, how.m, self.code_bytes)
         fixed = costs.code_lists(self.nlist, self.row_bytes, queries)
         return fixed + codes + costs.rescored(how.m, self.row_bytes, factor)
@@ -99,7 +97,7 @@ class Planner:
         held = self.held
         share = min(1.0, matches / (self._calibration.rows or held.n))
         found = plan(self._calibration, held.nlist, self._nprobe, k, params, share)
-        if found.stop and not held.code_bytes and found.about * matches < STOP_FROM * held.nlist:
+        if found.stop and self._is_little(found, matches):
             known = self._calibration.recall_of(found.about, k / max(share, 1e-6))
             found = replace(found, lists=found.about, stop=0.0, about=0, recall=known or found.recall)
         if falls_short(params, found.recall, held.exact(matches, k, 1.0)):
@@ -108,3 +106,10 @@ class Planner:
             pays = costs.scan_pays(partial(held.cost, found, matches, 1.0), matches, held.row_bytes, k)
             found = replace(found, pays=pays)
         return found
+
+    def _is_little(self, how: Plan, matches: int) -> bool:
+        """Whether seeing by distances how many lists a query visits takes longer than it saves."""
+        held = self.held
+        if held.n * held.row_bytes <= costs.CACHED_BYTES:
+            return True
+        return not held.code_bytes and how.about * matches < STOP_FROM * held.nlist
