@@ -62,19 +62,20 @@ def test_every_answer_says_how_good_it_is(indexed: Database) -> None:
     assert asked(indexed, vector, exact=True) == Quality(1.0, True, "exact_scan", "exact")
     for target in (0.8, 0.95):
         quality = asked(indexed, vector, recall_target=target)
-        assert quality.est_recall == pytest.approx(target, abs=0.02)
+        assert quality.est_recall is not None
+        assert target - 0.001 < quality.est_recall < target + 0.1  # lists of few rows are visited whole
         assert (quality.complete, quality.strategy, quality.basis) == (True, "ivf", "rows")
     few, many = (asked(indexed, vector, nprobe=nprobe).est_recall or 0.0 for nprobe in (1, 12))
     assert few < many < 1
     assert asked(indexed, vector, rescore=False, nprobe=16).est_recall < 1  # type: ignore[operator]
     explained = query(indexed, vector, explain=True, params=SearchParams(recall_target=0.8)).explain
-    assert explained["segments"][0]["est_recall"] == pytest.approx(0.8, abs=0.02)
+    assert 0.8 - 0.001 < explained["segments"][0]["est_recall"] < 0.9
     filtered = query(indexed, vector, filter=F("n").lt(500), params=SearchParams(recall_target=0.9)).quality
     assert filtered.strategy == "ivf_filtered"
     load(indexed, 2_000, 2_100)  # growing: exact
     mixed = asked(indexed, vector, recall_target=0.8)
     assert mixed.strategy == "exact_scan+ivf"
-    assert 0.8 < mixed.est_recall < 0.83  # type: ignore[operator]
+    assert 0.8 < mixed.est_recall < 0.9  # type: ignore[operator]
 
 
 def test_stages_say_what_they_are_made_of(indexed: Database) -> None:
@@ -85,7 +86,7 @@ def test_stages_say_what_they_are_made_of(indexed: Database) -> None:
     ]
     fused = indexed.query(QueryRequest("c", using="v", prefetch=prefetch, fusion=Fusion()))
     assert fused.quality.strategy == "rrf(ivf, exact_scan)"
-    assert fused.quality.est_recall == pytest.approx(0.8, abs=0.02)
+    assert 0.8 - 0.001 < fused.quality.est_recall < 0.9  # type: ignore[operator]
     rescored = indexed.query(QueryRequest("c", vector, using="v", prefetch=prefetch[1:]))
     assert rescored.quality == Quality(1.0, True, "rescore(exact_scan)", "exact")
     diverse = indexed.query(QueryRequest("c", vector, using="v", mmr=Mmr(), params=SearchParams(exact=True)))

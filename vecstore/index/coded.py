@@ -206,7 +206,7 @@ class CodedIndex(BuiltIndex):
         if self._codes is not None or self._copies > 1:
             return self.search(kernels, queries, k, allowed, params)
         factor, nq = costs.row_factor(kernels), len(queries)
-        if self._held.exact(matches, k, factor, nq) <= self._held.cost(how, matches, factor, nq):
+        if self._held.exact(matches, k, factor, nq) <= self._held.cost(how, matches, factor, nq) + costs.FURTHER / nq:
             return self._exact.search(kernels, queries, k, allowed, params)
         more = self._candidates(kernels, queries, k, allowed, how, True, had)
         rows = np.concatenate((found.rows, more.rows), axis=1)

@@ -32,6 +32,7 @@ LISTS_SHARED = 66_000.0  # of lists of codes, by the queries of a batch
 LISTS_EACH = 7_500.0  # putting together what lists gave, of each query
 ROW_LISTS_SHARED = 26_000.0  # the same of lists without codes
 ROW_LISTS_EACH = 2_500.0
+FURTHER = 90_000.0  # of going on from lists that were visited, by the queries that do
 LIST_BYTE = 0.042  # of a row in a list without codes, allowed rows only
 LIST_SCORED_BYTE = 0.013  # the same by queries that read together what lists they share
 LIST_READ_BYTE = 0.078
