@@ -67,22 +67,21 @@ def measured(
 def _kth(
     index: BuiltIndex, kernels: Kernels, asked: Any, own: Int64Array | None, alive: Bitmap | None, k: int, recall: float
 ) -> Float32Array:
-    """(nq,) the distances of the last of k that a search for a recall finds. A few at a time where all rows are scanned
-    for many together, which finds nearer ones."""
+    """(nq,) the distances of the last of k that a search for a recall finds; exact ones where all rows are scanned for
+    a batch, which is where a recall is high."""
     more, params, found = k + (own is not None), SearchParams(recall_target=recall), []
     low, step = 0, TOGETHER
     while low < len(asked):
         part = slice(low, low + step)
         some = index.search(kernels, asked[part], more, alive, params)
-        if some.recall == 1 and step > FEW:
-            step = FEW
-            continue
         distances = some.distances
         if own is not None:
             distances = np.where(some.rows == own[part, None], np.float32(np.inf), distances)
             distances.sort(axis=1)
         found.append(distances[:, k - 1])
         low += step
+        if some.recall == 1:
+            step = len(asked)
     return np.concatenate(found)
 
 
