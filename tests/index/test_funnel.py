@@ -205,3 +205,20 @@ def test_widths_read_back_as_stored() -> None:
         parts = [funnel.arrays()[f"components.{place}"] for place in range(2)]
         together = np.concatenate([widen(part) for part in parts], axis=1)
         np.testing.assert_array_equal(together, widen(stored(nested(50, 18), datatype))[:, :30])
+
+
+def test_prefixes_as_long_as_the_vectors_are_planned_as_the_scan_that_they_are() -> None:
+    funnel, _ = make(nested(200, 1, 16), Metric.L2, (16,))
+    for params in (SearchParams(), SearchParams(recall_target=0.9), SearchParams(rescore=False)):
+        (way,) = funnel.ways(get_kernels(), 10, 200, params)
+        found = funnel.search(get_kernels(), nested(1, 2, 16), 10, None, params)
+        assert (way.strategy, way.chosen, way.recall) == (found.strategy, True, 1.0) == ("exact_scan", True, 1.0)
+
+
+def test_a_plan_promises_what_the_answer_does() -> None:
+    funnel, _ = make(nested(3_000, 1), Metric.COSINE, (16,))
+    targets = [SearchParams(recall_target=target) for target in (0.8, 0.999, 1.0)]
+    for params in (SearchParams(), SearchParams(rescore=False), *targets):
+        (way,) = (one for one in funnel.ways(get_kernels(), 10, 3_000, params) if one.chosen)
+        found = funnel.search(get_kernels(), nested(1, 2), 10, None, params)
+        assert (way.strategy, way.recall) == (found.strategy or "funnel", found.recall)

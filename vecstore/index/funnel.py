@@ -170,31 +170,34 @@ class FunnelIndex(BuiltIndex):
         whole = params.rescore and target == self._rows.shape[1]
         matches = allowed_count(self.ntotal, allowed)
         last = self._last_size(k, params, matches)
-        scans = last == self.ntotal or self._is_scanned(kernels, k, params, matches, len(queries))
-        if scans and whole and params.recall_target:
+        if whole and self._is_scanned(kernels, k, params, matches, last, len(queries)):
             return self._flat.search(kernels, queries, k, allowed, replace(params, truncate_dim=target))
         answer = self._through(kernels, queries, k, allowed, stages, last, params)
         answer.recall = self._table.recall_of(last, k) if whole else None
         return answer
 
     def ways(self, kernels: Kernels, k: int, matches: int, params: SearchParams) -> list[Way]:
+        by_rows = costs.exact(matches, self._rows.strides[0], costs.row_factor(kernels), k=k) / 1e3
+        if not self._stages:  # prefixes as long as the vectors
+            return [Way(EXACT_SCAN, by_rows, 1.0, True)]
         last = self._last_size(k, params, matches)
-        exact = bool(params.recall_target) and (last == self.ntotal or self._is_scanned(kernels, k, params, matches, 1))
-        factor, row_bytes = costs.row_factor(kernels), self._rows.strides[0]
-        by_rows = costs.exact(matches, row_bytes, factor, k=k)
-        return [
-            Way(self.name, self._cost(last, matches, 1) / 1e3, self._table.recall_of(last, k), not exact),
-            Way(EXACT_SCAN, by_rows / 1e3, 1.0, exact),
-        ]
+        exact = params.rescore and self._is_scanned(kernels, k, params, matches, last, 1)
+        recall = self._table.recall_of(last, k) if params.rescore else None
+        by_stages = self._cost(last, matches, 1) / 1e3
+        return [Way(self.name, by_stages, recall, not exact), Way(EXACT_SCAN, by_rows, 1.0, exact)]
 
-    def _is_scanned(self, kernels: Kernels, k: int, params: SearchParams, matches: int, queries: int) -> bool:
-        """Whether a scan takes less, where nothing but a recall is asked for and rows stay in memory."""
+    def _is_scanned(
+        self, kernels: Kernels, k: int, params: SearchParams, matches: int, last: int, queries: int
+    ) -> bool:
+        """Whether a recall takes all rows, or nothing else is asked for, a scan takes less, and rows stay in memory."""
+        if last == self.ntotal and params.recall_target:
+            return True
         if not is_left_open(params) or costs.row_factor(kernels) != 1:
             return False
         key = k, params, matches
         pays = self._pays.get(key)
         if pays is None:
-            last, row_bytes = self._last_size(k, params, matches), self._rows.strides[0]
+            row_bytes = self._rows.strides[0]
             pays = costs.scan_pays(functools.partial(self._cost, last, matches), matches, row_bytes, k)
             if falls_short(params, self._table.recall_of(last, k), costs.exact(matches, row_bytes, k=k)):
                 pays = (True,)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.base import Bitmap, DenseRows, Float32Array, Int64Array
+from vecstore.kernels.rows_checks import check_dense_list_scan
 from vecstore.kernels.smallest import smallest
 from vecstore.schema import Metric
 
@@ -53,3 +54,27 @@ def _gather(list_rows: NDArray[np.uint32], starts: Int64Array, sizes: Int64Array
     out = np.full((len(sizes), max(1, int(totals.max(initial=1)))), -1, np.int64)
     out[np.arange(out.shape[1])[None, :] < totals[:, None]] = rows
     return out
+
+
+class ListsByCandidates:
+    """`dense_list_scan` of kernels written in Python."""
+
+    rerank: Callable[..., None]
+
+    def dense_list_scan(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: DenseRows,
+        inverse_norms: Float32Array | None,
+        list_rows: NDArray[np.uint32],
+        offsets: Int64Array,
+        probes: NDArray[np.int32],
+        allowed: Bitmap | None,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+        out_scanned: Int64Array,
+    ) -> None:
+        lists, outputs = (list_rows, offsets, probes), (out_rows, out_distances, out_scanned)
+        check_dense_list_scan(metric, queries, rows, inverse_norms, *lists, allowed, *outputs)
+        list_scan(self.rerank, metric, queries, rows, inverse_norms, *lists, allowed, *outputs)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels import (
-    dense_lists,
     hamming_numba,
 )
 from vecstore.kernels import numba_loops as loops
@@ -20,10 +19,10 @@ from vecstore.kernels.base import (
     MihTables,
     UInt8Array,
 )
+from vecstore.kernels.dense_lists import ListsByCandidates
 from vecstore.kernels.numba_rows import NO_NORMS, NO_WORDS, as_typed, padded_queries
 from vecstore.kernels.numba_threads import LAST_ROW, NumbaThreads, slices
 from vecstore.kernels.rows_checks import (
-    check_dense_list_scan,
     check_hamming_list_scan,
     check_hamming_scan,
     check_inverse_norms,
@@ -51,7 +50,7 @@ def _put_in_order(heap_rows: Int64Array, heaps: Float32Array) -> None:
     heap_rows[heap_rows == LAST_ROW] = -1
 
 
-class NumbaRows(NumbaThreads):
+class NumbaRows(NumbaThreads, ListsByCandidates):
     def scan(
         self,
         metric: Metric,
@@ -92,24 +91,6 @@ class NumbaRows(NumbaThreads):
             for part in slices(candidates.shape[1], rows.shape[1] * rows.itemsize):
                 own = candidates[q, part], out_distances[q, part]
                 loops.rerank_rows(metric is Metric.L2, prepared[q], typed, norms, *own)
-
-    def dense_list_scan(
-        self,
-        metric: Metric,
-        queries: Float32Array,
-        rows: DenseRows,
-        inverse_norms: Float32Array | None,
-        list_rows: NDArray[np.uint32],
-        offsets: Int64Array,
-        probes: NDArray[np.int32],
-        allowed: Bitmap | None,
-        out_rows: Int64Array,
-        out_distances: Float32Array,
-        out_scanned: Int64Array,
-    ) -> None:
-        lists, outputs = (list_rows, offsets, probes), (out_rows, out_distances, out_scanned)
-        check_dense_list_scan(metric, queries, rows, inverse_norms, *lists, allowed, *outputs)
-        dense_lists.list_scan(self.rerank, metric, queries, rows, inverse_norms, *lists, allowed, *outputs)
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         check_inverse_norms(rows, out)

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels import (
-    dense_lists,
     hamming_numpy,
 )
 from vecstore.kernels.allowed import allowed_rows
@@ -18,9 +17,9 @@ from vecstore.kernels.base import (
     MihTables,
     UInt8Array,
 )
+from vecstore.kernels.dense_lists import ListsByCandidates
 from vecstore.kernels.numpy_rows import blocks_of, distances_of, merge_into, prepared_queries, widen
 from vecstore.kernels.rows_checks import (
-    check_dense_list_scan,
     check_hamming_list_scan,
     check_hamming_scan,
     check_inverse_norms,
@@ -35,7 +34,7 @@ from vecstore.schema import Metric
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
-class NumpyRows:
+class NumpyRows(ListsByCandidates):
     def scan(
         self,
         metric: Metric,
@@ -78,24 +77,6 @@ class NumpyRows:
             listed = candidates[q, places]
             distances = distances_of(metric, query, widen(rows[listed]), None if scales is None else scales[listed])
             out_distances[q, places] = distances
-
-    def dense_list_scan(
-        self,
-        metric: Metric,
-        queries: Float32Array,
-        rows: DenseRows,
-        inverse_norms: Float32Array | None,
-        list_rows: NDArray[np.uint32],
-        offsets: Int64Array,
-        probes: NDArray[np.int32],
-        allowed: Bitmap | None,
-        out_rows: Int64Array,
-        out_distances: Float32Array,
-        out_scanned: Int64Array,
-    ) -> None:
-        lists, outputs = (list_rows, offsets, probes), (out_rows, out_distances, out_scanned)
-        check_dense_list_scan(metric, queries, rows, inverse_norms, *lists, allowed, *outputs)
-        dense_lists.list_scan(self.rerank, metric, queries, rows, inverse_norms, *lists, allowed, *outputs)
 
     def inverse_norms(self, rows: DenseRows, out: Float32Array) -> None:
         check_inverse_norms(rows, out)
