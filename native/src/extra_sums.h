@@ -15,29 +15,27 @@ class ExtraSums {
         for (Lanes::Reg& sum : sums_) sum = Lanes::zero();
     }
 
-    // The numbers at `shift` in bytes row[0..nbytes), times weights laid out as ExtraDotFn says. Returns how many.
-    std::size_t add(const std::uint8_t* row, std::size_t nbytes, int shift, int mask, const float* weights) {
+    // Numbers of kBits in row[0..nbytes), times weights laid out as ExtraDotFn says. Returns how many weights.
+    template <int kBits>
+    std::size_t add(const std::uint8_t* row, std::size_t nbytes, const float* weights) {
         ExtraSums sums = *this;  // in registers: in memory, each addition would wait for the last one's store
+        const std::size_t whole = nbytes / 16 * 16, shift_weights = (nbytes + 15) / 16 * 16;
         std::size_t i = 0;
-        for (; i + 64 <= nbytes; i += 64) {
-            sums.add_chunk<0>(row + i, shift, mask, weights + i);
-            sums.add_chunk<1>(row + i + 16, shift, mask, weights + i + 16);
-            sums.add_chunk<2>(row + i + 32, shift, mask, weights + i + 32);
-            sums.add_chunk<3>(row + i + 48, shift, mask, weights + i + 48);
-        }
-        if (i + 16 <= nbytes) sums.add_chunk<0>(row + i, shift, mask, weights + i);
-        if (i + 32 <= nbytes) sums.add_chunk<1>(row + i + 16, shift, mask, weights + i + 16);
-        if (i + 48 <= nbytes) sums.add_chunk<2>(row + i + 32, shift, mask, weights + i + 32);
-        const std::size_t whole = nbytes / 16 * 16;
-        std::size_t taken = whole;
+        for (; i + 64 <= nbytes; i += 64) sums.add_chunks<kBits, 0, 1, 2, 3>(row + i, weights + i, shift_weights);
+        if (i + 48 <= nbytes)
+            sums.add_chunks<kBits, 0, 1, 2>(row + i, weights + i, shift_weights);
+        else if (i + 32 <= nbytes)
+            sums.add_chunks<kBits, 0, 1>(row + i, weights + i, shift_weights);
+        else if (i + 16 <= nbytes)
+            sums.add_chunks<kBits, 0>(row + i, weights + i, shift_weights);
         if (whole < nbytes) {
             std::uint8_t few[16] = {};
             if (nbytes < 16) __builtin_memcpy(few + 16 - nbytes, row, nbytes);
-            sums.add_chunk<3>(nbytes < 16 ? few : row + nbytes - 16, shift, mask, weights + whole);
-            taken += 16;
+            const std::uint8_t* const last = nbytes < 16 ? few : row + nbytes - 16;
+            sums.add_chunks<kBits, 3>(last, weights + whole, shift_weights);
         }
         *this = sums;
-        return taken;
+        return shift_weights * (8 / kBits);
     }
 
     float total() const {
@@ -49,12 +47,25 @@ class ExtraSums {
     }
 
  private:
-    template <int kChunk>
-    void add_chunk(const std::uint8_t* row, int shift, int mask, const float* weights) {
+    // Chunks of sixteen bytes, one after the other; shift by shift, so that they take turns.
+    template <int kBits, int kFirst, int... kMore>
+    void add_chunks(const std::uint8_t* row, const float* weights, std::size_t shift_weights) {
+        const auto add_shift = [&]<int kShift>() {
+            add_chunk<kBits, kShift, kFirst>(row, weights);
+            (add_chunk<kBits, kShift, kMore>(row + 16 * (kMore - kFirst), weights + 16 * (kMore - kFirst)), ...);
+            weights += shift_weights;
+        };
+        [&]<int... kTimes>(std::integer_sequence<int, kTimes...>) {
+            (add_shift.template operator()<kTimes * kBits>(), ...);
+        }(std::make_integer_sequence<int, 8 / kBits>());
+    }
+
+    template <int kBits, int kShift, int kChunk>
+    void add_chunk(const std::uint8_t* row, const float* weights) {
         for (int p = 0; p < Lanes::kParts; ++p) {
             Lanes::Reg& sum = sums_[kChunk * Lanes::kParts + p];
             const int at = p * Lanes::kWidth;
-            sum = Lanes::add(sum, Lanes::mul(Lanes::load_bits(row + at, shift, mask), Lanes::load(weights + at)));
+            sum = Lanes::add_bits<kBits, kShift>(sum, row + at, weights + at);
         }
     }
 

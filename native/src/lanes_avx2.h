@@ -44,11 +44,22 @@ struct Lanes {
         const __m256i keep = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask));
         return _mm256_and_ps(load(row + dim - kLanes + kPart * kWidth), _mm256_castsi256_ps(keep));
     }
-    // kWidth bytes, each shifted down and masked.
-    static Reg load_bits(const std::uint8_t* p, int shift, int mask) {
+    // sum + weights times the numbers of kBits at kShift in kWidth bytes. Where a number is a bit, its product is the
+    // weight or nothing; where it has two, a look-up reads no others.
+    template <int kBits, int kShift>
+    static Reg add_bits(Reg sum, const std::uint8_t* p, const float* weights) {
         const __m256i wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
-        const __m256i bits = _mm256_srl_epi32(wide, _mm_cvtsi32_si128(shift));
-        return _mm256_cvtepi32_ps(_mm256_and_si256(bits, _mm256_set1_epi32(mask)));
+        if constexpr (kBits == 1) {
+            const __m256i bit = _mm256_set1_epi32(1 << kShift);
+            const Reg set = _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(wide, bit), bit));
+            return _mm256_add_ps(sum, _mm256_and_ps(set, load(weights)));
+        } else {
+            const __m256i bits = _mm256_srli_epi32(wide, kShift);
+            if constexpr (kBits == 2)
+                return add(sum, mul(_mm256_permutevar_ps(_mm256_setr_ps(0, 1, 2, 3, 0, 1, 2, 3), bits), load(weights)));
+            const __m256i number = _mm256_and_si256(bits, _mm256_set1_epi32((1 << kBits) - 1));
+            return add(sum, mul(_mm256_cvtepi32_ps(number), load(weights)));
+        }
     }
     static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
     static Reg mul(Reg a, Reg b) { return _mm256_mul_ps(a, b); }

@@ -41,11 +41,23 @@ struct Lanes {
     static Reg load_tail(const E5M2* row, std::size_t dim) {
         return from_e5m2(_mm_maskz_loadu_epi8(tail_mask(dim), before_end(row, dim)));
     }
-    // kWidth bytes, each shifted down and masked.
-    static Reg load_bits(const std::uint8_t* p, int shift, int mask) {
+    // sum + weights times the numbers of kBits at kShift in kWidth bytes. Where a number is a bit, its product is the
+    // weight or nothing; where it has two or four, a look-up reads no others.
+    template <int kBits, int kShift>
+    static Reg add_bits(Reg sum, const std::uint8_t* p, const float* weights) {
         const __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-        const __m512i bits = _mm512_srl_epi32(wide, _mm_cvtsi32_si128(shift));
-        return _mm512_cvtepi32_ps(_mm512_and_si512(bits, _mm512_set1_epi32(mask)));
+        if constexpr (kBits == 1) {
+            const __mmask16 set = _mm512_test_epi32_mask(wide, _mm512_set1_epi32(1 << kShift));
+            return _mm512_mask_add_ps(sum, set, sum, load(weights));
+        } else {
+            const __m512i bits = _mm512_srli_epi32(wide, kShift);
+            const Reg numbers = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            if constexpr (kBits == 2)
+                return add(sum, mul(_mm512_permutevar_ps(_mm512_broadcast_f32x4(_mm512_castps512_ps128(numbers)), bits),
+                                    load(weights)));
+            if constexpr (kBits == 4) return add(sum, mul(_mm512_permutexvar_ps(bits, numbers), load(weights)));
+            return add(sum, mul(_mm512_cvtepi32_ps(bits), load(weights)));
+        }
     }
     static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
     static Reg mul(Reg a, Reg b) { return _mm512_mul_ps(a, b); }

@@ -35,10 +35,12 @@ struct Lanes {
     static Reg load_tail(const T* row, std::size_t dim) {
         return load_tail_by_copy<Lanes, kPart>(row, dim);
     }
-    // kWidth bytes, each shifted down and masked.
-    static Reg load_bits(const std::uint8_t* p, int shift, int mask) {
+    // sum + weights times the numbers of kBits at kShift in kWidth bytes.
+    template <int kBits, int kShift>
+    static Reg add_bits(Reg sum, const std::uint8_t* p, const float* weights) {
         const uint32x4_t wide = vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_s8(four_bytes(p)))));
-        return vcvtq_f32_u32(vandq_u32(vshlq_u32(wide, vdupq_n_s32(-shift)), vdupq_n_u32(mask)));
+        const uint32x4_t bits = vandq_u32(vshlq_u32(wide, vdupq_n_s32(-kShift)), vdupq_n_u32((1 << kBits) - 1));
+        return add(sum, mul(vcvtq_f32_u32(bits), load(weights)));
     }
     static Reg add(Reg a, Reg b) { return vaddq_f32(a, b); }
     static Reg mul(Reg a, Reg b) { return vmulq_f32(a, b); }

@@ -33,10 +33,12 @@ struct Lanes {
     static Reg load_tail(const T* row, std::size_t dim) {
         return load_tail_by_copy<Lanes, kPart>(row, dim);
     }
-    // kWidth bytes, each shifted down and masked.
-    static Reg load_bits(const std::uint8_t* p, int shift, int mask) {
-        const auto bits = [=](int i) { return static_cast<float>(p[i] >> shift & mask); };
-        return Reg{bits(0), bits(1), bits(2), bits(3)};
+    // sum + weights times the numbers of kBits at kShift in kWidth bytes.
+    template <int kBits, int kShift>
+    static Reg add_bits(Reg sum, const std::uint8_t* p, const float* weights) {
+        constexpr int kMask = (1 << kBits) - 1;
+        const auto bits = [=](int i) { return static_cast<float>(p[i] >> kShift & kMask); };
+        return add(sum, mul(Reg{bits(0), bits(1), bits(2), bits(3)}, load(weights)));
     }
     static Reg add(Reg a, Reg b) { return a + b; }
     static Reg mul(Reg a, Reg b) { return a * b; }

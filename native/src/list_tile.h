@@ -197,12 +197,16 @@ class ListTile {
 
     void refine_all(std::size_t i, std::vector<Found>& found) {
         const auto near = [&](const Found& one) { return one.lower < nearest_[i].gate(); };
-        for (std::size_t at = 0; at < found.size(); at += kAhead) {
-            const std::size_t end = std::min(at + kAhead, found.size());
-            for (std::size_t f = at; f < end; ++f)
-                if (near(found[f])) scorer_.prefetch(found[f].place);
-            for (std::size_t f = at; f < end; ++f)
-                if (near(found[f])) refine(i, found[f]);
+        std::size_t ahead[kAhead];
+        for (std::size_t at = 0; at < found.size();) {
+            std::size_t count = 0;
+            for (; at < found.size() && count < kAhead; ++at) {
+                if (!near(found[at])) continue;
+                scorer_.prefetch(found[at].place);
+                ahead[count++] = at;
+            }
+            for (std::size_t f = 0; f < count; ++f)
+                if (near(found[ahead[f]])) refine(i, found[ahead[f]]);
         }
         found.clear();
     }

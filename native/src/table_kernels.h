@@ -4,6 +4,8 @@
 // to query q, in order.
 #pragma once
 
+#include <utility>
+
 #include "elements.h"
 #include "extra_sums.h"
 #include "factors.h"
@@ -133,7 +135,19 @@ inline float extra_dot(const std::uint8_t* row, const std::int32_t* runs, std::s
     for (std::size_t r = 0; r < nruns; ++r) {
         const int bits = runs[2 * r];
         const auto nbytes = static_cast<std::size_t>(runs[2 * r + 1]) * bits / 8;
-        for (int shift = 0; shift < 8; shift += bits) weights += sums.add(row, nbytes, shift, (1 << bits) - 1, weights);
+        switch (bits) {
+            case 1:
+                weights += sums.add<1>(row, nbytes, weights);
+                break;
+            case 2:
+                weights += sums.add<2>(row, nbytes, weights);
+                break;
+            case 4:
+                weights += sums.add<4>(row, nbytes, weights);
+                break;
+            default:
+                weights += sums.add<8>(row, nbytes, weights);
+        }
         row += nbytes;
     }
     return sums.total();
