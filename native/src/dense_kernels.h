@@ -186,6 +186,16 @@ void squares(std::size_t dim, const RowBlock& rows, float* out) {
     }
 }
 
+inline std::size_t count_below(const float* distances, std::size_t n, float bound) {
+    std::size_t count = 0, i = 0;
+    for (; i + kLanes <= n; i += kLanes)
+        for (std::size_t p = 0; p < kLanes; p += Lanes::kWidth)
+            count += static_cast<std::size_t>(
+                __builtin_popcount(Lanes::less(Lanes::load(distances + i + p), Lanes::all(bound))));
+    for (; i < n; ++i) count += distances[i] < bound;
+    return count;
+}
+
 inline std::size_t below(const float* distances, std::size_t n, float bound, std::uint32_t* positions) {
     std::size_t found = 0;
     std::size_t i = 0;
@@ -218,6 +228,7 @@ inline Ops dense_ops(const char* isa) {
         .table_estimates = nullptr,
         .fill_tables = nullptr,
         .extra_dot = nullptr,
+        .count_below = count_below,
         .below = below,
         .read = nullptr,
     };

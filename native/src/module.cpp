@@ -13,6 +13,7 @@
 #include "hadamard.h"
 #include "hamming_scan.h"
 #include "nearest.h"
+#include "ranked.h"
 #include "row_bindings.h"
 #include "stop.h"
 
@@ -49,6 +50,25 @@ std::size_t nearest(int metric, Input queries, Input rows, Input query_bounds, I
                                data_of<float>(base)};
     return nearest_rows(static_cast<Metric>(metric), data_of<float>(queries), nq, dense, bounds,
                         static_cast<std::int64_t*>(out_rows.data()), static_cast<float*>(out_distances.data()));
+}
+
+std::size_t rank(int metric, Input queries, Input rows, Input blocks, Input scales, Input squares, float error,
+                 float length, Output out_rows, Output out_distances) {
+    check("queries", queries, kFloat32, {kAny, kAny});
+    const std::size_t nq = queries.shape(0), dim = queries.shape(1), width = (dim + 7) / 8 * 8;
+    check("rows", rows, kFloat32, {kAny, dim});
+    const std::size_t n = rows.shape(0);
+    check("blocks", blocks, kUInt8, {(n + 31) / 32, width / 4, 32, 4});
+    check("scales", scales, kFloat32, {n});
+    check("squares", squares, kFloat32, {n});
+    const TopKOutput output = top_k_output(nq, out_rows, out_distances);
+    const DenseRows dense = dense_rows(rows, dim);
+    if (metric != 0 && metric != 1) fail("metric must be 0 (l2) or 1 (dot)");
+    if (n == 0 || n > 0xffffffffu) fail("rows must be 1 to 2^32 - 1, not " + std::to_string(n));
+    if (output.k == 0 || nq == 0) return 0;
+    const RowBytes bytes{data_of<std::uint8_t>(blocks), width, data_of<float>(scales),
+                         data_of<float>(squares),       error, length};
+    return rank_rows(static_cast<Metric>(metric), data_of<float>(queries), nq, dense, bytes, output);
 }
 
 void hamming(Input queries, Input rows, Input allowed, Output out_rows, Output out_distances) {
@@ -147,6 +167,8 @@ NB_MODULE(_native, m) {
           optional("allowed"), array("out_rows"), array("out_distances"), Release());
     m.def("nearest", &nearest, nb::arg("metric"), array("queries"), array("rows"), array("query_bounds"),
           array("row_bounds"), array("base"), array("out_rows"), array("out_distances"), Release());
+    m.def("rank", &rank, nb::arg("metric"), array("queries"), array("rows"), array("blocks"), array("scales"),
+          array("squares"), nb::arg("error"), nb::arg("length"), array("out_rows"), array("out_distances"), Release());
     m.def("hamming_scan", &hamming, array("queries"), array("rows"), optional("allowed"), array("out_rows"),
           array("out_distances"), Release());
     m.def("rerank", &rerank, nb::arg("metric"), array("queries"), array("rows"), optional("inverse_norms"),

@@ -8,7 +8,7 @@ both -<q, c> and |q - c| follow from the distances by which lists were ranked.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from vecstore.kernels.base import Float32Array, Int64Array, Kernels
 from vecstore.kernels.device.clusters import closest
 from vecstore.kernels.device.dense import upload
 from vecstore.kernels.places import by_batches, entered, place_of
+from vecstore.kernels.row_bytes import RowBytes, bytes_pay
 from vecstore.quantize.base import Found, Lists, Probes
 from vecstore.schema import Metric
 
@@ -66,11 +67,19 @@ class Ranked:
         return gaps
 
 
+@dataclass(slots=True)
+class _Bytes:
+    """Of the centroids, once they are asked for."""
+
+    of: RowBytes | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Coarse:
     metric: Metric  # L2 or DOT
     centroids: Float32Array  # (nlist, dim)
     scales: Float32Array  # (nlist,), 1 under L2
+    _bytes: _Bytes = field(default_factory=_Bytes, init=False, repr=False, compare=False)
 
     @property
     def nlist(self) -> int:
@@ -98,10 +107,15 @@ class Coarse:
         return assign_all(self.metric, rows, self.centroids, kernels)
 
     def rank(self, queries: Float32Array, n: int, kernels: Kernels) -> Ranked:
-        """The n nearest lists of each query."""
+        """The n nearest lists of each query: of many centroids, most are only read as bytes."""
         lists = np.empty((len(queries), n), np.int64)
         distances = np.empty((len(queries), n), np.float32)
-        kernels.scan(self.metric, queries, self.centroids, None, None, lists, distances)
+        if bytes_pay(self.nlist, n):
+            if self._bytes.of is None:
+                self._bytes.of = RowBytes.of(self.centroids)
+            kernels.rank(self.metric, queries, self.centroids, self._bytes.of, lists, distances)
+        else:
+            kernels.scan(self.metric, queries, self.centroids, None, None, lists, distances)
         return Ranked(lists, distances, np.vecdot(queries, queries)[:, None])
 
     def probes(self, ranked: Ranked, keep: NDArray[np.bool_] | None, low: int = 0, codes: bool = True) -> Probes:

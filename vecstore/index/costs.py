@@ -11,10 +11,13 @@ import math
 from collections.abc import Callable, Sequence
 
 from vecstore.kernels.base import Kernels
+from vecstore.kernels.row_bytes import bytes_pay
 
 EXACT_FIXED = 2_000.0
 EXACT_BYTE = 0.016  # of a stored row that a mask allows, in order
 REACHED = 50.0  # of a row that is among the k nearest so far, which k log(n / k) are
+RANKED_BYTE, RANKED_TOGETHER = 0.0045, 0.0025  # of a centroid, of which a byte of four is read
+COMPARED_BYTE = 0.06  # of each of the lists asked for, and of some more that are compared in full
 TOGETHER = 4  # queries from which on they read rows together: these are scored for each query, and read for all
 SCORED_BYTE = 0.0058
 READ_BYTE = 0.035
@@ -76,16 +79,22 @@ def by_codes(n: float, m: int, code_bytes: float) -> float:
     return n * code_bytes * CODE_BYTE + reaching(n, m) * (FOUND + code_bytes * FOUND_BYTE)
 
 
-def code_lists(nlist: int, row_bytes: int, queries: int) -> float:
-    """What lists of codes cost besides these: ranking centroids, putting together what is found."""
-    return LISTS_EACH + LISTS_SHARED / max(1, queries) + in_order(nlist, row_bytes, queries)
+def ranking(nlist: int, lists: int, row_bytes: int, queries: int) -> float:
+    """Finding the nearest `lists` of the centroids, for each of so many queries."""
+    if not bytes_pay(nlist, lists):
+        return in_order(nlist, row_bytes, queries)
+    byte = RANKED_BYTE if queries < TOGETHER else RANKED_TOGETHER
+    return row_bytes * (nlist * byte + lists * COMPARED_BYTE)
 
 
-def row_lists(
-    share: float, matches: int, row_bytes: int, n: int, nlist: int, k: int, factor: float, queries: int
-) -> float:
+def code_lists(queries: int) -> float:
+    """What lists of codes cost besides these and ranking centroids: putting together what is found."""
+    return LISTS_EACH + LISTS_SHARED / max(1, queries)
+
+
+def row_lists(share: float, matches: int, row_bytes: int, n: int, k: int, factor: float, queries: int) -> float:
     """Scoring a share of the `matches` allowed of n rows, which is in as large a share of the lists."""
-    fixed = ROW_LISTS_EACH + ROW_LISTS_SHARED / max(1, queries) + in_order(nlist, row_bytes, queries)
+    fixed = ROW_LISTS_EACH + ROW_LISTS_SHARED / max(1, queries)
     if n * row_bytes <= CACHED_BYTES:
         byte = LIST_CACHED_BYTE if queries < TOGETHER else LIST_CACHED_TOGETHER
     elif queries < TOGETHER:

@@ -68,11 +68,12 @@ class Held:
         """In nanoseconds, of a query among so many: codes are scored whatever the mask, rows where it allows them.
         `factor` is what stored rows cost (`costs.row_factor`)."""
         share = min(1.0, (how.about or how.lists) / self.nlist)
+        ranking = costs.ranking(self.nlist, how.lists, self.row_bytes, queries)
         if not self.code_bytes:
-            return costs.row_lists(share, matches, self.row_bytes, self.n, self.nlist, how.m, factor, queries)
+            scored = costs.row_lists(share, matches, self.row_bytes, self.n, how.m, factor, queries)
+            return ranking + scored
         codes = costs.by_codes(share * self.n * self.copies, how.m, self.code_bytes)
-        fixed = costs.code_lists(self.nlist, self.row_bytes, queries)
-        return fixed + codes + costs.rescored(how.m, self.row_bytes, factor)
+        return ranking + costs.code_lists(queries) + codes + costs.rescored(how.m, self.row_bytes, factor)
 
     def exact(self, matches: int, k: int, factor: float, queries: int = 1) -> float:
         """Of a query that all allowed rows are read for instead."""

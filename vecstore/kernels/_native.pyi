@@ -24,6 +24,18 @@ def nearest(
     out_rows: _Array,
     out_distances: _Array,
 ) -> int: ...
+def rank(
+    metric: int,
+    queries: _Array,
+    rows: _Array,
+    blocks: _Array,
+    scales: _Array,
+    squares: _Array,
+    error: float,
+    length: float,
+    out_rows: _Array,
+    out_distances: _Array,
+) -> int: ...
 def hamming_scan(
     queries: _Array, rows: _Array, allowed: _Array | None, out_rows: _Array, out_distances: _Array
 ) -> None: ...

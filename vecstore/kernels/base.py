@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.kernels.graph import BuildParams, ByteRows, GraphArrays, GraphBuilder, OpenGraph, UInt32Array, Walk
+from vecstore.kernels.row_bytes import RowBytes
 from vecstore.kernels.seismic import SeismicKernels
 from vecstore.kernels.sparse import SparseKernels
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
@@ -170,6 +171,17 @@ class Kernels(SparseKernels, SeismicKernels, Protocol):
     ) -> int:
         """The nearest row by l2 or dot, with the bits of `scan` for k = 1, where no distance is below
         base - <query_bounds, row_bounds>. Returns how many pairs were compared in full."""
+
+    def rank(
+        self,
+        metric: Metric,
+        queries: Float32Array,  # (nq, dim)
+        rows: Float32Array,  # (n, dim), n > 0
+        row_bytes: RowBytes,  # of the same rows
+        out_rows: Int64Array,  # (nq, k)
+        out_distances: Float32Array,  # (nq, k)
+    ) -> int:
+        """The k nearest rows by l2 or dot, with the bits of `scan`. Returns how many pairs were compared in full."""
 
     def hamming_scan(
         self,

@@ -31,6 +31,7 @@ from vecstore.kernels.graph import (
     Walk,
 )
 from vecstore.kernels.graph_tuning import QUERIES, TUNED_FROM, tuned
+from vecstore.kernels.row_bytes import RowBytes
 from vecstore.kernels.seismic import OpenSeismic, SeismicArrays, Visit
 from vecstore.kernels.sparse_native import NativeSparse, stored
 from vecstore.kernels.stop import use_native
@@ -116,6 +117,19 @@ class NativeKernels(NativeSparse):
         out_distances: Float32Array,
     ) -> int:
         return _native.nearest(_code(metric), queries, rows, query_bounds, row_bounds, base, out_rows, out_distances)
+
+    def rank(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: Float32Array,
+        row_bytes: RowBytes,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> int:
+        b = row_bytes
+        arrays = (b.blocks, b.scales, b.squares, b.error, b.length, out_rows, out_distances)
+        return _native.rank(_code(metric), queries, rows, *arrays)
 
     def hamming_scan(
         self,

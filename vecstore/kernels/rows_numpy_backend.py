@@ -19,12 +19,14 @@ from vecstore.kernels.base import (
 )
 from vecstore.kernels.dense_lists import ListsByCandidates
 from vecstore.kernels.numpy_rows import blocks_of, distances_of, merge_into, prepared_queries, widen
+from vecstore.kernels.row_bytes import RowBytes
 from vecstore.kernels.rows_checks import (
     check_hamming_list_scan,
     check_hamming_scan,
     check_inverse_norms,
     check_mih_search,
     check_nearest,
+    check_rank,
     check_rerank,
     check_scan,
 )
@@ -99,6 +101,20 @@ class NumpyRows(ListsByCandidates):
         """By a scan, without looking at bounds."""
         check_nearest(queries, rows, query_bounds, row_bounds, base, out_rows, out_distances)
         self.scan(metric, queries, rows, None, None, out_rows[:, None], out_distances[:, None])
+        return len(queries) * len(rows)
+
+    def rank(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: Float32Array,
+        row_bytes: RowBytes,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> int:
+        """By a scan, without looking at bytes."""
+        check_rank(metric, queries, rows, row_bytes, out_rows, out_distances)
+        self.scan(metric, queries, rows, None, None, out_rows, out_distances)
         return len(queries) * len(rows)
 
     def hamming_scan(

@@ -135,6 +135,7 @@ struct Ops {
     TableEstimatesFn table_estimates;
     FillTablesFn fill_tables;
     ExtraDotFn extra_dot;
+    std::size_t (*count_below)(const float* distances, std::size_t n, float bound);
     // Positions i with distances[i] < bound, ascending; returns how many.
     std::size_t (*below)(const float* distances, std::size_t n, float bound, std::uint32_t* positions);
     std::uint64_t (*read)(const std::uint8_t* data, std::size_t nbytes);  // touches every byte; for benchmarks

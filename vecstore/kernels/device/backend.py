@@ -34,6 +34,7 @@ from vecstore.kernels.device.nearest import MOST
 from vecstore.kernels.device.resident import Resident
 from vecstore.kernels.device.uploads import upload_bytes, upload_rows, upload_table
 from vecstore.kernels.maxsim_checks import check_maxsim_scan
+from vecstore.kernels.row_bytes import RowBytes
 from vecstore.kernels.rows_checks import check_dense_list_scan, check_hamming_scan, check_rerank, check_scan
 from vecstore.schema import Metric
 from vecstore.tokens import TokenRows
@@ -86,6 +87,19 @@ class DeviceKernels:
 
         work = work_of("scan", rows, len(rows), allowed)
         self._answer(work, rows, "dense", make, out_rows.shape, host, device)
+
+    def rank(
+        self,
+        metric: Metric,
+        queries: Float32Array,
+        rows: Float32Array,
+        row_bytes: RowBytes,
+        out_rows: Int64Array,
+        out_distances: Float32Array,
+    ) -> int:
+        """By a scan: a device has the products of all rows as soon as those of their bytes."""
+        self.scan(metric, queries, rows, None, None, out_rows, out_distances)
+        return len(queries) * len(rows)
 
     def hamming_scan(
         self,

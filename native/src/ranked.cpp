@@ -1,0 +1,233 @@
+// Products of bytes tell all distances but for what rounding a query and the rows may have changed, by Cauchy-Schwarz:
+// |<q, r> - <q', r'>| <= |q - q'| |r'| + |q| |r - r'|. The k nearest by bytes are compared in full, then what may be as
+// near as the farthest of them, and no others can be among the k nearest.
+#include "ranked.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "dense_distances.h"
+#include "dense_queries.h"
+#include "dispatch.h"
+
+namespace vecstore {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr std::size_t kBlock = 32;
+
+// A query as bytes times a scale.
+struct Rounded {
+    float scale = 0, error = 0, length = 0;
+    std::int32_t sum = 0;
+
+    Rounded(const float* query, std::size_t dim, std::int8_t* bytes) {
+        std::uint32_t most = 0;  // as bits, whose order is that of magnitudes: compilers keep to the order of floats
+        for (std::size_t d = 0; d < dim; ++d) most = std::max(most, std::bit_cast<std::uint32_t>(query[d]) << 1);
+        scale = std::bit_cast<float>(most >> 1) / 127;
+        const float inverse = scale > 0 ? 1 / scale : 0;
+        float squares[kLanes] = {}, errors[kLanes] = {};
+        std::size_t d = 0;
+        const auto round = [&](std::size_t lane) {
+            // Adding 1.5 * 2^23 leaves no bits for a fraction.
+            const float nearest = (query[d + lane] * inverse + 0x1.8p23f) - 0x1.8p23f;
+            const float missed = query[d + lane] - nearest * scale;
+            squares[lane] += query[d + lane] * query[d + lane];
+            errors[lane] += missed * missed;
+            const auto byte = static_cast<std::int32_t>(nearest);
+            bytes[d + lane] = static_cast<std::int8_t>(byte);
+            sum += byte;
+        };
+        if (!(inverse < kInfinity)) return;  // too small to divide by: `known` tells
+        if (!(scale < kInfinity)) return;
+        for (; d + kLanes <= dim; d += kLanes)
+            for (std::size_t lane = 0; lane < kLanes; ++lane) round(lane);
+        for (; d < dim; ++d) round(0);
+        length = std::sqrt(total(squares));
+        error = std::sqrt(total(errors));
+    }
+
+    bool known() const { return length > 0 && length < kInfinity; }
+
+ private:
+    static float total(const float* lanes) {
+        float sum = 0;
+        for (std::size_t lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
+        return sum;
+    }
+};
+
+// A distance and a row as one number, of the same order as both (distance first): sorted without branches on floats.
+// (Zeros of two signs would not be equal. Sums start at zero, so that there is one: minus it under dot.)
+std::uint64_t key_of(float distance, std::uint32_t row) {
+    const auto bits = std::bit_cast<std::uint32_t>(distance);
+    return std::uint64_t{bits >> 31 != 0 ? ~bits : bits | 0x80000000u} << 32 | row;
+}
+
+float distance_of(std::uint64_t key) {
+    const auto bits = static_cast<std::uint32_t>(key >> 32);
+    return std::bit_cast<float>(bits >> 31 != 0 ? bits & 0x7fffffffu : ~bits);
+}
+
+class Ranker {
+ public:
+    Ranker(const Ops& ops, Metric metric, const DenseRows& rows, const RowBytes& bytes, std::size_t k)
+        : ops_(ops),
+          metric_(metric),
+          rows_(rows),
+          bytes_(bytes),
+          k_(k),
+          sums_(sums_of(ops, metric, Element::f32)),
+          stride_((rows.rows.n + kBlock - 1) / kBlock * kBlock),
+          rounded_(ops.code_dots.tile * bytes.width),
+          products_(ops.code_dots.tile * stride_),
+          distances_(rows.rows.n + kOutPadding),
+          positions_(rows.rows.n),
+          offsets_(rows.rows.n) {}
+
+    // At most ops.code_dots.tile queries; `places` of output for each.
+    void run(const float* queries, std::size_t count, std::int64_t* out_rows, float* out_distances,
+             std::size_t places) {
+        queries_.clear();
+        sums_of_bytes_.clear();
+        std::fill(rounded_.begin(), rounded_.end(), std::int8_t{0});
+        for (std::size_t q = 0; q < count; ++q) {
+            queries_.emplace_back(queries + q * rows_.dim, rows_.dim, rounded_.data() + q * bytes_.width);
+            sums_of_bytes_.push_back(queries_.back().sum);
+        }
+        const ByteQueries of_bytes{rounded_.data(), bytes_.width, sums_of_bytes_.data(), nullptr};
+        ops_.code_dots.bytes(of_bytes, count, bytes_.blocks, stride_ / kBlock, products_.data(), stride_);
+        const DenseQueries prepared(false, queries, count, rows_.dim, 1);
+        for (std::size_t q = 0; q < count; ++q) {
+            poll_(stride_ * bytes_.width);
+            nearest_.clear();
+            rank(queries_[q], prepared.at(q), products_.data() + q * stride_);
+            write(out_rows + q * places, out_distances + q * places, places);
+            compared_ += nearest_.size();
+        }
+    }
+
+    std::size_t compared() const { return compared_; }
+
+ private:
+    // How far apart a distance by bytes and one in full may be, the roundings of both included.
+    float slack(const Rounded& query) const {
+        const float most = bytes_.length + bytes_.error;
+        const float rounding = 1.2e-7f * (static_cast<float>(rows_.dim) / kLanes + 16);
+        const float products = 1.001f * (query.error * bytes_.length + query.length * bytes_.error);
+        if (metric_ == Metric::dot) return products + rounding * query.length * most;
+        return 2 * products + rounding * (query.length + most) * (query.length + most);
+    }
+
+    // `products` become distances, less |q|^2 under l2.
+    void rank(const Rounded& query, const float* prepared, float* products) {
+        const std::size_t n = rows_.rows.n;
+        const bool l2 = metric_ == Metric::l2;
+        const float error = slack(query), scale = (l2 ? -2 : -1) * query.scale;
+        if (!query.known() || !(error < kInfinity)) return compare_all(prepared);
+        for (std::size_t r = 0; r < n; ++r)
+            products[r] = (l2 ? bytes_.squares[r] : 0) + scale * bytes_.scales[r] * products[r];
+        const float first = above_kth(products);
+        compare(prepared, ops_.below(products, n, first, positions_.data()));
+        if (nearest_.size() < k_) return compare_all(prepared);  // there were numbers that are none
+        std::nth_element(nearest_.begin(), nearest_.begin() + static_cast<std::ptrdiff_t>(k_ - 1), nearest_.end());
+        const float kth = distance_of(nearest_[k_ - 1]) - (l2 ? query.length * query.length : 0);
+        const float most = std::nextafter(kth + error, kInfinity);
+        if (!(most < kInfinity)) return compare_all(prepared);
+        if (!(most > first)) return;
+        const std::size_t found = ops_.below(products, n, most, positions_.data());
+        const auto end = std::remove_if(positions_.begin(), positions_.begin() + static_cast<std::ptrdiff_t>(found),
+                                        [&](std::uint32_t r) { return products[r] < first; });
+        compare(prepared, static_cast<std::size_t>(end - positions_.begin()));
+    }
+
+    // A number that at least k distances are below, and not many more.
+    float above_kth(const float* distances) const {
+        constexpr int kHalvings = 12;
+        const std::size_t n = rows_.rows.n;
+        float low = kInfinity, high = -kInfinity;
+        for (std::size_t r = 0; r < n; ++r) {
+            low = distances[r] < low ? distances[r] : low;
+            high = distances[r] > high ? distances[r] : high;
+        }
+        high = std::nextafter(high, kInfinity);
+        for (int i = 0; i < kHalvings; ++i) {
+            const float middle = low + (high - low) / 2;
+            (ops_.count_below(distances, n, middle) < k_ ? low : high) = middle;
+        }
+        return high;
+    }
+
+    void compare_all(const float* prepared) {
+        nearest_.clear();
+        for (std::size_t r = 0; r < positions_.size(); ++r) positions_[r] = static_cast<std::uint32_t>(r);
+        compare(prepared, positions_.size());
+    }
+
+    // In full, the rows at positions_[0..count).
+    void compare(const float* prepared, std::size_t count) {
+        if (count == 0) return;
+        for (std::size_t i = 0; i < count; ++i) offsets_[i] = static_cast<std::int64_t>(positions_[i]);
+        const RowBlock block{rows_.rows.data, rows_.rows.row_bytes, offsets_.data(), count, 0};
+        sums_(prepared, 1, rows_.dim, block, distances_.data(), count);
+        finish_distances(metric_, block, nullptr, distances_.data());
+        for (std::size_t i = 0; i < count; ++i) {
+            const bool number = distances_[i] <= kInfinity;
+            nearest_.push_back(key_of(number ? distances_[i] : kInfinity, positions_[i]));
+        }
+    }
+
+    void write(std::int64_t* rows, float* distances, std::size_t places) {
+        const auto end = nearest_.begin() + static_cast<std::ptrdiff_t>(k_);
+        if (k_ < nearest_.size()) std::nth_element(nearest_.begin(), end, nearest_.end());
+        std::sort(nearest_.begin(), end);
+        for (std::size_t i = 0; i < places; ++i) {
+            rows[i] = i < k_ ? static_cast<std::int64_t>(nearest_[i] & 0xffffffffu) : -1;
+            distances[i] = i < k_ ? distance_of(nearest_[i]) : kInfinity;
+        }
+    }
+
+    const Ops& ops_;
+    Metric metric_;
+    const DenseRows& rows_;
+    const RowBytes& bytes_;
+    std::size_t k_;  // at most as many as there are rows
+    SumsFn sums_;
+    std::size_t stride_;
+    std::vector<Rounded> queries_;
+    std::vector<std::int32_t> sums_of_bytes_;
+    std::vector<std::int8_t> rounded_;
+    std::vector<float> products_, distances_;
+    std::vector<std::uint32_t> positions_;
+    std::vector<std::int64_t> offsets_;
+    std::vector<std::uint64_t> nearest_;  // keys of what was compared
+    std::size_t compared_ = 0;
+    StopPoll poll_;
+};
+
+}  // namespace
+
+std::size_t rank_rows(Metric metric, const float* queries, std::size_t nq, const DenseRows& rows, const RowBytes& bytes,
+                      const TopKOutput& output) {
+    const Ops& ops = current_ops();
+    const std::size_t tile = ops.code_dots.tile, tasks = (nq + tile - 1) / tile;
+    const std::size_t k = std::min(output.k, rows.rows.n);
+    const std::size_t workers = std::max<std::size_t>(1, std::min(workers_for(nq * rows.rows.n * bytes.width), tasks));
+    std::vector<std::unique_ptr<Ranker>> rankers(workers);
+    parallel_for(tasks, workers, [&](std::size_t w, std::size_t task) {
+        if (!rankers[w]) rankers[w] = std::make_unique<Ranker>(ops, metric, rows, bytes, k);
+        const std::size_t first = task * tile, count = std::min(tile, nq - first);
+        rankers[w]->run(queries + first * rows.dim, count, output.rows + first * output.k,
+                        output.distances + first * output.k, output.k);
+    });
+    std::size_t compared = 0;
+    for (const auto& ranker : rankers)
+        if (ranker) compared += ranker->compared();
+    return compared;
+}
+
+}  // namespace vecstore
