@@ -149,11 +149,17 @@ class Ranker {
     float above_kth(const float* distances) const {
         constexpr int kHalvings = 12;
         const std::size_t n = rows_.rows.n;
-        float low = kInfinity, high = -kInfinity;
-        for (std::size_t r = 0; r < n; ++r) {
-            low = distances[r] < low ? distances[r] : low;
-            high = distances[r] > high ? distances[r] : high;
+        float lows[kLanes], highs[kLanes];  // one number of each would be a chain that no compiler cuts
+        std::fill_n(lows, kLanes, kInfinity);
+        std::fill_n(highs, kLanes, -kInfinity);
+        for (std::size_t r = 0; r < n; r += kLanes) {
+            const float* const from = distances + (r + kLanes <= n ? r : n < kLanes ? 0 : n - kLanes);
+            for (std::size_t lane = 0; lane < std::min(kLanes, n); ++lane) {
+                lows[lane] = from[lane] < lows[lane] ? from[lane] : lows[lane];
+                highs[lane] = from[lane] > highs[lane] ? from[lane] : highs[lane];
+            }
         }
+        float low = *std::min_element(lows, lows + kLanes), high = *std::max_element(highs, highs + kLanes);
         high = std::nextafter(high, kInfinity);
         for (int i = 0; i < kHalvings; ++i) {
             const float middle = low + (high - low) / 2;
