@@ -132,7 +132,8 @@ def test_bytes_are_as_far_off_as_they_say() -> None:
     numbers = held.blocks.transpose(0, 2, 1, 3).reshape(96, 24).astype(np.float64)[:70, :21] - 128
     stands = numbers * held.scales[:, None]
     off = np.linalg.norm(rows - stands, axis=1)
-    assert off.max() == pytest.approx(held.error)
+    assert off.max() <= held.error <= off.max() * 1.001
     assert (off <= np.abs(rows).max(axis=1) / 127 * np.sqrt(21) * 0.501).all()
-    assert np.linalg.norm(stands, axis=1).max() == pytest.approx(held.length)
+    longest = np.linalg.norm(stands, axis=1).max()
+    assert longest <= held.length <= longest * 1.001
     np.testing.assert_allclose(held.squares, np.vecdot(rows, rows), rtol=1e-5)
