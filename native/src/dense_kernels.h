@@ -186,6 +186,63 @@ void squares(std::size_t dim, const RowBlock& rows, float* out) {
     }
 }
 
+// Rounding by adding 1.5 * 2^23, which leaves no bits for a fraction.
+template <class T>
+void round_row(const std::uint8_t* row, std::size_t dim, float* numbers, std::int8_t* bytes, RowRounding* out) {
+    const T* const from = reinterpret_cast<const T*>(row);
+    const std::size_t whole = dim / kLanes * kLanes;
+    for (std::size_t d = 0; d < whole; d += Lanes::kWidth) {
+        const Lanes::Reg x = Lanes::load(from + d);
+        __builtin_memcpy(numbers + d, &x, sizeof x);
+    }
+    if (whole < dim) {
+        T rest[kLanes] = {};
+        __builtin_memcpy(rest, from + whole, (dim - whole) * sizeof(T));
+        float widened[kLanes];
+        for (std::size_t d = 0; d < kLanes; d += Lanes::kWidth) {
+            const Lanes::Reg x = Lanes::load(rest + d);
+            __builtin_memcpy(widened + d, &x, sizeof x);
+        }
+        for (std::size_t d = whole; d < dim; ++d) numbers[d] = widened[d - whole];
+    }
+    std::uint32_t most = 0;  // magnitudes as bits, whose order is the same: compilers keep to the order of floats
+    for (std::size_t d = 0; d < dim; ++d) {
+        std::uint32_t bits;
+        __builtin_memcpy(&bits, numbers + d, sizeof bits);
+        most = most > bits << 1 ? most : bits << 1;
+    }
+    most >>= 1;
+    float largest;
+    __builtin_memcpy(&largest, &most, sizeof largest);
+    const float scale = largest / 127, inverse = scale > 1e-36f ? 1 / scale : 0;
+    const Lanes::Reg by = Lanes::all(inverse), back = Lanes::all(scale), round = Lanes::all(0x1.8p23f);
+    Lanes::Reg squares[Lanes::kParts], missed[Lanes::kParts];
+    for (int p = 0; p < Lanes::kParts; ++p) squares[p] = missed[p] = Lanes::zero();
+    for (std::size_t d = 0; d < whole; d += kLanes)
+        for (int p = 0; p < Lanes::kParts; ++p) {
+            float* const at = numbers + d + p * Lanes::kWidth;
+            const Lanes::Reg x = Lanes::load(at);
+            const Lanes::Reg number = Lanes::sub(Lanes::add(Lanes::mul(x, by), round), round);
+            const Lanes::Reg off = Lanes::sub(x, Lanes::mul(number, back));
+            squares[p] = Lanes::fma(x, x, squares[p]);
+            missed[p] = Lanes::fma(off, off, missed[p]);
+            __builtin_memcpy(at, &number, sizeof number);
+        }
+    float rest_squares = 0, rest_missed = 0;
+    for (std::size_t d = whole; d < dim; ++d) {
+        const float x = numbers[d];
+        numbers[d] = (x * inverse + 0x1.8p23f) - 0x1.8p23f;
+        const float off = x - numbers[d] * scale;
+        rest_squares += x * x;
+        rest_missed += off * off;
+    }
+    for (std::size_t d = 0; d < dim; ++d) bytes[d] = static_cast<std::int8_t>(static_cast<std::int32_t>(numbers[d]));
+    constexpr float kLeast = 1e-15f;  // of smaller numbers the squares would be lost
+    const bool lost = largest > 0 && largest < kLeast;
+    *out = {scale, Lanes::reduce(squares) + rest_squares,
+            lost ? __builtin_inff() : Lanes::reduce(missed) + rest_missed};
+}
+
 inline std::size_t count_below(const float* distances, std::size_t n, float bound) {
     std::size_t count = 0, i = 0;
     for (; i + kLanes <= n; i += kLanes)
@@ -228,6 +285,7 @@ inline Ops dense_ops(const char* isa) {
         .table_estimates = nullptr,
         .fill_tables = nullptr,
         .extra_dot = nullptr,
+        .round_row = {round_row<float>, round_row<F16>, round_row<BF16>},
         .count_below = count_below,
         .below = below,
         .read = nullptr,

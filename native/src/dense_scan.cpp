@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "dense_bytes.h"
 #include "dense_distances.h"
 #include "dense_queries.h"
 #include "dispatch.h"
@@ -37,19 +38,50 @@ double element_at(const std::uint8_t* row, Element element, std::size_t d) {
 
 }  // namespace
 
+namespace {
+
+// From so many queries on, rounding rows for them pays.
+constexpr std::size_t kBytesQueries = 24, kBytesDim = 64, kBytesRows = 2048;
+
+bool pays_by_bytes(std::size_t nq, const DenseRows& rows, std::size_t k) {
+    return nq >= kBytesQueries && rows.dim >= kBytesDim && rows.rows.n >= std::max(kBytesRows, 16 * k);
+}
+
+// As the kernels take them: under cosine of unit length.
+std::vector<float> in_rows(const DenseQueries& prepared, std::size_t nq, std::size_t dim) {
+    std::vector<float> queries(nq * dim);
+    const std::size_t whole = dim / kLanes * kLanes, rest = dim - whole;
+    for (std::size_t q = 0; q < nq; ++q) {
+        std::memcpy(queries.data() + q * dim, prepared.at(q), whole * sizeof(float));
+        std::memcpy(queries.data() + q * dim + whole, prepared.at(q) + padded_dim(dim) - rest, rest * sizeof(float));
+    }
+    return queries;
+}
+
+}  // namespace
+
 void dense_scan(Metric metric, const float* queries, std::size_t nq, const DenseRows& rows, const TopKOutput& output) {
     const Ops& ops = current_ops();
     const std::size_t tile = nq == 1 ? 1 : ops.query_tile;
     const SumsFn sums = sums_of(ops, metric, rows.element);
     const DenseQueries prepared(metric == Metric::cosine, queries, nq, rows.dim, tile);
-    scan_rows(ops, nq, tile, rows.rows, output,
-              [&](std::size_t q, std::size_t count, const RowBlock& block, std::size_t first, float* out,
-                  std::size_t out_stride) {
-                  sums(prepared.at(q), tile, rows.dim, block, out, out_stride);
-                  const float* inverse_norms = rows.inverse_norms ? rows.inverse_norms + first : nullptr;
-                  for (std::size_t t = 0; t < count; ++t)
-                      finish_distances(metric, block, inverse_norms, out + t * out_stride);
-              });
+    const auto distances = [&](std::size_t q, std::size_t count, const RowBlock& block, std::size_t first, float* out,
+                               std::size_t out_stride) {
+        sums(prepared.at(q), tile, rows.dim, block, out, out_stride);
+        const float* inverse_norms = rows.inverse_norms ? rows.inverse_norms + first : nullptr;
+        for (std::size_t t = 0; t < count; ++t) finish_distances(metric, block, inverse_norms, out + t * out_stride);
+    };
+    if (!pays_by_bytes(nq, rows, output.k)) return scan_rows(ops, nq, tile, rows.rows, output, distances);
+    RoundedQueries rounded(rows.dim, nq);
+    rounded.round(ops, in_rows(prepared, nq, rows.dim).data(), nq);
+    using All = AllDistances<decltype(distances)>;
+    scan_blocks(
+        nq, (nq + tile - 1) / tile, rows.rows, output,
+        [&](std::size_t block_rows) {
+            return ByBytes<All>(ops, metric, nq, rows, prepared, rounded, block_rows,
+                                All(ops, nq, tile, rows.rows.bytes_read(), block_rows, distances));
+        },
+        MakeTopK{});
 }
 
 void dense_rerank(Metric metric, const float* queries, std::size_t nq, const DenseRows& rows,

@@ -13,53 +13,13 @@
 #include "dense_distances.h"
 #include "dense_queries.h"
 #include "dispatch.h"
+#include "rounded_queries.h"
 
 namespace vecstore {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr std::size_t kBlock = 32;
-
-// A query as bytes times a scale.
-struct Rounded {
-    float scale = 0, error = 0, length = 0;
-    std::int32_t sum = 0;
-
-    Rounded(const float* query, std::size_t dim, std::int8_t* bytes) {
-        std::uint32_t most = 0;  // as bits, whose order is that of magnitudes: compilers keep to the order of floats
-        for (std::size_t d = 0; d < dim; ++d) most = std::max(most, std::bit_cast<std::uint32_t>(query[d]) << 1);
-        scale = std::bit_cast<float>(most >> 1) / 127;
-        const float inverse = scale > 0 ? 1 / scale : 0;
-        float squares[kLanes] = {}, errors[kLanes] = {};
-        std::size_t d = 0;
-        const auto round = [&](std::size_t lane) {
-            // Adding 1.5 * 2^23 leaves no bits for a fraction.
-            const float nearest = (query[d + lane] * inverse + 0x1.8p23f) - 0x1.8p23f;
-            const float missed = query[d + lane] - nearest * scale;
-            squares[lane] += query[d + lane] * query[d + lane];
-            errors[lane] += missed * missed;
-            const auto byte = static_cast<std::int32_t>(nearest);
-            bytes[d + lane] = static_cast<std::int8_t>(byte);
-            sum += byte;
-        };
-        if (!(inverse < kInfinity)) return;  // too small to divide by: `known` tells
-        if (!(scale < kInfinity)) return;
-        for (; d + kLanes <= dim; d += kLanes)
-            for (std::size_t lane = 0; lane < kLanes; ++lane) round(lane);
-        for (; d < dim; ++d) round(0);
-        length = std::sqrt(total(squares));
-        error = std::sqrt(total(errors));
-    }
-
-    bool known() const { return length > 0 && length < kInfinity; }
-
- private:
-    static float total(const float* lanes) {
-        float sum = 0;
-        for (std::size_t lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
-        return sum;
-    }
-};
 
 // A distance and a row as one number, of the same order as both (distance first): sorted without branches on floats.
 // (Zeros of two signs would not be equal. Sums start at zero, so that there is one: minus it under dot.)
@@ -83,7 +43,7 @@ class Ranker {
           k_(k),
           sums_(sums_of(ops, metric, Element::f32)),
           stride_((rows.rows.n + kBlock - 1) / kBlock * kBlock),
-          rounded_(ops.code_dots.tile * bytes.width),
+          queries_(rows.dim, ops.code_dots.tile),
           products_(ops.code_dots.tile * stride_),
           distances_(rows.rows.n + kOutPadding),
           positions_(rows.rows.n),
@@ -92,15 +52,8 @@ class Ranker {
     // At most ops.code_dots.tile queries; `places` of output for each.
     void run(const float* queries, std::size_t count, std::int64_t* out_rows, float* out_distances,
              std::size_t places) {
-        queries_.clear();
-        sums_of_bytes_.clear();
-        std::fill(rounded_.begin(), rounded_.end(), std::int8_t{0});
-        for (std::size_t q = 0; q < count; ++q) {
-            queries_.emplace_back(queries + q * rows_.dim, rows_.dim, rounded_.data() + q * bytes_.width);
-            sums_of_bytes_.push_back(queries_.back().sum);
-        }
-        const ByteQueries of_bytes{rounded_.data(), bytes_.width, sums_of_bytes_.data(), nullptr};
-        ops_.code_dots.bytes(of_bytes, count, bytes_.blocks, stride_ / kBlock, products_.data(), stride_);
+        queries_.round(ops_, queries, count);
+        ops_.code_dots.bytes(queries_.from(0), count, bytes_.blocks, stride_ / kBlock, products_.data(), stride_);
         const DenseQueries prepared(false, queries, count, rows_.dim, 1);
         for (std::size_t q = 0; q < count; ++q) {
             poll_(stride_ * bytes_.width);
@@ -114,20 +67,12 @@ class Ranker {
     std::size_t compared() const { return compared_; }
 
  private:
-    // How far apart a distance by bytes and one in full may be, the roundings of both included.
-    float slack(const Rounded& query) const {
-        const float most = bytes_.length + bytes_.error;
-        const float rounding = 1.2e-7f * (static_cast<float>(rows_.dim) / kLanes + 16);
-        const float products = 1.001f * (query.error * bytes_.length + query.length * bytes_.error);
-        if (metric_ == Metric::dot) return products + rounding * query.length * most;
-        return 2 * products + rounding * (query.length + most) * (query.length + most);
-    }
-
     // `products` become distances, less |q|^2 under l2.
-    void rank(const Rounded& query, const float* prepared, float* products) {
+    void rank(const RoundedQueries::Query& query, const float* prepared, float* products) {
         const std::size_t n = rows_.rows.n;
         const bool l2 = metric_ == Metric::l2;
-        const float error = slack(query), scale = (l2 ? -2 : -1) * query.scale;
+        const float error = byte_slack(metric_, query, bytes_.length, bytes_.error, rows_.dim);
+        const float scale = (l2 ? -2 : -1) * query.scale;
         if (!query.known() || !(error < kInfinity)) return compare_all(prepared);
         for (std::size_t r = 0; r < n; ++r)
             products[r] = (l2 ? bytes_.squares[r] : 0) + scale * bytes_.scales[r] * products[r];
@@ -204,9 +149,7 @@ class Ranker {
     std::size_t k_;  // at most as many as there are rows
     SumsFn sums_;
     std::size_t stride_;
-    std::vector<Rounded> queries_;
-    std::vector<std::int32_t> sums_of_bytes_;
-    std::vector<std::int8_t> rounded_;
+    RoundedQueries queries_;
     std::vector<float> products_, distances_;
     std::vector<std::uint32_t> positions_;
     std::vector<std::int64_t> offsets_;

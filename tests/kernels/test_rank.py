@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from misleading import misleading
 from oracle import outputs
 from seeds import seeded
 
@@ -59,6 +60,14 @@ def test_rows_close_to_each_other(kernels: Kernels, metric: Metric) -> None:
         queries = rows[:40] + apart * rng.standard_normal((40, 64))
         for k in (1, 10, 100):
             _check(kernels, metric, queries, rows, k)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_rows_whose_bytes_mislead(kernels: Kernels, metric: Metric) -> None:
+    rng = seeded()
+    for share in (1, 0.7, 0.4):
+        query, rows = misleading(rng, 1500, 96, share)
+        _check(kernels, metric, query, rows, 10)
 
 
 @pytest.mark.parametrize("metric", METRICS)

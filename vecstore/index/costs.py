@@ -21,6 +21,8 @@ COMPARED_BYTE = 0.06  # of each of the lists asked for, and of some more that ar
 TOGETHER = 4  # queries from which on they read rows together: these are scored for each query, and read for all
 SCORED_BYTE = 0.0058
 READ_BYTE = 0.035
+BYTES_FROM, BYTES_ROWS, BYTES_LEAST = 24, 2048, 256  # queries, rows, and of each, from which on most are only bytes
+BYTES_SCORED, BYTES_READ = 0.0021, 0.11
 RESCORED_BYTE = 0.024  # of a candidate, anywhere
 FOUND = 60.0  # of a code that reaches the best so far, of m among n about m log(n / m): refined, kept, sorted
 FOUND_BYTE = 1.05  # of its code
@@ -66,7 +68,12 @@ def exact(matches: int, row_bytes: int, factor: float = 1.0, queries: int = 1, k
 
 def in_order(rows: int, row_bytes: int, queries: int) -> float:
     """Scoring so many rows, one after another, for each of so many queries."""
-    return rows * row_bytes * (EXACT_BYTE if queries < TOGETHER else SCORED_BYTE + READ_BYTE / queries)
+    if queries < TOGETHER:
+        return rows * row_bytes * EXACT_BYTE
+    byte = SCORED_BYTE + READ_BYTE / queries
+    if queries >= BYTES_FROM and rows >= BYTES_ROWS and row_bytes >= BYTES_LEAST:
+        byte = min(byte, BYTES_SCORED + BYTES_READ / queries)
+    return rows * row_bytes * byte
 
 
 def reaching(n: float, m: int) -> float:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 BLOCK = 32
 _LARGEST = np.float32(127)
+_LEAST = np.float32(1e-17)  # of smaller scales the squares of what bytes miss would be lost
 _BATCH = 512  # rows, whose temporary arrays stay in the second-level cache
 _ROWS_MIN = 256  # of fewer, all distances are soon there
 _SHARE = 2  # of the rows one in so many may be asked for: of more, most are compared in full anyway
@@ -32,7 +33,7 @@ class RowBytes:
 
     @classmethod
     def of(cls, rows: NDArray[np.float32]) -> Self:
-        """Of rows (n, dim), all finite; where they are too large to be squared, `error` is not."""
+        """Of rows (n, dim), all finite; where they are too large or too small to be squared, `error` is not."""
         n, dim = rows.shape
         nblocks, width = -(-n // BLOCK), -(-dim // 8) * 8
         scales, squares = np.empty(n, np.float32), np.empty(n, np.float32)
@@ -49,6 +50,8 @@ class RowBytes:
                 missed = batch - numbers * scale[:, None]
                 squares[part] = np.vecdot(batch, batch)
                 error = max(error, float(np.sqrt(np.vecdot(missed, missed).max())))
+                if ((scale > 0) & (scale < _LEAST)).any():
+                    error = np.inf
                 length = max(length, float((scale * np.sqrt(np.vecdot(numbers, numbers))).max()))
         # What float32 may have lost of either, and more.
         error, length = 1.0001 * error + 1e-6 * length, 1.0001 * length

@@ -123,6 +123,17 @@ struct RowFactors {
 using FinishFn = void (*)(float* products, std::size_t nblocks, const RowFactors& factors, float query_scale,
                           float list_add);
 
+// What a row of floats is as bytes: about scale * byte, which are off by the root of `missed` together.
+struct RowRounding {
+    float scale;
+    float square;  // |row|^2
+    float missed;  // infinite where numbers are too small to tell
+};
+
+// `numbers` is room for dim floats.
+using RoundRowFn = void (*)(const std::uint8_t* row, std::size_t dim, float* numbers, std::int8_t* bytes,
+                            RowRounding* out);
+
 struct Ops {
     const char* isa;
     std::size_t query_tile;
@@ -135,6 +146,7 @@ struct Ops {
     TableEstimatesFn table_estimates;
     FillTablesFn fill_tables;
     ExtraDotFn extra_dot;
+    RoundRowFn round_row[3];  // [Element]
     std::size_t (*count_below)(const float* distances, std::size_t n, float bound);
     // Positions i with distances[i] < bound, ascending; returns how many.
     std::size_t (*below)(const float* distances, std::size_t n, float bound, std::uint32_t* positions);
