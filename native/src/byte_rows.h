@@ -29,24 +29,26 @@ struct ByteRows {
 
 inline constexpr std::size_t kByteBlock = 32;  // rows
 
-// Some rows in the layout that products read: blocks of 32, four bytes of each row side by side.
+// A row's bytes to place i of blocks, in the layout that products read: four bytes of each row side by side.
+inline void place_bytes(const std::int8_t* from, std::size_t width, std::size_t i, std::uint8_t* blocks) {
+    std::uint8_t* const to = blocks + i / kByteBlock * kByteBlock * width + i % kByteBlock * 4;
+    for (std::size_t d = 0; d < width; d += 4) {
+        std::uint32_t four;
+        std::memcpy(&four, from + d, 4);
+        four ^= 0x80808080u;
+        std::memcpy(to + d * kByteBlock, &four, 4);
+    }
+}
+
+// Some rows in the layout that products read.
 class ByteBlocks {
  public:
     void pack(const ByteRows& rows, const std::uint32_t* listed, std::size_t count) {
         count_ = count;
         nblocks_ = (count + kByteBlock - 1) / kByteBlock;
-        const std::size_t groups = rows.width / 4;
         data_.resize(nblocks_ * kByteBlock * rows.width);
-        for (std::size_t i = 0; i < nblocks_ * kByteBlock; ++i) {
-            std::uint8_t* to = data_.data() + i / kByteBlock * kByteBlock * rows.width + i % kByteBlock * 4;
-            const std::int8_t* from = rows.row(listed[std::min(i, count - 1)]);
-            for (std::size_t g = 0; g < groups; ++g) {
-                std::uint32_t four;
-                std::memcpy(&four, from + 4 * g, 4);
-                four ^= 0x80808080u;
-                std::memcpy(to + g * kByteBlock * 4, &four, 4);
-            }
-        }
+        for (std::size_t i = 0; i < nblocks_ * kByteBlock; ++i)
+            place_bytes(rows.row(listed[std::min(i, count - 1)]), rows.width, i, data_.data());
     }
     std::size_t columns() const { return nblocks_ * kByteBlock; }
     std::size_t count() const { return count_; }

@@ -3,8 +3,13 @@
 // |q - q'| |r'| + |q| |r - r'|, so that answers are those of all distances, to the last bit.
 #pragma once
 
-#include <memory>
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+#include <vector>
 
+#include "byte_rows.h"
 #include "dense_distances.h"
 #include "dense_queries.h"
 #include "rounded_queries.h"
@@ -26,7 +31,7 @@ class ByBytes {
           rounded_(rounded),
           sums_(sums_of(ops, metric, rows.element)),
           round_row_(ops.round_row[static_cast<int>(rows.element)]),
-          stride_((block_rows + kBlock - 1) / kBlock * kBlock),
+          stride_((block_rows + kByteBlock - 1) / kByteBlock * kByteBlock),
           numbers_(rows.dim),
           row_(rounded.width()),
           bytes_(stride_ * rounded.width()),
@@ -44,7 +49,7 @@ class ByBytes {
         if (seen_ <= again_ || nearest[0].takes_all() || !round(block, first_row))
             return plain_(block, first_row, nearest);
         compared_ = 0;
-        const std::size_t tile = ops_.code_dots.tile, nblocks = (block.count + kBlock - 1) / kBlock;
+        const std::size_t tile = ops_.code_dots.tile, nblocks = (block.count + kByteBlock - 1) / kByteBlock;
         for (std::size_t q = 0; q < nq_; q += tile) {
             const std::size_t count = std::min(tile, nq_ - q);
             poll_(block.count * rows_.rows.bytes_read());
@@ -57,7 +62,6 @@ class ByBytes {
     }
 
  private:
-    static constexpr std::size_t kBlock = 32;
     static constexpr std::size_t kAhead = 4;      // rows that are asked of memory before they are rounded
     static constexpr std::size_t kMostOpen = 10;  // of so many pairs one may stay open: one alone takes as long as six
 
@@ -84,13 +88,7 @@ class ByBytes {
             if (!(length_ + missed < std::numeric_limits<float>::infinity())) return false;
             scales_[i] = rounding.scale * (metric_ == Metric::l2 ? 2 : inverse);
             base_[i] = metric_ == Metric::l2 ? rounding.square : metric_ == Metric::cosine ? 1.0f : 0.0f;
-            std::uint8_t* const to = bytes_.data() + i / kBlock * kBlock * row_.size() + i % kBlock * 4;
-            for (std::size_t d = 0; d < row_.size(); d += 4) {
-                std::uint32_t four;
-                std::memcpy(&four, row_.data() + d, 4);
-                four ^= 0x80808080u;
-                std::memcpy(to + d * kBlock, &four, 4);
-            }
+            place_bytes(row_.data(), row_.size(), i, bytes_.data());
         }
         error_ *= 1.0001f;
         length_ *= 1.0001f;

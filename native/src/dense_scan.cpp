@@ -36,10 +36,6 @@ double element_at(const std::uint8_t* row, Element element, std::size_t d) {
     return exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(fraction + 1024, exponent - 25);
 }
 
-}  // namespace
-
-namespace {
-
 // From so many queries on, rounding rows for them pays.
 constexpr std::size_t kBytesQueries = 24, kBytesDim = 64, kBytesRows = 2048;
 

@@ -4,11 +4,12 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <vector>
+
+#include "distance_key.h"
 
 namespace vecstore {
 
@@ -115,8 +116,7 @@ class ListNearest {
     std::int64_t refined = 0;
 
  private:
-    // Ordered by `key`: the distance's bits, made to ascend as integers, above the row. One comparison without branches
-    // settles both, which is what a heap of unpredictable values spends its time on.
+    // Ordered by `key`, which a heap of unpredictable values spends its time on.
     struct Item {
         std::uint64_t key;
         float error;
@@ -124,19 +124,11 @@ class ListNearest {
         std::uint32_t probe;
 
         Item(float distance, float error, std::uint32_t row, std::uint32_t place, std::uint32_t probe)
-            : key(key_of(distance, row)), error(error), place(place), probe(probe) {}
+            : key(distance_key(distance + 0.0f, row)), error(error), place(place), probe(probe) {}
 
-        float distance() const {
-            const auto bits = static_cast<std::uint32_t>(key >> 32);
-            return std::bit_cast<float>(bits >> 31 != 0 ? bits & 0x7fffffffu : ~bits);
-        }
-        std::uint32_t row() const { return static_cast<std::uint32_t>(key); }
+        float distance() const { return key_distance(key); }
+        std::uint32_t row() const { return key_row(key); }
 
-        static std::uint64_t key_of(float distance, std::uint32_t row) {
-            const auto bits = std::bit_cast<std::uint32_t>(distance + 0.0f);  // no negative zero
-            const std::uint32_t ascending = bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
-            return std::uint64_t{ascending} << 32 | row;
-        }
         friend bool operator<(const Item& a, const Item& b) { return a.key < b.key; }
     };
 

@@ -4,34 +4,22 @@
 #include "ranked.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <memory>
 #include <vector>
 
+#include "byte_rows.h"
 #include "dense_distances.h"
 #include "dense_queries.h"
 #include "dispatch.h"
+#include "distance_key.h"
 #include "rounded_queries.h"
 
 namespace vecstore {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr std::size_t kBlock = 32;
-
-// A distance and a row as one number, of the same order as both (distance first): sorted without branches on floats.
-// (Zeros of two signs would not be equal. Sums start at zero, so that there is one: minus it under dot.)
-std::uint64_t key_of(float distance, std::uint32_t row) {
-    const auto bits = std::bit_cast<std::uint32_t>(distance);
-    return std::uint64_t{bits >> 31 != 0 ? ~bits : bits | 0x80000000u} << 32 | row;
-}
-
-float distance_of(std::uint64_t key) {
-    const auto bits = static_cast<std::uint32_t>(key >> 32);
-    return std::bit_cast<float>(bits >> 31 != 0 ? bits & 0x7fffffffu : ~bits);
-}
 
 class Ranker {
  public:
@@ -42,7 +30,7 @@ class Ranker {
           bytes_(bytes),
           k_(k),
           sums_(sums_of(ops, metric, Element::f32)),
-          stride_((rows.rows.n + kBlock - 1) / kBlock * kBlock),
+          stride_((rows.rows.n + kByteBlock - 1) / kByteBlock * kByteBlock),
           queries_(rows.dim, ops.code_dots.tile),
           products_(ops.code_dots.tile * stride_),
           distances_(rows.rows.n + kOutPadding),
@@ -53,7 +41,7 @@ class Ranker {
     void run(const float* queries, std::size_t count, std::int64_t* out_rows, float* out_distances,
              std::size_t places) {
         queries_.round(ops_, queries, count);
-        ops_.code_dots.bytes(queries_.from(0), count, bytes_.blocks, stride_ / kBlock, products_.data(), stride_);
+        ops_.code_dots.bytes(queries_.from(0), count, bytes_.blocks, stride_ / kByteBlock, products_.data(), stride_);
         const DenseQueries prepared(false, queries, count, rows_.dim, 1);
         for (std::size_t q = 0; q < count; ++q) {
             poll_(stride_ * bytes_.width);
@@ -80,7 +68,7 @@ class Ranker {
         compare(prepared, ops_.below(products, n, first, positions_.data()));
         if (nearest_.size() < k_) return compare_all(prepared);  // there were numbers that are none
         std::nth_element(nearest_.begin(), nearest_.begin() + static_cast<std::ptrdiff_t>(k_ - 1), nearest_.end());
-        const float kth = distance_of(nearest_[k_ - 1]) - (l2 ? query.length * query.length : 0);
+        const float kth = key_distance(nearest_[k_ - 1]) - (l2 ? query.length * query.length : 0);
         const float most = std::nextafter(kth + error, kInfinity);
         if (!(most < kInfinity)) return compare_all(prepared);
         if (!(most > first)) return;
@@ -128,7 +116,7 @@ class Ranker {
         finish_distances(metric_, block, nullptr, distances_.data());
         for (std::size_t i = 0; i < count; ++i) {
             const bool number = distances_[i] <= kInfinity;
-            nearest_.push_back(key_of(number ? distances_[i] : kInfinity, positions_[i]));
+            nearest_.push_back(distance_key(number ? distances_[i] : kInfinity, positions_[i]));
         }
     }
 
@@ -137,8 +125,8 @@ class Ranker {
         if (k_ < nearest_.size()) std::nth_element(nearest_.begin(), end, nearest_.end());
         std::sort(nearest_.begin(), end);
         for (std::size_t i = 0; i < places; ++i) {
-            rows[i] = i < k_ ? static_cast<std::int64_t>(nearest_[i] & 0xffffffffu) : -1;
-            distances[i] = i < k_ ? distance_of(nearest_[i]) : kInfinity;
+            rows[i] = i < k_ ? static_cast<std::int64_t>(key_row(nearest_[i])) : -1;
+            distances[i] = i < k_ ? key_distance(nearest_[i]) : kInfinity;
         }
     }
 
@@ -153,7 +141,8 @@ class Ranker {
     std::vector<float> products_, distances_;
     std::vector<std::uint32_t> positions_;
     std::vector<std::int64_t> offsets_;
-    std::vector<std::uint64_t> nearest_;  // keys of what was compared
+    // Keys of what was compared. Sums start at zero, so that there are no zeros of two signs.
+    std::vector<std::uint64_t> nearest_;
     std::size_t compared_ = 0;
     StopPoll poll_;
 };
