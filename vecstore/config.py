@@ -112,8 +112,9 @@ class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     threads: int = 0  # threads of the kernel pool; 0 = one for each core
     strict_filters: bool = False  # refuse filters on fields without an index
-    filter_cache_bytes: int = 0  # 0: 1/32 of memory_max, at most 64 MiB
-    number_cache_bytes: int = 0  # numbers at payload keys that queries ranked by; 0: 1/32 of memory_max, at most 64 MiB
+    filter_cache_bytes: int = 0  # 0: 1/64 of memory_max, at most 64 MiB
+    number_cache_bytes: int = 0  # numbers at payload keys that queries ranked by; 0: 1/64 of memory_max, at most 64 MiB
+    exact_cache_bytes: int = 0  # vectors as bytes, which exact searches read first; 0: 1/32 of memory_max
     shadow_sample: Share = 0.01  # share of live queries that are answered again exactly, to see what recall they got
     shadow_first: int = 200  # queries of each vector field that are all checked before it is by that share
     shadow_tune: bool = True  # tune on them where they got less recall than was promised, or are unlike the rows

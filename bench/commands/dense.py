@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.commands.common import add, angular, clock, contested, folder, positive, rounds
+from bench.commands.common import add, angular, clock, contested, folder, peers, positive, rounds
 
 
 def add_to(commands: Any) -> None:
@@ -32,6 +32,18 @@ def add_to(commands: Any) -> None:
     contested(one, "bench/results/flat-codes.jsonl")
     rounds(one, 9)
     clock(one)
+
+    one = add(
+        commands, "exact-scans", "bench.exact_scans:exact_scans", "all rows compared, by vectors and by bytes first"
+    )
+    angular(one)
+    one.add_argument("--k", dest="ks", type=positive, nargs="+", default=[10, 100])
+    one.add_argument("--queries", type=positive, default=200)
+    one.add_argument("--rows", type=positive, help="only the first so many rows")
+    rounds(one, 9)
+    clock(one)
+    peers(one)
+    one.add_argument("--out", default="bench/results/exact-scans.jsonl")
 
     one = add(
         commands,

@@ -11,6 +11,7 @@
 #include "dense_distances.h"
 #include "dense_queries.h"
 #include "dispatch.h"
+#include "ranked.h"
 
 namespace vecstore {
 namespace {
@@ -43,6 +44,13 @@ bool pays_by_bytes(std::size_t nq, const DenseRows& rows, std::size_t k) {
     return nq >= kBytesQueries && rows.dim >= kBytesDim && rows.rows.n >= std::max(kBytesRows, 16 * k);
 }
 
+// Of bytes that are there already all are read, where not too few rows are allowed.
+constexpr std::size_t kAllowedShare = 8;
+
+bool pays_by_stored(const DenseRows& rows, const RowBytes& bytes) {
+    return bytes.n != 0 && rows.rows.n <= 0xffffffffu && rows.rows.count_allowed() * kAllowedShare >= rows.rows.n;
+}
+
 // As the kernels take them: under cosine of unit length.
 std::vector<float> in_rows(const DenseQueries& prepared, std::size_t nq, std::size_t dim) {
     std::vector<float> queries(nq * dim);
@@ -56,7 +64,8 @@ std::vector<float> in_rows(const DenseQueries& prepared, std::size_t nq, std::si
 
 }  // namespace
 
-void dense_scan(Metric metric, const float* queries, std::size_t nq, const DenseRows& rows, const TopKOutput& output) {
+std::size_t dense_scan(Metric metric, const float* queries, std::size_t nq, const DenseRows& rows,
+                       const TopKOutput& output, const RowBytes* bytes) {
     const Ops& ops = current_ops();
     const std::size_t tile = nq == 1 ? 1 : ops.query_tile;
     const SumsFn sums = sums_of(ops, metric, rows.element);
@@ -67,9 +76,15 @@ void dense_scan(Metric metric, const float* queries, std::size_t nq, const Dense
         const float* inverse_norms = rows.inverse_norms ? rows.inverse_norms + first : nullptr;
         for (std::size_t t = 0; t < count; ++t) finish_distances(metric, block, inverse_norms, out + t * out_stride);
     };
-    if (!pays_by_bytes(nq, rows, output.k)) return scan_rows(ops, nq, tile, rows.rows, output, distances);
+    const bool stored = bytes != nullptr && pays_by_stored(rows, *bytes);
+    if (!stored && !pays_by_bytes(nq, rows, output.k)) {
+        scan_rows(ops, nq, tile, rows.rows, output, distances);
+        return 0;
+    }
+    const std::vector<float> unit = in_rows(prepared, nq, rows.dim);
+    if (stored) return rank_rows(metric, unit.data(), prepared, nq, rows, *bytes, output);
     RoundedQueries rounded(rows.dim, nq);
-    rounded.round(ops, in_rows(prepared, nq, rows.dim).data(), nq);
+    rounded.round(ops, unit.data(), nq);
     using All = AllDistances<decltype(distances)>;
     scan_blocks(
         nq, (nq + tile - 1) / tile, rows.rows, output,
@@ -78,6 +93,7 @@ void dense_scan(Metric metric, const float* queries, std::size_t nq, const Dense
                                 All(ops, nq, tile, rows.rows.bytes_read(), block_rows, distances));
         },
         MakeTopK{});
+    return 0;
 }
 
 void dense_rerank(Metric metric, const float* queries, std::size_t nq, const DenseRows& rows,

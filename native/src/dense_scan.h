@@ -14,7 +14,12 @@ struct DenseRows {
     const float* inverse_norms;  // (n,), for cosine
 };
 
-void dense_scan(Metric metric, const float* queries, std::size_t nq, const DenseRows& rows, const TopKOutput& output);
+struct RowBytes;
+
+// `bytes`, where they are given, are read first; the answer is the same. Returns how many pairs were compared in full
+// then, 0 where no stored bytes were read.
+std::size_t dense_scan(Metric metric, const float* queries, std::size_t nq, const DenseRows& rows,
+                       const TopKOutput& output, const RowBytes* bytes = nullptr);
 
 // candidates and distances are (nq, m); a candidate of -1 gets +inf. Throws std::invalid_argument for a row >= n.
 void dense_rerank(Metric metric, const float* queries, std::size_t nq, const DenseRows& rows,

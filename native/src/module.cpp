@@ -13,7 +13,7 @@
 #include "hadamard.h"
 #include "hamming_scan.h"
 #include "nearest.h"
-#include "ranked.h"
+#include "row_bytes.h"
 #include "row_bindings.h"
 #include "stop.h"
 
@@ -21,15 +21,70 @@ using namespace vecstore;
 
 namespace {
 
+struct Scan {
+    DenseRows rows;
+    Metric metric;
+    TopKOutput output;
+
+    Scan(int by, const Input& queries, const Input& stored, const Input& inverse_norms, const Input& allowed,
+         const Output& out_rows, const Output& out_distances)
+        : rows(dense_rows(stored, queries.shape(1))),
+          metric(metric_of(by, inverse_norms, rows)),
+          output(top_k_output(queries.shape(0), out_rows, out_distances)) {
+        rows.rows.allowed = bitmap_of(allowed, words(rows.rows.n));
+    }
+
+    std::size_t run(const Input& queries, const RowBytes* bytes) const {
+        if (output.k == 0 || queries.shape(0) == 0) return 0;
+        return dense_scan(metric, data_of<float>(queries), queries.shape(0), rows, output, bytes);
+    }
+};
+
 void scan(int metric, Input queries, Input rows, Input inverse_norms, Input allowed, Output out_rows,
           Output out_distances) {
     check("queries", queries, kFloat32, {kAny, kAny});
-    DenseRows dense = dense_rows(rows, queries.shape(1));
+    Scan(metric, queries, rows, inverse_norms, allowed, out_rows, out_distances).run(queries, nullptr);
+}
+
+std::size_t scan_by_bytes(int metric, Input queries, Input rows, Input inverse_norms, Input allowed, Input blocks,
+                          Input scales, Input squares, Input errors, Input lengths, Output out_rows,
+                          Output out_distances) {
+    check("queries", queries, kFloat32, {kAny, kAny});
+    const Scan scan(metric, queries, rows, inverse_norms, allowed, out_rows, out_distances);
+    check("scales", scales, kFloat32, {kAny});
+    const std::size_t n = scales.shape(0), most = scan.rows.rows.n;
+    if (n > most) fail("scales are those of " + std::to_string(n) + " rows, and there are " + std::to_string(most));
+    const std::size_t nblocks = (n + 31) / 32, width = (scan.rows.dim + 7) / 8 * 8;
+    const bool l2 = scan.metric == Metric::l2;
+    check("blocks", blocks, kUInt8, {nblocks, width / 4, 32, 4});
+    check("squares", squares, kFloat32, {l2 ? n : 0});
+    check("errors", errors, kFloat32, {nblocks});
+    check("lengths", lengths, kFloat32, {nblocks});
+    const RowBytes bytes{n,
+                         data_of<std::uint8_t>(blocks),
+                         width,
+                         data_of<float>(scales),
+                         l2 ? data_of<float>(squares) : nullptr,
+                         data_of<float>(errors),
+                         data_of<float>(lengths)};
+    return scan.run(queries, &bytes);
+}
+
+void rounded(int metric, Input rows, Input inverse_norms, Output blocks, Output scales, Output squares, Output errors,
+             Output lengths) {
+    DenseRows dense = dense_rows(rows, kAny);
     const Metric by = metric_of(metric, inverse_norms, dense);
-    dense.rows.allowed = bitmap_of(allowed, words(dense.rows.n));
-    const TopKOutput output = top_k_output(queries.shape(0), out_rows, out_distances);
-    if (output.k == 0 || queries.shape(0) == 0) return;
-    dense_scan(by, data_of<float>(queries), queries.shape(0), dense, output);
+    const std::size_t n = dense.rows.n, nblocks = (n + 31) / 32;
+    const bool l2 = by == Metric::l2;
+    check("blocks", blocks, kUInt8, {nblocks, (dense.dim + 7) / 8 * 2, 32, 4});
+    check("scales", scales, kFloat32, {n});
+    check("squares", squares, kFloat32, {l2 ? n : 0});
+    check("errors", errors, kFloat32, {nblocks});
+    check("lengths", lengths, kFloat32, {nblocks});
+    const auto floats = [](const Output& array) { return static_cast<float*>(array.data()); };
+    round_rows(by, dense,
+               {static_cast<std::uint8_t*>(blocks.data()), floats(scales), l2 ? floats(squares) : nullptr,
+                floats(errors), floats(lengths)});
 }
 
 std::size_t nearest(int metric, Input queries, Input rows, Input query_bounds, Input row_bounds, Input base,
@@ -50,25 +105,6 @@ std::size_t nearest(int metric, Input queries, Input rows, Input query_bounds, I
                                data_of<float>(base)};
     return nearest_rows(static_cast<Metric>(metric), data_of<float>(queries), nq, dense, bounds,
                         static_cast<std::int64_t*>(out_rows.data()), static_cast<float*>(out_distances.data()));
-}
-
-std::size_t rank(int metric, Input queries, Input rows, Input blocks, Input scales, Input squares, float error,
-                 float length, Output out_rows, Output out_distances) {
-    check("queries", queries, kFloat32, {kAny, kAny});
-    const std::size_t nq = queries.shape(0), dim = queries.shape(1), width = (dim + 7) / 8 * 8;
-    check("rows", rows, kFloat32, {kAny, dim});
-    const std::size_t n = rows.shape(0);
-    check("blocks", blocks, kUInt8, {(n + 31) / 32, width / 4, 32, 4});
-    check("scales", scales, kFloat32, {n});
-    check("squares", squares, kFloat32, {n});
-    const TopKOutput output = top_k_output(nq, out_rows, out_distances);
-    const DenseRows dense = dense_rows(rows, dim);
-    if (metric != 0 && metric != 1) fail("metric must be 0 (l2) or 1 (dot)");
-    if (n == 0 || n > 0xffffffffu) fail("rows must be 1 to 2^32 - 1, not " + std::to_string(n));
-    if (output.k == 0 || nq == 0) return 0;
-    const RowBytes bytes{data_of<std::uint8_t>(blocks), width, data_of<float>(scales),
-                         data_of<float>(squares),       error, length};
-    return rank_rows(static_cast<Metric>(metric), data_of<float>(queries), nq, dense, bytes, output);
 }
 
 void hamming(Input queries, Input rows, Input allowed, Output out_rows, Output out_distances) {
@@ -167,8 +203,11 @@ NB_MODULE(_native, m) {
           optional("allowed"), array("out_rows"), array("out_distances"), Release());
     m.def("nearest", &nearest, nb::arg("metric"), array("queries"), array("rows"), array("query_bounds"),
           array("row_bounds"), array("base"), array("out_rows"), array("out_distances"), Release());
-    m.def("rank", &rank, nb::arg("metric"), array("queries"), array("rows"), array("blocks"), array("scales"),
-          array("squares"), nb::arg("error"), nb::arg("length"), array("out_rows"), array("out_distances"), Release());
+    m.def("scan_by_bytes", &scan_by_bytes, nb::arg("metric"), array("queries"), array("rows"),
+          optional("inverse_norms"), optional("allowed"), array("blocks"), array("scales"), array("squares"),
+          array("errors"), array("lengths"), array("out_rows"), array("out_distances"), Release());
+    m.def("round_rows", &rounded, nb::arg("metric"), array("rows"), optional("inverse_norms"), array("blocks"),
+          array("scales"), array("squares"), array("errors"), array("lengths"), Release());
     m.def("hamming_scan", &hamming, array("queries"), array("rows"), optional("allowed"), array("out_rows"),
           array("out_distances"), Release());
     m.def("rerank", &rerank, nb::arg("metric"), array("queries"), array("rows"), optional("inverse_norms"),

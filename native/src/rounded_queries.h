@@ -48,6 +48,17 @@ class RoundedQueries {
     std::vector<Query> queries_;
 };
 
+// Products of a query's and rows' bytes, in place: distances, less |q|^2 under l2. Only that takes squares.
+inline void to_distances(Metric metric, float query_scale, const float* scales, const float* squares, std::size_t count,
+                         float* products) {
+    if (metric == Metric::l2) {
+        for (std::size_t i = 0; i < count; ++i) products[i] = squares[i] - 2 * query_scale * scales[i] * products[i];
+        return;
+    }
+    const float most = metric == Metric::cosine ? 1 : 0;
+    for (std::size_t i = 0; i < count; ++i) products[i] = most - query_scale * scales[i] * products[i];
+}
+
 // How far apart a distance by bytes and one in full may be, the roundings of both included: rows' bytes stand for
 // vectors of at most `length` that are off by at most `error` (under cosine, both over the row's length).
 inline float byte_slack(Metric metric, const RoundedQueries::Query& query, float length, float error, std::size_t dim) {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from masks import bitmap
 from misleading import misleading
-from oracle import outputs
+from oracle import outputs, to_storage
 from seeds import seeded
 
 from vecstore.kernels.base import Kernels
@@ -45,18 +45,12 @@ def _check(
     assert distances.tobytes() == own.tobytes()
 
 
-def _as(rows: np.ndarray, dtype: str) -> np.ndarray:
-    if dtype == "bfloat16":
-        return (np.ascontiguousarray(rows, np.float32).view(np.uint32) >> 16).astype(np.uint16)
-    return np.ascontiguousarray(rows, dtype)
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_and_dtype(native: Kernels, metric: Metric, dtype: str) -> None:
     rng = seeded()
     for dim in (64, 77, 100):
-        rows = _as(rng.standard_normal((3001, dim)), dtype)
+        rows = to_storage(rng.standard_normal((3001, dim)), dtype)
         for nq, k in ((NQ, 1), (NQ + 9, 10), (50, 180)):
             _check(native, metric, rng.standard_normal((nq, dim)), rows, k)
 

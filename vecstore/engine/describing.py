@@ -68,6 +68,7 @@ class Describing(Named):
             "resident_vectors": (self._storage.blobs.resident_bytes(), self.settings.storage.resident_vectors_bytes),
             "filter_cache": (self._filtering.cached_bytes, self.settings.search.filter_cache_bytes),
             "number_cache": (self._staged.cached_bytes, self.settings.search.number_cache_bytes),
+            "exact_cache": (self.reader.exact.cached_bytes, self.settings.search.exact_cache_bytes),
             "process": (held_bytes(), budget(self.settings)),
         }
 

@@ -15,7 +15,7 @@ import mmap
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -24,9 +24,12 @@ from vecstore.errors import Corruption
 from vecstore.kernels.base import Bitmap, Float32Array, Int64Array, Kernels
 from vecstore.kernels.dense_lists import list_scan
 from vecstore.kernels.graph import OpenGraph, Walk
+from vecstore.kernels.row_bytes import RowBytes
 from vecstore.schema import Metric
 from vecstore.storage.format import CHUNK_BYTES
 from vecstore.storage.interfaces import CheckedBlob
+
+T = TypeVar("T")
 
 KEPT_PART = 32  # pages are given back once files take such a part of the column more of this process's memory
 KEPT_MIN = 8 << 20  # bytes
@@ -164,8 +167,9 @@ class _Guard:
         allowed: Bitmap | None,
         out_rows: Int64Array,
         out_distances: Float32Array,
+        row_bytes: RowBytes | None = None,
     ) -> None:
-        arguments = (metric, queries, rows, inverse_norms, allowed, out_rows, out_distances)
+        arguments = (metric, queries, rows, inverse_norms, allowed, out_rows, out_distances, row_bytes)
         self._whole(self._kernels.scan, rows, allowed, arguments)
 
     def hamming_scan(
@@ -180,16 +184,18 @@ class _Guard:
         self._whole(self._kernels.hamming_scan, rows, allowed, arguments)
 
     def _whole(
-        self, kernel: Callable[..., None], rows: np.ndarray, allowed: Bitmap | None, arguments: tuple[Any, ...]
-    ) -> None:
+        self, kernel: Callable[..., T], rows: np.ndarray, allowed: Bitmap | None, arguments: tuple[Any, ...]
+    ) -> T:
         if not np.may_share_memory(rows, self._checked.rows):
-            kernel(*arguments)
-        elif allowed is not None and not self._reads_whole and bitmaps.count_bits(allowed) <= SINGLE_ROWS:
+            return kernel(*arguments)
+        if allowed is not None and not self._reads_whole and bitmaps.count_bits(allowed) <= SINGLE_ROWS:
             self._checked.check_rows(bitmaps.set_bits(allowed))
-            kernel(*arguments)
-        else:
-            with self._checked.reading_all():
-                kernel(*arguments)
+            return kernel(*arguments)
+        with self._checked.reading_all():
+            return kernel(*arguments)
+
+    def round_rows(self, metric: Metric, rows: np.ndarray, inverse_norms: Float32Array | None) -> RowBytes | None:
+        return self._whole(self._kernels.round_rows, rows, None, (metric, rows, inverse_norms))
 
     def inverse_norms(self, rows: np.ndarray, out: Float32Array) -> None:
         self._whole(self._kernels.inverse_norms, rows, None, (rows, out))

@@ -75,7 +75,17 @@ class Overviews:
         queries = reader.terms.prepared(reader.kernels, view, name, field, examples.rows)
         within = rows_within(view.segments, columns)
         found = search_view(
-            reader.kernels, view, name, queries, len(columns), None, reader.filtering, None, EXACT, within
+            reader.kernels,
+            view,
+            name,
+            queries,
+            len(columns),
+            None,
+            reader.filtering,
+            None,
+            EXACT,
+            within,
+            exact=reader.exact,
         )
         scores = np.zeros((len(ids), len(columns)), np.float32)
         for query in range(len(ids)):

@@ -16,6 +16,7 @@ from vecstore.engine import bitmaps
 from vecstore.engine.answers import hits_of
 from vecstore.engine.collection import Collection, View
 from vecstore.engine.contents import contents, gathered
+from vecstore.engine.exact_cache import ExactCache
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.kinds import Kind, check_selection, kind_of
 from vecstore.engine.params import check_params
@@ -58,6 +59,7 @@ class Reader:
         self.settings = settings
         self.filtering = filtering
         self.terms = TermStatistics()
+        self.exact = ExactCache(settings.search.exact_cache_bytes)
         self.shadow: Shadow | None = (
             Shadow(kernels, filtering, settings.search) if settings.search.shadow_sample else None
         )
@@ -111,7 +113,7 @@ class Reader:
         try:
             ranked = search_view(
                 self.kernels, view, name, queries, k, request.filter, self.filtering, plan, kind.params,
-                settings=self.settings.storage, counted=counted,
+                settings=self.settings.storage, counted=counted, exact=self.exact,
             )  # fmt: skip
         finally:
             held.free()

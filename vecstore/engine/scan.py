@@ -10,9 +10,11 @@ from typing import TypeAlias
 
 import numpy as np
 
+from vecstore.engine.exact_cache import ExactCache
 from vecstore.engine.segment import SegmentView
 from vecstore.index.base import BuiltIndex, Candidates, SearchParams, is_stale
 from vecstore.index.familiar import search_promised
+from vecstore.index.flat import FlatIndex
 from vecstore.index.terms import TermQueries
 from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.rows import Rows
@@ -32,6 +34,7 @@ def search_segment(
     allowed: Bitmap | None,
     n_allowed: int,
     params: SearchParams,
+    exact: ExactCache | None = None,
 ) -> Candidates:
     """The candidates, which say what found them. Kernels break ties by row, the API by id: where rows do not ascend by
     id, a tie at the last place may have kept the wrong one, so the search is widened until the tied run ends."""
@@ -41,6 +44,8 @@ def search_segment(
         return _by_index(kernels, index, view, name, queries, k, allowed, n_allowed, params)
     flat = view.segment.flat(name, view.n_rows) if view.segment.sorted_by_id else view.flat(name)
     kernels = view.segment.guard(kernels, name)  # after what opens the rows, or it sees nothing to guard
+    if exact is not None and isinstance(flat, FlatIndex) and not params.truncate_dim:
+        flat = exact.reading(kernels, view, name, flat, len(queries), k, n_allowed)
     if view.segment.sorted_by_id:
         return flat.search(kernels, queries, k, allowed, params)
     wide = min(k + 1, view.n_rows)

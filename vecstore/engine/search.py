@@ -15,6 +15,7 @@ import numpy as np
 from vecstore.config import Storage
 from vecstore.engine import bitmaps
 from vecstore.engine.collection import View
+from vecstore.engine.exact_cache import ExactCache
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.ids import encode_id
 from vecstore.engine.kinds import live_rows, wholes_of
@@ -64,13 +65,14 @@ def search_view(
     within: Mapping[int, Bitmap] | None = None,
     settings: Storage = DEFAULT_SETTINGS,
     counted: list[Mapping[str, int]] | None = None,
+    exact: ExactCache | None = None,
 ) -> Ranked:
     """The k nearest live points that match, for each query. If at least k points match, k come back, unless `params`
     let segments be left out. `within` has the rows to search, by place of the segment, where these are not all.
-    `counted` gets the counters of each segment that was searched."""
+    `counted` gets the counters of each segment that was searched, `exact` keeps what makes scans of them faster."""
     left_out = LeftOut(params, settings) if params.indexed_only or params.allow_partial else None
     if plan is None and where is None and within is None and left_out is None:
-        return _search_wholes(kernels, view, name, queries, k, params, counted)
+        return _search_wholes(kernels, view, name, queries, k, params, counted, exact)
     found: list[tuple[int, Candidates]] = []
     parts: list[Part] = []
     filtered_out = where is not None or within is not None
@@ -94,7 +96,7 @@ def search_view(
             strategy = "none" if not n_allowed else strategy
             if n_allowed:
                 few = min(k, n_allowed)
-                candidates = search_segment(kernels, segment, name, queries, few, allowed, n_allowed, params)
+                candidates = search_segment(kernels, segment, name, queries, few, allowed, n_allowed, params, exact)
         if candidates is not None:
             found.append((place, candidates))
             if counted is not None:
@@ -122,6 +124,7 @@ def _search_wholes(
     k: int,
     params: SearchParams,
     counted: list[Mapping[str, int]] | None,
+    exact: ExactCache | None,
 ) -> Ranked:
     """What the loop of `search_view` comes to where nothing is filtered, left out or explained."""
     wholes = wholes_of(view, name)
@@ -130,7 +133,7 @@ def _search_wholes(
         check_stop()
         n_allowed = whole.n_allowed
         few = k if k < n_allowed else n_allowed
-        candidates = search_segment(kernels, whole.segment, name, queries, few, whole.allowed, n_allowed, params)
+        candidates = search_segment(kernels, whole.segment, name, queries, few, whole.allowed, n_allowed, params, exact)
         if candidates.recall == 1:
             candidates.basis = "exact"
         found.append((whole.place, candidates))

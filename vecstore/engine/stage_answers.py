@@ -12,6 +12,7 @@ from vecstore.config import Limits, Storage
 from vecstore.engine import bitmaps
 from vecstore.engine.by_metric import metric_distances
 from vecstore.engine.collection import View
+from vecstore.engine.exact_cache import ExactCache
 from vecstore.engine.examples import scorer_of
 from vecstore.engine.filtering import Filtering
 from vecstore.engine.formulas import Candidates
@@ -44,6 +45,7 @@ class StageAnswers:
     kernels: Kernels
     filtering: Filtering
     terms: TermStatistics
+    exact: ExactCache
     numbers: NumberColumns
     view: View
     limits: Limits
@@ -60,7 +62,7 @@ class StageAnswers:
         k = min(stage.k, max(1, self.view.points))
         ranked = search_view(
             self.kernels, self.view, stage.name, queries, k, where, self.filtering, searched, params, within,
-            self.storage, self.counted,
+            self.storage, self.counted, self.exact,
         )  # fmt: skip
         if plan is not None:
             plan.searched = searched
@@ -131,7 +133,7 @@ class StageAnswers:
             only, params = (where, stage.params) if within is None else (None, EXACT)
             ranked = search_view(
                 self.kernels, self.view, name, queries, max(1, k), only, self.filtering, searched, params, within,
-                counted=self.counted,
+                counted=self.counted, exact=self.exact,
             )  # fmt: skip
             if within is None:
                 qualities.append(ranked.quality)

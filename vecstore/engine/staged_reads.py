@@ -108,8 +108,8 @@ class StagedReader:
         reader = self._reader
         settings = reader.settings
         return Staged(
-            reader.kernels, reader.filtering, reader.terms, self._numbers, view, settings.limits, settings.storage,
-            [],
+            reader.kernels, reader.filtering, reader.terms, reader.exact, self._numbers, view, settings.limits,
+            settings.storage, [],
         )  # fmt: skip
 
 

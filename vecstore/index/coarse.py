@@ -110,12 +110,12 @@ class Coarse:
         """The n nearest lists of each query: of many centroids, most are only read as bytes."""
         lists = np.empty((len(queries), n), np.int64)
         distances = np.empty((len(queries), n), np.float32)
+        row_bytes = None
         if bytes_pay(self.nlist, n):
-            if self._bytes.of is None:
-                self._bytes.of = RowBytes.of(self.centroids)
-            kernels.rank(self.metric, queries, self.centroids, self._bytes.of, lists, distances)
-        else:
-            kernels.scan(self.metric, queries, self.centroids, None, None, lists, distances)
+            row_bytes = self._bytes.of
+            if row_bytes is None:
+                row_bytes = self._bytes.of = kernels.round_rows(self.metric, self.centroids, None)
+        kernels.scan(self.metric, queries, self.centroids, None, None, lists, distances, row_bytes)
         return Ranked(lists, distances, np.vecdot(queries, queries)[:, None])
 
     def probes(self, ranked: Ranked, keep: NDArray[np.bool_] | None, low: int = 0, codes: bool = True) -> Probes:

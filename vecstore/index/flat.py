@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -12,6 +13,7 @@ from vecstore.errors import Corruption, InvalidArgument
 from vecstore.index.base import DEFAULT_PARAMS, EXACT_SCAN, Candidates, Index, SearchParams, allowed_count
 from vecstore.index.prefixes import Prefixes
 from vecstore.kernels.base import Bitmap, Float32Array, Kernels
+from vecstore.kernels.row_bytes import RowBytes
 from vecstore.schema import Metric, VectorField
 
 
@@ -59,6 +61,23 @@ class FlatIndex(Index):
         self._rows = rows
         self._inverse_norms = inverse_norms if field.metric is Metric.COSINE else None
         self._prefixes = Prefixes(field.metric, rows)
+        self._row_bytes: RowBytes | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and their dimension."""
+        return self._rows.shape
+
+    def rounded(self, kernels: Kernels, first: int) -> RowBytes | None:
+        """The rows from `first` on as bytes, where these kernels use them."""
+        norms = None if self._inverse_norms is None else self._inverse_norms[first:]
+        return kernels.round_rows(self._metric, self._rows[first:], norms)
+
+    def reading(self, row_bytes: RowBytes) -> Self:
+        """The same index, which reads these bytes of its first rows before the rows."""
+        index = copy.copy(self)
+        index._row_bytes = row_bytes
+        return index
 
     def search(
         self,
@@ -69,11 +88,12 @@ class FlatIndex(Index):
         params: SearchParams = DEFAULT_PARAMS,
     ) -> Candidates:
         found = _places(len(queries), k)
-        rows, norms = self._rows, self._inverse_norms
+        rows, norms, row_bytes = self._rows, self._inverse_norms, self._row_bytes
         if params.truncate_dim not in (0, rows.shape[1]):
             queries, rows, norms = self._prefixes.cut(kernels, queries, params.truncate_dim)
+            row_bytes = None
             found.recall = None  # of the nearest by whole vectors
-        kernels.scan(self._metric, queries, rows, norms, allowed, found.rows, found.distances)
+        kernels.scan(self._metric, queries, rows, norms, allowed, found.rows, found.distances, row_bytes)
         found.counters["rows_scanned"] = len(queries) * allowed_count(self.ntotal, allowed)
         return found
 

@@ -24,18 +24,30 @@ def nearest(
     out_rows: _Array,
     out_distances: _Array,
 ) -> int: ...
-def rank(
+def scan_by_bytes(
     metric: int,
     queries: _Array,
     rows: _Array,
+    inverse_norms: _Array | None,
+    allowed: _Array | None,
     blocks: _Array,
     scales: _Array,
     squares: _Array,
-    error: float,
-    length: float,
+    errors: _Array,
+    lengths: _Array,
     out_rows: _Array,
     out_distances: _Array,
 ) -> int: ...
+def round_rows(
+    metric: int,
+    rows: _Array,
+    inverse_norms: _Array | None,
+    blocks: _Array,
+    scales: _Array,
+    squares: _Array,
+    errors: _Array,
+    lengths: _Array,
+) -> None: ...
 def hamming_scan(
     queries: _Array, rows: _Array, allowed: _Array | None, out_rows: _Array, out_distances: _Array
 ) -> None: ...

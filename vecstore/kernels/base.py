@@ -155,8 +155,10 @@ class Kernels(SparseKernels, SeismicKernels, Protocol):
         allowed: Bitmap | None,  # ceil(n / 64) words, None allows all
         out_rows: Int64Array,  # (nq, k)
         out_distances: Float32Array,  # (nq, k)
+        row_bytes: RowBytes | None = None,  # of the first rows, by the same metric
     ) -> None:
-        """Exact k nearest rows by l2, dot or cosine."""
+        """Exact k nearest rows by l2, dot or cosine. Where there are bytes, they may be read in place of most rows: the
+        answer is the same."""
 
     def nearest(
         self,
@@ -172,16 +174,13 @@ class Kernels(SparseKernels, SeismicKernels, Protocol):
         """The nearest row by l2 or dot, with the bits of `scan` for k = 1, where no distance is below
         base - <query_bounds, row_bounds>. Returns how many pairs were compared in full."""
 
-    def rank(
+    def round_rows(
         self,
         metric: Metric,
-        queries: Float32Array,  # (nq, dim)
-        rows: Float32Array,  # (n, dim), n > 0
-        row_bytes: RowBytes,  # of the same rows
-        out_rows: Int64Array,  # (nq, k)
-        out_distances: Float32Array,  # (nq, k)
-    ) -> int:
-        """The k nearest rows by l2 or dot, with the bits of `scan`. Returns how many pairs were compared in full."""
+        rows: DenseRows,  # (n, dim)
+        inverse_norms: Float32Array | None,  # (n,), cosine only
+    ) -> RowBytes | None:
+        """The rows as bytes, for `scan`; None where this backend reads rows themselves."""
 
     def hamming_scan(
         self,

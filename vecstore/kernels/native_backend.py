@@ -102,8 +102,14 @@ class NativeKernels(NativeSparse):
         allowed: Bitmap | None,
         out_rows: Int64Array,
         out_distances: Float32Array,
+        row_bytes: RowBytes | None = None,
     ) -> None:
-        _native.scan(_code(metric), queries, rows, inverse_norms, allowed, out_rows, out_distances)
+        if row_bytes is None:
+            _native.scan(_code(metric), queries, rows, inverse_norms, allowed, out_rows, out_distances)
+            return
+        b, out = row_bytes, (out_rows, out_distances)
+        arrays = b.blocks, b.scales, b.squares, b.errors, b.lengths
+        _native.scan_by_bytes(_code(metric), queries, rows, inverse_norms, allowed, *arrays, *out)
 
     def nearest(
         self,
@@ -118,18 +124,10 @@ class NativeKernels(NativeSparse):
     ) -> int:
         return _native.nearest(_code(metric), queries, rows, query_bounds, row_bounds, base, out_rows, out_distances)
 
-    def rank(
-        self,
-        metric: Metric,
-        queries: Float32Array,
-        rows: Float32Array,
-        row_bytes: RowBytes,
-        out_rows: Int64Array,
-        out_distances: Float32Array,
-    ) -> int:
-        b = row_bytes
-        arrays = (b.blocks, b.scales, b.squares, b.error, b.length, out_rows, out_distances)
-        return _native.rank(_code(metric), queries, rows, *arrays)
+    def round_rows(self, metric: Metric, rows: DenseRows, inverse_norms: Float32Array | None) -> RowBytes | None:
+        rounded = RowBytes.empty(metric, *rows.shape)
+        _native.round_rows(_code(metric), rows, inverse_norms, *rounded.arrays)
+        return rounded
 
     def hamming_scan(
         self,

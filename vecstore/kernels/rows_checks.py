@@ -15,7 +15,6 @@ from vecstore.kernels.array_checks import (
     check_top_k,
 )
 from vecstore.kernels.base import MihTables
-from vecstore.kernels.row_bytes import RowBytes
 from vecstore.schema import Metric
 
 _Any = NDArray[Any]
@@ -33,22 +32,6 @@ def check_nearest(
     check("base", base, np.float32, (nq,))
     check("out_rows", out_rows, np.int64, (nq,))
     check("out_distances", out_distances, np.float32, (nq,))
-
-
-def check_rank(
-    metric: Metric, queries: _Any, rows: _Any, row_bytes: RowBytes, out_rows: _Any, out_distances: _Any
-) -> None:
-    check("queries", queries, np.float32, (None, None))
-    check("rows", rows, np.float32, (None, queries.shape[1]))
-    n, dim = rows.shape
-    if n == 0:
-        raise ValueError("rows must be 1 to 2^32 - 1, not 0")
-    if metric not in (Metric.L2, Metric.DOT):
-        raise ValueError("metric must be 0 (l2) or 1 (dot)")
-    check("blocks", row_bytes.blocks, np.uint8, (-(-n // 32), -(-dim // 8) * 2, 32, 4))
-    check("scales", row_bytes.scales, np.float32, (n,))
-    check("squares", row_bytes.squares, np.float32, (n,))
-    check_top_k(len(queries), n, None, out_rows, out_distances)
 
 
 def check_scan(

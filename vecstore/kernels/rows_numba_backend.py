@@ -29,7 +29,6 @@ from vecstore.kernels.rows_checks import (
     check_inverse_norms,
     check_mih_search,
     check_nearest,
-    check_rank,
     check_rerank,
     check_scan,
 )
@@ -62,6 +61,7 @@ class NumbaRows(NumbaThreads, ListsByCandidates):
         allowed: Bitmap | None,
         out_rows: Int64Array,
         out_distances: Float32Array,
+        row_bytes: RowBytes | None = None,
     ) -> None:
         check_scan(metric, queries, rows, inverse_norms, allowed, out_rows, out_distances)
         prepared = padded_queries(metric, queries, 4)
@@ -73,8 +73,7 @@ class NumbaRows(NumbaThreads, ListsByCandidates):
             args = (listed, allowed is None, begin, end, heap_rows, heap)
             loops.scan_rows(metric is Metric.L2, prepared, typed, norms, *args)
 
-        row_bytes = rows.shape[1] * rows.itemsize
-        self._top_k(part, len(rows), row_bytes * passes, allowed, out_rows, out_distances)
+        self._top_k(part, len(rows), rows.shape[1] * rows.itemsize * passes, allowed, out_rows, out_distances)
 
     def rerank(
         self,
@@ -114,19 +113,8 @@ class NumbaRows(NumbaThreads, ListsByCandidates):
         self.scan(metric, queries, rows, None, None, out_rows[:, None], out_distances[:, None])
         return len(queries) * len(rows)
 
-    def rank(
-        self,
-        metric: Metric,
-        queries: Float32Array,
-        rows: Float32Array,
-        row_bytes: RowBytes,
-        out_rows: Int64Array,
-        out_distances: Float32Array,
-    ) -> int:
-        """By a scan, without looking at bytes."""
-        check_rank(metric, queries, rows, row_bytes, out_rows, out_distances)
-        self.scan(metric, queries, rows, None, None, out_rows, out_distances)
-        return len(queries) * len(rows)
+    def round_rows(self, metric: Metric, rows: DenseRows, inverse_norms: Float32Array | None) -> RowBytes | None:
+        return None
 
     def hamming_scan(
         self,

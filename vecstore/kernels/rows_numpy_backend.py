@@ -26,7 +26,6 @@ from vecstore.kernels.rows_checks import (
     check_inverse_norms,
     check_mih_search,
     check_nearest,
-    check_rank,
     check_rerank,
     check_scan,
 )
@@ -46,6 +45,7 @@ class NumpyRows(ListsByCandidates):
         allowed: Bitmap | None,
         out_rows: Int64Array,
         out_distances: Float32Array,
+        row_bytes: RowBytes | None = None,
     ) -> None:
         check_scan(metric, queries, rows, inverse_norms, allowed, out_rows, out_distances)
         out_rows.fill(-1)
@@ -103,19 +103,8 @@ class NumpyRows(ListsByCandidates):
         self.scan(metric, queries, rows, None, None, out_rows[:, None], out_distances[:, None])
         return len(queries) * len(rows)
 
-    def rank(
-        self,
-        metric: Metric,
-        queries: Float32Array,
-        rows: Float32Array,
-        row_bytes: RowBytes,
-        out_rows: Int64Array,
-        out_distances: Float32Array,
-    ) -> int:
-        """By a scan, without looking at bytes."""
-        check_rank(metric, queries, rows, row_bytes, out_rows, out_distances)
-        self.scan(metric, queries, rows, None, None, out_rows, out_distances)
-        return len(queries) * len(rows)
+    def round_rows(self, metric: Metric, rows: DenseRows, inverse_norms: Float32Array | None) -> RowBytes | None:
+        return None
 
     def hamming_scan(
         self,

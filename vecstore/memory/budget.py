@@ -37,8 +37,9 @@ PARTS = (
     Part("storage", "seal_bytes", 32, 256 * MIB, 1 + BACKLOG_SEGMENTS),
     Part("storage", "wal_bytes_max", 32, 64 * MIB, BUFFERS),
     Part("storage", "segment_bytes_max", 16, 1_024 * MIB, 4),  # a worker that builds a graph of 768 dimensions
-    Part("search", "filter_cache_bytes", 32, 64 * MIB),
-    Part("search", "number_cache_bytes", 32, 64 * MIB),
+    Part("search", "filter_cache_bytes", 64, 64 * MIB),
+    Part("search", "number_cache_bytes", 64, 64 * MIB),
+    Part("search", "exact_cache_bytes", 32),
     Part("storage", "index_memory_bytes", 4, None, 1, anonymous=False),
 )
 

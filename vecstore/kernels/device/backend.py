@@ -71,12 +71,14 @@ class DeviceKernels:
         allowed: Bitmap | None,
         out_rows: Int64Array,
         out_distances: Float32Array,
+        row_bytes: RowBytes | None = None,
     ) -> None:
         check_scan(metric, queries, rows, inverse_norms, allowed, out_rows, out_distances)
         norms = inverse_norms if metric is Metric.COSINE else None
 
         def host(part: Part) -> None:
-            self._host.scan(metric, queries[part], rows, norms, allowed, out_rows[part], out_distances[part])
+            own = (allowed, out_rows[part], out_distances[part], row_bytes)
+            self._host.scan(metric, queries[part], rows, norms, *own)
 
         def device(part: Part, held: Held) -> Int64Array:
             own = (queries[part], self._on_device(norms), allowed, out_rows[part], out_distances[part])
@@ -87,19 +89,6 @@ class DeviceKernels:
 
         work = work_of("scan", rows, len(rows), allowed)
         self._answer(work, rows, "dense", make, out_rows.shape, host, device)
-
-    def rank(
-        self,
-        metric: Metric,
-        queries: Float32Array,
-        rows: Float32Array,
-        row_bytes: RowBytes,
-        out_rows: Int64Array,
-        out_distances: Float32Array,
-    ) -> int:
-        """By a scan: a device has the products of all rows as soon as those of their bytes."""
-        self.scan(metric, queries, rows, None, None, out_rows, out_distances)
-        return len(queries) * len(rows)
 
     def hamming_scan(
         self,
