@@ -60,6 +60,14 @@ class FieldKind(StrEnum):
 
 
 SPARSE_WIDTH, TOKENS = 128, 64  # entries of a sparse row, and tokens of a multi-vector, that plans reckon with
+
+
+def weight_of(rows: int, tokens: float) -> int:
+    """What multi-vectors count as where rows are counted to tell whether a scan takes long: those of many tokens for
+    several."""
+    return max(rows, int(tokens) // TOKENS)
+
+
 _STORAGE: dict[DataType, np.dtype[np.generic]] = {
     DataType.FLOAT32: np.dtype(np.float32),
     DataType.FLOAT16: np.dtype(np.float16),

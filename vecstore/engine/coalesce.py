@@ -202,7 +202,10 @@ class Coalescer:
         name, spec = field_of(collection.schema, request.using)
         segments = collection.view.segments
         whole = request.params.exact or request.params.truncate_dim > 0
-        rows = sum(view.n_rows if whole else view.segment.work(name, view.n_rows) for view in segments)
+        rows = sum(
+            view.segment.weight(name, view.n_rows) if whole else view.segment.work(name, view.n_rows)
+            for view in segments
+        )
         return rows * spec.storage_width * queries <= INLINE_S * COMPONENTS_PER_S
 
     def _is_wanted(self, waiting: _Waiting) -> bool:

@@ -55,6 +55,10 @@ class GrowingRagged:
             grown.append(arrays[part])
         self._offsets.append(rows.offsets[1:] + start)
 
+    def entries(self, length: int) -> int:
+        """Of the first so many rows, all together."""
+        return int(self._offsets.view(length + 1)[-1])
+
     def view(self, length: int) -> RaggedRows:
         offsets = self._offsets.view(length + 1)
         end = int(offsets[-1])

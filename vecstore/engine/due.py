@@ -43,8 +43,7 @@ class Due:
     def rests_in(self, collection: Collection) -> float | None:
         """How many seconds until the growing segment has not been written to for a while, 0 if it has not; None where
         it is not worth an index."""
-        rows_min = self._indexing.rows_min(collection.schema)
-        if rows_min is None or collection.growing.n_rows < rows_min:
+        if not self._indexing.has_enough(collection.schema, collection.growing):
             return None
         return max(0.0, collection.written_at + self._settings.seal_idle_s - time.monotonic())
 

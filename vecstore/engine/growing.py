@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from vecstore.engine import bitmaps
-from vecstore.engine.columns import GrowingArray, growing_rows
+from vecstore.engine.columns import GrowingArray, GrowingRagged, growing_rows
 from vecstore.engine.ids import encode_id, pack_ids
 from vecstore.engine.records import pack_payloads
 from vecstore.engine.row_columns import empty_rows, one_row, row_arrays
@@ -26,7 +26,7 @@ from vecstore.kernels.select import get_kernels
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex, GrowingFieldIndex
 from vecstore.rows import Rows, StoredVector, TextRows
-from vecstore.schema import FieldKind, Metric, VectorField
+from vecstore.schema import FieldKind, Metric, VectorField, VectorKind, weight_of
 from vecstore.sparse import SparseRows
 from vecstore.types import PointBatch
 
@@ -185,8 +185,15 @@ class GrowingSegment:
     def index(self, name: str) -> BuiltIndex | None:
         return None
 
+    def weight(self, name: str, n_rows: int) -> int:
+        rows = self._rows[name]
+        if self._specs[name].kind is not VectorKind.MULTI:
+            return n_rows
+        assert isinstance(rows, GrowingRagged)
+        return weight_of(n_rows, rows.entries(n_rows))
+
     def work(self, name: str, n_rows: int) -> int:
-        return n_rows
+        return self.weight(name, n_rows)
 
     def dump(self, n_rows: int) -> dict[str, np.ndarray]:
         """The first `n_rows` rows as arrays for the builder (`build.py`), unsorted."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from vecstore.config import Storage as StorageSettings
 from vecstore.engine.collection import Collection
+from vecstore.engine.growing import GrowingSegment
 from vecstore.engine.header import Manifest
 from vecstore.engine.sealed import SealedSegment
 from vecstore.index import auto
@@ -28,7 +29,7 @@ class Indexing:
         self, segment: SealedSegment, name: str, field: VectorField, replaced: Sequence[SealedSegment] = ()
     ) -> Choice:
         """`replaced` are the segments in whose place `segment` is about to come; they are in use still."""
-        n_rows, entry = segment.header.n_rows, segment.header.indexes.get(name)
+        n_rows, entry = segment.weight(name, segment.header.n_rows), segment.header.indexes.get(name)
         if not isinstance(field.index, Auto):
             return self._asked_for(field, n_rows, None if entry is None else entry.spec)
         has = entry.spec if entry is not None else _most_rows_by(replaced, name)
@@ -41,7 +42,7 @@ class Indexing:
         return Choice(choice.spec, f"{choice.why}; {format_index(without)} could not be built: {refused.why}")
 
     def planned(self, field: VectorField, n_rows: int, used: int) -> Choice:
-        """What a new segment of so many rows would have, beside `used` bytes of other indexes."""
+        """What a new segment of so many rows (`schema.weight_of`) would have, beside `used` bytes of other indexes."""
         if not isinstance(field.index, Auto):
             return self._asked_for(field, n_rows, None)
         return auto.choose(field, n_rows, None, used, self.budget, self._settings.auto_index_rows_min)
@@ -57,15 +58,18 @@ class Indexing:
         """Bytes of the vector indexes of other collections."""
         return self.used() - self._used(collection)
 
-    def rows_min(self, schema: Schema) -> int | None:
-        """From how many rows on a segment has an index; None where no field asks for one."""
-        found = []
-        for field in schema.vectors.values():
+    def has_enough(self, schema: Schema, segment: GrowingSegment) -> bool:
+        """Whether a field would have an index if the segment were sealed."""
+        for name, field in schema.vectors.items():
             if isinstance(field.index, Auto) and auto.tiers(field):
-                found.append(self._settings.auto_index_rows_min)
+                rows_min = self._settings.auto_index_rows_min
             elif field.index not in (None, Auto(), Flat()):
-                found.append(self._settings.index_rows_min)
-        return min(found, default=None)
+                rows_min = self._settings.index_rows_min
+            else:
+                continue
+            if segment.weight(name, segment.n_rows) >= rows_min:
+                return True
+        return False
 
     def used(self) -> int:
         """Bytes of all vector indexes."""

@@ -78,4 +78,4 @@ def _waits(segment: SegmentView, name: str, field: VectorField, settings: Storag
     if not segment.segment.sorted_by_id:
         return not field.is_sparse
     rows_min = settings.auto_index_rows_min if isinstance(field.index, Auto) else settings.index_rows_min
-    return segment.n_rows >= rows_min and segment.segment.index(name) is None
+    return segment.segment.weight(name, segment.n_rows) >= rows_min and segment.segment.index(name) is None

@@ -29,7 +29,7 @@ from vecstore.kernels.stop import unstoppable
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex, open_field_index
 from vecstore.rows import HeldRows, StoredRagged, StoredVector
-from vecstore.schema import VectorField
+from vecstore.schema import VectorField, weight_of
 from vecstore.storage.interfaces import Blobs
 
 CODES_SHARE = 8  # scanning codes costs at most such a part of scanning the stored vectors
@@ -149,8 +149,13 @@ class SealedSegment(SealedColumns):
         """The built index of a vector field where a search has opened it."""
         return self._built.get(name)
 
+    def weight(self, name: str, n_rows: int) -> int:
+        tokens = self._columns.get(f"vector.{name}.tokens")
+        return n_rows if tokens is None else weight_of(n_rows, tokens.shape[0])
+
     def work(self, name: str, n_rows: int) -> int:
-        return n_rows // CODES_SHARE if name in self._built else n_rows
+        rows = self.weight(name, n_rows)
+        return rows // CODES_SHARE if name in self._built else rows
 
     def _open_index(self, name: str, entry: IndexColumns) -> BuiltIndex:
         field = msgspec.structs.replace(self._vectors[name], index=entry.spec)

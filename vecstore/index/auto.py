@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from vecstore.index.sizes import Shape, index_sizes
 from vecstore.index_spec import IVF, SAQ, Graph, Index, Inverted, Plaid, Seismic
 from vecstore.index_text import format_index
-from vecstore.schema import VectorField, VectorKind
+from vecstore.schema import TOKENS, VectorField, VectorKind
 
 TIGHT = 1.25  # what a segment has may lead this far past the budget
 ROOMY = 0.75  # something better takes its place only if it leads no further than this
@@ -68,7 +68,8 @@ def choose(
     rows_min: int,
     refused: Index | None = None,
 ) -> Choice:
-    """`has` is the spec of the index that the segment has, or that of what it replaces; `used` are the bytes of all
+    """Multi-vectors of many tokens count as several rows (`schema.weight_of`).
+    `has` is the spec of the index that the segment has, or that of what it replaces; `used` are the bytes of all
     other indexes, `budget` those that all may take. Fewer than `rows_min` rows are searched exactly. What comes after
     `refused`, which could not be built, is left."""
     every = tiers(field)
@@ -104,7 +105,8 @@ def few_rows(field: VectorField, n_rows: int, rows_min: int) -> Choice:
     """For fewer rows than an index is worth that takes long to build."""
     if field.is_sparse and n_rows >= POSTINGS_ROWS_MIN:
         return Choice(Inverted(), f"fewer than {rows_min:,} rows are searched exactly, by lists")
-    return Choice(None, f"fewer than {rows_min:,} rows are scanned exactly")
+    of_tokens = f" of {TOKENS} tokens" if field.kind is VectorKind.MULTI else ""
+    return Choice(None, f"fewer than {rows_min:,} rows{of_tokens} are scanned exactly")
 
 
 def _mib(nbytes: float) -> str:
