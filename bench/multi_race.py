@@ -84,6 +84,11 @@ def settings(data: MultiData, specs: list[str], peers: bool) -> Iterator[Setting
     field = VectorField(VectorKind.MULTI, data.rows.dim, Metric.MAXSIM, DataType.FLOAT16)
     flat = MaxSimFlatIndex(field, data.rows)
     yield Setting("flat", "exact", lambda query, k: flat.search(get_kernels(), query, k, None).rows[0], {})
+    if (row_bytes := flat.rounded(get_kernels(), 0)) is not None:
+        first = flat.reading(row_bytes)
+        yield Setting(
+            "flat", "exact, bytes first", lambda query, k: first.search(get_kernels(), query, k, None).rows[0], {}
+        )
     for text in specs:
         yield from ours(field, data.rows, text)
     if not peers:

@@ -4,59 +4,16 @@
 #include <string>
 
 #include "allowed.h"
+#include "maxsim_document.h"
 #include "ops_choice.h"
-#include "stop.h"
 #include "token_queries.h"
 
 namespace vecstore {
 namespace {
 
-constexpr std::size_t kScratchTokens = 64;  // widened at once; stays in the first-level cache
 constexpr std::size_t kTaskTokens = 1 << 14;
 constexpr std::size_t kTileTokens = 512;  // query tokens that share one pass over the documents
 constexpr std::size_t kRerankTasks = 16;  // documents that a thread takes at once
-
-// The best products of one document with all lanes of a tile of queries.
-class Document {
- public:
-    Document(const MaxSimOps& ops, const TokenRows& rows, const TokenQueries& queries)
-        : ops_(ops), rows_(rows), queries_(queries), best_(queries.width()) {
-        if (rows.half) scratch_.resize(kScratchTokens * rows.dim);
-    }
-
-    const float* best(std::size_t row) {
-        std::fill(best_.begin(), best_.end(), -std::numeric_limits<float>::infinity());
-        const std::size_t count = rows_.count(row), dim = rows_.dim;
-        const std::uint8_t* tokens = rows_.at(row);
-        if (!rows_.half) {
-            add(reinterpret_cast<const float*>(tokens), count);
-            return best_.data();
-        }
-        const auto* halves = reinterpret_cast<const std::uint16_t*>(tokens);
-        for (std::size_t t = 0; t < count; t += kScratchTokens) {
-            const std::size_t n = std::min(kScratchTokens, count - t);
-            ops_.widen(halves + t * dim, n * dim, scratch_.data());
-            add(scratch_.data(), n);
-        }
-        return best_.data();
-    }
-
- private:
-    void add(const float* tokens, std::size_t n) {
-        for (std::size_t t = 0; t < n; t += kScratchTokens) {
-            const std::size_t count = std::min(kScratchTokens, n - t);
-            poll_(count * rows_.dim * queries_.width() / 4);  // products in the time of a byte read
-            ops_.best(queries_.lanes(), queries_.width(), rows_.dim, tokens + t * rows_.dim, count, best_.data());
-        }
-    }
-
-    const MaxSimOps& ops_;
-    const TokenRows& rows_;
-    const TokenQueries& queries_;
-    std::vector<float> best_;
-    std::vector<float> scratch_;
-    StopPoll poll_;
-};
 
 // Queries in runs of about kTileTokens tokens, each with the first query after it.
 std::vector<std::size_t> tiles_of(const TokenRows& queries) {

@@ -67,8 +67,14 @@ inline void best(const float* queries, std::size_t width, std::size_t dim, const
 #endif
 }
 
+#if defined(__AVX512VNNI__)
+constexpr bool kBytesPay = true;
+#else
+constexpr bool kBytesPay = false;
+#endif
+
 constexpr MaxSimOps maxsim_ops(const char* isa) {
-    return {isa, best, widen, best_bytes, values, nearest, spread, table, gaps, interact};
+    return {isa, kBytesPay, best, widen, best_bytes, values, nearest, spread, table, gaps, interact};
 }
 
 }  // namespace

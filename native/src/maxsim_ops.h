@@ -41,6 +41,7 @@ struct TokenScales {
 
 struct MaxSimOps {
     const char* isa;
+    bool bytes_pay;  // whether products of bytes take much less than those of floats
     // best[l] = max(best[l], <query l, token t>) over n tokens (n, dim); `queries` is (dim, width), a multiple of
     // kTokenLanes.
     void (*best)(const float* queries, std::size_t width, std::size_t dim, const float* tokens, std::size_t n,

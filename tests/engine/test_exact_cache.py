@@ -18,6 +18,7 @@ from vecstore.engine.database import Database
 from vecstore.engine.exact_cache import _Waits
 from vecstore.engine.guard import CheckedRows, guarded
 from vecstore.errors import Cancelled, Corruption
+from vecstore.index import flat, maxsim_flat
 from vecstore.index.base import SearchParams
 from vecstore.index.flat import FlatIndex
 from vecstore.index_spec import IVF, RaBitQ
@@ -28,6 +29,7 @@ from vecstore.kernels.stop import Stop
 from vecstore.query.builder import F
 from vecstore.schema import DataType, Metric, Schema, VectorField, VectorKind
 from vecstore.storage.interfaces import CheckedBlob
+from vecstore.tokens import TokenRows
 from vecstore.types import DeleteRequest, PointBatch, QueryRequest, UpsertRequest, VectorBatch
 
 DIM = 64
@@ -42,6 +44,17 @@ SETTINGS = Settings(
     storage=Storage(maintenance=False, index_rows_min=1 << 30, disk_reserve_bytes=0), search=Search(shadow_sample=0.0)
 )
 pytestmark = pytest.mark.skipif(get_kernels().name != "native", reason="other kernels read rows themselves")
+
+
+def _eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that bytes are made of few rows, and soon."""
+    for module, name, value in (
+        (flat, "ROWS_MIN", 64),
+        (maxsim_flat, "TOKENS_MIN", 64),
+        (exact_cache, "GROWN_MIN", 32),
+        (exact_cache, "SCANS", 2),
+    ):
+        monkeypatch.setattr(module, name, value)
 
 
 def _database(exact_cache_bytes: int = 0) -> Database:
@@ -75,8 +88,7 @@ def _bytes_of(n: int, l2: bool = False) -> int:
 
 def test_answers_stay_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """While points come, change, go and are sealed, against a database that keeps nothing."""
-    for name, value in (("ROWS_MIN", 64), ("GROWN_MIN", 32), ("SCANS", 2)):
-        monkeypatch.setattr(exact_cache, name, value)
+    _eager(monkeypatch)
     rng = seeded()
     with _database() as db, _database(exact_cache_bytes=1) as plain:
         both, used = (db, plain), False
@@ -135,7 +147,7 @@ def test_where_bytes_would_not_pay_none_are_made(given: dict[str, Any]) -> None:
 
 def test_few_rows_are_scanned_as_they_are() -> None:
     with _database() as db:
-        _put(db, range(exact_cache.ROWS_MIN - 1))
+        _put(db, range(flat.ROWS_MIN - 1))
         for _ in range(6):
             _ask(db)
         assert _kept(db) == 0
@@ -234,6 +246,40 @@ def test_who_stops_while_they_are_made_leaves_none() -> None:
                 assert not db.reader.exact._making
         assert looks > 3
         assert _kept(db) == _bytes_of(9_000)
+
+
+def test_multi_vectors_have_them_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While points come, go and are sealed, against a database that keeps nothing."""
+    _eager(monkeypatch)
+    rng, made = seeded(), 0
+    schema = Schema({"t": VectorField(VectorKind.MULTI, DIM, Metric.MAXSIM, DataType.FLOAT16)})
+    search = msgspec.structs.replace(SETTINGS.search, exact_cache_bytes=1)
+    with (
+        Database.open(None, SETTINGS) as db,
+        Database.open(None, msgspec.structs.replace(SETTINGS, search=search)) as plain,
+    ):
+        both = db, plain
+        for one in both:
+            one.create_collection("c", schema)
+        for step in range(12):
+            ids = rng.choice(600, int(rng.integers(1, 120)), replace=False).tolist()
+            tokens = [rng.standard_normal((int(rng.integers(0, 6)), DIM)) for _ in ids]
+            rows = TokenRows.of(tokens, DIM, np.float16)
+            for one in both:
+                one.write(UpsertRequest("c", PointBatch(ids, {"t": VectorBatch(rows)}, None)))
+                if step % 3 == 2:
+                    one.write(DeleteRequest("c", ids[:20]))
+                if step % 5 == 4:
+                    settle(one, one.compact("c"))
+            query = TokenRows.of([rng.standard_normal((5, DIM))], DIM, np.float32)
+            for _ in range(3):
+                ours, theirs = (one.query(QueryRequest("c", query, using="t", k=10)) for one in both)
+                assert ours.ids.tolist() == theirs.ids.tolist()
+                assert ours.scores.tobytes() == theirs.scores.tobytes()
+            made += _kept(db) > 0
+        pays = get_kernels().round_tokens(TokenRows.of([np.ones((1, DIM))], DIM, np.float32)) is not None
+        assert bool(made) == pays
+        assert _kept(plain) == 0
 
 
 def test_threads_that_ask_at_once() -> None:

@@ -8,19 +8,16 @@ never change, so what was rounded holds for as long as the segment is there; of 
 from __future__ import annotations
 
 import threading
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from vecstore.engine.segment import SegmentView
 from vecstore.engine.segment_cache import SegmentCache
-from vecstore.index.flat import FlatIndex
+from vecstore.index.scanned import Rounded, ScannedIndex
 from vecstore.kernels.base import Kernels
-from vecstore.kernels.row_bytes import RowBytes
 from vecstore.memory.remembered import Remembered
 
-ROWS_MIN = 2_048  # fewer are soon scanned
-DIM_MIN = 64  # a row's scale and square would be much beside fewer bytes
-ALLOWED_SHARE = 8  # of the rows; where fewer are allowed, kernels read only these
-K_SHARE = 16  # of the rows; where more are asked for, most are compared in full
+Exact = TypeVar("Exact", bound=ScannedIndex)
+
 SCANS = 4  # what rounding takes, about, and so what is waited for
 AGAIN = 4  # times as many scans are waited for where others had pushed it out
 QUERIES = 32  # of a batch, that count as another scan
@@ -39,7 +36,7 @@ class ExactCache:
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
-        self._kept: SegmentCache[RowBytes] = SegmentCache(bytes_max, lambda one: max(1, one.nbytes))
+        self._kept: SegmentCache[Rounded] = SegmentCache(bytes_max, lambda one: max(1, one.nbytes))
         self._waits: Remembered[tuple[str, str], _Waits] = Remembered(KEYS_MAX)
         self._making: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
@@ -49,35 +46,33 @@ class ExactCache:
         return self._kept.size
 
     def reading(
-        self, kernels: Kernels, view: SegmentView, name: str, flat: FlatIndex, nq: int, k: int, n_allowed: int
-    ) -> FlatIndex:
+        self, kernels: Kernels, view: SegmentView, name: str, exact: Exact, nq: int, k: int, n_allowed: int
+    ) -> Exact:
         """The same exact index over a segment's field, which reads bytes first where that pays: kept ones, or new ones
         where the segment was scanned often enough."""
-        n, dim = flat.shape
-        if n < ROWS_MIN or dim < DIM_MIN or k * K_SHARE > n or n_allowed * ALLOWED_SHARE < n:
-            return flat
+        if not exact.bytes_pay(k, n_allowed):
+            return exact
         # A device has the products of all rows as soon. Rows that may not stay in memory may not do so as bytes.
         if getattr(kernels, "reads_whole", False) or getattr(kernels, "frugal", False):
-            return flat
-        kept = self._kept.get(view.segment, name)
+            return exact
+        kept, n = self._kept.get(view.segment, name), exact.ntotal
         if kept is None or n - len(kept) > max(GROWN_MIN, len(kept) // GROWN):
-            kept = self._made(kernels, view, name, flat, nq, kept)
-        return flat if kept is None else flat.reading(kept.first(n))
+            kept = self._made(kernels, view, name, exact, nq, kept)
+        return exact if kept is None else exact.reading(kept.first(n))
 
     def _made(
-        self, kernels: Kernels, view: SegmentView, name: str, flat: FlatIndex, nq: int, kept: RowBytes | None
-    ) -> RowBytes | None:
+        self, kernels: Kernels, view: SegmentView, name: str, exact: ScannedIndex, nq: int, kept: Rounded | None
+    ) -> Rounded | None:
         """What is kept so far, where it is not worth more or another thread is at it."""
-        n, dim = flat.shape
         key = view.segment.uid, name
-        if n * (dim + 8) > self._bytes_max or (kept is None and not self._waited(key, nq)):
+        if exact.rounded_bytes > self._bytes_max or (kept is None and not self._waited(key, nq)):
             return kept
         with self._lock:
             if key in self._making:
                 return kept
             self._making.add(key)
         try:
-            more = flat.rounded(kernels, 0 if kept is None else kept.whole)
+            more = exact.rounded(kernels, 0 if kept is None else kept.whole)
             if more is None:
                 return None
             made = more if kept is None else kept.then(more)

@@ -14,7 +14,7 @@ from vecstore.engine.exact_cache import ExactCache
 from vecstore.engine.segment import SegmentView
 from vecstore.index.base import BuiltIndex, Candidates, SearchParams, is_stale
 from vecstore.index.familiar import search_promised
-from vecstore.index.flat import FlatIndex
+from vecstore.index.scanned import ScannedIndex
 from vecstore.index.terms import TermQueries
 from vecstore.kernels.base import Bitmap, Int64Array, Kernels
 from vecstore.rows import Rows
@@ -44,7 +44,7 @@ def search_segment(
         return _by_index(kernels, index, view, name, queries, k, allowed, n_allowed, params)
     flat = view.segment.flat(name, view.n_rows) if view.segment.sorted_by_id else view.flat(name)
     kernels = view.segment.guard(kernels, name)  # after what opens the rows, or it sees nothing to guard
-    if exact is not None and isinstance(flat, FlatIndex) and not params.truncate_dim:
+    if exact is not None and isinstance(flat, ScannedIndex) and not params.truncate_dim:
         flat = exact.reading(kernels, view, name, flat, len(queries), k, n_allowed)
     if view.segment.sorted_by_id:
         return flat.search(kernels, queries, k, allowed, params)

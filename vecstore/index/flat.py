@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vecstore.errors import Corruption, InvalidArgument
 from vecstore.index.base import DEFAULT_PARAMS, EXACT_SCAN, Candidates, Index, SearchParams, allowed_count
 from vecstore.index.prefixes import Prefixes
+from vecstore.index.scanned import ScannedIndex
 from vecstore.kernels.base import Bitmap, Float32Array, Kernels
 from vecstore.kernels.row_bytes import RowBytes
 from vecstore.schema import Metric, VectorField
@@ -49,14 +50,20 @@ def scan_radius(
     return found
 
 
-class FlatIndex(Index):
-    """Dense rows by the field's metric. Holds references only: cheap enough to build for one query."""
+ROWS_MIN = 2_048  # fewer are soon scanned
+DIM_MIN = 64  # a row's scale and square would be much beside fewer bytes
+ALLOWED_SHARE = 8  # of the rows; where fewer are allowed, kernels read only these
+K_SHARE = 16  # of the rows; where more are asked for, most are compared in full
+
+
+class FlatIndex(ScannedIndex):
+    """Dense rows by the field's metric."""
 
     name: ClassVar[str] = "flat"
 
     def __init__(self, field: VectorField, rows: NDArray[Any], inverse_norms: Float32Array | None = None) -> None:
         """`rows` is (n, dim) in the field's storage dtype; `inverse_norms` is float32 (n,), for cosine only."""
-        self.ntotal = len(rows)
+        self.ntotal, self._dim = len(rows), int(rows.shape[1])
         self._metric = field.metric
         self._rows = rows
         self._inverse_norms = inverse_norms if field.metric is Metric.COSINE else None
@@ -64,17 +71,18 @@ class FlatIndex(Index):
         self._row_bytes: RowBytes | None = None
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and their dimension."""
-        return self._rows.shape
+    def rounded_bytes(self) -> int:
+        return self.ntotal * (self._dim + 8)
+
+    def bytes_pay(self, k: int, n_allowed: int) -> bool:
+        n = self.ntotal
+        return n >= ROWS_MIN and self._dim >= DIM_MIN and k * K_SHARE <= n and n_allowed * ALLOWED_SHARE >= n
 
     def rounded(self, kernels: Kernels, first: int) -> RowBytes | None:
-        """The rows from `first` on as bytes, where these kernels use them."""
         norms = None if self._inverse_norms is None else self._inverse_norms[first:]
         return kernels.round_rows(self._metric, self._rows[first:], norms)
 
     def reading(self, row_bytes: RowBytes) -> Self:
-        """The same index, which reads these bytes of its first rows before the rows."""
         index = copy.copy(self)
         index._row_bytes = row_bytes
         return index

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import numpy as np
 
 from vecstore.errors import Corruption, InvalidArgument
-from vecstore.index.base import DEFAULT_PARAMS, EXACT_SCAN, Candidates, Index, SearchParams, allowed_count
+from vecstore.index.base import DEFAULT_PARAMS, EXACT_SCAN, Candidates, SearchParams, allowed_count
+from vecstore.index.scanned import ScannedIndex
 from vecstore.kernels.base import Bitmap, Kernels
+from vecstore.kernels.token_row_bytes import TokenRowBytes
 from vecstore.schema import VectorField
 from vecstore.tokens import TokenRows
 
@@ -26,14 +29,36 @@ def check_token_rows(field: VectorField, rows: TokenRows) -> None:
         raise Corruption(f"offsets of {len(rows)} rows do not ascend to the {len(tokens)} tokens that are stored")
 
 
-class MaxSimFlatIndex(Index):
-    """Rows of tokens. Holds references only: cheap enough to build for one query."""
+TOKENS_MIN = 2_048  # fewer are soon scanned
+ALLOWED_SHARE = 8  # of the rows; where fewer are allowed, bytes would be made of too many
+K_SHARE = 8  # of the rows; where more are asked for, most are compared in full
+
+
+class MaxSimFlatIndex(ScannedIndex):
+    """Rows of tokens."""
 
     name: ClassVar[str] = "flat_maxsim"
 
     def __init__(self, field: VectorField, rows: TokenRows) -> None:
         self.ntotal = len(rows)
         self._rows = rows
+        self._row_bytes: TokenRowBytes | None = None
+
+    @property
+    def rounded_bytes(self) -> int:
+        return len(self._rows.tokens) * (self._rows.dim + 8)
+
+    def bytes_pay(self, k: int, n_allowed: int) -> bool:
+        enough = len(self._rows.tokens) >= TOKENS_MIN
+        return enough and k * K_SHARE <= self.ntotal and n_allowed * ALLOWED_SHARE >= self.ntotal
+
+    def rounded(self, kernels: Kernels, first: int) -> TokenRowBytes | None:
+        return kernels.round_tokens(self._rows[first:] if first else self._rows)
+
+    def reading(self, row_bytes: TokenRowBytes) -> Self:
+        index = copy.copy(self)
+        index._row_bytes = row_bytes
+        return index
 
     def search(
         self,
@@ -48,7 +73,7 @@ class MaxSimFlatIndex(Index):
             raise InvalidArgument(f"truncate_dim={params.truncate_dim} suits dense vectors, these are rows of tokens")
         places = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
         found = Candidates(*places, recall=1.0, strategy=EXACT_SCAN)
-        kernels.maxsim_scan(queries, self._rows, allowed, found.rows, found.distances)
+        kernels.maxsim_scan(queries, self._rows, allowed, found.rows, found.distances, self._row_bytes)
         found.counters["rows_scanned"] = len(queries) * allowed_count(self.ntotal, allowed)
         return found
 

@@ -273,6 +273,23 @@ def maxsim_scan(
     out_rows: _Array,
     out_distances: _Array,
 ) -> None: ...
+def maxsim_scan_by_bytes(
+    query_offsets: _Array,
+    query_tokens: _Array,
+    offsets: _Array,
+    tokens: _Array,
+    allowed: _Array | None,
+    bytes: _Array,
+    scales: _Array,
+    errors: _Array,
+    lengths: _Array,
+    out_rows: _Array,
+    out_distances: _Array,
+) -> int: ...
+def token_bytes_pay() -> bool: ...
+def round_tokens(
+    offsets: _Array, tokens: _Array, bytes: _Array, scales: _Array, errors: _Array, lengths: _Array
+) -> None: ...
 def maxsim_rerank(
     query_offsets: _Array,
     query_tokens: _Array,

@@ -22,6 +22,7 @@ from vecstore.kernels.graph import BuildParams, ByteRows, GraphArrays, GraphBuil
 from vecstore.kernels.row_bytes import RowBytes
 from vecstore.kernels.seismic import SeismicKernels
 from vecstore.kernels.sparse import SparseKernels
+from vecstore.kernels.token_row_bytes import TokenRowBytes
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.schema import Metric
 from vecstore.tokens import TokenRows
@@ -334,8 +335,12 @@ class Kernels(SparseKernels, SeismicKernels, Protocol):
         allowed: Bitmap | None,
         out_rows: Int64Array,  # (nq, k)
         out_distances: Float32Array,  # (nq, k)
+        row_bytes: TokenRowBytes | None = None,  # of the first rows
     ) -> None:
-        """Exact k nearest rows by maxsim. A row without tokens is not found."""
+        """Exact k nearest rows by maxsim. A row without tokens is not found. `row_bytes` as in `scan`."""
+
+    def round_tokens(self, rows: TokenRows) -> TokenRowBytes | None:
+        """The rows as bytes, for `maxsim_scan`; None where this backend reads rows themselves."""
 
     def maxsim_rerank(
         self,

@@ -35,6 +35,7 @@ from vecstore.kernels.row_bytes import RowBytes
 from vecstore.kernels.seismic import OpenSeismic, SeismicArrays, Visit
 from vecstore.kernels.sparse_native import NativeSparse, stored
 from vecstore.kernels.stop import use_native
+from vecstore.kernels.token_row_bytes import TokenRowBytes
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.packed_sparse import StoredRows
 from vecstore.schema import Metric
@@ -339,9 +340,21 @@ class NativeKernels(NativeSparse):
         allowed: Bitmap | None,
         out_rows: Int64Array,
         out_distances: Float32Array,
+        row_bytes: TokenRowBytes | None = None,
     ) -> None:
         arrays = (queries.offsets, queries.tokens, rows.offsets, rows.tokens)
-        _native.maxsim_scan(*arrays, allowed, out_rows, out_distances)
+        if row_bytes is None:
+            _native.maxsim_scan(*arrays, allowed, out_rows, out_distances)
+            return
+        b, out = row_bytes, (out_rows, out_distances)
+        _native.maxsim_scan_by_bytes(*arrays, allowed, b.tokens, b.scales, b.errors, b.lengths, *out)
+
+    def round_tokens(self, rows: TokenRows) -> TokenRowBytes | None:
+        if not _native.token_bytes_pay():
+            return None
+        b = TokenRowBytes.empty(rows)
+        _native.round_tokens(rows.offsets, rows.tokens, b.tokens, b.scales, b.errors, b.lengths)
+        return b
 
     def maxsim_rerank(
         self, queries: TokenRows, rows: TokenRows, candidates: Int64Array, out_distances: Float32Array

@@ -48,7 +48,7 @@ class RowBytes:
 
     @property
     def nbytes(self) -> int:
-        return sum(array.nbytes for array in self.arrays)
+        return int(sum(array.nbytes for array in self.arrays))
 
     @property
     def whole(self) -> int:

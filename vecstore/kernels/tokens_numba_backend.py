@@ -27,12 +27,16 @@ from vecstore.kernels.numba_rows import as_typed
 from vecstore.kernels.numba_threads import LAST_ROW, NumbaThreads, slices
 from vecstore.kernels.stop import check_stop
 from vecstore.kernels.stop_alarm import watched
+from vecstore.kernels.token_row_bytes import TokenRowBytes
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.kernels.tokens_numpy import PythonTokens
 from vecstore.tokens import TokenRows
 
 
 class NumbaTokens(NumbaThreads):
+    def round_tokens(self, rows: TokenRows) -> TokenRowBytes | None:
+        return None
+
     def maxsim_scan(
         self,
         queries: TokenRows,
@@ -40,6 +44,7 @@ class NumbaTokens(NumbaThreads):
         allowed: Bitmap | None,
         out_rows: Int64Array,
         out_distances: Float32Array,
+        row_bytes: TokenRowBytes | None = None,
     ) -> None:
         check_maxsim_scan(queries, rows, allowed, out_rows, out_distances)
         lanes = [np.ascontiguousarray(query.tokens.T) for query in queries]
@@ -52,8 +57,8 @@ class NumbaTokens(NumbaThreads):
                     maxsim_numba.scan(query, tokens, rows.offsets, *asked, heap_rows[q], heap[q], flag)
             check_stop()
 
-        row_bytes = len(queries.tokens) * rows.nbytes // max(1, len(rows))
-        self._top_k(part, len(rows), row_bytes, allowed, out_rows, out_distances)
+        work = len(queries.tokens) * rows.nbytes // max(1, len(rows))
+        self._top_k(part, len(rows), work, allowed, out_rows, out_distances)
         out_rows[out_rows == LAST_ROW] = -1
 
     def maxsim_rerank(

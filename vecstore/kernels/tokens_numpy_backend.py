@@ -21,12 +21,16 @@ from vecstore.kernels.maxsim_checks import (
     check_token_rerank,
 )
 from vecstore.kernels.numpy_rows import merge_into
+from vecstore.kernels.token_row_bytes import TokenRowBytes
 from vecstore.kernels.tokens import OpenTokens, TokenCodes
 from vecstore.kernels.tokens_numpy import PythonTokens
 from vecstore.tokens import TokenRows
 
 
 class NumpyTokens:
+    def round_tokens(self, rows: TokenRows) -> TokenRowBytes | None:
+        return None
+
     def maxsim_scan(
         self,
         queries: TokenRows,
@@ -34,6 +38,7 @@ class NumpyTokens:
         allowed: Bitmap | None,
         out_rows: Int64Array,
         out_distances: Float32Array,
+        row_bytes: TokenRowBytes | None = None,
     ) -> None:
         check_maxsim_scan(queries, rows, allowed, out_rows, out_distances)
         out_rows.fill(-1)

@@ -36,6 +36,7 @@ from vecstore.kernels.device.uploads import upload_bytes, upload_rows, upload_ta
 from vecstore.kernels.maxsim_checks import check_maxsim_scan
 from vecstore.kernels.row_bytes import RowBytes
 from vecstore.kernels.rows_checks import check_dense_list_scan, check_hamming_scan, check_rerank, check_scan
+from vecstore.kernels.token_row_bytes import TokenRowBytes
 from vecstore.schema import Metric
 from vecstore.tokens import TokenRows
 
@@ -260,11 +261,12 @@ class DeviceKernels:
         allowed: Bitmap | None,
         out_rows: Int64Array,
         out_distances: Float32Array,
+        row_bytes: TokenRowBytes | None = None,
     ) -> None:
         check_maxsim_scan(queries, rows, allowed, out_rows, out_distances)
 
         def host(part: Part) -> None:
-            self._host.maxsim_scan(queries[part], rows, allowed, out_rows[part], out_distances[part])
+            self._host.maxsim_scan(queries[part], rows, allowed, out_rows[part], out_distances[part], row_bytes)
 
         def device(part: Part, held: Held) -> Int64Array:
             return maxsim.scan(self._device, held, queries[part], allowed, out_rows[part], out_distances[part])
