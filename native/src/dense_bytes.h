@@ -53,7 +53,8 @@ class ByBytes {
         for (std::size_t q = 0; q < nq_; q += tile) {
             const std::size_t count = std::min(tile, nq_ - q);
             poll_(block.count * rows_.rows.bytes_read());
-            ops_.code_dots.bytes(rounded_.from(q), count, bytes_.data(), nblocks, products_.data(), stride_);
+            ops_.code_dots.bytes(rounded_.from(q), RoundedQueries::together(count), bytes_.data(), nblocks,
+                                 products_.data(), stride_);
             for (std::size_t t = 0; t < count; ++t)
                 compared += take(q + t, products_.data() + t * stride_, bounds, block, first_row, nearest[q + t]);
         }

@@ -79,8 +79,8 @@ class Ranker {
                 float* const products = products_.get() + q % tile_ * stride_;
                 if (q % tile_ == 0) {
                     poll_(n * bytes_.width);
-                    ops_.code_dots.bytes(queries_.from(q), std::min(tile_, count - q), blocks, nblocks, products,
-                                         stride_);
+                    const std::size_t together = RoundedQueries::together(std::min(tile_, count - q));
+                    ops_.code_dots.bytes(queries_.from(q), together, blocks, nblocks, products, stride_);
                 }
                 take(q);
                 rank(queries_[q], byte_slack(metric_, queries_[q], length, error, rows_.dim), low, n, products);
@@ -202,7 +202,7 @@ class Ranker {
 std::size_t rank_rows(Metric metric, const float* unit, const DenseQueries& prepared, std::size_t nq,
                       const DenseRows& rows, const RowBytes& bytes, const TopKOutput& output) {
     const Ops& ops = current_ops();
-    const std::size_t n = rows.rows.n, k = std::min(output.k, n), tile = std::min(ops.code_dots.tile, nq);
+    const std::size_t n = rows.rows.n, k = std::min(output.k, n), tile = RoundedQueries::together(std::min(ops.code_dots.tile, nq));
     const std::size_t tiles = (nq + tile - 1) / tile;
     const std::size_t threads = std::max<std::size_t>(1, workers_for(tiles * n * bytes.width));
     // Tasks are groups of queries, and where these are too few for all threads, parts of the rows.

@@ -1,6 +1,7 @@
 // Queries as bytes times a scale each, and what products of them with rows' bytes may be off.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -19,7 +20,11 @@ class RoundedQueries {
     };
 
     RoundedQueries(std::size_t dim, std::size_t most)
-        : dim_(dim), width_((dim + 7) / 8 * 8), bytes_(most * width_), numbers_(dim) {}
+        : dim_(dim), width_((dim + 7) / 8 * 8), most_((most + 7) / 8 * 8), bytes_(most_ * width_), numbers_(dim) {}
+
+    // Products take 1, 2, 4 or 8 queries in one pass over the rows: as many as these are taken together, though the last
+    // ones of a tile are none.
+    static std::size_t together(std::size_t count) { return std::bit_ceil(count); }
 
     void round(const Ops& ops, const float* queries, std::size_t count) {
         queries_.clear();
@@ -34,6 +39,7 @@ class RoundedQueries {
             for (std::size_t d = 0; d < dim_; ++d) sum += bytes[d];
             sums_.push_back(sum);
         }
+        sums_.resize(most_);
     }
 
     std::size_t width() const { return width_; }
@@ -41,8 +47,8 @@ class RoundedQueries {
     ByteQueries from(std::size_t q) const { return {bytes_.data() + q * width_, width_, sums_.data() + q, nullptr}; }
 
  private:
-    std::size_t dim_, width_;
-    std::vector<std::int8_t> bytes_;  // filled up with zeros
+    std::size_t dim_, width_, most_;
+    std::vector<std::int8_t> bytes_;  // rows of most_, filled up with zeros
     std::vector<float> numbers_;
     std::vector<std::int32_t> sums_;
     std::vector<Query> queries_;
