@@ -60,12 +60,13 @@ class FieldKind(StrEnum):
 
 
 SPARSE_WIDTH, TOKENS = 128, 64  # entries of a sparse row, and tokens of a multi-vector, that plans reckon with
+WEIGHED_TOKENS, WEIGHT_MAX = 8, 40  # tokens of a multi-vector that count as a row, and rows that one counts for at most
 
 
 def weight_of(rows: int, tokens: float) -> int:
     """What multi-vectors count as where rows are counted to tell whether a scan takes long: those of many tokens for
-    several."""
-    return max(rows, int(tokens) // TOKENS)
+    several. Of few rows, however long, an index has to look at most."""
+    return max(rows, min(int(tokens) // WEIGHED_TOKENS, WEIGHT_MAX * rows))
 
 
 _STORAGE: dict[DataType, np.dtype[np.generic]] = {

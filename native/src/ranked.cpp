@@ -202,7 +202,8 @@ class Ranker {
 std::size_t rank_rows(Metric metric, const float* unit, const DenseQueries& prepared, std::size_t nq,
                       const DenseRows& rows, const RowBytes& bytes, const TopKOutput& output) {
     const Ops& ops = current_ops();
-    const std::size_t n = rows.rows.n, k = std::min(output.k, n), tile = RoundedQueries::together(std::min(ops.code_dots.tile, nq));
+    const std::size_t n = rows.rows.n, k = std::min(output.k, n);
+    const std::size_t tile = RoundedQueries::together(std::min(ops.code_dots.tile, nq));
     const std::size_t tiles = (nq + tile - 1) / tile;
     const std::size_t threads = std::max<std::size_t>(1, workers_for(tiles * n * bytes.width));
     // Tasks are groups of queries, and where these are too few for all threads, parts of the rows.

@@ -22,8 +22,7 @@ class RoundedQueries {
     RoundedQueries(std::size_t dim, std::size_t most)
         : dim_(dim), width_((dim + 7) / 8 * 8), most_((most + 7) / 8 * 8), bytes_(most_ * width_), numbers_(dim) {}
 
-    // Products take 1, 2, 4 or 8 queries in one pass over the rows: as many as these are taken together, though the last
-    // ones of a tile are none.
+    // Products take 1, 2, 4 or 8 queries in one pass over the rows: so many are taken, the last of which may be none.
     static std::size_t together(std::size_t count) { return std::bit_ceil(count); }
 
     void round(const Ops& ops, const float* queries, std::size_t count) {

@@ -15,12 +15,12 @@ from vecstore.engine.database import Database
 from vecstore.estimating import EstimateRequest
 from vecstore.index.base import SearchParams
 from vecstore.index_spec import Auto, Index, Plaid
-from vecstore.schema import TOKENS, Metric, Schema, VectorField, VectorKind
+from vecstore.schema import WEIGHED_TOKENS, WEIGHT_MAX, Metric, Schema, VectorField, VectorKind
 from vecstore.tokens import TokenRows
 from vecstore.types import PointBatch, QueryRequest, UpsertRequest, VectorBatch
 
 DIM = 16
-PAGES, PER_PAGE = 40, 10 * TOKENS  # which count as 400 rows
+PAGES, PER_PAGE = 40, 10 * WEIGHED_TOKENS  # which count as 400 rows
 STORAGE = Storage(
     in_place_rows=100_000, index_rows_min=300, auto_index_rows_min=300, seal_idle_s=1 << 20, disk_reserve_bytes=0
 )
@@ -59,7 +59,18 @@ def test_few_rows_of_many_tokens_are_indexed(
     assert _served_by(db) == [served]
     if isinstance(index, Auto) and served == "flat":
         why = db.stats("c")["segments"][0]["chosen"]["t"]["why"]
-        assert why == "fewer than 300 rows of 64 tokens are scanned exactly"
+        assert why == "fewer than 300 rows, or 2,400 tokens, are scanned exactly"
+
+
+def test_very_few_rows_are_not_however_long(reopen: Callable[..., Database]) -> None:
+    db = _open(reopen, Plaid())
+    rows = 300 // WEIGHT_MAX
+    _put(db, rows, 100 * WEIGHED_TOKENS)
+    settle(db, db.compact("c"))
+    assert _served_by(db) == ["flat"]
+    _put(db, rows + 1, 100 * WEIGHED_TOKENS)
+    settle(db, db.compact("c"))
+    assert _served_by(db) == ["plaid"]
 
 
 def test_a_growing_segment_of_many_tokens_is_sealed_for_its_index(reopen: Callable[..., Database]) -> None:

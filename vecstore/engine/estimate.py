@@ -15,7 +15,7 @@ from vecstore.engine.indexing import Indexing
 from vecstore.index.sizes import Shape, index_sizes, sparse_bytes
 from vecstore.index_spec import Flat, Graph, Index, Inverted, Seismic
 from vecstore.index_text import format_index
-from vecstore.schema import SPARSE_WIDTH, TOKENS, FieldKind, Metric, Schema, VectorField, VectorKind, weight_of
+from vecstore.schema import SPARSE_WIDTH, TOKENS, FieldKind, Metric, Schema, VectorField, VectorKind
 
 COPIES_ON_DISK = 2  # the store's, and the file that is mapped
 KEY_BYTES = 13  # of a text or UUID as an id, beside it: its tag, offset, hash and row, less what numbers take
@@ -99,11 +99,11 @@ class Estimate:
     ) -> dict[str, Any]:
         shape = Shape(per_segment, self._typical.entries.get(name, 0.0), self._typical.terms.get(name, 0))
         tokens = per_segment * shape.entries if field.kind is VectorKind.MULTI else 0
-        weight = weight_of(per_segment, tokens)
-        choice = self._indexing.planned(field, weight, used)
+        choice = self._indexing.planned(field, per_segment, tokens, used)
         sizes = _sizes(choice.spec, field, shape)
         if segments > 1 and choice.why:  # left to the engine, which sees what the others take
-            choice = self._indexing.planned(field, weight, used + int((segments - 1) * sum(sizes.values())))
+            others = used + int((segments - 1) * sum(sizes.values()))
+            choice = self._indexing.planned(field, per_segment, tokens, others)
             sizes = _sizes(choice.spec, field, shape)
         spec = choice.spec or Flat()
         parts = {part: segments * size for part, size in sizes.items()}

@@ -185,15 +185,15 @@ class GrowingSegment:
     def index(self, name: str) -> BuiltIndex | None:
         return None
 
-    def weight(self, name: str, n_rows: int) -> int:
+    def tokens(self, name: str, n_rows: int) -> int:
         rows = self._rows[name]
         if self._specs[name].kind is not VectorKind.MULTI:
-            return n_rows
+            return 0
         assert isinstance(rows, GrowingRagged)
-        return weight_of(n_rows, rows.entries(n_rows))
+        return rows.entries(n_rows)
 
     def work(self, name: str, n_rows: int) -> int:
-        return self.weight(name, n_rows)
+        return weight_of(n_rows, self.tokens(name, n_rows))
 
     def dump(self, n_rows: int) -> dict[str, np.ndarray]:
         """The first `n_rows` rows as arrays for the builder (`build.py`), unsorted."""

@@ -13,7 +13,7 @@ from vecstore.index import auto
 from vecstore.index.auto import Choice
 from vecstore.index_spec import Auto, Flat, Index, Inverted
 from vecstore.index_text import format_index
-from vecstore.schema import Schema, VectorField
+from vecstore.schema import Schema, VectorField, weight_of
 
 
 class Indexing:
@@ -29,29 +29,32 @@ class Indexing:
         self, segment: SealedSegment, name: str, field: VectorField, replaced: Sequence[SealedSegment] = ()
     ) -> Choice:
         """`replaced` are the segments in whose place `segment` is about to come; they are in use still."""
-        n_rows, entry = segment.weight(name, segment.header.n_rows), segment.header.indexes.get(name)
+        n_rows, entry = segment.header.n_rows, segment.header.indexes.get(name)
+        tokens = segment.tokens(name, n_rows)
         if not isinstance(field.index, Auto):
-            return self._asked_for(field, n_rows, None if entry is None else entry.spec)
+            return self._asked_for(field, n_rows, tokens, None if entry is None else entry.spec)
         has = entry.spec if entry is not None else _most_rows_by(replaced, name)
         rows_min = self._settings.auto_index_rows_min
         used, refused = self._used_by_others(segment, name, replaced), segment.refused.get(name)
         without = refused.spec if refused is not None and not refused.cancelled else None
-        choice = auto.choose(field, n_rows, has, used, self.budget, rows_min, without)
+        choice = auto.choose(field, n_rows, has, used, self.budget, rows_min, without, tokens)
         if refused is None or without is None:
             return choice
         return Choice(choice.spec, f"{choice.why}; {format_index(without)} could not be built: {refused.why}")
 
-    def planned(self, field: VectorField, n_rows: int, used: int) -> Choice:
-        """What a new segment of so many rows (`schema.weight_of`) would have, beside `used` bytes of other indexes."""
+    def planned(self, field: VectorField, n_rows: int, tokens: float, used: int) -> Choice:
+        """What a new segment of so many rows, and of multi-vectors so many tokens, would have, beside `used` bytes of
+        other indexes."""
         if not isinstance(field.index, Auto):
-            return self._asked_for(field, n_rows, None)
-        return auto.choose(field, n_rows, None, used, self.budget, self._settings.auto_index_rows_min)
+            return self._asked_for(field, n_rows, tokens, None)
+        rows_min = self._settings.auto_index_rows_min
+        return auto.choose(field, n_rows, None, used, self.budget, rows_min, tokens=tokens)
 
-    def _asked_for(self, field: VectorField, n_rows: int, has: Index | None) -> Choice:
+    def _asked_for(self, field: VectorField, n_rows: int, tokens: float, has: Index | None) -> Choice:
         if field.index in (None, Flat()):
             return Choice(None)
         assert field.index is not None
-        few = n_rows < self._settings.index_rows_min and has in (None, Inverted())
+        few = weight_of(n_rows, tokens) < self._settings.index_rows_min and has in (None, Inverted())
         return auto.few_rows(field, n_rows, self._settings.index_rows_min) if few else Choice(field.index)
 
     def used_beside(self, collection: Collection) -> int:
@@ -67,7 +70,7 @@ class Indexing:
                 rows_min = self._settings.index_rows_min
             else:
                 continue
-            if segment.weight(name, segment.n_rows) >= rows_min:
+            if weight_of(segment.n_rows, segment.tokens(name, segment.n_rows)) >= rows_min:
                 return True
         return False
 

@@ -149,12 +149,12 @@ class SealedSegment(SealedColumns):
         """The built index of a vector field where a search has opened it."""
         return self._built.get(name)
 
-    def weight(self, name: str, n_rows: int) -> int:
-        tokens = self._columns.get(f"vector.{name}.tokens")
-        return n_rows if tokens is None else weight_of(n_rows, tokens.shape[0])
+    def tokens(self, name: str, n_rows: int) -> int:
+        column = self._columns.get(f"vector.{name}.tokens")
+        return 0 if column is None else column.shape[0]
 
     def work(self, name: str, n_rows: int) -> int:
-        rows = self.weight(name, n_rows)
+        rows = weight_of(n_rows, self.tokens(name, n_rows))
         return rows // CODES_SHARE if name in self._built else rows
 
     def _open_index(self, name: str, entry: IndexColumns) -> BuiltIndex:

@@ -72,8 +72,8 @@ class Segment(Protocol):
     def index(self, name: str) -> BuiltIndex | None:
         """The built index over all rows of the segment; None where there is none."""
 
-    def weight(self, name: str, n_rows: int) -> int:
-        """The rows, or what they count as (`schema.weight_of`); never opens anything."""
+    def tokens(self, name: str, n_rows: int) -> int:
+        """Of multi-vectors, all together; 0 for other fields. Never opens anything."""
 
     def work(self, name: str, n_rows: int) -> int:
         """About how many stored vectors a query costs as much as; never opens anything."""

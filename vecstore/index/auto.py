@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from vecstore.index.sizes import Shape, index_sizes
 from vecstore.index_spec import IVF, SAQ, Graph, Index, Inverted, Plaid, Seismic
 from vecstore.index_text import format_index
-from vecstore.schema import TOKENS, VectorField, VectorKind
+from vecstore.schema import TOKENS, WEIGHED_TOKENS, VectorField, VectorKind, weight_of
 
 TIGHT = 1.25  # what a segment has may lead this far past the budget
 ROOMY = 0.75  # something better takes its place only if it leads no further than this
@@ -67,8 +67,9 @@ def choose(
     budget: int,
     rows_min: int,
     refused: Index | None = None,
+    tokens: float = 0,
 ) -> Choice:
-    """Multi-vectors of many tokens count as several rows (`schema.weight_of`).
+    """`tokens` are those of multi-vectors, which count as rows (`schema.weight_of`).
     `has` is the spec of the index that the segment has, or that of what it replaces; `used` are the bytes of all
     other indexes, `budget` those that all may take. Fewer than `rows_min` rows are searched exactly. What comes after
     `refused`, which could not be built, is left."""
@@ -77,13 +78,14 @@ def choose(
         every = (Inverted(),)
     if not every:
         return Choice(None, f"{field.kind.value} vectors are scanned exactly")
-    if n_rows < rows_min:
+    if weight_of(n_rows, tokens) < rows_min:
         return few_rows(field, n_rows, rows_min)
     if refused in every:
         every = every[every.index(refused) + 1 :]
         if not every:
             return Choice(None, "no index could be built")
-    sizes = [int(row_bytes(spec, field) * n_rows) for spec in every]
+    typical = tokens / TOKENS if tokens else n_rows
+    sizes = [int(row_bytes(spec, field) * typical) for spec in every]
 
     def fits(place: int, share: float) -> bool:
         return used + sizes[place] <= share * budget
@@ -105,8 +107,8 @@ def few_rows(field: VectorField, n_rows: int, rows_min: int) -> Choice:
     """For fewer rows than an index is worth that takes long to build."""
     if field.is_sparse and n_rows >= POSTINGS_ROWS_MIN:
         return Choice(Inverted(), f"fewer than {rows_min:,} rows are searched exactly, by lists")
-    of_tokens = f" of {TOKENS} tokens" if field.kind is VectorKind.MULTI else ""
-    return Choice(None, f"fewer than {rows_min:,} rows{of_tokens} are scanned exactly")
+    tokens = f", or {rows_min * WEIGHED_TOKENS:,} tokens," if field.kind is VectorKind.MULTI else ""
+    return Choice(None, f"fewer than {rows_min:,} rows{tokens} are scanned exactly")
 
 
 def _mib(nbytes: float) -> str:
