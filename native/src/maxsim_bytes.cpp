@@ -12,6 +12,7 @@
 #include "allowed.h"
 #include "dispatch.h"
 #include "maxsim_document.h"
+#include "maxsim_seen.h"
 #include "stop.h"
 #include "token_codes.h"
 #include "token_queries.h"
@@ -19,28 +20,22 @@
 namespace vecstore {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kInfinity = Seen::kInfinity;
 constexpr std::size_t kTaskTokens = 1 << 13;
-constexpr std::size_t kCompared = 64;  // rows that are compared before it is looked at which are still open
+constexpr std::size_t kCompared = 64;     // rows that are compared before it is looked at which are still open
+constexpr std::int64_t kTileTokens = 64;  // query tokens that share a pass over the rows
 
-// A row that may be among the nearest.
-struct Open {
-    double least;  // its distance is no smaller
-    float about;   // by bytes
-    std::uint32_t row;
-};
-
-// How far scores by bytes of one query may be off.
-class Slack {
+// One query among those that share a pass over the rows.
+class Asked {
  public:
-    Slack(const TokenRows& queries, std::size_t query, const ByteQuery& rounded) {
+    Asked(const TokenRows& queries, std::size_t query, const ByteLanes& lanes, std::size_t first_lane, std::size_t k)
+        : first_(first_lane), end_(first_lane + queries.count(query)), k_(k), exact_(queries, query, 1) {
         const auto* token = reinterpret_cast<const float*>(queries.at(query));
-        const ByteLanes lanes = rounded.lanes();
-        for (std::size_t t = 0; t < rounded.tokens(); ++t, token += queries.dim) {
+        for (std::size_t lane = first_; lane < end_; ++lane, token += queries.dim) {
             double square = 0, missed = 0;
             for (std::size_t d = 0; d < queries.dim; ++d) {
                 const double stands =
-                    static_cast<double>(lanes.steps[t]) * lanes.values[(d / 4 * lanes.width + t) * 4 + d % 4];
+                    static_cast<double>(lanes.steps[lane]) * lanes.values[(d / 4 * lanes.width + lane) * 4 + d % 4];
                 square += static_cast<double>(token[d]) * token[d];
                 missed += (token[d] - stands) * (token[d] - stands);
             }
@@ -50,98 +45,39 @@ class Slack {
         rounding_ = 1.2e-7 * static_cast<double>(queries.dim + 16);
     }
 
-    // Infinite or no number where nothing is known.
-    double of(const TokenRowBytes& bytes, std::size_t row) const {
-        const double error = bytes.errors[row], length = bytes.lengths[row];
+    // How far a row's distance by bytes may be off: infinite or no number where nothing is known.
+    double slack(double error, double length) const {
         return 1.0001 * (missed_ * length + length_ * error) + rounding_ * length_ * (length + error) + 1e-37;
     }
 
- private:
-    double missed_ = 0, length_ = 0, rounding_;  // the first two are sums over the query's tokens
-};
-
-// One query.
-class Search {
- public:
-    Search(const MaxSimOps& ops, const TokenRows& queries, std::size_t query, const TokenRows& rows,
-           const TokenRowBytes& bytes, const std::uint64_t* allowed, std::size_t k)
-        : ops_(ops),
-          rows_(rows),
-          bytes_(bytes),
-          allowed_(allowed),
-          k_(k),
-          rounded_(queries, query, bytes.width / 4, 1, 1.0f),
-          exact_(queries, query, 1),
-          slack_(queries, query, rounded_) {}
-
-    std::size_t run(std::int64_t* out_rows, float* out_distances, std::size_t places) {
-        look_at_all();
-        // What is no farther than the k-th of the farthest that rows may be.
-        const double most = farthest_.size() < k_ ? kInfinity : kth_farthest();
-        std::erase_if(open_, [&](const Open& one) { return one.least > most; });
-        std::sort(open_.begin(), open_.end(),
-                  [](const Open& a, const Open& b) { return a.about != b.about ? a.about < b.about : a.row < b.row; });
-        const std::size_t first = std::min(open_.size(), std::max(k_, kCompared));
-        compare(0, first);
-        std::sort(open_.begin() + static_cast<std::ptrdiff_t>(first), open_.end(),
-                  [](const Open& a, const Open& b) { return a.least < b.least; });
-        for (std::size_t i = first; i < open_.size() && open_[i].least <= bound(); i += kCompared)
-            compare(i, std::min(open_.size(), i + kCompared));
-        write_nearest(nearest_, k_, out_rows, out_distances, places);
-        return compared_;
-    }
-
- private:
-    void look_at_all() {
-        const std::size_t mean = std::max<std::size_t>(1, rows_.total() / std::max<std::size_t>(1, rows_.n));
-        const std::size_t task_rows = std::max<std::size_t>(16, kTaskTokens / mean);
-        const std::size_t tasks = (rows_.n + task_rows - 1) / task_rows;
-        const std::size_t work = rows_.total() * rows_.dim * rounded_.width() / 16;
-        const std::size_t workers = std::max<std::size_t>(1, std::min(workers_for(work), tasks));
-        struct Seen {
-            std::vector<Open> open;
-            std::vector<double> farthest;
-        };
-        std::vector<Seen> seen(workers);
-        parallel_for(tasks, workers, [&](std::size_t w, std::size_t task) {
-            std::vector<float> best(rounded_.width());
-            const std::size_t end = std::min(rows_.n, (task + 1) * task_rows);
-            for (std::size_t row = task * task_rows; row < end; ++row) {
-                if (!is_allowed(allowed_, row) || rows_.count(row) == 0) continue;
-                Open one{-kInfinity, -std::numeric_limits<float>::infinity(), static_cast<std::uint32_t>(row)};
-                const double slack = row < bytes_.n ? slack_.of(bytes_, row) : kInfinity;
-                double most = kInfinity;
-                if (slack < kInfinity) {
-                    one.about = by_bytes(row, best);
-                    one.least = one.about - slack;
-                    most = one.about + slack;
-                }
-                seen[w].open.push_back(one);
-                seen[w].farthest.push_back(most);
-            }
-        });
-        for (const Seen& some : seen) {
-            open_.insert(open_.end(), some.open.begin(), some.open.end());
-            farthest_.insert(farthest_.end(), some.farthest.begin(), some.farthest.end());
-        }
-    }
-
-    float by_bytes(std::size_t row, std::vector<float>& best) const {
-        std::fill(best.begin(), best.end(), -std::numeric_limits<float>::infinity());
-        const auto first = static_cast<std::size_t>(rows_.offsets[row]);
-        const TokenBytes tokens{bytes_.bytes + first * bytes_.width, rows_.count(row), 1, bytes_.width / 4, 0};
-        ops_.best_bytes(rounded_.lanes(), tokens, {bytes_.scales + first, nullptr, nullptr}, best.data());
+    float distance(const float* best) const {
         double sum = 0;
-        for (std::size_t lane = 0; lane < rounded_.tokens(); ++lane) sum += static_cast<double>(best[lane]);
+        for (std::size_t lane = first_; lane < end_; ++lane) sum += static_cast<double>(best[lane]);
         return static_cast<float>(0 - sum);
     }
 
-    double kth_farthest() {
-        const auto kth = farthest_.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
-        std::nth_element(farthest_.begin(), kth, farthest_.end());
-        return *kth;
+    // The nearest of the rows left open, the first by bytes first. Returns how many were compared in full.
+    std::size_t compare(const MaxSimOps& ops, const TokenRows& rows, std::vector<Open>& open) {
+        std::sort(open.begin(), open.end(),
+                  [](const Open& a, const Open& b) { return a.about != b.about ? a.about < b.about : a.row < b.row; });
+        const std::size_t first = std::min(open.size(), std::max(k_, kCompared));
+        compare(ops, rows, open.data(), first);
+        std::sort(open.begin() + static_cast<std::ptrdiff_t>(first), open.end(),
+                  [](const Open& a, const Open& b) { return a.least < b.least; });
+        std::size_t done = first;
+        while (done < open.size() && open[done].least <= bound()) {
+            const std::size_t some = std::min(kCompared, open.size() - done);
+            compare(ops, rows, open.data() + done, some);
+            done += some;
+        }
+        return done;
     }
 
+    void write(std::int64_t* rows, float* distances, std::size_t places) {
+        write_nearest(nearest_, k_, rows, distances, places);
+    }
+
+ private:
     // The distance of the k-th nearest that was compared.
     double bound() {
         if (nearest_.size() < k_) return kInfinity;
@@ -151,36 +87,64 @@ class Search {
         return static_cast<double>(nearest_.back().distance);
     }
 
-    // In full.
-    void compare(std::size_t begin, std::size_t end) {
-        const std::size_t mean = std::max<std::size_t>(1, rows_.total() / std::max<std::size_t>(1, rows_.n));
-        const std::size_t work = (end - begin) * mean * rows_.dim * exact_.width() / 4;
+    void compare(const MaxSimOps& ops, const TokenRows& rows, const Open* open, std::size_t count) {
+        const std::size_t mean = std::max<std::size_t>(1, rows.total() / std::max<std::size_t>(1, rows.n));
+        const std::size_t work = count * mean * rows.dim * exact_.width() / 4;
         const std::size_t held = nearest_.size();
-        nearest_.resize(held + end - begin);
-        parallel_for(end - begin, workers_for(work), [&](std::size_t, std::size_t i) {
-            Document document(ops_, rows_, exact_);
-            const std::size_t row = open_[begin + i].row;
-            float distance = exact_.distance(0, document.best(row));
+        nearest_.resize(held + count);
+        parallel_for(count, workers_for(work), [&](std::size_t, std::size_t i) {
+            Document document(ops, rows, exact_);
+            float distance = exact_.distance(0, document.best(open[i].row));
             if (!(distance <= std::numeric_limits<float>::infinity()))
                 distance = std::numeric_limits<float>::infinity();
-            nearest_[held + i] = {distance, static_cast<std::int64_t>(row)};
+            nearest_[held + i] = {distance, static_cast<std::int64_t>(open[i].row)};
         });
-        compared_ += end - begin;
     }
 
-    const MaxSimOps& ops_;
-    const TokenRows& rows_;
-    const TokenRowBytes& bytes_;
-    const std::uint64_t* allowed_;
+    std::size_t first_, end_;  // its lanes
     std::size_t k_;
-    ByteQuery rounded_;
     TokenQueries exact_;
-    Slack slack_;
-    std::vector<Open> open_;
-    std::vector<double> farthest_;  // that each row seen may be
+    double missed_ = 0, length_ = 0;  // of its tokens together: what bytes miss of them, how long they are
+    double rounding_;
     std::vector<Neighbour> nearest_;
-    std::size_t compared_ = 0;
 };
+
+// For each query of a tile what may be among its k nearest rows.
+std::vector<Seen> seen_of(const MaxSimOps& ops, const ByteQuery& lanes, const std::vector<Asked>& asked,
+                          const TokenRows& rows, const TokenRowBytes& bytes, const std::uint64_t* allowed,
+                          std::size_t k) {
+    const std::size_t mean = std::max<std::size_t>(1, rows.total() / std::max<std::size_t>(1, rows.n));
+    const std::size_t task_rows = std::max<std::size_t>(16, kTaskTokens / mean);
+    const std::size_t tasks = (rows.n + task_rows - 1) / task_rows;
+    const std::size_t work = rows.total() * rows.dim * lanes.width() / 16;
+    const std::size_t workers = std::max<std::size_t>(1, std::min(workers_for(work), tasks));
+    std::vector<std::vector<Seen>> seen(workers, std::vector<Seen>(asked.size(), Seen(k)));
+    parallel_for(tasks, workers, [&](std::size_t w, std::size_t task) {
+        std::vector<float> best(lanes.width());
+        StopPoll poll;
+        for (std::size_t row = task * task_rows; row < std::min(rows.n, (task + 1) * task_rows); ++row) {
+            if (!is_allowed(allowed, row) || rows.count(row) == 0) continue;
+            if (row < bytes.n) {
+                poll(rows.count(row) * rows.dim * lanes.width() / 16);  // products in the time of a byte read
+                std::fill(best.begin(), best.end(), -std::numeric_limits<float>::infinity());
+                const auto first = static_cast<std::size_t>(rows.offsets[row]);
+                const TokenBytes tokens{bytes.bytes + first * bytes.width, rows.count(row), 1, bytes.width / 4, 0};
+                ops.best_bytes(lanes.lanes(), tokens, {bytes.scales + first, nullptr, nullptr}, best.data());
+            }
+            for (std::size_t q = 0; q < asked.size(); ++q) {
+                const auto number = static_cast<std::uint32_t>(row);
+                const double slack = row < bytes.n ? asked[q].slack(bytes.errors[row], bytes.lengths[row]) : kInfinity;
+                if (slack < kInfinity)
+                    seen[w][q].add(number, asked[q].distance(best.data()), slack);
+                else
+                    seen[w][q].add(number);
+            }
+        }
+    });
+    for (std::size_t w = 1; w < workers; ++w)
+        for (std::size_t q = 0; q < asked.size(); ++q) seen[0][q].merge(seen[w][q]);
+    return std::move(seen[0]);
+}
 
 }  // namespace
 
@@ -188,10 +152,23 @@ std::size_t maxsim_scan_by_bytes(const TokenRows& queries, const TokenRows& rows
                                  const std::uint64_t* allowed, const TopKOutput& output) {
     const MaxSimOps& ops = current_maxsim_ops();
     const std::size_t k = std::min(output.k, rows.n);
-    std::size_t compared = 0;
-    for (std::size_t q = 0; q < queries.n; ++q) {
-        Search search(ops, queries, q, rows, bytes, allowed, k);
-        compared += search.run(output.rows + q * output.k, output.distances + q * output.k, output.k);
+    std::size_t compared = 0, first = 0;
+    while (first < queries.n) {
+        std::size_t end = first + 1;
+        while (end < queries.n && queries.offsets[end + 1] - queries.offsets[first] <= kTileTokens) ++end;
+        const std::int64_t ends[2] = {queries.offsets[first], queries.offsets[end]};
+        const TokenRows together{ends, 1, queries.tokens, queries.dim, queries.half};
+        const ByteQuery lanes(together, 0, bytes.width / 4, 1, 1.0f);
+        std::vector<Asked> asked;
+        for (std::size_t q = first; q < end; ++q)
+            asked.emplace_back(queries, q, lanes.lanes(), static_cast<std::size_t>(queries.offsets[q] - ends[0]), k);
+        std::vector<Seen> seen = seen_of(ops, lanes, asked, rows, bytes, allowed, k);
+        for (std::size_t q = first; q < end; ++q) {
+            Asked& one = asked[q - first];
+            compared += one.compare(ops, rows, seen[q - first].rows());
+            one.write(output.rows + q * output.k, output.distances + q * output.k, output.k);
+        }
+        first = end;
     }
     return compared;
 }

@@ -58,7 +58,7 @@ def _check(
 def test_counts_and_dimensions(native: Kernels, dtype: str) -> None:
     rng = seeded()
     for dim in (1, 3, 4, 17, 96):
-        for n in (1, 2, 40):
+        for n in (0, 1, 2, 40):
             rows = _rows(rng, rng.integers(0, 9, n), dim, dtype)
             for tokens in ([1], [3, 8], [9, 0, 33, 1]):
                 for k in (1, 3, n + 2):
@@ -73,6 +73,14 @@ def test_masks_and_threads(native: Kernels) -> None:
         for share in (1, 0.5, 0.01, 0):
             for k in (1, 10, 300):
                 _check(native, queries, rows, k, mask=rng.random(3_000) < share)
+
+
+def test_threads_that_have_parts_of_the_rows(native: Kernels) -> None:
+    rng = seeded()
+    rows, queries = _rows(rng, rng.integers(0, 20, 6_000), 64), _rows(rng, (15, 30, 15), 64)
+    native.set_threads(3)
+    for k in (1, 10, 200):
+        _check(native, queries, rows, k)
 
 
 def test_rows_that_came_later_have_no_bytes(native: Kernels) -> None:
