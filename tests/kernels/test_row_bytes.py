@@ -13,7 +13,6 @@ from misleading import misleading
 from oracle import outputs, to_storage, wide
 from seeds import seeded
 
-from vecstore.kernels import native_backend
 from vecstore.kernels.base import Kernels
 from vecstore.kernels.row_bytes import RowBytes
 from vecstore.schema import Metric
@@ -60,8 +59,10 @@ def _check(
 
 def _compared(metric: Metric, queries: np.ndarray, rows: np.ndarray, held: RowBytes, k: int) -> int:
     """How many pairs the native kernel compares in full."""
-    given = native_backend._code(metric), queries, rows, None, None
-    return native_backend._native.scan_by_bytes(*given, *held.arrays, *outputs(len(queries), k))
+    from vecstore.kernels import _native
+
+    number = {Metric.L2: 0, Metric.DOT: 1}[metric]
+    return _native.scan_by_bytes(number, queries, rows, None, None, *held.arrays, *outputs(len(queries), k))
 
 
 @pytest.mark.parametrize("metric", METRICS)

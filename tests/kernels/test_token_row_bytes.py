@@ -13,7 +13,6 @@ from masks import bitmap
 from oracle import outputs
 from seeds import seeded
 
-from vecstore.kernels import native_backend
 from vecstore.kernels.base import Kernels
 from vecstore.kernels.token_row_bytes import TokenRowBytes
 from vecstore.tokens import TokenRows
@@ -33,8 +32,10 @@ def _rows(rng: np.random.Generator, counts: Any, dim: int, dtype: str = "float32
 
 def _rounded(rows: TokenRows) -> TokenRowBytes:
     """Whether or not it pays on this instruction set."""
+    from vecstore.kernels import _native
+
     made = TokenRowBytes.empty(rows)
-    native_backend._native.round_tokens(rows.offsets, rows.tokens, *made.arrays)
+    _native.round_tokens(rows.offsets, rows.tokens, *made.arrays)
     return made
 
 
@@ -42,13 +43,15 @@ def _check(
     kernels: Kernels, queries: TokenRows, rows: TokenRows, k: int, *, mask: np.ndarray | None = None, held: Any = None
 ) -> int:
     """Returns how many rows were compared in full."""
+    from vecstore.kernels import _native
+
     allowed = None if mask is None else bitmap(mask)
     expected, distances = outputs(len(queries), k)
     kernels.maxsim_scan(queries, rows, allowed, expected, distances)
     out, found = np.full((len(queries), k), -7, np.int64), np.full((len(queries), k), np.nan, np.float32)
     arrays = queries.offsets, queries.tokens, rows.offsets, rows.tokens
     held = _rounded(rows) if held is None else held
-    compared = native_backend._native.maxsim_scan_by_bytes(*arrays, allowed, *held.arrays, out, found)
+    compared = _native.maxsim_scan_by_bytes(*arrays, allowed, *held.arrays, out, found)
     np.testing.assert_array_equal(out, expected)
     assert found.tobytes() == distances.tobytes()
     return compared
@@ -190,6 +193,8 @@ def test_backends_take_bytes_or_leave_them(any_kernels: Kernels) -> None:
 
 
 def test_what_does_not_fit_is_refused(native: Kernels) -> None:
+    from vecstore.kernels import _native
+
     rng = np.random.default_rng(5)
     rows, queries = _rows(rng, [2, 3], 16), _rows(rng, [2], 16)
     good, out = _rounded(rows), outputs(1, 3)
@@ -204,4 +209,4 @@ def test_what_does_not_fit_is_refused(native: Kernels) -> None:
     ):
         arrays = queries.offsets, queries.tokens, rows.offsets, rows.tokens
         with pytest.raises(ValueError, match=r"bytes|scales|errors|lengths"):
-            native_backend._native.maxsim_scan_by_bytes(*arrays, None, *held.arrays, *out)
+            _native.maxsim_scan_by_bytes(*arrays, None, *held.arrays, *out)
