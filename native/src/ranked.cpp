@@ -4,6 +4,7 @@
 #include "ranked.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -100,9 +101,7 @@ class Ranker {
         if (!query.known() || !(slack < kInfinity)) return compare_all(low, low + n);
         const float* const squares = bytes_.squares == nullptr ? nullptr : bytes_.squares + low;
         to_distances(metric_, query.scale, bytes_.scales + low, squares, n, products);
-        if (rows_.rows.allowed != nullptr)
-            for (std::size_t r = 0; r < n; ++r)
-                if (!is_allowed(rows_.rows.allowed, low + r)) products[r] = kInfinity;
+        if (rows_.rows.allowed != nullptr) leave_out(low, n, products);
         float first = -kInfinity;  // what is below has been compared
         if (nearest_->size() < k_) {
             first = above_kth(products, n);
@@ -118,6 +117,16 @@ class Ranker {
         compare(low, static_cast<std::size_t>(std::remove_if(positions_.get(), positions_.get() + found,
                                                              [&](std::uint32_t r) { return products[r] < first; }) -
                                               positions_.get()));
+    }
+
+    // Rows that are not allowed are infinitely far. `low` is a multiple of 64.
+    void leave_out(std::size_t low, std::size_t n, float* distances) const {
+        for (std::size_t r = 0; r < n; r += 64)
+            for (std::uint64_t out = ~rows_.rows.allowed[(low + r) / 64]; out != 0; out &= out - 1) {
+                const std::size_t at = r + static_cast<std::size_t>(std::countr_zero(out));
+                if (at >= n) break;
+                distances[at] = kInfinity;
+            }
     }
 
     // Of the k nearest so far; there are k.
