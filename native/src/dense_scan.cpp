@@ -40,8 +40,8 @@ double element_at(const std::uint8_t* row, Element element, std::size_t d) {
 // From so many queries on, rounding rows for them pays.
 constexpr std::size_t kBytesQueries = 24, kBytesDim = 64, kBytesRows = 2048;
 
-bool pays_by_bytes(std::size_t nq, const DenseRows& rows, std::size_t k) {
-    return nq >= kBytesQueries && rows.dim >= kBytesDim && rows.rows.n >= std::max(kBytesRows, 16 * k);
+bool pays_by_bytes(const Ops& ops, std::size_t nq, const DenseRows& rows, std::size_t k) {
+    return ops.code_dots.pay && nq >= kBytesQueries && rows.dim >= kBytesDim && rows.rows.n >= std::max(kBytesRows, 16 * k);
 }
 
 // Of bytes that are there already all are read, where not too few rows are allowed.
@@ -77,7 +77,7 @@ std::size_t dense_scan(Metric metric, const float* queries, std::size_t nq, cons
         for (std::size_t t = 0; t < count; ++t) finish_distances(metric, block, inverse_norms, out + t * out_stride);
     };
     const bool stored = bytes != nullptr && pays_by_stored(rows, *bytes);
-    if (!stored && !pays_by_bytes(nq, rows, output.k)) {
+    if (!stored && !pays_by_bytes(ops, nq, rows, output.k)) {
         scan_rows(ops, nq, tile, rows.rows, output, distances);
         return 0;
     }

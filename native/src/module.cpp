@@ -206,6 +206,7 @@ NB_MODULE(_native, m) {
     m.def("scan_by_bytes", &scan_by_bytes, nb::arg("metric"), array("queries"), array("rows"),
           optional("inverse_norms"), optional("allowed"), array("blocks"), array("scales"), array("squares"),
           array("errors"), array("lengths"), array("out_rows"), array("out_distances"), Release());
+    m.def("row_bytes_pay", [] { return current_ops().code_dots.pay; });
     m.def("round_rows", &rounded, nb::arg("metric"), array("rows"), optional("inverse_norms"), array("blocks"),
           array("scales"), array("squares"), array("errors"), array("lengths"), Release());
     m.def("hamming_scan", &hamming, array("queries"), array("rows"), optional("allowed"), array("out_rows"),

@@ -92,7 +92,7 @@ void code_dots(const ByteQueries& queries, std::size_t nq, const std::uint8_t* b
     pass.template operator()<1>();
 }
 
-inline CodeDots row_code_dots() { return {CodeLanes::kTile, code_dots<false>, code_dots<true>}; }
+inline CodeDots row_code_dots() { return {CodeLanes::kTile, CodeLanes::kPay, code_dots<false>, code_dots<true>}; }
 
 }  // namespace
 }  // namespace vecstore

@@ -21,6 +21,7 @@ struct CodeLanes {
 
     static constexpr int kRows = 8;  // of one register
     static constexpr int kTile = 4;  // queries of one pass
+    static constexpr bool kPay = true;  // products of bytes, beside those of floats
     static constexpr int parts(int queries) { return queries <= 2 ? 2 : 1; }
 
     static Levels levels(const std::int8_t* values) {

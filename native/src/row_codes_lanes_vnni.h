@@ -18,6 +18,7 @@ struct CodeLanes {
 
     static constexpr int kRows = 16;  // of one register
     static constexpr int kTile = 8;   // queries of one pass
+    static constexpr bool kPay = true;  // products of bytes, beside those of floats
     static constexpr int parts(int) { return 2; }
 
     static Levels levels(const std::int8_t* values) {

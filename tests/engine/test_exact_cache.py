@@ -43,7 +43,8 @@ SCHEMA = Schema(
 SETTINGS = Settings(
     storage=Storage(maintenance=False, index_rows_min=1 << 30, disk_reserve_bytes=0), search=Search(shadow_sample=0.0)
 )
-pytestmark = pytest.mark.skipif(get_kernels().name != "native", reason="other kernels read rows themselves")
+ROUNDS = get_kernels().round_rows(Metric.DOT, np.ones((1, 8), np.float32), None) is not None
+pytestmark = pytest.mark.skipif(not ROUNDS, reason="these kernels read rows themselves")
 
 
 def _eager(monkeypatch: pytest.MonkeyPatch) -> None:

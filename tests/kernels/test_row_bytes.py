@@ -18,6 +18,7 @@ from vecstore.kernels.row_bytes import RowBytes
 from vecstore.schema import Metric
 
 METRICS = [Metric.L2, Metric.DOT, Metric.COSINE]
+NUMBERS = {metric: number for number, metric in enumerate(METRICS)}  # of the extension
 
 
 @pytest.fixture
@@ -36,6 +37,16 @@ def _norms(kernels: Kernels, metric: Metric, rows: np.ndarray) -> np.ndarray | N
     return norms
 
 
+def _rounded(metric: Metric, rows: np.ndarray, norms: np.ndarray | None) -> RowBytes:
+    """Whether or not it pays on this instruction set."""
+
+    from vecstore.kernels import _native
+
+    made = RowBytes.empty(metric, *rows.shape)
+    _native.round_rows(NUMBERS[metric], rows, norms, *made.arrays)
+    return made
+
+
 def _check(
     kernels: Kernels,
     metric: Metric,
@@ -51,7 +62,8 @@ def _check(
     expected, distances = outputs(len(queries), k)
     kernels.scan(metric, queries, rows, norms, allowed, expected, distances)
     out, found = np.full((len(queries), k), -7, np.int64), np.full((len(queries), k), np.nan, np.float32)
-    held = kernels.round_rows(metric, rows, norms) if held is None else held
+    if held is None:
+        held = _rounded(metric, rows, norms) if kernels.name == "native" else kernels.round_rows(metric, rows, norms)
     kernels.scan(metric, queries, rows, norms, allowed, out, found, held)
     np.testing.assert_array_equal(out, expected)
     assert found.tobytes() == distances.tobytes()
@@ -61,8 +73,7 @@ def _compared(metric: Metric, queries: np.ndarray, rows: np.ndarray, held: RowBy
     """How many pairs the native kernel compares in full."""
     from vecstore.kernels import _native
 
-    number = {Metric.L2: 0, Metric.DOT: 1}[metric]
-    return _native.scan_by_bytes(number, queries, rows, None, None, *held.arrays, *outputs(len(queries), k))
+    return _native.scan_by_bytes(NUMBERS[metric], queries, rows, None, None, *held.arrays, *outputs(len(queries), k))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -125,17 +136,14 @@ def test_rows_that_came_later_have_no_bytes(native: Kernels, metric: Metric) -> 
     rng = seeded()
     rows = rng.standard_normal((20_050, 20)).astype(np.float32)
     norms = _norms(native, metric, rows)
-    every = native.round_rows(metric, rows, norms)
-    assert every is not None
+    every = _rounded(metric, rows, norms)
     queries = rng.standard_normal((2, 20))
     for n in (0, 1, 32, 33, 16_384, 16_400, 20_049):
-        some = native.round_rows(metric, rows[:n], None if norms is None else norms[:n])
-        assert some is not None
+        some = _rounded(metric, rows[:n], None if norms is None else norms[:n])
         for held in (some, every.first(n)):
             _check(native, metric, queries, rows, 10, held=held)
             _check(native, metric, queries, rows, 10, held=held, mask=rng.random(len(rows)) < 0.5)
-        more = native.round_rows(metric, rows[some.whole :], None if norms is None else norms[some.whole :])
-        assert more is not None
+        more = _rounded(metric, rows[some.whole :], None if norms is None else norms[some.whole :])
         for made, wanted in zip(some.then(more).arrays, every.arrays, strict=True):
             assert made.tobytes() == wanted.tobytes()
 
@@ -230,8 +238,7 @@ def test_numbers_too_large_or_too_small(native: Kernels, metric: Metric) -> None
 def test_scales_that_are_no_numbers(native: Kernels, metric: Metric) -> None:
     rng = np.random.default_rng(4)
     rows = rng.standard_normal((300, 20)).astype(np.float32)
-    held = native.round_rows(metric, rows, _norms(native, metric, rows))
-    assert held is not None
+    held = _rounded(metric, rows, _norms(native, metric, rows))
     broken = replace(held, scales=np.full(300, np.nan, np.float32))
     _check(native, metric, rng.standard_normal((9, 20)), rows, 10, held=broken)
 
@@ -241,16 +248,14 @@ def test_most_rows_are_not_compared(native: Kernels, metric: Metric) -> None:
     rng = np.random.default_rng(3)
     for n, nq in ((2000, 20), (40_000, 1), (40_000, 20)):
         rows, queries = (rng.standard_normal((count, 96)).astype(np.float32) for count in (n, nq))
-        held = native.round_rows(metric, rows, None)
-        assert held is not None
+        held = _rounded(metric, rows, None)
         assert 10 * nq <= _compared(metric, queries, rows, held, 10) < 200 * nq
 
 
 def test_what_does_not_fit_is_refused(native: Kernels) -> None:
     rows, queries = np.ones((40, 16), np.float32), np.ones((2, 16), np.float32)
-    good, out = native.round_rows(Metric.DOT, rows, None), outputs(2, 3)
-    assert good is not None
-    squared = native.round_rows(Metric.L2, rows, None)
+    good, out = _rounded(Metric.DOT, rows, None), outputs(2, 3)
+    squared = _rounded(Metric.L2, rows, None)
     for wrong, held in (
         (rows[:39], good),
         (rows[:, :8].copy(), good),
@@ -274,8 +279,7 @@ def test_bytes_are_as_far_off_as_they_say(native: Kernels, metric: Metric, dtype
     rows[5] = 0
     stored = to_storage(rows, dtype)
     exact = wide(stored)
-    held = native.round_rows(metric, stored, _norms(native, metric, stored))
-    assert held is not None
+    held = _rounded(metric, stored, _norms(native, metric, stored))
     if metric is Metric.COSINE:
         exact /= np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), 1e-30)
     numbers = held.blocks.transpose(0, 2, 1, 3).reshape(96, 24).astype(np.float64) - 128

@@ -38,6 +38,7 @@ def scan_by_bytes(
     out_rows: _Array,
     out_distances: _Array,
 ) -> int: ...
+def row_bytes_pay() -> bool: ...
 def round_rows(
     metric: int,
     rows: _Array,

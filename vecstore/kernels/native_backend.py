@@ -126,6 +126,8 @@ class NativeKernels(NativeSparse):
         return _native.nearest(_code(metric), queries, rows, query_bounds, row_bounds, base, out_rows, out_distances)
 
     def round_rows(self, metric: Metric, rows: DenseRows, inverse_norms: Float32Array | None) -> RowBytes | None:
+        if not _native.row_bytes_pay():
+            return None
         rounded = RowBytes.empty(metric, *rows.shape)
         _native.round_rows(_code(metric), rows, inverse_norms, *rounded.arrays)
         return rounded

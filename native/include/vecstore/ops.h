@@ -109,6 +109,7 @@ struct CodeDots {
     using Fn = void (*)(const ByteQueries& queries, std::size_t nq, const std::uint8_t* blocks, std::size_t nblocks,
                         float* out, std::size_t out_stride);
     std::size_t tile;  // queries that one call may take
+    bool pay;          // whether products of bytes take no longer than those of floats
     Fn bytes;
     Fn nibbles;
 };
