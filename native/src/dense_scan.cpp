@@ -41,7 +41,8 @@ double element_at(const std::uint8_t* row, Element element, std::size_t d) {
 constexpr std::size_t kBytesQueries = 24, kBytesDim = 64, kBytesRows = 2048;
 
 bool pays_by_bytes(const Ops& ops, std::size_t nq, const DenseRows& rows, std::size_t k) {
-    return ops.code_dots.pay && nq >= kBytesQueries && rows.dim >= kBytesDim && rows.rows.n >= std::max(kBytesRows, 16 * k);
+    return ops.code_dots.pay && nq >= kBytesQueries && rows.dim >= kBytesDim &&
+           rows.rows.n >= std::max(kBytesRows, 16 * k);
 }
 
 // Of bytes that are there already all are read, where not too few rows are allowed.

@@ -19,8 +19,8 @@ struct CodeLanes {
     using Query = __m256i;
     using Levels = __m256i;
 
-    static constexpr int kRows = 8;  // of one register
-    static constexpr int kTile = 4;  // queries of one pass
+    static constexpr int kRows = 8;     // of one register
+    static constexpr int kTile = 4;     // queries of one pass
     static constexpr bool kPay = true;  // products of bytes, beside those of floats
     static constexpr int parts(int queries) { return queries <= 2 ? 2 : 1; }
 

@@ -18,8 +18,8 @@ struct CodeLanes {
     using Query = int8x8_t;
     using Levels = int8x16_t;
 
-    static constexpr int kRows = 4;  // of one register
-    static constexpr int kTile = 4;  // queries of one pass
+    static constexpr int kRows = 4;     // of one register
+    static constexpr int kTile = 4;     // queries of one pass
     static constexpr bool kPay = true;  // products of bytes, beside those of floats
     static constexpr int parts(int) { return 2; }
 

@@ -8,8 +8,8 @@ namespace vecstore {
 namespace {
 
 struct CodeLanes {
-    static constexpr int kRows = 4;  // of one "register"
-    static constexpr int kTile = 2;  // queries of one pass
+    static constexpr int kRows = 4;      // of one "register"
+    static constexpr int kTile = 2;      // queries of one pass
     static constexpr bool kPay = false;  // products of bytes, beside those of floats
     static constexpr int parts(int) { return 1; }
 

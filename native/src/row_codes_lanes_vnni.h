@@ -16,8 +16,8 @@ struct CodeLanes {
     using Query = __m512i;
     using Levels = __m512i;
 
-    static constexpr int kRows = 16;  // of one register
-    static constexpr int kTile = 8;   // queries of one pass
+    static constexpr int kRows = 16;    // of one register
+    static constexpr int kTile = 8;     // queries of one pass
     static constexpr bool kPay = true;  // products of bytes, beside those of floats
     static constexpr int parts(int) { return 2; }
 
