@@ -114,7 +114,15 @@ def test_answers_stay_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         assert _kept(plain) == 0
 
 
-def test_bytes_come_with_the_fourth_scan() -> None:
+def test_bytes_come_with_the_fourth_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind, given = type(get_kernels()), []
+    scan = kind.scan
+
+    def watched(self: Kernels, *args: Any) -> None:
+        given.append(0 if args[-1] is None else len(args[-1]))
+        scan(self, *args)
+
+    monkeypatch.setattr(kind, "scan", watched)
     with _database() as db:
         _put(db, range(4_000))
         seen = []
@@ -122,6 +130,7 @@ def test_bytes_come_with_the_fourth_scan() -> None:
             _ask(db)
             seen.append(_kept(db))
         assert seen == [0, 0, 0, *[_bytes_of(4_000)] * 3]
+        assert given == [0, 0, 0, *[4_000] * 3]
         _ask(db, "l2")
         assert _kept(db) == _bytes_of(4_000)
         many = np.random.default_rng(1).standard_normal((128, DIM)).astype(np.float32)

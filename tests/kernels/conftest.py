@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import fake_cupy
@@ -87,6 +87,15 @@ def native_isa() -> Iterator[object]:
 
     yield force
     native_backend.use_isa(native_backend.supported_isas()[0])
+
+
+@pytest.fixture
+def native(native_isa: Callable[[str], Kernels], isa: str) -> Iterator[Kernels]:
+    """The native backend by each instruction set, with two threads."""
+    chosen = native_isa(isa)
+    chosen.set_threads(2)
+    yield chosen
+    chosen.set_threads(0)
 
 
 # What a device does besides the host's kernels.

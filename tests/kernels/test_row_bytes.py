@@ -3,7 +3,6 @@ instruction set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -19,14 +18,6 @@ from vecstore.schema import Metric
 
 METRICS = [Metric.L2, Metric.DOT, Metric.COSINE]
 NUMBERS = {metric: number for number, metric in enumerate(METRICS)}  # of the extension
-
-
-@pytest.fixture
-def native(native_isa: Callable[[str], Kernels], isa: str) -> Iterator[Kernels]:
-    """Of each instruction set; other backends read rows themselves."""
-    chosen = native_isa(isa)
-    yield chosen
-    chosen.set_threads(0)
 
 
 def _norms(kernels: Kernels, metric: Metric, rows: np.ndarray) -> np.ndarray | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import numpy as np
 import pytest
 from masks import bitmap
@@ -16,15 +14,6 @@ from vecstore.schema import Metric
 
 METRICS = [Metric.L2, Metric.DOT, Metric.COSINE]
 NQ = 24  # from here on
-
-
-@pytest.fixture
-def native(native_isa: Callable[[str], Kernels], isa: str) -> Iterator[Kernels]:
-    """Of each instruction set; other backends take all distances."""
-    chosen = native_isa(isa)
-    chosen.set_threads(2)
-    yield chosen
-    chosen.set_threads(0)
 
 
 def _check(

@@ -3,7 +3,6 @@ on every backend and instruction set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,14 +15,6 @@ from seeds import seeded
 from vecstore.kernels.base import Kernels
 from vecstore.kernels.token_row_bytes import TokenRowBytes
 from vecstore.tokens import TokenRows
-
-
-@pytest.fixture
-def native(native_isa: Callable[[str], Kernels], isa: str) -> Iterator[Kernels]:
-    chosen = native_isa(isa)
-    chosen.set_threads(2)
-    yield chosen
-    chosen.set_threads(0)
 
 
 def _rows(rng: np.random.Generator, counts: Any, dim: int, dtype: str = "float32", scale: float = 1.0) -> TokenRows:

@@ -26,12 +26,10 @@ from vecstore.engine.parts import PARTS, Parts, carrying
 from vecstore.engine.patience import Patience
 from vecstore.engine.reached import named, reached
 from vecstore.engine.read_path import batch_key, stop_after
-from vecstore.engine.segment import SegmentView
 from vecstore.engine.shortage import Shortage
 from vecstore.hits import Hits
 from vecstore.kernels.stop import Stop
 from vecstore.rows import Rows, TextRows, concat
-from vecstore.schema import weight_of
 from vecstore.types import QueryRequest
 
 WINDOW_S = 0.002
@@ -204,7 +202,7 @@ class Coalescer:
         name, spec = field_of(collection.schema, request.using)
         segments = collection.view.segments
         whole = request.params.exact or request.params.truncate_dim > 0
-        rows = sum(_weight(view, name) if whole else view.segment.work(name, view.n_rows) for view in segments)
+        rows = sum(view.weight(name) if whole else view.segment.work(name, view.n_rows) for view in segments)
         return rows * spec.storage_width * queries <= INLINE_S * COMPONENTS_PER_S
 
     def _is_wanted(self, waiting: _Waiting) -> bool:
@@ -243,7 +241,3 @@ class Coalescer:
 def _last_of(batch: Sequence[_Waiting]) -> Stop:
     """What ends a batch: the time of the member that may take longest, on the clock since the first of them came."""
     return max((waiting.stop for waiting in batch), key=lambda stop: stop.deadline)
-
-
-def _weight(view: SegmentView, name: str) -> int:
-    return weight_of(view.n_rows, view.segment.tokens(name, view.n_rows))

@@ -16,7 +16,7 @@ from vecstore.index.base import SearchParams
 from vecstore.index_spec import Auto, Flat
 from vecstore.kernels.stop import EXPIRED, Stop, current_stop
 from vecstore.quality import Quality
-from vecstore.schema import VectorField, weight_of
+from vecstore.schema import VectorField
 
 RESERVE = 0.1  # of the time that is left when a segment is begun: for what comes after the search
 RESERVE_MIN_S, RESERVE_MAX_S = 0.002, 0.1
@@ -78,5 +78,4 @@ def _waits(segment: SegmentView, name: str, field: VectorField, settings: Storag
     if not segment.segment.sorted_by_id:
         return not field.is_sparse
     rows_min = settings.auto_index_rows_min if isinstance(field.index, Auto) else settings.index_rows_min
-    weight = weight_of(segment.n_rows, segment.segment.tokens(name, segment.n_rows))
-    return weight >= rows_min and segment.segment.index(name) is None
+    return segment.weight(name) >= rows_min and segment.segment.index(name) is None

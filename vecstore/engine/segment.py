@@ -19,6 +19,7 @@ from vecstore.query.bitmaps import all_rows, bitmap_from_words
 from vecstore.query.filter import PointId
 from vecstore.query.payload_index import FieldIndex
 from vecstore.rows import HeldRows, StoredVector
+from vecstore.schema import weight_of
 
 STOP_ROWS = 256  # payloads read between two looks at whether to stop
 
@@ -96,6 +97,10 @@ class SegmentView:
         if found is None:
             found = self._flat[name] = self.segment.flat(name, self.n_rows)
         return found
+
+    def weight(self, name: str) -> int:
+        """What its rows count as where few are scanned; opens nothing."""
+        return weight_of(self.n_rows, self.segment.tokens(name, self.n_rows))
 
     def find(self, ids: Sequence[PointId]) -> Int64Array:
         """The live row of each id, -1 where there is none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -68,7 +67,6 @@ class FlatIndex(ScannedIndex):
         self._rows = rows
         self._inverse_norms = inverse_norms if field.metric is Metric.COSINE else None
         self._prefixes = Prefixes(field.metric, rows)
-        self._row_bytes: RowBytes | None = None
 
     @property
     def rounded_bytes(self) -> int:
@@ -81,11 +79,6 @@ class FlatIndex(ScannedIndex):
     def rounded(self, kernels: Kernels, first: int) -> RowBytes | None:
         norms = None if self._inverse_norms is None else self._inverse_norms[first:]
         return kernels.round_rows(self._metric, self._rows[first:], norms)
-
-    def reading(self, row_bytes: RowBytes) -> Self:
-        index = copy.copy(self)
-        index._row_bytes = row_bytes
-        return index
 
     def search(
         self,

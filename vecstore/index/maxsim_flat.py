@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import ClassVar, Self
 
@@ -42,7 +41,6 @@ class MaxSimFlatIndex(ScannedIndex):
     def __init__(self, field: VectorField, rows: TokenRows) -> None:
         self.ntotal = len(rows)
         self._rows = rows
-        self._row_bytes: TokenRowBytes | None = None
 
     @property
     def rounded_bytes(self) -> int:
@@ -54,11 +52,6 @@ class MaxSimFlatIndex(ScannedIndex):
 
     def rounded(self, kernels: Kernels, first: int) -> TokenRowBytes | None:
         return kernels.round_tokens(self._rows[first:] if first else self._rows)
-
-    def reading(self, row_bytes: TokenRowBytes) -> Self:
-        index = copy.copy(self)
-        index._row_bytes = row_bytes
-        return index
 
     def search(
         self,

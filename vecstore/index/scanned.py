@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from typing import Any, Protocol, Self
 
@@ -28,6 +29,8 @@ class Rounded(Protocol):
 class ScannedIndex(Index):
     """Compares every allowed row. Holds references only: cheap enough to build for one query, and to copy."""
 
+    _row_bytes: Any = None  # as `rounded` makes them
+
     @property
     @abstractmethod
     def rounded_bytes(self) -> int:
@@ -41,6 +44,8 @@ class ScannedIndex(Index):
     def rounded(self, kernels: Kernels, first: int) -> Rounded | None:
         """The rows from `first` on as bytes; None where these kernels read rows themselves."""
 
-    @abstractmethod
-    def reading(self, row_bytes: Any) -> Self:
-        """The same index, which reads these bytes of its first rows before the rows."""
+    def reading(self, row_bytes: Rounded) -> Self:
+        """The same index, which reads these bytes of its first rows, of its own kind, before the rows."""
+        index = copy.copy(self)
+        index._row_bytes = row_bytes
+        return index
