@@ -283,6 +283,7 @@ inline Ops dense_ops(const char* isa) {
         .code_dots = {},
         .finish = finish,
         .table_estimates = nullptr,
+        .tables_pass_once = false,
         .fill_tables = nullptr,
         .extra_dot = nullptr,
         .round_row = {round_row<float>, round_row<F16>, round_row<BF16>},

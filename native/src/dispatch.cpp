@@ -3,10 +3,20 @@
 #include <atomic>
 #include <stdexcept>
 
+#include "amx.h"
 #include "isa.h"
 
 namespace vecstore {
 namespace {
+
+#if defined(__x86_64__)
+Ops with_tiles(Ops ops) {
+    ops.isa = "amx";
+    ops.table_estimates = amx_table_estimates();
+    ops.tables_pass_once = true;
+    return ops;
+}
+#endif
 
 // __builtin_cpu_supports also asks the operating system (XCR0) whether it saves the wide registers.
 std::vector<Ops> detect() {
@@ -21,8 +31,9 @@ std::vector<Ops> detect() {
         if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vbmi"))
             ops.hamming = vpopcnt_hamming();
         ops.code_dots = __builtin_cpu_supports("avx512vnni") ? vnni_code_dots() : avx2_ops().code_dots;
-        if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni"))
-            ops.table_estimates = vbmi_table_estimates();
+        const bool bytes = __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni");
+        if (bytes) ops.table_estimates = vbmi_table_estimates();
+        if (bytes && __builtin_cpu_supports("gfni") && has_amx()) found.push_back(with_tiles(ops));
         found.push_back(ops);
     }
     if (avx2) found.push_back(avx2_ops());

@@ -12,5 +12,6 @@ Ops neon_ops();
 HammingFn vpopcnt_hamming();
 CodeDots vnni_code_dots();
 TableEstimatesFn vbmi_table_estimates();
+TableEstimatesFn amx_table_estimates();
 
 }  // namespace vecstore

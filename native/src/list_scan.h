@@ -4,6 +4,7 @@
 //   Query, prepare(q, query)               what one query needs over all lists; queries are used again for others
 //   kTogether, has_lower(), score(queries, runs, n, scores)   first estimates of the same places for n <= kTogether
 //                                          queries, lower bounds where it has them, and which are below the gate
+//   passes_once(), if it wants             whether a run's codes are read once for all queries
 //   expect(place), if it wants             prefetches the beginning of the list that comes next
 //   kRefines: refine(query, place, add, radius) -> Refined, the full estimate of one place, called for survivors only,
 //             estimate(place, add, sum), the first one, and prefetch(place); without it finish(query, place, add,
@@ -59,6 +60,8 @@ class ListScan {
     static constexpr std::size_t kTileQueries = 32;      // share one pass over a flat index
     static constexpr std::size_t kRunBytes = 48 * 1024;  // stays in the second-level cache for all of them
 
+    static constexpr std::size_t kOnceBytes = 192 * 1024;  // where each byte serves all of them at once
+
     static constexpr std::size_t kFirstBlocks = 4;
 
     bool shares_one_list() const {
@@ -76,7 +79,10 @@ class ListScan {
     }
 
     std::size_t run_blocks() const {
-        return std::max<std::size_t>(1, kRunBytes / (kBlockRows * std::max<std::size_t>(1, scorer_.place_bytes())));
+        std::size_t bytes = kRunBytes;
+        if constexpr (requires { scorer_.passes_once(); })
+            if (scorer_.passes_once()) bytes = kOnceBytes;
+        return std::max<std::size_t>(1, bytes / (kBlockRows * std::max<std::size_t>(1, scorer_.place_bytes())));
     }
 
     // What one thread works with, kept from task to task.

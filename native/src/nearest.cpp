@@ -5,12 +5,11 @@
 #include <algorithm>
 #include <atomic>
 #include <limits>
-#include <string_view>
 #include <vector>
 
 #include "dense_queries.h"
-#include "dispatch.h"
 #include "nearest_ops.h"
+#include "ops_choice.h"
 
 namespace vecstore {
 namespace {
@@ -20,21 +19,11 @@ constexpr std::size_t kBoundsBytes = 256 * 1024;  // of one task's bounds: they 
 constexpr std::size_t kMostTiles = 8;
 
 const NearestOps& current_nearest_ops() {
-    static const NearestOps baseline = baseline_nearest_ops();
 #if defined(__x86_64__)
-    // Only names of instruction sets that this CPU has come from current_ops, and only their tables are asked for: even
-    // to list functions may take a wide register.
-    const std::string_view isa = current_ops().isa;
-    if (isa == "avx512") {
-        static const NearestOps avx512 = avx512_nearest_ops();
-        return avx512;
-    }
-    if (isa == "avx2") {
-        static const NearestOps avx2 = avx2_nearest_ops();
-        return avx2;
-    }
+    if (isa_is("avx512")) return ops_of<avx512_nearest_ops>();
+    if (isa_is("avx2")) return ops_of<avx2_nearest_ops>();
 #endif
-    return baseline;
+    return ops_of<baseline_nearest_ops>();
 }
 
 // Rows (n, width) as panels, the last one filled up with zeros.

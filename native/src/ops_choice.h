@@ -15,7 +15,10 @@ const auto& ops_of() {
     return ops;
 }
 
-// Only names of instruction sets that this CPU has come from current_ops.
-inline bool isa_is(std::string_view isa) { return isa == current_ops().isa; }
+// Only names of instruction sets that this CPU has come from current_ops. AMX comes beside AVX-512.
+inline bool isa_is(std::string_view isa) {
+    const std::string_view current = current_ops().isa;
+    return isa == current || (isa == "avx512" && current == "amx");
+}
 
 }  // namespace vecstore

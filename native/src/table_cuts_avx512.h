@@ -53,12 +53,17 @@ struct RowCuts {
     }
 
     // Sums that started at the bits of kSumBase: with the sign bit where one of sixteen rows may be near.
+    template <bool kPositive>
     __m512i near(int half, __m512i sums, const QueryCut& query) const {
-        const __m512 sum = _mm512_castsi512_ps(sums), base = _mm512_set1_ps(query.base[positive]);
-        __m512 cut = positive ? _mm512_sub_ps(sum, base) : _mm512_sub_ps(base, sum);
+        const __m512 sum = _mm512_castsi512_ps(sums), base = _mm512_set1_ps(query.base[kPositive]);
+        __m512 cut = kPositive ? _mm512_sub_ps(sum, base) : _mm512_sub_ps(base, sum);
         cut = _mm512_fmadd_ps(error[half], _mm512_set1_ps(query.error), cut);
         cut = _mm512_fmadd_ps(add[half], _mm512_set1_ps(query.add), cut);
         return _mm512_castps_si512(_mm512_fmadd_ps(inverse[half], _mm512_set1_ps(query.gate), cut));
+    }
+
+    __m512i near(int half, __m512i sums, const QueryCut& query) const {
+        return positive ? near<true>(half, sums, query) : near<false>(half, sums, query);
     }
 };
 

@@ -9,6 +9,7 @@
 #include "elements.h"
 #include "extra_sums.h"
 #include "factors.h"
+#include "table_rounding.h"
 
 namespace vecstore {
 namespace {
@@ -89,45 +90,6 @@ inline void table_estimates(const TableRun& run, const TableAsk* asks, std::size
     if (asks->sums) return estimate_run<true, true>(run, asks, nq);
     if (asks->hits->lower != asks->hits->est) return estimate_run<true, false>(run, asks, nq);
     estimate_run<false, false>(run, asks, nq);
-}
-
-// Where a nibble's table stands in ByteTables.
-inline std::size_t byte_table(std::size_t nibble) { return nibble / 8 * 128 + nibble % 2 * 64 + nibble % 8 / 2 * 16; }
-
-inline void fill_tables(const TableTerms& terms, const float* query, float* tables, std::uint8_t* bytes, float* delta,
-                        float* bias) {
-    float range = 0;
-    *bias = 0;
-    for (std::size_t t = 0; t < terms.nibbles; ++t) {
-        float* table = tables + t * 16;
-        alignas(64) float sum[16] = {}, low[16], high[16];
-        for (std::size_t w = 0; w < terms.width; ++w) {
-            const std::int32_t d = terms.dims[t * terms.width + w];
-            if (d < 0) continue;
-            const float* values = terms.values + (t * terms.width + w) * 16;
-            for (int v = 0; v < 16; ++v) sum[v] += query[d] * values[v];
-        }
-        for (int v = 0; v < 16; ++v) table[v] = low[v] = high[v] = sum[v];
-        for (int half = 8; half > 0; half /= 2) {
-            for (int v = 0; v < half; ++v) low[v] = low[v] < low[v + half] ? low[v] : low[v + half];
-            for (int v = 0; v < half; ++v) high[v] = high[v] > high[v + half] ? high[v] : high[v + half];
-        }
-        const float span = high[0] - low[0];
-        range = range > span ? range : span;
-        *bias += low[0];
-        __builtin_memcpy(bytes + byte_table(t), low, sizeof(float));  // until the second pass needs the place
-    }
-    const float inverse = range > 0 ? kTableTop / range : 0;
-    for (std::size_t t = 0; t < terms.nibbles; ++t) {
-        std::uint8_t* to = bytes + byte_table(t);
-        float low;
-        __builtin_memcpy(&low, to, sizeof low);
-        alignas(64) std::int32_t rounded[16];
-        for (int v = 0; v < 16; ++v)
-            rounded[v] = static_cast<std::int32_t>((tables[t * 16 + v] - low) * inverse + 0.5f);
-        for (int v = 0; v < 16; ++v) to[v] = static_cast<std::uint8_t>(rounded[v]);
-    }
-    *delta = range / kTableTop;
 }
 
 inline float extra_dot(const std::uint8_t* row, const std::int32_t* runs, std::size_t nruns, const float* weights) {

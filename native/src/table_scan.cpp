@@ -29,6 +29,7 @@ std::uint8_t* aligned(std::uint8_t* bytes) {
 struct TableQuery {
     std::vector<float> tables;        // (nibbles, 16)
     std::vector<std::uint8_t> bytes;  // the same, rounded, from a cache line's start; zeros where a group lacks nibbles
+    std::vector<std::int8_t> bits;    // their weights, if they are linear
     ByteTables rounded;
     std::vector<float> weights;  // of stage two, as ExtraDotFn takes them
     float weights_mean;          // what they add up to for codes in the middle of their range
@@ -56,7 +57,8 @@ class TableQueries {
         query.bytes.resize(codes_.groups * 128 + kCacheLine);
         std::uint8_t* const bytes = aligned(query.bytes.data());
         const TableTerms terms{codes_.nibbles, codes_.width, codes_.table_dims, codes_.table_values};
-        ops_.fill_tables(terms, x, query.tables.data(), bytes, &query.rounded.delta, &query.rounded.bias);
+        query.bits.resize(codes_.groups * 32);
+        ops_.fill_tables(terms, x, query.tables.data(), bytes, query.bits.data(), &query.rounded);
         query.rounded.bytes = bytes;
         query.rounded.rounding =
             kRoundingDeviations * query.rounded.delta * std::sqrt(static_cast<float>(codes_.nibbles) / 12);
@@ -102,6 +104,8 @@ class TableScorer {
     void prepare(std::size_t q, Query& query) const { queries_.prepare(q, query); }
 
     std::size_t place_bytes() const { return codes_.groups * 4 + codes_.columns * (codes_.half_factors ? 2 : 4); }
+
+    bool passes_once() const { return ops_.tables_pass_once; }
 
     // Without errors nothing tells which rows stage two may skip: it refines all.
     bool has_lower() const { return eps_ > 0 && codes_.columns == 3; }

@@ -121,7 +121,7 @@ inline void prefetch(const std::uint8_t* from, std::size_t bytes) {
 // Calls found(q, sums, block) for blocks that may hold a row near to query q, in order. Queries go through a run a few
 // at a time, who stay in the first-level cache; meanwhile what follows the run comes into it.
 template <bool kLower, class Found>
-inline void near_blocks(const TableRun& run, const TableAsk* asks, std::size_t nq, const Found& found) {
+inline void looked_up_near_blocks(const TableRun& run, const TableAsk* asks, std::size_t nq, const Found& found) {
     constexpr std::size_t kBlocks = 32;  // whose cuts are at hand
     alignas(64) std::int32_t sums[kSumQueries * 32];
     QueryCut cuts[kSumQueries];

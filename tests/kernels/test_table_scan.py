@@ -221,16 +221,17 @@ def test_queries_of_one_list_answer_together_without_low_bits(
     kernels.set_threads(0)
 
 
-def test_instruction_sets_refine_the_same_rows(native_isa: Callable[[str], Kernels]) -> None:
+def test_instruction_sets_answer_the_same_and_refine_few_rows(native_isa: Callable[[str], Kernels]) -> None:
     from vecstore.kernels.native_backend import supported_isas
 
     rng = np.random.default_rng(13)
     queries = _queries(rng, 5, 64)
     codes = _staged(rng, queries)
     answers = [_over_one_list(native_isa(isa), codes, queries) for isa in supported_isas()]
-    assert all(answer == answers[0] for answer in answers)
-    refined = np.frombuffer(answers[0][2], np.int64).reshape(-1, 3)[:, 1]
-    assert 500 < refined.sum() < 1400, "the nearest by estimate are refined first, others if still near at the end"
+    assert all(answer[:2] == answers[0][:2] for answer in answers)
+    for answer in answers:  # tiles look at more rows between two bounds
+        refined = np.frombuffer(answer[2], np.int64).reshape(-1, 3)[:, 1]
+        assert 500 < refined.sum() < 1400, "the nearest by estimate are refined first, others if still near at the end"
 
 
 def test_any_shape(any_kernels: Kernels) -> None:

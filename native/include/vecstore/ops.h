@@ -47,8 +47,12 @@ inline constexpr int kTableTop = 127;
 
 // A query's tables rounded to bytes: sum = bias + delta * (sum of bytes). (groups, 8, 16): in each group first the
 // tables of the low nibbles of a row's four bytes, then those of the high ones; zeros for nibbles that do not exist.
+// Where tables are linear in the bits of nibbles, so are the bytes: (sum of bytes) = start + (weights of bits that are
+// one), with the weights (groups, 8, 4) of each bit of a row's four bytes.
 struct ByteTables {
-    const std::uint8_t* bytes;  // at most kTableTop: two may be added up in a byte
+    const std::uint8_t* bytes;   // at most kTableTop: two may be added up in a byte
+    const std::int8_t* weights;  // null where tables are not linear
+    std::int32_t start;
     float delta;
     float bias;
     float rounding;  // standard deviation of the sum's rounding error times how many to allow for
@@ -87,9 +91,10 @@ struct TableTerms {
     const float* values;       // (nibbles, width, 16)
 };
 
-// Fills tables and their rounded bytes (zeroed before; laid out as in ByteTables).
+// Fills tables, their rounded bytes and weights (both zeroed before; laid out as in ByteTables), and says of `rounded`
+// all but the bytes and how much to allow for rounding.
 using FillTablesFn = void (*)(const TableTerms& terms, const float* query, float* tables, std::uint8_t* bytes,
-                              float* delta, float* bias);
+                              std::int8_t* weights, ByteTables* rounded);
 
 // The stage-two sum of one row: run r holds bits[r] bits of count[r] dims, byte for byte those at one shift, then those
 // at the next. The weights of a shift take whole sixteens: in the last, if it is not full, zeros come first.
@@ -145,6 +150,7 @@ struct Ops {
     CodeDots code_dots;
     FinishFn finish;
     TableEstimatesFn table_estimates;
+    bool tables_pass_once;  // many queries read a run's codes once
     FillTablesFn fill_tables;
     ExtraDotFn extra_dot;
     RoundRowFn round_row[3];  // [Element]
