@@ -14,6 +14,7 @@ Ops with_tiles(Ops ops) {
     ops.isa = "amx";
     ops.table_estimates = amx_table_estimates();
     ops.tables_pass_once = true;
+    ops.code_dots = amx_code_dots();
     return ops;
 }
 #endif

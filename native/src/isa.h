@@ -13,5 +13,6 @@ HammingFn vpopcnt_hamming();
 CodeDots vnni_code_dots();
 TableEstimatesFn vbmi_table_estimates();
 TableEstimatesFn amx_table_estimates();
+CodeDots amx_code_dots();
 
 }  // namespace vecstore

@@ -21,9 +21,10 @@ namespace vecstore {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-// Rows whose distances by bytes are held at once: more of them tell sooner what is near; where several tiles of queries
-// come after each other, bytes of fewer stay in the cache.
+// Rows whose distances by bytes are held at once: more of them tell sooner what is near; where many queries come
+// together or after each other, fewer stay in the cache.
 constexpr std::size_t kChunk = 16384, kSharedChunk = 4096;
+constexpr std::size_t kFewQueries = 8;
 constexpr std::size_t kGroupTiles = 32;  // tiles of queries
 constexpr std::size_t kCompared = 256;   // rows that are compared at once
 
@@ -217,7 +218,7 @@ std::size_t rank_rows(Metric metric, const float* unit, const DenseQueries& prep
     const std::size_t threads = std::max<std::size_t>(1, workers_for(tiles * n * bytes.width));
     // Tasks are groups of queries, and where these are too few for all threads, parts of the rows.
     const std::size_t group = tile * std::min(kGroupTiles, (tiles + threads - 1) / threads);
-    const std::size_t groups = (nq + group - 1) / group, chunk = group > tile ? kSharedChunk : kChunk;
+    const std::size_t groups = (nq + group - 1) / group, chunk = group > kFewQueries ? kSharedChunk : kChunk;
     const std::size_t chunks = (n + chunk - 1) / chunk, wanted = (threads + groups - 1) / groups;
     const std::size_t part_rows = (chunks + wanted - 1) / wanted * chunk, parts = (n + part_rows - 1) / part_rows;
     const std::size_t workers = std::min(threads, groups * parts);

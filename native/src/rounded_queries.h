@@ -23,7 +23,7 @@ class RoundedQueries {
         : dim_(dim), width_((dim + 7) / 8 * 8), most_((most + 7) / 8 * 8), bytes_(most_ * width_), numbers_(dim) {}
 
     // Products take 1, 2, 4 or 8 queries in one pass over the rows: so many are taken, the last of which may be none.
-    static std::size_t together(std::size_t count) { return std::bit_ceil(count); }
+    static std::size_t together(std::size_t count) { return count < 8 ? std::bit_ceil(count) : (count + 7) / 8 * 8; }
 
     void round(const Ops& ops, const float* queries, std::size_t count) {
         queries_.clear();

@@ -26,7 +26,10 @@ struct Run {
 };
 
 constexpr std::size_t kFetchBytes = 40 * 1024;
-constexpr std::size_t kChunkBytes = 48 * 1024;  // stays in the second-level cache while all tiles pass over it
+// Stays in the second-level cache while all tiles of queries pass over it. CPUs that multiply many queries at once have
+// a large one.
+constexpr std::size_t kChunkBytes = 48 * 1024, kManyChunkBytes = 192 * 1024;
+constexpr std::size_t kManyQueries = 16;
 
 class RowScan {
  public:
@@ -37,7 +40,7 @@ class RowScan {
           queries_(ops_, codes, queries, probes.nq),
           nq_(probes.nq),
           block_bytes_(std::max<std::size_t>(1, code_block_bytes(codes.kind, codes.dim))),
-          chunk_blocks_(std::clamp<std::size_t>(kChunkBytes / block_bytes_, 1, kMaxChunkBlocks)) {
+          chunk_blocks_(std::clamp<std::size_t>(chunk_bytes() / block_bytes_, 1, kMaxChunkBlocks)) {
         list_visits(probes);
         cut_runs();
     }
@@ -82,6 +85,10 @@ class RowScan {
             distances.resize(scan.queries_.tile() * scan.queries_.parts() * scan.out_stride());
         }
     };
+
+    std::size_t chunk_bytes() const {
+        return std::min(nq_, queries_.tile()) >= kManyQueries ? kManyChunkBytes : kChunkBytes;
+    }
 
     std::size_t out_stride() const { return chunk_blocks_ * kBlockRows + kOutPadding; }
 

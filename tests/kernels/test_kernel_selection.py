@@ -55,7 +55,7 @@ def test_unknown_backend_names_the_choices() -> None:
     assert "numpy" in done.stderr
 
 
-@pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512", "neon", "mmx"])
+@pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512", "amx", "neon", "mmx"])
 def test_forced_isa(isa: str) -> None:
     if "native" not in available_backends():
         pytest.skip("the native extension is not built")

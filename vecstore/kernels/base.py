@@ -141,7 +141,7 @@ class Kernels(SparseKernels, SeismicKernels, Protocol):
 
     @property
     def isa(self) -> str:
-        """avx512, avx2, neon, scalar, or what the backend compiles for."""
+        """amx, avx512, avx2, neon, scalar, or what the backend compiles for."""
 
     @property
     def threads(self) -> int:

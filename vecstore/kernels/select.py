@@ -1,6 +1,6 @@
 """Which backend runs: native, else numba, else numpy, or the one that VECSTORE_KERNELS names; chosen once.
 
-VECSTORE_ISA (scalar, avx2, avx512, neon) forces the native backend's instruction set.
+VECSTORE_ISA (scalar, avx2, avx512, amx, neon) forces the native backend's instruction set.
 """
 
 from __future__ import annotations
