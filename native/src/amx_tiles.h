@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::size_t kTileRows = 16;   // of sums: rows of the left side, columns of the right one
 constexpr std::size_t kTileBytes = 64;  // of one row of a tile; products are of so many bytes
+constexpr std::size_t kTileSize = kTileRows * kTileBytes;
+constexpr std::size_t kLeftRows = 2 * kTileRows;  // that are multiplied at once, at most
 
 // GCC's intrinsics do not say that they read and write memory: what was stored at `p` is read, what is there was
 // written.
@@ -43,6 +45,56 @@ class Tiles {
     ~Tiles() { _tile_release(); }
     Tiles(const Tiles&) = delete;
     Tiles& operator=(const Tiles&) = delete;
+};
+
+// What a tile is read from: its first row, and how many bytes rows are apart.
+struct Side {
+    const void* data;
+    std::size_t stride;
+};
+
+// Below, kTwo says whether there is a second tile of rows.
+
+// From `starts`, (kLeftRows, kTileRows).
+template <bool kTwo>
+inline void start_tiles(const std::int32_t* starts) {
+    _tile_loadd(0, starts, kTileBytes);
+    _tile_loadd(1, starts, kTileBytes);
+    if constexpr (kTwo) {
+        _tile_loadd(2, starts + kTileRows * kTileRows, kTileBytes);
+        _tile_loadd(3, starts + kTileRows * kTileRows, kTileBytes);
+    }
+}
+
+// Signed left sides times unsigned right ones.
+template <bool kTwo>
+inline void add_tiles(Side left, Side second_left, Side right, Side second_right) {
+    _tile_loadd(6, right.data, right.stride);
+    _tile_loadd(4, left.data, left.stride);
+    _tile_dpbsud(0, 4, 6);
+    _tile_loadd(7, second_right.data, second_right.stride);
+    _tile_dpbsud(1, 4, 7);
+    if constexpr (kTwo) {
+        _tile_loadd(5, second_left.data, second_left.stride);
+        _tile_dpbsud(2, 5, 6);
+        _tile_dpbsud(3, 5, 7);
+    }
+}
+
+// Of each row, by half of the columns.
+struct TileSums {
+    alignas(64) std::int32_t sums[2][kLeftRows][kTileRows];
+
+    template <bool kTwo>
+    void store() {
+        _tile_stored(0, sums[0][0], kTileBytes);
+        _tile_stored(1, sums[1][0], kTileBytes);
+        if constexpr (kTwo) {
+            _tile_stored(2, sums[0][kTileRows], kTileBytes);
+            _tile_stored(3, sums[1][kTileRows], kTileBytes);
+        }
+        memory_is_seen(sums);
+    }
 };
 
 }  // namespace

@@ -6,7 +6,7 @@
 namespace vecstore {
 
 CodeDots amx_code_dots() {
-    return {kTiledQueriesMax, true, tiled_code_dots<ByteSides, false>, tiled_code_dots<NibbleSides, true>};
+    return {kLeftRows, true, tiled_code_dots<ByteSides, false>, tiled_code_dots<NibbleSides, true>};
 }
 
 }  // namespace vecstore

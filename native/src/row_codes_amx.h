@@ -12,16 +12,9 @@
 namespace vecstore {
 namespace {
 
-constexpr std::size_t kTiledQueriesMin = 8;  // fewer are multiplied sooner by lanes
-constexpr std::size_t kTiledQueriesMax = 2 * kTileRows;
+constexpr std::size_t kTiledQueriesMin = 8;           // fewer are multiplied sooner by lanes
 constexpr std::size_t kColumnBytes = kCodeBlock * 4;  // four dims of all rows
 constexpr std::size_t kHalfBytes = kColumnBytes / 2;  // of half the rows: a row of a right side
-constexpr std::size_t kSideBytes = kTileRows * kTileBytes;
-
-struct Side {
-    const void* data;
-    std::size_t stride;
-};
 
 // Up to 32 queries: 64 dims at a time as left sides, the last few of them filled up with zeros.
 class QuerySides {
@@ -43,16 +36,16 @@ class QuerySides {
     std::size_t dims() const { return stride_; }
 
     Side step(std::size_t s, std::size_t m) const {
-        if (s == whole_steps()) return {tail_ + m * kSideBytes, kTileBytes};
+        if (s == whole_steps()) return {tail_ + m * kTileSize, kTileBytes};
         return {values_ + m * kTileRows * stride_ + s * kTileBytes, stride_};
     }
-    const std::int32_t* starts(std::size_t m) const { return starts_ + m * kTileRows * kTileRows; }
+    const std::int32_t* starts() const { return starts_; }
 
  private:
     const std::int8_t* values_;
     std::size_t stride_, count_;
-    alignas(64) std::int8_t tail_[kTiledQueriesMax * kTileBytes];
-    alignas(64) std::int32_t starts_[kTiledQueriesMax * kTileRows];
+    alignas(64) std::int8_t tail_[kLeftRows * kTileBytes];
+    alignas(64) std::int32_t starts_[kLeftRows * kTileRows];
 };
 
 // Blocks of bytes as right sides: as they are stored but for the last few dims.
@@ -110,20 +103,20 @@ class NibbleSides {
     void expect_step() {
         if (from_ == end_) return;
         const std::size_t groups = step_ + 1 < steps_ ? kGroups : last_groups_;
-        std::uint8_t* to = sides_ + made_++ % kSides * 2 * kSideBytes;
+        std::uint8_t* to = sides_ + made_++ % kSides * 2 * kTileSize;
         for (std::size_t g = 0; g < groups; ++g, from_ += kColumnBytes, to += 2 * kHalfBytes)
             for (std::size_t half = 0; half < 2; ++half) {
                 __m512i low, high;
                 CodeLanes::nibbles(from_ + half * kHalfBytes, levels_, low, high);
-                _mm512_store_si512(to + half * kSideBytes, low);
-                _mm512_store_si512(to + half * kSideBytes + kHalfBytes, high);
+                _mm512_store_si512(to + half * kTileSize, low);
+                _mm512_store_si512(to + half * kTileSize + kHalfBytes, high);
             }
         step_ = step_ + 1 < steps_ ? step_ + 1 : 0;
     }
 
     // Steps are asked for in order.
     Side step(std::size_t b, std::size_t s, std::size_t half) const {
-        return {sides_ + ((b * steps_ + s) % kSides * 2 + half) * kSideBytes, kTileBytes};
+        return {sides_ + ((b * steps_ + s) % kSides * 2 + half) * kTileSize, kTileBytes};
     }
 
  private:
@@ -132,49 +125,10 @@ class NibbleSides {
     const std::uint8_t *from_, *end_;
     __m512i levels_;
     std::size_t steps_, last_groups_, step_ = 0, made_ = 0;
-    alignas(64) std::uint8_t sides_[kSides * 2 * kSideBytes] = {};
+    alignas(64) std::uint8_t sides_[kSides * 2 * kTileSize] = {};
 };
 
-template <bool kTwo>
-inline void start_products(const QuerySides& queries) {
-    _tile_loadd(0, queries.starts(0), kTileBytes);
-    _tile_loadd(1, queries.starts(0), kTileBytes);
-    if constexpr (kTwo) {
-        _tile_loadd(2, queries.starts(1), kTileBytes);
-        _tile_loadd(3, queries.starts(1), kTileBytes);
-    }
-}
-
-template <bool kTwo>
-inline void add_step(const QuerySides& queries, std::size_t s, Side first, Side last) {
-    const Side some = queries.step(s, 0);
-    _tile_loadd(6, first.data, first.stride);
-    _tile_loadd(4, some.data, some.stride);
-    _tile_dpbsud(0, 4, 6);
-    _tile_loadd(7, last.data, last.stride);
-    _tile_dpbsud(1, 4, 7);
-    if constexpr (kTwo) {
-        const Side others = queries.step(s, 1);
-        _tile_loadd(5, others.data, others.stride);
-        _tile_dpbsud(2, 5, 6);
-        _tile_dpbsud(3, 5, 7);
-    }
-}
-
-struct BlockProducts {
-    alignas(64) std::int32_t sums[2][kTiledQueriesMax][kTileRows];
-
-    template <bool kTwo>
-    void store() {
-        _tile_stored(0, sums[0][0], kTileBytes);
-        _tile_stored(1, sums[1][0], kTileBytes);
-        if constexpr (kTwo) {
-            _tile_stored(2, sums[0][kTileRows], kTileBytes);
-            _tile_stored(3, sums[1][kTileRows], kTileBytes);
-        }
-        memory_is_seen(sums);
-    }
-
+struct BlockProducts : TileSums {
     void write(std::size_t count, float* out, std::size_t out_stride) const {
         for (std::size_t q = 0; q < count; ++q)
             for (std::size_t half = 0; half < 2; ++half)
@@ -190,11 +144,11 @@ inline void tiled_run(const QuerySides& queries, Sides& sides, std::size_t nbloc
     BlockProducts products[2];
     for (std::size_t b = 0; b < nblocks; ++b) {
         sides.expect(b);
-        start_products<kTwo>(queries);
+        start_tiles<kTwo>(queries.starts());
         for (std::size_t s = 0; s < steps; ++s) {
             sides.expect_step();
             memory_is_seen(&sides);
-            add_step<kTwo>(queries, s, sides.step(b, s, 0), sides.step(b, s, 1));
+            add_tiles<kTwo>(queries.step(s, 0), queries.step(s, 1), sides.step(b, s, 0), sides.step(b, s, 1));
         }
         if (b > 0) products[(b - 1) % 2].write(queries.count(), out + (b - 1) * kCodeBlock, out_stride);
         products[b % 2].template store<kTwo>();
@@ -206,8 +160,8 @@ template <class Sides, bool kNibbles>
 void tiled_code_dots(const ByteQueries& queries, std::size_t nq, const std::uint8_t* blocks, std::size_t nblocks,
                      float* out, std::size_t out_stride) {
     if (nq < kTiledQueriesMin) return code_dots<kNibbles>(queries, nq, blocks, nblocks, out, out_stride);
-    for (std::size_t first = 0; first < nq; first += kTiledQueriesMax) {
-        const std::size_t count = nq - first < kTiledQueriesMax ? nq - first : kTiledQueriesMax;
+    for (std::size_t first = 0; first < nq; first += kLeftRows) {
+        const std::size_t count = nq - first < kLeftRows ? nq - first : kLeftRows;
         const QuerySides some(queries, first, count);
         Sides sides(some, blocks, nblocks, queries.levels);
         const Tiles tiles(count);

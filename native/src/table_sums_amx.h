@@ -11,10 +11,8 @@ namespace vecstore {
 namespace {
 
 constexpr std::size_t kTileQueriesMin = 8;  // fewer look up sooner
-constexpr std::size_t kTileQueriesMax = 2 * kTileRows;
-constexpr std::size_t kStepGroups = 2;   // of eight nibbles, thus 64 bits of a row
-constexpr std::size_t kTileBlocks = 16;  // whose sums are kept till they are told of
-constexpr std::size_t kTileSize = kTileRows * kTileBytes;
+constexpr std::size_t kStepGroups = 2;      // of eight nibbles, thus 64 bits of a row
+constexpr std::size_t kTileBlocks = 16;     // whose sums are kept till they are told of
 
 // The bits of a block's rows at one step as right sides, one for each half of the rows: a byte for each bit, those of
 // one row and four bytes side by side, shift by shift. Tiles wait for what is on its way to memory, so bits are spread
@@ -35,8 +33,8 @@ class SpreadBits {
         }
     }
 
-    const std::uint8_t* of(std::size_t step, std::size_t half) const {
-        return bits_ + (step % kSteps * 2 + half) * kTileSize;
+    Side of(std::size_t step, std::size_t half) const {
+        return {bits_ + (step % kSteps * 2 + half) * kTileSize, kTileBytes};
     }
 
  private:
@@ -80,55 +78,17 @@ class TileWeights {
 
     bool there() const { return weights_ != nullptr; }
     std::size_t steps() const { return steps_; }
-    const std::int8_t* of(std::size_t step, std::size_t m) const { return weights_ + (step * 2 + m) * kTileSize; }
-    const std::int32_t* starts(std::size_t m) const { return starts_ + m * kTileRows * kTileRows; }
+    Side of(std::size_t step, std::size_t m) const { return {weights_ + (step * 2 + m) * kTileSize, kTileBytes}; }
+    const std::int32_t* starts() const { return starts_; }
 
  private:
     std::size_t steps_;
     std::int8_t* weights_;
-    alignas(64) std::int32_t starts_[kTileQueriesMax * kTileRows];
+    alignas(64) std::int32_t starts_[kLeftRows * kTileRows];
 };
 
-template <bool kTwo>
-inline void start_sums(const TileWeights& weights) {
-    _tile_loadd(0, weights.starts(0), kTileBytes);
-    _tile_loadd(1, weights.starts(0), kTileBytes);
-    if constexpr (kTwo) {
-        _tile_loadd(2, weights.starts(1), kTileBytes);
-        _tile_loadd(3, weights.starts(1), kTileBytes);
-    }
-}
-
-template <bool kTwo>
-inline void add_products(const TileWeights& weights, const SpreadBits& bits, std::size_t step, std::size_t at) {
-    memory_is_seen(&bits);
-    _tile_loadd(6, bits.of(at, 0), kTileBytes);
-    _tile_loadd(4, weights.of(step, 0), kTileBytes);
-    _tile_dpbsud(0, 4, 6);
-    _tile_loadd(7, bits.of(at, 1), kTileBytes);
-    _tile_dpbsud(1, 4, 7);
-    if constexpr (kTwo) {
-        _tile_loadd(5, weights.of(step, 1), kTileBytes);
-        _tile_dpbsud(2, 5, 6);
-        _tile_dpbsud(3, 5, 7);
-    }
-}
-
-// A block's sums of all queries, by half of the rows.
-struct TileSums {
-    alignas(64) std::int32_t sums[2][kTileQueriesMax][kTileRows];
-
-    template <bool kTwo>
-    void store() {
-        _tile_stored(0, sums[0][0], kTileBytes);
-        _tile_stored(1, sums[1][0], kTileBytes);
-        if constexpr (kTwo) {
-            _tile_stored(2, sums[0][kTileRows], kTileBytes);
-            _tile_stored(3, sums[1][kTileRows], kTileBytes);
-        }
-        memory_is_seen(sums);
-    }
-
+// A block's sums of all queries.
+struct BlockSums : TileSums {
     // Of queries begin..end, a bit for each that may be near to a row.
     std::uint32_t near(const RowCuts& rows, std::size_t begin, std::size_t end, const QueryCut* cuts) const {
         return rows.positive ? near_if<true>(rows, begin, end, cuts) : near_if<false>(rows, begin, end, cuts);
@@ -188,7 +148,7 @@ inline void tile_near_blocks(const TableRun& run, const QueryCut* cuts, std::siz
     const std::size_t steps = weights.steps(), total = run.count * steps, piece = (nq + steps - 1) / steps;
     const std::size_t factor_bytes = run.columns * 32 * (run.half_factors ? 2 : 4);
     SpreadBits bits;
-    TileSums sums[kTileBlocks];
+    BlockSums sums[kTileBlocks];
     std::uint32_t near[kTileBlocks];
     RowCuts rows;
     StepCodes codes(run.blocks, run.groups, steps);
@@ -198,12 +158,13 @@ inline void tile_near_blocks(const TableRun& run, const QueryCut* cuts, std::siz
     };
     for (std::size_t at = 0; at < SpreadBits::kAhead && at < total; ++at) codes.spread_next(bits);
     for (std::size_t b = 0, at = 0; b < run.count; ++b) {
-        start_sums<kTwo>(weights);
-        const TileSums& last = sums[(b - 1) % kTileBlocks];
+        start_tiles<kTwo>(weights.starts());
+        const BlockSums& last = sums[(b - 1) % kTileBlocks];
         std::uint32_t near_last = 0;
         for (std::size_t step = 0, looked = b > 0 ? 0 : nq; step < steps; ++step, ++at) {
             if (at + SpreadBits::kAhead < total) codes.spread_next(bits);
-            add_products<kTwo>(weights, bits, step, at);
+            memory_is_seen(&bits);
+            add_tiles<kTwo>(weights.of(step, 0), weights.of(step, 1), bits.of(at, 0), bits.of(at, 1));
             if (looked == nq) continue;
             const std::size_t end = looked + piece < nq ? looked + piece : nq;
             near_last |= last.near(rows, looked, end, cuts);
@@ -221,12 +182,12 @@ inline void tile_near_blocks(const TableRun& run, const QueryCut* cuts, std::siz
 
 template <bool kLower, class Found>
 inline bool tiles_tell(const TableRun& run, const TableAsk* asks, std::size_t nq, const Found& found) {
-    if (nq < kTileQueriesMin || nq > kTileQueriesMax) return false;
+    if (nq < kTileQueriesMin || nq > kLeftRows) return false;
     for (std::size_t q = 0; q < nq; ++q)
         if (asks[q].tables->weights == nullptr) return false;
     const TileWeights weights(asks, nq, run.groups);
     if (!weights.there()) return false;
-    QueryCut cuts[kTileQueriesMax];
+    QueryCut cuts[kLeftRows];
     for (std::size_t q = 0; q < nq; ++q) cuts[q] = QueryCut(asks[q], kLower);
     const Tiles tiles(nq);
     if (nq > kTileRows)
